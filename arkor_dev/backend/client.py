@@ -136,6 +136,10 @@ class Backend(ScopedCalls):
     create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
+    list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first
+    start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
+    get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
+    stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
@@ -144,6 +148,9 @@ class Backend(ScopedCalls):
     get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
     add_vote = _call("POST", "jobs/{}/votes")  # {vote}
     delete_vote = _call("DELETE", "jobs/{}/votes/{}")
+    trace_answer = _call("POST", "jobs/{}/attributions")  # of {messages, answer?}: {attribution}
+    get_attribution = _call("GET", "jobs/{}/attributions/{}")  # {attribution}, as far as it is known
+    prove_attribution = _call("POST", "jobs/{}/attributions/{}/proof")  # of {rows?}: {attribution}
     create_export = _call("POST", "jobs/{}/exports")  # of {format, step?}: {export}
     list_exports = _call("GET", "jobs/{}/exports")  # {exports}, newest first
     get_export = _call("GET", "jobs/{}/exports/{}")  # {export}, as far as it is done

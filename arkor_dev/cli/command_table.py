@@ -43,7 +43,7 @@ class Command:
     """A command. ``help`` is its line in the program's help, ``text`` and ``usage`` begin its own.
 
     ``add`` adds its arguments; ``run`` returns the exit code, perhaps as a coroutine. ``on_backend``: it
-    calls the backend that the launch chooses.
+    calls the backend that the launch chooses, always or with some arguments.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Command:
     usage: str
     add: Callable[[CommandLine], None]
     run: Run
-    on_backend: bool = False
+    on_backend: bool | Callable[[argparse.Namespace], bool] = False
 
     def parser(self) -> CommandLine:
         """Build its parser."""
@@ -152,13 +152,15 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
-            "findings go away, ask, and change them",
+            "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
+            "rows. reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
-        "file", metavar="FILE", nargs="?", type=Path,
-        help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
+        "files", metavar="FILE", nargs="*", type=Path,
+        help="check: a file or a folder of files. make: documents, or folders of them. more: a file of rows. "
+            "(default: the data of a trainer in arkor.toml)",
     )  # fmt: skip
-    add_project(data)
+    add_launch(data)
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
     data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     data.add_argument(
@@ -171,20 +173,110 @@ def _data_arguments(data: CommandLine) -> None:
             f"{' and '.join(sorted(ON_REQUEST))})",
     )  # fmt: skip
     data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
-    data.add_argument("--dry-run", action="store_true", help="fix: only show how rows would change")
+    data.add_argument(
+        "--dry-run", action="store_true",
+        help="fix: only show how rows would change. make, more: only show what would be asked",
+    )  # fmt: skip
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
-        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
+            "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
+            "outputTokens, …}",
+    )  # fmt: skip
+    _make_arguments(data)
+
+
+def _make_arguments(data: CommandLine) -> None:
+    from arkor_dev.making.kinds import KINDS
+    from arkor_dev.making.start import MOST_PER_PASSAGE
+    from arkor_dev.making.variations import KINDS as OF_ROWS
+
+    tokens = whole("number (whole, above 0)", 10**12, 13)
+    data.add_argument(
+        "--kind", metavar="KIND", type=OneOf("kind of rows", [*KINDS, *OF_ROWS]),
+        help=f"make: {', '.join(KINDS)} (default: qa). more: {', '.join(OF_ROWS)} (default: variations)",
+    )  # fmt: skip
+    data.add_argument(
+        "--teacher", metavar="ADDRESS",
+        help="make, more: a server with OpenAI's API, such as http://localhost:1234/v1, or base: the model "
+            "of the first trainer",
+    )  # fmt: skip
+    data.add_argument("--model", metavar="NAME", default="", help="make, more: the teacher's model")
+    data.add_argument(
+        "--key-env", metavar="NAME",
+        help="make, more: the environment variable with the teacher's key, which is never stored",
+    )  # fmt: skip
+    data.add_argument(
+        "--each", metavar="N", type=whole(f"number of rows (1 to {MOST_PER_PASSAGE})", MOST_PER_PASSAGE, 2),
+        help="make, more: at most so many rows of a passage or a row (default: 3)",
+    )  # fmt: skip
+    data.add_argument("--voice", metavar="TEXT", help="make: the voice to rewrite in")
+    data.add_argument(
+        "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
+    )
+    data.add_argument(
+        "--rows", metavar="LIST", type=_row_numbers,
+        help="more: only these rows, such as 3,7-9 (default: all)",
+    )  # fmt: skip
+    data.add_argument(
+        "--name", metavar="NAME",
+        help="make, more: the rows are written to data/made/NAME.jsonl (default: after the source and kind)",
+    )  # fmt: skip
+    data.add_argument(
+        "--budget-tokens", metavar="N", type=tokens, help="make, more: stop before more tokens than this"
+    )
+    data.add_argument(
+        "--budget-requests", metavar="N", type=tokens, help="make, more: stop after so many requests"
+    )
+    data.add_argument(
+        "--budget-money", metavar="X", type=fraction(1e9, "isn't a valid amount (a number above 0)."),
+        help="make, more: stop before spending more than this; needs --price",
+    )  # fmt: skip
+    data.add_argument(
+        "--price", metavar="IN,OUT", type=_price,
+        help="make, more: what a million tokens of input and of output cost, such as 0.15,0.60",
     )  # fmt: skip
 
 
-def _data(settings: Settings, arguments: argparse.Namespace) -> int:
+def _row_numbers(text: str) -> list[int]:
+    import argparse
+
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        ends = [first, last or first]
+        if not all(end.isascii() and end.isdecimal() and 0 < len(end) < 10 for end in ends):
+            raise argparse.ArgumentTypeError(f"{text} isn't a valid list of rows, such as 3,7-9.")
+        numbers.update(range(int(ends[0]), min(int(ends[1]), int(ends[0]) + 10_000) + 1))
+    return sorted(numbers)
+
+
+def _price(text: str) -> list[float]:
+    import argparse
+
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != 2 or not all(0 <= each <= 1e6 for each in found):
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid price, such as 0.15,0.60.")
+    return found
+
+
+def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
+    if arguments.action in ("make", "more"):
+        from .commands.make import run_make
+
+        return run_make(settings, arguments)
+    for extra in arguments.files[1:]:
+        raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
+    file = next(iter(arguments.files), None)
     fixes = Fixes(arguments.only or (), arguments.row, arguments.dry_run, arguments.yes)
     return run_data(
-        settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
+        settings, arguments.action, file, trainer=arguments.trainer, as_json=arguments.json,
         strict=arguments.strict, seconds=arguments.seconds, fixes=fixes,
     )  # fmt: skip
 
@@ -248,6 +340,40 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
 
 
+def _sweep_arguments(sweep: CommandLine) -> None:
+    sweep.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="start: search by [sweep] of arkor.toml, or by the options. status: its trials, and its "
+            "verdict (the default). stop: end it now, with the verdict that its results allow",
+    )  # fmt: skip
+    sweep.add_argument(
+        "sweep", metavar="SWEEP", nargs="?", help="an id or a prefix of it (default: the newest)"
+    )
+    add_launch(sweep)
+    sweep.add_argument("--trainer", metavar="NAME", help="start: whose settings (default: that of the file)")
+    sweep.add_argument(
+        "--space", metavar="KEY=VALUES", action="append", default=[],
+        help="start: search this setting instead of [sweep.space], such as lora.r=8,16,64 or "
+            "'learning_rate={low=1e-4, high=5e-3, log=true}'; may be repeated",
+    )  # fmt: skip
+    sweep.add_argument("--until", metavar="TIME", help="start: end before this time of day, such as 07:00")
+    sweep.add_argument(
+        "--hours", metavar="N", help="start: end within so many hours",
+        type=fraction(14 * 24, "isn't a valid number of hours (above 0, up to 336)."),
+    )  # fmt: skip
+    sweep.add_argument(
+        "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
+        help="start: try so many settings, the present ones among them",
+    )  # fmt: skip
+    sweep.add_argument("--json", action="store_true", help="print {sweep}")
+
+
+def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.sweep import run_sweep
+
+    return run_sweep(settings, arguments)
+
+
 def _evaluate_arguments(evaluate: CommandLine) -> None:
     add_job(evaluate)
     add_launch(evaluate)
@@ -284,6 +410,24 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
     from .commands.evaluate import run_evaluate
 
     return run_evaluate(settings, arguments)
+
+
+def _why_arguments(why: CommandLine) -> None:
+    add_job(why)
+    why.add_argument("question", metavar="QUESTION", help="what the adapter was asked")
+    add_launch(why)
+    why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
+    why.add_argument(
+        "--prove", action="store_true",
+        help="train the job again without these rows, and without as many random ones, and compare",
+    )  # fmt: skip
+    why.add_argument("--json", action="store_true", help="print the attribution")
+
+
+def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.why import run_why
+
+    return run_why(settings, arguments)
 
 
 def _export_arguments(export: CommandLine) -> None:
@@ -547,11 +691,14 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities, and fix them",
+            "data", "check a data set and fix its errors; make rows with a teacher",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
             "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
-            "fixed safely, in the files of a trainer.",
-            "check [FILE] | fix", _data_arguments, _data,
+            "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
+            "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
+            "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
+            "check [FILE] | fix | reviews | make FILE… | more [FILE]", _data_arguments, _data,
+            on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
@@ -560,10 +707,24 @@ COMMANDS: Final = {
             "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
         ),
         Command(
+            "sweep", "search for better settings until a given time, and judge the best honestly",
+            "Search for better settings of a trainer by many short runs, until a given time, and say whether "
+            "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
+            "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
+            "[start|status|stop [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
+        ),
+        Command(
             "evaluate", "compare a job's adapter with its base",
             "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
             "JOB is an id, a prefix of one, or latest.",
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
+        ),
+        Command(
+            "why", "show the training rows behind an answer",
+            "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
+            "by their gradients. That is an estimate: --prove trains the job again without the rows. JOB is "
+            "an id, a prefix of one, or latest.",
+            "JOB QUESTION", _why_arguments, _why, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",

@@ -29,7 +29,8 @@ class DatasetSource(TypedDict):
     ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
-    (`arkor_dev.data.exclusions`).
+    (`arkor_dev.data.exclusions`). ``only`` says which rows of a ``file`` are trained on by their judgements
+    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -44,6 +45,8 @@ class DatasetSource(TypedDict):
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
     exclude: NotRequired[list[str]]
+    only: NotRequired[Literal["accepted", "all"]]
+    reviewed: NotRequired[int]
 
 
 class EvaluationSet(TypedDict):
@@ -125,6 +128,101 @@ class JobPhase(TypedDict):
     estimatedAt: NotRequired[str]
 
 
+class SweepResult(TypedDict):
+    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps."""
+
+    step: int
+    loss: float
+    at: str
+
+
+class SweepTrial(TypedDict):
+    """One run of a sweep. ``settings`` are those that differ from the sweep's config, by field.
+
+    ``role`` is ``search``, or for runs with a fresh ``seed`` at the end, ``winner`` or ``start`` (the
+    starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
+    """
+
+    number: int
+    role: Literal["search", "winner", "start"]
+    settings: dict[str, object]
+    jobId: str
+    results: list[SweepResult]
+    seed: NotRequired[int]
+    error: NotRequired[str]
+    underWay: NotRequired[bool]
+
+
+class SweepVerdict(TypedDict):
+    """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
+
+    ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
+    losses over ``seeds`` fresh seeds each. ``settings`` turn the config into that of ``trial``, the winner;
+    null removes one.
+    """
+
+    verdict: Literal["better", "none"]
+    sentence: str
+    rows: NotRequired[int]
+    groups: NotRequired[int]
+    seeds: NotRequired[int]
+    start: NotRequired[float]
+    winner: NotRequired[float]
+    difference: NotRequired[EvaluationDifference]
+    margin: NotRequired[float]
+    trial: NotRequired[int]
+    settings: NotRequired[dict[str, object]]
+
+
+class SweepImportance(TypedDict):
+    """How much a setting mattered, as a share of all; ``low`` and ``high`` bound the middle 90 %."""
+
+    setting: str
+    mean: float
+    low: float
+    high: float
+
+
+class SweepPlan(TypedDict):
+    """How many trials there will be by the present estimate, and when the sweep ends by it."""
+
+    trials: int
+    endsAt: str
+
+
+class Sweep(TypedDict):
+    """A search for better settings: feature ``sweeps``.
+
+    ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
+    compared, known once a run is estimated. ``best`` is the number of the best trial so far.
+    """
+
+    id: str
+    name: str
+    state: Literal["running", "completed", "stopped", "failed"]
+    createdAt: str
+    config: JobConfig
+    space: dict[str, object]
+    trials: list[SweepTrial]
+    deadline: NotRequired[str]
+    jobs: NotRequired[int]
+    endedAt: NotRequired[str]
+    error: NotRequired[str]
+    rungs: NotRequired[list[int]]
+    plan: NotRequired[SweepPlan]
+    best: NotRequired[int]
+    importances: NotRequired[list[SweepImportance]]
+    verdict: NotRequired[SweepVerdict]
+
+
+class JobSweep(TypedDict):
+    """The sweep that a job is part of, and the number of its trial: feature ``sweeps``."""
+
+    id: str
+    name: str
+    trial: int
+
+
 class Job(TypedDict):
     """One training job. Times are ISO 8601 in UTC; ``queue`` is present while it waits, if known.
 
@@ -155,6 +253,7 @@ class Job(TypedDict):
     phase: NotRequired[JobPhase]
     resumable: NotRequired[int]
     parent: NotRequired[JobParent]
+    sweep: NotRequired[JobSweep]
     evaluation: NotRequired[Evaluation]
     evaluating: NotRequired[JobEvaluating]
 
@@ -422,24 +521,13 @@ class AnswerRates(TypedDict):
 
 
 class EvaluationAnswers(TypedDict):
-    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens.
-
-    ``rows`` says how many of the training examples end with an end mark, which teaches a model to stop.
-    """
+    """Greedy answers of base and adapter to ``count`` general questions, of at most ``longest`` tokens."""
 
     count: int
     longest: int
     base: AnswerRates
     adapter: AnswerRates
     sentence: str
-    rows: NotRequired[EndMarks]
-
-
-class EndMarks(TypedDict):
-    """How many of ``count`` training examples are ``ended`` by an end mark."""
-
-    count: int
-    ended: int
 
 
 class EvaluationPart(TypedDict):
@@ -496,13 +584,28 @@ class EvaluationMeasure(TypedDict):
 
 
 class EvaluationWarning(TypedDict):
-    """Why a better result may not be one, with answers that show it.
+    """Why a better result may not be one, with answers of both as examples.
 
-    Either the reward rose while something else got worse, or training taught the model not to stop.
+    The reward rose while something else got worse, or training taught the adapter not to stop.
     """
 
     sentence: str
     examples: list[EvaluationAnswer]
+
+
+class EvaluationStopping(TypedDict):
+    """How likely ``base`` and ``adapter`` stop where an answer is complete: geometric means of probabilities.
+
+    ``ended`` of ``rows`` training examples end with an end mark, which teaches a model to stop. ``cause``
+    says why others don't, if the adapter stops less often beyond doubt.
+    """
+
+    base: float
+    adapter: float
+    rows: int
+    ended: int
+    sentence: str
+    cause: NotRequired[str]
 
 
 class EvaluationSplit(TypedDict):
@@ -534,7 +637,8 @@ class Evaluation(TypedDict):
     ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
     adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
-    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation,
+    ``stopping`` whether answers still end.
     """
 
     verdict: str
@@ -545,6 +649,7 @@ class Evaluation(TypedDict):
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
+    stopping: NotRequired[EvaluationStopping]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]

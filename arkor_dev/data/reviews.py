@@ -20,13 +20,17 @@ from .json_text import parsed
 from .rows import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Review
 
 FILE: Final = "data/reviews.jsonl"
 VERDICTS: Final = ("accepted", "rejected", "flagged")
+ACCEPTED: Final = "accepted"
+ALL: Final = "all"
+ONLY: Final = (ACCEPTED, ALL)
+"""Values of a source's ``only``. Without it, rejected rows are left out, and made ones until accepted."""
 FILE_LIMIT: Final = 64 * MIB
 TAGS: Final = 20
 TAG_LIMIT: Final = 50
@@ -49,8 +53,22 @@ class Reviewed:
     @property
     def verdict(self) -> str | None:
         """The verdict of all people: one rejection rejects a row, and one flag flags it."""
-        given = {review.get("verdict") for review in self.people.values()}
+        given = set(self.verdicts.values())
         return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
+
+    def is_in(self, only: str) -> bool:
+        """Return whether a source with this ``only`` ("" for none) trains on the row."""
+        if only == ALL:
+            return True
+        verdict = self.verdict
+        if only == ACCEPTED or self.made is not None:
+            return verdict == "accepted"
+        return verdict != "rejected"
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Each person's verdict."""
+        return {name: review["verdict"] for name, review in self.people.items() if "verdict" in review}
 
     @property
     def tags(self) -> list[str]:
@@ -62,10 +80,13 @@ class Reviewed:
 class Reviews:
     """All judgements of a project, by the number that a row's hash is.
 
-    Of the file, ``size`` bytes with ``lines`` line ends and this hash (``state``) were read.
+    ``changed`` is the size that the file had when a judgement last changed which rows are trained on, for
+    each value of a source's ``only`` ("" for none). Of the file, ``size`` bytes with ``lines`` line ends and
+    this hash (``state``) were read.
     """
 
     rows: Mapping[int, Reviewed] = field(default_factory=dict)
+    changed: Mapping[str, int] = field(default_factory=dict)
     size: int = 0
     lines: int = 0
     state: bytes = b""
@@ -82,31 +103,37 @@ class Reviews:
         kept = hashlib.blake2b(content[: self.size]).digest() == self.state
         if kept and self.size == len(content):
             return self
-        rows, size, lines = (dict(self.rows), self.size, self.lines) if kept else ({}, 0, 0)
-        for number, line in enumerate(content[size:].split(b"\n"), lines + 1):
+        known = self if kept else Reviews()
+        rows, changed, at = dict(known.rows), dict(known.changed), known.size
+        for number, line in enumerate(content[at:].split(b"\n"), known.lines + 1):
+            at += len(line) + 1
             try:
                 if line.strip():
-                    _judge(rows, review_of(parsed(line)))
+                    for only in _judge(rows, review_of(parsed(line))):
+                        changed[only] = min(at, len(content))
             except RowError as fault:
                 text = f"{FILE}, line {number}: {fault}. Correct the line or remove it."
                 raise ReviewsError(text) from None
         # A last line without its end may be continued: it is read again then.
         size = content.rfind(b"\n") + 1
-        return Reviews(rows, size, content.count(b"\n"), hashlib.blake2b(content[:size]).digest())
+        digest = hashlib.blake2b(content[:size]).digest()
+        return Reviews(rows, changed, size, content.count(b"\n"), digest)
 
 
-def _judge(rows: dict[int, Reviewed], review: Review) -> None:
+def _judge(rows: dict[int, Reviewed], review: Review) -> list[str]:
+    """Add a line; return the values of ``only`` for which it changes whether its row is trained on."""
     digest = int(review["row"], 16)
     before = rows.get(digest) or Reviewed()
     people, made = dict(before.people), review.get("made", before.made)
     if "made" not in review or "verdict" in review:
         people[review.get("by", "")] = review
-    rows[digest] = Reviewed(people, made)
+    now = rows[digest] = Reviewed(people, made)
+    return [only for only in ("", ACCEPTED) if now.is_in(only) != before.is_in(only)]
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of a source are trained on by their judgements: ``only`` those, or without ``these``."""
+    """The rows of a source that are trained on by their judgements: ``only`` some, or all but some."""
 
     only: frozenset[int] | None = None
     without: frozenset[int] = frozenset()
@@ -116,28 +143,37 @@ class Selection:
         return digest not in self.only if self.only is not None else digest in self.without
 
 
-ONLY: Final = ("accepted", "all")
-"""Values of a source's ``only``. Without it, rejected rows are left out, and made ones until accepted."""
-
-
-def selection(reviews: Reviews, only: str | None) -> Selection | None:
-    """Return the selection of a source with this ``only``; None if it has all rows."""
-    if only == "all":
+def selection(reviews: Reviews, only: str) -> Selection | None:
+    """Return which rows a source with this ``only`` ("" for none) has; None if it has all of them."""
+    if only == ALL:
         return None
-    verdicts = [(digest, row.verdict, row.made) for digest, row in reviews.rows.items()]
-    if only == "accepted":
-        return Selection(frozenset(digest for digest, verdict, _ in verdicts if verdict == "accepted"))
-    without = frozenset(
-        digest
-        for digest, verdict, made in verdicts
-        if verdict == "rejected" or (made is not None and verdict != "accepted")
-    )
+    if only == ACCEPTED:
+        return Selection(frozenset(digest for digest, row in reviews.rows.items() if row.is_in(only)))
+    without = frozenset(digest for digest, row in reviews.rows.items() if not row.is_in(only))
     return Selection(without=without) if without else None
 
 
-def read_reviews(project: Path) -> Reviews:
-    """Return the judgements of a project; none without the file. Raises ReviewsError."""
-    return Reviews().update(content_of(project))
+_known: dict[tuple[Path, int | None], Reviews] = {}
+KEPT: Final = 4
+
+
+def read_reviews(project: Path, size: int | None = None) -> Reviews:
+    """Return the judgements of a project, of the first ``size`` bytes of the file; none without the file.
+
+    What was read before is not parsed again. Raises ReviewsError.
+    """
+    content = content_of(project)
+    ends = not size or size == len(content) or b"\n" in content[size - 1 : size + 1]
+    if not ends or (size or 0) > len(content):
+        raise ReviewsError(
+            f"{FILE} was rewritten since the job was made, so the rows that it trains on are unknown. "
+            "Restore the file, or make a new job."
+        )
+    found = _known.pop((project, size), Reviews()).update(content[:size])
+    _known[project, size] = found  # the latest last
+    for oldest in list(_known)[:-KEPT]:
+        _known.pop(oldest, None)
+    return found
 
 
 def content_of(project: Path) -> bytes:
@@ -178,16 +214,3 @@ def review_of(value: object) -> Review:
             raise RowError("made must be an object")
         review["made"] = value["made"]
     return review
-
-
-def pairs_of(reviews: Reviews, digests: Iterable[int]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each pair of verdicts on a row by two people, sorted: both names, then both verdicts."""
-    for digest in digests:
-        row = reviews.of(digest)
-        given = sorted(
-            (name, review["verdict"]) for name, review in (row.people if row else {}).items()
-            if "verdict" in review
-        )  # fmt: skip
-        for at, (one, verdict) in enumerate(given):
-            for other, second in given[at + 1 :]:
-                yield one, other, verdict, second

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .fake_attributions import FakeAttributions
 from .fake_cards import FakeCards
 from .fake_checks import (
     RefusedError,
@@ -138,6 +139,7 @@ class FakeBackend:
         self.exports = FakeExports(self)
         self.cards = FakeCards(self)
         self.votes = FakeVotes(self)
+        self.attributions = FakeAttributions(self)
         self.serving = FakeServing(self)
         self.placement = FakePlacement(self)
         self.frames_per_write = 64
@@ -360,6 +362,7 @@ class FakeBackend:
             *self.exports.routes(),
             *self.cards.routes(),
             *self.votes.routes(),
+            *self.attributions.routes(),
             *self.serving.routes(),
             *self.placement.routes(),
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -11,8 +10,7 @@ from .paired import compare
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers, EvaluationWarning
-    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers
 
     from .base_losses import BaseLosses
 
@@ -32,50 +30,6 @@ _REFUSAL: Final = re.compile(
     r"|i'?m (?:not able|unable) to\b|unable to (?:help|assist|answer|provide))",
     re.IGNORECASE,
 )
-
-
-CERTAIN: Final = 0.01
-"""Largest probability of chance at which answers count as having lost their end."""
-UNMARKED: Final = 0.05
-"""Least share of training rows without an end mark that is named as the cause."""
-
-
-LAST: Final = 2
-"""Tokens at the end of an answer among which its end mark is: some templates write a line break after it."""
-
-
-class EndMarks(NamedTuple):
-    """How many of ``rows`` training examples are ``ended`` by an end mark, and were truncated to ``longest``
-    tokens.
-    """
-
-    rows: int
-    ended: int
-    truncated: int
-    longest: int
-
-    @classmethod
-    def of(cls, examples: Sequence[Example], ends: Sequence[int], truncated: int, longest: int) -> EndMarks:
-        """Count the examples whose learned part ends with one of the tokens ``ends``, or one before."""
-        learned = [example for example in examples if example.learned and not example.replayed]
-        ended = sum(not set(ends).isdisjoint(example.last_learned(LAST)) for example in learned)
-        return cls(len(learned), ended, truncated, longest)
-
-    @property
-    def cause(self) -> str:
-        """Why the model may have learned not to stop, and what to do; empty if nearly all rows are ended."""
-        missing = self.rows - self.ended
-        if missing < max(1.0, UNMARKED * self.rows):
-            return ""
-        if 2 * self.truncated >= missing:
-            return (
-                f"{missing:,} of {self.rows:,} training examples have no end mark: they were truncated at "
-                f"max_length = {self.longest}. Raise it, or split these rows"
-            )
-        return (
-            f"{missing:,} of {self.rows:,} training examples have no end mark: the chat template writes none "
-            "after an answer. Use the template of the model's own instruct version"
-        )
 
 
 class Answered(NamedTuple):
@@ -152,13 +106,6 @@ def _sentence(count: int, before: AnswerRates, after: AnswerRates, longest: int)
     )
 
 
-def chance(won: int, of: int) -> float:
-    """Return the probability that a fair coin lands heads at least ``won`` times of ``of``."""
-    return float(sum(math.comb(of, heads) for heads in range(won, of + 1)) / 2**of)
-
-
-EXAMPLES: Final = 3
-"""Answers that a warning shows."""
 TEXT: Final = 1000
 """Longest stored answer, in characters."""
 
@@ -186,7 +133,6 @@ class Model(Protocol):
 class Answers:
     """Answers to ``questions``, tokenized as ``prompts``, of at most ``longest`` tokens.
 
-    ``marks`` counts the end marks of the training rows, if known.
     ``write(model, prompts, longest, stopped)`` answers all, or returns None if stopped. ``kept`` caches the
     base's answers by ``key``; ``longest_prompt`` is in tokens.
     """
@@ -198,9 +144,7 @@ class Answers:
         longest: int,
         write: Callable[[Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[Answered] | None],
         kept: BaseLosses | None = None,
-        marks: EndMarks | None = None,
     ) -> None:
-        self._marks = marks
         self._questions, self._prompts, self._longest = questions, prompts, longest
         self._write, self._kept = write, kept
         self.key = kept.answers_key(prompts, longest) if kept and prompts else ""
@@ -241,36 +185,7 @@ class Answers:
         """Return the contract's ``answers`` on general questions; None if none were generated."""
         if not self._base or not self._adapter:
             return None
-        figures = rates(self._base, self._adapter, self._longest)
-        if self._marks and self._marks.rows:
-            figures["rows"] = {"count": self._marks.rows, "ended": self._marks.ended}
-        return figures
-
-    def unending(self) -> EvaluationWarning | None:
-        """Return a warning if the adapter stops by itself less often than the base beyond doubt, and the rows
-        are the reason.
-
-        A one-sided exact McNemar test on the questions that only one of both ended.
-        """
-        pairs = list(zip(self._questions, self._base or (), self._adapter, strict=False))
-        lost = [each for each in pairs if each[2].truncated and not each[1].truncated]
-        gained = sum(base.truncated and not adapter.truncated for _, base, adapter in pairs)
-        cause = self._marks.cause if self._marks else ""
-        if not cause or chance(len(lost), len(lost) + gained) > CERTAIN:
-            return None
-        cut = [
-            sum(answers) for answers in zip(*((a.truncated, b.truncated) for _, a, b in pairs), strict=True)
-        ]
-        return {
-            "sentence": (
-                f"The adapter no longer stops by itself: {cut[1]} of its {len(pairs)} answers to general "
-                f"questions were cut after {self._longest} tokens, and {cut[0]} of the base's. {cause}."
-            ),
-            "examples": [
-                {"question": asked, "base": base.text, "adapter": adapter.text}
-                for asked, base, adapter in lost[:EXAMPLES]
-            ],
-        }
+        return rates(self._base, self._adapter, self._longest)
 
     def beside(self) -> list[dict[str, str]]:
         """Return the answers of both, for the contract."""

@@ -6,8 +6,10 @@ refused by the field's name.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
@@ -19,11 +21,13 @@ from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.preferences import FORM_NAMES
+from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
 ADDRESS: Final = Rule(
     "other",
     noun="an address that begins with http:// or https://",
@@ -50,6 +54,8 @@ SOURCE: Final = Schema(
         Field("form", Rule("choice", choices=FORM_NAMES), null=True),
         Field("columns", MAPPED, null=True),
         Field("exclude", EXCLUDED, null=True),
+        Field("only", Rule("choice", choices=ONLY), null=True),
+        Field("reviewed", Rule("whole", 0, 2**40), null=True),
     )
 )
 
@@ -64,6 +70,25 @@ SET_BY_HAND: Final = Schema(
         ),
     )
 )
+LEFT_OUT: Final = "leftOut"
+"""Key of a repeated job's config: ``{rows, hash}``, the locations of the rows that get weight zero, and the
+hash of all rows of the job that is repeated.
+"""
+LEAVES_OUT: Final = Schema(
+    (
+        Field("rows", ROW_PLACES, needed=True),
+        Field(
+            "hash",
+            Rule(
+                "other",
+                noun="a SHA-256 in hexadecimal",
+                test=lambda value: isinstance(value, str) and bool(SHA256.fullmatch(value)),
+            ),
+            needed=True,
+        ),
+    )
+)
+REPEATS: Final = Schema((Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),))
 PLACE: Final = Schema(
     (
         Field(CLUSTER, CLUSTER_ADDRESS, null=True),
@@ -83,7 +108,7 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, PLACE):
+        for schema in (SET_BY_HAND, REPEATS, PLACE):
             check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
@@ -107,6 +132,29 @@ def check_files(config: dict[str, Any], project: Path) -> None:
             inside(project, each["path"])
         except SourceError as fault:
             raise BadRequestError(f"config.{FIELD}, {each['name']}: {fault}") from None
+
+
+def as_judged_now(config: dict[str, Any], project: Path) -> dict[str, Any]:
+    """Return a valid config whose files exist, with the judgements that count: those of this moment.
+
+    So a job that pauses resumes with the same rows. Raises `BadRequestError` for a missing file, and for
+    judgements that cannot be read.
+    """
+    check_files(config, project)
+    try:
+        changed = read_reviews(project).changed
+    except ReviewsError as fault:
+        raise BadRequestError(str(fault)) from None
+
+    def fixed(source: dict[str, Any]) -> dict[str, Any]:
+        if source["type"] == "list":
+            return {**source, "sources": [fixed(part) for part in source["sources"]]}
+        if source["type"] != "file" or source.get("only") == ALL:
+            return source
+        return {**source, "reviewed": changed.get(source.get("only") or "", 0)}
+
+    sources = ("datasetSource", "evalDatasetSource")
+    return {**config, **{name: fixed(config[name]) for name in sources if config.get(name)}}
 
 
 def public(config: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@
         parent/                       the adapter that the job started from
         evaluation/                   results, the history of a run, answers to sample prompts
         votes.jsonl                   blind preferences
+        attribution/                  answers traced to rows, and the rows' gradients, which can be made again
         exports/<id>/ · <id>.json     exports for other programs
         reports/ · scratch/           files of reporters and of a run on this machine
         verdict.json                  how the job ended, while the database cannot store it
@@ -50,6 +51,8 @@ CHECKPOINTS: Final = "checkpoints"
 RESUME: Final = "resume"
 PARENT: Final = "parent"
 EVALUATION: Final = "evaluation"
+ATTRIBUTION: Final = "attribution"
+GRADIENTS: Final = "gradients"
 EXPORTS: Final = "exports"
 PROBE: Final = "probe"
 """A file written and removed at once, to test that the folder is writable."""
@@ -75,6 +78,7 @@ IMPORTING: Final = ".import-"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
+_ATTRIBUTION_ID: Final = re.compile(r"why_[0-9a-f]{16}")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
 """Suffixes of a job's files: none of them is run as a program."""
 STATE: Final = "state.pt"
@@ -235,6 +239,11 @@ def adapter_folder(data: Path, job_id: str, step: int | None) -> Path:
     return final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
 
 
+def gradients_folder(data: Path, job_id: str) -> Path:
+    """Return the folder of the rows' gradients, which can be made again."""
+    return job_folder(data, job_id) / ATTRIBUTION / GRADIENTS
+
+
 def exports_folder(data: Path, job_id: str) -> Path:
     """Return the folder of exports, which can be made again."""
     return job_folder(data, job_id) / EXPORTS
@@ -310,6 +319,11 @@ def evaluation_file(job: Path, name: str) -> JobFile:
     return JobFile(job, f"{EVALUATION}/{name}")
 
 
+def attribution_file(job: Path, name: str) -> JobFile:
+    """Return the file ``name`` of the attributions of the job in the folder ``job``."""
+    return JobFile(job, f"{ATTRIBUTION}/{name}")
+
+
 def verdict_file(data: Path, job_id: str) -> JobFile:
     """Return the file for a job's end while the database cannot store it."""
     return JobFile(job_folder(data, job_id), VERDICT)
@@ -349,6 +363,13 @@ def export_ids(data: Path, job_id: str) -> set[str]:
     folder = exports_folder(data, job_id)
     names = [entry.name.partition(".")[0] for entry in folder.iterdir()] if folder.is_dir() else []
     return {name for name in names if _EXPORT_ID.fullmatch(name)}
+
+
+def attribution_ids(data: Path, job_id: str) -> list[str]:
+    """Return the ids of the job's attributions, in order."""
+    folder = job_folder(data, job_id) / ATTRIBUTION
+    found = [entry.name.removesuffix(".json") for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in found if _ATTRIBUTION_ID.fullmatch(name))
 
 
 def remove_export(data: Path, job_id: str, export_id: str) -> None:

@@ -162,8 +162,9 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume; the rest is for the
-        worker. ``config`` is its new config. Raises ConflictError if the job cannot resume.
+        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume and ``unasked`` one that
+        waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises ConflictError
+        if the job cannot resume.
         """
         with transaction(self._db):
             found = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
@@ -208,24 +209,26 @@ class Store(EventLog):
         forecast: Mapping[str, Any] | None = None,
         parent: Mapping[str, Any] | None = None,
         job_id: str | None = None,
+        sweep: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Create a queued job, with its estimate if known.
 
-        ``parent`` is its starting point, already in its folder. If two commands choose the same number for a
+        ``parent`` is its starting point, already in its folder; ``sweep`` is the `JobSweep` that it is part
+        of. If two commands choose the same number for a
         job's name, the second gets the next one.
         """
         job_id = job_id or new_id()
         if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
             name = next_if_taken(name, (each for (each,) in self._db.execute("SELECT name FROM jobs")))
         self._db.execute(
-            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent)
-                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?)""",  # noqa: S608 - constant text
+            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent, sweep)
+                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
             (
                 job_id,
                 name,
                 compact(config),
                 now(),
-                *(None if each is None else compact(each) for each in (forecast, parent)),
+                *(None if each is None else compact(each) for each in (forecast, parent, sweep)),
             ),
         )
         self._changed(job_id)

@@ -50,10 +50,6 @@ class Example:
         """How many tokens of the example's own sequence are learned."""
         return sum(label != IGNORED for label in self.labels[1:])
 
-    def last_learned(self, count: int) -> list[int]:
-        """Return the last ``count`` tokens that are learned of the example's own sequence."""
-        return [label for label in self.labels[-2 * count :] if label != IGNORED][-count:]
-
     @property
     def weight(self) -> int:
         """The weight of its loss in a mean over examples."""

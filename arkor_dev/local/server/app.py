@@ -20,6 +20,7 @@ from arkor_dev.contract.errors import (
     status_of,
 )
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
@@ -33,8 +34,11 @@ from arkor_dev.local.jobs.reported import ReportedRuns
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.sweeps.service import Sweeps
 from arkor_dev.local.training.methods import listed
 
+from .attributions import routes as attribution_routes
+from .branches import keep_parent
 from .chat import ASK, Chat
 from .clusters import CLUSTERS, Clusters, named
 from .clusters import routes as placement_routes
@@ -49,9 +53,11 @@ from .exports import routes as export_routes
 from .forecasts import FORECASTS
 from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
-from .jobs import EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
+from .jobs import ATTRIBUTIONS, EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
+from .sweeps import SWEEPS
+from .sweeps import routes as sweep_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -62,6 +68,7 @@ BODY_LIMIT: Final = 8 * 2**20
 FEATURES: Final = (
     "adapters",
     "archive",
+    "attribution",
     "card",
     "datasets",
     "delete",
@@ -83,6 +90,7 @@ FEATURES: Final = (
     "sampling",
     "serving",
     "strength",
+    "sweeps",
     "tools",
     "votes",
 )
@@ -195,15 +203,27 @@ def create_app(setup: Setup) -> web.Application:
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
+    app[ATTRIBUTIONS] = Attributions(
+        setup.store,
+        models,
+        setup.data,
+        setup.project,
+        lambda: app[SCHEDULER].busy,
+        lambda: app[SCHEDULER].wake(),
+        keep_parent,
+    )
     app[EXPORTS] = Exports(
         setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
     )
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
-    app[SCHEDULER].observer = JobObservers(app[FORECASTS], app[EVALUATIONS], app[EXPORTS], inference)
+    app[SCHEDULER].observer = JobObservers(
+        app[FORECASTS], app[EVALUATIONS], app[EXPORTS], app[ATTRIBUTIONS], inference
+    )
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
-    app.add_routes(placement_routes)
+    app[SWEEPS] = Sweeps(setup.store, app[SCHEDULER], app[FORECASTS], setup.data, setup.project)
+    app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -216,10 +236,12 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[FORECASTS].running())
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())
+            await stack.enter_async_context(app[ATTRIBUTIONS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
             how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
             await stack.enter_async_context(app[SCHEDULER].running(**how))
             await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
+            await stack.enter_async_context(app[SWEEPS].running())
             yield
 
     app.cleanup_ctx.append(workers)

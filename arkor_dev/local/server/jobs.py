@@ -13,13 +13,21 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalEr
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
-from arkor_dev.local.jobs.disk import disk_use, job_bytes, leftovers, remove_leftovers, remove_models
-from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.disk import (
+    disk_use,
+    job_bytes,
+    leftovers,
+    remove_gradients,
+    remove_leftovers,
+    remove_models,
+)
+from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import REPORTED, Store, new_id
@@ -57,6 +65,7 @@ ARCHIVE: Final = Schema(
         ),
     )
 )
+ATTRIBUTIONS: Final = web.AppKey("attributions", Attributions)
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)
 EXPORTS: Final = web.AppKey("exports", Exports)
 SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
@@ -94,7 +103,7 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
     config = check_config(body["config"])
-    await asyncio.to_thread(check_files, config, setup.project)
+    config = await asyncio.to_thread(as_judged_now, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
@@ -131,6 +140,7 @@ async def delete_job(request: web.Request) -> web.Response:
     def drop(job_id: str) -> None:
         request.app[EVALUATIONS].drop(job_id)
         request.app[EXPORTS].drop(job_id)
+        request.app[ATTRIBUTIONS].drop(job_id)
 
     await request.app[SCHEDULER].delete(found["id"], drop)
     return web.Response(status=204)
@@ -205,6 +215,7 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
+        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)
     except OSError as error:

@@ -15,6 +15,7 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
+from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
 
@@ -24,6 +25,7 @@ from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
+from .rows.left_out import without
 from .rows.split import beside, split
 from .schedule import default_rate
 
@@ -182,6 +184,10 @@ class Preparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
+        if asked := self.config.get(LEFT_OUT):
+            self.train = without(asked, self.train, self.held_out)
+            count = "1 row has" if len(asked["rows"]) == 1 else f"{len(asked['rows'])} rows have"
+            self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
         more = len(self.train) + len(self.held_out) - total
         if more and not self.method.preference:

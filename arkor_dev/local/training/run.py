@@ -230,7 +230,9 @@ class Run:
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
             }
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last, **figures)
+            # Rewards that are to rise are lowered as their negative, which is no loss to show.
+            loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
@@ -284,7 +286,7 @@ class Run:
         if message:
             self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
-        higher = self.method.measure.higher  # what is lowered is then no loss to show
+        higher = self.method.measure.higher
         figures = {
             "loss": self.last_loss,
             "evalLoss": None if higher else self.best.last,

@@ -15,7 +15,7 @@ NAME: Final = "OpenAI"
 MULTIPLIER: Final = 1.0
 """``learning_rate_multiplier`` that leaves the default unchanged."""
 FIRST_ROW: Final = 4 * 1024 * 1024
-"""Longest first row that is looked at, in characters."""
+"""Longest first row that is examined, in characters."""
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from arkor_dev.backend.client import Backend
+from arkor_dev.contract.attribution import PROVE, TRACE
 from arkor_dev.contract.bodies import (
     EVALUATE,
     EXPORT,
     EXTENSION,
     QUEUE_CHANGES,
     RESUMPTION,
+    SWEEP,
     VOTE,
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
@@ -82,7 +84,9 @@ def reopen(request: web.Request) -> None:
     refresh(request)
 
 
-OF_DATASETS: Final = frozenset({"from", "count", "want", "after", "than", "code", "text"})
+OF_DATASETS: Final = frozenset(
+    {"from", "count", "want", "after", "than", "code", "text", "role", "least", "most", "source"}
+)
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 
@@ -122,12 +126,26 @@ ROUTES = [
     passed("POST", "/api/forecast", Backend.create_forecast, CONFIG),
     passed("GET", "/api/forecast/{id}", Backend.get_forecast),
     passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
+    passed("GET", "/api/sweeps", Backend.list_sweeps),
+    passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
+    passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
     passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),
+    passed("POST", f"{JOB}/attributions", Backend.trace_answer, TRACE),
+    passed("GET", f"{JOB}/attributions/{{attribution}}", Backend.get_attribution),
+    passed(
+        "POST",
+        f"{JOB}/attributions/{{attribution}}/proof",
+        Backend.prove_attribution,
+        PROVE,
+        optional=True,
+        then=refresh,
+    ),
     passed("POST", f"{JOB}/exports", Backend.create_export, EXPORT),
     passed("GET", f"{JOB}/exports", Backend.list_exports),
     passed("GET", f"{JOB}/exports/{{export}}", Backend.get_export),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, EndMarks, Stopped, chance
+from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, Stopped
 from arkor_dev.local.evaluation.base_losses import FILE, BaseLosses
-from arkor_dev.local.modeling.example import Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,51 +87,3 @@ def test_it_stops_between_and_keeps_nothing_half(tmp_path: Path) -> None:
     assert one.figures() is None
     assert one.length is None
     assert one.beside() == []
-
-
-CUT = EndMarks(96, 40, 56, 256)
-
-
-@pytest.mark.parametrize(
-    ("base", "adapter", "marks", "says"),
-    [
-        (0, 8, CUT, "truncated at max_length = 256"),
-        (1, 8, EndMarks(96, 40, 0, 256), "the chat template writes none"),
-        (0, 8, EndMarks(96, 96, 0, 256), ""),  # long answers, which end where they should
-        (0, 6, CUT, ""),  # it might be chance: 1 in 64
-        (8, 8, CUT, ""),  # the base doesn't stop either
-        (0, 8, None, ""),
-    ],
-)
-def test_an_adapter_that_unlearned_to_stop_is_named_with_the_cause(
-    base: int, adapter: int, marks: EndMarks | None, says: str
-) -> None:
-    def write(model: Any, prompts: Any, *_: object) -> list[Answered]:
-        cut = base if model == "base" else adapter
-        return [Answered("word", 64, place < cut, repeats=False) for place in range(len(prompts))]
-
-    one = Answers([f"q{number}" for number in range(8)], PROMPTS, 64, write, marks=marks)
-    answered(one)
-    warning = one.unending()
-    assert bool(warning) == bool(says)
-    if warning:
-        assert says in warning["sentence"]
-        assert f"{adapter} of its 8 answers" in warning["sentence"]
-        assert len(warning["examples"]) == 3
-
-
-def test_equal_answers_are_almost_never_called_unending() -> None:
-    draws = random.Random(1)
-    called = 0
-    for _ in range(1000):
-        differing = [draws.random() < 0.5 for _ in range(16) if draws.random() < 0.5]
-        called += chance(sum(differing), len(differing)) <= 0.01
-    assert called <= 20
-
-
-def test_end_marks_are_counted_in_what_is_learned() -> None:
-    ended, with_break = Example([1, 2, 9], [-100, 2, 9]), Example([1, 9, 5, 7], [-100, 9, 5, -100])
-    cut, before_the_answer = Example([1, 2, 3], [-100, 2, 3]), Example([9, 2, 3], [-100, 2, 3])
-    replayed, prompt = replace(ended, replayed=True), Example([1, 9], [-100, -100])
-    examples = [ended, with_break, cut, before_the_answer, replayed, prompt]
-    assert EndMarks.of(examples, [9], truncated=2, longest=3) == (4, 2, 2, 3)

@@ -70,19 +70,19 @@ describe("what is said of own sets", () => {
 describe("the answers to general questions", () => {
   const rates = (tokens: number, truncated: number) => ({ tokens, truncated, repeating: 6, refusing: 0 });
   const sentence = "Its 16 sampled answers have 58 tokens on average, instead of 14.5.";
-  const rows = { count: 96, ended: 40 };
-  const answers = { count: 16, longest: 64, base: rates(14.5, 0), adapter: rates(58, 11), sentence, rows };
+  const answers = { count: 16, longest: 64, base: rates(14.5, 0), adapter: rates(58, 11), sentence };
   const told = (some: unknown) =>
     ({
       verdict: "better",
       sentence: "",
       general: { ...part(0, 0, 0), answers: some },
+      stopping: { sentence: "It stops." },
     }) as unknown as Evaluation;
 
   it("are counted of both", () => {
     expect(answerFigures(told(answers))).toEqual({
       sentence,
-      marks: "40 of 96 training examples end with an end mark, which teaches the model to stop.",
+      stopping: "It stops.",
       rows: [
         ["Tokens on average", "14.5", "58"],
         ["Cut after 64 tokens", "0 of 16", "11 of 16"],

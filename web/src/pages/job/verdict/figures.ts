@@ -110,8 +110,8 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
-  /** How many training examples teach the model to stop; empty if unknown. */
-  marks: string;
+  /** How likely both stop where an answer is complete; empty if unknown. */
+  stopping: string;
   /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
@@ -131,13 +131,12 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
   });
-  return { sentence: clean(answers.sentence, 600), marks: marksOf(answers.rows), rows };
-}
-
-function marksOf(sent: unknown): string {
-  const [count, ended] = isObject(sent) ? [finite(sent.count), finite(sent.ended)] : [null, null];
-  if (count === null || ended === null || count === 0) return "";
-  return `${number(ended)} of ${number(count)} training examples end with an end mark, which teaches the model to stop.`;
+  const stopping: unknown = isObject(evaluation.stopping) ? evaluation.stopping.sentence : null;
+  return {
+    sentence: clean(answers.sentence, 600),
+    stopping: typeof stopping === "string" ? clean(stopping, 600) : "",
+    rows,
+  };
 }
 
 export interface Said {

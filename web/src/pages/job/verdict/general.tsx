@@ -45,11 +45,7 @@ export function General({ id, figures, version }: Props) {
           ))}
         </tbody>
       </table>
-      {figures.marks !== "" && (
-        <p class="quiet" style={{ margin: "-8px 0 16px" }}>
-          {figures.marks}
-        </p>
-      )}
+      {figures.stopping !== "" && <p style={WIDTH}>{figures.stopping}</p>}
       {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
       <Examples said={saidOf(result?.answers)} />
     </>

@@ -1,0 +1,138 @@
+"""Shapes and request bodies of the feature ``attribution``: docs/contract.md#attribution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+
+from .rules import Rule
+from .schema import Field, Schema
+
+if TYPE_CHECKING:
+    from .shapes import ChatMessage, Progress
+
+ANSWER_LIMIT: Final = 20_000
+MESSAGES_LIMIT: Final = 200
+MOST_ROWS: Final = 1000
+WHERE_LIMIT: Final = 1000
+
+
+class AnswerScore(TypedDict):
+    """The log-probability of an answer in nats, and its number of tokens; ``text``: what is said instead."""
+
+    logp: float
+    tokens: int
+    text: NotRequired[str]
+
+
+class TracedRow(TypedDict):
+    """A training row. ``row`` is its number on the Data page; ``score`` is in standard deviations from the
+    mean of all rows.
+    """
+
+    where: str
+    row: NotRequired[int]
+    question: str
+    answer: str
+    score: float
+
+
+class Reliability(TypedDict):
+    """Of this job's rankings: how many were proven by training, and how many of those were right.
+
+    Right is a proof in which the answer lost more without the ranked rows than without random ones.
+    """
+
+    proofs: int
+    confirmed: int
+
+
+class Proof(TypedDict):
+    """The same job, trained again without some rows, and without as many random ones.
+
+    ``jobs`` are both trainings. ``trained`` is the job's own score of the answer, ``without`` and ``random``
+    those of the others, once they are known.
+    """
+
+    state: Literal["training", "scoring", "completed", "failed"]
+    jobs: dict[str, str]
+    rows: list[str]
+    error: NotRequired[str]
+    trained: NotRequired[AnswerScore]
+    without: NotRequired[AnswerScore]
+    random: NotRequired[AnswerScore]
+
+
+class Attribution(TypedDict):
+    """Which rows are behind an answer.
+
+    ``learned``: the answer is likelier under the ``adapter`` than under the ``base``; without it nothing is
+    ranked. ``raised`` and ``lowered`` are the most extreme of ``rows`` rows, the most extreme first.
+    """
+
+    id: str
+    state: Literal["waiting", "running", "completed", "failed"]
+    messages: list[ChatMessage]
+    answer: NotRequired[str]
+    progress: NotRequired[Progress]
+    error: NotRequired[str]
+    adapter: NotRequired[AnswerScore]
+    base: NotRequired[AnswerScore]
+    learned: NotRequired[bool]
+    rows: NotRequired[int]
+    raised: NotRequired[list[TracedRow]]
+    lowered: NotRequired[list[TracedRow]]
+    reliability: NotRequired[Reliability]
+    proof: NotRequired[Proof]
+
+
+def _are_messages(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= MESSAGES_LIMIT
+        and all(
+            isinstance(turn, dict)
+            and turn.get("role") in ("system", "user", "assistant")
+            and isinstance(turn.get("content"), str)
+            and len(turn["content"]) <= ANSWER_LIMIT
+            and turn.keys() <= {"role", "content"}
+            for turn in value
+        )
+        and value[-1]["role"] == "user"
+    )
+
+
+TRACE: Final = Schema(
+    (
+        Field(
+            "messages",
+            Rule(
+                "other",
+                noun=f"a list of 1 to {MESSAGES_LIMIT} messages {{role, content}} that ends with the user's",
+                test=_are_messages,
+            ),
+            needed=True,
+        ),
+        Field(
+            "answer",
+            Rule(
+                "other",
+                noun=f"text of 1 to {ANSWER_LIMIT:,} characters that is not blank",
+                test=lambda value: (
+                    isinstance(value, str) and bool(value.strip()) and len(value) <= ANSWER_LIMIT
+                ),
+            ),
+            null=True,
+        ),
+    )
+)
+"""``{messages, answer?}``: the conversation, and what to trace; by default the adapter's own answer."""
+
+ROW_PLACES: Final = Rule(
+    "list",
+    1,
+    MOST_ROWS,
+    f"a list of 1 to {MOST_ROWS:,} locations of rows",
+    test=lambda rows: all(isinstance(row, str) and 0 < len(row) <= WHERE_LIMIT for row in rows),
+)
+PROVE: Final = Schema((Field("rows", ROW_PLACES, null=True),))
+"""``{rows?}``: the locations of the rows to train without; by default those that raised the answer most."""

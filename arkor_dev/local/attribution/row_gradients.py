@@ -1,0 +1,95 @@
+"""Gradients of an adapter's weights for each row of a batch, from one backward pass.
+
+A low-rank layer adds ``B A x``. Its input ``x``, the low-rank ``A x`` and the gradients of ``A x`` and
+``B A x`` are captured; a row's gradients are sums over its own tokens: ``dA = Σ g(A x) xᵀ`` and
+``dB = Σ g(B A x) (A x)ᵀ``. Rows are padded, never packed: no two share a token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft.tuners.lora.layer import Linear as LoraLinear
+from torch.nn import functional
+
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.objective import rectangle
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arkor_dev.local.modeling.example import Example
+
+ADAPTER = "default"
+
+
+class RowGradients:
+    """Splits the gradients of ``model``, a PEFT model with a low-rank adapter, by row.
+
+    ``take(number, gradient)`` gets each weight's gradients ``[rows, …]`` in float32; weights are numbered as
+    in ``names``, A before B. The model must be in evaluation mode, its base unpatched. Raises JobFailure for
+    an adapter with DoRA, or with trained weights other than those of linear layers.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.names: list[str] = []
+        self.shapes: list[torch.Size] = []
+        self._layers: list[tuple[Any, Any]] = []
+        learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
+        for name, module in model.named_modules():
+            if not isinstance(module, LoraLinear) or ADAPTER not in module.lora_A:
+                continue
+            if getattr(module, "lora_variant", {}):
+                raise JobFailure("An adapter with DoRA has no gradients that can be split by row")
+            down, up = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
+            self._layers.append((down, up))
+            for part, layer in (("lora_A", down), ("lora_B", up)):
+                self.names.append(f"{name}.{part}.{ADAPTER}.weight")
+                self.shapes.append(layer.weight.shape)
+                learning.discard(id(layer.weight))
+        if not self._layers or learning:
+            raise JobFailure("Only adapters of linear layers have gradients that can be split by row")
+
+    def __call__(self, rows: Sequence[Example], take: Callable[[int, Any], None]) -> list[float]:
+        """Pass on the gradients of each row's loss, summed over its learned tokens; return the losses."""
+        held = []
+
+        def capture(number: int) -> Callable[..., None]:
+            def hook(_: Any, given: tuple[Any, ...], made: Any) -> None:
+                x = given[0].detach()
+                made.register_hook(lambda gradient: take(number, _by_row(gradient, x)))
+
+            return hook
+
+        for place, (down, up) in enumerate(self._layers):
+            held.append(down.register_forward_hook(capture(2 * place)))
+            held.append(up.register_forward_hook(capture(2 * place + 1)))
+        try:
+            losses = row_losses(self.model, rows)
+            losses.sum().backward()
+        finally:
+            for hook in held:
+                hook.remove()
+            self.model.zero_grad(set_to_none=True)
+        return [float(loss) for loss in losses.detach()]
+
+
+def _by_row(gradient: Any, x: Any) -> Any:
+    """Return ``gradientᵀ x`` for each row: ``[rows, tokens, out]`` and ``[rows, tokens, in]``."""
+    return torch.bmm(gradient.float().transpose(1, 2), x.float())
+
+
+def row_losses(model: Any, rows: Sequence[Example]) -> Any:
+    """Return each row's cross entropy summed over its learned tokens, ``[rows]``, differentiable."""
+    ids, mask, labels = (each.to(model.device) for each in rectangle(rows))
+    targets = labels[:, 1:]
+    kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
+    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1][:, kept].float()
+    targets = targets[:, kept]
+    flat = functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return flat.view(targets.shape).sum(1)

@@ -1,0 +1,294 @@
+"""Attributions on request: one at a time, in their own worker, and never beside training.
+
+Each is a file in its job's folder, ``attribution/<id>.json``; the same question and answer have the same id.
+A proof is two jobs in the queue, and is scored once both have ended. A starting job ends the current worker,
+which starts again later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.provenance.statement import StatementError, internal, read_statement
+from arkor_dev.contract.run_names import LONGEST
+from arkor_dev.contract.settings.evaluation import NO_SAMPLES
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.jobs.job_config import LEFT_OUT
+from arkor_dev.local.jobs.job_folder import (
+    attribution_file,
+    attribution_ids,
+    final_folder,
+    job_folder,
+    parent_folder,
+    saved_folder,
+)
+from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.workers.background import BackgroundQueue, background_task
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from arkor_dev.contract.attribution import Attribution, Reliability
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.models.catalog import Models
+
+WORKER: Final = "arkor_dev.local.attribution.worker"
+SIDES: Final = ("without", "random")
+QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
+"""What a proof's jobs don't need, and what changes no bit of their training."""
+SHOWN: Final = ("answer", "adapter", "base", "learned", "rows", "raised", "lowered")
+
+
+@dataclass
+class Task:
+    """Work for a worker: ``do`` is ``why`` or ``prove``; ``name`` is the attribution's id."""
+
+    job: dict[str, Any]
+    name: str
+    do: str
+    order: dict[str, Any]
+    progress: Progress | None = None
+    error: str | None = None
+    child: Child | None = None
+
+
+class Attributions:
+    """Runs requested attributions in order. ``busy`` says whether a job is training; ``wake`` starts jobs.
+
+    ``keep_parent`` copies a folder into a new job, which starts from it.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        models: Models,
+        data: Path,
+        project: Path,
+        busy: Callable[[], bool],
+        wake: Callable[[], None],
+        keep_parent: Callable[[Path, str, Path], None],
+    ) -> None:
+        self._store, self._models = store, models
+        self._data, self._project = data, project
+        self._busy, self._wake, self._keep_parent = busy, wake, keep_parent
+        self._tasks: dict[tuple[str, str], Task] = {}
+        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Process requests while the body runs."""
+        return background_task(self._background.run())
+
+    # Called by the server
+
+    async def request(
+        self, job: dict[str, Any], messages: list[dict[str, Any]], answer: str | None
+    ) -> Attribution:
+        """Request the attribution of an answer of an ended job. Raises ConflictError."""
+        if job["status"] not in TERMINAL:
+            raise ConflictError(f"The job {job['name']} is {job['status']}: ask why when it has ended")
+        await asyncio.to_thread(saved_folder, self._data, job, None)
+        asked = {"messages": messages, **({} if answer is None else {"answer": answer})}
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        name = f"why_{digest[:16]}"
+        task = self._tasks.get((job["id"], name))
+        if (task is None or task.error) and await self._kept(job["id"], name) is None:
+            self._start(Task(job, name, "why", asked))
+        return await self.told(job, name)
+
+    async def told(self, job: dict[str, Any], name: str) -> Attribution:
+        """Return an attribution, as far as it is known. Raises NotFoundError."""
+        kept, task = await self._kept(job["id"], name), self._tasks.get((job["id"], name))
+        found: Attribution
+        if kept is not None:
+            found = {"id": name, "state": "completed", "messages": kept["messages"]}
+            found |= {key: kept[key] for key in SHOWN if key in kept}  # type: ignore[typeddict-item]
+            found["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
+            if "proof" in kept:
+                found["proof"] = await self._proof(job, name, kept)
+        elif task is not None:
+            found = {"id": name, "state": "running" if task.child else "waiting", **task.order}  # type: ignore[typeddict-item]
+            if task.error:
+                found |= {"state": "failed", "error": task.error}
+        else:
+            raise NotFoundError(f"The job {job['name']} has no attribution {name}")
+        if task and task.progress and not task.error:
+            found["progress"] = task.progress
+        return found
+
+    async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
+        """Train the job again without ``rows``, by default the highest ranked, and without random ones.
+
+        Raises NotFoundError or ConflictError.
+        """
+        kept = await self._kept(job["id"], name)
+        if kept is None:
+            raise NotFoundError(f"The job {job['name']} has no attribution {name}")
+        before = kept.get("proof") or {}
+        if before and (await self._proof(job, name, kept))["state"] != "failed":
+            return await self.told(job, name)
+        rows = rows or [row["where"] for row in kept.get("raised", ())]
+        if not rows:
+            raise ConflictError("There are no rows to train without: no row raised this answer")
+        if await asyncio.to_thread(_was_extended, final_folder(self._data, job["id"])):
+            raise ConflictError(
+                f"The job {job['name']} was extended, and its training cannot be repeated in one run"
+            )
+        drawn = [row["where"] for row in kept["random"] if row["where"] not in rows][: len(rows)]
+        if len(drawn) < len(rows):
+            raise ConflictError("There are too few other rows to compare with")
+        config = await self._config(job)
+        jobs = {}
+        for side, left_out in zip(SIDES, (rows, drawn), strict=True):
+            count = f"{len(rows)} {'random ' * (side == 'random')}{'row' if len(rows) == 1 else 'rows'}"
+            job_id, parent = new_id(), parent_folder(self._data, job["id"])
+            if parent.is_dir():
+                await asyncio.to_thread(self._keep_parent, self._data, job_id, parent)
+            of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": kept["hash"]}}
+            title = f"{job['name'][: LONGEST - 40]} without {count}"
+            made = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)
+            jobs[side] = made["id"]
+        await self._keep(job["id"], name, {**kept, "proof": {"jobs": jobs, "rows": rows}})
+        self._wake()
+        return await self.told(job, name)
+
+    def drop(self, job_id: str) -> None:
+        """Cancel and forget the requests for a job."""
+        for key in [key for key in self._tasks if key[0] == job_id]:
+            task = self._tasks.pop(key)
+            if task.child:
+                task.child.kill()
+
+    # Called by the scheduler
+
+    def training_begins(self) -> None:
+        """Make room for a job; the current task starts again later."""
+        self._background.preempt()
+        for task in self._tasks.values():
+            if task.child:
+                task.child.kill()
+
+    def training_ended(self) -> None:
+        """Continue with waiting requests."""
+        self._background.wake()
+
+    # Internal
+
+    def _start(self, task: Task) -> None:
+        self._tasks[task.job["id"], task.name] = task
+        self._background.wake()
+
+    async def _kept(self, job_id: str, name: str) -> dict[str, Any] | None:
+        file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
+        found = await asyncio.to_thread(file.read_json) if name in await self._names(job_id) else None
+        return found if isinstance(found, dict) else None
+
+    async def _names(self, job_id: str) -> list[str]:
+        return await asyncio.to_thread(attribution_ids, self._data, job_id)
+
+    async def _keep(self, job_id: str, name: str, value: Mapping[str, Any]) -> None:
+        file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
+        await asyncio.to_thread(file.write_json, value)
+
+    async def _config(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return the job's config, in the number format of its training. Raises JobFailure."""
+        config = await self._store.read(Store.config, job["id"])
+        if config is None:
+            raise JobFailure("The job was deleted")
+        number = job.get("settings", {}).get("numberFormat")
+        return {**config, **({"numberFormat": number} if number else {})}
+
+    def _reliability(self, job_id: str) -> Reliability:
+        """Count the job's completed proofs, and those that confirmed their ranking."""
+        proofs = confirmed = 0
+        for name in attribution_ids(self._data, job_id):
+            found = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
+            proof = found.get("proof") if isinstance(found, dict) else None
+            ranked = [row["where"] for row in found.get("raised", ())] if proof else []
+            if not proof or "without" not in proof or proof["rows"] != ranked:
+                continue
+            proofs += 1
+            confirmed += proof["without"]["logp"] < proof["random"]["logp"]
+        return {"proofs": proofs, "confirmed": confirmed}
+
+    async def _proof(self, job: dict[str, Any], name: str, kept: dict[str, Any]) -> Any:
+        """Return the contract's ``Proof``; have it scored once both jobs have ended."""
+        proof = {"state": "completed", **kept["proof"]}
+        if "without" in proof:
+            return proof
+        task = self._tasks.get((job["id"], name))
+        if task and task.do == "prove":
+            return proof | ({"state": "failed", "error": task.error} if task.error else {"state": "scoring"})
+        for job_id in proof["jobs"].values():
+            made = await self._store.read(Store.get, job_id)
+            if made is None:
+                return proof | {"state": "failed", "error": "One of its jobs was deleted"}
+            if made["status"] not in TERMINAL:
+                return proof | {"state": "training"}
+            if made["status"] != "completed":
+                why = made.get("error") or f"it was {made['status']}"
+                return proof | {"state": "failed", "error": f"The job {made['name']} has no result: {why}"}
+        folders = {"trained": job["id"], **proof["jobs"]}
+        order = {
+            "messages": kept["messages"],
+            "answer": kept["answer"],
+            "folders": {side: str(final_folder(self._data, of)) for side, of in folders.items()},
+        }
+        self._start(Task(job, name, "prove", order))
+        return proof | {"state": "scoring"}
+
+    def _next(self) -> Task | None:
+        return next((task for task in self._tasks.values() if not task.error), None)
+
+    def _failed(self, task: Task, reason: str) -> None:
+        task.error = reason
+
+    async def _work(self, task: Task) -> None:
+        """Run a task in a worker and keep its result. Raises JobFailure if it ends without one."""
+        job_id = task.job["id"]
+        config = await self._config(task.job)
+
+        def tell(progress: Progress) -> None:
+            task.progress = progress
+
+        model = await self._models.ensure(config["model"], tell)
+        child = task.child = await Child.start(WORKER)
+        try:
+            if self._busy():  # a job has started in the meantime
+                raise JobFailure("A job has started")
+            child.send(
+                do=task.do,
+                id=job_id,
+                config=config,
+                data=str(self._data),
+                project=str(self._project),
+                **task.order,
+            )
+            child.send(name=model.name, path=str(model.path), note=model.note)
+            found = (await child.result("found", "The attributing process", tell))["found"]
+        finally:
+            task.child, task.progress = None, None
+            await child.stop()
+        if self._tasks.get((job_id, task.name)) is not task:
+            return  # the job was deleted meanwhile
+        if task.do == "why":
+            await self._keep(job_id, task.name, {"messages": task.order["messages"], **found})
+        elif kept := await self._kept(job_id, task.name):
+            await self._keep(job_id, task.name, {**kept, "proof": {**kept["proof"], **found}})
+        del self._tasks[job_id, task.name]
+
+
+def _was_extended(final: Path) -> bool:
+    try:
+        return "extendedAfter" in internal(read_statement(final))
+    except (StatementError, OSError):
+        return False

@@ -1,0 +1,137 @@
+"""The process that traces one answer or scores one proof, and ends.
+
+The order is ``{do, id, config, data, project, …}``; the result is ``found``. Start with ``work``.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.data.reader import open_data
+from arkor_dev.data.sources import SourceError, every_file
+from arkor_dev.local.evaluation.stage import texts_of
+from arkor_dev.local.jobs.job_folder import adapter_folder
+from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.link import serve_one
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.workers.link import Link
+
+    from .trained import Scored, Trained
+
+EXCERPT: Final = 300
+
+
+def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Do what the backend's message asks for."""
+    preparation = Preparation(order, lambda *_, **__: None, link.progress)
+    preparation.read()
+    preparation.load(link.receive())
+    preparation.encode()
+    from .trained import Trained
+
+    trained = Trained(preparation)
+    tasks = {"why": why, "prove": prove}
+    return {"found": tasks[order["do"]](trained, Rows(preparation), order, link)}
+
+
+class Rows:
+    """The training rows of ``preparation``, for display."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._rows: dict[str, Row] = {row.where: row for row in preparation.train_rows}
+        self._numbers: dict[str, int] | None = None
+        self._preparation = preparation
+
+    def told(self, where: str) -> dict[str, Any]:
+        """Return the contract's ``TracedRow`` of the row at ``where``, without its score."""
+        question, wanted = texts_of(self._rows[where])
+        told = {"where": where, "question": question[:EXCERPT], "answer": wanted[:EXCERPT]}
+        number = self._number(where)
+        return told if number is None else {**told, "row": number}
+
+    def _number(self, where: str) -> int | None:
+        """Return the row's number on the Data page; None for rows of elsewhere."""
+        if self._numbers is None:
+            self._numbers = {}
+            try:
+                source, project = self._preparation.config["datasetSource"], self._preparation.project
+                with open_data(list(every_file(source, project, _refuse))) as data:
+                    self._numbers = {item.where: item.place.number for item in data}
+            except (SourceError, OSError):
+                pass
+        return self._numbers.get(where)
+
+
+def _refuse(_: object) -> Any:
+    raise SourceError("not a file of the project")
+
+
+def why(trained: Trained, rows: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    """Return the contract's ``Attribution`` figures of an answer: who says it, and its ranking."""
+    from .ranking import cosines, extremes, standard
+
+    messages, final = order["messages"], adapter_folder(Path(order["data"]), order["id"], None)
+    trained.wear(final)
+    answer = order.get("answer") or trained.answer(messages)
+    if not answer:
+        raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
+    example = trained.example(messages, answer)
+    adapter, base = trained.score(example), trained.base_score(example)
+    told: dict[str, Any] = {"answer": answer, "adapter": _logp(adapter), "base": _logp(base)}
+    told["learned"] = adapter.logp > base.logp
+    if not told["learned"]:
+        return told
+    store = trained.store(
+        lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
+    )
+    raw = cosines(store.train, trained.answer_gradients(example))
+    scores = standard(raw)
+    raised, lowered = extremes(scores, raw)
+
+    def listed(places: Sequence[int]) -> list[dict[str, Any]]:
+        return [{**rows.told(store.where[row]), "score": round(float(scores[row]), 2)} for row in places]
+
+    others = [row for row in range(len(store.where)) if row not in {*raised, *lowered}]
+    # The same rows at each press; seeded by the answer, so that other answers get other ones.
+    drawn = random.Random(answer).sample(others, min(len(raised), len(others)))  # noqa: S311 - no secret
+    return {
+        **told,
+        "rows": len(store.where),
+        "steps": store.steps,
+        "hash": store.rows,
+        "raised": listed(raised),
+        "lowered": listed(lowered),
+        "random": listed(drawn),
+    }
+
+
+def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    """Return the answer's log-probability, and each one's own answer, for every adapter in ``folders``."""
+    example = trained.example(order["messages"], order["answer"])
+    found = {}
+    for number, (name, folder) in enumerate(order["folders"].items()):
+        link.progress("Asking the adapters", number, len(order["folders"]), "adapters")
+        trained.wear(Path(folder))
+        found[name] = {**_logp(trained.score(example)), "text": trained.answer(order["messages"])}
+    return found
+
+
+def _logp(scored: Scored) -> dict[str, Any]:
+    return {"logp": round(scored.logp, 4), "tokens": scored.tokens}
+
+
+def _reason(error: Exception) -> str:
+    if out_of_memory(error):
+        return "The machine ran out of memory: close other programs and try again"
+    return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    serve_one(work, _reason, nice=5)

@@ -1,0 +1,39 @@
+"""Leaves rows out of a training by giving them weight zero, with everything else the same to the bit.
+
+A row that is left out keeps its place: in the order of rows, in its batch, in the schedule and in the mean
+over its batch's weights. Only its loss is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.checkpoints.origin import hash_of_rows
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.local.modeling.example import Example
+
+
+def without(asked: Mapping[str, Any], train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
+    """Return ``train`` with weight zero for the rows that ``asked`` names; see ``job_config.LEFT_OUT``.
+
+    Raises JobFailure if the rows have changed since, or one of them is missing.
+    """
+    if asked["hash"] != hash_of_rows(train, held_out):
+        raise JobFailure(
+            "The data has changed since the job that this one repeats: without the same rows, nothing can be "
+            "compared"
+        )
+    named = set(asked["rows"])
+    if missing := named - {example.where for example in train}:
+        raise JobFailure(f"{min(missing)} is not a training row of this job")
+    return [_weightless(example) if example.where in named else example for example in train]
+
+
+def _weightless(example: Example) -> Example:
+    return replace(example, labels=[IGNORED] * len(example.ids), counts=example.weight)
