@@ -83,7 +83,9 @@ def reopen(request: web.Request) -> None:
     refresh(request)
 
 
-OF_DATASETS: Final = frozenset({"from", "count", "want", "after", "than", "code", "text"})
+OF_DATASETS: Final = frozenset(
+    {"from", "count", "want", "after", "than", "code", "text", "role", "least", "most", "source"}
+)
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 

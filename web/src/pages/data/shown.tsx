@@ -17,6 +17,7 @@ import type { Mode } from "./edit";
 import { redoable, step, undoable, write } from "./edit/history";
 import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
+import { type Filter, Filters, sourcesOf } from "./filters";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
 import { Marks } from "./judge/marks";
@@ -63,6 +64,7 @@ export function Shown({
   const lengths = opened.lengths.value;
   const field = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState("");
+  const [filter, setFilter] = useState<Filter>({});
   const [note, setNote] = useState("");
   const last = useRef<number | null>(null);
   const searching = useRef<AbortController | null>(null);
@@ -345,7 +347,11 @@ export function Shown({
         class="data-tools"
         onSubmit={(event) => {
           event.preventDefault();
-          if (typed) void find({ want: "text", text: typed }, `No row has “${clean(typed, 60)}”.`);
+          if (typed || Object.keys(filter).length > 0)
+            void find(
+              { want: "text", ...(typed ? { text: typed } : {}), ...filter },
+              typed ? `No row has “${clean(typed, 60)}”.` : "No row fits.",
+            );
         }}
       >
         <input
@@ -358,6 +364,7 @@ export function Shown({
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
+        <Filters filter={filter} set={setFilter} sources={sourcesOf(trainer)} />
         <Button small onClick={() => void findLongest()} title="Longest row, then the next shorter one (l)">
           Longest
         </Button>
