@@ -136,6 +136,10 @@ class Backend(ScopedCalls):
     create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
+    list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first
+    start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
+    get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
+    stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}

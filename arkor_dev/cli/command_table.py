@@ -343,6 +343,40 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
 
 
+def _sweep_arguments(sweep: CommandLine) -> None:
+    sweep.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="start: search by [sweep] of arkor.toml, or by the options. status: its trials, and its "
+            "verdict (the default). stop: end it now, with the verdict that its results allow",
+    )  # fmt: skip
+    sweep.add_argument(
+        "sweep", metavar="SWEEP", nargs="?", help="an id or a prefix of it (default: the newest)"
+    )
+    add_launch(sweep)
+    sweep.add_argument("--trainer", metavar="NAME", help="start: whose settings (default: that of the file)")
+    sweep.add_argument(
+        "--space", metavar="KEY=VALUES", action="append", default=[],
+        help="start: search this setting instead of [sweep.space], such as lora.r=8,16,64 or "
+            "'learning_rate={low=1e-4, high=5e-3, log=true}'; may be repeated",
+    )  # fmt: skip
+    sweep.add_argument("--until", metavar="TIME", help="start: end before this time of day, such as 07:00")
+    sweep.add_argument(
+        "--hours", metavar="N", help="start: end within so many hours",
+        type=fraction(14 * 24, "isn't a valid number of hours (above 0, up to 336)."),
+    )  # fmt: skip
+    sweep.add_argument(
+        "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
+        help="start: try so many settings, the present ones among them",
+    )  # fmt: skip
+    sweep.add_argument("--json", action="store_true", help="print {sweep}")
+
+
+def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.sweep import run_sweep
+
+    return run_sweep(settings, arguments)
+
+
 def _evaluate_arguments(evaluate: CommandLine) -> None:
     add_job(evaluate)
     add_launch(evaluate)
@@ -379,6 +413,24 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
     from .commands.evaluate import run_evaluate
 
     return run_evaluate(settings, arguments)
+
+
+def _why_arguments(why: CommandLine) -> None:
+    add_job(why)
+    why.add_argument("question", metavar="QUESTION", help="what the adapter was asked")
+    add_launch(why)
+    why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
+    why.add_argument(
+        "--prove", action="store_true",
+        help="train the job again without these rows, and without as many random ones, and compare",
+    )  # fmt: skip
+    why.add_argument("--json", action="store_true", help="print the attribution")
+
+
+def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.why import run_why
+
+    return run_why(settings, arguments)
 
 
 def _export_arguments(export: CommandLine) -> None:
@@ -561,6 +613,30 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _setup_arguments(setup: CommandLine) -> None:
+    setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
+    setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    add_yes(setup, "do not ask")
+
+
+def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.setup import run_setup
+
+    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+
+
+def _self_arguments(own: CommandLine) -> None:
+    own.add_argument("action", metavar="ACTION", nargs="?", help="update or uninstall")
+    own.add_argument("--dry-run", action="store_true", help="only print the command")
+    add_yes(own, "uninstall: do not ask")
+
+
+def _self(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.self_command import run_self
+
+    return run_self(settings, arguments.action, yes=arguments.yes, dry_run=arguments.dry_run)
+
+
 def _mcp_arguments(mcp: CommandLine) -> None:
     add_launch(mcp)
     mcp.add_argument(
@@ -634,10 +710,24 @@ COMMANDS: Final = {
             "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
         ),
         Command(
+            "sweep", "search for better settings until a given time, and judge the best honestly",
+            "Search for better settings of a trainer by many short runs, until a given time, and say whether "
+            "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
+            "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
+            "[start|status|stop [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
+        ),
+        Command(
             "evaluate", "compare a job's adapter with its base",
             "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
             "JOB is an id, a prefix of one, or latest.",
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
+        ),
+        Command(
+            "why", "show the training rows behind an answer",
+            "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
+            "by their gradients. That is an estimate: --prove trains the job again without the rows. JOB is "
+            "an id, a prefix of one, or latest.",
+            "JOB QUESTION", _why_arguments, _why, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",
@@ -710,6 +800,20 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "setup", "install what local training needs, in an environment of its own",
+            "Install the local engine into an environment of its own, with the build of PyTorch that suits "
+            "this machine: says the size, asks, and shows progress. An interrupted installation continues at "
+            "the next call. Afterwards `arkor-dev --local` uses it.",
+            "", _setup_arguments, _setup,
+        ),
+        Command(
+            "self", "update or uninstall Arkor Studio",
+            "Update or uninstall this installation with the tool that made it: uv tool, pipx, uv or pip. "
+            "Prints the command instead where that is for you to decide, such as in a clone. Uninstalling "
+            "keeps projects, jobs, adapters and models, and says where they are.",
+            "update|uninstall", _self_arguments, _self,
         ),
         Command(
             "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",

@@ -19,7 +19,7 @@ from arkor_dev.project.arkor_toml import parse, read
 
 from . import variations
 from .documents import find_documents, read_documents
-from .kinds import MAX_TOKENS, Kind
+from .kinds import Kind
 from .ledger import Budget, Ledger, Price
 from .made_file import MadeFile
 from .making import Maker
@@ -116,7 +116,7 @@ async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate
         left = [task for task in tasks if ledger.answer(task.request.hash(address)) is None]
     finally:
         ledger.close()
-    output = min(MAX_TOKENS, LIKELY * _each(options)) * len(left)
+    output = LIKELY * _each(options) * len(left)
     likely = sum(task.request.likely_input() for task in left)
     return {
         "name": name_of(options),

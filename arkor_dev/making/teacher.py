@@ -40,6 +40,7 @@ SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Most bytes of an answer."""
+LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
 
@@ -102,7 +103,7 @@ class BackendTeacher:
             "stream": True,
             "responseFormat": {
                 "type": "json_schema",
-                "json_schema": {"name": "rows", "schema": dict(request.schema)},
+                "json_schema": {"name": "rows", "schema": _with_ends(request.schema)},
             },
         }
         try:
@@ -135,6 +136,19 @@ class BackendTeacher:
                     usage = event.data.get("usage") or usage
                     text.append(_said(event.data, "delta"))
         return _counted("".join(text), usage)
+
+
+def _with_ends(schema: Any) -> Any:
+    """Return a schema whose texts have a longest length: a small model may repeat itself without end.
+
+    OpenAI's own server refuses such limits.
+    """
+    if isinstance(schema, list):
+        return [_with_ends(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limited = {"maxLength": LONGEST_TEXT} if schema.get("type") == "string" else {}
+    return limited | {key: _with_ends(value) for key, value in schema.items()}
 
 
 class HttpTeacher:

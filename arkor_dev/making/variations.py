@@ -14,7 +14,7 @@ from arkor_dev.data.prompts import PROMPT, PROMPTS
 from arkor_dev.data.reader import DataFile, open_data
 from arkor_dev.data.rows import Row
 
-from .kinds import MAX_TOKENS
+from .kinds import LEAST_TOKENS, ROW_TOKENS
 from .request import Candidate, Request, items_of
 from .tasks import Task
 
@@ -107,7 +107,7 @@ def _request(messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int
         "required": ["rows"],
         "additionalProperties": False,
     }
-    return Request(model, messages, shape, MAX_TOKENS, TEMPERATURE)
+    return Request(model, messages, shape, max(LEAST_TOKENS, ROW_TOKENS * most), TEMPERATURE)
 
 
 def _variations(before: list[dict[str, Any]], most: int, answer: str) -> Iterator[Candidate | str]:

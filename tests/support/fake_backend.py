@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .fake_attributions import FakeAttributions
 from .fake_cards import FakeCards
 from .fake_checks import (
     RefusedError,
@@ -140,6 +141,7 @@ class FakeBackend:
         self.cards = FakeCards(self)
         self.job_rows = FakeJobRows(self)
         self.votes = FakeVotes(self)
+        self.attributions = FakeAttributions(self)
         self.serving = FakeServing(self)
         self.placement = FakePlacement(self)
         self.frames_per_write = 64
@@ -363,6 +365,7 @@ class FakeBackend:
             *self.cards.routes(),
             *self.job_rows.routes(),
             *self.votes.routes(),
+            *self.attributions.routes(),
             *self.serving.routes(),
             *self.placement.routes(),
         ]

@@ -1587,6 +1587,57 @@ export interface EndpointRequests {
   more: boolean;
 }
 
+/** The log-probability of an answer in nats, and its number of tokens; `text`: what is said instead. */
+export interface AnswerScore {
+  logp: number;
+  tokens: number;
+  text?: string;
+}
+
+/** A training row. `row` is its number on the Data page; `score` is in standard deviations from the mean of all rows. */
+export interface TracedRow {
+  where: string;
+  row?: number;
+  question: string;
+  answer: string;
+  score: number;
+}
+
+/** Of this job's rankings: how many were proven by training, and how many of those were right. */
+export interface Reliability {
+  proofs: number;
+  confirmed: number;
+}
+
+/** The same job, trained again without some rows, and without as many random ones. */
+export interface Proof {
+  state: "training" | "scoring" | "completed" | "failed";
+  jobs: Record<string, string>;
+  rows: string[];
+  error?: string;
+  trained?: AnswerScore;
+  without?: AnswerScore;
+  random?: AnswerScore;
+}
+
+/** Which rows are behind an answer. */
+export interface Attribution {
+  id: string;
+  state: "waiting" | "running" | "completed" | "failed";
+  messages: ChatMessage[];
+  answer?: string;
+  progress?: Progress;
+  error?: string;
+  adapter?: AnswerScore;
+  base?: AnswerScore;
+  learned?: boolean;
+  rows?: number;
+  raised?: TracedRow[];
+  lowered?: TracedRow[];
+  reliability?: Reliability;
+  proof?: Proof;
+}
+
 export const AUTO = "auto";
 
 export const HERE = "here";

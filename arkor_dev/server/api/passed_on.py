@@ -15,6 +15,7 @@ from arkor_dev.contract.bodies import (
     EXTENSION,
     QUEUE_CHANGES,
     RESUMPTION,
+    SWEEP,
     VOTE,
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
@@ -125,6 +126,10 @@ ROUTES = [
     passed("POST", "/api/forecast", Backend.create_forecast, CONFIG),
     passed("GET", "/api/forecast/{id}", Backend.get_forecast),
     passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
+    passed("GET", "/api/sweeps", Backend.list_sweeps),
+    passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
+    passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,6 +38,21 @@ TINY: dict[str, Any] = {
     "datasetSplit": 0.3,
 }
 SPACE = {"learningRate": [1e-5, 1e-2]}
+TOML = """
+[[trainer]]
+name = "bot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+learning_rate = 1e-5
+steps = 9
+eval_split = 0.3
+number_format = "float32"
+
+[sweep]
+hours = 0.2
+[sweep.space]
+learning_rate = [1e-5, 1e-2]
+"""
 FORECAST = {"state": "measured", "steps": 27, "seconds": 3.0, "trainingSeconds": 2.0}
 
 
@@ -60,12 +78,22 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
     def results() -> list[Any]:
         return [each for trial in sweep()["trials"] for each in trial["results"]]
 
+    def command(action: str) -> dict[str, Any]:
+        home = tmp_path / "home"
+        backend.leave_word(project, home)
+        data = {"XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CACHE_HOME": str(home / "cache")}
+        line = [sys.executable, "-m", "arkor_dev", "sweep", action, "--local", "--json"]
+        done = subprocess.run(
+            line, cwd=project, env={**os.environ, "HOME": str(home), **data}, capture_output=True, check=True
+        )
+        found: dict[str, Any] = json.loads(done.stdout)["sweep"]
+        return found
+
+    (project / "arkor.toml").write_text(TOML)
     backend = start()
     try:
-        # Long enough for a machine that is very busy.
+        assert command("start")["state"] == "running"
         body = {"name": "night", "config": TINY, "space": SPACE, "deadline": in_time(500)}
-        answer = backend.call("POST", "/v1/sweeps", body)
-        assert answer.status == 200, answer.body
         assert backend.call("POST", "/v1/sweeps", body).status == 409
         until(lambda: len(results()) >= 2, 200)
         before = results()
@@ -75,7 +103,8 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
         backend = start()
         assert results()[: len(before)] == before
         until(lambda: sweep()["state"] != "running", 300)
-        found = sweep()
+        found = command("status")
+        assert found == sweep()
         assert found["state"] == "completed", found
         assert datetime.fromisoformat(found["endedAt"]) < datetime.fromisoformat(found["deadline"])
         assert found["rungs"] == [3, 9]
