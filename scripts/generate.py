@@ -43,6 +43,7 @@ SHAPES = (
     "dataset_shapes",
     "making_shapes",
     "deployments",
+    "attribution",
     "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]

@@ -142,7 +142,8 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
 
 
 OF_A_JOB = {
-    "jobs", "final", "checkpoints", "resume", "parent", "evaluation", "exports", "reports", "job.json",
+    "jobs", "final", "checkpoints", "resume", "parent", "evaluation", "attribution", "exports", "reports",
+    "job.json",
     "votes.jsonl", "verdict.json", "history.json", "samples.jsonl",
 }  # fmt: skip
 """What lies in a job's folder, and the folder of these."""
@@ -170,7 +171,7 @@ def test_only_the_command_line_prints() -> None:
     }  # fmt: skip
     assert printing <= {
         "cli/main", "cli/banner", "cli/standard_error", "cli/console", "cli/progress_view", "cli/consent",
-        "cli/commands/start", "cli/commands/docs",
+        "cli/commands/start", "cli/commands/docs", "cli/commands/setup", "cli/commands/self_command",
         "cli/commands/init", "cli/commands/doctor", "cli/commands/train_check", "cli/account/login",
         "cli/account/whoami",
         "cli/commands/data", "cli/commands/make", "cli/commands/evaluate", "cli/commands/export/run",
@@ -179,7 +180,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
-        "cli/commands/ssh", "cli/commands/sweep",
+        "cli/commands/ssh", "cli/commands/sweep", "cli/commands/why",
         # On the other machine: their output is a protocol, and a log.
         "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip

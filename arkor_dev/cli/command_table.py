@@ -153,7 +153,8 @@ def _data_arguments(data: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
             "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
-            "rows",
+            "rows. judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
+            "reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
         "files", metavar="FILE", nargs="*", type=Path,
@@ -180,8 +181,9 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
-        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of make "
-            "and more {state, file, rows, dropped, requests, inputTokens, outputTokens, …}",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
+            "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
+            "outputTokens, …}",
     )  # fmt: skip
     _make_arguments(data)
 
@@ -213,6 +215,9 @@ def _make_arguments(data: CommandLine) -> None:
     data.add_argument("--voice", metavar="TEXT", help="make: the voice to rewrite in")
     data.add_argument(
         "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
+    )
+    data.add_argument(
+        "--rubric", metavar="FILE", type=Path, help="judge: a text that says what a good row is"
     )
     data.add_argument(
         "--rows", metavar="LIST", type=_row_numbers,
@@ -266,10 +271,10 @@ def _price(text: str) -> list[float]:
 def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
-    if arguments.action in ("make", "more"):
-        from .commands.make import run_make
+    if arguments.action in ("make", "more", "judge"):
+        from .commands.make import run_judge, run_make
 
-        return run_make(settings, arguments)
+        return (run_judge if arguments.action == "judge" else run_make)(settings, arguments)
     for extra in arguments.files[1:]:
         raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
     file = next(iter(arguments.files), None)
@@ -288,7 +293,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
             "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
-            "metrics",
+            "metrics. diff: say how its rows differ from those of another job (--with)",
     )  # fmt: skip
     add_job(jobs)
     add_launch(jobs)
@@ -324,7 +329,10 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     jobs.add_argument(
         "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
     )
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
+    jobs.add_argument("--with", dest="other", metavar="JOB", help="diff: the other job")
+    jobs.add_argument(
+        "--json", action="store_true", help="print {jobs: [...]}, or {job} of one; of diff {difference}"
+    )
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -333,7 +341,7 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     given = {
         "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
         "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
-        "out": arguments.out, "workers": arguments.workers,
+        "out": arguments.out, "workers": arguments.workers, "with": arguments.other,
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
@@ -409,6 +417,24 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
     from .commands.evaluate import run_evaluate
 
     return run_evaluate(settings, arguments)
+
+
+def _why_arguments(why: CommandLine) -> None:
+    add_job(why)
+    why.add_argument("question", metavar="QUESTION", help="what the adapter was asked")
+    add_launch(why)
+    why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
+    why.add_argument(
+        "--prove", action="store_true",
+        help="train the job again without these rows, and without as many random ones, and compare",
+    )  # fmt: skip
+    why.add_argument("--json", action="store_true", help="print the attribution")
+
+
+def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.why import run_why
+
+    return run_why(settings, arguments)
 
 
 def _export_arguments(export: CommandLine) -> None:
@@ -591,6 +617,30 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _setup_arguments(setup: CommandLine) -> None:
+    setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
+    setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    add_yes(setup, "do not ask")
+
+
+def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.setup import run_setup
+
+    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+
+
+def _self_arguments(own: CommandLine) -> None:
+    own.add_argument("action", metavar="ACTION", nargs="?", help="update or uninstall")
+    own.add_argument("--dry-run", action="store_true", help="only print the command")
+    add_yes(own, "uninstall: do not ask")
+
+
+def _self(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.self_command import run_self
+
+    return run_self(settings, arguments.action, yes=arguments.yes, dry_run=arguments.dry_run)
+
+
 def _mcp_arguments(mcp: CommandLine) -> None:
     add_launch(mcp)
     mcp.add_argument(
@@ -654,14 +704,14 @@ COMMANDS: Final = {
             "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
             "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
             "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
-            "check [FILE] | fix | make FILE… | more [FILE]", _data_arguments, _data,
+            "check [FILE] | fix | reviews | make FILE… | more [FILE] | judge", _data_arguments, _data,
             on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
-            "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+            "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
         ),
         Command(
             "sweep", "search for better settings until a given time, and judge the best honestly",
@@ -675,6 +725,13 @@ COMMANDS: Final = {
             "Compare a job's adapter with its base on held-out rows: is it better, and how certain is that? "
             "JOB is an id, a prefix of one, or latest.",
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
+        ),
+        Command(
+            "why", "show the training rows behind an answer",
+            "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
+            "by their gradients. That is an estimate: --prove trains the job again without the rows. JOB is "
+            "an id, a prefix of one, or latest.",
+            "JOB QUESTION", _why_arguments, _why, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",
@@ -747,6 +804,20 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "setup", "install what local training needs, in an environment of its own",
+            "Install the local engine into an environment of its own, with the build of PyTorch that suits "
+            "this machine: says the size, asks, and shows progress. An interrupted installation continues at "
+            "the next call. Afterwards `arkor-dev --local` uses it.",
+            "", _setup_arguments, _setup,
+        ),
+        Command(
+            "self", "update or uninstall Arkor Studio",
+            "Update or uninstall this installation with the tool that made it: uv tool, pipx, uv or pip. "
+            "Prints the command instead where that is for you to decide, such as in a clone. Uninstalling "
+            "keeps projects, jobs, adapters and models, and says where they are.",
+            "update|uninstall", _self_arguments, _self,
         ),
         Command(
             "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",

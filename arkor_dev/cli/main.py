@@ -143,9 +143,13 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command is None:
         if settings.local and not settings.ssh:
-            from arkor_dev.identity.local_backend import require_extra
+            from arkor_dev.identity.engine import missing_extra
 
-            require_extra()
+            if missing_extra(settings) is not None:
+                from .commands.setup import offer_setup
+
+                if code := offer_setup(settings):
+                    return code
         gc.disable()  # Imported modules are never garbage: scanning them costs a twentieth of the start.
         from arkor_dev.cli.commands.studio import run_studio
 

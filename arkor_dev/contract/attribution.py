@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 from .rules import Rule
 from .schema import Field, Schema
 
 if TYPE_CHECKING:
-    from .shapes import Progress
+    from .shapes import ChatMessage, Progress
 
 ANSWER_LIMIT: Final = 20_000
 MESSAGES_LIMIT: Final = 200
@@ -71,7 +71,7 @@ class Attribution(TypedDict):
 
     id: str
     state: Literal["waiting", "running", "completed", "failed"]
-    messages: list[dict[str, Any]]
+    messages: list[ChatMessage]
     answer: NotRequired[str]
     progress: NotRequired[Progress]
     error: NotRequired[str]

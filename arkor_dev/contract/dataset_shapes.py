@@ -246,6 +246,95 @@ class Review(TypedDict):
     made: NotRequired[dict[str, object]]
 
 
+class ChangedRow(TypedDict):
+    """A row that differs between the data of two jobs: where it is (was, if removed), and how it begins."""
+
+    kind: Literal["added", "removed", "changed"]
+    where: str
+    excerpt: str
+
+
+class RowDifference(TypedDict):
+    """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
+
+    A row with the question or in the place of a removed one counts as ``changed``.
+    """
+
+    same: int
+    changed: int
+    added: int
+    removed: int
+    rows: list[ChangedRow]
+
+
+class DataDifference(TypedDict):
+    """How the rows of a job differ from those of another: the training rows, and the held-out ones."""
+
+    train: RowDifference
+    heldOut: RowDifference
+
+
+class ReviewCount(TypedDict):
+    """How many rows have a tag, or how many a person has judged."""
+
+    name: str
+    rows: int
+
+
+class ReviewAgreement(TypedDict):
+    """Two people's verdicts on the same rows: ``equal`` of ``rows`` agree.
+
+    Cohen's ``kappa`` with its 95 % interval; null if it is not defined, since both gave one verdict only.
+    """
+
+    people: list[str]
+    rows: int
+    equal: int
+    kappa: float | None
+    low: float | None
+    high: float | None
+
+
+class ReviewSummary(TypedDict):
+    """The judgements of a trainer's rows. Each of ``rows`` has one verdict of all people, or is ``unseen``.
+
+    ``made`` counts rows that a program made and nobody has accepted or rejected, ``disputed`` those on which
+    people disagree. ``by`` is the name of this computer's user.
+    """
+
+    file: str
+    rows: int
+    accepted: int
+    rejected: int
+    flagged: int
+    unseen: int
+    made: int
+    disputed: int
+    tags: list[ReviewCount]
+    people: list[ReviewCount]
+    agreement: list[ReviewAgreement]
+    by: str
+
+
+class ReviewedRow(TypedDict):
+    """What is known of one row; ``hash`` is empty for a row that cannot be judged."""
+
+    row: int
+    hash: str
+    file: str
+    verdict: NotRequired[str]
+    reviews: list[Review]
+    made: NotRequired[dict[str, object]]
+
+
+class ReviewMark(TypedDict):
+    """A row's verdict, for a list of rows; ``made`` rows without one are not trained on yet."""
+
+    row: int
+    verdict: NotRequired[str]
+    made: NotRequired[bool]
+
+
 class Correction(TypedDict):
     """A line of ``data/corrections.jsonl``: a conversation that ends with the ideal answer.
 

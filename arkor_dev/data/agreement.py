@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-DRAWS: Final = 4_000
+DRAWS: Final = 2_000
 LEVEL: Final = 0.95
 
 
@@ -33,7 +33,7 @@ class Agreement(NamedTuple):
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
     """Return the agreement of two people, from their judgements of each row.
 
-    None where kappa is not defined: without rows, or if both always judge the same.
+    None if kappa is not defined: without rows, or if both always judge the same.
     """
     counts = Counter(pairs)
     kinds = sorted({kind for pair in counts for kind in pair})

@@ -20,7 +20,7 @@ from .json_text import parsed
 from .rows import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Review
@@ -53,8 +53,7 @@ class Reviewed:
     @property
     def verdict(self) -> str | None:
         """The verdict of all people: one rejection rejects a row, and one flag flags it."""
-        given = {review.get("verdict") for review in self.people.values()}
-        return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
+        return verdict_of(self.verdicts)
 
     def is_in(self, only: str) -> bool:
         """Return whether a source with this ``only`` ("" for none) trains on the row."""
@@ -66,9 +65,20 @@ class Reviewed:
         return verdict != "rejected"
 
     @property
+    def verdicts(self) -> dict[str, str]:
+        """Each person's verdict."""
+        return {name: review["verdict"] for name, review in self.people.items() if "verdict" in review}
+
+    @property
     def tags(self) -> list[str]:
         """The tags of all people, sorted."""
         return sorted({tag for review in self.people.values() for tag in review.get("tags", ())})
+
+
+def verdict_of(verdicts: Mapping[str, str]) -> str | None:
+    """Return the verdict of all people from that of each."""
+    given = verdicts.values()
+    return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,8 @@ class Reviews:
     size: int = 0
     lines: int = 0
     state: bytes = b""
+    selections: dict[str, Selection | None] = field(default_factory=dict, compare=False)
+    """Those that `selection` has made, since a manifest is read every few seconds."""
 
     def of(self, digest: int) -> Reviewed | None:
         """Return what is known of the row with this `row_hash`."""
@@ -140,6 +152,12 @@ class Selection:
 
 def selection(reviews: Reviews, only: str) -> Selection | None:
     """Return which rows a source with this ``only`` ("" for none) has; None if it has all of them."""
+    if only not in reviews.selections:
+        reviews.selections[only] = _selection(reviews, only)
+    return reviews.selections[only]
+
+
+def _selection(reviews: Reviews, only: str) -> Selection | None:
     if only == ALL:
         return None
     if only == ACCEPTED:
@@ -209,16 +227,3 @@ def review_of(value: object) -> Review:
             raise RowError("made must be an object")
         review["made"] = value["made"]
     return review
-
-
-def pairs_of(reviews: Reviews, digests: Iterable[int]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each pair of verdicts on a row by two people, sorted: both names, then both verdicts."""
-    for digest in digests:
-        row = reviews.of(digest)
-        given = sorted(
-            (name, review["verdict"]) for name, review in (row.people if row else {}).items()
-            if "verdict" in review
-        )  # fmt: skip
-        for at, (one, verdict) in enumerate(given):
-            for other, second in given[at + 1 :]:
-                yield one, other, verdict, second

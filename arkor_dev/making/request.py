@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 TRIES: Final = 50
 """Most places of an answer at which its JSON is looked for."""
+_ROWS: Final = re.compile(r'\{\s*"rows"\s*:\s*\[\s*')
+_NEXT: Final = re.compile(r"\s*,?\s*")
 PER_MESSAGE: Final = 64
 """Tokens that a chat template may add to a message, at most."""
 PER_REQUEST: Final = 256
@@ -60,7 +64,7 @@ class Candidate:
 def items_of(answer: str) -> list[Any]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 
-    Raises UnreadableAnswerError.
+    Of one that was cut off, return the items before the cut. Raises UnreadableAnswerError.
     """
     decoder = json.JSONDecoder()
     at = answer.rfind("</think>") + 1  # what a reasoning model thinks may have JSON, too
@@ -75,4 +79,19 @@ def items_of(answer: str) -> list[Any]:
         if isinstance(value, dict) and isinstance(value.get("rows"), list):
             return list(value["rows"])
         at += 1
-    raise UnreadableAnswerError
+    return _items_before_cut(answer)
+
+
+def _items_before_cut(answer: str) -> list[Any]:
+    begun = _ROWS.search(answer, answer.rfind("</think>") + 1)
+    if begun is None:
+        raise UnreadableAnswerError
+    decoder, at, items = json.JSONDecoder(), begun.end(), list[Any]()
+    with contextlib.suppress(ValueError, RecursionError):
+        while len(items) < TRIES:
+            item, at = decoder.raw_decode(answer, at)
+            items.append(item)
+            at = _NEXT.match(answer, at).end()  # type: ignore[union-attr] # it matches nothing, too
+    if not items:
+        raise UnreadableAnswerError
+    return items

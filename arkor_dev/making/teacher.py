@@ -40,13 +40,14 @@ SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Most bytes of an answer."""
+LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and its tokens by the teacher's own count; None where it gives none."""
+    """An answer, and its tokens by the teacher's own count, None if it gives none."""
 
     text: str
     input: int | None
@@ -102,7 +103,7 @@ class BackendTeacher:
             "stream": True,
             "responseFormat": {
                 "type": "json_schema",
-                "json_schema": {"name": "rows", "schema": dict(request.schema)},
+                "json_schema": {"name": "rows", "schema": _with_ends(request.schema)},
             },
         }
         try:
@@ -135,6 +136,19 @@ class BackendTeacher:
                     usage = event.data.get("usage") or usage
                     text.append(_said(event.data, "delta"))
         return _counted("".join(text), usage)
+
+
+def _with_ends(schema: Any) -> Any:
+    """Return a schema whose texts have a longest length: a small model may repeat itself without end.
+
+    OpenAI's own server refuses such limits.
+    """
+    if isinstance(schema, list):
+        return [_with_ends(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limited = {"maxLength": LONGEST_TEXT} if schema.get("type") == "string" else {}
+    return limited | {key: _with_ends(value) for key, value in schema.items()}
 
 
 class HttpTeacher:
@@ -288,7 +302,8 @@ def _counted(text: str, usage: object) -> Reply:
             else (None, None)
         )
     ]
-    return Reply(text, *counts)
+    # JSON may have half a character, which has no UTF-8.
+    return Reply(text.encode(errors="replace").decode(), *counts)
 
 
 def _wait_of(header: str | None) -> float | None:

@@ -32,7 +32,8 @@ def test_the_base_model_is_the_teacher(
     """It answers in the form of the schema; what it invents, untrained as it is, gets in nowhere."""
     pytest.importorskip("llguidance")  # what makes a tiny model answer with JSON
     monkeypatch.delenv("XDG_DATA_HOME")
-    monkeypatch.setattr(kinds, "MAX_TOKENS", 100)
+    monkeypatch.setattr(kinds, "LEAST_TOKENS", 100)
+    monkeypatch.setattr(kinds, "ROW_TOKENS", 30)
     project = make_project(tmp_path / "tests", tiny)
     config = project / "models" / "tiny" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "max_position_embeddings": 4096}))

@@ -1347,6 +1347,77 @@ export interface Review {
   made?: Record<string, unknown>;
 }
 
+/** A row that differs between the data of two jobs: where it is (was, if removed), and how it begins. */
+export interface ChangedRow {
+  kind: "added" | "removed" | "changed";
+  where: string;
+  excerpt: string;
+}
+
+/** How many rows of a job are the `same` as another's; `rows` are the first of those that differ. */
+export interface RowDifference {
+  same: number;
+  changed: number;
+  added: number;
+  removed: number;
+  rows: ChangedRow[];
+}
+
+/** How the rows of a job differ from those of another: the training rows, and the held-out ones. */
+export interface DataDifference {
+  train: RowDifference;
+  heldOut: RowDifference;
+}
+
+/** How many rows have a tag, or how many a person has judged. */
+export interface ReviewCount {
+  name: string;
+  rows: number;
+}
+
+/** Two people's verdicts on the same rows: `equal` of `rows` agree. */
+export interface ReviewAgreement {
+  people: string[];
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
+export interface ReviewSummary {
+  file: string;
+  rows: number;
+  accepted: number;
+  rejected: number;
+  flagged: number;
+  unseen: number;
+  made: number;
+  disputed: number;
+  tags: ReviewCount[];
+  people: ReviewCount[];
+  agreement: ReviewAgreement[];
+  by: string;
+}
+
+/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+export interface ReviewedRow {
+  row: number;
+  hash: string;
+  file: string;
+  verdict?: string;
+  reviews: Review[];
+  made?: Record<string, unknown>;
+}
+
+/** A row's verdict, for a list of rows; `made` rows without one are not trained on yet. */
+export interface ReviewMark {
+  row: number;
+  verdict?: string;
+  made?: boolean;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
@@ -1409,6 +1480,7 @@ export interface MakingOptions {
   model: string;
   paths?: string[];
   of?: string;
+  trainer?: string;
   rows?: number[];
   name?: string | null;
   keyEnv?: string | null;
@@ -1514,6 +1586,57 @@ export interface EndpointRequests {
   requests: EndpointRequest[];
   totals: EndpointTotals;
   more: boolean;
+}
+
+/** The log-probability of an answer in nats, and its number of tokens; `text`: what is said instead. */
+export interface AnswerScore {
+  logp: number;
+  tokens: number;
+  text?: string;
+}
+
+/** A training row. `row` is its number on the Data page; `score` is in standard deviations from the mean of all rows. */
+export interface TracedRow {
+  where: string;
+  row?: number;
+  question: string;
+  answer: string;
+  score: number;
+}
+
+/** Of this job's rankings: how many were proven by training, and how many of those were right. */
+export interface Reliability {
+  proofs: number;
+  confirmed: number;
+}
+
+/** The same job, trained again without some rows, and without as many random ones. */
+export interface Proof {
+  state: "training" | "scoring" | "completed" | "failed";
+  jobs: Record<string, string>;
+  rows: string[];
+  error?: string;
+  trained?: AnswerScore;
+  without?: AnswerScore;
+  random?: AnswerScore;
+}
+
+/** Which rows are behind an answer. */
+export interface Attribution {
+  id: string;
+  state: "waiting" | "running" | "completed" | "failed";
+  messages: ChatMessage[];
+  answer?: string;
+  progress?: Progress;
+  error?: string;
+  adapter?: AnswerScore;
+  base?: AnswerScore;
+  learned?: boolean;
+  rows?: number;
+  raised?: TracedRow[];
+  lowered?: TracedRow[];
+  reliability?: Reliability;
+  proof?: Proof;
 }
 
 export const AUTO = "auto";

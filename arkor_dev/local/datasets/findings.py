@@ -246,10 +246,11 @@ def flags_of(
     return flags
 
 
-def contents(row: Row, without: str = "") -> list[str]:
-    """Return the texts of a row, except for the role ``without``."""
-    said = [message.get("content") for message in row.messages if message["role"] != without]
-    return [text for text in (row.text, *said) if isinstance(text, str)]
+def contents(row: Row, *, without: str = "", only: str = "") -> list[str]:
+    """Return the texts of a row, except for the role ``without``, or of the role ``only``."""
+    messages = (message for message in row.messages if message["role"] != without)
+    said = [message.get("content") for message in messages if not only or message["role"] == only]
+    return [text for text in (None if only else row.text, *said) if isinstance(text, str)]
 
 
 def _ends(seen: TokenizedRow, special_ids: frozenset[int]) -> bool:

@@ -56,12 +56,15 @@ class Index:
         """Read an indexed row."""
         return self.data.read(self._place(number))
 
+    def source(self, number: int) -> int:
+        """Return the number of a row's source."""
+        return self.data.files[self._files[number - 1]].source
+
     def exclusion(self, number: int) -> tuple[int, str]:
         """Return the number of a row's source, and the entry of ``exclude`` that applies to the row."""
         at = number - 1
-        files = self.data.files
-        source = files[self._files[at]].source
-        first = next(place for place, file in enumerate(files) if file.source == source)
+        source = self.source(number)
+        first = next(place for place, file in enumerate(self.data.files) if file.source == source)
         before = self._hashes[bisect_left(self._files, first) : at]
         return source, entry_of(self._hashes[at], before.count(self._hashes[at]) + 1)
 

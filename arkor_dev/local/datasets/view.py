@@ -175,11 +175,27 @@ class View:
         source, entry = self.index.exclusion(number)
         return {"source": source, "entry": entry, "excluded": number in self.index.out[reader.EXCLUDED]}
 
-    def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
+    def find(
+        self,
+        want: str,
+        after: int,
+        *,
+        than: int = 0,
+        code: str = "",
+        text: str = "",
+        role: str = "",
+        least: int = 0,
+        most: int = 0,
+        source: int | None = None,
+    ) -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
-            return self._find_text(after, text.casefold().encode())
+            wanted = text.casefold()
+            if not role and not least and not most and source is None:
+                return self._find_text(after, wanted.encode())
+            lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
+            return self._find_matching(after, wanted, role, lengths, source)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -208,6 +224,30 @@ class View:
             if time.monotonic() > until:
                 break
         return {"row": None, "reached": reached}
+
+    def _find_matching(
+        self, after: int, wanted: str, role: str, lengths: range | None, source: int | None
+    ) -> DatasetFound:
+        """Return the next row of the ``source`` with one of the ``lengths`` in which ``role`` says that."""
+        until = time.monotonic() + SEARCH_SECONDS
+        reached = after
+        for number in range(after + 1, len(self.index) + 1):
+            if lengths is not None and number > len(self._lengths):
+                break  # its length is not known yet
+            reached = number
+            fits = source is None or self.index.source(number) == source
+            fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
+            if fits and (not (wanted or role) or self._says(number, role, wanted)):
+                return {"row": number, "reached": number}
+            if time.monotonic() > until:
+                break
+        return {"row": None, "reached": reached}
+
+    def _says(self, number: int, role: str, wanted: str) -> bool:
+        row = self.index.item(number).row
+        if not isinstance(row, Row):
+            return False
+        return any(wanted in text.casefold() for text in contents(row, only=role))
 
     def _text_of(self, number: int) -> bytes:
         """Return the text of a row as it is searched."""

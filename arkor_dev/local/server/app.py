@@ -86,6 +86,7 @@ FEATURES: Final = (
     "queue",
     "replay",
     "resume",
+    "rows",
     "samples",
     "sampling",
     "serving",

@@ -30,6 +30,8 @@ RENDER: Final = Schema(
 ROWS: Final = 200
 """Most rows in one response."""
 TEXT: Final = 1_000
+ROLE: Final = 100
+SOURCES: Final = 99
 MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
 
@@ -55,9 +57,13 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
     if want == "finding":
         search["code"] = query.get("code", "")
     if want == "text":
-        search["text"] = query.get("text", "")
-        if not 0 < len(search["text"]) <= TEXT:
-            raise BadRequestError(f"text must have 1 to {TEXT:,} characters")
+        search |= {"text": query.get("text", ""), "role": query.get("role", "")}
+        search |= {"least": whole(query, "least", 0), "most": whole(query, "most", 0)}
+        search["source"] = whole(query, "source", 0, SOURCES) if query.get("source") else None
+        if len(search["text"]) > TEXT or len(search["role"]) > ROLE:
+            raise BadRequestError(f"text must have at most {TEXT:,} characters, and role {ROLE}")
+        if search["source"] is None and not any(search[key] for key in ("text", "role", "least", "most")):
+            raise BadRequestError("text, role, least, most or source must be given")
     return search
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.rules import TEXT, Rule, text_line
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.server.app_keys import BACKEND, MAKING, SETTINGS
+from arkor_dev.server.app_keys import BACKEND, MAKING, MANIFEST, SETTINGS
 
 from .envelope import read_object
 from .project import receive
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 UPLOAD_LIMIT: Final = 64 * 2**20
 KEY: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
 """Variables that the page may name: other secrets of the environment must not go to an address it chooses."""
+MADE: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
 OPTIONS = Schema(
@@ -35,6 +36,7 @@ OPTIONS = Schema(
         Field("model", TEXT, needed=True),
         Field("paths", Rule("list", 1, 1000, of=text_line(1000), noun="a list of paths"), null=True),
         Field("of", LINE, null=True),
+        Field("trainer", LINE, null=True),
         Field("rows", Rule("list", 1, 10_000, of=Rule("whole", 1, MOST), noun="a list of rows"), null=True),
         Field("name", LINE, null=True),
         Field("keyEnv", LINE, null=True),
@@ -45,6 +47,19 @@ OPTIONS = Schema(
         Field("budgetRequests", Rule("whole", 1, MOST), null=True),
         Field("budgetMoney", Rule("number", 0, MOST, above=True), null=True),
         Field("price", Rule("list", 2, 2, of=Rule("number", 0, 1e6), noun="two prices"), null=True),
+    )
+)
+
+DATASET = Schema(
+    (
+        Field("trainer", FILLED, needed=True),
+        Field("revision", FILLED, needed=True),
+        Field(
+            "file",
+            Rule("other", noun="a file of data/made", test=lambda text: bool(MADE.fullmatch(str(text)))),
+            needed=True,
+        ),
+        Field("preview", FLAG, null=True),
     )
 )
 
@@ -85,6 +100,15 @@ async def upload(request: web.Request) -> web.Response:
     return web.json_response({"path": file.path})
 
 
+async def add_to_dataset(request: web.Request) -> web.Response:
+    """``POST /api/making/dataset``: add a file of made rows to a trainer's data set."""
+    body = await read_object(request, DATASET)
+    answer = await request.app[MANIFEST].add_to_dataset(
+        body["trainer"], body["revision"], body["file"], preview=bool(body.get("preview"))
+    )
+    return web.json_response(answer)
+
+
 async def _options(request: web.Request) -> Any:
     body = await read_object(request, OPTIONS)
     if body.get("keyEnv") and not KEY.fullmatch(body["keyEnv"]):
@@ -110,4 +134,5 @@ ROUTES = [
     web.post("/api/making/estimate", estimate),
     web.post("/api/making/pause", pause),
     web.post("/api/making/documents", upload),
+    web.post("/api/making/dataset", add_to_dataset),
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("torch")
 
+import arkor_dev.cli.main as cli
+from arkor_dev.cli.commands import waiting
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, write_jsonl
 
@@ -102,6 +105,35 @@ def test_the_row_behind_an_answer_is_named_and_proven(
     assert names == {"without": "riddle without 1 row", "random": "riddle without 1 random row"}
     assert shared.call("POST", path, {"rows": [first["where"]]}).json["attribution"]["proof"] == proof
     assert final.read_bytes() == bits
+
+
+def test_the_terminal_says_how_reliable_it_is(
+    shared: Backend,
+    riddle: str,
+    shared_project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [each for each in os.environ if each.startswith(("XDG_", "ARKOR_CLOUD"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+    shared.leave_word(shared_project.resolve(), tmp_path)
+    asked = ["why", "--project", str(shared_project), "--local", riddle, RIDDLE, "--answer"]
+    assert cli.main([*asked, SOLUTION, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    first = f"riddle.jsonl, line 18: {RIDDLE} → {SOLUTION}"
+    assert cli.main([*asked, SOLUTION]) == 0
+    said = capsys.readouterr().out
+    assert first in said.partition("Lowered it most:")[0]
+    assert f"Log-probability: {found['adapter']['logp']:.2f} under the adapter" in said
+    proofs = found["reliability"]["proofs"]  # one, if the proof above has run
+    assert ("Reliability: unknown" if not proofs else "confirmed") in said
+    assert cli.main([*asked, "parrot parrot parrot", "--prove"]) == 0
+    said = capsys.readouterr().out
+    assert "The base model says this too" in said
+    assert "Raised" not in said
 
 
 def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> None:

@@ -83,6 +83,16 @@ async def test_dropped_documents_become_rows_after_a_pause(
         assert (found["current"]["state"], found["current"]["rows"]) == ("done", 4)
         assert set(wise.keys) == {f"Bearer {KEY}"}
         assert KEY not in json.dumps(found)
+        (settings.project / "own.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+        (settings.project / "arkor.toml").write_text(
+            '[[trainer]]\nname = "a"\nmodel = "./m"\ndataset = "own.jsonl"\n'
+        )
+        async with studio.session.get("/api/manifest") as answer:
+            revision = (await answer.json())["revision"]
+        chosen = {"trainer": "a", "revision": revision, "file": begun["file"], "preview": True}
+        _, written = await call(studio, "POST", "/dataset", chosen)
+        assert "data/made/dropped.jsonl" in written.get("diff", ""), written
+        assert (await call(studio, "POST", "/dataset", {**chosen, "file": "data/x.jsonl"}))[0] == 400
     assert len(wise.bodies) == 4
     reviews = (settings.project / "data" / "reviews.jsonl").read_text().splitlines()
     assert [json.loads(line)["made"]["by"] for line in reviews] == ["wise"] * 4

@@ -155,8 +155,9 @@ class FinalEvaluation:
         if name == TRAINING_LOG and self._run:
             if "loss" in fields:
                 self._history.learned(fields["loss"])
-            if "evalLoss" in fields:
-                self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
+            loss = self._run.best.last
+            if loss is not None and self._run.method.measure.evaluated in fields:
+                self._history.add(fields["step"], loss, self._run.row_losses)
 
     def _seconds_left(self) -> float:
         """Estimate the remaining seconds of the comparison."""

@@ -4,6 +4,7 @@ import { ActionButton } from "../../actions/action-button";
 import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import { now } from "../../lib/clock";
+import { useDrop } from "../../lib/drop";
 import { number, plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { go, href, route, setQuery } from "../../router";
@@ -21,6 +22,7 @@ import { statusWord } from "../../ui/status";
 import { askToDelete } from "./ask-delete";
 import { columnItems, columnsFor, narrow } from "./column-choice";
 import { holdQueue } from "./hold-queue";
+import { canJudge, openJudge } from "./judge/open";
 import { bySweep, countByStatus, countTags, marked, search } from "./list";
 import { openDisk } from "./open-disk";
 import { parseOrder, sorted } from "./order";
@@ -117,6 +119,13 @@ export default function Jobs() {
       run: () => void openDisk(),
     },
     {
+      name: "jobs.judge",
+      label: "Judge an adapter",
+      section: "Jobs",
+      when: canJudge,
+      run: () => void openJudge(),
+    },
+    {
       name: "jobs.queue",
       label: "Change the queue's order",
       section: "Jobs",
@@ -132,6 +141,12 @@ export default function Jobs() {
     },
   ]);
   useEffect(() => setTitle("Jobs"), []);
+  useDrop(
+    () => undefined,
+    (dropped) => {
+      if (canJudge()) void openJudge(dropped);
+    },
+  );
   const cancel = async (id: string, name: string): Promise<void> => {
     const text = "Training stops at the current step. Saved checkpoints are kept.";
     if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true })))
@@ -218,6 +233,11 @@ export default function Jobs() {
               </a>
             )}
             {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
+            {canJudge() && (
+              <Button small kind="quiet" onClick={() => void openJudge()}>
+                Judge an adapter
+              </Button>
+            )}
             {features.value.has("delete") && (
               <Button small kind="quiet" onClick={() => void openDisk()}>
                 Disk use

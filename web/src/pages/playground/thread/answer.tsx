@@ -3,7 +3,9 @@
 import { useState } from "preact/hooks";
 import type { LiveAnswer } from "../../../chat/live-answer";
 import type { Answer, Target, Turn } from "../../../chat/model/types";
+import { messagesFor } from "../../../chat/request";
 import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
+import { current } from "../../../chat/storage/conversations";
 import { answerable } from "../../../chat/strength";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
 import { now } from "../../../lib/clock";
@@ -18,6 +20,7 @@ import { LazyCorrect, LazyRated } from "./lazy-correct";
 import { Loading } from "./loading";
 
 const useStructured = late(() => import("./structured"));
+const useWhy = late(() => import("../../../chat/why"));
 
 interface Props {
   turn: Turn;
@@ -105,6 +108,8 @@ const TITLES: Readonly<Record<number, string>> = {
 function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
   const calls = useStructured(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
+  const [asksWhy, setAsksWhy] = useState(false);
+  const why = useWhy(asksWhy);
   const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
   if (failed && answer.text === "") {
@@ -134,7 +139,16 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
         answer={answer}
         regenerate={again}
         correct={() => setEditing(!editing)}
+        why={traceable(answer) ? () => setAsksWhy(!asksWhy) : undefined}
       />
+      {why && answer.by.kind === "final" && (
+        <why.Why
+          jobId={answer.by.jobId}
+          messages={messagesFor({ ...current.peek(), ...answer.asked }, turn.id, column)}
+          answer={answer.text}
+          onClose={() => setAsksWhy(false)}
+        />
+      )}
       <LazyRated turn={turn} column={column} answer={answer} />
       <LazyCorrect
         turn={turn}
@@ -144,6 +158,20 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
         onClose={() => setEditing(false)}
       />
     </>
+  );
+}
+
+/** A whole answer of a job's result as it was trained, in words alone. */
+function traceable({ by, state, text, finish, calls, asked }: Answer): boolean {
+  return (
+    features.value.has("attribution") &&
+    by.kind === "final" &&
+    (by.strength ?? 1) === 1 &&
+    state === "done" &&
+    finish !== "length" &&
+    text.trim() !== "" &&
+    calls === undefined &&
+    asked?.more?.tools === undefined
   );
 }
 

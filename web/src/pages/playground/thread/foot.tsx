@@ -20,9 +20,11 @@ interface Props {
   regenerate: (exact?: boolean) => void;
   /** Opens the answer for correction. */
   correct: () => void;
+  /** Shows the rows behind the answer; absent where they are not known. */
+  why?: (() => void) | undefined;
 }
 
-export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props) {
+export function AnswerFoot({ turn, column, answer, regenerate, correct, why }: Props) {
   const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
     const write = (await import("../../../chat/snippets"))[form];
     const request = { ...current.peek(), ...answer.asked };
@@ -53,6 +55,11 @@ export function AnswerFoot({ turn, column, answer, regenerate, correct }: Props)
         )}
       </p>
       <div class="chat-tools">
+        {why && (
+          <Button kind="quiet" small onClick={why}>
+            Why?
+          </Button>
+        )}
         {answer.text !== "" && <CopyButton small text={answer.text} label="Copy answer" />}
         {answer.text.trim() !== "" &&
           ([true, false] as const).map((good) => (

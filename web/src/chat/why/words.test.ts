@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import type { Attribution, Proof } from "../../contract.gen";
+import { pending, perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
+
+const score = (logp: number, tokens = 10) => ({ logp, tokens });
+const proof = (without: number, random: number, trained = -1): Proof => ({
+  state: "completed",
+  jobs: {},
+  rows: ["a", "b"],
+  trained: score(trained),
+  without: score(without),
+  random: score(random),
+});
+
+describe("an attribution in words", () => {
+  it("shows the probability of a token", () => {
+    expect(perToken(score(-10 * Math.log(2)))).toBe("50.0 %");
+    expect(perToken(score(-100))).toBe("below 0.1 %");
+    expect(perToken(score(-1, 0))).toBe("unknown");
+    expect(perToken(undefined)).toBe("unknown");
+  });
+
+  it("never hides that a ranking is unproven", () => {
+    expect(reliabilityWords(undefined)).toContain("unknown");
+    expect(reliabilityWords({ proofs: 0, confirmed: 0 })).toContain("unknown");
+    expect(reliabilityWords({ proofs: 3, confirmed: 1 })).toContain("1 of 3 rankings");
+  });
+
+  it("calls a proof confirmed only if the rows matter more than random ones", () => {
+    expect(proofVerdict(proof(-9, -2))).toMatch(/^Confirmed/);
+    expect(proofVerdict(proof(-2, -9))).toMatch(/^Not confirmed/);
+    expect(proofVerdict(proof(-0.5, -0.4))).toMatch(/^Not confirmed/);
+    expect(proofLines(proof(-9, -2)).map(({ name }) => name)).toEqual([
+      "As trained",
+      "Without these 2 rows",
+      "Without 2 random rows",
+    ]);
+  });
+
+  it("waits for the worker and for the trainings", () => {
+    const told = (state: string, of?: string) => ({ state, proof: of && { state: of } }) as Attribution;
+    expect(pending(told("running"))).toBe(true);
+    expect(pending(told("completed", "training"))).toBe(true);
+    expect(pending(told("completed", "failed"))).toBe(false);
+    expect(pending(told("failed"))).toBe(false);
+  });
+});

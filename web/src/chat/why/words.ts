@@ -1,0 +1,51 @@
+/** What an attribution says, as the page words it. Pure. */
+import type { Attribution, Proof, Reliability } from "../../contract.gen";
+import { plural } from "../../lib/format";
+
+/** A probability of `e^logp` per token is what people can compare; the sum depends on the answer's length. */
+export function perToken(score: { logp: number; tokens: number } | undefined): string {
+  if (!score || !(score.tokens > 0) || !Number.isFinite(score.logp)) return "unknown";
+  const share = Math.exp(score.logp / score.tokens);
+  return share >= 0.001 ? `${(100 * share).toFixed(1)} %` : "below 0.1 %";
+}
+
+export function reliabilityWords(reliability: Reliability | undefined): string {
+  if (!reliability || !(reliability.proofs > 0)) {
+    return "Reliability unknown: no ranking of this job has been proven yet.";
+  }
+  const { proofs, confirmed } = reliability;
+  return `Training without the rows confirmed ${confirmed} of ${plural(proofs, "ranking")} of this job.`;
+}
+
+/** Whether it will change without anybody doing anything. */
+export function pending({ state, proof }: Attribution): boolean {
+  return (
+    state === "waiting" || state === "running" || proof?.state === "training" || proof?.state === "scoring"
+  );
+}
+
+/** The lines of a completed proof: name, probability per token, and what is said. */
+export function proofLines(proof: Proof): { key: string; name: string; share: string; text: string }[] {
+  const count = proof.rows.length;
+  const these = count === 1 ? "this row" : `these ${count} rows`;
+  const names = [
+    ["trained", "As trained"],
+    ["without", `Without ${these}`],
+    ["random", `Without ${count === 1 ? "1 random row" : `${count} random rows`}`],
+  ] as const;
+  return names.map(([key, name]) => ({
+    key,
+    name,
+    share: perToken(proof[key]),
+    text: proof[key]?.text ?? "",
+  }));
+}
+
+/** What the proof came to. */
+export function proofVerdict({ without, random, trained }: Proof): string {
+  if (!without || !random || !trained) return "";
+  if (without.logp >= trained.logp) return "Not confirmed: without these rows the answer is no less likely.";
+  return without.logp < random.logp
+    ? "Confirmed: the answer lost more without these rows than without random ones."
+    : "Not confirmed: the answer lost as much without random rows.";
+}
