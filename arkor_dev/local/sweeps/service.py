@@ -8,6 +8,7 @@ last change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 import math
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.sweeps.worker"
 LOOK_SECONDS: Final = 1.0
 """How often to look at the time."""
-TICK_SECONDS: Final = 0.1
+TICK_SECONDS: Final = 0.4
 """Shortest pause between two looks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
 EXTENDED: Final = "It is one of the better trials of its sweep, and goes on."
@@ -97,15 +98,16 @@ class Sweeps:
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
-            deadline = datetime.fromisoformat(body["deadline"]).timestamp()
-            if not began < deadline <= began + LONGEST:
+            with contextlib.suppress(OverflowError):  # the year 1, far east
+                deadline = datetime.fromisoformat(body["deadline"]).timestamp()
+            if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         async with self._turn:
             if other := next((each for each in self._sweeps.values() if each.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
             sweep = Sweep(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
-                config.get("seed") or 42, deadline, body.get("jobs"),
+                plan.value_of(config, "seed"), deadline, body.get("jobs"),
             )  # fmt: skip
             await self._write(sweep)
             self._sweeps[sweep.id] = sweep
