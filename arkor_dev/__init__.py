@@ -1,7 +1,7 @@
 """Arkor Studio: fine-tune a language model from a local web page and talk to the result.
 
-From Python: ``from arkor_dev import Studio``. It is imported when it is first used (`arkor_dev.sdk`), so that
-the command starts without it.
+From Python: ``from arkor_dev import Studio, report``. Both are imported when they are first used
+(`arkor_dev.sdk`), so that the command starts without them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .sdk.async_studio import AsyncStudio, RunFailedError
+    from .sdk.reporting import report
     from .sdk.studio import Studio
 
-__all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__"]
+__all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__", "report"]
 __version__ = "0.1.0"
 
 
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> object:
         from .sdk.studio import Studio
 
         return Studio
+    if name == "report":
+        from .sdk.reporting import report
+
+        return report
     if name in ("AsyncStudio", "RunFailedError"):
         from .sdk import async_studio
 

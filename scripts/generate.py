@@ -4,14 +4,18 @@
 which are parsed, not imported: type annotations stay as written and in order, and the result does not depend
 on the Python that runs this. Settings with their help and form data (``web/src/help.gen.ts`` and
 ``form.gen.ts``, separate because the first load does not need them) and ``docs/settings.md`` come from
-``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``).
+``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``), and
+``docs/llms.txt``, the contents of the documentation for language models, from the navigation in
+``zensical.toml``.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +32,7 @@ from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
@@ -36,6 +41,7 @@ SHAPES = (
     "shapes",
     "events",
     "dataset_shapes",
+    "making_shapes",
     "deployments",
     "attribution",
     "placement",
@@ -47,6 +53,8 @@ HELP = ROOT / "web" / "src" / "help.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
 MAN = ROOT / "man" / "arkor-dev.1"
+DOCS = ROOT / "docs"
+LLMS = DOCS / "llms.txt"
 
 SCALARS = {
     "str": "string",
@@ -365,6 +373,7 @@ def reference() -> str:
         "Each is set in a `[[trainer]]` of `arkor.toml`, those with a dot in its table (`lora.r`: `r` in",
         "`[trainer.lora]`). A job's `config` has them under the name in the second column. A trainer also",
         'needs `name`, and `dataset`: a path, `{ huggingface = "owner/name" }` or `{ url = "https://…" }`.',
+        'A table with a `path` may say `only = "accepted"` or `only = "all"`, the [judged rows](judging.md).',
         "",
         "A key of transformers, PEFT or TRL has the same meaning here; where our name differs, theirs is",
         "accepted, too.",
@@ -418,6 +427,33 @@ def events(source: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def contents(nav: list[dict[str, Any]]) -> str:
+    """Return ``llms.txt`` (llmstxt.org): each page of the navigation with its first sentence."""
+    front, *sections = nav
+    ((_, first),) = front.items()
+    lines = ["# Arkor Studio for Python", "", f"> {_first_sentences(DOCS / first, 2)}"]
+    for section in sections:
+        ((title, pages),) = section.items()
+        lines += ["", f"## {title}", ""]
+        for page in pages if isinstance(pages, list) else [section]:
+            ((name, file),) = page.items()
+            lines.append(f"- [{name}]({file}): {_first_sentences(DOCS / file, 1)}")
+    return "\n".join([*lines, ""])
+
+
+def _first_sentences(page: Path, count: int) -> str:
+    """Return the first sentences of a page's first paragraph, without markup."""
+    paragraphs = page.read_text(encoding="utf-8").split("\n\n")
+    prose = next(
+        each for each in paragraphs[1:] if re.match(r"[\w`*]", each) and "not edited" not in each.lower()
+    )
+    plain = re.sub(r"\[([^]]+)\]\([^)]+\)|\*\*", r"\1", " ".join(prose.split()))
+    sentences = re.split(r"(?<=[.?])\s(?=[A-Z`])|:$", plain)
+    return " ".join(sentences[:count]).rstrip(":") + (
+        "" if sentences[count - 1].endswith((".", "?")) else "."
+    )
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -428,6 +464,7 @@ def generated() -> dict[Path, str]:
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
         MAN: man_page(),
+        LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }
 
 

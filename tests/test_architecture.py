@@ -93,7 +93,9 @@ def test_the_map_is_of_the_whole_package() -> None:
 def test_only_backend_calls_v1() -> None:
     users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(TREES[name]))}
     # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
-    assert users == {"backend/calls", "contract/provenance/statement", "server/endpoints/routes"}
+    names_a_teacher = {"making/teacher", "cli/commands/make", "cli/command_table"}  # http://localhost:1234/v1
+    ours = {"backend/calls", "contract/provenance/statement", "server/endpoints/routes"}
+    assert users == ours | names_a_teacher
     by_http = {
         name for name in STUDIO for call in calls(TREES[name])
         if call.endswith(("http.call", "http.stream"))
@@ -104,8 +106,9 @@ def test_only_backend_calls_v1() -> None:
         "identity/token_refresh",
     }  # refresh: the account's token, from the sign-in service
     sessions = {name for name in STUDIO for call in calls(TREES[name]) if call.endswith("ClientSession")}
-    # A project's own webhook is no backend: nothing of one (its token, its address) is near that session.
-    assert sessions == {"backend/http_client", "notices/delivery"}
+    # A project's own webhook and a teacher are no backend: nothing of one (its token, its address) is near
+    # those sessions.
+    assert sessions == {"backend/http_client", "making/teacher", "notices/delivery"}
 
 
 def test_the_api_does_not_call_the_network() -> None:
@@ -122,8 +125,10 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
     optional = {
         "data/parquet_worker": {"pyarrow"},
         "jobs/figures": {"tensorboard"},
+        "making/document_worker": {"docx", "pypdf"},
         "cli/commands/push/uploader": {"huggingface_hub"},
         "project/import_config/entries": {"yaml"},
+        "sdk/mcp_server": {"mcp"},
     }
     used = {
         top
@@ -166,15 +171,16 @@ def test_only_the_command_line_prints() -> None:
     }  # fmt: skip
     assert printing <= {
         "cli/main", "cli/banner", "cli/standard_error", "cli/console", "cli/progress_view", "cli/consent",
-        "cli/commands/start",
+        "cli/commands/start", "cli/commands/docs", "cli/commands/setup", "cli/commands/self_command",
         "cli/commands/init", "cli/commands/doctor", "cli/commands/train_check", "cli/account/login",
         "cli/account/whoami",
-        "cli/commands/data", "cli/commands/evaluate", "cli/commands/export/run", "cli/commands/jobs",
+        "cli/commands/data", "cli/commands/make", "cli/commands/evaluate", "cli/commands/export/run",
+        "cli/commands/jobs",
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
         "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
-        "cli/commands/ssh", "cli/commands/why",
+        "cli/commands/ssh", "cli/commands/sweep", "cli/commands/why",
         # On the other machine: their output is a protocol, and a log.
         "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""scripts/install.py: which PyTorch it takes, what it says beforehand, and that it shows that it lives."""
+"""The installer: which PyTorch it takes, what it says beforehand, and that it shows that it lives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from arkor_dev.core import installer
+from arkor_dev.core.installer import Build, Installer
 from tests.support.processes import script
 
 ROOT = Path(__file__).parent.parent
@@ -32,22 +34,22 @@ CUDA = ["filelock", 'nvidia-cudnn-cu13==9.26.0.51; platform_system == "Linux"']
     ],
 )
 def test_what_a_build_is_for(version: str, requires: list[str], system: str, kind: str) -> None:
-    assert install.kind_of(version, requires, system) == kind
+    assert installer.kind_of(version, requires, system) == kind
 
 
 def test_it_says_beforehand_what_will_be_fetched() -> None:
-    cpu = install.announcement("local", install.Build("2.13.0+cpu", "cpu"), has_gpu=False)
+    cpu = install.announcement("local", Build("2.13.0+cpu", "cpu"), has_gpu=False)
     assert (
         "PyTorch 2.13.0+cpu, the build for the processor: about 0.2 GB to fetch, 1.1 GB on the disk." in cpu
     )
     assert "GPU" not in cpu
-    cuda = install.announcement("local", install.Build("2.15.0", "cuda"), has_gpu=True)
+    cuda = install.announcement("local", Build("2.15.0", "cuda"), has_gpu=True)
     assert "about 3.1 GB to fetch, 5.9 GB on the disk" in cuda
     assert "No NVIDIA GPU" not in cuda
-    without = install.announcement("local", install.Build("2.15.0", "cuda"), has_gpu=False)
+    without = install.announcement("local", Build("2.15.0", "cuda"), has_gpu=False)
     assert "No NVIDIA GPU was found" in without
     assert "(1.1 GB)" in without
-    other = install.announcement("local", install.Build("2.15.0+rocm7.0", "rocm"), has_gpu=False)
+    other = install.announcement("local", Build("2.15.0+rocm7.0", "rocm"), has_gpu=False)
     assert "GB" not in other  # nobody has measured it
     assert (
         install.announcement("dev", None, has_gpu=False) == "Installing Arkor Studio [dev] into .venv, once."
@@ -62,14 +64,14 @@ def test_uv_is_believed_and_its_failure_is_no_build(tmp_path: Path) -> None:
         "assert os.environ['UV_HTTP_RETRIES'] == '0'\n"
         "print('Resolved 2 packages\\n + filelock==3\\n + torch==2.15.0+cu130', file=sys.stderr)",
     )
-    assert install.build_by_uv(str(uv)) == install.Build("2.15.0+cu130", "cuda")
+    assert Installer(sys.executable).build_by_uv(str(uv)) == Build("2.15.0+cu130", "cuda")
     script(uv, "raise SystemExit('error: Failed to fetch')")
-    assert install.build_by_uv(str(uv)) is None
+    assert Installer(sys.executable).build_by_uv(str(uv)) is None
 
 
 def test_the_time_is_minutes_and_seconds_from_the_beginning() -> None:
-    assert install.progress_line(0, 0, "looking", 0.9).startswith("0:00  0.00 GB fetched")
-    assert install.progress_line(0, 0, "looking", 125.2).startswith("2:05  ")
+    assert installer.progress_line(0, 0, "looking", 0.9).startswith("0:00  0.00 GB fetched")
+    assert installer.progress_line(0, 0, "looking", 125.2).startswith("2:05  ")
 
 
 FETCHED = "0.03 GB fetched, 0.00 GB unpacked  torch-2.whl (539.2 MB)"
@@ -125,9 +127,9 @@ def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     told.mkdir()
     out = Shown(told, terminal=terminal)
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(install, "PAUSE", 0.05)
-    monkeypatch.setattr(install, "PAUSE_LOG", 0.1)
-    assert install.run_shown(working(folder, told, 3), folder, out) == 3
+    monkeypatch.setattr(installer, "PAUSE", 0.05)
+    monkeypatch.setattr(installer, "PAUSE_LOG", 0.1)
+    assert installer.run_shown(working(folder, told, 3), folder, out) == 3
     lines = [line.removeprefix("\x1b[K") for line in re.split(r"[\r\n]", out.getvalue())]
     for shown in (FETCHED, UNPACKED):
         assert any(re.fullmatch(rf"\d:\d\d  {re.escape(shown)}", line) for line in lines), lines

@@ -136,11 +136,16 @@ class Backend(ScopedCalls):
     create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
+    list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first
+    start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
+    get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
+    stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
     get_evaluation = _call("GET", "jobs/{}/evaluation")  # {evaluation, rows}, perhaps beside another job's
     get_card = _call("GET", "jobs/{}/card")  # of {step?}: {card}
+    compare_rows = _call("GET", "jobs/{}/rows")  # of {against}: {difference}
     get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
     add_vote = _call("POST", "jobs/{}/votes")  # {vote}
     delete_vote = _call("DELETE", "jobs/{}/votes/{}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -95,7 +96,8 @@ class CommandLine(argparse.ArgumentParser):
 
     def places(self) -> int:
         """Return how many positional arguments there may be."""
-        return sum(not action.option_strings for action in self.declared)
+        positional = [action for action in self.declared if not action.option_strings]
+        return sys.maxsize if any(action.nargs == "*" for action in positional) else len(positional)
 
     def _value_of(self, token: str, following: list[str], program: CommandLine) -> list[str]:
         """Take the value of an option that has one from the ``following`` tokens."""

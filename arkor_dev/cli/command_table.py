@@ -43,7 +43,7 @@ class Command:
     """A command. ``help`` is its line in the program's help, ``text`` and ``usage`` begin its own.
 
     ``add`` adds its arguments; ``run`` returns the exit code, perhaps as a coroutine. ``on_backend``: it
-    calls the backend that the launch chooses.
+    calls the backend that the launch chooses, always or with some arguments.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Command:
     usage: str
     add: Callable[[CommandLine], None]
     run: Run
-    on_backend: bool = False
+    on_backend: bool | Callable[[argparse.Namespace], bool] = False
 
     def parser(self) -> CommandLine:
         """Build its parser."""
@@ -152,13 +152,16 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
-            "findings go away, ask, and change them",
+            "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
+            "rows. judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
+            "reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
-        "file", metavar="FILE", nargs="?", type=Path,
-        help="a file or a folder of files (default: the data of a trainer in arkor.toml)",
+        "files", metavar="FILE", nargs="*", type=Path,
+        help="check: a file or a folder of files. make: documents, or folders of them. more: a file of rows. "
+            "(default: the data of a trainer in arkor.toml)",
     )  # fmt: skip
-    add_project(data)
+    add_launch(data)
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
     data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     data.add_argument(
@@ -171,20 +174,113 @@ def _data_arguments(data: CommandLine) -> None:
             f"{' and '.join(sorted(ON_REQUEST))})",
     )  # fmt: skip
     data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
-    data.add_argument("--dry-run", action="store_true", help="fix: only show how rows would change")
+    data.add_argument(
+        "--dry-run", action="store_true",
+        help="fix: only show how rows would change. make, more: only show what would be asked",
+    )  # fmt: skip
     data.add_argument("--yes", action="store_true", help="fix: do not ask")
     data.add_argument(
         "--json", action="store_true",
-        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}",
+        help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
+            "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
+            "outputTokens, …}",
+    )  # fmt: skip
+    _make_arguments(data)
+
+
+def _make_arguments(data: CommandLine) -> None:
+    from arkor_dev.making.kinds import KINDS
+    from arkor_dev.making.start import MOST_PER_PASSAGE
+    from arkor_dev.making.variations import KINDS as OF_ROWS
+
+    tokens = whole("number (whole, above 0)", 10**12, 13)
+    data.add_argument(
+        "--kind", metavar="KIND", type=OneOf("kind of rows", [*KINDS, *OF_ROWS]),
+        help=f"make: {', '.join(KINDS)} (default: qa). more: {', '.join(OF_ROWS)} (default: variations)",
+    )  # fmt: skip
+    data.add_argument(
+        "--teacher", metavar="ADDRESS",
+        help="make, more: a server with OpenAI's API, such as http://localhost:1234/v1, or base: the model "
+            "of the first trainer",
+    )  # fmt: skip
+    data.add_argument("--model", metavar="NAME", default="", help="make, more: the teacher's model")
+    data.add_argument(
+        "--key-env", metavar="NAME",
+        help="make, more: the environment variable with the teacher's key, which is never stored",
+    )  # fmt: skip
+    data.add_argument(
+        "--each", metavar="N", type=whole(f"number of rows (1 to {MOST_PER_PASSAGE})", MOST_PER_PASSAGE, 2),
+        help="make, more: at most so many rows of a passage or a row (default: 3)",
+    )  # fmt: skip
+    data.add_argument("--voice", metavar="TEXT", help="make: the voice to rewrite in")
+    data.add_argument(
+        "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
+    )
+    data.add_argument(
+        "--rubric", metavar="FILE", type=Path, help="judge: a text that says what a good row is"
+    )
+    data.add_argument(
+        "--rows", metavar="LIST", type=_row_numbers,
+        help="more: only these rows, such as 3,7-9 (default: all)",
+    )  # fmt: skip
+    data.add_argument(
+        "--name", metavar="NAME",
+        help="make, more: the rows are written to data/made/NAME.jsonl (default: after the source and kind)",
+    )  # fmt: skip
+    data.add_argument(
+        "--budget-tokens", metavar="N", type=tokens, help="make, more: stop before more tokens than this"
+    )
+    data.add_argument(
+        "--budget-requests", metavar="N", type=tokens, help="make, more: stop after so many requests"
+    )
+    data.add_argument(
+        "--budget-money", metavar="X", type=fraction(1e9, "isn't a valid amount (a number above 0)."),
+        help="make, more: stop before spending more than this; needs --price",
+    )  # fmt: skip
+    data.add_argument(
+        "--price", metavar="IN,OUT", type=_price,
+        help="make, more: what a million tokens of input and of output cost, such as 0.15,0.60",
     )  # fmt: skip
 
 
-def _data(settings: Settings, arguments: argparse.Namespace) -> int:
+def _row_numbers(text: str) -> list[int]:
+    import argparse
+
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        ends = [first, last or first]
+        if not all(end.isascii() and end.isdecimal() and 0 < len(end) < 10 for end in ends):
+            raise argparse.ArgumentTypeError(f"{text} isn't a valid list of rows, such as 3,7-9.")
+        numbers.update(range(int(ends[0]), min(int(ends[1]), int(ends[0]) + 10_000) + 1))
+    return sorted(numbers)
+
+
+def _price(text: str) -> list[float]:
+    import argparse
+
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != 2 or not all(0 <= each <= 1e6 for each in found):
+        raise argparse.ArgumentTypeError(f"{text} isn't a valid price, such as 0.15,0.60.")
+    return found
+
+
+def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
+    if arguments.action in ("make", "more", "judge"):
+        from .commands.make import run_judge, run_make
+
+        return (run_judge if arguments.action == "judge" else run_make)(settings, arguments)
+    for extra in arguments.files[1:]:
+        raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
+    file = next(iter(arguments.files), None)
     fixes = Fixes(arguments.only or (), arguments.row, arguments.dry_run, arguments.yes)
     return run_data(
-        settings, arguments.action, arguments.file, trainer=arguments.trainer, as_json=arguments.json,
+        settings, arguments.action, file, trainer=arguments.trainer, as_json=arguments.json,
         strict=arguments.strict, seconds=arguments.seconds, fixes=fixes,
     )  # fmt: skip
 
@@ -197,7 +293,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
             "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
-            "metrics",
+            "metrics. diff: say how its rows differ from those of another job (--with)",
     )  # fmt: skip
     add_job(jobs)
     add_launch(jobs)
@@ -233,7 +329,10 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     jobs.add_argument(
         "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
     )
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
+    jobs.add_argument("--with", dest="other", metavar="JOB", help="diff: the other job")
+    jobs.add_argument(
+        "--json", action="store_true", help="print {jobs: [...]}, or {job} of one; of diff {difference}"
+    )
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -242,10 +341,44 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     given = {
         "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
         "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
-        "out": arguments.out, "workers": arguments.workers,
+        "out": arguments.out, "workers": arguments.workers, "with": arguments.other,
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
+
+
+def _sweep_arguments(sweep: CommandLine) -> None:
+    sweep.add_argument(
+        "action", metavar="ACTION", nargs="?",
+        help="start: search by [sweep] of arkor.toml, or by the options. status: its trials, and its "
+            "verdict (the default). stop: end it now, with the verdict that its results allow",
+    )  # fmt: skip
+    sweep.add_argument(
+        "sweep", metavar="SWEEP", nargs="?", help="an id or a prefix of it (default: the newest)"
+    )
+    add_launch(sweep)
+    sweep.add_argument("--trainer", metavar="NAME", help="start: whose settings (default: that of the file)")
+    sweep.add_argument(
+        "--space", metavar="KEY=VALUES", action="append", default=[],
+        help="start: search this setting instead of [sweep.space], such as lora.r=8,16,64 or "
+            "'learning_rate={low=1e-4, high=5e-3, log=true}'; may be repeated",
+    )  # fmt: skip
+    sweep.add_argument("--until", metavar="TIME", help="start: end before this time of day, such as 07:00")
+    sweep.add_argument(
+        "--hours", metavar="N", help="start: end within so many hours",
+        type=fraction(14 * 24, "isn't a valid number of hours (above 0, up to 336)."),
+    )  # fmt: skip
+    sweep.add_argument(
+        "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
+        help="start: try so many settings, the present ones among them",
+    )  # fmt: skip
+    sweep.add_argument("--json", action="store_true", help="print {sweep}")
+
+
+def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.sweep import run_sweep
+
+    return run_sweep(settings, arguments)
 
 
 def _evaluate_arguments(evaluate: CommandLine) -> None:
@@ -487,6 +620,54 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
     return run_doctor(settings, as_json=arguments.json)
 
 
+def _setup_arguments(setup: CommandLine) -> None:
+    setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
+    setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    add_yes(setup, "do not ask")
+
+
+def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.setup import run_setup
+
+    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+
+
+def _self_arguments(own: CommandLine) -> None:
+    own.add_argument("action", metavar="ACTION", nargs="?", help="update or uninstall")
+    own.add_argument("--dry-run", action="store_true", help="only print the command")
+    add_yes(own, "uninstall: do not ask")
+
+
+def _self(settings: Settings, arguments: argparse.Namespace) -> int:
+    from .commands.self_command import run_self
+
+    return run_self(settings, arguments.action, yes=arguments.yes, dry_run=arguments.dry_run)
+
+
+def _mcp_arguments(mcp: CommandLine) -> None:
+    add_launch(mcp)
+    mcp.add_argument(
+        "--allow-start", action="store_true",
+        help="let the assistant start runs without asking on Studio's page",
+    )  # fmt: skip
+
+
+def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from arkor_dev.sdk.mcp_server import run_mcp
+
+    return run_mcp(settings, allow_start=arguments.allow_start)
+
+
+def _docs_arguments(docs: CommandLine) -> None:
+    docs.add_argument("--path", action="store_true", help="only print where the pages are")
+
+
+def _docs(_: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.docs import run_docs
+
+    return run_docs(print_only=arguments.path)
+
+
 def _completion_arguments(completion: CommandLine) -> None:
     completion.add_argument("shell", metavar="SHELL", nargs="?", help="bash, zsh or fish")
 
@@ -520,17 +701,27 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set for errors and oddities, and fix them",
+            "data", "check a data set and fix its errors; make rows with a teacher",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
             "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
-            "fixed safely, in the files of a trainer.",
-            "check [FILE] | fix", _data_arguments, _data,
+            "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
+            "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
+            "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
+            "check [FILE] | fix | reviews | make FILE… | more [FILE] | judge", _data_arguments, _data,
+            on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
-            "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+            "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
+        ),
+        Command(
+            "sweep", "search for better settings until a given time, and judge the best honestly",
+            "Search for better settings of a trainer by many short runs, until a given time, and say whether "
+            "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
+            "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
+            "[start|status|stop [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
         ),
         Command(
             "evaluate", "compare a job's adapter with its base",
@@ -617,6 +808,33 @@ COMMANDS: Final = {
             "doctor", "check what Studio needs, with a next step for each problem",
             "Check what Studio needs, one line each. Nothing is changed.",
             "", _doctor_arguments, _doctor, on_backend=True,
+        ),
+        Command(
+            "setup", "install what local training needs, in an environment of its own",
+            "Install the local engine into an environment of its own, with the build of PyTorch that suits "
+            "this machine: says the size, asks, and shows progress. An interrupted installation continues at "
+            "the next call. Afterwards `arkor-dev --local` uses it.",
+            "", _setup_arguments, _setup,
+        ),
+        Command(
+            "self", "update or uninstall Arkor Studio",
+            "Update or uninstall this installation with the tool that made it: uv tool, pipx, uv or pip. "
+            "Prints the command instead where that is for you to decide, such as in a clone. Uninstalling "
+            "keeps projects, jobs, adapters and models, and says where they are.",
+            "update|uninstall", _self_arguments, _self,
+        ),
+        Command(
+            "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
+            "Serve the project's runs as tools for an assistant, by the Model Context Protocol over standard "
+            "input and output: list, start, watch, verdict and chat. A person allows each start on Studio's "
+            "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
+            "", _mcp_arguments, _mcp, on_backend=True,
+        ),
+        Command(
+            "docs", "open the documentation in the browser",
+            "Open the documentation of this version in the browser. Its pages are files that came with the "
+            "installation: they work offline.",
+            "", _docs_arguments, _docs,
         ),
         Command(
             "completion", "print a script that completes commands and options in your shell",

@@ -27,7 +27,10 @@ PACE_ROWS: Final = 30
 OUTLIER: Final = 10
 """Longest step time that counts, as a multiple of the usual one: a suspended laptop says nothing about speed.
 """
-REASONS: Final = {"battery": "the machine is on battery; the job resumes when it has power again"}
+REASONS: Final = {
+    "battery": "the machine is on battery; the job resumes when it has power again",
+    "yielded": "another job was started, and a sweep's jobs wait for it",
+}
 """Why a job is paused, if its event has no message."""
 ERROR_LIMIT: Final = 4000
 ANSWER_LIMIT: Final = 600
@@ -359,9 +362,10 @@ def verdict_lines(evaluation: object) -> list[str]:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
-    split = facts.get("split")
+    split, warning = facts.get("split"), facts.get("warning")
     said = [
         facts.get("sentence"),
+        warning.get("sentence") if isinstance(warning, dict) else None,
         *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
         split.get("sentence") if isinstance(split, dict) else None,
         facts.get("bestSentence"),

@@ -35,7 +35,7 @@ EXIT_CODES = {
     "1": "failed: the job, or a check of doctor, data or verify; whoami: not signed in",
     "2": "wrong usage, or it cannot start",
     "3": "start: the job was cancelled or deleted",
-    "4": "start: the job was paused and can be resumed",
+    "4": "paused, and can be resumed: the job of start; data make, also by its budget",
     "130": "interrupted",
 }
 
@@ -113,7 +113,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         ssh=arguments.ssh,
     )
     command = arguments.command
-    return _with_backend(settings, arguments) if not command or COMMANDS[command].on_backend else settings
+    on_backend = COMMANDS[command].on_backend if command else True
+    if not isinstance(on_backend, bool):
+        on_backend = on_backend(arguments)
+    return _with_backend(settings, arguments) if on_backend else settings
 
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
@@ -140,9 +143,13 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command is None:
         if settings.local and not settings.ssh:
-            from arkor_dev.identity.local_backend import require_extra
+            from arkor_dev.identity.engine import missing_extra
 
-            require_extra()
+            if missing_extra(settings) is not None:
+                from .commands.setup import offer_setup
+
+                if code := offer_setup(settings):
+                    return code
         gc.disable()  # Imported modules are never garbage: scanning them costs a twentieth of the start.
         from arkor_dev.cli.commands.studio import run_studio
 

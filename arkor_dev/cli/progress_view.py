@@ -144,7 +144,7 @@ class LiveView(PlainView):
         self._bars.stop()
 
     def _event(self, event: JobEvent, line: str) -> None:
-        evaluated = isinstance(event.data, dict) and event.data.get("evalLoss") is not None
+        evaluated = isinstance(event.data, dict) and any(key.startswith("eval") for key in event.data)
         if event.name not in (TRAINING_LOG, TRAINING_PHASE) or evaluated:
             super()._event(event, line)
         if event.name in (TRAINING_STARTED, TRAINING_LOG, TRAINING_PHASE):

@@ -56,15 +56,15 @@ def _value(row: Setting, written: str) -> object:
 
 def _readings(row: Setting, written: str) -> Iterator[object]:
     """Yield the meanings of a text: a TOML value, a list without brackets, or the text itself."""
-    yield from _toml(written)
+    yield from toml_values(written)
     if row.rule.kind == "list" and "," in written:
-        yield from _toml(f"[{written}]")
+        yield from toml_values(f"[{written}]")
         yield [member.strip() for member in written.split(",")]
     else:
         yield written
 
 
-def _toml(text: str) -> list[object]:
+def toml_values(text: str) -> list[object]:
     """Parse ``text`` as a single TOML value; empty if it is none."""
     try:
         check_limits(text)

@@ -103,9 +103,9 @@ async def joined(
                 yield running
                 return
         if not idle:
-            from arkor_dev.identity.local_backend import require_extra
+            from arkor_dev.identity.engine import require_extra
 
-            require_extra()  # joining a running backend needs no training libraries here
+            require_extra(settings)  # joining a running backend needs no training libraries here
     async with connected(settings, on_notice, idle=idle, on_demand=on_demand, ask=ask) as backend:
         yield backend
 

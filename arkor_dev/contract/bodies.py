@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .placement import ON, WORKERS
@@ -253,3 +254,25 @@ PARENT: Final = Schema(
     (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", whole(1), null=True))
 )
 """``{jobId, step?}``; without a step, the final adapter."""
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > 40:
+        return False
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+TIME: Final = Rule("other", noun="a time with its zone, as ISO 8601", test=_is_time)
+SWEEP: Final = Schema(
+    (
+        Field("name", text_line(200, "one line of text"), needed=True),
+        Field("config", Rule("object"), needed=True),
+        Field("space", Rule("object"), needed=True),
+        Field("deadline", TIME, null=True),
+        Field("jobs", whole(2, 500), null=True),
+    )
+)
+"""``{name, config, space, deadline?, jobs?}``; at least one of the last two."""

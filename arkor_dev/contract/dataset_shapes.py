@@ -67,8 +67,8 @@ class DatasetView(TypedDict):
     ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
     been found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been
     tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
-    ones. A job of this config would cut at ``maxLength``, and the model takes ``context``: null until the
-    tokenizer is there.
+    ones and those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model
+    takes ``context``: null until the tokenizer is there.
     """
 
     id: str
@@ -82,6 +82,7 @@ class DatasetView(TypedDict):
     indexed: int
     read: int
     excluded: int
+    leftOut: int
     maxLength: int | None
     context: int | None
     tokens: int
@@ -121,6 +122,8 @@ class DatasetRow(TypedDict):
     error: NotRequired[str]
     excluded: NotRequired[bool]
     """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
+    leftOut: NotRequired[bool]
+    """Likewise, because of its judgements."""
 
 
 class RowExclusion(TypedDict):
@@ -223,6 +226,113 @@ class DataFixes(TypedDict):
     leftOut: list[str]
     changes: list[FixedRow]
     undo: NotRequired[str]
+
+
+class Review(TypedDict):
+    """A line of ``data/reviews.jsonl``: a person's judgement of the row with the hash ``row``, 16 hexadecimal
+    digits (`arkor_dev.data.exclusions.row_hash`).
+
+    The last line for a row and a person counts; one without a ``verdict`` takes it back. ``file`` is where
+    the row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
+    """
+
+    row: str
+    file: NotRequired[str]
+    verdict: NotRequired[Literal["accepted", "rejected", "flagged"]]
+    tags: NotRequired[list[str]]
+    comment: NotRequired[str]
+    by: NotRequired[str]
+    at: NotRequired[str]
+    made: NotRequired[dict[str, object]]
+
+
+class ChangedRow(TypedDict):
+    """A row that differs between the data of two jobs: where it is (was, if removed), and how it begins."""
+
+    kind: Literal["added", "removed", "changed"]
+    where: str
+    excerpt: str
+
+
+class RowDifference(TypedDict):
+    """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
+
+    A row with the question or in the place of a removed one counts as ``changed``.
+    """
+
+    same: int
+    changed: int
+    added: int
+    removed: int
+    rows: list[ChangedRow]
+
+
+class DataDifference(TypedDict):
+    """How the rows of a job differ from those of another: the training rows, and the held-out ones."""
+
+    train: RowDifference
+    heldOut: RowDifference
+
+
+class ReviewCount(TypedDict):
+    """How many rows have a tag, or how many a person has judged."""
+
+    name: str
+    rows: int
+
+
+class ReviewAgreement(TypedDict):
+    """Two people's verdicts on the same rows: ``equal`` of ``rows`` agree.
+
+    Cohen's ``kappa`` with its 95 % interval; null if it is not defined, since both gave one verdict only.
+    """
+
+    people: list[str]
+    rows: int
+    equal: int
+    kappa: float | None
+    low: float | None
+    high: float | None
+
+
+class ReviewSummary(TypedDict):
+    """The judgements of a trainer's rows. Each of ``rows`` has one verdict of all people, or is ``unseen``.
+
+    ``made`` counts rows that a program made and nobody has accepted or rejected, ``disputed`` those on which
+    people disagree. ``by`` is the name of this computer's user.
+    """
+
+    file: str
+    rows: int
+    accepted: int
+    rejected: int
+    flagged: int
+    unseen: int
+    made: int
+    disputed: int
+    tags: list[ReviewCount]
+    people: list[ReviewCount]
+    agreement: list[ReviewAgreement]
+    by: str
+
+
+class ReviewedRow(TypedDict):
+    """What is known of one row; ``hash`` is empty for a row that cannot be judged."""
+
+    row: int
+    hash: str
+    file: str
+    verdict: NotRequired[str]
+    reviews: list[Review]
+    made: NotRequired[dict[str, object]]
+
+
+class ReviewMark(TypedDict):
+    """A row's verdict, for a list of rows; ``made`` rows without one are not trained on yet."""
+
+    row: int
+    verdict: NotRequired[str]
+    made: NotRequired[bool]
 
 
 class Correction(TypedDict):

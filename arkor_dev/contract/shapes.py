@@ -17,6 +17,7 @@ STALE_WHY_HEADER: Final = "X-Arkor-Stale-Why"
 STALE_STATUS_HEADER: Final = "X-Arkor-Stale-Status"
 CURSOR_HEADER: Final = "X-Arkor-Cursor"
 FROM_HEADER: Final = "X-Arkor-From"
+REQUESTS_HEADER: Final = "X-Arkor-Start-Requests"
 
 JobStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
 TERMINAL: Final[frozenset[str]] = frozenset({"completed", "failed", "cancelled"})
@@ -28,7 +29,8 @@ class DatasetSource(TypedDict):
     ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
-    (`arkor_dev.data.exclusions`).
+    (`arkor_dev.data.exclusions`). ``only`` says which rows of a ``file`` are trained on by their judgements
+    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -43,6 +45,8 @@ class DatasetSource(TypedDict):
     columns: NotRequired[dict[str, str]]
     group: NotRequired[str]
     exclude: NotRequired[list[str]]
+    only: NotRequired[Literal["accepted", "all"]]
+    reviewed: NotRequired[int]
 
 
 class EvaluationSet(TypedDict):
@@ -75,6 +79,8 @@ class JobConfig(TypedDict):
     """Whether a remote cluster without a token is acceptable."""
     storage: NotRequired[str]
     """Folder or storage URL that the machines share, for the training state."""
+    reported: NotRequired[bool]
+    """Whether another program runs it and only reports (docs/contract.md#reported-runs)."""
 
 
 class JobMetrics(TypedDict):
@@ -122,6 +128,101 @@ class JobPhase(TypedDict):
     estimatedAt: NotRequired[str]
 
 
+class SweepResult(TypedDict):
+    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps."""
+
+    step: int
+    loss: float
+    at: str
+
+
+class SweepTrial(TypedDict):
+    """One run of a sweep. ``settings`` are those that differ from the sweep's config, by field.
+
+    ``role`` is ``search``, or for runs with a fresh ``seed`` at the end, ``winner`` or ``start`` (the
+    starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
+    """
+
+    number: int
+    role: Literal["search", "winner", "start"]
+    settings: dict[str, object]
+    jobId: str
+    results: list[SweepResult]
+    seed: NotRequired[int]
+    error: NotRequired[str]
+    underWay: NotRequired[bool]
+
+
+class SweepVerdict(TypedDict):
+    """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
+
+    ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
+    losses over ``seeds`` fresh seeds each. ``settings`` turn the config into that of ``trial``, the winner;
+    null removes one.
+    """
+
+    verdict: Literal["better", "none"]
+    sentence: str
+    rows: NotRequired[int]
+    groups: NotRequired[int]
+    seeds: NotRequired[int]
+    start: NotRequired[float]
+    winner: NotRequired[float]
+    difference: NotRequired[EvaluationDifference]
+    margin: NotRequired[float]
+    trial: NotRequired[int]
+    settings: NotRequired[dict[str, object]]
+
+
+class SweepImportance(TypedDict):
+    """How much a setting mattered, as a share of all; ``low`` and ``high`` bound the middle 90 %."""
+
+    setting: str
+    mean: float
+    low: float
+    high: float
+
+
+class SweepPlan(TypedDict):
+    """How many trials there will be by the present estimate, and when the sweep ends by it."""
+
+    trials: int
+    endsAt: str
+
+
+class Sweep(TypedDict):
+    """A search for better settings: feature ``sweeps``.
+
+    ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
+    compared, known once a run is estimated. ``best`` is the number of the best trial so far.
+    """
+
+    id: str
+    name: str
+    state: Literal["running", "completed", "stopped", "failed"]
+    createdAt: str
+    config: JobConfig
+    space: dict[str, object]
+    trials: list[SweepTrial]
+    deadline: NotRequired[str]
+    jobs: NotRequired[int]
+    endedAt: NotRequired[str]
+    error: NotRequired[str]
+    rungs: NotRequired[list[int]]
+    plan: NotRequired[SweepPlan]
+    best: NotRequired[int]
+    importances: NotRequired[list[SweepImportance]]
+    verdict: NotRequired[SweepVerdict]
+
+
+class JobSweep(TypedDict):
+    """The sweep that a job is part of, and the number of its trial: feature ``sweeps``."""
+
+    id: str
+    name: str
+    trial: int
+
+
 class Job(TypedDict):
     """One training job. Times are ISO 8601 in UTC; ``queue`` is present while it waits, if known.
 
@@ -152,6 +253,7 @@ class Job(TypedDict):
     phase: NotRequired[JobPhase]
     resumable: NotRequired[int]
     parent: NotRequired[JobParent]
+    sweep: NotRequired[JobSweep]
     evaluation: NotRequired[Evaluation]
     evaluating: NotRequired[JobEvaluating]
 
@@ -482,13 +584,28 @@ class EvaluationMeasure(TypedDict):
 
 
 class EvaluationWarning(TypedDict):
-    """Why a better result may not be one: the reward rose while something else got worse.
+    """Why a better result may not be one, with answers of both as examples.
 
-    ``examples`` are the answers whose reward rose most.
+    The reward rose while something else got worse, or training taught the adapter not to stop.
     """
 
     sentence: str
     examples: list[EvaluationAnswer]
+
+
+class EvaluationStopping(TypedDict):
+    """How likely ``base`` and ``adapter`` stop where an answer is complete: geometric means of probabilities.
+
+    ``ended`` of ``rows`` training examples end with an end mark, which teaches a model to stop. ``cause``
+    says why others don't, if the adapter stops less often beyond doubt.
+    """
+
+    base: float
+    adapter: float
+    rows: int
+    ended: int
+    sentence: str
+    cause: NotRequired[str]
 
 
 class EvaluationSplit(TypedDict):
@@ -520,7 +637,8 @@ class Evaluation(TypedDict):
     ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
     adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
-    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation.
+    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation,
+    ``stopping`` whether answers still end.
     """
 
     verdict: str
@@ -531,6 +649,7 @@ class Evaluation(TypedDict):
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
+    stopping: NotRequired[EvaluationStopping]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]
@@ -880,3 +999,19 @@ class Export(TypedDict):
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
     usage: NotRequired[list[list[str]]]
+
+
+class StartRequest(TypedDict):
+    """A run that a program wants to start, such as an assistant through ``arkor-dev mcp``.
+
+    ``changes`` are the settings that differ from the trainer's, ``expiresAt`` a Unix time in seconds.
+    """
+
+    id: str
+    client: str
+    name: str
+    model: str
+    data: str
+    changes: list[list[str]]
+    dryRun: bool
+    expiresAt: int

@@ -39,9 +39,9 @@ def origin() -> str:
 
 
 def install_advice() -> str:
-    """Return the command that installs what local training needs into this Python's environment."""
+    """Return the commands that install what local training needs, apart or into this environment."""
     python = shlex.quote(sys.executable)
-    advice = f"Install them with: {python} -m pip install {EXTRA}"
+    advice = f"Run `arkor-dev setup`, or install them into this Python: {python} -m pip install {EXTRA}"
     if sys.platform == "linux":
         advice += (
             f" (on Linux {CUDA_GB:g} GB with NVIDIA's libraries), or, where download.pytorch.org can be "

@@ -32,6 +32,10 @@ DEPTH: Final = 60
 """Deepest nesting of tools and tool calls: templates process them recursively."""
 
 
+SPELLINGS: Final = (("role", "content"), ("from", "value"))
+"""The keys of a message: those of OpenAI, and those of ShareGPT."""
+
+
 def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
     """Return a list of messages with ``role`` and ``content``, read from the keys ``who`` and ``said``.
 
@@ -90,8 +94,8 @@ def whole(text: str, what: str) -> str:
 def _message(message: object, place: int, who: str, said: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise RowError(f"message {place} must be an object with {who} and {said}")
-    if who not in message and "role" in message:
-        who, said = "role", "content"
+    if who not in message:  # either spelling is understood, so that one list may have both
+        who, said = next((keys for keys in SPELLINGS if keys[0] in message), (who, said))
     spoken, value = message.get(who), message.get(said)
     role = ROLES.get(spoken.lower()) if isinstance(spoken, str) else None
     if role is None:

@@ -11,18 +11,16 @@ file, or ``e`` and why it cannot be read further. It may have fewer rows than re
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import resource
 import sys
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from .memory_limit import limit_memory
 from .rows import MAX_ROW
 
 if TYPE_CHECKING:
@@ -135,19 +133,10 @@ def _json(value: dict[str, Any]) -> bytes | None:
     return text if len(text) <= MAX_ROW else None
 
 
-def limit_memory() -> None:
-    """Limit allocation to `MEMORY` beyond the current size."""
-    size = 0
-    with contextlib.suppress(OSError, ValueError):
-        size = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
-    with contextlib.suppress(OSError, ValueError):  # a system may not have this limit
-        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-
-
 def main() -> None:
     """Answer requests until standard input ends; the file is the given descriptor."""
     pa.set_cpu_count(1)
-    limit_memory()
+    limit_memory(MEMORY)
     out, reading, row = sys.stdout.buffer, None, 0
     for line in sys.stdin.buffer:
         first, count = map(int, line.split())

@@ -36,8 +36,10 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     answer = from_text(answer)
     if isinstance(answer, str):
         answer = [{"role": "assistant", "content": whole(answer, name)}]
+    elif isinstance(answer, dict):
+        answer = [answer]
     if not isinstance(answer, list):
-        raise RowError(f"{name} must be text or a list of messages, not {type(answer).__name__}")
+        raise RowError(f"{name} must be text, a message or a list of messages, not {type(answer).__name__}")
     checked = conversation([*prompt, *answer])
     if checked[-1]["role"] != "assistant" or len(checked) == len(prompt):
         raise RowError(f"{name} must end with an assistant message")
@@ -84,6 +86,13 @@ def _read_correction(record: dict[str, Any]) -> Content:
     return _pair(messages[:-1], messages[-1:], instead)
 
 
+def _read_openai(record: dict[str, Any]) -> Content:
+    """Read the rows of OpenAI's preference fine-tuning."""
+    given = record["input"]
+    asked = given.get("messages") if isinstance(given, dict) else given
+    return _pair(prompt_of(asked), record["preferred_output"], record["non_preferred_output"])
+
+
 def _read_scored(record: dict[str, Any]) -> Content:
     """Read UltraFeedback's rows: the answer with the highest score is chosen, the lowest one rejected."""
     found = [
@@ -113,6 +122,7 @@ LABELS: Final = {"true": True, "1": True, "false": False, "0": False}
 PAIRS: Final[dict[str, Form]] = {
     "preference": Form("preferences", ("prompt", "chosen", "rejected"), _read_pair),
     "preference-conversations": Form("preferences", ("chosen", "rejected"), _read_implicit),
+    "openai": Form("preferences", ("input", "preferred_output", "non_preferred_output"), _read_openai),
     "correction": Form("corrections", ("messages", "corrected"), _read_correction),
     "scored": Form("scored answers", ("instruction", "completions"), _read_scored),
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .containers import MAX_BYTES, Record
 from .detect import Restarts, open_container
-from .exclusions import Exclusions
+from .exclusions import Exclusions, row_hash
 from .forms import FORMS, Form, row_of, wanted_keys
 from .parquet import SECONDS
 from .rows import DataError, Row, RowError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .containers import Container
+    from .reviews import Selection
 
 FIRST_ROWS: Final = 20
 OPEN_FILES: Final = 32
@@ -34,7 +35,8 @@ class DataFile:
 
     ``unit`` is what its rows are counted in if not the format's own: the rows of a hub's data set are kept in
     a file whose lines nobody has seen. ``exclude`` has the excluded rows of its source, which is number
-    ``source`` of the data set; see ``exclusions``.
+    ``source`` of the data set; see ``exclusions``. ``selection`` are the rows that judgements leave; None for
+    all of them.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class DataFile:
     forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
     exclude: frozenset[str] = frozenset()
     source: int = 0
+    selection: Selection | None = None
 
 
 class Place(NamedTuple):
@@ -70,13 +73,18 @@ class Item(NamedTuple):
     row: Row | RowError
 
 
+EXCLUDED: Final = "excluded"
+LEFT_OUT: Final = "left-out"
+"""Why a row is not trained on: its source's ``exclude`` lists it, or its judgements leave it out."""
+
+
 class Found(NamedTuple):
-    """A located, unparsed row; `DataSet.item` parses it."""
+    """A located, unparsed row; `DataSet.item` parses it. ``out`` is why it is not trained on, or empty."""
 
     place: Place
     record: Record
     container: Container | None
-    excluded: bool = False
+    out: str = ""
 
 
 class DataSet:
@@ -87,7 +95,8 @@ class DataSet:
         self._open: dict[int, Container] = {}
         self._restarts: dict[int, Restarts] = {}
         self.exclusions = Exclusions(())
-        """Of the latest ``scan``, as far as it has come."""
+        self.left_out = 0
+        """Rows that judgements leave out. Both are of the latest ``scan``, as far as it has come."""
 
     def __enter__(self) -> Self:
         return self
@@ -102,15 +111,16 @@ class DataSet:
         self._open.clear()
 
     def __iter__(self) -> Iterator[Item]:
-        """Iterate over every row from the first on, without excluded ones."""
+        """Iterate over every row from the first on that is trained on."""
         return map(self.item, self.scan())
 
-    def scan(self, *, with_excluded: bool = False) -> Generator[Found, None, None]:
+    def scan(self, *, every: bool = False) -> Generator[Found, None, None]:
         """Yield the position of every row without parsing: a hundred thousand in a fraction of a second.
 
-        Excluded rows are skipped unless requested, and count in the numbers either way.
+        Rows that are not trained on are skipped unless ``every`` is requested, and count in the numbers
+        either way.
         """
-        number = 0
+        number = self.left_out = 0
         exclusions = self.exclusions = Exclusions((file.source, file.exclude) for file in self.files)
         for index, file in enumerate(self.files):
             try:
@@ -122,11 +132,16 @@ class DataSet:
             with closing(container):
                 for record in container.scan():
                     number += 1
-                    excluded = bool(file.exclude) and exclusions.match(file.source, record.raw)
-                    if excluded and not with_excluded:
+                    out = ""
+                    if file.exclude and exclusions.match(file.source, record.raw):
+                        out = EXCLUDED
+                    elif file.selection and file.selection.leaves_out(row_hash(record.raw)):
+                        out = LEFT_OUT
+                        self.left_out += 1
+                    if out and not every:
                         continue
                     place = Place(number, index, record.offset, record.line, record.size)
-                    yield Found(place, record, container, excluded)
+                    yield Found(place, record, container, out)
 
     def item(self, found: Found) -> Item:
         """Return the row that ``scan`` has located."""
@@ -195,8 +210,13 @@ def open_data(files: Sequence[DataFile], limit: int = MAX_BYTES, seconds: float 
     return DataSet(files, limit, seconds)
 
 
-def no_rows(name: str, excluded: int = 0) -> RowError:
-    """Return the message for a data set without rows, of which some may be ``excluded``."""
-    if excluded:
+def no_rows(name: str, data: DataSet) -> RowError:
+    """Return the message for a data set that was read and has no rows to train on."""
+    if data.left_out:
+        return RowError(
+            f"No row of {name} is left by its judgements: accept rows on the Data page, or set only = "
+            '"all" in arkor.toml'
+        )
+    if data.exclusions.excluded:
         return RowError(f"Every row of {name} is excluded: remove entries from exclude in arkor.toml")
     return RowError(f"{name} is empty: write one JSON object per line, with the keys {wanted_keys(FORMS)}")

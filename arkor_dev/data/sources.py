@@ -13,6 +13,7 @@ from arkor_dev.contract.rules import text_line
 from .detect import SUFFIXES
 from .forms import FORMS
 from .reader import DataFile
+from .reviews import ALL, FILE, ReviewsError, read_reviews, selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import DatasetSource
 
     from .forms import Form
+    from .reviews import Selection
 
 FILES: Final = 1000
 SHOWN_CHARACTERS: Final = 80
@@ -46,6 +48,7 @@ def files_of(
     ``number`` is that of the source in its data set, from 0; ``forms`` are those that its rows may have.
     """
     root = project.resolve()
+    judged = _selected(source, project)
     return [
         DataFile(
             path,
@@ -56,9 +59,18 @@ def files_of(
             forms=forms,
             exclude=frozenset(source.get("exclude") or ()),
             source=number,
+            selection=judged,
         )
         for path in inside(project, source["path"])
     ]
+
+
+def _selected(source: DatasetSource, project: Path) -> Selection | None:
+    only = source.get("only", "")
+    try:
+        return None if only == ALL else selection(read_reviews(project, source.get("reviewed")), only)
+    except ReviewsError as fault:
+        raise SourceError(str(fault).removesuffix(".")) from None
 
 
 def every_file(
@@ -112,6 +124,8 @@ def inside(project: Path, written: str) -> list[Path]:
         return [path]
     root, found = project.resolve(), []
     for name in _data_files(path):
+        if name == root / FILE:
+            continue  # judgements are not rows
         found.append(resolved(project, name.relative_to(root).as_posix()))
         if len(found) > FILES:
             raise SourceError(

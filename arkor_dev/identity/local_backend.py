@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import logging
 import os
 import secrets
-import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of
-from arkor_dev.contract.errors import ArkorError, BadRequestError, UnauthorizedError, UnavailableError
+from arkor_dev.contract.errors import ArkorError, UnauthorizedError, UnavailableError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import tidy_name
-from arkor_dev.core.torch_build import install_advice
 
+from .engine import command
 from .local_backend_log import BackendLog
 
 if TYPE_CHECKING:
@@ -39,23 +37,8 @@ END_TIMEOUT = 5.0
 """Seconds that it has to end: a running job pauses after its step and saves what it needs to resume."""
 FINAL = (75, 76, 77)
 """Exit codes after which a restart cannot help: the data folder is in use, newer than us, or damaged."""
-REQUIRED = ("torch", "transformers", "peft")
 ORG = "local"
 Notice = dict[str, object]
-
-
-def missing_extra() -> str | None:
-    """Say what to install for local training; None if everything is there. Imports none of it."""
-    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
-    if not missing:
-        return None
-    return f"Local training needs {', '.join(missing)}, which this Python does not have. {install_advice()}"
-
-
-def require_extra() -> None:
-    """Raise BadRequestError if local training is not installed."""
-    if (text := missing_extra()) is not None:
-        raise BadRequestError(text)
 
 
 async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
@@ -64,12 +47,13 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
     ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError if
     that is impossible; then nothing was changed.
     """
+    argv, environment = command(settings)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev.local", "--rebuild",
+        *argv, "--rebuild",
         "--data", str(settings.local_data), "--project", str(settings.project),
         "--cache", str(settings.cache),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        env=environment,
     )  # fmt: skip
     said, errors = await process.communicate()
     if process.returncode:
@@ -173,13 +157,13 @@ class LocalBackend:
         """Run the process once; return its exit code."""
         settings = self._settings
         settings.local_data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv, environment = await asyncio.to_thread(command, settings)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "arkor_dev.local",
+            *argv,
             "--data", str(settings.local_data), "--project", str(settings.project),
             "--cache", str(settings.cache), *self._more,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            # A project's own random.py must not shadow the real one, in the workers either.
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
+            env=environment,
             start_new_session=True, limit=1 << 20,
         )  # fmt: skip
         assert process.stdin is not None

@@ -92,6 +92,28 @@ def facts_of(
     }
 
 
+def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """Return the content of a notice of a sweep, which takes the job's place in it."""
+    found = sweep.get("verdict")
+    verdict = found if isinstance(found, dict) else {}
+    told = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}
+    name = one_line(sweep.get("name"), 200)
+    words = f"{name} has {'failed' if kind == 'failed' else 'ended'}"
+    reason = one_line(sweep.get("error") or "", 1000) or told["sentence"]
+    return {
+        "event": kind,
+        "message": f"{words}: {reason}" if reason else words,
+        "timestamp": one_line(sweep.get("endedAt") or "", 60),
+        "project": project,
+        "job": {
+            "id": one_line(sweep.get("id"), 200),
+            "name": name,
+            "status": one_line(sweep.get("state"), 20),
+        },
+        **({"verdict": told} if all(told.values()) else {}),
+    }
+
+
 def verdict_of(event: JobEvent) -> dict[str, str] | None:
     """Return the verdict in an event, ``{verdict, sentence}``; None if it has none."""
     data = event.data if isinstance(event.data, dict) else {}
@@ -136,9 +158,18 @@ class Notifier:
         """Send an event's notice, if it has one. Returns at once."""
         if verdict := verdict_of(event):
             self._verdicts = {**dict(list(self._verdicts.items())[1 - AT_ONCE :]), job_id: verdict}
-        if (kinds := kinds_of(event)) and len(self._tasks) < AT_ONCE:
-            verdict = self._verdicts.pop(job_id, None)
-            task = asyncio.create_task(self._tell(kinds, job_id, name, event, verdict), name="notice")
+        if kinds := kinds_of(event):
+            project, verdict = self._settings.project.name, self._verdicts.pop(job_id, None)
+            self._send(kinds, lambda kind: facts_of(kind, job_id, name, event, project, verdict))
+
+    def take_sweep(self, sweep: Mapping[str, Any]) -> None:
+        """Send the notice of a sweep that has ended by itself. Returns at once."""
+        kind = "failed" if sweep.get("state") == "failed" else "finished"
+        self._send((kind,), lambda kind: facts_of_sweep(kind, sweep, self._settings.project.name))
+
+    def _send(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
+        if len(self._tasks) < AT_ONCE:
+            task = asyncio.create_task(self._tell(kinds, facts_for), name="notice")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -154,15 +185,13 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(
-        self, kinds: tuple[str, ...], job_id: str, name: str, event: JobEvent, verdict: dict[str, str] | None
-    ) -> None:
+    async def _tell(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
         notify = await asyncio.to_thread(self._table)
         kind = next((kind for kind in kinds if notify is not None and kind in notify.on), None)
         if notify is None or kind is None:
             return
-        facts = facts_of(kind, job_id, name, event, self._settings.project.name, verdict)
-        if not await asyncio.to_thread(self._claims.take, job_id, kind, facts["timestamp"]):
+        facts = facts_for(kind)
+        if not await asyncio.to_thread(self._claims.take, facts["job"]["id"], kind, facts["timestamp"]):
             return
         ways: list[Coroutine[object, object, None]] = []
         if notify.webhook or notify.webhook_env:

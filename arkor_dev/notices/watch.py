@@ -12,7 +12,7 @@ import logging
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import ArkorError
+from arkor_dev.contract.errors import ArkorError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.jobs.follow import JobEvent, follow
 
@@ -40,6 +40,8 @@ class Watch:
         self._seconds = seconds
         self._known: set[str] | None = None
         self._following: dict[str, asyncio.Task[None]] = {}
+        self._sweeps: set[str] = set()
+        """Sweeps of which a job has not ended."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -67,8 +69,29 @@ class Watch:
         for job in newest:
             # Jobs that had ended before the first poll were reported, or are not news.
             news = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
+            if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one a trial
+                if news and isinstance(part.get("id"), str):
+                    self._sweeps.add(part["id"])
+                continue
             if news and job["id"] not in self._following and len(self._following) < FOLLOWED:
                 self._following[job["id"]] = asyncio.create_task(self._follow(job), name="notices of a job")
+
+        for sweep_id in list(self._sweeps):
+            await self._look_at(sweep_id)
+
+    async def _look_at(self, sweep_id: str) -> None:
+        """Send the notice of a sweep that has ended."""
+        try:
+            sweep = json.loads((await self._backend.get_sweep(sweep_id)).body)["sweep"]
+            state = sweep["state"]
+        except NotFoundError:
+            state = None
+        except (ArkorError, ValueError, KeyError, TypeError, RecursionError):
+            return
+        if state != "running":
+            self._sweeps.discard(sweep_id)
+        if state in ("completed", "failed"):
+            self._notifier.take_sweep(sweep)
 
     async def _follow(self, job: dict[str, Any]) -> None:
         job_id, name = job["id"], str(job.get("name") or job["id"])

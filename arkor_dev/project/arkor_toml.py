@@ -20,7 +20,7 @@ from arkor_dev.data.sources import SourceError
 
 from .dataset_source import KEYS as DATASET_KEYS
 from .dataset_source import check_data, read_source
-from .toml import compute, own_sets
+from .toml import compute, own_sets, sweep
 from .toml.limits import SIZE_LIMIT, TomlLimitError, check_limits
 from .toml.notify import TABLE, check_notify
 from .toml.positions import key_lines
@@ -103,7 +103,7 @@ def place(trainers: list[Trainer], name: str | None) -> int:
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:
     """Return every ``[[trainer]]``; problems of the document around them go into ``problems``."""
-    problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE, compute.TABLE))
+    problems.check_keys((), document, ("trainer", TABLE, own_sets.TABLE, compute.TABLE, sweep.TABLE))
     if TABLE in document:
         check_notify(document[TABLE], problems)
     if compute.TABLE in document:
@@ -129,6 +129,8 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
             _TableReader(project, problems.lines, ("trainer", index)).read(block)
             for index, block in enumerate(blocks)
         ]
+        if sweep.TABLE in document:
+            sweep.check_sweep(document[sweep.TABLE], found, problems)
         for trainer in found:
             if sets and "config" in trainer:
                 trainer["config"]["evaluations"] = sets

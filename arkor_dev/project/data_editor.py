@@ -16,8 +16,8 @@ import threading
 from array import array
 from collections import OrderedDict
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
@@ -34,6 +34,7 @@ from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 
 from .arkor_toml import parse, place, read
+from .reviews import carry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,7 +71,8 @@ class RowChange:
     """A change of the row that ``entry`` names in the source number ``source``.
 
     It gets another ``record`` or ``text``, or is removed (``delete``); with ``insert`` it stays, and a row
-    with that record, or a copy of it, is added after it.
+    with that record, or a copy of it, is added after it. A row that is split gets another record, and the
+    rest of it is in rows ``after`` it; one that is merged is removed and is ``into`` another changed row.
     """
 
     source: int
@@ -79,6 +81,16 @@ class RowChange:
     text: str | None = None
     delete: bool = False
     insert: bool = False
+    after: Sequence[Mapping[str, Any]] = ()
+    into: str = ""
+
+
+class Moved(NamedTuple):
+    """The hash of a row's content ``before``, and ``now``; ``whole`` if it was not merged with another."""
+
+    before: int
+    now: int
+    whole: bool
 
 
 @dataclass(slots=True)
@@ -219,6 +231,11 @@ class DataEditor:
             del self._undo[token]
             return {"undo": self._keep(done), "rows": rows, "files": [name for _, name, _ in done]}
 
+    def files_of(self, trainer: str) -> list[FileRows]:
+        """Return where the rows of each file of a trainer's data set are. Raises BadRequestError."""
+        with self._lock:
+            return [self._rows(file) for file in self._files(trainer)]
+
     def rows_of(self, file: DataFile) -> FileRows:
         """Return where the rows of a file are."""
         with self._lock:
@@ -230,6 +247,7 @@ class DataEditor:
         return files_in(config, self._project)
 
     def _rows(self, file: DataFile) -> FileRows:
+        file = replace(file, selection=None)  # where rows are does not depend on their judgements
         known = self._indexed.pop(file.path, None)
         try:
             fresh = known is not None and known.state == state_of(file.path)
@@ -253,21 +271,26 @@ class DataEditor:
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
                 wanted[at][row] = change
             done: list[tuple[Path, str, list[Part]]] = []
+            moved: list[Moved] = []
             try:
                 for at, of_file in wanted.items():
-                    done.append(self._write(files[at], of_file))
+                    done.append(self._write(files[at], of_file, moved))
             except ChangedError:
                 self._indexed.clear()
                 if done or attempt == TRIES - 1:
                     name = files[at].file.name
                     raise ConflictError(CHANGED.format(name=name)) from None
                 continue
+            carry(self._project, moved)
             return {
                 "undo": self._keep(done), "rows": len(changes), "files": [name for _, name, _ in done],
             }  # fmt: skip
         raise AssertionError
 
-    def _write(self, rows: FileRows, changes: Mapping[int, RowChange]) -> tuple[Path, str, list[Part]]:
+    def _write(
+        self, rows: FileRows, changes: Mapping[int, RowChange], moved: list[Moved]
+    ) -> tuple[Path, str, list[Part]]:
+        """Change rows of a file, and add to ``moved`` what became of edited ones."""
         file = rows.file
         if rows.kind is not None:
             raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
@@ -277,6 +300,7 @@ class DataEditor:
             edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
             parts = held.replace([Splice(*each) for each in replaced])
+            moved += _moved(rows, changes, edits)
             known = rows.after(edits, replaced, state_of(file.path))
             if known is not None:
                 self._indexed[file.path] = known
@@ -361,9 +385,24 @@ def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> Row
             new = row_edits.with_text(container, change.text)
         else:
             new = body
+        after = tuple(row_edits.with_record(container, body, each) for each in change.after)
     except RowError as fault:
         raise BadRequestError(f"The row cannot be written: {fault}.") from None
-    return RowEdit(after=(new,)) if change.insert else RowEdit(body=new)
+    return RowEdit(after=(new,)) if change.insert else RowEdit(body=new, after=after)
+
+
+def _moved(rows: FileRows, changes: Mapping[int, RowChange], edits: Mapping[int, RowEdit]) -> Iterator[Moved]:
+    """Yield what became of each row with judgements to keep: edited, split or merged ones."""
+    merged = {changes[row].into: row for row in edits if changes[row].into}
+    for row, edit in edits.items():
+        if edit.body is None:
+            continue
+        other = merged.get(changes[row].entry)
+        for body in (edit.body, *edit.after):
+            now = row_edits.hash_of(rows.container, body)
+            yield Moved(rows.hashes[row], now, other is None)
+            if other is not None:
+                yield Moved(rows.hashes[other], now, whole=False)
 
 
 def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:

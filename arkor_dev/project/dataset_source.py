@@ -22,6 +22,7 @@ from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS, suggested_columns
 from arkor_dev.data.preferences import FORM_NAMES, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
+from arkor_dev.data.reviews import ALL, ONLY, Selection
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
     from arkor_dev.data.reader import Found, Item
 
-KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude")
+KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only")
 """The allowed keys of a ``dataset`` table."""
 KINDS = ("path", "huggingface", "url")
 """A table must have exactly one of these."""
@@ -107,6 +108,12 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         source["columns"] = _columns(table["columns"])
     if "exclude" in table:
         source["exclude"] = _entries(table["exclude"])
+    if "only" in text:
+        if text["only"] not in ONLY:
+            raise SourceError(f"must be one of {', '.join(ONLY)}", "only")
+        if source["type"] != "file":
+            raise SourceError("only applies to path: rows from elsewhere are not judged", "only")
+        source["only"] = "all" if text["only"] == ALL else "accepted"
     return source
 
 
@@ -229,17 +236,19 @@ class _Key(NamedTuple):
     group: str | None
     exclude: frozenset[str]
     source: int
+    selection: Selection | None
     method: object
 
     @classmethod
     def of(cls, file: DataFile, method: object) -> _Key:
         columns = tuple(file.columns.items())
-        return cls(file.path, file.name, file.form, columns, file.group, file.exclude, file.source, method)
+        out = (file.exclude, file.source, file.selection)
+        return cls(file.path, file.name, file.form, columns, file.group, *out, method)
 
     def file(self) -> DataFile:
-        how = (self.form, dict(self.columns), self.group)
         forms = forms_of(self.method)
-        return DataFile(self.path, self.name, *how, forms=forms, exclude=self.exclude, source=self.source)
+        out = (forms, self.exclude, self.source, self.selection)
+        return DataFile(self.path, self.name, self.form, dict(self.columns), self.group, None, *out)
 
 
 @lru_cache(maxsize=64)
@@ -284,7 +293,7 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
             else:
                 unreadable.readable.add(files[found.place.file].name)
     if not rows:
-        return DataLook(problem=str(no_rows(files[0].name, data.exclusions.excluded))), True
+        return DataLook(problem=str(no_rows(files[0].name, data))), True
     return unreadable.look(), True
 
 

@@ -83,14 +83,20 @@ class LineFile:
 
     def add(self, line: bytes, content: bytes) -> int:
         """Add a ``line`` that ends with a line feed to its ``content``; return how many bytes that took."""
-        if len(content) + len(line) > FILE_LIMIT:
-            raise TooLargeError(f"{self.path} has {FILE_LIMIT // MIB} MiB: move its lines elsewhere first.")
         data = line if not content or content.endswith(b"\n") else b"\n" + line
-        self._append(data)
+        self._append(data, FILE_LIMIT)
         return len(data)
 
-    def _append(self, data: bytes) -> None:
+    def append(self, lines: bytes, limit: int) -> None:
+        """Add ``lines`` that end with a line feed, all or none, to a file of up to ``limit`` bytes."""
+        size = os.fstat(self.handle).st_size
+        begun = size > 0 and os.pread(self.handle, 1, size - 1) != b"\n"
+        self._append(b"\n" + lines if begun else lines, limit)
+
+    def _append(self, data: bytes, limit: int) -> None:
         before = os.fstat(self.handle).st_size
+        if before + len(data) > limit:
+            raise TooLargeError(f"{self.path} has {limit // MIB} MiB: move its lines elsewhere first.")
         try:
             written = os.write(self.handle, data)
             if written < len(data):

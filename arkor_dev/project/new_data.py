@@ -15,6 +15,7 @@ from arkor_dev.core.plain_text import slug_of
 from arkor_dev.data.detect import SUFFIXES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 FOLDER: Final = "data"
@@ -26,26 +27,29 @@ _NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 class NewDataFile:
     """A new file of the project; unless it is kept, closing deletes it."""
 
-    def __init__(self, project: Path, given: str) -> None:
-        """Create ``data/`` and the file in it, named similarly to ``given``.
+    def __init__(
+        self, project: Path, given: str, folder: str = FOLDER, suffixes: Sequence[str] = SUFFIXES
+    ) -> None:
+        """Create the folder of the project and the file in it, named similarly to ``given``.
 
-        Raises BadRequestError if ``given`` is not the name of a data file, or nothing can be created.
+        Raises BadRequestError if ``given`` has none of ``suffixes``, or nothing can be created.
         """
-        stem, suffix = _split(given)
+        stem, suffix = _split(given, suffixes)
+        self._in = folder
         try:
             with contextlib.suppress(FileExistsError):
-                (project / FOLDER).mkdir(mode=0o755)
-            self._folder = os.open(project / FOLDER, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+                (project / folder).mkdir(mode=0o755)
+            self._folder = os.open(project / folder, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
         except OSError as fault:
-            linked = " (it is a symlink)" if (project / FOLDER).is_symlink() else ""
-            raise BadRequestError(f"{FOLDER}/ cannot be used{linked}: {fault.strerror}.") from None
+            linked = " (it is a symlink)" if (project / folder).is_symlink() else ""
+            raise BadRequestError(f"{folder}/ cannot be used{linked}: {fault.strerror}.") from None
         self._kept = False
         try:
             self.name, self._handle = self._create(stem, suffix)
         except BaseException as fault:
             os.close(self._folder)
             if isinstance(fault, OSError):
-                raise BadRequestError(f"No file can be created in {FOLDER}/: {fault.strerror}.") from None
+                raise BadRequestError(f"No file can be created in {folder}/: {fault.strerror}.") from None
             raise
 
     def _create(self, stem: str, suffix: str) -> tuple[str, int]:
@@ -54,12 +58,12 @@ class NewDataFile:
             with contextlib.suppress(FileExistsError):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
                 return name, os.open(name, flags, 0o644, dir_fd=self._folder)
-        raise BadRequestError(f"{FOLDER}/ has {SAME_NAME} files called {stem}{suffix}. Rename yours first.")
+        raise BadRequestError(f"{self._in}/ has {SAME_NAME} files called {stem}{suffix}. Rename yours first.")
 
     @property
     def path(self) -> str:
         """Its path in the project, for a ``dataset``."""
-        return f"{FOLDER}/{self.name}"
+        return f"{self._in}/{self.name}"
 
     def write(self, data: bytes) -> None:
         """Append ``data``. Raises InternalError when the disk refuses."""
@@ -84,14 +88,15 @@ class NewDataFile:
         os.close(self._folder)
 
 
-def _split(given: str) -> tuple[str, str]:
+def _split(given: str, suffixes: Sequence[str]) -> tuple[str, str]:
     """Return a name that is safe anywhere, in two parts: ``("faq", ".csv.gz")``."""
     name = PureWindowsPath(PurePosixPath(given).name).name
-    packed = ".gz" if name.lower().endswith(".gz") else ""
+    packed = ".gz" if suffixes is SUFFIXES and name.lower().endswith(".gz") else ""
     bare = name[: len(name) - len(packed)]
-    suffix = next((each for each in SUFFIXES if bare.lower().endswith(each)), None)
+    suffix = next((each for each in suffixes if bare.lower().endswith(each)), None)
     if suffix is None or len(bare) == len(suffix):
-        listed = ", ".join(each.removeprefix(".").upper() for each in SUFFIXES)
+        listed = ", ".join(each.removeprefix(".").upper() for each in suffixes)
         shown = name if len(name) <= SAME_NAME else f"{name[:SAME_NAME]}…"
-        raise BadRequestError(f"{shown!r} is not a data file. Use {listed}, packed as .gz or not.")
+        what = f"a data file. Use {listed}, packed as .gz or not" if suffixes is SUFFIXES else f"{listed}"
+        raise BadRequestError(f"{shown!r} is not {what}.")
     return slug_of(bare[: -len(suffix)]), suffix + packed

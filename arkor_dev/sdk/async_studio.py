@@ -70,7 +70,15 @@ class AsyncStudio:
         self._settings = settings if local is not None else where(settings, [], anywhere=False)[0]
         self._stack = AsyncExitStack()
         self._backend: Backend | None = None
+        self._idle = False
         self.data = AsyncData(self)
+
+    @classmethod
+    def of(cls, settings: Settings, *, idle: bool = False) -> Self:
+        """Return the Studio of a launch; a backend that it starts runs no jobs if it is ``idle``."""
+        studio = cls(settings.project, local=settings.local)
+        studio._settings, studio._idle = settings, idle
+        return studio
 
     @property
     def project(self) -> Path:
@@ -86,7 +94,9 @@ class AsyncStudio:
 
     async def open(self) -> Self:
         """Join the project's backend, or start one."""
-        self._backend = await self._stack.enter_async_context(joined(self._settings, lambda _: None))
+        self._backend = await self._stack.enter_async_context(
+            joined(self._settings, lambda _: None, idle=self._idle)
+        )
         return self
 
     async def close(self) -> None:
@@ -119,6 +129,24 @@ class AsyncStudio:
         arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
         Raises BadRequestError for settings that are not allowed.
         """
+        planned, config = await self.plan(
+            trainer, model=model, dataset=dataset, eval_dataset=eval_dataset, name=name, dry_run=dry_run,
+            **settings,
+        )  # fmt: skip
+        return await self.start(planned, config, parent=parent)
+
+    async def plan(
+        self,
+        trainer: str | None = None,
+        *,
+        model: str | None = None,
+        dataset: Any = None,
+        eval_dataset: Any = None,
+        name: str | None = None,
+        dry_run: bool = False,
+        **settings: Any,
+    ) -> tuple[str, dict[str, object]]:
+        """Return the name and the config of the run that `train` would start. Raises BadRequestError."""
         chosen = None
         if trainer is not None or model is None:
             chosen = choose(await asyncio.to_thread(load_trainers, self.project), trainer)
@@ -127,9 +155,13 @@ class AsyncStudio:
             settings=settings, dry_run=dry_run,
         )  # fmt: skip
         wanted = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
+        return wanted, config
+
+    async def start(self, name: str, config: dict[str, object], *, parent: str | None = None) -> AsyncRun:
+        """Start a planned run, under the next free name, and return it as soon as it is in the queue."""
         taken = [job.get("name") for job in await jobs_of(self.backend)]
         begin = None if parent is None else await parent_of(self.backend, parent)
-        made, job_id, _ = await create(self.backend, self._settings, free_name(wanted, taken), config, begin)
+        made, job_id, _ = await create(self.backend, self._settings, free_name(name, taken), config, begin)
         return AsyncRun(self, job_id, made)
 
     async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:

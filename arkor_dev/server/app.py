@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from arkor_dev.connection.connect import connected
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
+from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
 from arkor_dev.server.api.envelope import BODY_LIMIT, error_envelope
@@ -52,6 +54,7 @@ def create_app(
     app = web.Application(middlewares=guards, client_max_size=BODY_LIMIT)
     app[keys.SETTINGS] = settings
     app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
+    app[keys.MAKING] = MakingService(settings, os.environ)
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     app.add_routes(ENDPOINTS)
@@ -67,7 +70,7 @@ def create_app(
             hub = EventHub(backend.events, jobs.refresh)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
             runs.settle()
-            for service in (jobs, hub, runs):
+            for service in (jobs, hub, runs, app[keys.MAKING]):
                 stack.push_async_callback(service.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
             telling = asyncio.create_task(_tell(settings, backend, on_notice), name="notices")

@@ -8,6 +8,7 @@ from arkor_dev.backend.client import Backend
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
+from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
 
@@ -15,5 +16,6 @@ SETTINGS = web.AppKey("settings", Settings)
 BACKEND = web.AppKey("backend", Backend)
 JOBS = web.AppKey("jobs", JobsCache)
 EVENTS = web.AppKey("events", EventHub)
+MAKING = web.AppKey("making", MakingService)
 MANIFEST = web.AppKey("manifest", ManifestReader)
 RUNS = web.AppKey("runs", TrainingRuns)

@@ -99,6 +99,14 @@ def project_on(settings: Settings, port: int) -> str | None:
     return None
 
 
+def port_of(settings: Settings) -> int | None:
+    """Return the port of the Studio that is open on this project and backend, if there is one."""
+    with suppress(OSError), _opened(settings.data / FOLDER / f"{_key(settings)}.json") as file:
+        if not _locked(file):
+            return _entry(file)[0]
+    return None
+
+
 def _key(settings: Settings) -> str:
     """Return a key for the project and backend: another account, or the local backend, has its own Studio."""
     parts = [str(settings.project), str(settings.home), settings.local, settings.cloud_url, settings.ssh]

@@ -1,8 +1,8 @@
-"""Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--readme``.
+"""Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--docs``.
 
 Every state of ``states/`` (or those that are named) in light and dark, on a desktop and on a phone, and a
-contact sheet that shows all of them. ``--readme`` makes the pictures of the README anew: a tour through a
-real run of the example project, and the states that the README shows.
+contact sheet that shows all of them. ``--docs`` makes the pictures of README and docs anew: a tour through a
+real run of the example project, and the states that they show.
 """
 
 from __future__ import annotations
@@ -113,14 +113,16 @@ async def every_state(browser: Browser, folder: Path, names: list[str]) -> None:
         raise SystemExit(f"These could not be brought about: {', '.join(failed)}.")
 
 
-def readme_pictures() -> list[tuple[str, str]]:
-    """What the README shows, as ``("job", "light")``."""
-    return re.findall(r"docs/screenshots/([\w-]+)-(light|dark)\.webp", (ROOT / "README.md").read_text())
+def shown_pictures() -> set[tuple[str, str]]:
+    """What README and docs show, as ``("job", "light")``."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts = "".join(page.read_text() for page in pages)
+    return set(re.findall(r"screenshots/([\w-]+)-(light|dark)\.webp", texts))
 
 
 async def shoot_shown(page: Page, name: str) -> None:
-    """The page as it is, in the looks in which the README shows it."""
-    for picture, scheme in readme_pictures():
+    """The page as it is, in the looks in which it is shown."""
+    for picture, scheme in sorted(shown_pictures()):
         if picture == name:
             await set_look(page, scheme, 1280)
             await save(page, PICTURES / f"{name}-{scheme}.webp")
@@ -143,7 +145,7 @@ async def tour(page: Page) -> None:
     await shoot_shown(page, "playground")
 
 
-async def for_the_readme(browser: Browser) -> None:
+async def for_the_docs(browser: Browser) -> None:
     """The tour on a daemon and a home of its own, then the states."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -153,7 +155,7 @@ async def for_the_readme(browser: Browser) -> None:
             await page.goto(daemon.origin)
             await tour(page)
             await page.close()
-    shown = {name for name, _ in readme_pictures()}
+    shown = {name for name, _ in shown_pictures()}
     for state in all_states():
         if state.name in shown:
             async with scene_of(browser) as scene:
@@ -162,11 +164,11 @@ async def for_the_readme(browser: Browser) -> None:
 
 
 async def main(arguments: list[str]) -> None:
-    """The README's pictures, or every state's."""
+    """The documentation's pictures, or every state's."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
-        if arguments == ["--readme"]:
-            await for_the_readme(browser)
+        if arguments == ["--docs"]:
+            await for_the_docs(browser)
         else:
             await every_state(browser, Path(arguments[0]), arguments[1:])
         await browser.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
+
+from arkor_dev.data.exclusions import row_hash
+from arkor_dev.data.reviews import FILE
 
 from .states.data import HOSTILE, chat, finding
 from .states.home import TRAINER, declare
@@ -88,6 +92,15 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         # It is in sight in the list too, and chosen there.
         await expect(page.locator(".data-row-on")).to_be_in_viewport()
         await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
+        await page.get_by_text("Filter", exact=True).click()
+        await page.get_by_role("combobox", name="Said by").select_option("assistant")
+        await page.get_by_role("searchbox").press("Enter")
+        await expect(page.get_by_text("No row has “umbrella”.")).to_be_visible()
+        await page.get_by_role("searchbox").fill("")
+        await page.get_by_role("spinbutton", name="At least so many tokens").fill("1")
+        await page.get_by_role("button", name="Next match").click()
+        await expect(row).to_contain_text("Row 92 ")
+        await page.keyboard.press("k")
         await page.get_by_role("searchbox").fill("no such words")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("No row has “no such words”.")).to_be_visible()
@@ -158,6 +171,13 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         await page.get_by_role("button", name="Undo", exact=True).click()
         await expect(one.locator(".data-tokens")).to_contain_text("on its way")
         assert file.read_text() == edited
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        await page.get_by_role("button", name="Split above message 2").click()
+        await expect(answer).to_have_count(0)
+        assert [len(json.loads(line)["messages"]) for line in file.read_text().splitlines()] == [2, 1, 1, 2]
+        await one.get_by_role("button", name="Merge with next").click()
+        await expect(one.locator(".data-tokens")).to_contain_text("on its way")
+        assert file.read_text() == edited
         # Another program writes the same row: what was typed here does not overwrite it.
         await one.get_by_role("button", name="Edit", exact=True).click()
         await answer.fill("From the page.")
@@ -165,6 +185,77 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         await answer.press("Control+Enter")
         await expect(page.get_by_role("alert")).to_contain_text("has changed on disk")
         assert "From the page." not in file.read_text()
+
+
+async def test_a_packed_file_is_unpacked_where_a_row_is_to_be_edited(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    project = studio.settings.project
+    lines = b'{"prompt": "Where?", "completion": "Here."}\n'
+    (project / "data" / "packed.jsonl.gz").write_bytes(gzip.compress(lines))
+    (project / "arkor.toml").write_text(TRAINER.replace("support.jsonl", "packed.jsonl.gz"))
+    async with open_page(studio.url, "/#/data?row=1") as page:
+        one = page.get_by_role("region", name="The row")
+        await one.get_by_role("button", name="Edit", exact=True).click()
+        await one.get_by_role("button", name="Unpack into a copy").click()
+        await expect(page.get_by_role("textbox", name="completion")).to_have_value("Here.")
+    assert (project / "data" / "packed.jsonl").read_bytes() == lines
+    assert 'dataset = "data/packed.jsonl"' in (project / "arkor.toml").read_text()
+
+
+async def test_rows_are_judged_by_key_one_after_another(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    project = studio.settings.project
+    file = project / "data" / "support.jsonl"
+    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}]
+    rows = [json.dumps({"id": n, "messages": turns}) for n in range(4)]
+    file.write_text("\n".join(rows) + "\n")
+    fake_backend.datasets.file = file
+    known = [f"{row_hash(row.encode()):016x}" for row in rows]
+    told = {"row": known[2], "verdict": "accepted", "by": "Bo", "comment": "<b>Fine</b>"}
+    (project / FILE).write_text(json.dumps(told) + "\n")
+
+    def written() -> list[tuple[str, Any]]:
+        lines = [json.loads(line) for line in (project / FILE).read_text().splitlines()]
+        return [(line["row"], line.get("verdict")) for line in lines[1:]]
+
+    async with open_page(studio.url, "/#/data?by=Ann") as page:
+        heading = page.locator(".data-one h2")
+        await expect(heading).to_contain_text("Row 1 ")
+        await page.keyboard.press("v")
+        panel = page.get_by_role("region", name="Judge rows")
+        counts = panel.get_by_role("status")
+        await expect(counts).to_have_text("1 accepted · 0 rejected · 0 flagged · 3 unseen")
+        verdict = panel.get_by_role("group", name="Verdict on row 1")
+        await expect(verdict.get_by_role("button", name="Reject")).to_be_enabled()
+        await page.keyboard.press("t")
+        await page.keyboard.type("tone, too long")
+        await page.keyboard.press("Enter")
+        await expect(panel.get_by_role("combobox", name="with the tag")).to_be_visible()
+        await page.keyboard.press("r")
+        await expect(heading).to_contain_text("Row 2 ")
+        await expect(counts).to_have_text("1 accepted · 1 rejected · 0 flagged · 2 unseen")
+        await expect(page.locator(".data-row").first).to_contain_text("rejected")
+        # Ann has not seen what Bo said before she has said something herself.
+        await panel.get_by_role("button", name="Next", exact=True).click()
+        await expect(heading).to_contain_text("Row 3 ")
+        await expect(panel.get_by_text("Others have judged it")).to_be_visible()
+        await panel.get_by_role("button", name="Flag").click()
+        await expect(heading).to_contain_text("Row 4 ")
+        await expect(counts).to_contain_text("1 disputed")
+        await page.keyboard.press("k")
+        await expect(panel.get_by_text("Bo: accepted · <b>Fine</b>")).to_be_visible()
+        await page.keyboard.press("u")
+        await expect(counts).to_have_text("1 accepted · 1 rejected · 0 flagged · 2 unseen")
+        await page.reload()
+        await expect(panel.get_by_role("status")).to_have_text(
+            "1 accepted · 1 rejected · 0 flagged · 2 unseen"
+        )
+        tagged = [(known[0], None), (known[0], "rejected")]
+        assert written() == [*tagged, (known[2], "flagged"), (known[2], None)]
+        await panel.get_by_role("button", name="Done").click()
+        await expect(panel).to_have_count(0)
 
 
 async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
@@ -249,7 +340,7 @@ async def test_findings_lead_to_their_rows(
         await page.get_by_role("link", name="Row 77").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()
-        await expect(page.get_by_role("link", name="Row ")).to_have_count(21)
+        await expect(page.locator(".data-findings").get_by_role("link", name="Row ")).to_have_count(21)
         await page.get_by_role("button", name="Next row").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.project.start_requests import Request, folder_of
 from arkor_dev.server.serve import bind, serving
 from tests.support.waiting import until
 
@@ -277,3 +278,20 @@ async def test_a_restarted_daemon_is_noticed_and_its_page_loaded_in_every_tab(
             for tab in tabs:
                 await expect(tab.get_by_role("link", name="from after")).to_be_visible(timeout=POLL)
             await opened.__aexit__(None, None, None)
+
+
+async def test_a_run_that_a_program_wants_is_started_by_a_press_only(
+    studio: Studio, open_page: OpenPage
+) -> None:
+    said = {
+        "client": "Assistant", "name": "bot", "model": "tiny", "data": "data/chats.jsonl",
+        "changes": [["learning_rate", "0.02"]], "dryRun": False,
+    }  # fmt: skip
+    with Request(folder_of(studio.settings), said) as request:
+        async with open_page(studio.url) as page:
+            asked = page.get_by_role("alert").filter(has_text="Assistant wants to start training bot")
+            await expect(asked).to_contain_text("learning_rate = 0.02")
+            assert request.answer() is None
+            await asked.get_by_role("button", name="Allow", exact=True).click()
+            await expect(asked).to_have_count(0)
+            assert request.answer() is True

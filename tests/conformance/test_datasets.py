@@ -152,6 +152,9 @@ def test_rows_are_found(view: View) -> None:
     excerpt = view.rows(2, 1)[0]["excerpt"]
     assert view.find("text", 1, text=excerpt.upper()) == 2
     assert view.find("text", text="no row says this \u2603") is None
+    assert view.find("text", 1, text=excerpt.upper(), role="user") == 2
+    assert view.find("text", role="no such role") is None
+    assert view.find("text", least=longest) == ranked[0]["row"]
     assert view.find("finding", code="unknown to everyone") is None
 
 

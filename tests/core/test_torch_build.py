@@ -91,7 +91,8 @@ def test_the_advice_names_the_extra_and_both_sizes(monkeypatch: pytest.MonkeyPat
     assert "1.1 GB" in install_advice()
     assert "--torch-backend=auto" in install_advice()
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert install_advice() == f"Install them with: {sys.executable} -m pip install {EXTRA}"
+    own = f"{sys.executable} -m pip install {EXTRA}"
+    assert install_advice() == f"Run `arkor-dev setup`, or install them into this Python: {own}"
 
 
 def test_the_readme_gives_the_same_figures_and_command() -> None:

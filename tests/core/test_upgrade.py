@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.core.upgrade import upgrade_command
+from arkor_dev.core.upgrade import installation, upgrade_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,26 @@ def test_the_command_is_that_of_the_installer(
     monkeypatch.setattr(sys, "prefix", str(prefix))
     monkeypatch.setattr(sys, "executable", python)
     assert upgrade_command() == command.format(python=python, prefix=prefix)
+
+
+def test_what_changes_more_than_this_installation_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = tmp_path / "uv" / "archive-v0" / "x"
+    packages = prefix / "arkor_dev-0.1.0.dist-info"
+    packages.mkdir(parents=True)
+    (packages / "METADATA").write_text("Name: arkor-dev\nVersion: 0.1.0\n")
+    monkeypatch.setattr(sys, "path", [str(prefix)])
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    found = installation()
+    assert (found.may_run, found.remove[1:]) == (True, ("-m", "pip", "uninstall", "--yes", "arkor-dev"))
+    (packages / "INSTALLER").write_text("uv")
+    assert (installation().may_run, upgrade_command()) == (False, "uvx arkor-dev@latest")
+    (packages / "INSTALLER").write_text("conda")
+    assert not installation().may_run
+    (packages / "INSTALLER").write_text("pip")
+    (packages / "direct_url.json").write_text(f'{{{CLONE}, "dir_info": {{"editable": true}}}}')
+    assert not installation().may_run
 
 
 def test_a_clone_that_was_never_installed_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

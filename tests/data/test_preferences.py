@@ -25,7 +25,14 @@ def read(record: object) -> Any:
         {"prompt": "Where?", "chosen": "Here.", "rejected": "There."},
         {"prompt": [ASKED], "chosen": [HERE], "rejected": [THERE]},
         {"prompt": [ASKED], "chosen": "Here.", "rejected": "There."},
+        {"prompt": [ASKED], "chosen": HERE, "rejected": THERE},
+        {
+            "prompt": [{"from": "human", "value": "Where?"}],
+            "chosen": {"from": "gpt", "value": "Here."},
+            "rejected": {"from": "gpt", "value": "There."},
+        },
         {"chosen": [ASKED, HERE], "rejected": [ASKED, THERE]},
+        {"input": {"messages": [ASKED]}, "preferred_output": [HERE], "non_preferred_output": [THERE]},
         {"messages": [ASKED, HERE], "corrected": {"at": "2026-01-01T00:00:00Z", "instead": "There."}},
         {
             "instruction": "Where?",

@@ -21,9 +21,10 @@ from yarl import URL
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.core.torch_build import install_advice
-from arkor_dev.identity import local_backend
+from arkor_dev.identity import engine, local_backend
 from arkor_dev.identity import local_backend_log as backend_log
-from arkor_dev.identity.local_backend import LocalBackend, missing_extra
+from arkor_dev.identity.engine import missing_extra
+from arkor_dev.identity.local_backend import LocalBackend
 from arkor_dev.identity.local_backend_log import BackendLog
 from tests.support.processes import alive, gone, script
 from tests.support.waiting import until
@@ -305,11 +306,11 @@ async def test_one_that_is_slow_to_start(
             await backend.credentials()
 
 
-def test_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_backend, "REQUIRED", ("json", "no_such_package"))
-    text = missing_extra()
+def test_the_extra(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "REQUIRED", ("json", "no_such_package"))
+    text = missing_extra(local)
     assert text is not None
     assert "no_such_package" in text
     assert install_advice() in text
-    monkeypatch.setattr(local_backend, "REQUIRED", ("json",))
-    assert missing_extra() is None
+    monkeypatch.setattr(engine, "REQUIRED", ("json",))
+    assert missing_extra(local) is None

@@ -48,6 +48,11 @@ NOT_RUN: Final = {
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
+    r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
+    r"^arkor-dev mcp": "an assistant's other end: tests/sdk/test_mcp_server.py",
+    r"data (make|more|judge) ": "a teacher: tests/making/test_documentation.py runs the walk with one",
+    r"^arkor-dev self (update|uninstall)$": "changes the installation: tests/cli/commands/test_self.py",
+    r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
@@ -199,6 +204,9 @@ class Sandbox:
             rows = [json.dumps({**row, "prompt": f"Where is number {n}?"}) for n in range(20)]
             (self.project / "data" / "preferences.jsonl").write_text("\n".join(rows))
         text = text.replace("FOLDER", str(self.root / f"out-{len(list(self.root.iterdir()))}"))
+        text = text.replace("./models/larger", "./models/tiny")
+        if "data/final.jsonl" in text:
+            shutil.copy(self.project / "data" / "chats.jsonl", self.project / "data" / "final.jsonl")
         if "OTHER" in text:
             text = text.replace("OTHER", self.other())
         return text.replace("JOB:20", f"{job}:2").replace("JOB", job).replace("NAME", job)

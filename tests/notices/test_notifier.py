@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -373,3 +374,41 @@ async def test_a_project_without_the_table_is_not_asked_for(
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
     assert fake_backend.count("GET /v1/jobs") == before
+
+
+async def test_a_sweep_sends_one_notice_at_its_end(settings: Settings, webhook: Webhook) -> None:
+    sweep: dict[str, Any] = {
+        "id": "sweep_1",
+        "name": "bot sweep",
+        "state": "running",
+        "endedAt": "2026-01-01",
+    }
+
+    class Sweeping:
+        """A backend whose only jobs are those of a sweep."""
+
+        async def list_jobs(self) -> Any:
+            part = {"id": "sweep_1", "name": "bot sweep", "trial": 0}
+            jobs = [
+                {"id": "job_1", "status": "completed", "sweep": part},
+                {"id": "job_2", "status": "running", "sweep": part},
+            ]
+            return SimpleNamespace(body=json.dumps({"jobs": jobs}))
+
+        async def get_sweep(self, _: str) -> Any:
+            asked.set()
+            return SimpleNamespace(body=json.dumps({"sweep": sweep}))
+
+    asked = asyncio.Event()
+    ask(settings, f'webhook = "{webhook.url}"')
+    async with notifier(settings) as (told, _):
+        watch = asyncio.create_task(Watch(Sweeping(), told, seconds=0.02).run())  # type: ignore[arg-type]
+        await asked.wait()
+        sweep |= {"state": "completed", "verdict": {"verdict": "better", "sentence": "Better by 0.1 to 0.2."}}
+        await until(lambda: bool(webhook.seen))
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+    ((_, facts, _),) = webhook.seen
+    assert facts["message"] == "bot sweep has ended: Better by 0.1 to 0.2."
+    assert facts["job"] == {"id": "sweep_1", "name": "bot sweep", "status": "completed"}
+    assert facts["verdict"]["verdict"] == "better"

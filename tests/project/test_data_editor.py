@@ -119,16 +119,23 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
             new = record(chance, table=kind in ("csv", "tsv"))
             if chance.random() < 0.5:  # only a part of it
                 new = {**old, next(iter(old)): new.get(next(iter(old)), "other")}
-            do = chance.choice(["set", "set", "delete", "insert", "copy"])
+            do = chance.choice(["set", "set", "delete", "insert", "copy", "split", "merge"])
+            if do == "merge" and at + 1 == len(rows):
+                continue
             change = {
                 "set": RowChange(0, entry, record=new),
                 "delete": RowChange(0, entry, delete=True),
                 "insert": RowChange(0, entry, record=new, insert=True),
                 "copy": RowChange(0, entry, insert=True),
+                "split": RowChange(0, entry, record=new, after=[old]),
+                "merge": RowChange(0, entry, record=new),
             }[do]
+            changes = [change]
+            if do == "merge":
+                changes.append(RowChange(0, rows[at + 1]["entry"], delete=True, into=entry))
             if kind in ("csv", "tsv") and not set(new) <= {"prompt", "completion"}:
                 continue
-            undo.append(editor.change("bot", [change])["undo"])
+            undo.append(editor.change("bot", changes)["undo"])
             before, after, now = states[-1], path.read_bytes(), rows_in(path)
             known, fresh = editor.rows_of(DataFile(path, path.name)), FileRows.of(DataFile(path, path.name))
             for places in ("offsets", "sizes", "hashes"):
@@ -140,25 +147,29 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
             expected = [row["record"] for row in rows]
             if do == "delete":
                 del expected[at]
+            elif do in ("set", "split", "merge"):
+                expected[at : at + 1 + (do == "merge")] = [new, old] if do == "split" else [new]
             else:
                 expected.insert(at + 1, old if do == "copy" else new)
-                expected = expected[:at] + expected[at + 1 :] if do == "set" else expected
             assert [row["record"] for row in now] == expected, where
             # Outside of the row and what separates it from others, no byte differs.
             start, end = common(before, after)
             touched = before[start : len(before) - end]
+            own = len(rows[at]["text"].encode())
             if do in ("insert", "copy"):
                 assert touched == b"", where
             elif do == "delete":
                 rest = touched.replace(rows[at]["text"].encode(), b"", 1)
-                assert not rest.strip(b" \r\n,") or len(touched) <= len(rows[at]["text"].encode()) + 8, where
+                assert not rest.strip(b" \r\n,") or len(touched) <= own + 8, where
+            elif do == "merge":
+                assert len(touched) <= own + len(rows[at + 1]["text"].encode()) + 16, where
             else:
-                assert len(touched) <= len(rows[at]["text"].encode()), where
-            kept = [row["text"] for place, row in enumerate(rows) if place != at or do != "set"]
-            kept = kept[:at] + kept[at + 1 :] if do == "delete" else kept
+                assert len(touched) <= own, where
+            kept = [row["text"] for row in rows]
+            del kept[at : at + {"set": 1, "split": 1, "delete": 1, "merge": 2}.get(do, 0)]
             others = [row["text"] for row in now]
-            if do != "delete":
-                del others[at if do == "set" else at + 1]
+            changed = at + (do in ("insert", "copy"))
+            del others[changed : changed + {"delete": 0, "split": 2}.get(do, 1)]
             assert others == kept, where
             rows = now
         redo = []

@@ -123,6 +123,7 @@ class FakeDatasets:
             "indexed": len(self.rows),
             "read": len(read),
             "excluded": len(rows),
+            "leftOut": 0,
             "maxLength": min(config.get("maxLength") or 512, CONTEXT),
             "context": CONTEXT,
             "tokens": len(every),
@@ -250,13 +251,17 @@ class FakeDatasets:
                 fits = named.__contains__
             case "text":
                 wanted = query.get("text", "").lower()
-                if not wanted:
+                role, least = query.get("role", ""), _whole(request, "least", 0)
+                if not wanted and not role and not least:
                     raise RefusedError(400, "text is missing.")
-                fits = lambda number: any(  # noqa: E731
-                    wanted in message["content"].lower()
-                    for message in self.rows[number - 1]
-                    if isinstance(message, dict)
-                )
+
+                def fits(number: int) -> bool:
+                    said = [
+                        message["content"].lower()
+                        for message in self.rows[number - 1]
+                        if isinstance(message, dict) and role in ("", message["role"])
+                    ]
+                    return len(read[number - 1]) >= least and any(wanted in text for text in said)
             case _:
                 raise RefusedError(400, "want is not known.")
         found = next((number for number in order if fits(number)), None)

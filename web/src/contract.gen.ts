@@ -16,6 +16,8 @@ export const CURSOR_HEADER = "X-Arkor-Cursor";
 
 export const FROM_HEADER = "X-Arkor-From";
 
+export const REQUESTS_HEADER = "X-Arkor-Start-Requests";
+
 export type JobStatus = "queued" | "running" | "paused" | "completed" | "failed" | "cancelled";
 
 export const TERMINAL: ReadonlySet<string> = new Set(["cancelled", "completed", "failed"]);
@@ -34,6 +36,8 @@ export interface DatasetSource {
   columns?: Record<string, string>;
   group?: string;
   exclude?: string[];
+  only?: "accepted" | "all";
+  reviewed?: number;
 }
 
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
@@ -56,6 +60,7 @@ export interface JobConfig {
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
+  reported?: boolean;
   /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
   /** Number of passes through the training set. Set steps or epochs, not both. */
@@ -192,6 +197,8 @@ export interface JobConfig {
   seed?: number;
   /** Separate random seed for the order of the rows. */
   dataSeed?: number;
+  /** Separate random seed for which rows are held out, so that runs of different seeds share them. */
+  splitSeed?: number;
   /** Adds noise to the embeddings during training (NEFTune), against overfitting; 5 is common. */
   neftuneNoiseAlpha?: number;
   /** Where else to log metrics: tensorboard, trackio, wandb, mlflow. */
@@ -242,6 +249,81 @@ export interface JobPhase {
   estimatedAt?: string;
 }
 
+/** The mean `loss` of a trial on the selecting half of the held-out rows, after so many steps. */
+export interface SweepResult {
+  step: number;
+  loss: number;
+  at: string;
+}
+
+/** One run of a sweep. `settings` are those that differ from the sweep's config, by field. */
+export interface SweepTrial {
+  number: number;
+  role: "search" | "winner" | "start";
+  settings: Record<string, unknown>;
+  jobId: string;
+  results: SweepResult[];
+  seed?: number;
+  error?: string;
+  underWay?: boolean;
+}
+
+/** Whether the best trial is better than the starting settings, on rows that took no part in the choice. */
+export interface SweepVerdict {
+  verdict: "better" | "none";
+  sentence: string;
+  rows?: number;
+  groups?: number;
+  seeds?: number;
+  start?: number;
+  winner?: number;
+  difference?: EvaluationDifference;
+  margin?: number;
+  trial?: number;
+  settings?: Record<string, unknown>;
+}
+
+/** How much a setting mattered, as a share of all; `low` and `high` bound the middle 90 %. */
+export interface SweepImportance {
+  setting: string;
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** How many trials there will be by the present estimate, and when the sweep ends by it. */
+export interface SweepPlan {
+  trials: number;
+  endsAt: string;
+}
+
+/** A search for better settings: feature `sweeps`. */
+export interface Sweep {
+  id: string;
+  name: string;
+  state: "running" | "completed" | "stopped" | "failed";
+  createdAt: string;
+  config: JobConfig;
+  space: Record<string, unknown>;
+  trials: SweepTrial[];
+  deadline?: string;
+  jobs?: number;
+  endedAt?: string;
+  error?: string;
+  rungs?: number[];
+  plan?: SweepPlan;
+  best?: number;
+  importances?: SweepImportance[];
+  verdict?: SweepVerdict;
+}
+
+/** The sweep that a job is part of, and the number of its trial: feature `sweeps`. */
+export interface JobSweep {
+  id: string;
+  name: string;
+  trial: number;
+}
+
 /** One training job. Times are ISO 8601 in UTC; `queue` is present while it waits, if known. */
 export interface Job {
   id: string;
@@ -265,6 +347,7 @@ export interface Job {
   phase?: JobPhase;
   resumable?: number;
   parent?: JobParent;
+  sweep?: JobSweep;
   evaluation?: Evaluation;
   evaluating?: JobEvaluating;
 }
@@ -508,10 +591,20 @@ export interface EvaluationMeasure {
   higher?: boolean;
 }
 
-/** Why a better result may not be one: the reward rose while something else got worse. */
+/** Why a better result may not be one, with answers of both as examples. */
 export interface EvaluationWarning {
   sentence: string;
   examples: EvaluationAnswer[];
+}
+
+/** How likely `base` and `adapter` stop where an answer is complete: geometric means of probabilities. */
+export interface EvaluationStopping {
+  base: number;
+  adapter: number;
+  rows: number;
+  ended: number;
+  sentence: string;
+  cause?: string;
 }
 
 /** How the held-out rows were separated from the training rows. */
@@ -535,6 +628,7 @@ export interface Evaluation {
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
+  stopping?: EvaluationStopping;
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -807,6 +901,18 @@ export interface Export {
   files?: ExportFile[];
   proof?: ExportProof;
   usage?: (string[])[];
+}
+
+/** A run that a program wants to start, such as an assistant through `arkor-dev mcp`. */
+export interface StartRequest {
+  id: string;
+  client: string;
+  name: string;
+  model: string;
+  data: string;
+  changes: (string[])[];
+  dryRun: boolean;
+  expiresAt: number;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -1122,6 +1228,7 @@ export interface DatasetView {
   indexed: number;
   read: number;
   excluded: number;
+  leftOut: number;
   maxLength: number | null;
   context: number | null;
   tokens: number;
@@ -1149,6 +1256,7 @@ export interface DatasetRow {
   learned: number;
   error?: string;
   excluded?: boolean;
+  leftOut?: boolean;
 }
 
 /** How a row is excluded: by this `entry` in the `exclude` of source number `source`, from 0. */
@@ -1227,6 +1335,89 @@ export interface DataFixes {
   undo?: string;
 }
 
+/** A line of `data/reviews.jsonl`: a person's judgement of the row with the hash `row`, 16 hexadecimal digits (`arkor_dev.data.exclusions.row_hash`). */
+export interface Review {
+  row: string;
+  file?: string;
+  verdict?: "accepted" | "rejected" | "flagged";
+  tags?: string[];
+  comment?: string;
+  by?: string;
+  at?: string;
+  made?: Record<string, unknown>;
+}
+
+/** A row that differs between the data of two jobs: where it is (was, if removed), and how it begins. */
+export interface ChangedRow {
+  kind: "added" | "removed" | "changed";
+  where: string;
+  excerpt: string;
+}
+
+/** How many rows of a job are the `same` as another's; `rows` are the first of those that differ. */
+export interface RowDifference {
+  same: number;
+  changed: number;
+  added: number;
+  removed: number;
+  rows: ChangedRow[];
+}
+
+/** How the rows of a job differ from those of another: the training rows, and the held-out ones. */
+export interface DataDifference {
+  train: RowDifference;
+  heldOut: RowDifference;
+}
+
+/** How many rows have a tag, or how many a person has judged. */
+export interface ReviewCount {
+  name: string;
+  rows: number;
+}
+
+/** Two people's verdicts on the same rows: `equal` of `rows` agree. */
+export interface ReviewAgreement {
+  people: string[];
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
+export interface ReviewSummary {
+  file: string;
+  rows: number;
+  accepted: number;
+  rejected: number;
+  flagged: number;
+  unseen: number;
+  made: number;
+  disputed: number;
+  tags: ReviewCount[];
+  people: ReviewCount[];
+  agreement: ReviewAgreement[];
+  by: string;
+}
+
+/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+export interface ReviewedRow {
+  row: number;
+  hash: string;
+  file: string;
+  verdict?: string;
+  reviews: Review[];
+  made?: Record<string, unknown>;
+}
+
+/** A row's verdict, for a list of rows; `made` rows without one are not trained on yet. */
+export interface ReviewMark {
+  row: number;
+  verdict?: string;
+  made?: boolean;
+}
+
 /** A line of `data/corrections.jsonl`: a conversation that ends with the ideal answer. */
 export interface Correction {
   line: number;
@@ -1280,6 +1471,79 @@ export interface CorrectionAdded {
   line: number;
   sameQuestion: number[];
   undo: string;
+}
+
+/** What a making was started with; `keyEnv` names the environment variable of the key, never its value. */
+export interface MakingOptions {
+  kind: string;
+  teacher: string;
+  model: string;
+  paths?: string[];
+  of?: string;
+  trainer?: string;
+  rows?: number[];
+  name?: string | null;
+  keyEnv?: string | null;
+  perPassage?: number | null;
+  voice?: string | null;
+  schema?: Record<string, unknown> | null;
+  budgetTokens?: number | null;
+  budgetRequests?: number | null;
+  budgetMoney?: number | null;
+  price?: number[] | null;
+}
+
+/** What a making would ask: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
+export interface MakingEstimate {
+  name: string;
+  documents: number;
+  passages: number;
+  requests: number;
+  kept: number;
+  tokens: number;
+  mostTokens: number;
+  money: number;
+  leftOut: string[];
+}
+
+/** A making as it is now. */
+export interface Making {
+  name: string;
+  file: string;
+  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+  kind: string;
+  model: string;
+  host: string;
+  passages: number;
+  done: number;
+  kept: number;
+  rows: number;
+  dropped: Record<string, number>;
+  requests: number;
+  inputTokens: number;
+  outputTokens: number;
+  money: number;
+  budgetTokens: number | null;
+  budgetRequests: number | null;
+  budgetMoney: number | null;
+  waiting: string | null;
+  error: string | null;
+  leftOut: string[];
+}
+
+/** A making, as it was started the last time. */
+export interface KnownMaking {
+  name: string;
+  file: string;
+  at: string;
+  options: MakingOptions;
+}
+
+/** `current` is the one of this launch that runs, or ran last; `model` the first trainer's. */
+export interface Makings {
+  current: Making | null;
+  known: KnownMaking[];
+  model: string | null;
 }
 
 export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
@@ -1428,7 +1692,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1504,6 +1768,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "gradientCheckpointing", label: "Gradient checkpointing", style: "flag" },
   { field: "seed", label: "Seed", style: "text" },
   { field: "dataSeed", label: "Data seed", style: "text" },
+  { field: "splitSeed", label: "Split seed", style: "text" },
   { field: "neftuneNoiseAlpha", label: "NEFTune noise alpha", style: "count" },
   { field: "reportTo", label: "Report to", style: "list" },
   { field: "pauseOnBattery", label: "Pause on battery", style: "flag" },

@@ -118,6 +118,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   gradientCheckpointing: { group: "precision", kind: "flag", defaultWords: "on with load_in_4bit only", where: "the local backend" },
   seed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, default: 42, where: "the local backend" },
   dataSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
+  splitSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
   neftuneNoiseAlpha: { group: "advanced", kind: "number", low: 0, high: 1000, defaultWords: "none", where: "the local backend" },
   reportTo: { group: "advanced", kind: "list", low: 1, high: 4, of: {"kind": "choice", "choices": ["tensorboard", "trackio", "wandb", "mlflow"]}, allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "none", where: "the local backend" },
   pauseOnBattery: { group: "advanced", kind: "flag", default: false, where: "the local backend" },

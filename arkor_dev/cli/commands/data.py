@@ -1,4 +1,5 @@
-"""``arkor-dev data check`` and ``fix``: find errors and oddities in the rows of a data set, and fix them.
+"""``arkor-dev data``: ``check`` finds errors and oddities in the rows of a data set, ``fix`` fixes them, and
+``reviews`` counts how they were judged.
 
 Sends nothing, and needs no training library. Checking changes nothing.
 """
@@ -47,13 +48,15 @@ def run_data(
     The code of a check is 1 if there is an error, or with ``strict`` a warning, else 0. Raises
     BadRequestError for a file or a trainer that does not exist.
     """
-    if action == "fix":
+    if action in ("fix", "reviews"):
         if file is not None:
-            raise BadRequestError("data fix is for the data of a trainer in arkor.toml: use --trainer.")
+            raise BadRequestError(f"data {action} is for the data of a trainer in arkor.toml: use --trainer.")
+        if action == "reviews":
+            return _reviews(settings, trainer, console or Console(), as_json=as_json)
         return _fix(settings, trainer, fixes or Fixes(), console or Console(), as_json=as_json)
     if action != "check":
         said = "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
-        raise BadRequestError(f"{said}. Run arkor-dev data check [FILE], or arkor-dev data fix.")
+        raise BadRequestError(f"{said}. Run arkor-dev data check [FILE], data fix or data reviews.")
     if file is not None and trainer is not None:
         raise BadRequestError("Give either FILE or --trainer, not both.")
     console = console or Console()
@@ -121,6 +124,43 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
         console.print(
             Text(f"Fixed {_counted(done['rows'], 'row')} in {', '.join(done['files'])}."), soft_wrap=True
         )
+    return 0
+
+
+def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_json: bool) -> int:
+    from arkor_dev.project.arkor_toml import parse, read
+    from arkor_dev.project.data_editor import DataEditor
+    from arkor_dev.project.reviews import reviews_of, summary
+
+    project = settings.project
+    name = trainer or parse(project, read(project))[0]["name"]
+    found = summary(reviews_of(project), DataEditor(project).files_of(name))
+    if as_json:
+        console.print(json.dumps(found), markup=False, highlight=False, soft_wrap=True)
+        return 0
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=True)
+
+    counts = [("accepted", found["accepted"]), ("rejected", found["rejected"]), ("flagged", found["flagged"])]
+    words = [*(f"{count:,} {verdict}" for verdict, count in counts), f"{found['unseen']:,} unseen"]
+    say(f"{one_line(name, 200)}, {_counted(found['rows'], 'row')}: {', '.join(words)}.")
+    if found["made"]:
+        say(
+            f"{_counted(found['made'], 'row')} made by a program: not trained on until somebody accepts them."
+        )
+    if found["disputed"]:
+        say(f"People disagree on {_counted(found['disputed'], 'row')}.")
+    for title, listed in (("Tags", found["tags"]), ("People", found["people"])):
+        if listed:
+            said = ", ".join(f"{one_line(each['name'], 100) or '?'} {each['rows']:,}" for each in listed)
+            say(f"{title}: {said}")
+    for each in found["agreement"]:
+        one, other = (one_line(person, 100) or "?" for person in each["people"])
+        kappa = "kappa is not defined: both gave a single verdict"
+        if each["kappa"] is not None:
+            kappa = f"kappa {each['kappa']:.2f} (95 % {each['low']:.2f} to {each['high']:.2f})"
+        say(f"Agreement of {one} and {other}: {each['equal']:,} of {_counted(each['rows'], 'row')}, {kappa}")
     return 0
 
 

@@ -28,8 +28,8 @@ from arkor_dev.core.torch_build import surplus
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.engine import REQUIRED, engine_python, is_complete, missing_extra
 from arkor_dev.identity.file_identity import FileIdentity
-from arkor_dev.identity.local_backend import REQUIRED, missing_extra
 from arkor_dev.identity.scope import FileScopes, check_folder
 from arkor_dev.identity.views import header_line
 from arkor_dev.project.node_tools import is_typescript, no_node, satisfies, wanted_node
@@ -64,7 +64,7 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     if settings.ssh is not None:
         checks += [await _over_ssh(settings, settings.ssh)]
     elif settings.local:
-        checks += [_extra(), *_gpu(), *_cluster(settings), *_folders(settings)]
+        checks += [_extra(settings), *_gpu(), *_cluster(settings), *_folders(settings)]
     else:
         checks += [*await _managed(settings)]
     healthy = all(check.status != "fail" for check in checks)
@@ -168,9 +168,11 @@ async def _node(settings: Settings) -> list[Check]:
     return [Check("Node.js", "ok", f"{version} at {node}, which is in {wanted}.")]
 
 
-def _extra() -> Check:
-    if (text := missing_extra()) is not None:
+def _extra(settings: Settings) -> Check:
+    if (text := missing_extra(settings)) is not None:
         return Check("Local extra", "fail", text)
+    if not is_complete():
+        return Check("Local extra", "ok", f"in an environment of its own: {engine_python(settings)}")
     versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
     if (found := surplus()) is not None:
         text, way_out = found

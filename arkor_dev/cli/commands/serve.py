@@ -47,9 +47,9 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
     if not settings.local:
         require_sign_in(settings)
     elif settings.ssh is None:
-        from arkor_dev.identity.local_backend import require_extra
+        from arkor_dev.identity.engine import require_extra
 
-        require_extra()
+        require_extra(settings)
     # Our own backend would train nothing; if Studio is open on the project, its backend answers.
     async with joined(settings, Terminal().notice, on_demand=True) as backend:
         if "serving" not in json.loads((await backend.capabilities()).body).get("features", []):

@@ -15,6 +15,7 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import MIB, open_regular, read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.reviews import FILE as REVIEWS
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 from arkor_dev.project.arkor_toml import parse, read
 from arkor_dev.project.toml.problems import FILE
@@ -68,6 +69,8 @@ def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
         for part in parts_of(config[key]) if key in config else ():
             if part["type"] == "file":
                 found |= {file.name: file.path for file in files_of(part, project)}
+                if (project / REVIEWS).is_file():
+                    found[REVIEWS] = resolved(project, REVIEWS)
     root = project.resolve()
     for entry in config.get("evaluations", ()):
         found |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}

@@ -5,23 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import arkor_dev
 from arkor_dev import __version__
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.identity import engine
+from arkor_dev.identity.engine import GPU_EXTRAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXTRAS: Final = ("local", "hub", "parquet")
-GPU_EXTRAS: Final = ("gpu", "gpu4bit")
 MODULES: Final = ("torch", "transformers", "peft", "aiohttp", "aiohttp_sse", "yarl", "platformdirs")
 """Modules that a selected Python there must have, since nothing is installed into it."""
-LEFT_OUT: Final = ("static", "__pycache__")
-"""The page stays here."""
+LEFT_OUT: Final = ("static", "site", "__pycache__")
+"""The page and the documentation stay here."""
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
@@ -55,19 +55,11 @@ def requirements() -> tuple[list[str], list[str]]:
     Raises BadRequestError if this package was never installed, so that nothing says what it needs.
     """
     try:
-        lines = requires("arkor-dev") or []
-    except PackageNotFoundError:
+        return engine.requirements("", *EXTRAS), engine.requirements(*GPU_EXTRAS)
+    except BadRequestError as fault:
         raise BadRequestError(
-            "This arkor-dev was not installed, so it does not know what to install on the other machine. "
-            "Install it with pip, or name a Python there: python below [compute] in arkor.toml."
+            f"{fault.text} Or name a Python of the other machine: python below [compute] in arkor.toml."
         ) from None
-    split = [line.replace("'", '"').partition(";") for line in lines]
-
-    def of(extras: tuple[str, ...]) -> list[str]:
-        return [name.strip() for name, _, mark in split if any(f'extra == "{e}"' in mark for e in extras)]
-
-    core = [name.strip() for name, _, mark in split if "extra ==" not in mark]
-    return [*core, *of(EXTRAS)], of(GPU_EXTRAS)
 
 
 def environment(needs: list[str]) -> str:

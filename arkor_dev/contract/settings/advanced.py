@@ -36,6 +36,18 @@ ROWS: Final = (
         where=LOCAL,
     ),
     Setting(
+        key="split_seed",
+        field="splitSeed",
+        label="Split seed",
+        help="Separate random seed for which rows are held out, so that runs of different seeds share them.",
+        rule=whole(0, 2**32 - 1),
+        style="text",
+        group="advanced",
+        default_words="seed",
+        example=42,
+        where=LOCAL,
+    ),
+    Setting(
         key="neftune_noise_alpha",
         field="neftuneNoiseAlpha",
         label="NEFTune noise alpha",

@@ -10,7 +10,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.data.reader import open_data
+from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, open_data
 from arkor_dev.data.rows import DataError, RowError
 
 from . import likeness, repeats
@@ -22,7 +22,7 @@ from .likeness import Likeness
 from .preferences import Preferences
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
-from .shape import Turns, Unreadable, empty, excluded
+from .shape import Turns, Unreadable, empty, excluded, left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +81,7 @@ class _Reading:
             self.repeats, self.leaks, self.likeness, Turns(), Answers(), Preferences(), Characters(),
             Secrets(), Languages(),
         ]  # fmt: skip
-        self.excluded = Found()
+        self.out = {EXCLUDED: Found(), LEFT_OUT: Found()}
         self.left_out = [TOKENIZER]
         self.rows = 0
         self.numbers: dict[str, array[int]] = {}
@@ -91,11 +91,11 @@ class _Reading:
         self._read()
         self._read_again()
         findings: list[Finding] = [*self.unreadable.findings()]
-        if not self.rows and not findings and not self.excluded.count:
+        if not self.rows and not findings and not any(found.count for found in self.out.values()):
             findings.append(empty())
         for check in self.checks:
             findings += check.findings()
-        findings += excluded(self.excluded)
+        findings += [*excluded(self.out[EXCLUDED]), *left_out(self.out[LEFT_OUT])]
         for finding in findings:
             self.numbers[finding["code"]] = finding.pop("numbers", array("I"))  # type: ignore[typeddict-item]
         findings.sort(key=lambda finding: LEVELS.index(finding["level"]))
@@ -125,15 +125,15 @@ class _Reading:
     def _read(self) -> None:
         total, done = self._size(), 0
         with open_data(self.files) as data:
-            for found in data.scan(with_excluded=True):
+            for found in data.scan(every=True):
                 item = data.item(found)
                 if isinstance(item.row, DataError):
                     self.unreadable.add(item.place.number, item.where, item.row)
                     continue
                 done += item.place.size
-                if found.excluded:
+                if found.out:
                     if not isinstance(item.row, RowError):
-                        self.excluded.add(Seen.of(item.place.number, item.row))
+                        self.out[found.out].add(Seen.of(item.place.number, item.row))
                     continue
                 self.rows += 1
                 if isinstance(item.row, RowError):

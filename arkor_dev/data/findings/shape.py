@@ -102,6 +102,20 @@ def excluded(rows: Found) -> Iterator[Finding]:
         )
 
 
+LEFT_OUT_WHY: Final = (
+    "They are not trained on: they were rejected, or a program made them and nobody has accepted them, or "
+    'only = "accepted" leaves out what nobody has accepted.'
+)
+LEFT_OUT_FIX: Final = 'Accept rows on the Data page, or set only = "all" to train on every row.'
+
+
+def left_out(rows: Found) -> Iterator[Finding]:
+    """Yield the finding of rows that their judgements leave out, if there are any."""
+    if rows.count:
+        title = f"{be(rows.count)} left out by judgements"
+        yield rows.finding("left-out", "note", title, LEFT_OUT_WHY, LEFT_OUT_FIX)
+
+
 class Turns(Check):
     """Conversations with two turns of one role in a row, or whose last message is not the assistant's."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
+from arkor_dev.data.reviews import FILE, content_of
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def hash_of_model(folder: Path, hashes: FileHashes) -> str:
 
 
 def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
-    """Return one hash of all files of the project that a job trains on and is evaluated on.
+    """Return one hash of all files of the project that a job trains on and is evaluated on, and of the
+    judgements that count for it.
 
     Data from elsewhere is not hashed. Raises OSError, and SourceError for a missing file.
     """
@@ -87,6 +89,8 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
         for part in parts_of(source):
             if part["type"] == "file":
                 named += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]
+                if judged := part.get("reviewed"):
+                    named.append((FILE, hashlib.sha256(content_of(project)[:judged]).hexdigest()))
     return _together(named)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.own_sets import FIELD
+from arkor_dev.data.reviews import FILE as REVIEWS
 from arkor_dev.data.sources import SourceError, inside, parts_of, resolved
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
 from arkor_dev.local.jobs.atomic_folder import PART
@@ -83,6 +84,8 @@ def job_files(job: Mapping[str, Any]) -> FileSet:
         for part in parts_of(config[name]) if config.get(name) else ():
             if part["type"] == "file":
                 _add_data(file_set, project, part["path"])
+                if part.get("reviewed"):
+                    _add_data(file_set, project, REVIEWS)
     for evaluation_set in config.get(FIELD) or ():
         if ":" in (metric := evaluation_set.get("metric", "")):
             raise JobFailure(

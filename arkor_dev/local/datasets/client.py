@@ -51,6 +51,7 @@ UNREAD: Final[dict[str, Any]] = {
     "indexed": 0,
     "read": 0,
     "excluded": 0,
+    "leftOut": 0,
     "maxLength": None,
     "context": None,
     "tokens": 0,

@@ -6,6 +6,8 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from arkor_dev.data.findings.shape import LEFT_OUT_FIX, LEFT_OUT_WHY
+
 if TYPE_CHECKING:
     import re
 
@@ -17,9 +19,21 @@ if TYPE_CHECKING:
 NAMED: Final = 20
 """Most rows listed for one finding."""
 EXCERPT: Final = 120
-UNREADABLE, REFUSED, NOTHING, CUT_AWAY, CUT, MISSED, SYSTEM, TOOLS, CALLS, END, SPECIAL, EXCLUDED = (
-    1 << bit for bit in range(12)
-)
+(
+    UNREADABLE,
+    REFUSED,
+    NOTHING,
+    CUT_AWAY,
+    CUT,
+    MISSED,
+    SYSTEM,
+    TOOLS,
+    CALLS,
+    END,
+    SPECIAL,
+    EXCLUDED,
+    LEFT_OUT,
+) = (1 << bit for bit in range(13))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,15 @@ KINDS: Final = (
         "arkor.toml lists them in exclude, so they are not trained on.",
         "Include a row to train on it again.",
     ),
+    Kind(
+        LEFT_OUT,
+        "left-out",
+        "note",
+        "1 row is left out by judgements",
+        "{n} rows are left out by judgements",
+        LEFT_OUT_WHY,
+        LEFT_OUT_FIX,
+    ),
 )
 BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}
 
@@ -223,10 +246,11 @@ def flags_of(
     return flags
 
 
-def contents(row: Row, without: str = "") -> list[str]:
-    """Return the texts of a row, except for the role ``without``."""
-    said = [message.get("content") for message in row.messages if message["role"] != without]
-    return [text for text in (row.text, *said) if isinstance(text, str)]
+def contents(row: Row, *, without: str = "", only: str = "") -> list[str]:
+    """Return the texts of a row, except for the role ``without``, or of the role ``only``."""
+    messages = (message for message in row.messages if message["role"] != without)
+    said = [message.get("content") for message in messages if not only or message["role"] == only]
+    return [text for text in (None if only else row.text, *said) if isinstance(text, str)]
 
 
 def _ends(seen: TokenizedRow, special_ids: frozenset[int]) -> bool:

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.exclusions import entry_of, row_hash
-from arkor_dev.data.reader import Place, open_data
+from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, Place, open_data
 from arkor_dev.data.rows import RowError
 from arkor_dev.data.table import Table
 
@@ -31,8 +31,9 @@ class Index:
         # 22 bytes per row: at most 220 MB for ten million rows.
         self._files, self._offsets, self._lines = array("H"), array("Q"), array("I")
         self._hashes = array("Q")
-        self.excluded: set[int] = set()
-        self._scan = self.data.scan(with_excluded=True)
+        self.out: dict[str, set[int]] = {EXCLUDED: set(), LEFT_OUT: set()}
+        """Rows that are not trained on, by the reason."""
+        self._scan = self.data.scan(every=True)
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -45,8 +46,8 @@ class Index:
             self._offsets.append(found.place.offset)
             self._lines.append(found.place.line)
             self._hashes.append(row_hash(found.record.raw))
-            if found.excluded:
-                self.excluded.add(found.place.number)
+            if found.out:
+                self.out[found.out].add(found.place.number)
             if count % LOOK_EVERY == 0 and time.monotonic() > until:
                 return
         self.complete = True
@@ -55,12 +56,15 @@ class Index:
         """Read an indexed row."""
         return self.data.read(self._place(number))
 
+    def source(self, number: int) -> int:
+        """Return the number of a row's source."""
+        return self.data.files[self._files[number - 1]].source
+
     def exclusion(self, number: int) -> tuple[int, str]:
         """Return the number of a row's source, and the entry of ``exclude`` that applies to the row."""
         at = number - 1
-        files = self.data.files
-        source = files[self._files[at]].source
-        first = next(place for place, file in enumerate(files) if file.source == source)
+        source = self.source(number)
+        first = next(place for place, file in enumerate(self.data.files) if file.source == source)
         before = self._hashes[bisect_left(self._files, first) : at]
         return source, entry_of(self._hashes[at], before.count(self._hashes[at]) + 1)
 

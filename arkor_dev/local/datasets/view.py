@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from arkor_dev.data import reader
 from arkor_dev.data.forms import row_of
 from arkor_dev.data.reader import Item, Place
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
-from .findings import BY_CODE, EXCERPT, EXCLUDED, REFUSED, UNREADABLE, Findings, contents, flags_of
+from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row
 
@@ -58,7 +59,7 @@ class View:
         self.reading: Reading | None = None
         self._specials: Any = None
         self._special_ids: frozenset[int] = frozenset()
-        self._walk = index.data.scan(with_excluded=True)
+        self._walk = index.data.scan(every=True)
         self._lengths = array("I")
         self._learned = array("I")
         self._flags = array("H")
@@ -105,7 +106,8 @@ class View:
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
             "read": read,
-            "excluded": len(self.index.excluded),
+            "excluded": len(self.index.out[reader.EXCLUDED]),
+            "leftOut": len(self.index.out[reader.LEFT_OUT]),
             "maxLength": reading and reading.encoding.longest,
             "context": reading and reading.context,
             "tokens": self._tokens,
@@ -171,13 +173,29 @@ class View:
 
     def _exclusion(self, number: int) -> RowExclusion:
         source, entry = self.index.exclusion(number)
-        return {"source": source, "entry": entry, "excluded": number in self.index.excluded}
+        return {"source": source, "entry": entry, "excluded": number in self.index.out[reader.EXCLUDED]}
 
-    def find(self, want: str, after: int, *, than: int = 0, code: str = "", text: str = "") -> DatasetFound:
+    def find(
+        self,
+        want: str,
+        after: int,
+        *,
+        than: int = 0,
+        code: str = "",
+        text: str = "",
+        role: str = "",
+        least: int = 0,
+        most: int = 0,
+        source: int | None = None,
+    ) -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
-            return self._find_text(after, text.casefold().encode())
+            wanted = text.casefold()
+            if not role and not least and not most and source is None:
+                return self._find_text(after, wanted.encode())
+            lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
+            return self._find_matching(after, wanted, role, lengths, source)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -206,6 +224,30 @@ class View:
             if time.monotonic() > until:
                 break
         return {"row": None, "reached": reached}
+
+    def _find_matching(
+        self, after: int, wanted: str, role: str, lengths: range | None, source: int | None
+    ) -> DatasetFound:
+        """Return the next row of the ``source`` with one of the ``lengths`` in which ``role`` says that."""
+        until = time.monotonic() + SEARCH_SECONDS
+        reached = after
+        for number in range(after + 1, len(self.index) + 1):
+            if lengths is not None and number > len(self._lengths):
+                break  # its length is not known yet
+            reached = number
+            fits = source is None or self.index.source(number) == source
+            fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
+            if fits and (not (wanted or role) or self._says(number, role, wanted)):
+                return {"row": number, "reached": number}
+            if time.monotonic() > until:
+                break
+        return {"row": None, "reached": reached}
+
+    def _says(self, number: int, role: str, wanted: str) -> bool:
+        row = self.index.item(number).row
+        if not isinstance(row, Row):
+            return False
+        return any(wanted in text.casefold() for text in contents(row, only=role))
 
     def _text_of(self, number: int) -> bytes:
         """Return the text of a row as it is searched."""
@@ -237,8 +279,10 @@ class View:
             "length": 0,
             "learned": 0,
         }
-        if number in self.index.excluded:
+        if number in self.index.out[reader.EXCLUDED]:
             return {**short, "excluded": True}
+        if number in self.index.out[reader.LEFT_OUT]:
+            return {**short, "leftOut": True}
         known = number <= len(self._lengths)
         if known and not self._flags[number - 1] & (UNREADABLE | REFUSED):
             return {**short, "length": self._lengths[number - 1], "learned": self._learned[number - 1]}
@@ -263,13 +307,13 @@ class View:
     def _read_next(self) -> None:
         found = next(self._walk)
         item = self.index.data.item(found)
-        what, reading = None if found.excluded else self._seen(item), self.reading
+        what, reading = None if found.out else self._seen(item), self.reading
         assert reading is not None  # otherwise it would never be read
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
-        if found.excluded:
-            flags = EXCLUDED
+        if found.out:
+            flags = BY_CODE[found.out]
         elif isinstance(what, str):
             flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
             excerpt = what[:EXCERPT]

@@ -14,6 +14,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import NOBODY, Stopped
 from .by_length import batches_by_length, by_row, lengths_of
+from .end_marks import EndMarks
 from .paired import Comparison, compare, noise_floor
 from .preferred import Preferred, preferred
 from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
@@ -144,7 +145,8 @@ class Stage:
     """What to measure: held-out ``rows``, encoded as ``held_out``, and ``general`` questions.
 
     ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
-    separated from the training rows, if known.
+    separated from the training rows, if known. ``stops`` are answers of which only the end mark is
+    learned, and ``marks`` says how the training rows teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
     the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
@@ -185,6 +187,8 @@ class Stage:
     preference: str = ""
     relative: bool = False
     split: EvaluationSplit | None = None
+    stops: Sequence[Any] = ()
+    marks: EndMarks = field(default_factory=EndMarks)
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
     to_write: list[tuple[int, int, bool]] = field(default_factory=list)
@@ -198,7 +202,9 @@ class Stage:
         held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
         batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
         general = self._general = _Set(self.general, batches, general=True)
-        self._sets = [each for each in (held, general) if each.examples]
+        batches = batches_by_length(lengths_of(self.stops), TOGETHER, PADDED)
+        stops = self._stops = _Set(self.stops, batches, general=True)
+        self._sets = [each for each in (held, general, stops) if each.examples]
         held.adapter = list(self.known) if self.known is not None and not self._higher else None
         for each in self._sets:
             if found := self._cache(each).get(each.laid):
@@ -273,6 +279,9 @@ class Stage:
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
+        stops = self._stops
+        if stops.base and stops.adapter:
+            judged.evaluation["stopping"] = self.marks.compared(compare(stops.base, stops.adapter))
         if warning := self._warning(judged):
             judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
@@ -284,8 +293,11 @@ class Stage:
         return self.measure["label"] if self.measure and self.measure.get("higher") else ""
 
     def _cache(self, some: _Set) -> BaseLosses | Uncached:
-        """Return the cache for the base's losses of a set; a reward may have changed since."""
-        return Uncached() if self.kept is None or (self._higher and not some.general) else self.kept
+        """Return the cache for the base's losses of a set: not for the few end marks, nor for rewards, which
+        may have changed since.
+        """
+        anew = some is self._stops or (self._higher and not some.general)
+        return Uncached() if self.kept is None or anew else self.kept
 
     def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
         """Return the answers that the last measurement of held-out rows was given, by location."""
@@ -294,8 +306,21 @@ class Stage:
         return model.given() if self._higher else {}
 
     def _warning(self, judged: Judged) -> EvaluationWarning | None:
-        """Return a warning if the reward rose at the cost of something else, with what gained most."""
+        """Return a warning if the adapter no longer stops, or the reward rose at the cost of something else.
+
+        The examples are the longest answers, or those whose reward rose most.
+        """
         evaluation = judged.evaluation
+        if cause := evaluation.get("stopping", {}).get("cause"):
+            longest = sorted(judged.answers, key=lambda each: len(each["base"]) - len(each["adapter"]))
+            goes_on: list[EvaluationAnswer] = [
+                {"question": each["question"], "base": each["base"], "adapter": each["adapter"]}
+                for each in longest[:EXAMPLES]
+            ]
+            return {
+                "sentence": f"The adapter goes on where an answer is complete. {cause}.",
+                "examples": goes_on,
+            }
         if not self._higher or evaluation["heldOut"]["verdict"] != "better":
             return None
         others = [part for part in evaluation.get("sets", ()) if part["name"] not in self.rewards]
@@ -416,16 +441,20 @@ class Stage:
         """Return the adapter's loss on every row, and a fingerprint that identifies the rows."""
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
+        keys = []
         for row in self.rows:
             told: Any = [row.messages, row.tools] if row.text is None else row.text
             if row.extra:
                 told = [told, row.extra]
-            texts.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+            text = json.dumps(told, sort_keys=True).encode()
+            texts.update(text + b"\n")
+            keys.append(hashlib.sha256(text).hexdigest()[:16])
         for example in self.held_out:
             for sequence in example.sequences:
                 tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
+            "keys": keys,
             "tokens": tokens.hexdigest(),
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in held],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work, affordable, answerable
 from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
 
@@ -118,7 +119,8 @@ class Comparing:
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
         base += self.again * (self.keys[AGAIN] not in self.known)
-        return base + count * self.question * (1 + (self.keys.get(count) not in self.known)) + self.own
+        questions = count * (1 + (self.keys.get(count) not in self.known)) + 2 * min(MOST, count)
+        return base + questions * self.question + self.own
 
     def knowing(self, known: Collection[str]) -> Comparing:
         """Return a copy with the keys that are cached."""

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 DATABASE: Final = "backend.sqlite"
 """Its name in the data folder."""
 APPLICATION_ID: Final = int.from_bytes(b"ARKR")
-FORMAT: Final = 1
+FORMAT: Final = 2
 SCHEMA: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # JSON columns: config, settings (effective ones, with defaults), metrics, tags, forecast (from before the
     # start), pause (step and reason), resume (how an interrupted job resumes), parent (the checkpoint that it
-    # started from), evaluation (the verdict). ``place`` is the queue position of jobs not ordered by age.
-    # ``resumable`` is the newest step from which the job could resume.
+    # started from), evaluation (the verdict), sweep (the sweep and trial of it). ``place`` is
+    # the queue position of jobs not ordered by age. ``resumable`` is the newest step from which the job could
+    # resume.
     """CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -49,11 +50,13 @@ SCHEMA: Final = (
         resume TEXT,
         parent TEXT,
         evaluation TEXT,
-        resumable INTEGER
+        resumable INTEGER,
+        sweep TEXT
     )""",
     "CREATE INDEX jobs_unfinished ON jobs (status, seq) WHERE status IN ('queued', 'running')",
     "CREATE INDEX jobs_placed ON jobs (place) WHERE place IS NOT NULL",
-    "CREATE INDEX jobs_waiting ON jobs (coalesce(place, seq)) WHERE status = 'queued'",
+    """CREATE INDEX jobs_waiting ON jobs ((coalesce(place, seq) + (sweep IS NOT NULL) * (1 << 50)))
+        WHERE status = 'queued'""",
     """CREATE TABLE events (
         job TEXT NOT NULL,
         id INTEGER NOT NULL,

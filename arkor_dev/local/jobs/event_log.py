@@ -97,7 +97,8 @@ class EventLog(Records):
         metrics = json.loads(found[0])
         for name, fields in events:
             if name == TRAINING_STARTED:
-                metrics["totalSteps"] = fields["metadata"]["totalSteps"]
+                if "totalSteps" in fields["metadata"]:  # a reported run may not know
+                    metrics["totalSteps"] = fields["metadata"]["totalSteps"]
                 settings = fields["metadata"].get("settings")
                 if settings is not None:
                     changed = (compact(settings), job_id)

@@ -21,6 +21,7 @@ from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.preferences import FORM_NAMES
+from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
 from arkor_dev.data.sources import SourceError, inside, parts_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ SOURCE: Final = Schema(
         Field("form", Rule("choice", choices=FORM_NAMES), null=True),
         Field("columns", MAPPED, null=True),
         Field("exclude", EXCLUDED, null=True),
+        Field("only", Rule("choice", choices=ONLY), null=True),
+        Field("reviewed", Rule("whole", 0, 2**40), null=True),
     )
 )
 
@@ -129,6 +132,29 @@ def check_files(config: dict[str, Any], project: Path) -> None:
             inside(project, each["path"])
         except SourceError as fault:
             raise BadRequestError(f"config.{FIELD}, {each['name']}: {fault}") from None
+
+
+def as_judged_now(config: dict[str, Any], project: Path) -> dict[str, Any]:
+    """Return a valid config whose files exist, with the judgements that count: those of this moment.
+
+    So a job that pauses resumes with the same rows. Raises `BadRequestError` for a missing file, and for
+    judgements that cannot be read.
+    """
+    check_files(config, project)
+    try:
+        changed = read_reviews(project).changed
+    except ReviewsError as fault:
+        raise BadRequestError(str(fault)) from None
+
+    def fixed(source: dict[str, Any]) -> dict[str, Any]:
+        if source["type"] == "list":
+            return {**source, "sources": [fixed(part) for part in source["sources"]]}
+        if source["type"] != "file" or source.get("only") == ALL:
+            return source
+        return {**source, "reviewed": changed.get(source.get("only") or "", 0)}
+
+    sources = ("datasetSource", "evalDatasetSource")
+    return {**config, **{name: fixed(config[name]) for name in sources if config.get(name)}}
 
 
 def public(config: dict[str, Any]) -> dict[str, Any]:

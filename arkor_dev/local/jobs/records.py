@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "id, name, status, config, error, created, started, completed, metrics, settings, forecast, pause,"
-    " parent, evaluation, resumable, notes, tags, starred"
+    " parent, evaluation, sweep, resumable, notes, tags, starred"
 )
 
 
@@ -111,7 +111,9 @@ class Records:
             job["phase"] = phase
         if error is not None:
             job["error"] = error
-        for field, text in zip(("settings", "forecast", "pause", "parent", "evaluation"), kept, strict=True):
+        for field, text in zip(
+            ("settings", "forecast", "pause", "parent", "evaluation", "sweep"), kept, strict=True
+        ):
             if text is not None:
                 job[field] = json.loads(text)
         if resumable is not None and status in TERMINAL:
@@ -268,6 +270,19 @@ class Records:
             (reason,),
         )
         return [job_id for (job_id,) in rows.fetchall()]
+
+    def is_of_sweep(self, job_id: str) -> bool:
+        """Return whether a job is part of a sweep."""
+        found = self._reader.execute("SELECT sweep IS NOT NULL FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return bool(found and found[0])
+
+    def of_sweep(self, sweep_id: str) -> dict[str, dict[str, Any]]:
+        """Return the jobs of a sweep by id, oldest first."""
+        rows = self._reader.execute(
+            f"SELECT {COLUMNS} FROM jobs WHERE json_extract(sweep, '$.id') = ? ORDER BY seq",  # noqa: S608 - constant text
+            (sweep_id,),
+        )
+        return {row[0]: self._shape(row) for row in rows.fetchall()}
 
     def standing(self) -> dict[str, str]:
         """Return the status of every job that has not ended, by id."""

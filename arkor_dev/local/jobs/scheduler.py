@@ -123,6 +123,16 @@ class Scheduler:
         """Return whether a job is training."""
         return bool(self._running)
 
+    @property
+    def at_once(self) -> int:
+        """The most jobs that run at the same time."""
+        return self._at_once
+
+    @property
+    def idle(self) -> bool:
+        """Return whether no job may start in this process (yet)."""
+        return self._idle or self._ending
+
     def wake(self) -> None:
         """Signal a new job or a change of the queue; an on-demand backend starts working."""
         self._wanted.set()
@@ -231,6 +241,7 @@ class Scheduler:
             if started:
                 self._begin(*started)
                 continue
+            await self._yield()
             look = auto_resume.LOOK_SECONDS if waits or for_room else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), look)
@@ -256,6 +267,19 @@ class Scheduler:
         if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
             return None, True
         return await self._store.write(Store.start_next, passed, found[0]), False
+
+    async def _yield(self) -> None:
+        """Pause a running job of a sweep if any other job waits for its place."""
+        running = [runner for runner, _ in self._running.values() if not runner.pausing]
+        if self._damaged or len(running) < len(self._running):
+            return  # a place will be free in a moment
+        up = await self._store.read(Store.next_up, self._placing.waiting)
+        if up is None or await self._store.read(Store.is_of_sweep, up[0]):
+            return
+        for runner in reversed(running):
+            if await self._store.read(Store.is_of_sweep, runner.job):
+                runner.pause(auto_resume.YIELDED)
+                return
 
     def _device(self) -> str | None:
         """Return the device with the fewest jobs; None if there is only one device."""

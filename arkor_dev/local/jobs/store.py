@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
+REPORTED: Final = "reported"
+"""Field of the config of a job that another program runs (``reported.py``)."""
 AGAIN: Final = "again"
 """Status of a verdict on a crashed job that resumes by itself: not a status of the job."""
 
@@ -92,7 +94,10 @@ class Store(EventLog):
         id and config), that train on elsewhere without a pause; a process that only wants to ``look`` leaves
         them alone. Without ``go_on`` such a job resumes only where it trains.
         """
-        rows = self._db.execute("SELECT id, config FROM jobs WHERE status = 'running'").fetchall()
+        rows = self._db.execute(
+            f"""SELECT id, config FROM jobs WHERE status = 'running'
+                AND json_extract(config, '$.{REPORTED}') IS NULL"""  # noqa: S608 - constant text
+        ).fetchall()
         if look:
             rows = [row for row in rows if not alone(row[0], json.loads(row[1]))]
         for job_id, config in rows:
@@ -157,8 +162,9 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume; the rest is for the
-        worker. ``config`` is its new config. Raises ConflictError if the job cannot resume.
+        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume and ``unasked`` one that
+        waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises ConflictError
+        if the job cannot resume.
         """
         with transaction(self._db):
             found = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
@@ -203,24 +209,26 @@ class Store(EventLog):
         forecast: Mapping[str, Any] | None = None,
         parent: Mapping[str, Any] | None = None,
         job_id: str | None = None,
+        sweep: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Create a queued job, with its estimate if known.
 
-        ``parent`` is its starting point, already in its folder. If two commands choose the same number for a
+        ``parent`` is its starting point, already in its folder; ``sweep`` is the `JobSweep` that it is part
+        of. If two commands choose the same number for a
         job's name, the second gets the next one.
         """
         job_id = job_id or new_id()
         if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
             name = next_if_taken(name, (each for (each,) in self._db.execute("SELECT name FROM jobs")))
         self._db.execute(
-            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent)
-                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?)""",  # noqa: S608 - constant text
+            f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent, sweep)
+                VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
             (
                 job_id,
                 name,
                 compact(config),
                 now(),
-                *(None if each is None else compact(each) for each in (forecast, parent)),
+                *(None if each is None else compact(each) for each in (forecast, parent, sweep)),
             ),
         )
         self._changed(job_id)
@@ -335,7 +343,13 @@ class Store(EventLog):
         self._db.execute(
             """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL
                 WHERE id = ?""",
-            (verdict.status, verdict.error, now(), compact(metrics), job_id),
+            (
+                verdict.status,
+                verdict.error,
+                verdict.fields.get("timestamp", now()),
+                compact(metrics),
+                job_id,
+            ),
         )
         orders = interruptions.orders_of(self._db, job_id)
         lasting: dict[str, Any] = {key: orders[key] for key in interruptions.LASTING if key in orders}

@@ -2,7 +2,7 @@
 
 Jobs start by age unless a person has reordered them: a reordered job has a position in ``place``, comparable
 with the age (``seq``) of the others. A new order redistributes the positions of its jobs, so that later jobs
-come after all of them and positions are unique.
+come after all of them and positions are unique. Jobs of a sweep wait until no other job does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-PLACE: Final = "coalesce(place, seq)"
+OWN_PLACE: Final = "coalesce(place, seq)"
+PLACE: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
 LAST: Final = """(SELECT 1 + max(
     ifnull((SELECT max(seq) FROM jobs), 0), ifnull((SELECT max(place) FROM jobs WHERE place IS NOT NULL), 0)
 ))"""
@@ -58,15 +59,19 @@ def arrange(db: sqlite3.Connection, order: Sequence[str]) -> None:
 
     Raises ``NotFoundError`` for an unknown job. Uses the writer's connection, within a transaction.
     """
-    rows = db.execute(f"SELECT id, {PLACE} FROM jobs WHERE status = 'queued' ORDER BY {PLACE}").fetchall()  # noqa: S608 - constant text
-    waits = dict(rows)
+    rows = db.execute(
+        f"""SELECT id, {OWN_PLACE}, sweep IS NOT NULL FROM jobs WHERE status = 'queued' ORDER BY {PLACE}"""  # noqa: S608 - constant text
+    ).fetchall()
+    waits = {job_id: place for job_id, place, _ in rows}
+    of_sweep = {job_id: bool(behind) for job_id, _, behind in rows}
     for job_id in order:
         known = job_id in waits or db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if not known:
             raise NotFoundError(f"There is no job {job_id}")
     # A dict keeps each id at its first position.
     wanted = dict.fromkeys([*(job_id for job_id in order if job_id in waits), *waits])
-    db.executemany("UPDATE jobs SET place = ? WHERE id = ?", zip(waits.values(), wanted, strict=True))
+    placed = zip(sorted(waits.values()), sorted(wanted, key=of_sweep.__getitem__), strict=True)
+    db.executemany("UPDATE jobs SET place = ? WHERE id = ?", placed)
 
 
 def place(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:

@@ -30,9 +30,11 @@ from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.prompt_checks import PromptChecks
 from arkor_dev.local.inference.structured_output.check import FormatChecks
+from arkor_dev.local.jobs.reported import ReportedRuns
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
+from arkor_dev.local.sweeps.service import Sweeps
 from arkor_dev.local.training.methods import listed
 
 from .attributions import routes as attribution_routes
@@ -54,6 +56,8 @@ from .interruptions import routes as interruption_routes
 from .jobs import ATTRIBUTIONS, EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
+from .sweeps import SWEEPS
+from .sweeps import routes as sweep_routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -82,10 +86,12 @@ FEATURES: Final = (
     "queue",
     "replay",
     "resume",
+    "rows",
     "samples",
     "sampling",
     "serving",
     "strength",
+    "sweeps",
     "tools",
     "votes",
 )
@@ -217,7 +223,8 @@ def create_app(setup: Setup) -> web.Application:
     )
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
-    app.add_routes([*placement_routes, *attribution_routes])
+    app[SWEEPS] = Sweeps(setup.store, app[SCHEDULER], app[FORECASTS], setup.data, setup.project)
+    app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -234,6 +241,8 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[ENDPOINTS].running())
             how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
             await stack.enter_async_context(app[SCHEDULER].running(**how))
+            await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
+            await stack.enter_async_context(app[SWEEPS].running())
             yield
 
     app.cleanup_ctx.append(workers)

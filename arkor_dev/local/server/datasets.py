@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.datasets.client import Datasets
-from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 
 from .requests import body_of, check_scope
 
@@ -30,6 +30,8 @@ RENDER: Final = Schema(
 ROWS: Final = 200
 """Most rows in one response."""
 TEXT: Final = 1_000
+ROLE: Final = 100
+SOURCES: Final = 99
 MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
 
@@ -55,9 +57,13 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
     if want == "finding":
         search["code"] = query.get("code", "")
     if want == "text":
-        search["text"] = query.get("text", "")
-        if not 0 < len(search["text"]) <= TEXT:
-            raise BadRequestError(f"text must have 1 to {TEXT:,} characters")
+        search |= {"text": query.get("text", ""), "role": query.get("role", "")}
+        search |= {"least": whole(query, "least", 0), "most": whole(query, "most", 0)}
+        search["source"] = whole(query, "source", 0, SOURCES) if query.get("source") else None
+        if len(search["text"]) > TEXT or len(search["role"]) > ROLE:
+            raise BadRequestError(f"text must have at most {TEXT:,} characters, and role {ROLE}")
+        if search["source"] is None and not any(search[key] for key in ("text", "role", "least", "most")):
+            raise BadRequestError("text, role, least, most or source must be given")
     return search
 
 
@@ -80,7 +86,7 @@ async def open_view(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, OPEN)
     config = check_config(body["config"])
-    await asyncio.to_thread(check_files, config, setup.project)
+    config = await asyncio.to_thread(as_judged_now, config, setup.project)
     return web.json_response({"dataset": await request.app[DATASETS].open(config)})
 
 

@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
 
-from .jobs import SCHEDULER, job_of
+from .jobs import SCHEDULER, own_job_of
 from .requests import SETUP, body_of
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ routes = web.RouteTableDef()
 
 @routes.post("/v1/jobs/{id}/pause")
 async def pause(request: web.Request) -> web.Response:
-    job_id = (await job_of(request))["id"]
+    job_id = (await own_job_of(request))["id"]
     await request.app[SCHEDULER].pause(job_id)
     return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
 
 
 @routes.post("/v1/jobs/{id}/resume")
 async def resume(request: web.Request) -> web.Response:
-    job = await job_of(request)
+    job = await own_job_of(request)
     body = await body_of(request, RESUMPTION) if request.can_read_body else {}
     force = bool(body.get("force"))
     if job["status"] == "paused" or "resumable" in job:
@@ -57,7 +57,7 @@ async def resume(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/{id}/extend")
 async def extend(request: web.Request) -> web.Response:
-    job = await job_of(request)
+    job = await own_job_of(request)
     body = await body_of(request, EXTENSION)
     force = bool(body.get("force"))
     if job["status"] != "completed" or "resumable" not in job:

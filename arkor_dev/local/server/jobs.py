@@ -27,10 +27,10 @@ from arkor_dev.local.jobs.disk import (
     remove_leftovers,
     remove_models,
 )
-from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.jobs.store import REPORTED, Store, new_id
 
 from .branches import keep_parent, parent_of
 from .event_stream import stream_events
@@ -84,6 +84,14 @@ async def job_of(request: web.Request) -> dict[str, Any]:
     return job
 
 
+async def own_job_of(request: web.Request) -> dict[str, Any]:
+    """Return the job in the path. Raises ConflictError for one that another program runs."""
+    job = await job_of(request)
+    if job["config"].get(REPORTED):
+        raise ConflictError(f"Only the program that runs the job {job['name']} can pause, resume or end it")
+    return job
+
+
 @routes.get("/v1/jobs")
 async def jobs(request: web.Request) -> web.Response:
     listing = await check_scope(request).store.read(Store.listing)
@@ -95,7 +103,7 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
     config = check_config(body["config"])
-    await asyncio.to_thread(check_files, config, setup.project)
+    config = await asyncio.to_thread(as_judged_now, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
@@ -217,7 +225,7 @@ async def clean_disk(request: web.Request) -> web.Response:
 
 @routes.post("/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
-    job_id = (await job_of(request))["id"]
+    job_id = (await own_job_of(request))["id"]
     await request.app[SCHEDULER].cancel(job_id)
     return web.json_response({"job": await request.app[SETUP].store.read(Store.get, job_id)})
 

@@ -23,9 +23,9 @@ from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
-from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import is_replayed, weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
@@ -230,7 +230,9 @@ class Run:
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
             }
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, evalLoss=self.best.last, **figures)
+            # Rewards that are to rise are lowered as their negative, which is no loss to show.
+            loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
@@ -284,7 +286,7 @@ class Run:
         if message:
             self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
-        higher = self.method.measure.higher  # what is lowered is then no loss to show
+        higher = self.method.measure.higher
         figures = {
             "loss": self.last_loss,
             "evalLoss": None if higher else self.best.last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .conversion import COMMON, flag, held_out, unsupported
@@ -13,6 +14,21 @@ if TYPE_CHECKING:
 NAME: Final = "Axolotl"
 FORMS: Final = {"alpaca": "alpaca", "sharegpt": "sharegpt", "completion": "text"}
 """Our form of rows by the first part of ``type``."""
+PAIR_COLUMNS: Final = {
+    "intel": {"prompt": "question"},
+    "prompt_pairs": {},
+    "argilla": {"prompt": "instruction", "chosen": "chosen_response", "rejected": "rejected_response"},
+    "icr": {"prompt": "input"},
+    "ultra": {},
+}
+"""Columns of preferences by the second part of ``type``, as in ``chatml.intel``."""
+RATING_COLUMNS: Final = {
+    "argilla": {"prompt": "instruction", "completion": "completion"},
+    "intel": {"prompt": "question"},
+}
+"""Columns of ratings by the second part of ``type``."""
+METHODS: Final = {"ipo": "dpo", "simpo": "cpo"}
+"""Our method for a value of ``rl`` that is a loss of it here."""
 ROLES: Final = ("user", "human", "assistant", "gpt", "model", "system", "tool")
 
 
@@ -58,7 +74,10 @@ def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] |
     if part.get("name"):
         more["subset"] = str(part["name"])
     kind = part.get("type")
-    if isinstance(kind, dict):
+    method = conversion.settings.get("method", "sft")
+    if method != "sft":
+        more.update(_preferences(conversion, entry, part, kind))
+    elif isinstance(kind, dict):
         more.update(_columns(kind))
         if kind.get("format") or kind.get("no_input_format") or kind.get("system_prompt"):
             conversion.note(entry, f"{name}: the prompt format of its type is not carried over")
@@ -101,6 +120,40 @@ def _columns(kind: dict[str, Any]) -> dict[str, Any]:
     return {"form": "alpaca", "columns": columns} if columns else {}
 
 
+def _preferences(conversion: Conversion, entry: Entry, part: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """Return the columns of rows with two answers, or with one and its rating."""
+    fields = {**part, **kind} if isinstance(kind, dict) else part
+    columns = {
+        ours: str(fields[theirs])
+        for ours, theirs in (
+            ("prompt", "field_messages"), ("prompt", "field_prompt"), ("chosen", "field_chosen"),
+            ("rejected", "field_rejected"), ("completion", "field_completion"), ("label", "field_label"),
+        )
+        if fields.get(theirs)
+    }  # fmt: skip
+    if isinstance(kind, str):
+        style = kind.partition(".")[2].partition(".")[0]
+        known = RATING_COLUMNS if conversion.settings["method"] == "kto" else PAIR_COLUMNS
+        if style in known:
+            columns = known[style] | columns
+        elif not columns:
+            conversion.note(
+                entry, f"{part['path']}: rows of type {kind} are recognised by their keys, if at all"
+            )
+    columns = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
+    return {"columns": columns} if columns else {}
+
+
+def _rl(conversion: Conversion, entry: Entry) -> None:
+    if entry.value in METHODS:
+        conversion.set("loss_type", entry)
+
+
+def _trl(conversion: Conversion, entry: Entry) -> None:
+    options = entry.value if isinstance(entry.value, dict) else {}
+    conversion.apply([replace(entry, key=key, value=value) for key, value in options.items()], COMMON)
+
+
 def _per_epoch(conversion: Conversion, entry: Entry) -> None:
     conversion.note(entry, "intervals count steps here: the automatic one is used")
 
@@ -134,6 +187,12 @@ RULES: Final[dict[str, Any]] = {
     "val_set_size": held_out,
     "sequence_len": "max_length",
     "sample_packing": _packing,
+    "rl": _rl,
+    "rl_beta": "beta",
+    "orpo_alpha": "beta",
+    "kto_desirable_weight": "desirable_weight",
+    "kto_undesirable_weight": "undesirable_weight",
+    "trl": _trl,
     "micro_batch_size": "batch_size",
     "num_epochs": "epochs",
     "cosine_min_lr_ratio": unsupported("the cosine schedule ends at 0 here"),
@@ -206,6 +265,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     conversion.apply(entries, RULES)
 
 
-def method(entries: list[Entry]) -> str:
-    """Return the training method: that of ``rl``, else "sft"."""
-    return next((str(entry.value) for entry in entries if entry.key == "rl" and entry.value), "sft")
+def method(entries: list[Entry]) -> tuple[str, Entry | None]:
+    """Return the training method, and the entry that says so: ``rl``, if it is there."""
+    found = next((entry for entry in entries if entry.key == "rl" and entry.value), None)
+    name = str(found.value) if found else "sft"
+    return METHODS.get(name, name), found

@@ -78,10 +78,11 @@ class Conversion:
         value = _as(row.rule.kind, entry.value if value is None else value)
         if isinstance(value, bool) and value is row.default:
             return
-        if row.fits(value):
+        rule = row.of(self.settings.get("method")).rule
+        if rule.fits(value):
             self.settings[key], self.lines[key] = value, entry.line
         else:
-            self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {row.rule.words}")
+            self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {rule.words}")
 
     def apply(self, entries: Iterable[Entry], rules: Mapping[str, Any]) -> None:
         """Carry over every entry that has an effect.
@@ -277,6 +278,23 @@ def target_modules(conversion: Conversion, entry: Entry) -> None:
     conversion.set("lora.target_modules", entry, "all-linear" if value in ("all", ["all"]) else value)
 
 
+def loss_type(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the loss of a preference method: the first, where TRL has a list of them."""
+    value = entry.value
+    if isinstance(value, list) and value:
+        value = value[0]
+        if len(entry.value) > 1:
+            conversion.note(entry, f"only {quoted(value)} of the losses is used")
+    conversion.set("loss_type", entry, value)
+
+
+def rewards(conversion: Conversion, entry: Entry) -> None:
+    """Say where reward functions are declared here."""
+    conversion.note(
+        entry, "declare each as an [[evaluation]] whose metric scores an answer (docs/rewards.md)"
+    )
+
+
 def interval(key: str) -> Any:
     """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
 
@@ -305,6 +323,14 @@ COMMON: Final[dict[str, Any]] = {
     "lr_scheduler_kwargs": scheduler_options,
     "max_steps": steps,
     "warmup_steps": warmup,
+    "loss_type": loss_type,
+    "reward_funcs": rewards,
+    "max_prompt_length": unsupported("prompts are cut by max_length together with their answers"),
+    "max_completion_length": "max_completion_length",
+    "precompute_ref_log_probs": None,
+    "use_vllm": None,
+    "vllm_mode": None,
+    "vllm_gpu_memory_utilization": None,
     "bf16": half_precision("bf16"),
     "fp16": half_precision("fp16"),
     "report_to": reporters,

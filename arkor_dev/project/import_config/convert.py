@@ -8,6 +8,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import MIB, read_small
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings.preference import PAIRS, RATINGS
+from arkor_dev.contract.settings.reward import METHOD as REWARDS
 from arkor_dev.core.plain_text import slug_of
 from arkor_dev.project.toml.edit import written
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 STARTER: Final = "smollm2-135m-instruct"
 LIMIT: Final = 4 * MIB
+METHODS: Final = ("sft", *PAIRS, *RATINGS, REWARDS)
 TOOLS: Final = "Axolotl, LLaMA-Factory, TRL, transformers, Unsloth or OpenAI"
-METHODS: Final = ("sft",)
 
 
 def convert(path: Path, project: Path) -> Conversion:
@@ -34,7 +36,9 @@ def convert(path: Path, project: Path) -> Conversion:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         conversion = Conversion(openai.NAME, folders)
-        conversion.datasets.append(conversion.data(Entry(path.name, None, 1), str(path.resolve())))
+        rows = Entry(path.name, None, 1)
+        conversion.set("method", rows, openai.method_of_rows(path))
+        conversion.datasets.append(conversion.data(rows, str(path.resolve())))
         return conversion
     try:
         text = read_small(path, LIMIT).decode()
@@ -49,13 +53,14 @@ def convert(path: Path, project: Path) -> Conversion:
     tool: Any = _tool(entries, script=suffix in (".py", ".ipynb"))
     if tool is None:
         raise BadRequestError(f"{path} is not a training configuration of {TOOLS}: no known key is in it.")
-    wanted = tool.method(entries)
+    wanted, where = tool.method(entries)
     if wanted not in METHODS:
         raise BadRequestError(
-            f"{path} trains by {quoted(wanted)}; only supervised fine-tuning can be imported. "
-            "Nothing was written."
+            f"{path} trains by {quoted(wanted)}, which is not supported here. Nothing was written."
         )
     conversion = Conversion(tool.NAME, folders)
+    if where is not None:  # first: the rules of other settings depend on it
+        conversion.set("method", where, wanted)
     if suffix in (".py", ".ipynb"):
         hugging_face.convert_script(conversion, entries)
     else:

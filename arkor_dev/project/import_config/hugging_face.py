@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, Conversion, flag
+from .conversion import COMMON, Conversion, flag, rewards
 from .entries import Computed
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ NAME: Final = "TRL"
 ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")
+"""Their names tell the training method."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -98,6 +99,7 @@ MODEL: Final[dict[str, Any]] = {
     "trust_remote_code": COMMON["trust_remote_code"],
 }
 TRAINER: Final[dict[str, Any]] = {
+    "beta": "beta",  # as older versions of TRL take it
     "packing": "packing",
     "max_seq_length": "max_length",
     "dataset_text_field": _text_field,
@@ -154,6 +156,8 @@ def _script_entry(conversion: Conversion, entry: Entry) -> None:
         rules = MODEL
     elif ARGUMENTS.fullmatch(entry.group) and not positional:
         rules = RULES
+    elif entry.group.endswith("Trainer") and entry.key == "reward_funcs":
+        rewards(conversion, entry)  # also where the script computes it
     elif entry.group.endswith("Trainer") and entry.key in TRAINER:
         rules = TRAINER
     elif entry.group.endswith("Trainer") and entry.key == "model" and isinstance(entry.value, str):
@@ -191,7 +195,13 @@ def _load_dataset(conversion: Conversion, entry: Entry) -> None:
         conversion.datasets[-1]["subset"] = str(entry.value)
 
 
-def method(entries: list[Entry]) -> str:
-    """Return the training method by the name of the trainer or its arguments in a script, else "sft"."""
-    found = [match for entry in entries if (match := METHOD.fullmatch(entry.group))]
-    return found[0][1].lower() if found else "sft"
+def method(entries: list[Entry]) -> tuple[str, Entry | None]:
+    """Return the training method by the name of a script's trainer or arguments, and that call's first entry.
+
+    Arguments in JSON or YAML don't tell: they are taken for those of supervised training.
+    """
+    for entry in entries:
+        if match := METHOD.fullmatch(entry.group):
+            name = match[1].lower()
+            return name, entry if name != "sft" else None
+    return "sft", None

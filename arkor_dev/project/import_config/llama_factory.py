@@ -23,8 +23,13 @@ COLUMNS: Final = {
     "system": "system",
     "messages": "messages",
     "tools": "tools",
+    "chosen": "chosen",
+    "rejected": "rejected",
+    "kto_tag": "label",
 }
 """Our column by the name that theirs has in ``dataset_info.json``."""
+PAIR_COLUMNS: Final = {"messages": "prompt", "prompt": "prompt", "response": "completion"}
+"""The same in rows of preferences, ratings and prompts, where they differ."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -57,8 +62,27 @@ def _prompts_too(conversion: Conversion, entry: Entry) -> None:
     conversion.set("train_on_responses_only", entry, not entry.value)
 
 
+LOSSES: Final = {"orpo": "orpo", "simpo": "cpo"}
+"""Our method for a ``pref_loss`` that is none of dpo's."""
+
+
+def _loss(conversion: Conversion, entry: Entry) -> None:
+    if entry.value != "orpo":
+        conversion.set("loss_type", entry)
+
+
+def _chosen_too(conversion: Conversion, entry: Entry) -> None:
+    conversion.set("cpo_alpha" if conversion.settings.get("method") == "cpo" else "rpo_alpha", entry)
+
+
 RULES: Final[dict[str, Any]] = {
     **COMMON,
+    "pref_beta": "beta",
+    "pref_loss": _loss,
+    "pref_ftx": _chosen_too,
+    "kto_chosen_weight": "desirable_weight",
+    "kto_rejected_weight": "undesirable_weight",
+    "ref_model": unsupported("the reference is the base model, or the adapter that the run starts from"),
     "model_name_or_path": _model,
     "finetuning_type": _tuning,
     "quantization_bit": _bits,
@@ -97,6 +121,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry a file over, with the data sets that it names."""
     conversion.apply(entries, RULES)
     given = {entry.key: entry for entry in entries}
+    if conversion.settings.get("method") == "cpo" and "pref_ftx" not in given:
+        conversion.set("cpo_alpha", given["pref_loss"], 0)  # plain SimPO there
     info = _info(conversion, str(given["dataset_dir"].value) if "dataset_dir" in given else "data")
     for name in _names(given.get("dataset")):
         conversion.datasets.append(_source(conversion, given["dataset"], name, info))
@@ -104,10 +130,18 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.held_out = _source(conversion, given["eval_dataset"], name, info)
 
 
-def method(entries: list[Entry]) -> str:
-    """Return the training method; pretraining is supervised training on plain text."""
-    stage = next((str(entry.value) for entry in entries if entry.key == "stage"), "sft")
-    return "sft" if stage == "pt" else stage
+def method(entries: list[Entry]) -> tuple[str, Entry | None]:
+    """Return the training method, and the entry that says so.
+
+    Pretraining is supervised training on plain text. ORPO and SimPO are losses of the stage ``dpo`` there.
+    """
+    given = {entry.key: entry for entry in entries}
+    stage, loss = given.get("stage"), given.get("pref_loss")
+    if stage is None or stage.value in ("pt", "sft"):
+        return "sft", None
+    if stage.value == "dpo" and loss is not None and loss.value in LOSSES:
+        return LOSSES[loss.value], loss
+    return str(stage.value), stage
 
 
 def _names(entry: Entry | None) -> list[str]:
@@ -140,16 +174,20 @@ def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, Any
     tags, given = (part if isinstance(part := known.get(key), dict) else {} for key in ("tags", "columns"))
     by_role = tags.get("role_tag") == "role" and tags.get("content_tag") == "content"
     columns: dict[str, str] = {}
+    learns = conversion.settings.get("method", "sft")
     for theirs, column in given.items():
         if theirs not in COLUMNS:
             conversion.note(entry, f"{name}: the column {theirs} has no counterpart here")
             continue
-        ours = "conversations" if theirs == "messages" and not by_role else COLUMNS[theirs]
+        if learns != "sft":
+            ours = PAIR_COLUMNS.get(theirs, COLUMNS[theirs])
+        else:
+            ours = "conversations" if theirs == "messages" and not by_role else COLUMNS[theirs]
         if ours != column:
             columns[ours] = str(column)
-    if sharegpt and not by_role:
+    if sharegpt and not by_role and learns == "sft":
         more["form"] = "sharegpt"
-    if set(columns) == {"instruction"}:
+    if set(columns) == {"instruction"} and learns == "sft":
         columns = {"text": columns["instruction"]}
     if columns:
         more["columns"] = columns

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conversion import Conversion
     from .entries import Entry
 
 NAME: Final = "OpenAI"
 MULTIPLIER: Final = 1.0
 """``learning_rate_multiplier`` that leaves the default unchanged."""
+FIRST_ROW: Final = 4 * 1024 * 1024
+"""Longest first row that is examined, in characters."""
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
@@ -38,6 +43,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
             conversion.set("epochs", entry, value)
         elif name == "batch_size":
             conversion.set("batch_size", entry, value)
+        elif name == "beta":
+            conversion.set("beta", entry, value)
         elif name != "learning_rate_multiplier" or value != MULTIPLIER:
             conversion.note(entry, f"{name} = {value} has no counterpart here")
 
@@ -53,10 +60,20 @@ def _hyperparameters(given: dict[str, Entry]) -> tuple[Entry | None, dict[str, A
     return entry, entry.value if entry is not None and isinstance(entry.value, dict) else {}
 
 
-def method(entries: list[Entry]) -> str:
-    """Return the training method: "supervised" is ours "sft"."""
+def method(entries: list[Entry]) -> tuple[str, Entry | None]:
+    """Return the training method, and the entry that says so: "supervised" is ours "sft"."""
     for entry in entries:
         if entry.key == "method" and isinstance(entry.value, dict):
             kind = str(entry.value.get("type"))
-            return "sft" if kind == "supervised" else kind
-    return "sft"
+            return ("sft", None) if kind == "supervised" else (kind, entry)
+    return "sft", None
+
+
+def method_of_rows(path: Path) -> str:
+    """Return the training method of a training file by its first row: that of preferences has two answers."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            row = json.loads(file.readline(FIRST_ROW))
+    except (OSError, ValueError, RecursionError):
+        return "sft"
+    return "dpo" if isinstance(row, dict) and "preferred_output" in row else "sft"

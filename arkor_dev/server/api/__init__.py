@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    adapters,
     chat,
     cluster,
     corrections,
     data_rows,
     exports,
     jobs,
+    making,
     manifest,
     passed_on,
     preferences,
     project,
+    reviews,
     session,
+    start_requests,
     train,
 )
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
-        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, cluster, project,
-        passed_on,
+        session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
+        project, start_requests, adapters, making, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

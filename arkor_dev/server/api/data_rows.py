@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from arkor_dev.project.data_editor import DataEditor
 
 CHANGES: Final = 1000
+AFTER: Final = 100
+"""Most changes of one request, and most rows that one is split into."""
+RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records", of=Rule("object"))
+ENTRY_RULE: Final = Rule(
+    "other",
+    noun="a row's entry",
+    test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
+)
 
 
 def _does_one_thing(change: dict[str, Any]) -> str | None:
     given = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
     if len(given) > 1:
         return f"has {' and '.join(given)}: give one of them"
+    if change.get("after") and (change.get("record") is None or change.get("insert")):
+        return "has after: give the row's own record, too, and not insert"
+    if change.get("into") and not change.get("delete"):
+        return "has into: a row that is merged is deleted"
     if change.get("insert"):
         return "has delete and insert: give one of them" if change.get("delete") else None
     return None if given else "needs one of record, text, delete and insert"
@@ -35,19 +47,13 @@ def _does_one_thing(change: dict[str, Any]) -> str | None:
 CHANGE = Schema(
     (
         Field("source", Rule("whole", 0, 99), needed=True),
-        Field(
-            "entry",
-            Rule(
-                "other",
-                noun="a row's entry",
-                test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
-            ),
-            needed=True,
-        ),
+        Field("entry", ENTRY_RULE, needed=True),
         Field("record", Rule("object"), null=True),
         Field("text", TEXT, null=True),
         Field("delete", FLAG, null=True),
         Field("insert", FLAG, null=True),
+        Field("after", RECORDS, null=True),
+        Field("into", ENTRY_RULE, null=True),
     ),
     _does_one_thing,
 )
@@ -85,13 +91,18 @@ def editor_of(request: web.Request) -> DataEditor:
     return request.app[MANIFEST].editor
 
 
+def number_in(request: web.Request, name: str, least: int = 1) -> int:
+    """Return a row's number, or a number of rows, from the query. Raises BadRequestError."""
+    text = request.query.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) >= least):
+        raise BadRequestError(f"{name} must be the number of a row, from {least}.")
+    return int(text)
+
+
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/row?trainer=&row=``: one row, to be edited."""
-    text = request.query.get("row", "")
-    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 10 and int(text) > 0):
-        raise BadRequestError("row must be the number of a row, from 1.")
-    editor = editor_of(request)
-    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), int(text))
+    editor, number = editor_of(request), number_in(request, "row")
+    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), number)
     return web.json_response(found, dumps=lambda value: json.dumps(value, allow_nan=False))
 
 
@@ -108,6 +119,8 @@ async def write(request: web.Request) -> web.Response:
             each.get("text"),
             delete=bool(each.get("delete")),
             insert=bool(each.get("insert")),
+            after=each.get("after") or (),
+            into=each.get("into") or "",
         )
         for each in body["changes"]
     ]

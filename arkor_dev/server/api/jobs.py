@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from urllib.parse import quote
 
@@ -13,11 +14,13 @@ from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.shapes import (
     CURSOR_HEADER,
     FROM_HEADER,
+    REQUESTS_HEADER,
     STALE_HEADER,
     STALE_STATUS_HEADER,
     STALE_WHY_HEADER,
 )
-from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+from arkor_dev.project.start_requests import folder_of, waiting
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
 from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered, read_object
@@ -30,7 +33,8 @@ async def list_jobs(request: web.Request) -> web.Response:
 
     While the backend is unavailable, returns the last list: ``X-Arkor-Stale`` is its age in seconds,
     ``X-Arkor-Stale-Why`` (percent-encoded UTF-8) the reason, and ``X-Arkor-Stale-Status`` the backend's
-    status, if it answered.
+    status, if it answered. ``X-Arkor-Start-Requests`` counts the runs that programs want to start: the page
+    fetches those only if there are any.
     """
     cache = request.app[JOBS]
     jobs, stale = await cache.get()
@@ -45,6 +49,8 @@ async def list_jobs(request: web.Request) -> web.Response:
             headers[STALE_WHY_HEADER] = quote(trouble.text[:_WHY_CHARACTERS])
             if trouble.answered is not None:
                 headers[STALE_STATUS_HEADER] = str(trouble.answered)
+    if asked := await asyncio.to_thread(lambda: len(list(waiting(folder_of(request.app[SETTINGS]))))):
+        headers[REQUESTS_HEADER] = str(asked)
     if has(request, jobs.tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"

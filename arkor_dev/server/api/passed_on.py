@@ -15,6 +15,7 @@ from arkor_dev.contract.bodies import (
     EXTENSION,
     QUEUE_CHANGES,
     RESUMPTION,
+    SWEEP,
     VOTE,
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
@@ -83,7 +84,9 @@ def reopen(request: web.Request) -> None:
     refresh(request)
 
 
-OF_DATASETS: Final = frozenset({"from", "count", "want", "after", "than", "code", "text"})
+OF_DATASETS: Final = frozenset(
+    {"from", "count", "want", "after", "than", "code", "text", "role", "least", "most", "source"}
+)
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 
@@ -123,9 +126,14 @@ ROUTES = [
     passed("POST", "/api/forecast", Backend.create_forecast, CONFIG),
     passed("GET", "/api/forecast/{id}", Backend.get_forecast),
     passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
+    passed("GET", "/api/sweeps", Backend.list_sweeps),
+    passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
+    passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
+    passed("GET", f"{JOB}/rows", Backend.compare_rows, query=("against",)),
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
     passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),

@@ -40,7 +40,7 @@ async def data(request: web.Request) -> web.Response:
     project = request.app[SETTINGS].project
     file = await asyncio.to_thread(NewDataFile, project, request.query.get("name", ""))
     try:
-        await _receive(request, file)
+        await receive(request, file, UPLOAD_LIMIT)
         await asyncio.to_thread(file.keep)
     finally:
         await asyncio.to_thread(file.close)
@@ -48,8 +48,8 @@ async def data(request: web.Request) -> web.Response:
     return web.json_response({"path": file.path, "created": created})
 
 
-async def _receive(request: web.Request, file: NewDataFile) -> None:
-    """Stream the body into ``file``, so that its size does not matter for memory."""
+async def receive(request: web.Request, file: NewDataFile, limit: int) -> None:
+    """Stream the body, of at most ``limit`` bytes, into ``file``: its size does not matter for memory."""
     size = 0
     while True:
         try:
@@ -60,10 +60,9 @@ async def _receive(request: web.Request, file: NewDataFile) -> None:
         if not piece:
             break
         size += len(piece)
-        if size > UPLOAD_LIMIT:
-            raise TooLargeError(
-                f"The file is larger than {UPLOAD_LIMIT >> 30} GiB. Copy it into the project's data folder."
-            )
+        if size > limit:
+            most = f"{limit >> 30} GiB" if limit >> 30 else f"{limit >> 20} MiB"
+            raise TooLargeError(f"The file is larger than {most}. Copy it into the project's data folder.")
         await asyncio.to_thread(file.write, piece)
     if size == 0:
         raise BadRequestError("The file is empty.")

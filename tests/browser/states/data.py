@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from arkor_dev.data.exclusions import row_hash
+from arkor_dev.data.reviews import FILE, VERDICTS
+from tests.support.scripted_teacher import Said, right, scripted
+
 from . import Scene, state
 from .home import SECOND, TRAINER, declare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.fake_backend import FakeBackend
 
 WORDS = [
     "the", "order", "parcel", "refund", "invoice", "arrives", "tomorrow", "please", "contact", "support",
@@ -50,9 +59,14 @@ def finding(code: str, level: str, title: str, rows: list[int], count: int = 0) 
 
 def shown(scene: Scene, rows: list[Any], toml: str = TRAINER) -> None:
     """A project, and a backend that has these rows for it."""
-    declare(scene.project, toml)
-    scene.fake.features = ["datasets"]
-    scene.fake.datasets.rows = rows
+    shown_in(scene.project, scene.fake, rows, toml)
+
+
+def shown_in(project: Path, fake: FakeBackend, rows: list[Any], toml: str) -> None:
+    """The same without a page."""
+    declare(project, toml)
+    fake.features = ["datasets"]
+    fake.datasets.rows = rows
 
 
 async def go(scene: Scene, query: str = "") -> None:
@@ -83,6 +97,32 @@ async def edit(scene: Scene) -> None:
     await scene.page.get_by_label("Message 2, text").fill("It arrives tomorrow, before noon.")
     await expect(scene.page.locator(".data-edit-live .data-tokens")).to_contain_text("before noon")
     await scene.page.locator(".data-edit").evaluate("form => form.scrollIntoView()")
+
+
+@state("data-judge", "Rows being judged: verdict, tags, the queue, and how far two people agree")
+async def judge(scene: Scene) -> None:
+    chance = random.Random(6)
+    talks = [chat(chance) for _ in range(60)]
+    shown(scene, talks)
+    file = scene.project / "data" / "support.jsonl"
+    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in talks))
+    names = [f"{row_hash(line):016x}" for line in file.read_bytes().splitlines()]
+    verdicts = chance.choices(VERDICTS, (6, 3, 1), k=24)
+    reviews: list[dict[str, Any]] = [
+        {"row": name, "verdict": each, "by": "Ann", "tags": [["tone"], []][at % 2]}
+        for at, (name, each) in enumerate(zip(names, verdicts, strict=False))
+    ]
+    reviews += [
+        {"row": name, "verdict": chance.choice([each, each, "rejected"]), "by": "Bo", "comment": "Too blunt"}
+        for name, each in zip(names, verdicts, strict=False)
+    ]
+    reviews += [{"row": name, "made": {"by": "qwen3-30b", "from": "docs/faq.md"}} for name in names[23:30]]
+    (scene.project / FILE).write_text("".join(json.dumps(each) + "\n" for each in reviews))
+    await go(scene, "?row=24&judge=unseen&by=Ann")
+    panel = scene.page.get_by_role("region", name="Judge rows")
+    await expect(panel.get_by_text("A program made this row (qwen3-30b, docs/faq.md)")).to_be_visible()
+    await expect(panel.get_by_text("agree on")).to_be_visible()
+    await scene.page.locator(".data-view").evaluate("view => view.scrollIntoView()")
 
 
 @state("data-fix", "How rows would change to fix a finding")
@@ -194,3 +234,46 @@ async def unmapped(scene: Scene) -> None:
     (scene.project / "data" / "faq.csv").write_text("id,question,answer\n" + rows)
     await scene.go("/#/data")
     await expect(scene.page.locator(".map-preview")).to_contain_text("It is on its way")
+
+
+PAGE = """# The harbour
+
+The harbour was built in 1912, after the storm of the year before had carried away most of the old pier.
+Until then the ships of the island had landed at an open beach.
+
+Its lighthouse has burned every night since, but for four years of war, and is still tended by hand.
+The keeper lives with two dogs in the house below it, and writes down the weather six times a day.
+"""
+
+
+async def filled(scene: Scene, teacher: str) -> None:
+    """The form for making rows, complete, with its estimate."""
+    shown(scene, [], TRAINER)
+    (scene.project / "docs").mkdir()
+    for name in ("harbour", "lighthouse"):
+        (scene.project / "docs" / f"{name}.md").write_text(PAGE.replace("harbour", name))
+    page = scene.page
+    await scene.go("/#/data?make=documents")
+    await page.get_by_label("Or a folder of the project").fill("docs")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await page.get_by_label("Address").fill(teacher)
+    await page.get_by_label("Model", exact=True).fill("wise")
+    await expect(page.get_by_text("2 passages of 2 documents: 2 requests")).to_be_visible()
+
+
+@state("data-make", "The form for making rows from documents, with its estimate")
+async def make(scene: Scene) -> None:
+    await filled(scene, "http://localhost:1234/v1")
+
+
+@state("data-made", "Rows that a teacher has made, before they are judged")
+async def made(scene: Scene) -> None:
+    def script(number: int, body: dict[str, Any]) -> Said:
+        answer = right(body)
+        lie = {"question": "When did it close?", "answer": "In 1999.", "quote": "It was closed in 1999."}
+        return Said([*(answer.rows or []), lie])
+
+    with scripted(script) as teacher:
+        await filled(scene, teacher.url)
+        await scene.page.get_by_role("button", name="Make rows", exact=True).click()
+        await expect(scene.page.get_by_role("button", name="Add to support-bot and judge")).to_be_visible()

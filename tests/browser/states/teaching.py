@@ -19,7 +19,11 @@ LONG = "I am sorry to hear that. Write to the shop within 14 days, and a new mug
 async def blind(scene: Scene, chunks: list[str], *, rows: list[dict[str, Any]] | None = None) -> str:
     scene.fake.features = ["evaluation", "votes"]
     job = trained(scene.fake, "support-bot")
-    scene.fake.jobs[job]["completedAt"] = "2026-01-01T00:00:00Z"
+    scene.fake.jobs[job] |= {  # before its votes
+        "createdAt": "2026-01-01T08:55:00Z",
+        "startedAt": "2026-01-01T08:56:00Z",
+        "completedAt": "2026-01-01T09:05:20Z",
+    }
     scene.fake.evaluations.judge(job)
     if rows is not None:
         scene.fake.evaluations.rows = rows
@@ -47,8 +51,16 @@ async def start(scene: Scene) -> None:
 
 @state("blind-question", "Two answers without names")
 async def question(scene: Scene) -> None:
-    await begun(scene, ["I am sorry to hear that. ", "Your new mug is **on its way**."])
-    await expect(scene.page.get_by_role("article", name="Left answer")).to_contain_text("on its way")
+    brief = ["It arrives on Thursday, ", "and we will send you a note when it does."]
+    polite = [
+        "Thank you very much for writing to us about your parcel! ",
+        "There are many reasons why a parcel may take longer than usual, and our team is looking into it.",
+    ]
+    scene.fake.chat.to = lambda body: brief if "adapter" in body else polite
+    await begun(scene, [])
+    for side in ("Left", "Right"):
+        answer = scene.page.get_by_role("article", name=f"{side} answer")
+        await expect(answer).to_contain_text(re.compile("a note when it does|looking into it"))
 
 
 @state("blind-hostile", "A hostile question, and answers that are long")
@@ -153,7 +165,11 @@ async def preferences(scene: Scene) -> None:
     scene.fake.features = ["evaluation", "votes", "parent"]
     source = {"type": "file", "path": "data/preferences.jsonl"}
     job = trained(scene.fake, "support-bot", datasetSource=source)
-    scene.fake.jobs[job]["completedAt"] = "2026-01-01T00:00:00Z"
+    scene.fake.jobs[job] |= {  # before its votes
+        "createdAt": "2026-01-01T08:55:00Z",
+        "startedAt": "2026-01-01T08:56:00Z",
+        "completedAt": "2026-01-01T09:05:20Z",
+    }
     scene.fake.evaluations.judge(job)
     scene.fake.votes.votes[job] = votes(job, ("Ann", 3, 11, 2))
     await scene.go(f"/#/jobs/{job}")

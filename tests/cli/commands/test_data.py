@@ -12,10 +12,14 @@ import pytest
 from rich.console import Console
 
 from arkor_dev.cli.main import main
+from arkor_dev.data.exclusions import row_hash
 from arkor_dev.project.data_check import check_path
+from arkor_dev.project.reviews import add_reviews
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+WORDS: dict[str, Any] = {"a": "accepted", "r": "rejected"}
 
 GOOD = '{"prompt": "a", "completion": "b"}\n'
 TABLE = '[[trainer]]\nname = "one"\nmodel = "m"\ndataset = "d.jsonl"\n'
@@ -100,8 +104,8 @@ def test_a_file_or_folder_anywhere(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "data needs a subcommand. Run arkor-dev data check [FILE], or arkor-dev data fix."),
-        (["chek"], "unknown subcommand chek. Run arkor-dev data check [FILE], or arkor-dev data fix."),
+        ([], "data needs a subcommand. Run arkor-dev data check [FILE], data fix or data reviews."),
+        (["chek"], "unknown subcommand chek. Run arkor-dev data check [FILE], data fix or data reviews."),
         (["check", "gone.csv"], '"gone.csv" is not in '),
         (["check", "--trainer", "three"], 'arkor.toml has no trainer "three". It has: one, two'),
         (["check", "d.jsonl", "--trainer", "one"], "Give either FILE or --trainer, not both."),
@@ -147,3 +151,27 @@ def test_no_training_library_is_loaded(project: Path) -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_judgements_are_counted_with_how_far_people_agree(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(capsys, "reviews")
+    assert (code, said) == (0, "one, 1 row: 0 accepted, 0 rejected, 0 flagged, 1 unseen.\n")
+    texts = [f'{{"text": "{n}"}}' for n in range(6)]
+    (project / "d.jsonl").write_text("\n".join(texts))
+    add_reviews(
+        project,
+        [
+            {"row": f"{row_hash(text.encode()):016x}", "verdict": verdict, "by": by, "tags": ["tone\x1b[31m"]}
+            for by, verdicts in (("Ann", "aaarrr"), ("Bo", "aarrrr"))
+            for text, verdict in zip(texts, (WORDS[each] for each in verdicts), strict=True)
+        ],
+    )
+    code, said = run(capsys, "reviews", "--trainer", "one")
+    lines = said.splitlines()
+    assert lines[0] == "one, 6 rows: 2 accepted, 4 rejected, 0 flagged, 0 unseen."
+    assert lines[1:4] == ["People disagree on 1 row.", "Tags: tone 6", "People: Ann 6, Bo 6"]
+    assert lines[4].startswith("Agreement of Ann and Bo: 5 of 6 rows, kappa 0.67 (95 % ")
+    assert json.loads(run(capsys, "reviews", "--json")[1])["disputed"] == 1
+    assert run(capsys, "reviews", "d.jsonl")[0] == 2

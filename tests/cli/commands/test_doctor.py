@@ -145,7 +145,7 @@ async def test_a_typescript_project_that_is_not_installed(healthy: Doctor) -> No
 
 
 async def test_a_typescript_project_under_local(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     healthy.settings = replace(healthy.settings, local=True)
     training = (await healthy.visit(1))["Training"]
     assert "trains on the managed backend only" in training["text"]
@@ -207,7 +207,7 @@ async def test_a_scope_of_somebody_else(healthy: Doctor) -> None:
 async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     (healthy.settings.project / "arkor.toml").write_text(TOML)
     healthy.settings = replace(healthy.settings, local=True)
-    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     monkeypatch.setattr(doctor, "surplus", lambda: None)
     checks = await healthy.visit(0)
     assert list(checks) == [
@@ -225,7 +225,7 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
     extra = (await healthy.visit(0))["Local extra"]
     assert (extra["status"], extra["next"]) == ("warn", "Do this")
     assert extra["text"].endswith("The build for NVIDIA GPUs (4.8 GB).")
-    monkeypatch.setattr(doctor, "missing_extra", lambda: "Install them with: pip install torch")
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: "Install them with: pip install torch")
     assert (await healthy.visit(1))["Local extra"]["status"] == "fail"
 
 
@@ -240,7 +240,7 @@ async def test_the_cluster_of_the_jobs(
         lambda name: (object() if there else None) if name == "ray" else find(name),
     )
     (healthy.settings.project / "arkor.toml").write_text(TOML)
-    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     monkeypatch.setattr(doctor, "surplus", lambda: None)
     monkeypatch.setattr(doctor, "_version", lambda name: f"{name} 1.0")
     healthy.settings = replace(healthy.settings, local=True, cluster="ray://head:10001")
@@ -266,7 +266,7 @@ async def test_a_state_folder_that_leads_out_of_the_project(healthy: Doctor, tmp
 
 
 async def test_a_data_folder_whose_place_is_taken(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     healthy.settings = replace(healthy.settings, local=True)
     healthy.settings.data.parent.mkdir(parents=True, exist_ok=True)
     healthy.settings.data.write_text("a file")
@@ -311,7 +311,7 @@ async def test_it_ends_with_what_came_of_it(
 async def test_next_is_what_it_was_asked_about(
     healthy: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "missing_extra", lambda: None)
+    monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     text = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
     (healthy.settings.project / "arkor.toml").write_text(text)
     await run_doctor(replace(healthy.settings, local=True))

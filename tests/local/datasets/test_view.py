@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.data.reader import DataFile
+from arkor_dev.data.reviews import Selection
 from arkor_dev.local.datasets.index import Index
 from arkor_dev.local.datasets.view import Reading, View
 from arkor_dev.local.modeling.chat_template import ready_tokenizer
@@ -73,8 +74,9 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
     path.write_text(f"{row}\n{other}\n{row}\nnot JSON\n")
     tokenizer.chat_template = CHATML
 
-    def read(*exclude: str) -> View:
-        view = View(Index([DataFile(path, "d.jsonl", exclude=frozenset(exclude))]))
+    def read(*exclude: str, selection: Selection | None = None) -> View:
+        file = DataFile(path, "d.jsonl", exclude=frozenset(exclude), selection=selection)
+        view = View(Index([file]))
         view.read_by(Reading(tokenizer, method("sft"), Encoding(512, True), 8192))
         while view.busy:
             view.work(0.02)
@@ -95,6 +97,15 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
     assert not view.row(1)["exclusion"]["excluded"]
     assert view.find("finding", 0, code="excluded") == {"row": 3, "reached": 4}
     assert [found["count"] for found in status["findings"] if found["code"] == "excluded"] == [1]
+    view.close()
+    judged = Selection(without=frozenset({int(first["entry"], 16)}))
+    view = read(second["entry"], selection=judged)
+    status = view.status()
+    assert (status["excluded"], status["leftOut"]) == (1, 1)
+    assert [row.get("leftOut", False) for row in view.rows(1, 4)] == [True, False, False, False]
+    assert view.find("finding", 0, code="left-out") == {"row": 1, "reached": 4}
+    assert not view.row(1)["exclusion"]["excluded"]
+    assert view.row(1)["length"], "it can still be looked at"
     view.close()
 
 
@@ -247,10 +258,41 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     assert view.status()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}
+    assert view.find("text", 0, least=1) == {"row": None, "reached": 0}, "no length is known yet"
     found = view.find("text", 0, text="WHO PAYS")
     while found["row"] is None and found["reached"] < 300:  # it answers in time, however far it has come
         found = view.find("text", found["reached"], text="WHO PAYS")
     assert found["row"]
+    view.close()
+
+
+def test_rows_are_found_by_role_length_and_source(tmp_path: Path, tokenizer: Any) -> None:
+    files = []
+    for source, name in enumerate(("a.jsonl", "b.jsonl")):
+        path = tmp_path / name
+        path.write_text("\n".join(json.dumps(row) for row in chats(3)))
+        files.append(DataFile(path, name, source=source))
+    tokenizer.chat_template = CHATML
+    view = View(Index(files))
+    view.read_by(Reading(tokenizer, method("sft"), Encoding(512), 8192))
+    while view.busy:
+        view.work(1)
+
+    def rows(**search: Any) -> list[int]:
+        found, after = [], 0
+        while (row := view.find("text", after, **search)["row"]) is not None:
+            found.append(row)
+            after = row
+        return found
+
+    lengths = [row["length"] for row in view.rows(1, 6)]
+    assert rows(source=1) == [4, 5, 6]
+    assert rows(source=0, role="user", text="?") == [1, 2, 3]
+    assert rows(role="assistant", text="?") == []
+    assert rows(least=lengths[1], most=lengths[1]) == [
+        row for row, length in enumerate(lengths, 1) if length == lengths[1]
+    ]
+    assert rows(most=1) == []
     view.close()
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from arkor_dev.cli import main as cli
 from arkor_dev.cli.commands import waiting
+from arkor_dev.local.evaluation.base_losses import FILE
 from tests.local.harness import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.local.conftest import Trained
@@ -30,6 +32,18 @@ def folder_of(trained: Trained, target: Path, **changes: Any) -> Path:
     settings = json.loads((final / "adapter_config.json").read_text())
     (target / "adapter_config.json").write_text(json.dumps({**settings, **changes}))
     return target
+
+
+@pytest.fixture
+def cache_as_before(trained: Trained) -> Iterator[None]:
+    """What this measures of the base is not known to the tests after it, which share the backend."""
+    cache = trained.data / FILE
+    before = cache.read_bytes() if cache.exists() else None
+    yield
+    if before is None:
+        cache.unlink(missing_ok=True)
+    else:
+        cache.write_bytes(before)
 
 
 @pytest.fixture
@@ -50,6 +64,7 @@ def run(project: Path, capsys: pytest.CaptureFixture[str], code: int, *more: str
     return capsys.readouterr()
 
 
+@pytest.mark.usefixtures("cache_as_before")
 def test_it_gets_the_verdict_that_its_own_program_gives_it(
     trained: Trained, shared_project: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
-from arkor_dev.local.jobs.job_config import check_config
+from arkor_dev.data.exclusions import row_hash
+from arkor_dev.data.forms import FORMS
+from arkor_dev.data.reviews import FILE
+from arkor_dev.data.sources import SourceError
+from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_data
+from arkor_dev.local.jobs.job_config import as_judged_now, check_config
+from arkor_dev.local.training.rows.datasets import load_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d.jsonl"}}
 
@@ -89,3 +99,52 @@ def test_unknown_fields_and_nulls_pass() -> None:
     config = {**GOOD, "futureField": {"a": 1}, "maxSteps": None, "dryRun": None, "optim": "adamw_8bit"}
     assert check_config(config) is config
     assert check_config({**GOOD, "maxSteps": -1})["maxSteps"] == -1
+
+
+def test_a_job_keeps_the_judgements_of_the_moment_when_it_was_made(tmp_path: Path) -> None:
+    """Judging while it is paused changes neither its rows nor what it depends on; rewriting the file does."""
+    (tmp_path / "data").mkdir()
+    rows = [json.dumps({"prompt": f"Question {n}?", "completion": f"{n}"}) for n in range(4)]
+    (tmp_path / "data/a.jsonl").write_text("\n".join(rows))
+
+    def judge(number: int, verdict: str) -> None:
+        with (tmp_path / FILE).open("a") as file:
+            told = {"row": f"{row_hash(rows[number].encode()):016x}", "verdict": verdict}
+            file.write(json.dumps(told) + "\n")
+
+    def job(**source: Any) -> Any:
+        file = {"type": "file", "path": "data/a.jsonl", **source}
+        listed = {"type": "list", "sources": [file, {"type": "blob", "url": "https://localhost/x"}]}
+        config = check_config({"model": "m", "datasetSource": listed, "evalDatasetSource": file})
+        return as_judged_now(config, tmp_path)["evalDatasetSource"]
+
+    def answers(source: Any) -> list[str]:
+        read = load_rows(source, tmp_path, tmp_path, lambda *_: None, FORMS, None)
+        return [row.messages[-1]["content"] for row in read]
+
+    def state(source: Any) -> str:
+        return hash_of_data({"datasetSource": source}, tmp_path, FileHashes(tmp_path))
+
+    before = job()
+    judge(0, "rejected")
+    judge(1, "accepted")
+    default, accepted, every = job(), job(only="accepted"), job(only="all")
+    assert before["reviewed"] == 0
+    assert "reviewed" not in every
+    states = [state(source) for source in (default, accepted)]
+    judge(1, "rejected")
+    judge(2, "accepted")
+    assert [answers(each) for each in (before, default, accepted, every)] == [
+        ["0", "1", "2", "3"], ["1", "2", "3"], ["1"], ["0", "1", "2", "3"],
+    ]  # fmt: skip
+    assert (answers(job()), answers(job(only="accepted"))) == (["2", "3"], ["2"])
+    assert [state(source) for source in (default, accepted)] == states
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace("rejected", "flagged", 1))
+    with pytest.raises(SourceError, match="rewritten since the job was made"):
+        state(default)
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace("flagged", "accepted", 1))
+    assert state(default) != states[0]
+    with (tmp_path / FILE).open("a") as file:
+        file.write("{")
+    with pytest.raises(ArkorError, match=r"line 5: not JSON"):
+        job()

@@ -673,3 +673,34 @@ async def test_no_job_trains_into_a_damaged_file(
             await asyncio.sleep(0.02)
         assert (began, await status_of(store, second)) == ([first], "queued")
     assert "is damaged" in capsys.readouterr().out
+
+
+async def test_a_job_of_a_sweep_yields_to_any_other_job(store: AsyncStore, tmp_path: Path) -> None:
+    async def job(name: str, sweep: dict[str, Any] | None = None) -> str:
+        made = await store.write(Store.create, name, CONFIG, sweep=sweep)
+        return str(made["id"])
+
+    async def status(job_id: str) -> str:
+        found = await store.read(Store.get, job_id)
+        assert found
+        return str(found["status"])
+
+    trials = [await job(f"s{n}", {"id": "sweep_1", "name": "s", "trial": n}) for n in range(2)]
+    scheduler = scheduler_of(store, tmp_path)
+    async with asyncio.timeout(60), scheduler.running():
+        await until(lambda: len(Worker.started) == 1 and Worker.started[0].trains)
+        person = await job("mine")
+        scheduler.wake()
+        await until(lambda: len(Worker.started) == 2 and Worker.started[1].trains)
+        assert [await status(each) for each in (person, *trials)] == ["running", "queued", "queued"]
+        # Behind every other job, whatever order is asked for, and the interrupted trial first.
+        later = await job("later")
+        order = [trials[1], trials[0], later]
+        arranged = await store.write(Store.arrange, order, None)
+        assert arranged["order"] == [later, trials[1], trials[0]]
+        await store.write(Store.cancel_queued, later)
+        await store.write(Store.arrange, [trials[0]], None)
+        await scheduler.cancel(person)
+        await until(lambda: len(Worker.started) == 3 and Worker.started[2].trains)
+        assert await status(trials[0]) == "running"
+        assert Worker.started[2].job["resume"]["why"] == auto_resume.PASSED["yielded"]

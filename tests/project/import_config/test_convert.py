@@ -351,11 +351,96 @@ def test_a_fine_tuning_job_of_openai(tmp_path: Path) -> None:
     assert trainer["dataset"] == "data/chats.jsonl"
 
 
+AXOLOTL_DPO = """\
+base_model: meta-llama/Meta-Llama-3-8B-Instruct
+chat_template: llama3
+rl: dpo
+datasets:
+  - path: owner/pairs
+    type: chat_template.default
+    field_messages: conversation
+    field_chosen: chosen
+    field_rejected: rejected
+  - path: owner/orca
+    type: chatml.intel
+rl_beta: 0.2
+rpo_alpha: 1.0
+adapter: lora
+learning_rate: 0.0002
+"""
+
+LLAMA_FACTORY_SIMPO = """\
+model_name_or_path: meta-llama/Meta-Llama-3-8B-Instruct
+stage: dpo
+finetuning_type: lora
+pref_beta: 2.0
+pref_loss: simpo
+simpo_gamma: 0.7
+dataset: dpo_demo
+template: llama3
+"""
+
+GRPO = """\
+from trl import GRPOConfig, GRPOTrainer
+args = GRPOConfig(beta=0.0, num_generations=4, loss_type="dr_grpo", max_prompt_length=256, use_vllm=True)
+rows = load_dataset("owner/maths", split="train")
+lora = LoraConfig(r=8)
+trainer = GRPOTrainer(model="a/b", reward_funcs=[correct], args=args, train_dataset=rows, peft_config=lora)
+"""
+
+
+def test_preferences_of_axolotl(tmp_path: Path) -> None:
+    trainer, notes = trainer_of(tmp_path, "dpo.yml", AXOLOTL_DPO)
+    assert trainer["dataset"] == [
+        {"huggingface": "owner/pairs", "columns": {"prompt": "conversation"}},
+        {"huggingface": "owner/orca", "columns": {"prompt": "question"}},
+    ]
+    assert (trainer["method"], trainer["beta"], trainer["rpo_alpha"]) == ("dpo", 0.2, 1.0)
+    assert set(notes) == {"chat_template"}
+    text = "base_model: a/b\nadapter: lora\nrl: ipo\ndatasets: [{path: c/d, type: user_defined.x}]\n"
+    trainer, notes = trainer_of(tmp_path, "ipo.yml", text)
+    assert (trainer["method"], trainer["loss_type"]) == ("dpo", "ipo")
+    assert "recognised by their keys" in notes["datasets"][0]
+
+
+def test_preferences_of_llama_factory(tmp_path: Path) -> None:
+    columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"}
+    known = {"file_name": "dpo.json", "ranking": True, "formatting": "sharegpt", "columns": columns}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dpo.json").touch()
+    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"dpo_demo": known}))
+    trainer, notes = trainer_of(tmp_path, "simpo.yaml", LLAMA_FACTORY_SIMPO)
+    assert trainer["dataset"] == {"path": "data/dpo.json", "columns": {"prompt": "conversations"}}
+    names = ("method", "loss_type", "beta", "simpo_gamma", "cpo_alpha")
+    assert [trainer[name] for name in names] == ["cpo", "simpo", 2.0, 0.7, 0]
+    assert set(notes) == {"template"}
+    assert (
+        trainer_of(tmp_path, "orpo.yaml", LLAMA_FACTORY_SIMPO.replace("simpo\n", "orpo\n"))[0]["method"]
+        == "orpo"
+    )
+
+
+def test_rewards_of_trl(tmp_path: Path) -> None:
+    trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
+    names = ("method", "num_generations", "loss_type", "beta")
+    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0]
+    assert set(notes) == {"reward_funcs", "max_prompt_length"}
+    assert "[[evaluation]]" in notes["reward_funcs"][0]
+
+
+def test_preferences_of_openai(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    row = {"input": {"messages": []}, "preferred_output": [], "non_preferred_output": []}
+    trainer, _ = trainer_of(tmp_path, "data/pairs.jsonl", json.dumps(row) + "\n")
+    assert (trainer["method"], trainer["dataset"]) == ("dpo", "data/pairs.jsonl")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.yml", "base_model: a/b\nrl: dpo\n", "dpo"),
-        ("a.py", "DPOTrainer(args=DPOConfig(beta=0.1))", "dpo"),
+        ("a.yml", "base_model: a/b\nrl: dpo_positive\n", "dpo_positive"),
+        ("a.py", "PPOTrainer(args=PPOConfig(kl_coef=0.1))", "ppo"),
+        ("a.yml", "model_name_or_path: a/b\nstage: rm\n", "rm"),
         ("a.yml", "colour: red\n", "no known key"),
         ("a.yml", "- 1\n", "no keys"),
         ("a.yml", "a: [\n", "Line 2"),

@@ -34,6 +34,16 @@ async def test_a_row_is_read_changed_and_undone(studio: Studio) -> None:
     assert (await call(studio, "POST", "/undo", {"undo": done["undo"]}))[0] == 200
     assert (project / "d.jsonl").read_text() == LINES
     assert (await call(studio, "POST", "/undo", {"undo": done["undo"]}))[0] == 409
+    parts = {
+        **change,
+        "record": {"prompt": "c", "completion": ""},
+        "after": [{"prompt": "", "completion": "d"}],
+    }
+    assert (await call(studio, "POST", "/rows", {"trainer": "bot", "changes": [parts]}))[0] == 200
+    assert (project / "d.jsonl").read_text().count("\n") == 3
+    for wrong in ({"after": [{}], "text": "{}"}, {"record": {}, "into": row["entry"]}):
+        ask = {"trainer": "bot", "changes": [{"source": 0, "entry": row["entry"], **wrong}]}
+        assert (await call(studio, "POST", "/rows", ask))[0] == 400
 
 
 async def test_a_packed_file_is_copied_and_then_edited(studio: Studio) -> None:

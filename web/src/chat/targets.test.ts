@@ -3,11 +3,13 @@ import type { Job, Manifest } from "../contract.gen";
 import { href } from "../router";
 import type { Target } from "./model/types";
 import {
+  adapterJobs,
   answerOf,
   baseModels,
   comparePair,
   defaultTarget,
   fullName,
+  newestAdapter,
   parseTarget,
   queryOfTargets,
   targetKey,
@@ -30,6 +32,15 @@ const targets: Target[] = [
   { kind: "final", jobId: "a:b" },
   { kind: "checkpoint", jobId: "3:x", step: 20 },
 ];
+
+it("offers nothing of a job that another program runs", () => {
+  const reported = job("r", "completed", "2026-02-01", "another program");
+  reported.config.reported = true;
+  const jobs = [reported, job("a", "completed", "2026-01-01")];
+  expect(baseModels(jobs, null, null)).toEqual(["hub/m"]);
+  expect(adapterJobs(jobs).map(({ id }) => id)).toEqual(["a"]);
+  expect(newestAdapter(jobs)).toEqual({ kind: "final", jobId: "a" });
+});
 
 describe("targets in words and links", () => {
   it.each(targets)("%j survives its key and its link", (target) => {

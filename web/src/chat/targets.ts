@@ -3,6 +3,7 @@ import type { Job, Manifest } from "../contract.gen";
 import { bestStep } from "../lib/best-step";
 import { modelName } from "../lib/format";
 import { displayName } from "../lib/text";
+import { isReported } from "../store/job";
 import type { AdapterTarget, Conversation, Target } from "./model/types";
 import { MOST_STRENGTH, percent, strengthOf, withStrength } from "./strength";
 
@@ -93,14 +94,15 @@ export function baseModels(
 ): string[] {
   const models = [
     ...(manifest?.trainers ?? []).map((trainer) => trainer.config?.model),
-    ...jobs.map((job) => job.config?.model),
+    ...jobs.filter((job) => !isReported(job)).map((job) => job.config?.model),
     ...(served ?? []),
   ];
   return [...new Set(models.filter((model) => typeof model === "string" && model.trim() !== ""))] as string[];
 }
 
 /** Jobs that have, or may have, an adapter to chat with: done, or far enough for checkpoints. */
-export const adapterJobs = (jobs: readonly Job[]): Job[] => jobs.filter((job) => job.status !== "queued");
+export const adapterJobs = (jobs: readonly Job[]): Job[] =>
+  jobs.filter((job) => job.status !== "queued" && !isReported(job));
 
 /** A finished job's model: its final adapter, unless a checkpoint is significantly better. */
 export function answerOf(job: Job): Target {
@@ -111,7 +113,7 @@ export function answerOf(job: Job): Target {
 /** The newest finished adapter. */
 export function newestAdapter(jobs: readonly Job[]): Target | null {
   const done = jobs
-    .filter((job) => job.status === "completed")
+    .filter((job) => job.status === "completed" && !isReported(job))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0];
   return done ? answerOf(done) : null;
 }

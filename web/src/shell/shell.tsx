@@ -13,6 +13,7 @@ import { Confirmation } from "../ui/dialog";
 import { floating } from "../ui/floating";
 import { ConnectionDot, ConnectionNote } from "./connection";
 import { Identity } from "./identity";
+import { LazyStartRequests } from "./lazy-start-requests";
 import { Nav, PAGE_ACTIONS } from "./nav";
 import { BackendNotice } from "./notice";
 import { Palette } from "./palette";
@@ -111,6 +112,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <div data-focus-next="main h1">
           <ConnectionNote />
           <BackendNotice />
+          <LazyStartRequests />
         </div>
         {children}
       </main>

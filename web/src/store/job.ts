@@ -4,6 +4,9 @@ import { isObject } from "../lib/json";
 
 const TEXTS = ["orgId", "projectId", "name", "status", "createdAt"] as const;
 
+/** Whether another program runs the job and only reports it: there is nothing to pause, ask or export. */
+export const isReported = (job: Job | undefined): boolean => job?.config?.reported === true;
+
 /** Null for a value that is not a job, such as one without an id. A complete job is returned itself, not a copy. */
 export function asJob(sent: unknown): Job | null {
   if (!isObject(sent) || typeof sent.id !== "string" || sent.id === "") return null;

@@ -3,7 +3,13 @@ import { computed, signal } from "@preact/signals";
 import { ApiError, api, errorText, type Options, request } from "../api/client";
 import { backendStatus, backendTrouble, OUTDATED, staleSeconds } from "../api/connection";
 import type { Job, JobChanges, Queue, QueueChanges } from "../contract.gen";
-import { STALE_HEADER, STALE_STATUS_HEADER, STALE_WHY_HEADER, TERMINAL } from "../contract.gen";
+import {
+  REQUESTS_HEADER,
+  STALE_HEADER,
+  STALE_STATUS_HEADER,
+  STALE_WHY_HEADER,
+  TERMINAL,
+} from "../contract.gen";
 import { reopenStreams } from "../events/use-stream";
 import { asJob } from "./job";
 import { type Poll, poll } from "./poll";
@@ -19,6 +25,8 @@ export const leaving = signal<ReadonlySet<string>>(new Set());
 export const jobs = computed(() =>
   leaving.value.size === 0 ? listed.value : listed.value.filter(({ id }) => !leaving.value.has(id)),
 );
+/** How many runs programs want to start; a person allows or denies each. */
+export const startRequests = signal(0);
 /** Whether waiting jobs are held back. */
 export const queueHeld = signal(false);
 export const jobsState = signal<{ loaded: boolean; error: string | null }>({ loaded: false, error: null });
@@ -43,6 +51,7 @@ async function readJobs(): Promise<void> {
     staleSeconds.value = stale === null ? null : Number(stale) || 0;
     backendTrouble.value = decodedHeader(response.headers.get(STALE_WHY_HEADER));
     backendStatus.value = Number(response.headers.get(STALE_STATUS_HEADER)) || null;
+    startRequests.value = Number(response.headers.get(REQUESTS_HEADER)) || 0;
     if (response.status === 304) await response.arrayBuffer();
     else {
       const { jobs: sent, queue } = (await response.json()) as { jobs: unknown[]; queue?: Partial<Queue> };

@@ -1,4 +1,7 @@
-"""Resumes jobs that were paused until the disk has space again or the power is back."""
+"""Resumes jobs that were paused until the disk has space again or the power is back.
+
+A job of a sweep that has yielded to another job is queued again at once: the queue puts it behind.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 10.0
 """How often to check disk space and power supply."""
 BATTERY: Final = "battery"
-PASSED: Final = {"disk": "The disk has free space again.", BATTERY: "The machine has power again."}
+YIELDED: Final = "yielded"
+PASSED: Final = {
+    "disk": "The disk has free space again.",
+    BATTERY: "The machine has power again.",
+    YIELDED: "The job that was started meanwhile is over.",
+}
 """Reasons of pauses that end by themselves, each with the message on resuming."""
 
 
@@ -30,7 +38,12 @@ async def let_go_on(store: AsyncStore, data: Path) -> bool:
         jobs = await store.read(Store.paused_for, reason)
         if not jobs:
             continue
-        lasts = await asyncio.to_thread(on_battery) if reason == BATTERY else short_of_room(data) is not None
+        if reason == YIELDED:
+            lasts = False
+        elif reason == BATTERY:
+            lasts = await asyncio.to_thread(on_battery)
+        else:
+            lasts = short_of_room(data) is not None
         for job_id in jobs:
             if lasts or (reason == "disk" and await _needs_more(store, data, job_id)):
                 stands = True

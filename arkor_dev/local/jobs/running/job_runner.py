@@ -93,6 +93,11 @@ class JobRunner:
         if self.training:
             self.training.cancel()
 
+    @property
+    def pausing(self) -> bool:
+        """Return whether the job was told to pause or to end."""
+        return self._unwanted or self._pause is not None
+
     def pause(self, reason: str) -> None:
         """Pause it after its step; ``reason`` as in ``training.paused``."""
         self._pause = reason
@@ -129,7 +134,7 @@ class JobRunner:
             training.cancel()
         if self._pause:
             training.pause(self._pause)
-        asked = going_on and not orders.get("auto")
+        asked = going_on and not (orders.get("auto") or orders.get("unasked"))
         watching = config.get("pauseOnBattery") and asyncio.create_task(
             watch_power(training.pause, asked=asked), name="where the power comes from"
         )

@@ -21,6 +21,7 @@ from arkor_dev.local.cards.writer import write_again
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
+from arkor_dev.local.evaluation.end_marks import MOST, EndMarks, stops
 from arkor_dev.local.evaluation.general import (
     ANSWERS,
     COUNTS,
@@ -154,8 +155,9 @@ class FinalEvaluation:
         if name == TRAINING_LOG and self._run:
             if "loss" in fields:
                 self._history.learned(fields["loss"])
-            if "evalLoss" in fields:
-                self._history.add(fields["step"], fields["evalLoss"], self._run.row_losses)
+            loss = self._run.best.last
+            if loss is not None and self._run.method.measure.evaluated in fields:
+                self._history.add(fields["step"], loss, self._run.row_losses)
 
     def _seconds_left(self) -> float:
         """Estimate the remaining seconds of the comparison."""
@@ -234,7 +236,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     if data is not None:
         stage.called = data
         if not saved.get("general"):
-            stage.general, stage.answered = [], NOBODY
+            stage.general, stage.stops, stage.answered = [], [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     run.loss.close()
     if step is not None:
@@ -312,6 +314,7 @@ def _stage(
 
         own = sets_of(preparation, run, failed)
     losses = base_losses(run)
+    stopping, marks = _stopping(preparation, run, general)
     measured_by = run.method.measure
     measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
     if measured_by.higher:
@@ -338,7 +341,27 @@ def _stage(
         failed=failed,
         dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
+        stops=stopping,
+        marks=marks,
     )
+
+
+def _stopping(
+    preparation: Preparation, run: Run, general: Sequence[Example]
+) -> tuple[Sequence[Example], EndMarks]:
+    """Return the general answers as far as their end marks, and how the training rows teach to stop.
+
+    None for a dry run, a model of plain text, and where the template's end mark can't be found.
+    """
+    plain = all(row.text is not None for row in preparation.train_rows)
+    if preparation.settings.get("dryRun") or plain or not general:
+        return [], EndMarks()
+    try:
+        ends = end_ids(run.base.tokenizer, run.base.model)
+    except JobFailure:
+        return [], EndMarks()
+    marks = EndMarks.of(run.train, ends, preparation.cut, preparation.longest)
+    return list(stops(fewer(general, MOST), ends)), marks
 
 
 def _wearing(run: Run, folder: Path) -> Objective:

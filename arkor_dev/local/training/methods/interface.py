@@ -35,6 +35,11 @@ class Figure:
     unit: str = ""
     higher: bool = False
 
+    @property
+    def evaluated(self) -> str:
+        """The field of ``training.log`` that each evaluation has, for a measure."""
+        return f"eval{self.name[0].upper()}{self.name[1:]}" if self.higher else "evalLoss"
+
 
 class Method(ABC):
     """A way of learning from rows. The module does not import torch; :meth:`objective` does."""

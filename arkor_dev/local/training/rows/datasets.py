@@ -104,7 +104,7 @@ def read_rows(files: list[DataFile], limit: int | None = None, bad: list[str] | 
         name = files[0].name if len(files) == 1 else "A file of the data set"
         raise JobFailure(f"{name} cannot be read: {error.strerror or error}") from None
     if not rows:
-        none = no_rows(files[0].name, data.exclusions.excluded)
+        none = no_rows(files[0].name, data)
         raise JobFailure(f"No row can be trained on. {bad[0]}" if bad else str(none))
     return rows
 

@@ -48,7 +48,7 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
     groups = Groups([], None, compared=True)
     if count:
         groups = groups_of(rows, HALF)
-        held = _chosen(groups.ids, count, most, settings.get("seed"))
+        held = _chosen(groups.ids, count, most, settings.get("splitSeed", settings.get("seed")))
     settings.settle("datasetSplit", round(len(held) / len(rows), 4))
     train = [row for n, row in enumerate(rows) if n not in held]
     of_held = [groups.ids[n] for n in sorted(held)]

@@ -11,6 +11,7 @@ import pytest
 
 from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
+from arkor_dev.local.evaluation.end_marks import MOST
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
@@ -170,7 +171,9 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     last = [event for event in labels if event["label"] == "Evaluating"][-1]
     # The base may be known from a run before.
     assert last["done"] == last["total"]
-    assert last["total"] in (24 + 8 + a + b + c for a in (0, 24) for b in (0, 2 * HELD_OUT) for c in (0, 8))
+    assert last["total"] in (
+        24 + 8 + 2 * MOST + a + b + c for a in (0, 24) for b in (0, 2 * HELD_OUT) for c in (0, 8)
+    )
     assert shared.job(job)["evaluation"] == evaluation
 
 
@@ -180,7 +183,7 @@ def test_the_base_is_measured_once_and_then_known(
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
     job, second = judged(shared, {**ANSWERED, "learningRate": 5e-3})
-    assert rows_measured(second) == 24 + 8
+    assert rows_measured(second) == 24 + 8 + 2 * MOST
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
         assert before[name]["base"] == after[name]["base"]
@@ -195,8 +198,7 @@ def test_the_base_is_measured_once_and_then_known(
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
         _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16"})
-        # The base's answers in that format are known if an adapter of another program was judged before.
-        assert rows_measured(other) in (2 * (24 + HELD_OUT) + 8, 2 * (24 + HELD_OUT + 8))
+        assert rows_measured(other) == 2 * (24 + HELD_OUT + MOST + 8)
 
 
 def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
@@ -261,6 +263,11 @@ def test_both_answer_some_general_questions_as_plain_libraries_do(
             begins = greedy(tiny, adapter, each["question"], 2).rstrip("\ufffd")
             assert each[name].startswith(begins), (name, each, begins)
     assert told["sentence"].startswith(f"Its {told['count']} sampled answers have")
+    stopping = evaluation_in(frames)["stopping"]
+    assert stopping["ended"] == stopping["rows"] > 0
+    assert "cause" not in stopping
+    assert 0 < stopping["base"] < 1
+    assert 0 < stopping["adapter"] < 1
 
 
 @pytest.mark.parametrize("changes", [{"samples": "off"}, {"dryRun": True}], ids=["no samples", "dry"])

@@ -107,3 +107,11 @@ def test_rows_of_an_evaluation_set_that_are_trained_on_are_left_out() -> None:
     assert len(same.held_out) == 10
     assert "looks better than the model is" in same.facts["sentence"]
     assert beside(train, rows(10), compare=False).facts["sentence"] == ""
+
+
+def test_runs_of_different_seeds_can_hold_out_the_same_rows() -> None:
+    def held(**config: Any) -> list[str]:
+        return places(split(rows(60), JobSettings({"datasetSplit": 0.2, **config})).held_out)
+
+    assert held(seed=1) != held(seed=2)
+    assert held(seed=1) == held(seed=2, splitSeed=1) == held(seed=3, splitSeed=1)

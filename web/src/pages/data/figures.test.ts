@@ -11,7 +11,7 @@ const LENGTHS: DatasetLengths = {
   learnedBeyond: 0,
   first: [0, 1, 1, 0, 1, 0, 0, 1, 0],
 };
-const VIEW = { rows: 5, indexed: 5, excluded: 0, tokens: 19, learned: 5 };
+const VIEW = { rows: 5, indexed: 5, excluded: 0, leftOut: 0, tokens: 19, learned: 5 };
 
 it("counts only what is trained on at a length", () => {
   expect(figuresAt(VIEW, LENGTHS, 8, 1)).toEqual({

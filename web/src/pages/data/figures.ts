@@ -23,19 +23,20 @@ interface Figures {
 }
 
 export function figuresAt(
-  view: Pick<DatasetView, "rows" | "indexed" | "excluded" | "tokens" | "learned">,
+  view: Pick<DatasetView, "rows" | "indexed" | "excluded" | "leftOut" | "tokens" | "learned">,
   lengths: DatasetLengths | null,
   cut: number,
   unreadable: number,
 ): Figures {
   // A backend may not know of it.
-  const excluded = view.excluded ?? 0;
+  const [excluded, leftOut] = [view.excluded ?? 0, view.leftOut ?? 0];
   const lost = lengths ? lossesAt(lengths, cut) : { rows: 0, tokens: 0, learned: 0, empty: 0 };
-  const rows = Math.max(0, (view.rows ?? view.indexed) - excluded - unreadable - lost.empty);
+  const rows = Math.max(0, (view.rows ?? view.indexed) - excluded - leftOut - unreadable - lost.empty);
   const tokens = Math.max(0, view.tokens - lost.tokens);
   const read = (lengths?.rows ?? []).reduce((sum, count) => sum + count, 0);
   const without = [
     excluded > 0 ? `${plural(excluded, "row")} excluded` : "",
+    leftOut > 0 ? `${plural(leftOut, "row")} left out by judgements` : "",
     unreadable > 0 ? `${plural(unreadable, "row")} invalid` : "",
     lost.empty > 0 ? `${plural(lost.empty, "row")} truncated before the answer` : "",
   ];

@@ -93,6 +93,7 @@ function One({
   const { level, title, why, fix, rows, count, code } = finding;
   const listed = rows.slice(0, MOST_ROWS);
   const out = code !== "excluded";
+  const excludable = exclude !== null && !INVALID.has(code) && code !== "left-out";
   const fixable = offerFix !== null && FIXES.has(code) && count > 0;
   const remedy =
     remedyOf(finding) ??
@@ -150,7 +151,7 @@ function One({
                   Fix
                 </Button>
               )}
-              {exclude && !INVALID.has(code) && (
+              {excludable && (
                 <Button
                   small
                   kind="quiet"

@@ -3,7 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import type { DatasetView, JobConfig, Manifest, Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
-import { route, setQuery } from "../../router";
+import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
 import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
@@ -17,6 +17,7 @@ import { OpenedView } from "./view";
 import "./data.css";
 
 const useMapping = late(() => import("./mapping"));
+const useMaking = late(() => import("./making"));
 const MANIFEST_MS = 2000;
 
 export default function Data() {
@@ -26,7 +27,37 @@ export default function Data() {
     const project = poll(loadManifest, () => MANIFEST_MS);
     return () => project.stop();
   }, []);
+  const makes = route.value.query.get("make") !== null;
+  const making = useMaking(makes);
+  if (makes)
+    return (
+      <div class="data">
+        {making ? (
+          <making.MakeRows key={route.value.query.get("make")} />
+        ) : (
+          <Skeleton lines={8} height={20} />
+        )}
+      </div>
+    );
   return <div class="data">{body(known)}</div>;
+}
+
+/** The ways to more rows: from documents, or like the row on screen. */
+function MakeLinks({ trainer }: { trainer: string }) {
+  const row = route.value.query.get("row") ?? "1";
+  return (
+    <p class="data-ways">
+      <a class="ui-button ui-button-plain ui-button-small" href={href("/data", { make: "documents" })}>
+        Make rows from documents
+      </a>
+      <a
+        class="ui-button ui-button-small ui-button-quiet"
+        href={href("/data", { make: "rows", trainer, row })}
+      >
+        More like this row
+      </a>
+    </p>
+  );
 }
 
 function body(known: Manifest | null) {
@@ -118,6 +149,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           </select>
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
+        <MakeLinks trainer={trainer.name} />
       </header>
       {unmapped && mapping && revision !== undefined && (
         <div class="data-map">

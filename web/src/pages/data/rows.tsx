@@ -1,11 +1,12 @@
 /** The list of rows, of which one is selected: any number of them, a hundred thousand at a time. */
 import { useEffect, useRef } from "preact/hooks";
-import type { DatasetRow } from "../../contract.gen";
+import type { DatasetRow, ReviewMark } from "../../contract.gen";
 import { number } from "../../lib/format";
 import { clean } from "../../lib/text";
 import { Button } from "../../ui/controls/button";
 import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
+import type { Marks } from "./judge/marks";
 import type { OpenedView } from "./view";
 
 /** A row's height in lines of text; must match the stylesheet. */
@@ -18,9 +19,11 @@ interface Props {
   chosen: number;
   cut: number;
   choose: (row: number) => void;
+  /** The verdicts of rows, while they are judged. */
+  marks: Marks | null;
 }
 
-export function Rows({ opened, chosen, cut, choose }: Props) {
+export function Rows({ opened, chosen, cut, choose, marks }: Props) {
   const { count } = opened;
   const base = Math.floor((chosen - 1) / LIST) * LIST;
   const rows = Math.min(LIST, count - base);
@@ -46,7 +49,14 @@ export function Rows({ opened, chosen, cut, choose }: Props) {
         render={(index) => {
           const row = base + index + 1;
           return (
-            <Row key={row} number={row} row={opened.row(row)} on={row === chosen} cut={cut} choose={choose} />
+            <Row
+              key={row}
+              number={row}
+              row={opened.row(row)}
+              on={row === chosen}
+              mark={marks ? (marks.of(row) ?? null) : undefined}
+              {...{ cut, choose }}
+            />
           );
         }}
       />
@@ -71,9 +81,19 @@ interface RowProps {
   on: boolean;
   cut: number;
   choose: (row: number) => void;
+  /** Its verdict; null for none, undefined while rows are not judged. */
+  mark: ReviewMark | null | undefined;
 }
 
-function Row({ number: at, row, on, cut, choose }: RowProps) {
+/** A sign and a word for each verdict. */
+const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
+  accepted: ["✓", "accepted"],
+  rejected: ["✗", "rejected"],
+  flagged: ["⚑", "flagged"],
+};
+
+function Row({ number: at, row, on, cut, choose, mark }: RowProps) {
+  const sign = SIGNS[mark?.verdict ?? ""] ?? (mark?.made ? ["◇", "made by a program"] : ["", ""]);
   const isCut = row !== undefined && row.length > cut;
   return (
     <button
@@ -85,11 +105,25 @@ function Row({ number: at, row, on, cut, choose }: RowProps) {
       onClick={() => choose(at)}
     >
       <span class="data-row-number num">{number(at)}</span>
-      <bdi class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded ? " data-row-out" : ""}`}>
+      {mark !== undefined && (
+        <span class={`data-row-mark data-row-${mark?.verdict ?? "made"}`} title={sign[1]}>
+          <span aria-hidden="true">{sign[0]}</span>
+          <span class="visually-hidden">{sign[1]} </span>
+        </span>
+      )}
+      <bdi
+        class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded || row?.leftOut ? " data-row-out" : ""}`}
+      >
         {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
-        {row?.excluded ? "excluded" : row && !row.error && row.length > 0 ? number(row.length) : "–"}
+        {row?.excluded
+          ? "excluded"
+          : row?.leftOut
+            ? "left out"
+            : row && !row.error && row.length > 0
+              ? number(row.length)
+              : "–"}
         {isCut && <span class="visually-hidden"> truncated</span>}
       </span>
     </button>

@@ -1,5 +1,5 @@
 /** A view with its figures, its lengths, its findings, and the selected row. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
 import type { DataCheck, DatasetView, EditableRow, Finding, Trainer } from "../../contract.gen";
@@ -17,14 +17,17 @@ import type { Mode } from "./edit";
 import { redoable, step, undoable, write } from "./edit/history";
 import { exclude as setExcluded } from "./exclude";
 import { figuresAt, unreadableIn } from "./figures";
+import { type Filter, Filters, sourcesOf } from "./filters";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
+import { Marks } from "./judge/marks";
 import { Rows } from "./rows";
 import { Row, rolesOf } from "./tokens";
 import type { OpenedView, Search } from "./view";
 
 const FALLBACK_CUT = 512;
 const useEditor = late(() => import("./edit"));
+const useJudge = late(() => import("./judge"));
 
 export function Progress({ view }: { view: DatasetView | null }) {
   const progress = view?.progress;
@@ -61,6 +64,7 @@ export function Shown({
   const lengths = opened.lengths.value;
   const field = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState("");
+  const [filter, setFilter] = useState<Filter>({});
   const [note, setNote] = useState("");
   const last = useRef<number | null>(null);
   const searching = useRef<AbortController | null>(null);
@@ -69,6 +73,9 @@ export function Shown({
   const [mode, setMode] = useState<Mode | null>(null);
   const [fixing, setFixing] = useState<{ code: string; row?: number | undefined } | null>(null);
   const editor = useEditor(mode !== null || fixing !== null);
+  const judging = route.value.query.get("judge") !== null;
+  const judge = useJudge(judging);
+  const marks = useMemo(() => (judging ? new Marks(trainer.name) : null), [judging, trainer.name]);
   const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
@@ -127,6 +134,12 @@ export function Shown({
       say(label);
       await shows(what === "delete" ? Math.min(chosen, view.indexed - 1) : chosen + 1);
     });
+  const merge = (): Promise<void> =>
+    attempt(async () => {
+      const { mergeWithNext } = await import("./edit");
+      say(await mergeWithNext(trainer.name, chosen));
+      await shows(chosen);
+    });
   const goBack = (back: boolean): Promise<void> =>
     attempt(async () => {
       const done = await step(back);
@@ -137,6 +150,12 @@ export function Shown({
   const use = (maxLength: number): void => {
     applySettings(trainer, { maxLength });
     announce(`The next run has max_length ${number(maxLength)}`);
+  };
+  const beginJudging = (): void => setQuery({ judge: "unseen" });
+  const endJudging = (): void => {
+    setQuery({ judge: null, tag: null });
+    // Judgements decide which rows are trained on.
+    void opened.refresh();
   };
   const choose = (row: number): void => {
     setNote("");
@@ -205,7 +224,7 @@ export function Shown({
     {
       name: "data.add",
       label: "Add a row after this one",
-      keys: "a",
+      keys: "n",
       section: "Data",
       when: () => editable && mode === null,
       run: () => setMode("add"),
@@ -216,6 +235,13 @@ export function Shown({
       section: "Data",
       when: () => editable,
       run: () => void change("duplicate"),
+    },
+    {
+      name: "data.merge",
+      label: "Merge row with the next one",
+      section: "Data",
+      when: () => editable && chosen < view.indexed,
+      run: () => void merge(),
     },
     {
       name: "data.delete",
@@ -239,6 +265,14 @@ export function Shown({
       section: "Data",
       when: () => redoable.value.length > 0,
       run: () => void goBack(false),
+    },
+    {
+      name: "data.judge",
+      label: "Judge rows",
+      keys: "v",
+      section: "Data",
+      when: () => editable && !judging,
+      run: beginJudging,
     },
     {
       name: "data.search",
@@ -313,7 +347,11 @@ export function Shown({
         class="data-tools"
         onSubmit={(event) => {
           event.preventDefault();
-          if (typed) void find({ want: "text", text: typed }, `No row has “${clean(typed, 60)}”.`);
+          if (typed || Object.keys(filter).length > 0)
+            void find(
+              { want: "text", ...(typed ? { text: typed } : {}), ...filter },
+              typed ? `No row has “${clean(typed, 60)}”.` : "No row fits.",
+            );
         }}
       >
         <input
@@ -326,6 +364,7 @@ export function Shown({
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
+        <Filters filter={filter} set={setFilter} sources={sourcesOf(trainer)} />
         <Button small onClick={() => void findLongest()} title="Longest row, then the next shorter one (l)">
           Longest
         </Button>
@@ -352,14 +391,22 @@ export function Shown({
             </Button>
           </>
         )}
+        {editable && !judging && (
+          <Button small title="Judge rows (v)" onClick={beginJudging}>
+            Judge
+          </Button>
+        )}
         <span class="data-note hint" role="status">
           {note}
         </span>
         <Legend />
       </form>
       <div class="data-view">
-        <Rows opened={opened} chosen={chosen} cut={cut} choose={choose} />
+        <Rows {...{ opened, chosen, cut, choose, marks }} />
         <section class="data-one" aria-label="The row">
+          {judging && judge && marks && editable && (
+            <judge.Judge {...{ trainer, chosen, marks, choose }} close={endJudging} />
+          )}
           {mode !== null && editor ? (
             <editor.EditRow
               key={`${mode} ${chosen}`}
@@ -379,7 +426,7 @@ export function Shown({
                     <Button
                       small
                       kind="quiet"
-                      title="Add a row after this one (a)"
+                      title="Add a row after this one (n)"
                       onClick={() => setMode("add")}
                     >
                       Add
@@ -387,6 +434,11 @@ export function Shown({
                     <Button small kind="quiet" onClick={() => void change("duplicate")}>
                       Duplicate
                     </Button>
+                    {chosen < view.indexed && (
+                      <Button small kind="quiet" onClick={() => void merge()}>
+                        Merge with next
+                      </Button>
+                    )}
                     <Button small kind="quiet" onClick={() => void change("delete")}>
                       Delete
                     </Button>

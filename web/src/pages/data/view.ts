@@ -28,6 +28,11 @@ export interface Search {
   than?: number;
   code?: string;
   text?: string;
+  /** With these, only rows that fit are found. */
+  role?: string;
+  least?: number;
+  most?: number;
+  source?: number;
 }
 
 export class OpenedView {

@@ -4,6 +4,7 @@ import { historyLoaded, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
 import { route } from "../../router";
 import { setTitle } from "../../store/document-title";
+import { isReported } from "../../store/job";
 import { jobById, jobsState, refreshJobs } from "../../store/jobs";
 import { announce } from "../../ui/controls/live";
 import { Empty } from "../../ui/empty";
@@ -52,19 +53,21 @@ function JobView({ id }: { id: string }) {
   if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
     return <Missing id={id} />;
   const now: JobNow = { id, job, run, version, status };
+  const reported = isReported(job);
   const answers = <LazyAnswers key="answers" {...now} chart={chart} />;
   return (
     <article class="job" data-focus-next="h1">
       <Header {...now} again={again} />
       <Notices job={job} stream={stream} version={version} status={status} />
       {!held && [
-        !isActive(status) && <LazyVerdict key="verdict" {...now} />,
-        status === "completed" && [
-          <LazyPreferences key="preferences" job={job} />,
-          answers,
-          <LazyCorrections key="corrections" job={job} />,
-          <LazyExports key="exports" job={job} />,
-        ],
+        !isActive(status) && !reported && <LazyVerdict key="verdict" {...now} />,
+        status === "completed" &&
+          !reported && [
+            <LazyPreferences key="preferences" job={job} />,
+            answers,
+            <LazyCorrections key="corrections" job={job} />,
+            <LazyExports key="exports" job={job} />,
+          ],
         <section key="training" class="job-training" aria-label="Training">
           <Figures {...now} />
           <JobCurve {...now} chart={chart} />

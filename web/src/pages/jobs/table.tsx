@@ -4,6 +4,7 @@ import type { Job } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import { setQuery } from "../../router";
 import { features } from "../../store/features";
+import { isReported } from "../../store/job";
 import { isOver } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { Icon } from "../../ui/controls/icon";
@@ -166,7 +167,7 @@ function Row({ job, columns, index, selected, toggle, acts }: RowProps) {
         </td>
       ))}
       <td role="cell" class="jobs-actions">
-        {!isOver(job) && <Actions job={job} name={name} acts={acts} />}
+        {!isOver(job) && !isReported(job) && <Actions job={job} name={name} acts={acts} />}
       </td>
     </tr>
   );

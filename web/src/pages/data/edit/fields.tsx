@@ -4,10 +4,13 @@ import { clean } from "../../../lib/text";
 import { fitHeight } from "../../../lib/textarea";
 import { Button } from "../../../ui/controls/button";
 import {
+  canSplit,
+  conversationOf,
   type Field,
   fieldsOf,
   type Json,
   listOf,
+  type MessagesField,
   nextRole,
   type Fields as Record_,
   rolesFor,
@@ -19,9 +22,12 @@ interface Props {
   record: Record_;
   columns: Readonly<Record<string, string>>;
   change: (record: Record_) => void;
+  /** Splits the row before a message of its conversation; null where it can't be. */
+  split: ((field: MessagesField, at: number) => void) | null;
 }
 
-export function Fields({ record, columns, change }: Props) {
+export function Fields({ record, columns, change, split }: Props) {
+  const conversation = conversationOf(record, columns)?.name;
   const { main, other } = fieldsOf(record, columns);
   const one = (field: Field) => (
     <One
@@ -29,6 +35,7 @@ export function Fields({ record, columns, change }: Props) {
       field={field}
       record={record}
       set={(value) => change(withValue(record, field.name, value))}
+      split={field.name === conversation ? split : null}
     />
   );
   return (
@@ -44,22 +51,28 @@ export function Fields({ record, columns, change }: Props) {
   );
 }
 
-function One({ field, record, set }: { field: Field; record: Record_; set: (value: Json) => void }) {
+interface OneProps extends Pick<Props, "record" | "split"> {
+  field: Field;
+  set: (value: Json) => void;
+}
+
+function One({ field, record, set, split }: OneProps) {
   const value = record[field.name] ?? null;
   const label = clean(field.label, 100);
-  if (field.kind === "messages") return <Messages field={field} list={listOf(record, field)} set={set} />;
+  if (field.kind === "messages")
+    return <Messages field={field} list={listOf(record, field)} {...{ set, split }} />;
   if (field.kind === "text")
     return <Text label={label} value={typeof value === "string" ? value : ""} set={set} />;
   return <AsJson label={label} value={value} set={set} />;
 }
 
-interface MessagesProps {
-  field: Extract<Field, { kind: "messages" }>;
+interface MessagesProps extends Pick<Props, "split"> {
+  field: MessagesField;
   list: Record_[];
   set: (value: Json) => void;
 }
 
-function Messages({ field, list, set }: MessagesProps) {
+function Messages({ field, list, set, split }: MessagesProps) {
   const { who, said } = field;
   const put = (at: number, message: Record_): void => set(list.with(at, message));
   const add = (at: number): void =>
@@ -101,6 +114,17 @@ function Messages({ field, list, set }: MessagesProps) {
                     onClick={() => put(at, withPart(message, "tool_calls", NEW_CALL))}
                   >
                     Add tool call
+                  </Button>
+                )}
+                {split && canSplit(list, who, at) && (
+                  <Button
+                    small
+                    kind="quiet"
+                    aria-label={`Split above message ${at + 1}`}
+                    title="This message and those below become a row of their own"
+                    onClick={() => split(field, at)}
+                  >
+                    Split above
                   </Button>
                 )}
                 <Button small kind="quiet" aria-label={`Add below message ${at + 1}`} onClick={() => add(at)}>

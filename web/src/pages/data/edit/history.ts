@@ -11,6 +11,10 @@ export interface Change {
   text?: string;
   delete?: true;
   insert?: true;
+  /** The rest of a row that is split, as rows after it. */
+  after?: readonly Fields[];
+  /** The entry of the row that a deleted one is merged into. */
+  into?: string;
 }
 
 interface Step {

@@ -14,10 +14,11 @@ import { Tokens } from "../tokens";
 import type { OpenedView } from "../view";
 import { Fields } from "./fields";
 import { type Change, write } from "./history";
-import { emptied, type Fields as Record_ } from "./record";
+import { emptied, type MessagesField, type Fields as Record_, split } from "./record";
 import "./edit.css";
 
 export { FixDialog } from "./fix-dialog";
+export { mergeWithNext } from "./merge";
 
 const TYPED_MS = 250;
 
@@ -101,6 +102,23 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
       drafts.delete(keyOf(row, mode));
       announce(`Saved to ${clean(row.file, 200)}`);
       written(at);
+    } catch (failure) {
+      setError(errorText(failure));
+      setBusy(false);
+    }
+  };
+  const splitAt = async (record: Record_, field: MessagesField, at: number): Promise<void> => {
+    if (!row || busy || !box.current?.reportValidity()) return;
+    setBusy(true);
+    setError(null);
+    const [first, rest] = split(record, field, at);
+    const said = `Split row ${number(chosen)}`;
+    try {
+      const { source, entry } = row;
+      await write(trainer.name, [{ source, entry, record: first, after: [rest] }], said, chosen);
+      drafts.delete(keyOf(row, mode));
+      announce(said);
+      written(chosen);
     } catch (failure) {
       setError(errorText(failure));
       setBusy(false);
@@ -198,7 +216,12 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
         <div class="data-edit-both">
           <div class="data-edit-fields">
             {"record" in draft ? (
-              <Fields record={draft.record} columns={row.columns} change={(record) => change({ record })} />
+              <Fields
+                record={draft.record}
+                columns={row.columns}
+                change={(record) => change({ record })}
+                split={mode === "edit" ? (field, at) => void splitAt(draft.record, field, at) : null}
+              />
             ) : (
               <textarea
                 class="ui-input data-edit-text mono"

@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { emptied, fieldsOf, listOf, nextRole, rolesFor, withPart, withValue } from "./record";
+import {
+  canSplit,
+  conversationOf,
+  emptied,
+  fieldsOf,
+  listOf,
+  merged,
+  nextRole,
+  rolesFor,
+  split,
+  withPart,
+  withValue,
+} from "./record";
 
 const CHAT = {
   id: 7,
@@ -75,5 +87,34 @@ describe("changes", () => {
     expect(nextRole(CHAT.messages, 1, "role")).toBe("assistant");
     expect(nextRole([{ from: "gpt", value: "" }], 0, "from")).toBe("human");
     expect(rolesFor("role", "developer")).toContain("developer");
+  });
+});
+
+describe("split and merged", () => {
+  const [system, user, assistant] = CHAT.messages;
+  const more = { role: "user", content: "And then?" };
+
+  it("give both parts the system prompt, and take it back", () => {
+    const whole = { ...CHAT, messages: [...CHAT.messages, more] };
+    const field = conversationOf(whole, {})!;
+    const [first, rest] = split(whole, field, 3);
+    expect(first).toEqual(CHAT);
+    expect(rest).toEqual({ id: 7, messages: [system, more] });
+    expect(merged(first, rest, {})).toEqual(whole);
+    expect([0, 1, 2, 3].map((at) => canSplit(whole.messages, "role", at))).toEqual([
+      false,
+      false,
+      true,
+      true,
+    ]);
+    expect(canSplit([user!, assistant!], "role", 1)).toBe(true);
+  });
+
+  it("leave rows that don't go together", () => {
+    const other = { messages: [{ role: "system", content: "Be long." }, more] };
+    expect(merged(CHAT, other, {})).toBeNull();
+    expect(merged(CHAT, { text: "a" }, {})).toBeNull();
+    expect(conversationOf({ prompt: [user!], completion: [assistant!] }, {})).toBeUndefined();
+    expect(merged({ T: "a", n: 1 }, { T: "b", n: 2 }, { text: "T" })).toEqual({ T: "a\n\nb", n: 1 });
   });
 });

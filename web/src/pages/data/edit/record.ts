@@ -10,6 +10,8 @@ export type Field =
   /** Anything else, as JSON. */
   | { kind: "json"; name: string; label: string };
 
+export type MessagesField = Extract<Field, { kind: "messages" }>;
+
 /** The keys of rows that are learned from, in the order in which they are read. */
 const KNOWN = [
   "system", "messages", "conversations", "prompt", "instruction", "input", "completion", "output", "chosen", "rejected",
@@ -123,4 +125,51 @@ export function emptied(record: Fields, columns: Readonly<Record<string, string>
 export function rolesFor(who: string, current: Json | undefined): string[] {
   const usual = who === "from" ? ["system", "human", "gpt", "tool"] : ["system", "user", "assistant", "tool"];
   return typeof current === "string" && !usual.includes(current) ? [...usual, current] : usual;
+}
+
+const isSystem = (message: Fields | undefined, who: string): boolean => message?.[who] === "system";
+
+/** The conversation of a record, if it has one. */
+export function conversationOf(
+  record: Fields,
+  columns: Readonly<Record<string, string>>,
+): MessagesField | undefined {
+  const lists = fieldsOf(record, columns).main.filter((field) => field.kind === "messages");
+  // Two lists are a prompt and its answers: they don't continue each other.
+  return lists.length === 1 ? lists[0] : undefined;
+}
+
+/** Whether a row can be split before its message `at`. */
+export const canSplit = (list: readonly Fields[], who: string, at: number): boolean =>
+  at > (isSystem(list[0], who) ? 1 : 0);
+
+/** Two records: the messages before `at`, and those from it on; each has the system prompt. */
+export function split(record: Fields, field: MessagesField, at: number): [Fields, Fields] {
+  const list = listOf(record, field);
+  const system = isSystem(list[0], field.who) ? list.slice(0, 1) : [];
+  return [
+    { ...record, [field.name]: list.slice(0, at) },
+    { ...record, [field.name]: [...system, ...list.slice(at)] },
+  ];
+}
+
+/** A record with the messages of both, or with both texts; null if they don't go together. Other values are the first's. */
+export function merged(
+  record: Fields,
+  next: Fields,
+  columns: Readonly<Record<string, string>>,
+): Fields | null {
+  const [one, other] = [conversationOf(record, columns), conversationOf(next, columns)];
+  if (one && other && one.name === other.name && one.who === other.who) {
+    const [before, after] = [listOf(record, one), listOf(next, other)];
+    // The same system prompt is not repeated; another one can't come in the middle.
+    const [system] = after;
+    const repeated = isSystem(system, one.who);
+    if (repeated && JSON.stringify(system) !== JSON.stringify(before[0])) return null;
+    return { ...record, [one.name]: [...before, ...after.slice(repeated ? 1 : 0)] };
+  }
+  const name = columns.text ?? "text";
+  const [text, more] = [record[name], next[name]];
+  if (typeof text !== "string" || typeof more !== "string") return null;
+  return { ...record, [name]: `${text}\n\n${more}` };
 }

@@ -11,6 +11,7 @@ import { duration, number } from "../../../lib/format";
 import { displayName } from "../../../lib/text";
 import { go, href, jobHref } from "../../../router";
 import { features } from "../../../store/features";
+import { isReported } from "../../../store/job";
 import { cancelJob } from "../../../store/jobs";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Menu } from "../../../ui/controls/menu";
@@ -240,8 +241,15 @@ function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sourc
         }),
     },
   ];
-  return list.map((action) => ({ ...action, section: "Job" }));
+  return list
+    .filter(({ name }) => !isReported(job) || OF_REPORTED.has(name))
+    .map((action) => ({ ...action, section: "Job" }));
 }
+
+/** What can be done with a job that another program runs. */
+const OF_REPORTED: ReadonlySet<string> = new Set(
+  ["compare", "notify", "name", "tags", "notes", "star", "delete"].map((name) => `job.${name}`),
+);
 
 /** The checkpoint from which the job started. */
 function From({ parent: { jobId, step, name } }: { parent: JobParent }) {

@@ -55,7 +55,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
   const tracks: Track[] = figure
     ? [
         track(figure.name, nameOf(figure), "--accent"),
-        track(evalName(figure.name), `eval ${nameOf(figure)}`, "--second"),
+        track(evalName(figure.name), `eval ${within(nameOf(figure))}`, "--second"),
       ].filter(({ metric }) => run.rows.column(metric).known)
     : [
         track("loss", `training ${lossOf(run)}`, "--accent"),
@@ -120,6 +120,10 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
 }
 
 const LOSS = "loss";
+
+/** A label within a phrase: "mean reward", but "KL divergence". */
+const within = (label: string): string =>
+  /^[A-Z][a-z]/.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 
 const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
 

@@ -76,11 +76,13 @@ describe("the answers to general questions", () => {
       verdict: "better",
       sentence: "",
       general: { ...part(0, 0, 0), answers: some },
+      stopping: { sentence: "It stops." },
     }) as unknown as Evaluation;
 
   it("are counted of both", () => {
     expect(answerFigures(told(answers))).toEqual({
       sentence,
+      stopping: "It stops.",
       rows: [
         ["Tokens on average", "14.5", "58"],
         ["Cut after 64 tokens", "0 of 16", "11 of 16"],

@@ -110,6 +110,8 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
+  /** How likely both stop where an answer is complete; empty if unknown. */
+  stopping: string;
   /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
@@ -129,7 +131,12 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
   });
-  return { sentence: clean(answers.sentence, 600), rows };
+  const stopping: unknown = isObject(evaluation.stopping) ? evaluation.stopping.sentence : null;
+  return {
+    sentence: clean(answers.sentence, 600),
+    stopping: typeof stopping === "string" ? clean(stopping, 600) : "",
+    rows,
+  };
 }
 
 export interface Said {

@@ -45,6 +45,7 @@ export function General({ id, figures, version }: Props) {
           ))}
         </tbody>
       </table>
+      {figures.stopping !== "" && <p style={WIDTH}>{figures.stopping}</p>}
       {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
       <Examples said={saidOf(result?.answers)} />
     </>

@@ -60,7 +60,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
         <div class="job-verdict-text" role="note">
           <p>{warning.sentence}</p>
           {warning.examples.length > 0 && (
-            <Opened title="Answers that gained most">
+            <Opened title="Examples">
               <Examples said={warning.examples} />
             </Opened>
           )}

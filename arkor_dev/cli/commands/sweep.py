@@ -1,0 +1,217 @@
+"""``arkor-dev sweep``: starts a search for better settings, shows how far it is, or stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.cli.set_option import toml_values
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
+from arkor_dev.contract.rules import quoted
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.notices.notifier import Notifier
+from arkor_dev.project.arkor_toml import choose, load_trainers
+from arkor_dev.project.toml.sweep import deadline_of, key_of, load_sweep, space_of
+
+from .cluster import placed
+from .jobs import require_sign_in
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+
+START, STATUS, STOP = "start", "status", "stop"
+LOOK_SECONDS: Final = 2.0
+NAME: Final = 60
+SHOWN: Final = 10
+"""Most trials in the table, the best first."""
+
+
+async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Start, show or stop a sweep; return the exit code. Raises ArkorError."""
+    action = arguments.action or STATUS
+    if action not in (START, STATUS, STOP):
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev sweep --help.")
+    if not settings.local:
+        require_sign_in(settings)
+    body = await asyncio.to_thread(_request, settings, arguments) if action == START else None
+    if body is not None:
+        await placed(settings, body["config"])
+    # Without an open Studio the backend ends with this command, so the sweep is followed to its end.
+    if body is not None:
+        await Notifier(settings, lambda _: None).trust()
+    async with joined(settings, lambda _: None, idle=action != START, on_demand=action == START) as backend:
+        if body is not None:
+            sweep = await _answer(backend.start_sweep(body))
+            if backend.ends_with_launch:
+                sweep = await _follow(backend, sweep, quiet=arguments.json)
+        else:
+            sweep = _choose(await _all(backend), arguments.sweep)
+            if action == STOP:
+                sweep = await _answer(backend.stop_sweep(sweep["id"]))
+        print(json.dumps({"sweep": sweep}, indent=2) if arguments.json else "\n".join(lines_of(sweep)))  # noqa: T201
+    return 1 if sweep.get("state") == "failed" else 0
+
+
+def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the body of the call: the options, and for the rest ``[sweep]`` of arkor.toml."""
+    trainers = load_trainers(settings.project)
+    table = load_sweep(settings.project, trainers)
+    trainer = choose(trainers, arguments.trainer or table.trainer)
+    if arguments.space:
+        try:
+            space = space_of(arguments.space, toml_values)
+        except ValueError as fault:
+            raise BadRequestError(str(fault)) from None
+    else:
+        space = table.space or {}
+    if not space:
+        raise BadRequestError(
+            "There is nothing to search. Add [sweep.space] to arkor.toml, or --space 'learning_rate=[2e-4, "
+            "1e-3]'"
+        )
+    until, hours, jobs = arguments.until, arguments.hours, arguments.jobs
+    if until is not None and hours is not None:
+        raise BadRequestError("--until and --hours are both given. Remove one of the two")
+    if until is None and hours is None and jobs is None:
+        until, hours, jobs = table.until, table.hours, table.jobs
+    deadline = deadline_of(until, hours, datetime.now().astimezone())
+    if until is not None and deadline is None:
+        raise BadRequestError(f'--until {quoted(until)} is invalid; expected a time of day, such as "07:00"')
+    if deadline is None and jobs is None:
+        raise BadRequestError("The sweep has no end. Add --until 07:00, --hours N or --jobs N")
+    body: dict[str, Any] = {
+        "name": f"{trainer['name']} sweep",
+        "config": dict(trainer["config"]),
+        "space": space,
+    }
+    if deadline is not None:
+        body["deadline"] = deadline.isoformat()
+    return {**body, "jobs": jobs} if jobs is not None else body
+
+
+async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Print what becomes of a sweep until its end."""
+    said = ""
+    while sweep.get("state") == "running":
+        line = _progress(sweep)
+        if line != said and not quiet:
+            print(line, flush=True)  # noqa: T201
+        said = line
+        await asyncio.sleep(LOOK_SECONDS)
+        sweep = await _answer(backend.get_sweep(sweep["id"]))
+    return sweep
+
+
+async def _answer(call: Any) -> dict[str, Any]:
+    try:
+        sweep = json.loads((await call).body)["sweep"]
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
+    except (ValueError, KeyError, TypeError):
+        raise BackendError("The backend's answer is unreadable. Try again later.") from None
+    if not isinstance(sweep, dict) or not isinstance(sweep.get("id"), str):
+        raise BackendError("The backend's answer is unreadable. Try again later.")
+    return sweep
+
+
+async def _all(backend: Backend) -> list[dict[str, Any]]:
+    try:
+        listed = json.loads((await backend.list_sweeps()).body)["sweeps"]
+        return [each for each in listed if isinstance(each.get("id"), str)]
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BackendError("The backend's list of sweeps is unreadable. Try again later.") from None
+
+
+def _choose(sweeps: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
+    """Return the sweep whose id begins with ``text``, else the newest. Raises BadRequestError."""
+    found = [each for each in sweeps if text is None or each["id"].startswith(text)]
+    if not found or (text is not None and len(found) > 1):
+        what = "There is no sweep" if not found else "Several sweeps begin with"
+        named = "yet" if text is None else one_line(text, 100)
+        raise BadRequestError(f"{what} {named}. `arkor-dev sweep start` starts one.")
+    return found[0]
+
+
+def _progress(sweep: Mapping[str, Any]) -> str:
+    trials = _list(sweep, "trials")
+    tried = sum(bool(_list(trial, "results")) for trial in trials if trial.get("role") == "search")
+    plan = sweep.get("plan")
+    if not isinstance(plan, dict):
+        return "Estimating how long a run takes …"
+    confirms = any(trial.get("role") != "search" for trial in trials)
+    phase = ", confirming the best with fresh seeds" if confirms else ""
+    return f"{tried} of about {plan.get('trials')} trials{phase}; ends about {_clock(plan.get('endsAt'))}"
+
+
+def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
+    """Format a sweep for a terminal: its state or verdict, its trials, and what mattered."""
+    name, state = one_line(sweep.get("name"), NAME), one_line(sweep.get("state"), 20)
+    yield f"{name} ({one_line(sweep['id'], 100)}): {state}"
+    if state == "running":
+        until = f", at most until {_clock(sweep['deadline'])}" if sweep.get("deadline") else ""
+        yield f"{_progress(sweep)}{until}"
+    if sweep.get("error"):
+        yield one_line(sweep["error"], 1000)
+    verdict = sweep.get("verdict")
+    if isinstance(verdict, dict):
+        yield one_line(verdict.get("sentence"), 1000)
+        settings = verdict.get("settings")
+        if isinstance(settings, dict):
+            yield f"Settings: {_settings(settings)}"
+    trials = [trial for trial in _list(sweep, "trials") if trial.get("role") == "search"]
+    shown = sorted(
+        ((_list(trial, "results")[-1], trial) for trial in trials if _list(trial, "results")),
+        key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
+    )
+    if shown:
+        yield ""
+        yield f"{'TRIAL':>5}  {'STEPS':>6}  {'LOSS':>8}  SETTINGS"
+    for result, trial in shown[:SHOWN]:
+        settings = trial.get("settings")
+        words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
+        yield (
+            f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
+            f"{_number(result.get('loss')):>8.4f}  {words}"
+        )
+    if len(shown) > SHOWN:
+        yield f"… and {len(shown) - SHOWN} more"
+    mattered = [
+        f"{key_of(one_line(each.get('setting'), NAME))} {_number(each.get('mean')):.0%} "
+        f"({_number(each.get('low')):.0%} to {_number(each.get('high')):.0%})"
+        for each in _list(sweep, "importances")
+    ]
+    if mattered:
+        yield ""
+        yield f"What mattered: {', '.join(mattered)}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key_of(one_line(field, NAME))} = {quoted(value)}" if value is not None else f"no {key_of(field)}"
+        for field, value in settings.items()
+    )
+
+
+def _list(table: Mapping[str, Any], key: str) -> list[Any]:
+    value = table.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _clock(text: object) -> str:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone().strftime("%a %H:%M")
+    except (ValueError, OverflowError):
+        return "-"

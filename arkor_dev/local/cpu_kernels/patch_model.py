@@ -1,0 +1,197 @@
+"""Replaces a model's layers with faster ones, each only after checking that the results agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from peft.tuners.lora.layer import Linear as PeftLinear
+
+from .attention import NAME
+from .functions import GatedMlp, LoraLinears, Norm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
+"""Largest relative difference between two computations of one layer; rounding causes a tenth of it."""
+ALIKE_WHOLE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
+"""The same for a whole model's logits: over 30 layers in bfloat16, rounding alone reaches 0.03."""
+SETS_OWN_MASK: Final = ("attention_chunk_size",)
+"""Model configuration keys that mean that some layers attend to less than all earlier tokens."""
+
+
+def patch_model(model: Any) -> bool:
+    """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
+    cast.
+
+    Call once per model, with its final adapter: patched layers hold the adapter's weights.
+    """
+    learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
+    for module in model.modules():
+        if _plain_lora(module):
+            learning -= {id(weight) for weight in _adapter(module)}
+            if "forward" not in vars(module):  # otherwise it shares its input with others
+                _compute_together([module])
+        elif same_input := _reads_same(module):
+            _compute_together(same_input)
+        elif _gated(module):
+            _try(module, _mlp(module))
+        elif type(module).__name__.endswith("RMSNorm") and not any(
+            weight.requires_grad for weight in module.parameters()
+        ):
+            _try(module, *_norms(module))
+    return not learning
+
+
+def use_packed_attention(model: Any) -> str | None:
+    """Let ``model`` process packed rows; return why if that is clearly impossible.
+
+    The caller must check that rows are truly kept apart (``alike``).
+    """
+    config = model.config.get_text_config()
+    if getattr(config, "_attn_implementation", None) != "sdpa":
+        return "its attention is not a torch implementation"
+    if any(getattr(config, name, None) for name in SETS_OWN_MASK):
+        return "its layers attend to only part of a row"
+    model.set_attn_implementation(NAME)
+    return None
+
+
+def use_plain_attention(model: Any) -> None:
+    """Undo ``use_packed_attention``."""
+    if model.config.get_text_config()._attn_implementation == NAME:  # noqa: SLF001
+        model.set_attn_implementation("sdpa")
+
+
+def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
+    """Return whether two tensors differ by rounding only."""
+    if one.shape != other.shape:
+        return False
+    one, other, dtype = one.float(), other.float(), other.dtype
+    return bool((one - other).norm() <= bounds.get(dtype, 0.0) * other.norm())
+
+
+def _plain_lora(module: Any) -> bool:
+    """Return whether it is a linear layer of the base with a single low-rank adapter."""
+    return (
+        type(module) is PeftLinear
+        and type(module.base_layer) is torch.nn.Linear
+        and not module.base_layer.weight.requires_grad
+        and list(module.lora_A) == ["default"]
+        and isinstance(module.lora_dropout["default"], torch.nn.Identity)
+        and not getattr(module, "lora_variant", {})
+        and module.lora_B["default"].bias is None
+        and not module.fan_in_fan_out
+    )
+
+
+def _adapter(module: Any) -> tuple[Any, Any]:
+    return module.lora_A["default"].weight, module.lora_B["default"].weight
+
+
+def _quick(module: Any) -> bool:
+    """Return whether it is a frozen linear layer, with or without a plain adapter."""
+    return _plain_lora(module) or (
+        type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
+    )
+
+
+def _children(module: Any, *names: str) -> list[Any]:
+    """Return the layers ``NAME_proj`` of ``module`` if all exist and can be patched; else an empty list."""
+    layers = [getattr(module, f"{name}_proj", None) for name in names]
+    return layers if all(map(_quick, layers)) else []
+
+
+def _reads_same(module: Any) -> list[Any]:
+    """Return an attention's projections of the same input if one has an adapter; else an empty list."""
+    layers = _children(module, "q", "k", "v")
+    adapted = any(map(_plain_lora, layers))
+    return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
+
+
+def _bare(layers: Sequence[Any]) -> bool:
+    """Return whether adapters are disabled or merged."""
+    return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
+
+
+def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
+    """Return scales, and weight, bias, ``a`` and ``b`` of each layer, in the functions' order."""
+    scales, tensors = [], []
+    for layer in layers:
+        adapted = _plain_lora(layer)
+        base = layer.base_layer if adapted else layer
+        tensors += [base.weight, base.bias, *(_adapter(layer) if adapted else (None, None))]
+        scales.append(layer.scaling["default"] if adapted else 1.0)
+    return tuple(scales), tensors
+
+
+def _compute_together(layers: Sequence[Any]) -> None:
+    """Compute ``layers``, called in turn with the same input, when the first is called."""
+    scales, tensors = _tensors(layers)
+    waiting: dict[int, tuple[Any, Any]] = {}
+
+    def way(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
+            if _bare(layers):
+                return original(x, *args, **kwargs)
+            if number == 0:
+                waiting.update(enumerate((x, made) for made in LoraLinears.apply(x, scales, *tensors)))
+            given, made = waiting.pop(number, (None, None))
+            if given is x:
+                return made
+            alone = tensors[4 * number : 4 * number + 4]
+            return LoraLinears.apply(x, scales[number : number + 1], *alone)[0]
+
+        return forward
+
+    for number, layer in enumerate(layers):
+        layer.forward = way(number, layer.forward)
+
+
+def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
+    """Return the possible forms of a norm: some multiply by their weight, some by one plus it."""
+    weight = getattr(module, "weight", None)
+    epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    if weight is None or not isinstance(epsilon, float):
+        return ()
+
+    def of(gain: Any) -> Callable[..., Any]:
+        return lambda x: Norm.apply(x, gain, epsilon)
+
+    return of(weight.detach()), of((1 + weight.detach().float()).to(weight.dtype))
+
+
+def _gated(module: Any) -> bool:
+    return callable(getattr(module, "act_fn", None)) and bool(_children(module, "gate", "up", "down"))
+
+
+def _mlp(module: Any) -> Callable[..., Any]:
+    layers, original = _children(module, "gate", "up", "down"), module.forward
+    scales, tensors = _tensors(layers)
+
+    def forward(x: Any) -> Any:
+        if _bare(layers):
+            return original(x)
+        return GatedMlp.apply(x, module.act_fn, scales, *tensors)
+
+    return forward
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _try(module: Any, *ways: Callable[..., Any]) -> None:
+    """Use the first of ``ways`` whose result agrees with the module's own."""
+    weight = next(iter(module.parameters()), None)
+    if weight is None:
+        return
+    size = weight.shape[-1]
+    # Numbers without a generator: the seed's random stream belongs to the training.
+    sample = torch.arange(3 * size, dtype=torch.float32).mul_(0.7).sin_().view(1, 3, size).to(weight.dtype)
+    try:
+        known = module(sample)
+        for way in ways:
+            if alike(way(sample), known):
+                module.forward = way
+                return
+    except (RuntimeError, TypeError, AttributeError):
+        return

@@ -1,0 +1,90 @@
+"""Whether a model still stops: the probability of the end mark where an answer is complete."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from arkor_dev.local.modeling.example import IGNORED, Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from arkor_dev.contract.shapes import EvaluationStopping
+
+    from .paired import Comparison
+
+LAST: Final = 2
+"""Learned tokens at the end of an answer among which its end mark is: some templates add a line break."""
+UNMARKED: Final = 0.05
+"""Least share of training examples without an end mark that is named as the cause."""
+MOST: Final = 12
+"""Most answers that are measured."""
+
+
+class EndMarks(NamedTuple):
+    """How many of ``rows`` training examples are ``ended`` by an end mark; ``truncated`` ones were cut to
+    ``longest`` tokens.
+    """
+
+    rows: int = 0
+    ended: int = 0
+    truncated: int = 0
+    longest: int = 0
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], ends: Sequence[int], truncated: int, longest: int) -> EndMarks:
+        """Count the examples that teach something; replayed answers don't count."""
+        learned = [example for example in examples if example.learned and not example.replayed]
+        return cls(len(learned), len(list(stops(learned, ends))), truncated, longest)
+
+    def compared(self, compared: Comparison) -> EvaluationStopping:
+        """Return the contract's figures; ``compared`` has the mean loss of end marks by base and adapter.
+
+        ``cause`` is present if the adapter stops less often beyond doubt, and training rows are the reason.
+        """
+        base, adapter = (math.exp(-loss) for loss in (compared.base, compared.adapter))
+        sentence = f"After a complete answer the adapter stops with a probability of {_percent(adapter)}"
+        told: EvaluationStopping = {
+            "base": round(base, 5),
+            "adapter": round(adapter, 5),
+            "rows": self.rows,
+            "ended": self.ended,
+            "sentence": f"{sentence}, the base with {_percent(base)}; {self._taught()}.",
+        }
+        if compared.verdict == "worse" and (cause := self.cause):
+            told["cause"] = cause
+        return told
+
+    @property
+    def cause(self) -> str:
+        """Why the model may have learned to go on, and what to do; empty if nearly all examples are ended."""
+        missing = self.rows - self.ended
+        if missing < max(1.0, UNMARKED * self.rows):
+            return ""
+        which = f"{missing:,} of {self.rows:,} training examples have no end mark"
+        if 2 * self.truncated >= missing:
+            return (
+                f"{which}, because they were truncated at max_length = {self.longest}. Raise it, or split "
+                "long rows"
+            )
+        return f"{which}, because the chat template writes none after an answer"
+
+    def _taught(self) -> str:
+        return f"{self.ended:,} of {self.rows:,} training examples end with an end mark"
+
+
+def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]:
+    """Yield each example as far as the end mark of its answer, of which only that mark is learned.
+
+    Those without an end mark are left out.
+    """
+    for example in examples:
+        learned = [place for place, label in enumerate(example.labels) if place and label != IGNORED]
+        place = next((place for place in reversed(learned[-LAST:]) if example.ids[place] in ends), None)
+        if place is not None:
+            yield Example(example.ids[: place + 1], [IGNORED] * place + [example.ids[place]], example.where)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"

@@ -1,0 +1,209 @@
+"""Runs that another program makes and reports (``arkor_dev.report``): read from its files, shown as jobs.
+
+A program writes lines of JSON to a file in ``reported`` of the project's folder, and holds a lock on it for
+as long as it lives. That needs no running backend, and tells a run that ended from one whose program
+crashed: without an ``end`` and without a lock it has failed. Each commit stores how far the file was read, so
+that a restart of the backend neither loses nor repeats a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.bodies import JOB_CHANGES
+from arkor_dev.contract.events import FIGURE_NAME, MOST_FIGURES, TRAINING_LOG, TRAINING_STARTED
+from arkor_dev.contract.run_names import free_name
+from arkor_dev.contract.schema import check
+
+from .event_log import Event
+from .interruptions import orders_of
+from .store import REPORTED, Store, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from .async_store import AsyncStore
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "reported"
+FILE: Final = re.compile(r"(job_[0-9a-f]{12})\.jsonl")
+SECONDS: Final = 1.0
+"""How often to look for news."""
+PIECE: Final = 1 << 20
+"""Most bytes that are read at a time; a longer line ends the run."""
+LOST: Final = (
+    "The program that reported this run ended without saying how: it may have crashed or been killed"
+)
+BROKEN: Final = "The program that reported this run wrote something else than a report"
+_MOST_STEPS: Final = 10**9
+
+
+class ReportedRuns:
+    """Follows the files of one project's folder while the backend runs."""
+
+    def __init__(self, store: AsyncStore, data: Path) -> None:
+        self._store = store
+        self._folder = data / FOLDER
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the reports while the body runs."""
+        task = asyncio.create_task(self._follow(), name="reported runs")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            for path in await asyncio.to_thread(self._files):
+                try:
+                    while await self.take(path):
+                        pass
+                except (OSError, sqlite3.Error):
+                    log.exception("the report %s", path.name)
+            await asyncio.sleep(SECONDS)
+
+    def _files(self) -> list[Path]:
+        try:
+            return [path for path in sorted(self._folder.iterdir()) if FILE.fullmatch(path.name)]
+        except OSError:
+            return []
+
+    async def take(self, path: Path) -> bool:
+        """Add a file's next lines to its job; return whether there may be more. Deletes an ended one."""
+        job_id = path.name.removesuffix(".jsonl")
+        job, offset = await self._store.read(_known, job_id)
+        if job is not None and job["status"] != "running":
+            return await self._drop(path)
+        lines, size, alive, changed = await asyncio.to_thread(_news, path, offset)
+        verdict, events = None, list[Event]()
+        try:
+            if lines and job is None:
+                job, started = _job(job_id, strict_json.parse(lines[0]))
+                names = await self._store.read(Store.names)
+                job["name"] = free_name(job["name"], names.values())
+                await self._store.write(Store.take_in, job, None, [started])
+            for line in lines[offset == 0 :]:
+                told = strict_json.parse(line)
+                if (verdict := _end(told)) is not None:
+                    break
+                events.append(_row(told))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            verdict = Verdict("failed", {"error": BROKEN})
+        if job is None:  # its first line is still being written, or is not that of a report
+            return await self._drop(path) if verdict is not None or not alive else False
+        if lines:
+            await self._store.write(Store.append, job_id, events, None, str(offset + size))
+        if verdict is None and not alive and not lines:
+            verdict = Verdict("failed", {"error": LOST, "timestamp": changed})
+        if verdict is None:
+            return bool(lines)
+        await self._store.write(Store.finish, job_id, verdict)
+        return await self._drop(path)
+
+    async def _drop(self, path: Path) -> bool:
+        await asyncio.to_thread(path.unlink)
+        return False
+
+
+def _known(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
+    """Return the job of a file, and how far the file was read."""
+    return store.get(job_id), int(orders_of(store.reading, job_id).get("mark", 0))
+
+
+def _news(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
+    """Return whole lines from ``offset`` on, their size, whether the program lives, and the last change."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        alive = False
+        try:  # before reading: what a program wrote before its end is read then
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            alive = True
+        file.seek(offset)
+        piece = file.read(PIECE)
+        changed = _moment(os.fstat(file.fileno()).st_mtime)
+    whole = piece[: piece.rfind(b"\n") + 1]
+    if not whole and len(piece) == PIECE:
+        whole = b"\n"  # not a report
+    return whole.splitlines(), len(whole), alive, changed
+
+
+def _job(job_id: str, told: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
+    """Return the job and its first event from a file's first line. Raises ValueError for another one."""
+    name, model, steps, figures = told["name"], told["model"], told["steps"], told["figures"]
+    at = _checked(told["at"])
+    check({"name": name}, JOB_CHANGES)
+    check({"name": model}, JOB_CHANGES)
+    if not _are_figures(figures):
+        raise ValueError
+    metadata: dict[str, Any] = {
+        "model": model,
+        "figures": [{"name": each, "label": each, "unit": ""} for each in figures],
+    }
+    if steps is not None:
+        metadata["totalSteps"] = _whole(steps)
+    job = {
+        "id": job_id, "name": name, "status": "running", "config": {"model": model, REPORTED: True},
+        "createdAt": at, "startedAt": at, "metrics": {} if steps is None else {"totalSteps": steps},
+    }  # fmt: skip
+    return job, (TRAINING_STARTED, {"metadata": metadata, "timestamp": at})
+
+
+def _are_figures(figures: object) -> bool:
+    return (
+        isinstance(figures, list)
+        and len(figures) <= MOST_FIGURES
+        and all(isinstance(each, str) and FIGURE_NAME.fullmatch(each) for each in figures)
+    )
+
+
+def _row(told: Mapping[str, Any]) -> Event:
+    """Return a row of figures as an event. Raises ValueError for anything else."""
+    figures: dict[str, float | None] = {}
+    for name, value in told["log"].items():
+        if not FIGURE_NAME.fullmatch(name) or not (value is None or type(value) in (int, float)):
+            raise ValueError
+        figures[name] = value
+    return TRAINING_LOG, {**figures, "step": _whole(told["step"]), "timestamp": _checked(told["at"])}
+
+
+def _end(told: Mapping[str, Any]) -> Verdict | None:
+    """Return how a run ended if a line says so. Raises ValueError for an unknown status."""
+    if (status := told.get("end")) is None:
+        return None
+    fields: dict[str, Any] = {"timestamp": _checked(told["at"])}
+    if status == "failed":
+        fields["error"] = str(told["error"])[:2000]
+    elif status not in ("completed", "cancelled"):
+        raise ValueError
+    return Verdict(status, fields)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_STEPS:
+        raise ValueError
+    return value
+
+
+def _checked(at: object) -> str:
+    """Return a time as the contract writes it. Raises ValueError for anything else."""
+    if not isinstance(at, str):
+        raise TypeError
+    return _moment(datetime.fromisoformat(at).timestamp())
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,40 @@
+"""The calls of the feature ``sweeps`` (docs/contract.md#sweeps)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from arkor_dev.contract.bodies import SWEEP
+from arkor_dev.local.sweeps.service import Sweeps
+
+from .requests import body_of, check_scope
+
+SWEEPS: Final = web.AppKey("sweeps", Sweeps)
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/sweeps")
+async def sweeps(request: web.Request) -> web.Response:
+    check_scope(request)
+    return web.json_response({"sweeps": request.app[SWEEPS].views()})
+
+
+@routes.post("/v1/sweeps")
+async def start(request: web.Request) -> web.Response:
+    check_scope(request)
+    return web.json_response({"sweep": await request.app[SWEEPS].start(await body_of(request, SWEEP))})
+
+
+@routes.get("/v1/sweeps/{id}")
+async def sweep(request: web.Request) -> web.Response:
+    check_scope(request)
+    return web.json_response({"sweep": request.app[SWEEPS].view(request.match_info["id"])})
+
+
+@routes.post("/v1/sweeps/{id}/stop")
+async def stop(request: web.Request) -> web.Response:
+    check_scope(request)
+    return web.json_response({"sweep": await request.app[SWEEPS].stop(request.match_info["id"])})

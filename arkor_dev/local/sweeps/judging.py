@@ -1,0 +1,105 @@
+"""Who has won a sweep: the winner against the starting settings, on rows that took no part in the choice.
+
+The held-out rows are split in two halves by a hash of their content, whole groups together: one selects,
+the other judges. Otherwise the luck that made a trial the best would be sold as progress (the winner's
+curse). Both settings are trained with fresh seeds, so that the luck of a seed is not sold either.
+
+Two things vary: rows, and seeds. The interval of the rows is that of ``evaluation.paired`` on losses averaged
+over seeds; that of the seeds is Student's over their paired mean differences (``evaluation.adapter_pairs``).
+The one reported spans both, and only if all of it lies beyond the margin there is a winner.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOTHING: Final = "No winner: nothing beat your settings beyond doubt"
+DIGITS: Final = 5
+
+
+def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
+    """Return of each held-out row whether it belongs to the half that selects; the other half judges.
+
+    ``keys`` are hashes of the rows. Groups take turns in the order of their smallest hash.
+    """
+    first: dict[int, str] = {}
+    for key, group in zip(keys, groups, strict=True):
+        first[group] = min(key, first.get(group, key))
+    order = sorted(first, key=lambda group: (first[group], group))
+    place = {group: turn for turn, group in enumerate(order)}
+    return [place[group] % 2 == 0 for group in groups]
+
+
+def selecting_loss(scores: dict[str, Any]) -> float | None:
+    """Return the mean loss on the selecting half; None if there are no such rows."""
+    which = selecting(scores["keys"], scores["groups"])
+    losses = [loss for loss, selects in zip(scores["adapter"], which, strict=True) if selects]
+    return fmean(losses) if losses else None
+
+
+def judged(start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the verdict from the stored scores of both, in the same order of seeds.
+
+    ``verdict`` is ``better`` or ``none``, ``sentence`` says it with its interval.
+    """
+    from arkor_dev.local.evaluation.adapter_pairs import by_run
+    from arkor_dev.local.evaluation.paired import compare
+
+    scores = start[0]
+    judges = [not selects for selects in selecting(scores["keys"], scores["groups"])]
+    margin = max(float(each["margin"]) for each in (*start, *winner))
+
+    def rows(runs: Sequence[dict[str, Any]]) -> list[list[float]]:
+        return [[loss for loss, counts in zip(run["adapter"], judges, strict=True) if counts] for run in runs]
+
+    before, after = rows(start), rows(winner)
+    groups = [group for group, counts in zip(scores["groups"], judges, strict=True) if counts]
+    if not groups:
+        return none("no row was left to judge by")
+    old, new = ([fmean(losses) for losses in zip(*runs, strict=True)] for runs in (before, after))
+    by_rows = compare(old, new, groups, margin)
+    means = [[fmean(losses) for losses in runs] for runs in (before, after)]
+    by_seeds = by_run(means[1], means[0], margin, "your settings")
+    low = min(by_rows.low, by_seeds["difference"]["low"])
+    high = max(by_rows.high, by_seeds["difference"]["high"])
+    found = {
+        "rows": len(groups),
+        "groups": by_rows.groups,
+        "seeds": len(start),
+        "start": round(fmean(means[0]), DIGITS),
+        "winner": round(fmean(means[1]), DIGITS),
+        "difference": {
+            "mean": round(by_rows.mean, DIGITS), "low": round(low, DIGITS), "high": round(high, DIGITS),
+        },
+        "margin": round(margin, DIGITS),
+    }  # fmt: skip
+    count = f"{len(groups)} held-out rows that took no part in the choice, {len(start)} fresh seeds each"
+    if by_rows.groups < by_rows.fewest:
+        return {**found, **none(f"{by_rows.groups} independent rows are too few to judge by")}
+    if by_seeds["verdict"] == by_rows.verdict == "better":
+        first, second = _ends(low, high)
+        sentence = (
+            f"Better than your settings by {first} to {second}: mean loss {found['start']:.3f} → "
+            f"{found['winner']:.3f} on {count}."
+        )
+        return {**found, "verdict": "better", "sentence": sentence}
+    first, second = _ends(low, high)
+    return {
+        **found,
+        **none(f"the best trial differs from them by {first} to {second} on {count}"),
+    }
+
+
+def none(why: str) -> dict[str, Any]:
+    """Return the verdict that there is no winner."""
+    return {"verdict": "none", "sentence": f"{NOTHING}: {why}." if why else f"{NOTHING}."}
+
+
+def _ends(low: float, high: float) -> tuple[str, str]:
+    """Format an interval with as many digits as its nearer end needs."""
+    digits = 2 if abs(low) >= 0.05 else 3
+    return f"{low:.{digits}f}", f"{high:.{digits}f}"

@@ -1,0 +1,328 @@
+"""What a sweep does next: pure functions of its record and the time.
+
+Successive halving (Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
+Optimization, 2016): all trials train for a ninth of the length, the better third of them up to a third, and
+the better third of those to the end. The starting settings are trial 0 and always go to the end. While rungs
+are compared the learning rate does not decay, since a short run that decays is no prefix of a long one; the
+last rung decays (warmup-stable-decay). Then the best settings and the starting ones are trained anew with
+fresh seeds: the best of many trials is partly luck, and these runs have not been selected.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from arkor_dev.contract.settings import by_field
+from arkor_dev.contract.sweep_space import LENGTH, SCHEDULE, combinations
+
+from .record import SEARCH, START, WINNER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .record import Sweep, Trial
+
+REDUCTION: Final = 3
+RUNGS: Final = (1 / 9, 1 / 3, 1.0)
+FEWEST_STEPS: Final = 3
+"""Fewest steps of a rung; it is also at least twice the warmup."""
+SEEDS: Final = 3
+"""Runs of the winner, and of the starting settings, with fresh seeds."""
+FEWEST_GROUPS: Final = 8
+"""Fewest independent rows of each half: as ``evaluation.paired.FEWEST``, which only workers can import."""
+MOST_TRIALS: Final = 500
+MOST_FAILURES: Final = 5
+"""Trials that may fail at the beginning before the sweep gives up."""
+UNKNOWN_PACE: Final = 1.3
+SAFETY: Final = 1.1
+"""Factor on the slowest of the recent paces."""
+RECENT: Final = 10
+RESERVE: Final = 0.02
+RESERVE_BOUNDS: Final = (3.0, 120.0)
+"""Seconds kept free before the deadline, for ending a running step and judging."""
+STEADY: Final = ("constant", "constant_with_warmup")
+DECAYING: Final = "wsd"
+NO_DECAY: Final = 1
+"""Length of a decay of which no step of the run sees anything."""
+
+
+class Try(NamedTuple):
+    """Start a new trial of the search."""
+
+
+class Extend(NamedTuple):
+    """Train a trial up to its next rung."""
+
+    trial: Trial
+
+
+class Confirm(NamedTuple):
+    """Train the best or the starting settings with a fresh seed."""
+
+    role: str
+    seed: int
+
+
+class Conclude(NamedTuple):
+    """End the sweep with a verdict; ``why`` there is nothing to judge, if so."""
+
+    why: str = ""
+
+
+Action = Try | Extend | Confirm | Conclude
+
+
+def halves(space: Mapping[str, Any]) -> bool:
+    """Return whether short runs say something about long ones in this space."""
+    return not SCHEDULE & space.keys()
+
+
+def rungs_of(sweep: Sweep) -> list[float]:
+    """Return the fractions of the length at which trials are compared."""
+    assert sweep.estimate
+    if not halves(sweep.space):
+        return [1.0]
+    steps = sweep.estimate.steps
+    least = max(FEWEST_STEPS, 2 * _warmup(sweep, {}))
+    return [part for part in RUNGS if part == 1.0 or round(steps * part) >= least]
+
+
+def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """Return the job's config of a trial, up to its rung."""
+    shared = {
+        "samples": ["off"],
+        "saveTotalLimit": 1,
+        "splitSeed": _value(sweep.config, "splitSeed") or _value(sweep.config, "seed"),
+    }
+    if trial.role == START:
+        return {**sweep.config, **shared, "seed": trial.seed}
+    config = {**sweep.config, **trial.settings}
+    for other in (LENGTH, ("warmupSteps", "warmupRatio")):
+        for one, two in (other, other[::-1]):
+            if one in trial.settings:
+                config.pop(two, None)
+    if len(sweep.rungs) > 1:
+        config = _at_rung(sweep, trial, config)
+    seed = {} if trial.seed is None else {"seed": trial.seed}
+    return {**config, **shared, **seed}
+
+
+def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """Return the settings that turn the sweep's config into the trial's; null removes one."""
+    whole = config_of(sweep, replace(trial, rung=sweep.last))
+    known = by_field()
+    ours = {"samples", "saveTotalLimit", "splitSeed", "seed"}
+    found = {key: value for key, value in whole.items() if key in known and sweep.config.get(key) != value}
+    gone = {key: None for key in sweep.config if key in known and key not in whole}
+    return {key: value for key, value in {**found, **gone}.items() if key not in ours}
+
+
+def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
+    """Return a trial's config with the length of its rung, without a decay before the last one."""
+    last = trial.rung == sweep.last or trial.role != SEARCH
+    if _value(config, "lrSchedulerType") not in STEADY:
+        for gone in ("warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps"):
+            config.pop(gone, None)
+        config |= {"lrSchedulerType": DECAYING, "warmupSteps": _warmup(sweep, trial.settings)}
+        if not last:
+            config["lrNumDecaySteps"] = NO_DECAY
+    if last:
+        return config
+    for gone in ("earlyStoppingPatience", "earlyStoppingThreshold"):
+        config.pop(gone, None)
+    part = sweep.rungs[trial.rung]
+    if (config.get("maxSteps") or -1) > 0:
+        return {**config, "maxSteps": max(1, round(config["maxSteps"] * part))}
+    return {**config, "numTrainEpochs": _value(config, "numTrainEpochs") * part}
+
+
+def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
+    """Return the number of warmup steps of a trial, the same at each rung."""
+    assert sweep.estimate
+    config = sweep.config
+    steps = float(sweep.estimate.steps)
+    if (config.get("maxSteps") or -1) < 1:  # by epochs: a larger batch makes fewer steps
+        for field in ("batchSize", "gradientAccumulationSteps"):
+            steps *= _value(config, field) / settings.get(field, _value(config, field))
+    if config.get("warmupSteps") is not None:
+        return int(config["warmupSteps"])
+    if config.get("warmupRatio") is not None:
+        return math.ceil(float(config["warmupRatio"]) * steps)
+    return 0 if _value(config, "lrSchedulerType") == "constant" else math.floor(steps / 20)
+
+
+def _value(config: Mapping[str, Any], field: str) -> Any:
+    """Return a setting of ``config``, or its default."""
+    found = config.get(field)
+    return by_field()[field].default if found is None else found
+
+
+# Time
+
+
+def pace_of(sweep: Sweep) -> float:
+    """Return by how much to stretch the estimate: a little beyond the slowest of the recent runs."""
+    return SAFETY * max(sweep.paces[-RECENT:]) if sweep.paces else UNKNOWN_PACE
+
+
+def seconds_of(sweep: Sweep, before: float, after: float) -> float:
+    """Return the estimated seconds of a job from one fraction of the length to another."""
+    assert sweep.estimate
+    return pace_of(sweep) * unstretched(sweep, before, after)
+
+
+def unstretched(sweep: Sweep, before: float, after: float) -> float:
+    """Return the seconds of the first estimate, uncorrected."""
+    assert sweep.estimate
+    return sweep.estimate.fixed + (after - before) * sweep.estimate.training
+
+
+def reserve(sweep: Sweep) -> float:
+    """Return the seconds before the deadline in which nothing may run any more."""
+    assert sweep.deadline is not None
+    low, high = RESERVE_BOUNDS
+    least = min(high, max(low, RESERVE * (sweep.deadline - sweep.began)))
+    if sweep.estimate is None:
+        return least
+    return max(least, 2 * pace_of(sweep) * sweep.estimate.training / max(1, sweep.estimate.steps))
+
+
+def left_of(sweep: Sweep, now: float) -> float:
+    """Return the seconds in which jobs may still run; infinity without a deadline."""
+    return math.inf if sweep.deadline is None else sweep.deadline - reserve(sweep) - now
+
+
+def confirming_seconds(sweep: Sweep) -> float:
+    """Return the estimated seconds of all runs that confirm a winner."""
+    return 2 * SEEDS * seconds_of(sweep, 0.0, 1.0)
+
+
+def halving_seconds(sweep: Sweep, trials: int) -> float:
+    """Return the estimated seconds of promoting ``trials`` trials, all at the first rung, to the end."""
+    total, here = 0.0, trials
+    for level in range(1, len(sweep.rungs)):
+        here = math.ceil(here / REDUCTION)
+        each = seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
+        total += (here + 1) * each  # and the starting settings
+    return total
+
+
+def most_trials(sweep: Sweep) -> int:
+    """Return how many trials there can be, by the space and the limit."""
+    limits, every = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
+    if every is not None:
+        among = all(_value(sweep.config, field) in values for field, values in sweep.space.items())
+        limits.append(every if among else every + 1)
+    return min(limits)
+
+
+def planned(sweep: Sweep, left: float) -> tuple[int, float]:
+    """Return how many trials there will be, and the seconds until the end with all that follows them."""
+    search = sweep.search
+    running = sum(trial.under_way for trial in search if trial.rung == 0)
+    first, most, after = seconds_of(sweep, 0.0, sweep.rungs[0]), most_trials(sweep), confirming_seconds(sweep)
+
+    def needed(count: int) -> float:
+        return (count - len(search) + running) * first + halving_seconds(sweep, count) + after
+
+    count = len(search)
+    if sweep.level == 0:
+        while count < most and needed(count + 1) <= left:
+            count += 1
+        return count, needed(count)
+    total = 0.0
+    for level in range(sweep.level, len(sweep.rungs)):
+        to_go = sum(len(trial.losses) <= level for trial in _promoted(sweep, level))
+        total += to_go * seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
+    done = sum(not trial.under_way for trial in sweep.trials if trial.role != SEARCH)
+    return count, total + (2 * SEEDS - done) * seconds_of(sweep, 0.0, 1.0)
+
+
+# What comes next
+
+
+def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | None:
+    """Return what to do now, with ``left`` seconds before the deadline; None to wait for a job.
+
+    ``exhausted``: there are no more different settings to try. Sets ``level`` and ``best`` as the sweep
+    advances.
+    """
+    search, waiting = sweep.search, any(trial.under_way for trial in sweep.trials)
+    if sweep.level == 0:
+        failed = [trial.error for trial in search if trial.error]
+        if len(failed) >= MOST_FAILURES and len(failed) == len(search):
+            return Conclude(f"The first {len(failed)} trials failed: {failed[0]}")
+        if search and search[0].error:
+            return Conclude(f"The run with your settings failed: {search[0].error}")
+        count = len(search)
+        first = seconds_of(sweep, 0.0, sweep.rungs[0])
+        running = sum(trial.under_way for trial in search) * first
+        after = halving_seconds(sweep, count + 1) + confirming_seconds(sweep)
+        if count < most_trials(sweep) and not exhausted and running + first + after <= left:
+            return Try()
+        if count < 2:
+            return None if waiting else Conclude("There was no time for a trial")
+        if waiting:
+            return None
+        sweep.level = 1
+    while 0 < sweep.level < len(sweep.rungs):
+        ahead = _promoted(sweep, sweep.level)
+        for trial in ahead:
+            if trial.rung >= sweep.level:
+                continue
+            rest = seconds_of(sweep, sweep.rungs[sweep.level - 1], sweep.rungs[sweep.level])
+            # The best one and the starting settings go together: alone, neither can be compared.
+            count = max(1, sum(each.rung < sweep.level or each.under_way for each in ahead[:2]))
+            if count * rest + confirming_seconds(sweep) <= left:
+                return Extend(trial)
+        if waiting:
+            return None
+        sweep.level += 1
+    if waiting and sweep.best is None:
+        return None
+    return _confirmation(sweep, left, waiting=waiting)
+
+
+def _promoted(sweep: Sweep, level: int) -> list[Trial]:
+    """Return the trials that go on to rung ``level``: a third and the starting settings, the best first."""
+    there = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
+    ranked = sorted(there, key=lambda trial: (trial.losses[level - 1], trial.number))
+    ahead = ranked[: math.ceil(len(ranked) / REDUCTION)]
+    return sorted(
+        ahead + [trial for trial in ranked if trial.number == 0 and trial not in ahead],
+        key=lambda trial: (trial is not ranked[0], trial.number != 0),
+    )
+
+
+def furthest(sweep: Sweep) -> list[Trial]:
+    """Return the trials at the highest rung that the starting settings reached, the best first."""
+    known = [trial for trial in sweep.search if trial.error is None]
+    rung = len(known[0].losses) if known and known[0].number == 0 else 0
+    there = [trial for trial in known if len(trial.losses) >= rung > 0]
+    return sorted(there, key=lambda trial: (trial.losses[rung - 1], trial.number))
+
+
+def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
+    if sweep.best is None:
+        ranked = furthest(sweep)
+        if not ranked or ranked[0].number == 0:
+            return Conclude()
+        sweep.best = ranked[0].number
+    runs = [trial for trial in sweep.trials if trial.role != SEARCH]
+    failed = next((trial.error for trial in runs if trial.error), None)
+    if failed:
+        return Conclude(f"A run that was to confirm the winner failed: {failed}")
+    begun = {(trial.role, trial.seed) for trial in runs}
+    first = _value(sweep.config, "seed") + 1
+    for seed in range(first, first + SEEDS):
+        for role in (WINNER, START):
+            if (role, seed % 2**32) not in begun:
+                fits = seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= left
+                return Confirm(role, seed % 2**32) if fits else _late(waiting=waiting)
+    return None if waiting else Conclude()
+
+
+def _late(*, waiting: bool) -> Action | None:
+    return None if waiting else Conclude("There was no time left to confirm the best trial with fresh seeds")

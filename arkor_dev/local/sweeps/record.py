@@ -1,0 +1,138 @@
+"""The record of a sweep: everything that a restarted backend needs to continue it.
+
+One file per sweep, replaced atomically. A step is written here before the job is changed, so that after a
+crash at any moment the record tells what the jobs must become: ``Trial.rung`` is the target of a trial, which
+its job may not have reached or even begun.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.local.jobs.job_folder import JobFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SWEEPS: Final = "sweeps"
+ID: Final = re.compile(r"sweep_[0-9a-f]{12}")
+SEARCH: Final = "search"
+WINNER: Final = "winner"
+START: Final = "start"
+"""Roles of a trial: the search, and the runs of the best and of the starting settings that confirm it."""
+
+
+def new_sweep_id() -> str:
+    return f"sweep_{secrets.token_hex(6)}"
+
+
+@dataclass
+class Trial:
+    """A trial with its ``settings`` by field, beside those of the sweep's config; number 0 changes nothing.
+
+    ``rung`` is the index of the rung that its job is to reach. ``losses`` are mean losses on the selecting
+    half by the rungs reached, in order, and ``ends`` when they were. ``seed`` is set for runs that confirm.
+    ``error`` is why a trial is out.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    job: str
+    role: str = SEARCH
+    seed: int | None = None
+    rung: int = 0
+    losses: list[float] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Return whether its job has not reached its target yet."""
+        return self.error is None and len(self.losses) <= self.rung
+
+
+@dataclass
+class Estimate:
+    """What a run of the whole length takes: ``fixed`` seconds beside the training, and its ``steps``."""
+
+    steps: int
+    fixed: float
+    training: float
+
+
+@dataclass
+class Sweep:
+    """A sweep from its start to its verdict. ``began`` and ``deadline`` are in seconds since 1970.
+
+    ``rungs`` are fractions of the whole length, the last one 1. Promotions have come to ``level``: 0 while
+    new trials start, ``len(rungs)`` once the winner is being confirmed. ``paces`` are ratios of measured to
+    estimated seconds. ``facts`` identify the held-out rows of trial 0.
+    """
+
+    id: str
+    name: str
+    created: str
+    began: float
+    config: dict[str, Any]
+    space: dict[str, Any]
+    seed: int
+    deadline: float | None = None
+    jobs: int | None = None
+    state: str = "running"
+    ended: str | None = None
+    error: str | None = None
+    estimate: Estimate | None = None
+    rungs: list[float] = field(default_factory=list)
+    level: int = 0
+    best: int | None = None
+    paces: list[float] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    importances: list[dict[str, Any]] = field(default_factory=list)
+    verdict: dict[str, Any] | None = None
+
+    @property
+    def search(self) -> list[Trial]:
+        """The trials of the search."""
+        return [trial for trial in self.trials if trial.role == SEARCH]
+
+    @property
+    def last(self) -> int:
+        """The index of the last rung."""
+        return len(self.rungs) - 1
+
+
+def write(data: Path, sweep: Sweep) -> None:
+    """Store a sweep, flushed to disk. Raises OSError."""
+    _file(data, sweep.id).write_json(asdict(sweep))
+
+
+def read_all(data: Path) -> dict[str, Sweep]:
+    """Return all sweeps by id, oldest first; a damaged file is skipped."""
+    folder = data / SWEEPS
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = [_of_json(_file(data, name).read_json()) for name in names if ID.fullmatch(name)]
+    kept = sorted((each for each in found if each), key=lambda each: each.created)
+    return {each.id: each for each in kept}
+
+
+def _file(data: Path, sweep_id: str) -> JobFile:
+    if not ID.fullmatch(sweep_id):
+        raise NotFoundError(f"There is no sweep {sweep_id}")
+    return JobFile(data / SWEEPS / sweep_id, "sweep.json")
+
+
+def _of_json(value: Any) -> Sweep | None:
+    try:
+        trials = [Trial(**each) for each in value["trials"]]
+        estimate = Estimate(**value["estimate"]) if value["estimate"] else None
+        known = {each.name for each in fields(Sweep)}
+        facts = {key: value[key] for key in known - {"trials", "estimate"}}
+        return Sweep(**facts, trials=trials, estimate=estimate)
+    except (KeyError, TypeError):
+        return None

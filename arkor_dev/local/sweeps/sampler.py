@@ -1,0 +1,191 @@
+"""Which settings a sweep tries next, and which of them mattered: Optuna's samplers and importances.
+
+Stateless: each question rebuilds the study from the trials, so a killed backend loses nothing, and the answer
+depends on the seed and the trials alone. Small spaces are searched completely, in random order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import statistics
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.settings import by_field
+from arkor_dev.contract.sweep_space import combinations, is_whole
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GRID_MOST: Final = 32
+"""Largest number of combinations that are all tried."""
+AGAIN: Final = 20
+"""Attempts to be given settings that were not tried yet."""
+FEWEST: Final = 8
+"""Fewest trials for importances."""
+DRAWS: Final = 40
+"""Bootstrap draws of the trials, for the uncertainty of importances."""
+Told = tuple[dict[str, Any], float | None]
+"""The settings of a trial and its loss; None while unknown, or for one that failed."""
+
+
+def import_optuna() -> Any:
+    """Import Optuna quietly. Raises JobFailure if the extra is missing."""
+    try:
+        import optuna
+    except ImportError:
+        raise JobFailure(
+            "Searching for settings needs Optuna: install the extra with  pip install 'arkor-dev[sweep]'"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def ask(
+    space: Mapping[str, Any], config: Mapping[str, Any], told: Sequence[Told], seed: int
+) -> dict[str, Any] | None:
+    """Return the settings of the next trial; None if all have been tried.
+
+    ``told`` are the trials so far, the starting settings of ``config`` first.
+    """
+    number, every = len(told), combinations(space)
+    tried = [_complete(space, config, settings) for settings, _ in told]
+    if every is not None and every <= GRID_MOST:
+        grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+        random.Random(seed).shuffle(grid)  # noqa: S311 - order, not secrecy
+        return next((each for each in grid if each not in tried), None)
+    optuna = import_optuna()
+    distributions = _distributions(optuna, space)
+    trials = []
+    for settings, (_, loss) in zip(tried, told, strict=True):
+        if all(field in settings and _inside(space[field], settings[field]) for field in space):
+            trials.append(_trial(optuna, distributions, _encoded(space, settings), loss))
+    for attempt in range(AGAIN):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sampler = optuna.samplers.TPESampler(seed=(seed + 1009 * number + 7919 * attempt) % 2**32)
+            study = optuna.create_study(sampler=sampler, direction="minimize")
+            study.add_trials(trials)
+            params = study.ask(distributions).params
+        found = _decoded(space, params)
+        if found not in tried:
+            return found
+    if every is None:
+        return found
+    rest = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
+    return next((each for each in itertools.islice(rest, 100_000) if each not in tried), None)
+
+
+def importances(
+    space: Mapping[str, Any], told: Sequence[tuple[dict[str, Any], float]], seed: int
+) -> list[dict[str, Any]]:
+    """Return how much each setting mattered, from 0 to 1 together, the most important first.
+
+    ``low`` and ``high`` bound the middle 90 % over bootstrap draws of the trials. PED-ANOVA (Watanabe et al.,
+    2023), which needs no surrogate model. Empty with too few trials.
+    """
+    told = [(settings, loss) for settings, loss in told if space.keys() <= settings.keys()]
+    if len(told) < FEWEST or len(space) < 2:
+        return []
+    try:
+        optuna = import_optuna()
+    except JobFailure:  # a grid needs no sampler
+        return []
+    distributions = _distributions(optuna, space)
+    chance = random.Random(seed)  # noqa: S311 - statistics, not secrecy
+    draws = [list(told), *([chance.choice(told) for _ in told] for _ in range(DRAWS))]
+    found: dict[str, list[float]] = {field: [] for field in space}
+    for draw in draws:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(direction="minimize")
+            study.add_trials(
+                [_trial(optuna, distributions, _encoded(space, settings), loss) for settings, loss in draw]
+            )
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            try:
+                figures = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            except (RuntimeError, ValueError):
+                continue
+        for field in space:
+            figure = figures.get(field, 0.0)
+            found[field].append(figure if math.isfinite(figure) else 0.0)
+    if not all(found.values()):
+        return []
+    rows = [{"setting": field, **_bounds(figures)} for field, figures in found.items()]
+    return sorted(rows, key=lambda row: -row["mean"])
+
+
+def _bounds(figures: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(figures[1:] or figures)
+    low, high = ordered[len(ordered) // 20], ordered[-1 - len(ordered) // 20]
+    return {"mean": round(statistics.fmean(ordered), 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def _complete(
+    space: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of the space's settings, with those of ``config`` and the defaults, if known."""
+    found = {}
+    for field in space:
+        value = settings.get(field, config.get(field))
+        value = by_field()[field].default if value is None else value
+        if value is not None:
+            found[field] = value
+    return found
+
+
+def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = optuna.distributions
+    found: dict[str, Any] = {}
+    for field, values in space.items():
+        if isinstance(values, list):
+            # Positions, so that lists and texts of any kind are the same to it.
+            found[field] = kinds.CategoricalDistribution(tuple(range(len(values))))
+        else:
+            kind = kinds.IntDistribution if is_whole(field) else kinds.FloatDistribution
+            found[field] = kind(values["low"], values["high"], log=values.get("log", False))
+    return found
+
+
+def _inside(values: Any, value: Any) -> bool:
+    """Return whether a setting's value belongs to the space: the starting one need not."""
+    if isinstance(values, list):
+        return value in values
+    return isinstance(value, int | float) and bool(values["low"] <= value <= values["high"])
+
+
+def _encoded(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        field: values.index(settings[field]) if isinstance(values, list) else settings[field]
+        for field, values in space.items()
+    }
+
+
+def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings from Optuna's values: of a range, with the digits that a person would write."""
+    found: dict[str, Any] = {}
+    for field, values in space.items():
+        value = params[field]
+        if isinstance(values, list):
+            found[field] = values[value]
+        elif is_whole(field):
+            found[field] = int(value)
+        else:
+            found[field] = min(max(float(f"{value:.3g}"), values["low"]), values["high"])
+    return found
+
+
+def _trial(
+    optuna: Any, distributions: Mapping[str, Any], params: Mapping[str, Any], loss: float | None
+) -> Any:
+    state = optuna.trial.TrialState
+    return optuna.trial.create_trial(
+        params=dict(params),
+        distributions=dict(distributions),
+        value=loss,
+        state=state.RUNNING if loss is None else state.COMPLETE,
+    )

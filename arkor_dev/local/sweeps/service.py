@@ -1,0 +1,513 @@
+"""Runs sweeps: adds a trial's job to the queue, takes its result, and asks the plan what comes next.
+
+The jobs are ordinary ones, except that the queue lets every other job go first. Nothing of a sweep is only in
+memory: each step is in its record before the job changes, so a backend that was killed repeats at most the
+last change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import math
+import sqlite3
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
+from arkor_dev.local.evaluation import results
+from arkor_dev.local.execution.choice import is_elsewhere
+from arkor_dev.local.jobs.job_config import check_config, check_files, public
+from arkor_dev.local.jobs.job_folder import job_folder
+from arkor_dev.local.jobs.records import now
+from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.workers import daemon_messages as notices
+from arkor_dev.local.workers.background import background_task
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child
+
+from . import plan, record
+from .judging import none, selecting_loss
+from .plan import Conclude, Confirm, Extend, Try
+from .record import SEARCH, START, WINNER, Estimate, Sweep, Trial
+from .sampler import GRID_MOST
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from arkor_dev.local.forecast.service import Forecasts
+    from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.jobs.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+
+WORKER: Final = "arkor_dev.local.sweeps.worker"
+LOOK_SECONDS: Final = 1.0
+"""How often to look at the time."""
+TICK_SECONDS: Final = 0.1
+"""Shortest pause between two looks: a training job changes the store at every step."""
+LONGEST: Final = 14 * 24 * 3600
+EXTENDED: Final = "It is one of the better trials of its sweep, and goes on."
+TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
+STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
+
+
+class Sweeps:
+    """The sweeps of one project; one at a time runs."""
+
+    def __init__(
+        self, store: AsyncStore, scheduler: Scheduler, forecasts: Forecasts, data: Path, project: Path
+    ) -> None:
+        self._store, self._scheduler, self._forecasts = store, scheduler, forecasts
+        self._data, self._project = data, project
+        self._sweeps: dict[str, Sweep] = record.read_all(data)
+        self._turn = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._exhausted: set[str] = set()
+        self._spent: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Continue the running sweep while the body runs."""
+        return background_task(self._run())
+
+    # Called by the server
+
+    async def start(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
+        config = check_config(body["config"])
+        await asyncio.to_thread(check_files, config, self._project)
+        _check_request(config, body)
+        began = time.time()
+        deadline = None
+        if body.get("deadline") is not None:
+            deadline = datetime.fromisoformat(body["deadline"]).timestamp()
+            if not began < deadline <= began + LONGEST:
+                raise BadRequestError("deadline must be a time in the next 14 days")
+        async with self._turn:
+            if other := next((each for each in self._sweeps.values() if each.state == "running"), None):
+                raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
+            sweep = Sweep(
+                record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
+                config.get("seed") or 42, deadline, body.get("jobs"),
+            )  # fmt: skip
+            await self._write(sweep)
+            self._sweeps[sweep.id] = sweep
+        self._scheduler.wake()
+        self._news.set()
+        return self._view(sweep)
+
+    def views(self) -> list[dict[str, Any]]:
+        """Return all sweeps, newest first."""
+        return [self._view(sweep) for sweep in reversed(self._sweeps.values())]
+
+    def view(self, sweep_id: str) -> dict[str, Any]:
+        """Return a sweep. Raises NotFoundError."""
+        return self._view(self._get(sweep_id))
+
+    async def stop(self, sweep_id: str) -> dict[str, Any]:
+        """End a running sweep now, with the verdict that its results allow; ignore an ended one."""
+        sweep = self._get(sweep_id)
+        async with self._turn:
+            if sweep.state == "running":
+                await self._cancel(sweep)
+                await self._end(sweep, "stopped", STOPPED)
+        return self._view(sweep)
+
+    def _get(self, sweep_id: str) -> Sweep:
+        if sweep_id not in self._sweeps:
+            raise NotFoundError(f"There is no sweep {sweep_id}")
+        return self._sweeps[sweep_id]
+
+    # The loop
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            beat = self._store.pulse.next()
+            running = [each for each in self._sweeps.values() if each.state == "running"]
+            for sweep in () if self._scheduler.idle else running:
+                try:
+                    async with self._turn:
+                        while sweep.state == "running" and await self._advance(sweep):
+                            pass
+                except (OSError, sqlite3.Error):  # a full disk: the next look repeats it
+                    log.exception("the sweep %s", sweep.id)
+                except Exception as error:
+                    log.exception("the sweep %s", sweep.id)
+                    sweep.error = f"the local backend failed: {type(error).__name__}: {error}"
+                    sweep.state, sweep.ended = "failed", now()
+                    await self._write(sweep)
+            await asyncio.sleep(TICK_SECONDS)
+            waits = [asyncio.ensure_future(self._news.wait())]
+            if running:
+                waits.append(asyncio.ensure_future(beat.wait()))
+            try:
+                await asyncio.wait(
+                    waits, timeout=LOOK_SECONDS if running else None, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                for each in waits:
+                    each.cancel()
+
+    async def _advance(self, sweep: Sweep) -> bool:
+        """Make one step of a running sweep; return whether another one may follow at once."""
+        if sweep.deadline is not None and plan.left_of(sweep, time.time()) <= 0:
+            await self._cancel(sweep)
+            await self._take_results(sweep)
+            await self._end(sweep, "completed", TIME_IS_UP)
+            return False
+        if sweep.estimate is None:
+            return await self._estimate(sweep)
+        if await self._take_results(sweep):
+            return True
+        if sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
+            return False
+        before = sweep.level, sweep.best
+        action = plan.next_action(sweep, plan.left_of(sweep, time.time()), sweep.id in self._exhausted)
+        match action:
+            case Try():
+                await self._try(sweep)
+            case Extend(trial):
+                trial.rung += 1
+                await self._write(sweep)
+                await self._extend(sweep, trial)
+            case Confirm(role, seed):
+                assert sweep.best is not None
+                settings = sweep.search[sweep.best].settings if role == WINNER else {}
+                trial = Trial(len(sweep.trials), settings, new_id(), role, seed)
+                await self._begin(sweep, trial)
+            case Conclude(why):
+                await self._end(sweep, "completed", why)
+            case None if before != (sweep.level, sweep.best):
+                await self._write(sweep)
+        return action is not None
+
+    async def _estimate(self, sweep: Sweep) -> bool:
+        """Estimate a run of the starting settings; return whether that is done."""
+        forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
+        if forecast["state"] == "failed":
+            await self._fail(sweep, f"The time of a run cannot be estimated: {forecast['error']}")
+        if forecast["state"] != "measured":
+            return False
+        training = float(forecast["trainingSeconds"])
+        sweep.estimate = Estimate(int(forecast["steps"]), float(forecast["seconds"]) - training, training)
+        sweep.rungs = plan.rungs_of(sweep)
+        left = plan.left_of(sweep, time.time())
+        count, needed = plan.planned(sweep, left)
+        if count < 2:
+            whole = plan.seconds_of(sweep, 0, 1)
+            least = _minutes(needed + 2 * whole)
+            await self._fail(
+                sweep,
+                f"There is no time for a sweep: a run takes about {_minutes(whole)}, and with "
+                f"{plan.SEEDS} fresh seeds of the winner and of your settings it needs at least {least}",
+            )
+            return False
+        await self._write(sweep)
+        return True
+
+    # Trials
+
+    async def _try(self, sweep: Sweep) -> None:
+        settings: dict[str, Any] | None = {}
+        if sweep.trials:
+            told = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
+            kept = [
+                each for each, trial in zip(told, sweep.search, strict=True) if not trial.error or each[1]
+            ]
+            found = await self._ask(
+                do="ask", space=sweep.space, config=sweep.config, seed=sweep.seed,
+                # Failed trials count as tried.
+                told=[*kept, *(each for each in told if each not in kept)],
+            )  # fmt: skip
+            settings = found["settings"]
+        if settings is None:
+            self._exhausted.add(sweep.id)
+            return
+        await self._begin(sweep, Trial(len(sweep.trials), settings, new_id()))
+
+    async def _begin(self, sweep: Sweep, trial: Trial) -> None:
+        sweep.trials.append(trial)
+        await self._write(sweep)
+        await self._create(sweep, trial)
+
+    async def _create(self, sweep: Sweep, trial: Trial) -> None:
+        try:
+            config = check_config(plan.config_of(sweep, trial))
+            await asyncio.to_thread(check_files, config, self._project)
+        except BadRequestError as error:
+            trial.error = error.text
+            await self._write(sweep)
+            return
+        what = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
+        name = f"{sweep.name}, {what} {trial.number if trial.seed is None else trial.seed}"
+        part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
+        forecast = await self._forecasts.known(config)
+        await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
+        self._scheduler.wake()
+
+    async def _extend(self, sweep: Sweep, trial: Trial) -> None:
+        job = await self._store.read(Store.get, trial.job)
+        orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
+        try:
+            await self._store.write(
+                Store.go_on, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
+            )
+        except ArkorError as error:
+            trial.error = error.text
+            await self._write(sweep)
+        self._scheduler.wake()
+
+    async def _take_results(self, sweep: Sweep) -> bool:
+        """Record what jobs have come to, and repeat what a crash prevented; return whether any changed."""
+        changed, jobs = False, await self._store.read(Store.of_sweep, sweep.id)
+        for trial in sweep.trials:
+            if not trial.under_way:
+                continue
+            job = jobs.get(trial.job)
+            if job is None:
+                if trial.losses:
+                    trial.error, changed = "Its job was deleted", True
+                else:
+                    await self._create(sweep, trial)
+                continue
+            self._clock(job)
+            if job["status"] not in TERMINAL:
+                continue
+            wanted = plan.config_of(sweep, trial)
+            if job["status"] != "completed":
+                trial.error = job.get("error") or f"Its job was {job['status']}"
+            elif any(job["config"].get(field) != wanted.get(field) for field in LENGTH):
+                await self._extend(sweep, trial)
+                continue
+            else:
+                await asyncio.to_thread(self._take, sweep, trial, job)
+                self._take_time(sweep, trial)
+            changed = True
+        if changed:
+            if problem := sweep.error:
+                await self._cancel(sweep)
+                await self._fail(sweep, problem)
+            await self._write(sweep)
+        return changed
+
+    def _take(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
+        """Record the result of a completed job."""
+        scores = self._scores(trial)
+        if scores is None:
+            trial.error = "It has no losses of held-out rows"
+            return
+        facts = {key: scores[key] for key in ("rows", "tokens")}
+        if not sweep.facts:
+            sweep.facts = facts
+            count = len(set(scores["groups"]))
+            if count < 2 * plan.FEWEST_GROUPS:
+                sweep.error = (
+                    f"A sweep needs at least {2 * plan.FEWEST_GROUPS} independent held-out rows, half to "
+                    f"select by and half to judge by, and there are {count}. Hold out more (eval_split), or "
+                    "set eval_dataset"
+                )
+        if sweep.facts != facts:
+            trial.error = (
+                "It has other held-out rows, or reads them as other tokens, so its loss cannot be compared"
+            )
+            return
+        loss = selecting_loss(scores)
+        if loss is None or not math.isfinite(loss):
+            trial.error = "It has no finite loss"
+            return
+        trial.losses.append(round(loss, 6))
+        trial.ends.append(now())
+        trial.steps.append(int(job["metrics"].get("step", 0)))
+
+    def _scores(self, trial: Trial) -> dict[str, Any] | None:
+        found = results.result(job_folder(self._data, trial.job), None, None)
+        scores = found.get("scores") if found else None
+        if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
+            return None
+        return scores
+
+    def _clock(self, job: dict[str, Any]) -> None:
+        """Add up the seconds that a job runs, without those that it waits or is paused."""
+        at, since = time.monotonic(), self._seen.pop(job["id"], None)
+        if since is not None:
+            self._spent[job["id"]] = self._spent.get(job["id"], 0.0) + at - since
+        if job["status"] == "running":
+            self._seen[job["id"]] = at
+
+    def _take_time(self, sweep: Sweep, trial: Trial) -> None:
+        """Correct the estimate by the job's time; that of a job seen in part only says too little."""
+        spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
+        if spent is None or trial.error:
+            return
+        before, after = 0.0, 1.0
+        if trial.role == SEARCH:
+            before, after = sweep.rungs[reached - 2] if reached > 1 else 0.0, sweep.rungs[reached - 1]
+        sweep.paces.append(round(max(0.1, spent / plan.unstretched(sweep, before, after)), 4))
+
+    # The end
+
+    async def _cancel(self, sweep: Sweep) -> None:
+        jobs = await self._store.read(Store.of_sweep, sweep.id)
+        going = [job_id for job_id, job in jobs.items() if job["status"] not in TERMINAL]
+        await asyncio.gather(*(self._scheduler.cancel(job_id) for job_id in going))
+
+    async def _fail(self, sweep: Sweep, why: str) -> None:
+        sweep.state, sweep.error, sweep.ended = "failed", why, now()
+        await self._write(sweep)
+        notices.message("error", f"The sweep {sweep.name} has ended: {why}")
+
+    async def _end(self, sweep: Sweep, state: str, why: str) -> None:
+        """End a sweep with its verdict; ``why`` says why there may be nothing to judge."""
+        pairs = self._pairs(sweep)
+        complete = len(pairs) >= plan.SEEDS
+        told = [[_whole(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
+        ask: dict[str, Any] = {"space": sweep.space, "seed": sweep.seed, "told": told}
+        ask["start"] = [start for start, _ in pairs] if complete else []
+        ask["winner"] = [winner for _, winner in pairs] if complete else []
+        try:
+            found = await self._ask(do="judge", **ask)
+            sweep.importances = found["importances"]
+            verdict = found.get("verdict")
+        except JobFailure as failure:
+            verdict, why = None, str(failure)
+        if verdict is None:
+            if not why and sweep.best is None:
+                tried = sum(bool(trial.losses) for trial in sweep.search)
+                why = f"they had the lowest loss of {tried} trials"
+            verdict = none(_lower(why).removesuffix("."))
+        sweep.verdict = verdict
+        sweep.state, sweep.ended = state, now()
+        await self._write(sweep)
+        notices.message("info", f"The sweep {sweep.name} has ended. {verdict['sentence']}")
+
+    def _pairs(self, sweep: Sweep) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return the scores of the starting settings and of the winner, by seed."""
+        found: dict[tuple[str, int | None], dict[str, Any]] = {}
+        for trial in sweep.trials:
+            scores = self._scores(trial) if trial.role != SEARCH and trial.losses else None
+            if scores:
+                found[trial.role, trial.seed] = scores
+        seeds = sorted(seed or 0 for role, seed in found if role == START and (WINNER, seed) in found)
+        return [(found[START, seed], found[WINNER, seed]) for seed in seeds]
+
+    async def _ask(self, **message: Any) -> dict[str, Any]:
+        async with Child.running(WORKER) as child:
+            child.send(**{"config": {}, **message})
+            found: dict[str, Any] = (await child.result("found", "The process of the sweep"))["found"]
+            return found
+
+    async def _write(self, sweep: Sweep) -> None:
+        await asyncio.to_thread(record.write, self._data, sweep)
+
+    # The contract's shapes
+
+    def _view(self, sweep: Sweep) -> dict[str, Any]:
+        view: dict[str, Any] = {
+            "id": sweep.id,
+            "name": sweep.name,
+            "state": sweep.state,
+            "createdAt": sweep.created,
+            "config": public(sweep.config),
+            "space": sweep.space,
+            "trials": [_trial_view(sweep, trial) for trial in sweep.trials],
+        }
+        if sweep.deadline is not None:
+            view["deadline"] = _iso(sweep.deadline)
+        if sweep.jobs is not None:
+            view["jobs"] = sweep.jobs
+        if sweep.ended:
+            view["endedAt"] = sweep.ended
+        if sweep.error:
+            view["error"] = sweep.error
+        if sweep.estimate:
+            view["rungs"] = [max(1, round(part * sweep.estimate.steps)) for part in sweep.rungs]
+            if sweep.state == "running":
+                count, seconds = plan.planned(sweep, plan.left_of(sweep, time.time()))
+                view["plan"] = {"trials": count, "endsAt": _iso(time.time() + seconds)}
+        ranked = plan.furthest(sweep) if sweep.rungs else []
+        if ranked:
+            view["best"] = ranked[0].number
+        if sweep.importances:
+            view["importances"] = sweep.importances
+        if sweep.verdict:
+            view["verdict"] = dict(sweep.verdict)
+            if sweep.verdict["verdict"] == "better" and sweep.best is not None:
+                best = sweep.search[sweep.best]
+                view["verdict"] |= {"trial": best.number, "settings": plan.changes_of(sweep, best)}
+        return view
+
+
+def _trial_view(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    view: dict[str, Any] = {
+        "number": trial.number,
+        "role": trial.role,
+        "settings": trial.settings,
+        "jobId": trial.job,
+        "results": [
+            {"step": step, "loss": loss, "at": at}
+            for step, loss, at in zip(trial.steps, trial.losses, trial.ends, strict=True)
+        ],
+    }
+    if trial.seed is not None:
+        view["seed"] = trial.seed
+    if trial.error:
+        view["error"] = trial.error
+    if trial.under_way and sweep.state == "running":
+        view["underWay"] = True
+    return view
+
+
+def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
+    """Raise BadRequestError for a request that cannot become a sweep."""
+    space, method = body["space"], config.get("method")
+    if problem := space_problem(space, method):
+        field, fault = problem
+        raise BadRequestError(f"space{'.' if field else ''}{field} {fault}")
+    if body.get("deadline") is None and body.get("jobs") is None:
+        raise BadRequestError("A sweep needs a deadline or a number of jobs")
+    if config.get("dryRun"):
+        raise BadRequestError("A dry run says nothing about settings: sweep without dryRun")
+    if config.get("evalSteps") == 0 or (
+        config.get("datasetSplit") == 0 and not config.get("evalDatasetSource")
+    ):
+        raise BadRequestError(
+            "A sweep compares settings on held-out rows, and this trainer holds out none: set datasetSplit, "
+            "or evalDatasetSource"
+        )
+    if is_elsewhere(config):
+        raise BadRequestError("A sweep runs on the backend's own machine, and this trainer on a cluster")
+    every = combinations(space)
+    if (every is None or every > GRID_MOST) and importlib.util.find_spec("optuna") is None:
+        raise BadRequestError(
+            f"A space of more than {GRID_MOST} combinations needs Optuna: install the extra with  "
+            "pip install 'arkor-dev[sweep]'"
+        )
+
+
+def _whole(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+    """Return a trial's values of the space, with those that it shares with the starting settings."""
+    shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
+    return {**shared, **trial.settings}
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _iso(seconds: float) -> str:
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    return text.replace("+00:00", "Z")
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

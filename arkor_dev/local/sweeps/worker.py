@@ -1,0 +1,27 @@
+"""A short-lived process that asks Optuna, or judges a sweep: only workers import such libraries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.workers.link import serve_one
+
+from . import judging, sampler
+
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.link import Link
+
+
+def _answer(message: dict[str, Any], _: Link) -> dict[str, Any]:
+    told = [(settings, loss) for settings, loss in message["told"]]
+    if message["do"] == "ask":
+        settings = sampler.ask(message["space"], message["config"], told, message["seed"])
+        return {"found": {"settings": settings}}
+    found: dict[str, Any] = {"importances": sampler.importances(message["space"], told, message["seed"])}
+    if message["start"]:
+        found["verdict"] = judging.judged(message["start"], message["winner"])
+    return {"found": found}
+
+
+if __name__ == "__main__":
+    serve_one(_answer, lambda error: f"{type(error).__name__}: {error}")

@@ -1,0 +1,141 @@
+"""Rows that exist already: near duplicates of made ones and of the trainer's, copies of held-out ones."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from arkor_dev.contract.errors import ArkorError
+from arkor_dev.data.findings.finding import Seen
+from arkor_dev.data.findings.likeness import ALIKE, FEWEST_RUNS, bands_of, likeness, runs_of
+from arkor_dev.data.findings.repeats import NOTHING, digest, question_of
+from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.prompts import PROMPT
+from arkor_dev.data.reader import open_data
+from arkor_dev.data.rows import Row
+from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.project.arkor_toml import parse, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import JobConfig
+
+MOST_ROWS: Final = 200_000
+"""Most rows that are compared with: each takes some 300 bytes of memory."""
+HELD_OUT: Final = "held-out"
+DUPLICATE: Final = "duplicate"
+
+
+class KnownRows:
+    """Rows that a made one must not repeat."""
+
+    def __init__(self) -> None:
+        self._questions: dict[int, str] = {}
+        self._bands: dict[tuple[int, int], list[int]] = {}
+        self._rows: list[tuple[array[int], str, int]] = []
+
+    def match(self, row: Row) -> str | None:
+        """Return what ``row`` repeats: HELD_OUT or DUPLICATE, or None for a new one."""
+        seen = Seen.of(0, row)
+        if (question := question_of(seen)) != NOTHING and question in self._questions:
+            return self._questions[question]
+        runs = _runs(seen)
+        found = None
+        if len(runs) >= FEWEST_RUNS:
+            near = {at for band in enumerate(bands_of(runs)) for at in self._bands.get(band, ())}
+            for at in near:
+                others, why, task = self._rows[at]
+                # Of one text much can be asked: with another task before it, it is another row.
+                if why == DUPLICATE and task != _task(seen):
+                    continue
+                if likeness(runs, others) >= ALIKE:
+                    found = why if found != HELD_OUT else found
+        return found
+
+    def add(self, row: Row, why: str = DUPLICATE) -> None:
+        """Add a row that made ones must not repeat."""
+        seen = Seen.of(0, row)
+        self._questions.setdefault(question_of(seen), why)
+        runs = _runs(seen)
+        if len(runs) < FEWEST_RUNS or len(self._rows) >= MOST_ROWS:
+            return
+        for band in enumerate(bands_of(runs)):
+            self._bands.setdefault(band, []).append(len(self._rows))
+        self._rows.append((array("I", runs), why, _task(seen)))
+
+    def add_project(self, project: Path) -> None:
+        """Add the rows of every trainer's files, those held out first. Skips what cannot be read. Blocks."""
+        for config in _configs(project):
+            for row in _rows_of(config, "evalDatasetSource", project):
+                self.add(row, HELD_OUT)
+        for config in _configs(project):
+            for row in _rows_of(config, "datasetSource", project):
+                if row.form != PROMPT:  # a question alone waits for its answer
+                    self.add(row)
+
+
+def _configs(project: Path) -> list[JobConfig]:
+    try:
+        trainers = parse(project, read(project))
+    except ArkorError:
+        return []  # a project without trainers has no rows to repeat
+    return [trainer["config"] for trainer in trainers if "config" in trainer]
+
+
+def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[Row]:
+    source: Any = config.get(key)
+    for part in parts_of(source) if source else ():
+        if part["type"] != "file":
+            continue
+        try:
+            files = files_of(part, project, 0, forms_of(config.get("method")))
+            # Also rows that judgements leave out: what a person has rejected must not come back.
+            with open_data([replace(file, selection=None) for file in files]) as data:
+                for item in data:
+                    if item.place.number > MOST_ROWS:
+                        break
+                    if isinstance(item.row, Row):
+                        yield item.row
+        except (SourceError, OSError):
+            continue
+
+
+def _task(seen: Seen) -> int:
+    """Return a hash of the first line before a longer text, such as "Summarize this text:"."""
+    first, line, _ = seen.asked.partition("\n")
+    return digest(first) if line else NOTHING
+
+
+def _runs(seen: Seen) -> set[int]:
+    """Return the runs of a row's text, without its system prompt."""
+    if seen.row.text is not None:
+        return runs_of(seen.text)
+    said: Sequence[str] = [each["content"] for each in seen.row.messages if each["role"] != "system"]
+    return runs_of("\n".join(said))
+
+
+def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
+    """Return whether a row's ``messages`` are texts with an answer among them."""
+    return (
+        isinstance(messages, list)
+        and all(map(_is_message, messages))
+        and any(each["role"] == "assistant" for each in messages)
+    )
+
+
+def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
+    """Return whether the texts have no half of a character, which no file can hold."""
+    try:
+        "".join(each["content"] for each in messages).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_message(each: object) -> bool:
+    return (
+        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
+    )

@@ -1,0 +1,97 @@
+"""Cuts a document into passages, each short enough for one request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .documents import Document
+
+LONGEST: Final = 2400
+"""Most characters of a passage: some 600 tokens of English."""
+SHORTEST: Final = 80
+"""Fewest characters of a passage: of less, nothing can be asked."""
+FULL: Final = 800
+"""Characters from which a heading begins another passage."""
+_HEADING: Final = re.compile(r"(#{1,6}) +(.+?)[ #]*")
+_FENCE: Final = re.compile(r" {0,3}(```|~~~)")
+_END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a ``document``; ``heading`` has the headings above it, outermost first."""
+
+    document: str
+    heading: str
+    text: str
+
+
+def passages_of(document: Document) -> Iterator[Passage]:
+    """Yield a document's passages in order, cut at headings and paragraphs, else at sentences."""
+    headings: list[str] = []
+    above, kept, size = "", list[str](), 0
+
+    def passage() -> Iterator[Passage]:
+        text = "\n\n".join(kept).strip()
+        if len(text) >= SHORTEST:
+            yield Passage(document.name, above, text)
+
+    for block in _blocks(document.text):
+        heading = _HEADING.fullmatch(block)
+        if kept and (size + len(block) > LONGEST or (heading and size >= FULL)):
+            yield from passage()
+            kept, size = [], 0
+        if heading:
+            del headings[len(heading[1]) - 1 :]
+            headings += [""] * (len(heading[1]) - 1 - len(headings)) + [heading[2]]
+        if not kept:
+            above = " > ".join(filter(None, headings))
+        for part in _parts(block):
+            if kept and size + len(part) > LONGEST:
+                yield from passage()
+                kept, size = [], 0
+            kept.append(part)
+            size += len(part)
+    yield from passage()
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Yield headings and paragraphs; a fenced block of code is one."""
+    kept: list[str] = []
+    fence = ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if mark and fence in ("", mark[1]):
+            fence = "" if fence else mark[1]
+        if not fence and (not line.strip() or _HEADING.fullmatch(line)):
+            if kept:
+                yield "\n".join(kept)
+            kept = []
+            if line.strip():
+                yield line.strip()
+        else:
+            kept.append(line.rstrip())
+    if kept:
+        yield "\n".join(kept)
+
+
+def _parts(block: str) -> Iterator[str]:
+    """Yield a block in parts that fit a passage: whole sentences where there are any."""
+    kept = ""
+    for sentence in _END.split(block) if len(block) > LONGEST else [block]:
+        if kept and len(kept) + len(sentence) >= LONGEST:
+            yield kept
+            kept = ""
+        kept = f"{kept} {sentence}" if kept else sentence
+        while len(kept) > LONGEST:
+            cut = kept.rfind(" ", LONGEST // 2, LONGEST)
+            cut = LONGEST if cut < 0 else cut
+            yield kept[:cut]
+            kept = kept[cut:].lstrip()
+    if kept:
+        yield kept

@@ -1,0 +1,24 @@
+"""What a making asks, request by request: of the passages of documents, or of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request about a ``source`` (a document, or a row), and how its answer becomes rows.
+
+    ``read`` yields what an answer has (a `Candidate`, or a verdict), or why an item is none. Raises
+    UnreadableAnswerError.
+    """
+
+    source: str
+    request: Request
+    read: Callable[[str], Iterator[Any]]

@@ -1,0 +1,321 @@
+"""The teacher: any server with OpenAI's API, or a base model through the backend's own chat.
+
+A teacher makes one attempt per call. What to do about a failed one (wait, and for how long), and what it may
+have cost, is in the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import aiohttp
+from yarl import URL
+
+from arkor_dev import __version__
+from arkor_dev.backend.http_client import is_loopback, proxy_for
+from arkor_dev.contract.errors import ArkorError, BadRequestError, PassingError
+from arkor_dev.contract.events import CHAT_ERROR
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.jobs.follow import read_event
+from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from arkor_dev.backend.client import Backend
+
+    from .request import Request
+
+BASE: Final = "base"
+"""In place of an address: the backend's own base model."""
+CONNECT: Final = 10.0
+SECONDS: Final = 600.0
+"""How long an answer may take: a model on a laptop writes some ten tokens a second."""
+LARGEST: Final = 8 * 2**20
+"""Most bytes of an answer."""
+LONGEST_TEXT: Final = 600
+AT_ONCE: Final = 4
+"""Requests under way at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and its tokens by the teacher's own count, None if it gives none."""
+
+    text: str
+    input: int | None
+    output: int | None
+
+
+class TeacherError(ArkorError):
+    """The teacher cannot be asked as things are: waiting does not help."""
+
+
+class AttemptError(Exception):
+    """One attempt failed, and another may succeed after ``wait`` seconds; None for the usual pause.
+
+    ``cost``: the teacher may have computed (and charged for) an answer that never arrived. ``at_once``: the
+    request is sent again in another form, since the teacher does not know the first.
+    """
+
+    def __init__(
+        self, why: str, wait: float | None = None, *, cost: bool = False, at_once: bool = False
+    ) -> None:
+        super().__init__(why)
+        self.why, self.wait, self.cost, self.at_once = why, wait, cost, at_once
+
+
+class Teacher(Protocol):
+    """What answers requests. ``address`` identifies it, without a secret; ``host`` is for a person."""
+
+    address: str
+    host: str
+    at_once: int
+
+    async def ask(self, request: Request) -> Reply:
+        """Make one attempt. Raises AttemptError and TeacherError."""
+
+
+class BackendTeacher:
+    """A base model of the backend, such as the one that is fine-tuned."""
+
+    address = BASE
+    host = "this project's backend"
+    at_once = 1
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def ask(self, request: Request) -> Reply:
+        """See ``Teacher.ask``."""
+        body = {
+            "messages": list(request.messages),
+            "baseModel": request.model,
+            "maxTokens": request.max_tokens,
+            "temperature": request.temperature,
+            "stream": True,
+            "responseFormat": {
+                "type": "json_schema",
+                "json_schema": {"name": "rows", "schema": _with_ends(request.schema)},
+            },
+        }
+        try:
+            async with asyncio.timeout(SECONDS), self._backend.chat(body) as answer:
+                return await self._reply(answer)
+        except PassingError as fault:
+            raise AttemptError(fault.text, cost=True) from None
+        except TimeoutError:
+            raise AttemptError(f"no answer within {SECONDS:g} s", cost=True) from None
+        except (aiohttp.ClientError, OSError):
+            raise AttemptError("the backend broke off its answer", cost=True) from None
+        except ArkorError as fault:
+            raise TeacherError(fault.text) from None
+
+    async def _reply(self, answer: aiohttp.ClientResponse) -> Reply:
+        splitter, size, text, usage = FrameSplitter(), 0, list[str](), None
+        while data := await answer.content.readany():
+            size += len(data)
+            if size > LARGEST:
+                raise AttemptError("the answer is too long", cost=True)
+            for frame in frames_in(splitter.feed(data)):
+                event = read_event(frame)
+                if not isinstance(event.data, dict):
+                    continue
+                if event.name == CHAT_ERROR:
+                    raise TeacherError(
+                        one_line(event.data.get("error") or "The backend broke off its answer.")
+                    )
+                if event.name == "message":
+                    usage = event.data.get("usage") or usage
+                    text.append(_said(event.data, "delta"))
+        return _counted("".join(text), usage)
+
+
+def _with_ends(schema: Any) -> Any:
+    """Return a schema whose texts have a longest length: a small model may repeat itself without end.
+
+    OpenAI's own server refuses such limits.
+    """
+    if isinstance(schema, list):
+        return [_with_ends(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    limited = {"maxLength": LONGEST_TEXT} if schema.get("type") == "string" else {}
+    return limited | {key: _with_ends(value) for key, value in schema.items()}
+
+
+class HttpTeacher:
+    """A server with OpenAI's API. The key is sent to it, and appears nowhere else."""
+
+    at_once = AT_ONCE
+
+    def __init__(self, session: aiohttp.ClientSession, address: str, key: str | None) -> None:
+        self.address = clean_address(address, with_key=key is not None)
+        self._session, self._key = session, key
+        self._url = URL(self.address) / "chat/completions"
+        self.host = self._url.authority
+        self._structured = True
+        """Whether the server takes a response_format; found out by asking."""
+        self._temperature = True
+        self._limit = "max_tokens"
+
+    async def ask(self, request: Request) -> Reply:
+        """See ``Teacher.ask``."""
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": list(request.messages),
+            self._limit: request.max_tokens,
+            "stream": False,
+        }
+        if self._temperature:
+            body["temperature"] = request.temperature
+        if self._structured:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "rows", "strict": True, "schema": dict(request.schema)},
+            }
+        headers = {"Accept": "application/json", "User-Agent": f"arkor-dev/{__version__}"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        try:
+            async with self._session.post(
+                self._url, json=body, headers=headers, allow_redirects=False, proxy=proxy_for(self._url),
+                timeout=aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT),
+            ) as response:  # fmt: skip
+                data = await response.content.read(LARGEST)
+                while len(data) < LARGEST and (more := await response.content.read(LARGEST - len(data))):
+                    data += more
+                return self._reply(response, data, body)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
+            raise AttemptError(f"{self.host} cannot be reached ({type(fault).__name__})") from None
+        except TimeoutError:
+            raise AttemptError(f"{self.host} did not answer within {SECONDS:g} s", cost=True) from None
+        except (aiohttp.ClientError, OSError):
+            raise AttemptError(f"{self.host} broke off its answer", cost=True) from None
+
+    def _reply(self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, Any]) -> Reply:
+        status = response.status
+        try:
+            said = json.loads(data)
+        except (ValueError, RecursionError):
+            said = None
+        if status == 200 and isinstance(said, dict):
+            return _counted(_said(said, "message"), said.get("usage"))
+        why = self._why(said)
+        if status in (400, 422, 501) and (changed := self._simpler(why, body)):
+            raise AttemptError(f"{self.host} does not take {changed}", at_once=True)
+        if status == 429 and "insufficient_quota" not in why:
+            wait = _wait_of(response.headers.get("Retry-After"))
+            raise AttemptError(f"{self.host} asks to wait (429)", wait)
+        if status in (408, 503):
+            wait = _wait_of(response.headers.get("Retry-After"))
+            raise AttemptError(f"{self.host} is busy ({status})", wait)
+        if status >= 500 or status == 200:
+            what = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
+            raise AttemptError(f"{self.host} {what}", cost=True)
+        key = " Check the key's environment variable (--key-env)." if status in (401, 403) else ""
+        raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
+
+    def _why(self, said: object) -> str:
+        """Return the server's own words, without the key should they repeat it."""
+        error = said.get("error", said) if isinstance(said, dict) else said
+        if isinstance(error, dict):
+            error = " ".join(str(error[key]) for key in ("message", "code", "detail") if error.get(key))
+        text = one_line(error or "", 300)
+        return text.replace(self._key, "…") if self._key else text
+
+    def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:
+        """Leave out of all further requests what the server seems not to know; return its name."""
+        if self._limit in body and "max_completion_tokens" in why and self._limit == "max_tokens":
+            self._limit = "max_completion_tokens"
+            return "max_tokens"
+        if "temperature" in body and "temperature" in why:
+            self._temperature = False
+            return "temperature"
+        if "response_format" in body:
+            self._structured = False
+            return "response_format"
+        return None
+
+
+@asynccontextmanager
+async def open_teacher_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session of the teacher's own: nothing of the backend's (its token) is accessible there."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
+        yield session
+
+
+def clean_address(address: str, *, with_key: bool) -> str:
+    """Return a teacher's address without trailing slashes. Raises BadRequestError.
+
+    A key goes in clear text to this machine and to addresses of a private network only.
+    """
+    text = address.strip().rstrip("/").removesuffix("/chat/completions")
+    try:
+        url = URL(text)
+        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadRequestError(
+            f"{one_line(address, 200) or 'Nothing'} is not a teacher's address. Give one such as "
+            "http://localhost:1234/v1, or base for the model of the trainer."
+        )
+    if url.user is not None or url.password is not None or url.query_string or url.fragment:
+        raise BadRequestError("The teacher's address must have no user name, no ?query and no #fragment.")
+    if with_key and url.scheme == "http" and not _is_near(url.host):
+        raise BadRequestError(f"http:// to {url.host} would send the key in clear text. Use https://.")
+    return text
+
+
+def _is_near(host: str | None) -> bool:
+    if is_loopback(host):
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_private
+    except ValueError:
+        return False
+
+
+def _said(answer: Mapping[str, Any], key: str) -> str:
+    """Return the text of OpenAI's answer, whole (``message``) or a part of it (``delta``)."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get(key) if isinstance(first, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
+
+
+def _counted(text: str, usage: object) -> Reply:
+    counts = [
+        count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**40 else None
+        for count in (
+            (usage.get(key) for key in ("prompt_tokens", "completion_tokens"))
+            if isinstance(usage, dict)
+            else (None, None)
+        )
+    ]
+    # JSON may have half a character, which has no UTF-8.
+    return Reply(text.encode(errors="replace").decode(), *counts)
+
+
+def _wait_of(header: str | None) -> float | None:
+    """Return the seconds of ``Retry-After``, which may be a date."""
+    if not header:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        then = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (then - datetime.now(then.tzinfo or UTC)).total_seconds())

@@ -1,0 +1,145 @@
+"""Training runs that a program wants to start, and a person allows or denies on Studio's page.
+
+A request is a file in this user's data folder, locked by its program for as long as that waits: one whose
+program has ended is no longer locked, and disappears. The answer is a file next to it. The folder belongs to
+this user alone, so programs of others can neither ask nor answer. These calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import time
+from typing import IO, TYPE_CHECKING, Any, Final, Self
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.plain_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.shapes import StartRequest
+    from arkor_dev.core.settings import Settings
+
+SECONDS: Final = 300.0
+"""How long a request waits for its answer."""
+MOST: Final = 5
+"""Most requests of a project that wait at the same time."""
+LENGTH: Final = 300
+"""Longest text of a request, in characters."""
+CHANGES: Final = 100
+"""Most settings that a request shows."""
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder of a project's requests."""
+    digest = hashlib.sha256(str(settings.project).encode()).hexdigest()[:20]
+    return settings.data / "start-requests" / digest
+
+
+class Request:
+    """A request that waits for its answer while the block runs. Raises ConflictError for too many at once."""
+
+    def __init__(self, folder: Path, said: Mapping[str, Any]) -> None:
+        self.id = secrets.token_hex(16)
+        self._said = {**said, "expiresAt": int(time.time() + SECONDS)}
+        self._path = folder / f"{self.id}.json"
+        self._answer = folder / f"{self.id}.answer"
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if len(list(waiting(self._path.parent))) >= MOST:
+            raise ConflictError(
+                f"{MOST} requests to start a run wait for an answer on Studio's page. Answer those first."
+            )
+        # Locked before it has its name, so that it is never taken for one whose program has ended.
+        hidden = self._path.with_suffix(".new")
+        hidden.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.fdopen(os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.write(json.dumps(self._said).encode())
+        self._file.flush()
+        hidden.rename(self._path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in (self._path, self._answer):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        if self._file is not None:
+            self._file.close()
+
+    def answer(self) -> bool | None:
+        """Return whether the run was allowed; None without an answer. Raises ConflictError if it is late."""
+        try:
+            return read_small(self._answer) == b"allow"
+        except FileNotFoundError:
+            if time.time() > self._said["expiresAt"]:
+                raise ConflictError(
+                    f"Nobody answered on Studio's page within {SECONDS / 60:.0f} minutes. No run was started."
+                ) from None
+            return None
+
+
+def waiting(folder: Path) -> Iterator[StartRequest]:
+    """Yield the requests that wait for an answer; delete those whose program has ended."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(folder.glob("*.json")):
+            with contextlib.suppress(OSError, ValueError):
+                if _is_abandoned(path):
+                    path.unlink()
+                elif not path.with_suffix(".answer").exists():
+                    found = _shown(path.stem, json.loads(read_small(path)))
+                    if found["expiresAt"] > time.time():
+                        yield found
+
+
+def answer(folder: Path, request_id: str, *, allow: bool) -> None:
+    """Answer a request, once. Raises NotFoundError if it no longer waits."""
+    known = {each["id"] for each in waiting(folder)}
+    path = folder / f"{request_id}.answer"
+    try:
+        if request_id not in known:
+            raise FileNotFoundError
+        write_private(path, b"allow" if allow else b"deny", exclusive=True)
+        if not path.with_suffix(".json").exists():  # its program ended meanwhile
+            path.unlink()
+            raise FileNotFoundError
+    except OSError:
+        raise NotFoundError("The request no longer waits for an answer. Nothing was started.") from None
+
+
+def _is_abandoned(path: Path) -> bool:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def _shown(request_id: str, said: Any) -> StartRequest:
+    """Return a request as the page shows it. Raises ValueError for anything else."""
+    try:
+        return {
+            "id": request_id,
+            "client": one_line(str(said["client"]), 60),
+            "name": one_line(str(said["name"]), LENGTH),
+            "model": one_line(str(said["model"]), LENGTH),
+            "data": one_line(str(said["data"]), LENGTH),
+            "changes": [
+                [one_line(str(key), LENGTH), one_line(str(value), LENGTH)]
+                for key, value in list(said["changes"])[:CHANGES]
+            ],
+            "dryRun": said["dryRun"] is True,
+            "expiresAt": int(said["expiresAt"]),
+        }
+    except (KeyError, TypeError, OverflowError):
+        raise ValueError from None

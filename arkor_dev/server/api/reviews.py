@@ -1,0 +1,116 @@
+"""Judgements of rows (docs/contract.md#judging-rows)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import Rule, text_line
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.exclusions import ENTRY
+from arkor_dev.data.reviews import BY_LIMIT, COMMENT_LIMIT, TAG_LIMIT, TAGS, VERDICTS
+from arkor_dev.server.app_keys import SETTINGS
+
+from .data_rows import editor_of, number_in
+from .envelope import read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARKS: Final = 200
+"""Most rows whose marks are returned at once."""
+TAG: Final = text_line(TAG_LIMIT)
+REVIEW: Final = Schema(
+    (
+        Field(
+            "row",
+            Rule(
+                "other",
+                noun="a row's hash",
+                test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
+            ),
+            needed=True,
+        ),
+        Field("file", text_line(1000), null=True),
+        Field("verdict", Rule("choice", choices=VERDICTS), null=True),
+        Field("tags", Rule("list", 0, TAGS, noun=f"a list of up to {TAGS} tags", of=TAG), null=True),
+        Field(
+            "comment",
+            Rule(
+                "other",
+                noun=f"text of up to {COMMENT_LIMIT:,} characters",
+                test=lambda text: isinstance(text, str) and len(text) <= COMMENT_LIMIT,
+            ),
+            null=True,
+        ),
+        Field("by", text_line(BY_LIMIT), needed=True),
+    )
+)
+
+
+async def _told(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
+    """Return ``work(reviews, files, *more)`` for the trainer of the query."""
+    from arkor_dev.project.reviews import reviews_of
+
+    editor, project = editor_of(request), request.app[SETTINGS].project
+    trainer = request.query.get("trainer", "")
+    return await asyncio.to_thread(lambda: work(reviews_of(project), editor.files_of(trainer), *more))
+
+
+async def get(request: web.Request) -> web.Response:
+    """``GET /api/data/reviews?trainer=``: the counts."""
+    from arkor_dev.project.reviews import summary
+
+    return web.json_response(await _told(request, summary))
+
+
+async def rows(request: web.Request) -> web.Response:
+    """``GET /api/data/reviews/rows?trainer=&from=&count=``: the verdicts of some rows."""
+    from arkor_dev.project.reviews import marks
+
+    first, count = number_in(request, "from"), min(MARKS, number_in(request, "count"))
+    return web.json_response({"rows": await _told(request, marks, first, count)})
+
+
+async def row(request: web.Request) -> web.Response:
+    """``GET /api/data/reviews/row?trainer=&row=``: all judgements of one row."""
+    from arkor_dev.project.reviews import reviewed_row
+
+    return web.json_response(await _told(request, reviewed_row, number_in(request, "row")))
+
+
+async def following(request: web.Request) -> web.Response:
+    """``GET /api/data/reviews/next?trainer=&after=&want=&by=&tag=``: the next row to go through, or null."""
+    from arkor_dev.project.reviews import WANTED, next_row
+
+    query = request.query
+    want, tag = query.get("want", ""), query.get("tag", "")
+    if want not in WANTED and not (want == "" and tag):
+        raise BadRequestError(f"want must be one of {', '.join(WANTED)}.")
+    after = number_in(request, "after", least=0)
+    return web.json_response({"row": await _told(request, next_row, want, after, query.get("by", ""), tag)})
+
+
+async def add(request: web.Request) -> web.Response:
+    """``POST /api/data/reviews``: judge a row."""
+    from arkor_dev.project.reviews import add_reviews
+
+    body = await read_object(request, REVIEW)
+    review: Any = {key: value for key, value in body.items() if value is not None and value not in ("", [])}
+    review["row"] = review["row"][:16]
+    if "tags" in review:
+        review["tags"] = list(dict.fromkeys(review["tags"]))
+    await asyncio.to_thread(add_reviews, request.app[SETTINGS].project, [review])
+    return web.json_response({})
+
+
+ROUTES = [
+    web.get("/api/data/reviews", get),
+    web.post("/api/data/reviews", add),
+    web.get("/api/data/reviews/rows", rows),
+    web.get("/api/data/reviews/row", row),
+    web.get("/api/data/reviews/next", following),
+]

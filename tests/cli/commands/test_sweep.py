@@ -1,0 +1,86 @@
+"""``arkor-dev sweep``: what it asks of the backend, and what it prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.cli import main as cli
+from arkor_dev.cli.commands.sweep import lines_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SWEEP: dict[str, Any] = {
+    "id": "sweep_00000000000a", "name": "bot sweep", "state": "completed", "createdAt": "-",
+    "config": {}, "space": {"loraR": [8, 16]}, "rungs": [3, 9],
+    "trials": [
+        {"number": 0, "role": "search", "settings": {}, "jobId": "a", "results": [{"step": 9, "loss": 2.0}]},
+        {
+            "number": 1, "role": "search", "settings": {"loraR": 16}, "jobId": "b",
+            "results": [{"step": 3, "loss": 2.5}, {"step": 9, "loss": 1.5}],
+        },
+        {
+            "number": 2, "role": "search", "settings": {"loraR": 64}, "jobId": "c",
+            "results": [{"step": 3, "loss": 1.0}],
+        },
+        {"number": 3, "role": "winner", "settings": {"loraR": 16}, "jobId": "d", "results": [], "seed": 43},
+    ],
+    "importances": [{"setting": "loraR", "mean": 0.7, "low": 0.6, "high": 0.8}],
+    "verdict": {
+        "verdict": "better", "sentence": "Better by \x1b[31m0.4 to 0.6.", "trial": 1,
+        "settings": {"loraR": 16, "lrSchedulerType": "wsd", "warmupRatio": None},
+    },
+}  # fmt: skip
+
+
+def test_a_sweep_is_told_with_its_verdict_first() -> None:
+    assert list(lines_of(SWEEP)) == [
+        "bot sweep (sweep_00000000000a): completed",
+        "Better by 0.4 to 0.6.",
+        'Settings: lora.r = 16, scheduler = "wsd", no warmup_ratio',
+        "",
+        "TRIAL   STEPS      LOSS  SETTINGS",
+        "    1       9    1.5000  lora.r = 16",
+        "    0       9    2.0000  your settings",
+        "    2       3    1.0000  lora.r = 64",
+        "",
+        "What mattered: lora.r 70% (60% to 80%)",
+    ]
+    running = {**SWEEP, "state": "running", "verdict": None, "plan": {"trials": 9, "endsAt": "x"}}
+    assert (
+        list(lines_of(running))[1]
+        == "3 of about 9 trials, confirming the best with fresh seeds; ends about -"
+    )
+
+
+TOML = """
+[[trainer]]
+name = "bot"
+model = "m"
+dataset = { url = "https://example.org/a" }
+[sweep]
+hours = 8
+[sweep.space]
+lora.r = [8, 16]
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--until", "25:00"], '--until "25:00" is invalid'),
+        (["--until", "07:00", "--hours", "2"], "--until and --hours are both given"),
+        (["--space", "lora.r"], "--space needs a setting and its values"),
+        (["--space", "lora.x=1,2"], 'unknown setting "lora.x"'),
+        (["--space", "lora.r=8"], "lora.r must be a list of values"),
+        (["--trainer", "nope"], 'no trainer "nope"'),
+    ],
+)
+def test_a_wrong_request_is_refused_before_a_backend_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    (tmp_path / "arkor.toml").write_text(TOML)
+    assert cli.main(["sweep", "start", "--local", "--project", str(tmp_path), *options]) == 2
+    assert said in capsys.readouterr().err

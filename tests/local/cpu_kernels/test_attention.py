@@ -1,0 +1,70 @@
+"""Attention over a packed of rows, beside torch's own over each row alone: values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from arkor_dev.local.cpu_kernels.attention import BLOCK, Current, attend  # noqa: E402
+from arkor_dev.local.cpu_kernels.packing import GROUP_AREA, pack_rows  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")
+IGNORED = -100
+HEADS, KEYS, SIZE = 6, 2, 16
+LENGTHS = {
+    "alike": [40, 44, 41, 38],
+    "the first in the middle": [40, 44, 38, 90, 88],
+    "short and long": [30, BLOCK + 70, 33, 150],
+    "one": [25],
+    "more than are taken together": [60] * 24,
+}
+
+
+@pytest.mark.parametrize("shared", [0, 20])
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[int], shared: int) -> None:
+    beginning = list(range(shared))
+    rows = [beginning + [1000 * row + place for place in range(10, 10 + n - shared)]
+            for row, n in enumerate(lengths, 1)]  # fmt: skip
+    packed = pack_rows([(row, row) for row in rows], IGNORED)
+    assert packed.shared == (shared if len(rows) > 1 else 0)
+    places = packed.ids.shape[1]
+    torch.manual_seed(0)
+    query, key, value = given = [
+        torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
+        for heads in (HEADS, KEYS, KEYS)
+    ]
+    wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
+
+    Current.packed = packed
+    try:
+        out, _ = attend(torch.nn.Identity(), query, key, value, None)
+    finally:
+        Current.packed = None
+    out.backward(wanted)
+    found = [out.detach(), *(tensor.grad for tensor in given)]
+
+    alone = [tensor.detach().float().requires_grad_() for tensor in given]
+    parts = []
+    for number, (start, end) in enumerate(packed.parts):
+        index = torch.tensor([*range(packed.shared), *range(start, end)])
+        q, k, v = (tensor.index_select(2, index) for tensor in alone)
+        k, v = (tensor.repeat_interleave(HEADS // KEYS, 1) for tensor in (k, v))
+        made = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+        parts.append(made if number == 0 else made[:, packed.shared :])
+    known = torch.cat(parts, 1)
+    known.backward(wanted.float())
+    bound = 1e-5 if dtype == torch.float32 else 0.02
+    for one, other in zip(found, [known.detach(), *(tensor.grad for tensor in alone)], strict=True):
+        assert (one.float() - other).norm() < bound * other.norm()
+
+
+def test_rows_of_like_length_are_computed_together() -> None:
+    rows = [[number] * length for number, length in enumerate((40, 300, 41, 10, 39))]
+    packed = pack_rows([(row, row) for row in rows], IGNORED)
+    assert [(group.rows, group.length) for group in packed.groups] == [(1, 300), (3, 41), (1, 10)]
+    many = pack_rows([([number] * 60, [number] * 60) for number in range(24)], IGNORED)
+    assert all(group.rows * group.length**2 <= GROUP_AREA for group in many.groups)
+    assert sum(group.rows for group in many.groups) == 24

@@ -1,0 +1,37 @@
+"""The summed cross entropy, and its gradient, against torch's."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch.nn import functional
+
+    from arkor_dev.local.cpu_kernels import cross_entropy
+
+    monkeypatch.setattr(cross_entropy, "AT_ONCE", 200)  # three rows of 60 words at once, and one at the end
+    chance = torch.Generator().manual_seed(1)
+    given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
+    targets = torch.randint(60, (7,), generator=chance)
+    results = []
+    for ours in (True, False):
+        logits = given.clone().requires_grad_()
+        if ours:
+            loss = cross_entropy.summed_cross_entropy(logits, targets, smoothing)
+        else:
+            loss = functional.cross_entropy(
+                logits.float(), targets, reduction="sum", label_smoothing=smoothing
+            )
+        (loss / 3).backward()
+        assert torch.equal(logits.detach(), given)
+        results.append((loss.detach(), logits.grad))
+    (loss, gradient), (wanted, exact) = results
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(gradient, exact, rtol=2e-2 if dtype == "bfloat16" else 1e-5, atol=1e-6)

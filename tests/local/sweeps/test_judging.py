@@ -1,0 +1,77 @@
+"""Equal settings have no winner, better ones have one, and the rows that selected do not judge."""
+
+from __future__ import annotations
+
+import random
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+pytest.importorskip("numpy")
+
+from arkor_dev.local.sweeps.judging import judged, selecting, selecting_loss
+
+ROWS = 40
+
+
+def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> dict[str, Any]:
+    """Losses of a run: those of its rows, the luck of its seed, and what each row has of it."""
+    luck = chance.gauss(0, 0.02)
+    return {
+        "adapter": [row + luck - gain + chance.gauss(0, 0.05) for row in rows],
+        "keys": [f"{place:016x}" for place in range(len(rows))],
+        "groups": list(range(len(rows))),
+        "margin": 0.01,
+    }
+
+
+def sweep(chance: random.Random, gains: list[float]) -> tuple[int, dict[str, Any]]:
+    """Choose the best of trials by the selecting half, and judge it by fresh runs."""
+    rows = [chance.gauss(2, 0.6) for _ in range(ROWS)]
+    trials = [scores(chance, rows, gain) for gain in gains]
+    best = min(range(len(trials)), key=lambda trial: selecting_loss(trials[trial]) or 0.0)
+    start, winner = ([scores(chance, rows, gain) for _ in range(3)] for gain in (gains[0], gains[best]))
+    return best, judged(start, winner)
+
+
+def test_twenty_equal_settings_have_no_winner() -> None:
+    """In at least 95 % of sweeps, although the best trial always seems better than the starting one."""
+    found = [sweep(random.Random(seed), [0.0] * 20)[1]["verdict"] for seed in range(60)]
+    assert found.count("none") >= 57
+
+
+def test_better_settings_win_with_an_interval() -> None:
+    chance = random.Random(1)
+    best, verdict = sweep(chance, [0.0, 0.05, 0.4])
+    assert best == 2
+    assert verdict["verdict"] == "better"
+    difference = verdict["difference"]
+    assert 0 < difference["low"] < 0.4 < difference["high"] < 0.8
+    assert verdict["sentence"].startswith(
+        f"Better than your settings by {difference['low']:.2f} to {difference['high']:.2f}"
+    )
+    assert verdict["rows"] == ROWS // 2
+
+
+def test_too_few_rows_judge_nothing() -> None:
+    chance = random.Random(2)
+    rows = [1.0] * 14
+    verdict = judged([scores(chance, rows)] * 3, [scores(chance, rows, 1.0)] * 3)
+    assert verdict["verdict"] == "none"
+    assert "7 independent rows are too few" in verdict["sentence"]
+
+
+def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
+    keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
+    groups = [place // 3 for place in range(30)]
+    half = selecting(keys, groups)
+    assert sum(half) == 15
+    assert all(
+        len({half[place] for place in range(30) if groups[place] == group}) == 1 for group in range(10)
+    )
+    order = random.Random(3).sample(range(30), 30)
+    again = selecting([keys[place] for place in order], [groups[place] for place in order])
+    assert again == [half[place] for place in order]
+    run = {"adapter": [float(place) for place in range(30)], "keys": keys, "groups": groups}
+    assert selecting_loss(run) == fmean(place for place in range(30) if half[place])

@@ -1,0 +1,218 @@
+"""Sweeps in the local backend: a true one of a tiny model with a kill, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.sweeps import plan, record
+from arkor_dev.local.sweeps.record import Estimate, Sweep, Trial
+from arkor_dev.local.sweeps.service import Sweeps
+from tests.local.conftest import CONFIG, make_project
+from tests.local.harness import Backend, until
+from tests.local.jobs.test_scheduler import Worker, scheduler_of, store
+from tests.support.waiting import until as until_async
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.local.jobs.async_store import AsyncStore
+
+__all__ = ["store"]
+
+TINY: dict[str, Any] = {
+    **{key: value for key, value in CONFIG.items() if key not in ("saveSteps", "evalSteps")},
+    "learningRate": 1e-5,
+    "maxSteps": 9,
+    "datasetSplit": 0.3,
+}
+SPACE = {"learningRate": [1e-5, 1e-2]}
+TOML = """
+[[trainer]]
+name = "bot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+learning_rate = 1e-5
+steps = 9
+eval_split = 0.3
+number_format = "float32"
+
+[sweep]
+hours = 0.2
+[sweep.space]
+learning_rate = [1e-5, 1e-2]
+"""
+FORECAST = {"state": "measured", "steps": 27, "seconds": 3.0, "trainingSeconds": 2.0}
+
+
+def in_time(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.engine
+@pytest.mark.beside
+@pytest.mark.timeout(600)
+def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
+    tmp_path: Path, tiny: Path, template: dict[str, str]
+) -> None:
+    project = make_project(tmp_path / "tests", tiny)
+
+    def start() -> Backend:
+        return Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
+
+    def sweep() -> dict[str, Any]:
+        found: dict[str, Any] = backend.call("GET", "/v1/sweeps").json["sweeps"][0]
+        return found
+
+    def results() -> list[Any]:
+        return [each for trial in sweep()["trials"] for each in trial["results"]]
+
+    def command(action: str) -> dict[str, Any]:
+        home = tmp_path / "home"
+        backend.leave_word(project, home)
+        data = {"XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CACHE_HOME": str(home / "cache")}
+        line = [sys.executable, "-m", "arkor_dev", "sweep", action, "--local", "--json"]
+        done = subprocess.run(
+            line, cwd=project, env={**os.environ, "HOME": str(home), **data}, capture_output=True, check=True
+        )
+        found: dict[str, Any] = json.loads(done.stdout)["sweep"]
+        return found
+
+    (project / "arkor.toml").write_text(TOML)
+    backend = start()
+    try:
+        assert command("start")["state"] == "running"
+        body = {"name": "night", "config": TINY, "space": SPACE, "deadline": in_time(500)}
+        assert backend.call("POST", "/v1/sweeps", body).status == 409
+        until(lambda: len(results()) >= 2, 200)
+        before = results()
+        for pid in backend.processes():
+            os.kill(pid, signal.SIGKILL)
+        backend.stop()
+        backend = start()
+        assert results()[: len(before)] == before
+        until(lambda: sweep()["state"] != "running", 300)
+        found = command("status")
+        assert found == sweep()
+        assert found["state"] == "completed", found
+        assert datetime.fromisoformat(found["endedAt"]) < datetime.fromisoformat(found["deadline"])
+        assert found["rungs"] == [3, 9]
+        assert found["best"] == 1
+        verdict = found["verdict"]
+        assert verdict["verdict"] == "better"
+        assert verdict["settings"] == {"learningRate": 1e-2, "lrSchedulerType": "wsd", "warmupSteps": 0}
+        assert verdict["rows"] == 9  # half of 18
+        jobs = backend.call("GET", "/v1/jobs").json["jobs"]
+        assert sorted(job["sweep"]["trial"] for job in jobs) == list(range(8))  # nothing lost, nothing twice
+        steps = [[each["step"] for each in trial["results"]] for trial in found["trials"]]
+        assert steps == [[3, 9], [3, 9], *[[9]] * 6]
+    finally:
+        backend.stop()
+
+
+class Known:
+    """Has estimated every run before."""
+
+    async def request(self, config: dict[str, Any]) -> dict[str, Any]:
+        return FORECAST
+
+    async def known(self, config: dict[str, Any]) -> None:
+        return None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process for Optuna."""
+
+    async def ask(self: object, **message: Any) -> dict[str, Any]:
+        return {"settings": {"learningRate": 1e-4 * len(message["told"])}, "importances": []}
+
+    monkeypatch.setattr(Sweeps, "_ask", ask)
+
+
+def sweeps_of(store: AsyncStore, folder: Path, scheduler: Any) -> Sweeps:
+    make_project(folder)
+    return Sweeps(store, scheduler, Known(), folder, folder)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("asked")
+async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job never ends, or is paused by a person: at the deadline it is cancelled, and nobody has won."""
+    monkeypatch.setattr(plan, "RESERVE_BOUNDS", (2.0, 2.0))
+    monkeypatch.setattr(plan, "confirming_seconds", lambda _: 0.0)
+    monkeypatch.setattr(plan, "halving_seconds", lambda *_: 0.0)
+    scheduler = scheduler_of(store, tmp_path)
+    sweeps = sweeps_of(store, tmp_path, scheduler)
+    body = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    async with asyncio.timeout(60), scheduler.running(), sweeps.running():
+        with pytest.raises(BadRequestError, match="deadline or a number"):
+            await sweeps.start(body)
+        with pytest.raises(BadRequestError, match="14 days"):
+            await sweeps.start({**body, "deadline": in_time(-5)})
+        begun = await sweeps.start({**body, "deadline": in_time(3600)})
+        with pytest.raises(ConflictError, match="is running"):
+            await sweeps.start({**body, "jobs": 3})
+        await until_async(lambda: bool(Worker.started) and Worker.started[0].trains)
+        (trial,) = sweeps.view(begun["id"])["trials"]
+        await scheduler.pause(trial["jobId"])
+        sweeps._sweeps[begun["id"]].deadline = time.time() + 2.5  # the night passes
+        await until_async(lambda: sweeps.view(begun["id"])["state"] != "running")
+        job = await store.read(Store.get, trial["jobId"])
+    ended = sweeps.view(begun["id"])
+    assert ended["endedAt"] < ended["deadline"]
+    assert "time was up" in ended["verdict"]["sentence"]
+    assert ended["verdict"]["sentence"].startswith("No winner")
+    assert job
+    assert job["status"] == "cancelled"
+
+
+@pytest.mark.usefixtures("asked")
+async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: Path) -> None:
+    """The record has a trial without its job, and one that was to go on to its next rung."""
+    sweep = Sweep("sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600)
+    sweep.estimate, sweep.facts = Estimate(9, 1.0, 1.0), {"rows": "a", "tokens": "b"}
+    sweep.rungs, sweep.level = [1 / 3, 1.0], 1
+    first = Trial(0, {}, "job_000000000000", rung=1, losses=[2.0], ends=["t"], steps=[3])
+    second = Trial(1, {"learningRate": 1e-2}, "job_000000000001")
+    sweep.trials = [first, second]
+    record.write(tmp_path, sweep)
+    part = {"id": sweep.id, "name": "s", "trial": 0}
+    short = plan.config_of(sweep, Trial(0, {}, first.job))
+    await store.write(Store.create, "s, trial 0", short, None, None, first.job, part)
+    await store.write(Store.start_next)
+    await store.write(Store.keep, first.job, 3)
+    await store.write(Store.finish, first.job, Verdict("completed", {}))
+    scheduler = scheduler_of(store, tmp_path)
+    sweeps = sweeps_of(store, tmp_path, scheduler)
+    await store.write(Store.arrange, None, True)
+
+    async def queued() -> list[str]:
+        found: list[str] = (await store.read(Store.queue))["order"]
+        return found
+
+    async with asyncio.timeout(60), scheduler.running(), sweeps.running():
+        while not {first.job, second.job} <= {*await queued()}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert (await store.read(Store.config, first.job))["maxSteps"] == 9
+        assert (await store.read(Store.config, second.job)).items() >= {
+            "maxSteps": 3,
+            "learningRate": 1e-2,
+        }.items()
+        assert (await store.read(Store.get, second.job) or {})["sweep"] == {**part, "trial": 1}
+        stopped = await sweeps.stop(sweep.id)
+    assert stopped["state"] == "stopped"
+    assert await queued() == []
+    assert record.read_all(tmp_path)[sweep.id].state == "stopped"

@@ -1,0 +1,70 @@
+"""Requests to start a run: who waits, who may answer, and what becomes of those whose program has ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.project import start_requests
+from arkor_dev.project.start_requests import MOST, Request, answer, waiting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAID: dict[str, Any] = {
+    "client": "test\u202e", "name": "bot", "model": "m", "data": "d.jsonl", "changes": [["a", "1"]],
+    "dryRun": False,
+}  # fmt: skip
+
+
+def test_a_request_is_answered_once_and_leaves_nothing(tmp_path: Path) -> None:
+    for allow in (True, False):
+        with Request(tmp_path, SAID) as request:
+            (shown,) = waiting(tmp_path)
+            assert (shown["id"], shown["client"], shown["changes"]) == (request.id, "test", [["a", "1"]])
+            assert request.answer() is None
+            answer(tmp_path, request.id, allow=allow)
+            assert request.answer() is allow
+            assert list(waiting(tmp_path)) == []
+            with pytest.raises(NotFoundError):
+                answer(tmp_path, request.id, allow=not allow)
+            assert request.answer() is allow
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_no_answer_reaches_another_file_a_late_request_or_one_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "requests"
+    with Request(folder, SAID) as request:
+        for name in ("../x", "", request.id[:-1], "."):
+            with pytest.raises(NotFoundError):
+                answer(folder, name, allow=True)
+        others = [Request(folder, SAID).__enter__() for _ in range(MOST - 1)]
+        with pytest.raises(ConflictError, match="Answer those first"), Request(folder, SAID):
+            pass
+        monkeypatch.setattr("arkor_dev.project.start_requests.time.time", lambda: time.monotonic() + 1e12)
+        assert list(waiting(folder)) == []
+        with pytest.raises(NotFoundError):
+            answer(folder, request.id, allow=True)
+        with pytest.raises(ConflictError, match="Nobody answered"):
+            request.answer()
+        for each in others:
+            each.__exit__()
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_not_a_request_of_a_running_program_is_not_shown(tmp_path: Path) -> None:
+    abandoned = tmp_path / f"{'a' * 32}.json"
+    abandoned.write_text(json.dumps({**SAID, "expiresAt": time.time() + 100}))
+    (tmp_path / "link.json").symlink_to("/etc/passwd")
+    with Request(tmp_path, {**SAID, "changes": "x" * 500, "model": "y" * 10_000}):
+        assert list(waiting(tmp_path)) == []
+    with Request(tmp_path, {**SAID, "model": "y" * 10_000}):
+        (shown,) = waiting(tmp_path)
+        assert len(shown["model"]) == start_requests.LENGTH
+    assert not abandoned.exists()

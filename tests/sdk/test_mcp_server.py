@@ -1,0 +1,152 @@
+"""`arkor-dev mcp` with the protocol's own client over stdio: what an assistant can and cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("mcp")
+pytest.importorskip("torch")
+from mcp import Client, StdioServerParameters
+from mcp.types import CallToolResult, Implementation
+
+from arkor_dev.cli.main import parser
+from arkor_dev.core.settings import Settings
+from arkor_dev.project.start_requests import answer, folder_of, waiting
+from tests.local.conftest import made_once, make_project
+from tests.local.forking_backend import worker_template
+from tests.local.harness import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+TOML = """
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 4
+learning_rate = 1e-2
+eval_split = 0.2
+save_every = 2
+samples = "off"
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A project that a running backend serves, as if Studio were open on it."""
+    home = tmp_path_factory.mktemp("home")
+    folder = make_project(tmp_path_factory.mktemp("mcp") / "own", made_once(tmp_path_factory))
+    (folder / "arkor.toml").write_text(TOML)
+    settings = Settings(folder, home, home / ".local" / "share" / "arkor-dev", home / "cache", local=True)
+    templates = worker_template()
+    backend = Backend.start(settings.local_data, folder, home / "cache", **next(templates))
+    try:
+        backend.leave_word(folder, home)
+        yield settings
+    finally:
+        backend.stop()
+        next(templates, None)
+
+
+def server(settings: Settings, *options: str) -> StdioServerParameters:
+    environment = {"HOME": str(settings.home)}
+    argv = ["-m", "arkor_dev", "mcp", "--local", "--project", str(settings.project), *options]
+    return StdioServerParameters(command=sys.executable, args=argv, env=environment)
+
+
+async def call(client: Client, tool: str, **given: Any) -> Any:
+    result = await client.call_tool(tool, given)
+    assert not result.is_error, text_of(result)
+    return json.loads(text_of(result))
+
+
+async def refused(client: Client, tool: str, **given: Any) -> str:
+    result = await client.call_tool(tool, given)
+    assert result.is_error
+    return text_of(result)
+
+
+def text_of(result: CallToolResult) -> str:
+    return "".join(getattr(part, "text", "") for part in result.content)
+
+
+async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(project: Settings) -> None:
+    me = Implementation(name="test\u202e client", version="1")
+    async with Client(server(project), client_info=me, mode="legacy") as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert names == {
+            "list_trainers", "list_jobs", "start_training", "training_request", "watch_job", "get_verdict",
+            "chat",
+        }  # fmt: skip
+        assert [each["name"] for each in await call(client, "list_trainers")] == ["parrot"]
+
+        changed = {"learning_rate": 0.02, "lora.r": 4}
+        asked = asyncio.create_task(call(client, "start_training", settings=changed))
+        request = await one_request(project)
+        assert (request["client"], request["name"], request["data"]) == (
+            "test client",
+            "parrot",
+            "data/chats.jsonl",
+        )
+        assert request["changes"] == [["learning_rate", "0.02"], ["lora.r", "4"]]
+        assert await call(client, "list_jobs") == []
+        answer(folder_of(project), request["id"], allow=True)
+        started = await asked
+
+        done = await call(client, "watch_job", job=started["job"], seconds=40)
+        assert done["status"] == "completed"
+        assert {"step", "loss", "evalLoss"} <= set(done["lastFigures"])
+        verdict = await call(client, "get_verdict")
+        assert verdict["sentence"] == (await call(client, "list_jobs", status="completed"))[0]["verdict"]
+        said = await call(client, "chat", question="Hello", max_tokens=4)
+        assert said["job"] == started["job"]
+        assert said["answer"]
+
+
+async def test_what_nobody_allowed_is_not_started(project: Settings) -> None:
+    async with Client(server(project)) as client:
+        before = await call(client, "list_jobs")
+        asked = asyncio.create_task(refused(client, "start_training"))
+        answer(folder_of(project), (await one_request(project))["id"], allow=False)
+        assert "denied" in await asked
+        for settings in ({"dataset": "/etc/passwd"}, {"name": "x"}, {"lora.r": 0}, {"nothing": 1}):
+            assert await refused(client, "start_training", settings=settings)
+        assert "no such request" in await refused(client, "training_request", request="x")
+        assert await call(client, "list_jobs") == before
+        asked = asyncio.create_task(refused(client, "start_training"))
+        await one_request(project)
+    asked.cancel()
+    assert list(waiting(folder_of(project))) == []
+
+
+async def test_a_server_that_may_start_asks_nobody(project: Settings) -> None:
+    async with Client(server(project, "--allow-start")) as client:
+        started = await call(client, "start_training", dry_run=True)
+        assert (await call(client, "watch_job", job=started["job"], seconds=40))["status"] == "completed"
+
+
+def test_the_documented_configuration_is_a_command_of_ours() -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text()
+    block = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert block
+    configured = json.loads(block[1])["mcpServers"]["arkor-studio"]
+    assert configured["command"] == "arkor-dev"
+    assert parser().parse([*configured["args"], "--allow-start"]).command == "mcp"
+
+
+async def one_request(settings: Settings) -> Any:
+    """Wait for a request to arrive."""
+    async with asyncio.timeout(60):
+        while not (found := list(waiting(folder_of(settings)))):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found[0]

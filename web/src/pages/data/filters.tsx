@@ -1,0 +1,84 @@
+/** What a searched row must be besides having a text: said by a role, of a length, from a source. */
+import type { Trainer } from "../../contract.gen";
+import { clean } from "../../lib/text";
+import type { Search } from "./view";
+
+export type Filter = Pick<Search, "role" | "least" | "most" | "source">;
+
+const ROLES = ["system", "user", "assistant", "tool"] as const;
+
+/** The names of a data set's sources, if there are several. */
+export function sourcesOf({ config }: Trainer): string[] {
+  const { type, sources } = config?.datasetSource ?? {};
+  if (type !== "list" || !sources) return [];
+  return sources.map(({ path, name, url }) => clean(path ?? name ?? url, 100));
+}
+
+interface Props {
+  filter: Filter;
+  set: (filter: Filter) => void;
+  sources: readonly string[];
+}
+
+export function Filters({ filter, set, sources }: Props) {
+  const change = <K extends keyof Filter>(key: K, value: Filter[K] | undefined): void => {
+    const { [key]: _, ...rest } = filter;
+    set(value === undefined ? rest : { ...rest, [key]: value });
+  };
+  const length = (key: "least" | "most", label: string) => (
+    <input
+      class="ui-input data-filter-length num"
+      type="number"
+      min={1}
+      aria-label={label}
+      placeholder={key === "least" ? "from" : "to"}
+      value={filter[key] ?? ""}
+      onInput={({ currentTarget: { valueAsNumber } }) =>
+        change(key, valueAsNumber >= 1 ? Math.floor(valueAsNumber) : undefined)
+      }
+    />
+  );
+  const count = Object.keys(filter).length;
+  return (
+    <details class="data-filters">
+      <summary>Filter{count > 0 ? ` (${count})` : ""}</summary>
+      <span class="data-filter-fields">
+        <select
+          class="ui-input"
+          aria-label="Said by"
+          value={filter.role ?? ""}
+          onChange={(event) => change("role", event.currentTarget.value || undefined)}
+        >
+          <option value="">said by anyone</option>
+          {ROLES.map((role) => (
+            <option key={role} value={role}>
+              said by {role}
+            </option>
+          ))}
+        </select>
+        {length("least", "At least so many tokens")}
+        {length("most", "At most so many tokens")} tokens
+        {sources.length > 1 && (
+          <select
+            class="ui-input"
+            aria-label="From"
+            value={filter.source === undefined ? "" : String(filter.source)}
+            onChange={({ currentTarget: { value } }) =>
+              change("source", value === "" ? undefined : Number(value))
+            }
+          >
+            <option value="">from any source</option>
+            {sources.map((name, at) => (
+              <option key={at} value={String(at)}>
+                {name}
+              </option>
+            ))}
+          </select>
+        )}
+        <button type="submit" class="ui-button ui-button-plain ui-button-small">
+          Next match
+        </button>
+      </span>
+    </details>
+  );
+}

@@ -1,0 +1,365 @@
+/** Judging rows one after another: verdict, tags and comment, and the next row of the queue. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useActions } from "../../../actions/actions";
+import { api, errorText, isAbort } from "../../../api/client";
+import type { Review, ReviewedRow, ReviewSummary, Trainer } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { clean } from "../../../lib/text";
+import { route, setQuery } from "../../../router";
+import { Button } from "../../../ui/controls/button";
+import { announce } from "../../../ui/controls/live";
+import { ErrorNote } from "../../../ui/empty";
+import type { Marks } from "./marks";
+import {
+  agreementWords,
+  countWords,
+  DONE,
+  QUEUES,
+  queueOf,
+  reviewWords,
+  tagsOf,
+  type Verdict,
+} from "./words";
+import "./judge.css";
+
+interface Props {
+  trainer: Trainer;
+  chosen: number;
+  marks: Marks;
+  choose: (row: number) => void;
+  close: () => void;
+}
+
+/** What a judgement replaced, so that it can be taken back. */
+interface Before {
+  row: number;
+  hash: string;
+  file: string;
+  by: string;
+  review: Review | undefined;
+}
+
+const taken: Before[] = [];
+const MOST = 500;
+
+export function Judge({ trainer, chosen, marks, choose, close }: Props) {
+  const { query } = route.value;
+  const queue = queueOf(query.get("judge"));
+  const tag = query.get("tag") ?? "";
+  const [summary, setSummary] = useState<ReviewSummary | null>(null);
+  const [row, setRow] = useState<ReviewedRow | null>(null);
+  const [tags, setTags] = useState("");
+  const [comment, setComment] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const [note, setNote] = useState("");
+  /** Judgements are written one after another; while the next row is looked for, none is taken. */
+  const writing = useRef(Promise.resolve());
+  const moving = useRef(false);
+  const [loads, setLoads] = useState(0);
+  const [tagField, commentField] = [useRef<HTMLInputElement>(null), useRef<HTMLInputElement>(null)];
+  const by = query.get("by") ?? summary?.by ?? "";
+  const name = by || "somebody";
+  const mine = row?.reviews.find((review) => (review.by ?? "") === name);
+
+  const load = (signal?: AbortSignal): void => {
+    const asked = new URLSearchParams({ trainer: trainer.name });
+    const failed = (failure: unknown): void => {
+      if (!isAbort(failure)) setError(errorText(failure));
+    };
+    const options = signal ? { signal } : {};
+    api<ReviewSummary>(`/data/reviews?${asked}`, options).then((found) => {
+      setSummary(found);
+      setError(null);
+    }, failed);
+  };
+  useEffect(() => {
+    const abort = new AbortController();
+    load(abort.signal);
+    return () => abort.abort();
+  }, [trainer.name]);
+  useEffect(() => {
+    if (summary === null) return undefined;
+    const abort = new AbortController();
+    const asked = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
+    api<ReviewedRow>(`/data/reviews/row?${asked}`, { signal: abort.signal }).then(
+      (found) => {
+        const own = found.reviews.find((review) => (review.by ?? "") === name);
+        setRow(found);
+        setTags((own?.tags ?? []).join(", "));
+        setComment(own?.comment ?? "");
+        setError(null);
+      },
+      (failure: unknown) => {
+        if (!isAbort(failure)) setError(errorText(failure));
+      },
+    );
+    return () => abort.abort();
+  }, [trainer.name, chosen, name, loads, summary === null]);
+
+  const attempt = (work: () => Promise<void>): void => {
+    setNote("");
+    writing.current = writing.current.then(work).catch((failure: unknown) => setError(errorText(failure)));
+  };
+  const goOn = async (after: number): Promise<void> => {
+    const asked = new URLSearchParams({
+      trainer: trainer.name,
+      after: String(after),
+      want: queue,
+      by: name,
+      tag,
+    });
+    const found = await api<{ row: number | null }>(`/data/reviews/next?${asked}`);
+    if (found.row === null || found.row === after)
+      setNote(queue === "unseen" ? `${clean(name, 60)} has judged every row.` : "No other row here.");
+    else choose(found.row);
+  };
+  const write = async (review: Omit<Review, "row" | "at">, hash: string): Promise<void> => {
+    await api("/data/reviews", { method: "POST", body: { ...review, row: hash } });
+    marks.refresh();
+    load();
+  };
+  // The row on screen, and no other that is still loading.
+  const ready = row !== null && row.row === chosen && row.hash !== "";
+  const judge = (verdict: Verdict | undefined, next: boolean): void => {
+    if (!row || !ready || moving.current) return;
+    moving.current = next;
+    const { hash, file } = row;
+    attempt(async () => {
+      const said = { file, by: name, tags: tagsOf(tags), comment: comment.trim() };
+      try {
+        await write(verdict === undefined ? said : { ...said, verdict }, hash);
+        setError(null);
+        setLoads((count) => count + 1);
+        if (!next || verdict === undefined) return;
+        taken.push({ row: chosen, hash, file, by: name, review: mine });
+        if (taken.length > MOST) taken.shift();
+        announce(`${DONE[verdict]} row ${number(chosen)}`);
+        await goOn(chosen);
+      } finally {
+        moving.current = false;
+      }
+    });
+  };
+  const undo = (): void =>
+    attempt(async () => {
+      const last = taken.at(-1);
+      if (!last) return;
+      const { file, hash, review } = last;
+      const { row: _, at: __, made: ___, ...before } = review ?? { row: hash };
+      await write({ file, ...before, by: last.by }, hash);
+      taken.pop();
+      setLoads((count) => count + 1);
+      announce(`Judgement of row ${number(last.row)} taken back`);
+      choose(last.row);
+    });
+  /** Tags and comment are kept with the verdict that is there. */
+  const keep = (): void => {
+    const known = [(mine?.tags ?? []).join(", "), mine?.comment ?? ""];
+    if (tagsOf(tags).join(", ") !== known[0] || comment.trim() !== known[1]) judge(mine?.verdict, false);
+  };
+  const section = "Judge rows";
+  const when = (): boolean => ready;
+  useActions([
+    {
+      name: "judge.accept",
+      label: "Accept row",
+      keys: "a",
+      section,
+      when,
+      run: () => judge("accepted", true),
+    },
+    {
+      name: "judge.reject",
+      label: "Reject row",
+      keys: "r",
+      section,
+      when,
+      run: () => judge("rejected", true),
+    },
+    { name: "judge.flag", label: "Flag row", keys: "f", section, when, run: () => judge("flagged", true) },
+    { name: "judge.tag", label: "Tag row", keys: "t", section, run: () => tagField.current?.focus() },
+    {
+      name: "judge.comment",
+      label: "Comment on row",
+      keys: "c",
+      section,
+      run: () => commentField.current?.focus(),
+    },
+    {
+      name: "judge.skip",
+      label: "Next row to judge",
+      keys: "s",
+      section,
+      run: () => attempt(() => goOn(chosen)),
+    },
+    {
+      name: "judge.undo",
+      label: "Take the last judgement back",
+      keys: "u",
+      section,
+      when: () => taken.length > 0,
+      run: () => undo(),
+    },
+  ]);
+  const onKeyDown = (event: KeyboardEvent & { currentTarget: HTMLInputElement }): void => {
+    if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
+    event.preventDefault();
+    event.currentTarget.blur();
+  };
+  if (error !== null && summary === null)
+    return (
+      <ErrorNote title="Rows can't be judged" error={error} retry={() => load()}>
+        <Button small onClick={close}>
+          Close
+        </Button>
+      </ErrorNote>
+    );
+  const verdict = (which: Verdict, label: string, key: string) => (
+    <Button
+      small
+      disabled={row === null}
+      aria-pressed={mine?.verdict === which}
+      aria-keyshortcuts={key}
+      title={`${label} (${key})`}
+      class={`judge-verdict judge-${which}`}
+      onClick={() => judge(which, true)}
+    >
+      {label}
+    </Button>
+  );
+  const others = mine?.verdict === undefined ? [] : (row?.reviews.filter((review) => review !== mine) ?? []);
+  const hidden = (row?.reviews.filter((review) => review !== mine).length ?? 0) - others.length;
+  return (
+    <section class="judge" aria-label="Judge rows">
+      <div class="judge-line">
+        <span class="judge-verdicts" role="group" aria-label={`Verdict on row ${number(chosen)}`}>
+          {verdict("accepted", "Accept", "a")}
+          {verdict("rejected", "Reject", "r")}
+          {verdict("flagged", "Flag", "f")}
+        </span>
+        <input
+          ref={tagField}
+          class="ui-input judge-tags"
+          aria-label="Tags, separated by commas"
+          placeholder="Tags (t)"
+          list="judge-known-tags"
+          maxLength={1000}
+          disabled={row === null}
+          value={tags}
+          onInput={(event) => setTags(event.currentTarget.value)}
+          onBlur={keep}
+          onKeyDown={onKeyDown}
+        />
+        <datalist id="judge-known-tags">
+          {summary?.tags.map((each) => (
+            <option key={each.name} value={clean(each.name, 50)} />
+          ))}
+        </datalist>
+        <input
+          ref={commentField}
+          class="ui-input judge-comment"
+          aria-label="Comment"
+          placeholder="Comment (c)"
+          maxLength={2000}
+          disabled={row === null}
+          value={comment}
+          onInput={(event) => setComment(event.currentTarget.value)}
+          onBlur={keep}
+          onKeyDown={onKeyDown}
+        />
+      </div>
+      <div class="judge-line">
+        <label class="judge-label">
+          Go through{" "}
+          <select
+            class="ui-input"
+            value={queue}
+            onChange={(event) => setQuery({ judge: event.currentTarget.value })}
+          >
+            {QUEUES.map(([value, words]) => (
+              <option key={value} value={value}>
+                {words}
+                {summary ? ` (${number(summary[value])})` : ""}
+              </option>
+            ))}
+          </select>
+        </label>
+        {((summary?.tags.length ?? 0) > 0 || tag !== "") && (
+          <label class="judge-label">
+            with the tag{" "}
+            <select
+              class="ui-input"
+              value={tag}
+              onChange={(event) => setQuery({ tag: event.currentTarget.value || null })}
+            >
+              <option value="">any</option>
+              {[...new Set([...(summary?.tags ?? []).map((each) => each.name), ...(tag ? [tag] : [])])].map(
+                (each) => (
+                  <option key={each} value={each}>
+                    {clean(each, 50)}
+                  </option>
+                ),
+              )}
+            </select>
+          </label>
+        )}
+        <Button small kind="quiet" title="Next row to judge (s)" onClick={() => attempt(() => goOn(chosen))}>
+          Next
+        </Button>
+        {taken.length > 0 && (
+          <Button small kind="quiet" title="Take the last judgement back (u)" onClick={() => undo()}>
+            Take back
+          </Button>
+        )}
+        <label class="judge-label judge-name">
+          as{" "}
+          <input
+            class="ui-input"
+            aria-label="Your name"
+            maxLength={100}
+            value={by}
+            placeholder="Your name"
+            onChange={(event) => setQuery({ by: event.currentTarget.value.trim() || null })}
+          />
+        </label>
+        <Button small kind="quiet" onClick={close}>
+          Done
+        </Button>
+      </div>
+      <p class="judge-words hint num" role="status">
+        {note ||
+          (row && row.hash === "" && row.row === chosen
+            ? "This row can't be read, so it can't be judged."
+            : summary
+              ? countWords(summary)
+              : "")}
+      </p>
+      {error !== null && <ErrorNote title="Not judged" error={error} />}
+      {row?.made !== undefined && (
+        <p class="hint">A program made this row{madeBy(row.made)}. It is trained on once it is accepted.</p>
+      )}
+      {typeof row?.made?.quote === "string" && (
+        <p class="hint">It rests on the words “{clean(row.made.quote, 600)}”.</p>
+      )}
+      {others.map((review) => (
+        <p key={review.by ?? ""} class="hint">
+          {reviewWords(review)}
+        </p>
+      ))}
+      {hidden > 0 && <p class="hint">Others have judged it: shown after your verdict.</p>}
+      {summary?.agreement.map((each) => (
+        <p key={each.people.join("\n")} class="hint num">
+          {agreementWords(each)}
+        </p>
+      ))}
+    </section>
+  );
+}
+
+/** ` (by qwen3, from docs/faq.md)`, as far as the mark says it in texts. */
+function madeBy(made: Readonly<Record<string, unknown>>): string {
+  const said = (["by", "model", "from", "source"] as const)
+    .map((key) => made[key])
+    .filter((value): value is string => typeof value === "string" && value !== "");
+  return said.length > 0 ? ` (${said.map((value) => clean(value, 100)).join(", ")})` : "";
+}

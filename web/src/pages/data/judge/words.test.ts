@@ -1,0 +1,41 @@
+import { expect, it } from "vitest";
+import { agreementWords, countWords, queueOf, reviewWords, tagsOf } from "./words";
+
+it("reads tags as they are typed", () => {
+  expect(tagsOf(" tone,too   long,, tone ")).toEqual(["tone", "too long"]);
+  expect(tagsOf("")).toEqual([]);
+});
+
+it("says how far two people agree, and when that is not defined", () => {
+  const both = { people: ["Ann", ""], rows: 50, equal: 38, kappa: 0.6234, low: 0.41, high: 0.79 };
+  expect(agreementWords(both)).toBe("Ann and somebody agree on 38 of 50 rows, κ 0.62 (95 % 0.41 to 0.79)");
+  expect(agreementWords({ ...both, rows: 1, equal: 1, kappa: null, low: null, high: null })).toBe(
+    "Ann and somebody agree on 1 of 1 row; κ needs two different verdicts",
+  );
+});
+
+it("counts verdicts, and disputed rows where there are some", () => {
+  const summary = {
+    file: "data/reviews.jsonl",
+    rows: 6,
+    accepted: 1,
+    rejected: 2,
+    flagged: 0,
+    unseen: 3,
+    made: 0,
+    disputed: 0,
+    tags: [],
+    people: [],
+    agreement: [],
+    by: "",
+  };
+  expect(countWords(summary)).toBe("1 accepted · 2 rejected · 0 flagged · 3 unseen");
+  expect(countWords({ ...summary, disputed: 1 })).toContain("1 disputed");
+});
+
+it("shows what others said as text, and takes an unknown queue for the usual one", () => {
+  const review = { row: "0", by: "Bo\u202e", verdict: "rejected", tags: ["tone"], comment: "<b>" } as const;
+  expect(reviewWords({ ...review, tags: ["tone"] })).toBe("Bo: rejected · tone · <b>");
+  expect(queueOf("flagged")).toBe("flagged");
+  expect(queueOf("<script>")).toBe("unseen");
+});

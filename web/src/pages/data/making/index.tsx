@@ -1,0 +1,412 @@
+/** Makes rows from documents with a teacher: documents, kind, teacher, budget, and the making as it runs. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api, errorText, isAbort } from "../../../api/client";
+import type { Making, MakingEstimate, MakingOptions, Makings } from "../../../contract.gen";
+import { number, plural } from "../../../lib/format";
+import { clean, displayName } from "../../../lib/text";
+import { href, route } from "../../../router";
+import { poll } from "../../../store/poll";
+import { Button } from "../../../ui/controls/button";
+import { Chips, Field } from "../../../ui/controls/switch";
+import { ErrorNote } from "../../../ui/empty";
+import { Skeleton } from "../../../ui/skeleton";
+import { type Draft, draftOf, EMPTY, isActive, KINDS, KINDS_OF_ROWS, type Kind, optionsOf } from "./draft";
+import { Running } from "./running";
+import "./making.css";
+
+const DOCUMENTS = ".md,.markdown,.txt,.html,.htm,.pdf,.docx";
+const ACTIVE_MS = 500;
+const IDLE_MS = 5000;
+/** Milliseconds after the last change until an estimate is requested: it reads the documents. */
+const SETTLED_MS = 600;
+
+export function MakeRows() {
+  const [known, setKnown] = useState<Makings | null>(null);
+  const [draft, setDraft] = useState<Draft>(() => begunWith(EMPTY));
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const touched = useRef(false);
+  const polling = useRef<ReturnType<typeof poll> | null>(null);
+  const current = known?.current ?? null;
+  const active = isActive(current);
+  const latest = useRef(active);
+  latest.current = active;
+  useEffect(() => {
+    const look = poll(
+      async () => {
+        const found = await api<Makings>("/making").catch(() => null);
+        if (!found) return;
+        setKnown(found);
+        const last = found.known[0];
+        if (last && !touched.current) setDraft(begunWith(draftOf(last.options)));
+        touched.current = true;
+      },
+      () => (latest.current ? ACTIVE_MS : IDLE_MS),
+    );
+    polling.current = look;
+    return () => look.stop();
+  }, []);
+  useEffect(() => void polling.current?.now(), [active]);
+  const change = (part: Partial<Draft>): void => {
+    touched.current = true;
+    setError(null);
+    setDraft((before) => ({ ...before, ...part }));
+  };
+  const options = optionsOf(draft);
+  const start = async (chosen: MakingOptions): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    try {
+      const begun = await api<Making>("/making", { method: "POST", body: chosen });
+      setKnown((before) => ({ known: [], model: null, ...before, current: begun }));
+    } catch (failure) {
+      setError(errorText(failure));
+    }
+    setBusy(false);
+  };
+  const pause = (): void => {
+    api<{ current: Making | null }>("/making/pause", { method: "POST" }).then(
+      ({ current: paused }) => setKnown((before) => before && { ...before, current: paused }),
+      (failure: unknown) => setError(errorText(failure)),
+    );
+  };
+  const ended = known?.known.find(({ name }) => name === current?.name)?.options;
+  return (
+    <>
+      <header class="data-head">
+        <h1 tabIndex={-1}>Make rows</h1>
+        <a class="ui-button ui-button-quiet ui-button-small" href={href("/data")}>
+          Back to the data
+        </a>
+      </header>
+      {known === null ? (
+        <Skeleton lines={8} height={20} />
+      ) : (
+        <>
+          {current && (
+            <Running making={current} pause={pause} resume={ended ? () => void start(ended) : null} />
+          )}
+          {!active && (
+            <form
+              class="making"
+              onSubmit={(event) => {
+                event.preventDefault();
+                if (typeof options !== "string" && !busy) void start(options);
+              }}
+            >
+              {draft.trainer === "" ? (
+                <Documents paths={draft.paths} change={(paths) => change({ paths })} />
+              ) : (
+                <fieldset class="making-part">
+                  <legend>More like these</legend>
+                  <Text
+                    label={`Rows of ${displayName(draft.trainer)}`}
+                    value={draft.rows}
+                    hint="Such as 3,7-9. Empty for all."
+                    change={(rows) => change({ rows })}
+                  />
+                </fieldset>
+              )}
+              <fieldset class="making-part">
+                <legend>Rows</legend>
+                <Chips
+                  label="Kind of rows"
+                  items={draft.trainer === "" ? KINDS : KINDS_OF_ROWS}
+                  value={draft.kind}
+                  onChange={(kind) => change({ kind })}
+                />
+                {draft.kind === "rewrite" && (
+                  <Text
+                    label="Voice"
+                    value={draft.voice}
+                    hint="Such as: a friendly librarian who keeps it short"
+                    change={(voice) => change({ voice })}
+                  />
+                )}
+                {draft.kind === "extract" && (
+                  <Field label="JSON Schema" for="making-schema">
+                    <textarea
+                      id="making-schema"
+                      class="ui-input"
+                      rows={6}
+                      spellcheck={false}
+                      value={draft.schema}
+                      onInput={(event) => change({ schema: event.currentTarget.value })}
+                    />
+                  </Field>
+                )}
+                {!["summary", "extract", "answers"].includes(draft.kind) && (
+                  <Text
+                    label={draft.trainer === "" ? "Rows per passage, at most" : "Rows of each, at most"}
+                    value={draft.each}
+                    numeric
+                    change={(each) => change({ each })}
+                  />
+                )}
+              </fieldset>
+              <fieldset class="making-part">
+                <legend>Teacher</legend>
+                <Chips
+                  label="Teacher"
+                  items={[
+                    { value: "server", label: "A server" },
+                    { value: "base", label: "This project's base model" },
+                  ]}
+                  value={draft.base ? "base" : "server"}
+                  onChange={(which) => change({ base: which === "base" })}
+                />
+                {draft.base ? (
+                  <p class="hint">
+                    {known.model
+                      ? `${clean(known.model, 100)} writes the rows. A larger model makes better ones.`
+                      : "There is no trainer yet whose model could write rows."}
+                  </p>
+                ) : (
+                  <div class="making-fields">
+                    <Text
+                      label="Address"
+                      value={draft.teacher}
+                      hint="Any server with OpenAI's API: LM Studio, Ollama, vLLM, a hosted one"
+                      change={(teacher) => change({ teacher })}
+                    />
+                    <Text label="Model" value={draft.model} change={(model) => change({ model })} />
+                    <Text
+                      label="Key's environment variable"
+                      value={draft.keyEnv}
+                      hint="Such as OPENAI_API_KEY, set where Studio was started. Empty without a key."
+                      change={(keyEnv) => change({ keyEnv })}
+                    />
+                  </div>
+                )}
+              </fieldset>
+              <fieldset class="making-part">
+                <legend>Budget</legend>
+                <div class="making-fields">
+                  <Text
+                    label="Tokens"
+                    value={draft.tokens}
+                    numeric
+                    hint="Empty for no limit"
+                    change={(tokens) => change({ tokens })}
+                  />
+                  {!draft.base && (
+                    <>
+                      <Text label="Money" value={draft.money} numeric change={(money) => change({ money })} />
+                      <Text
+                        label="Price of a million input tokens"
+                        value={draft.priceIn}
+                        numeric
+                        change={(priceIn) => change({ priceIn })}
+                      />
+                      <Text
+                        label="Price of a million output tokens"
+                        value={draft.priceOut}
+                        numeric
+                        change={(priceOut) => change({ priceOut })}
+                      />
+                    </>
+                  )}
+                </div>
+              </fieldset>
+              {error !== null && <ErrorNote error={error} />}
+              <div class="making-actions">
+                <Button
+                  type="submit"
+                  kind={current && current.rows > 0 ? "plain" : "primary"}
+                  busy={busy}
+                  disabled={typeof options === "string"}
+                >
+                  Make rows
+                </Button>
+                {typeof options === "string" ? (
+                  <p class="hint">{options}</p>
+                ) : (
+                  <Estimate key={JSON.stringify(options)} options={options} />
+                )}
+              </div>
+              <p class="hint">
+                {draft.trainer === "" && "Each row rests on a quote that stands in the document. "}
+                None is trained on before you accept it.
+              </p>
+            </form>
+          )}
+        </>
+      )}
+    </>
+  );
+}
+
+/** A form for what the address asks for: rows of documents, or more rows like those of a trainer. */
+function begunWith(draft: Draft): Draft {
+  const { query } = route.peek();
+  const trainer = query.get("make") === "rows" ? (query.get("trainer") ?? "") : "";
+  const kinds: readonly { value: Kind }[] = trainer === "" ? KINDS : KINDS_OF_ROWS;
+  const kind = kinds.some(({ value }) => value === draft.kind) ? draft.kind : kinds[0]!.value;
+  return { ...draft, kind, trainer, rows: query.get("row") ?? "" };
+}
+
+/** What a making would ask, once the form has been left alone for a moment. */
+function Estimate({ options }: { options: MakingOptions }) {
+  const [found, setFound] = useState<MakingEstimate | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      const call = { method: "POST", body: options, signal: abort.signal } as const;
+      api<MakingEstimate>("/making/estimate", call).then(setFound, (failure: unknown) => {
+        if (!isAbort(failure)) setError(errorText(failure));
+      });
+    }, SETTLED_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, []);
+  if (error !== null) return <p class="hint making-wrong">{clean(error, 400)}</p>;
+  if (!found) return <p class="hint">Estimating</p>;
+  const kept = found.kept > 0 ? `, ${number(found.kept)} more are answered already` : "";
+  return (
+    <div class="hint num" role="status">
+      {options.trainer === undefined &&
+        `${plural(found.passages, "passage")} of ${plural(found.documents, "document")}: `}
+      {plural(found.requests, "request")}
+      {kept}, about {number(found.tokens)} tokens
+      {found.money > 0 && ` (${number(found.money, 2)})`}, at most {number(found.mostTokens)}.
+      {found.leftOut.slice(0, 5).map((sentence) => (
+        <div key={sentence}>Left out: {clean(sentence, 300)}</div>
+      ))}
+    </div>
+  );
+}
+
+function Documents({
+  paths,
+  change,
+}: {
+  paths: readonly string[];
+  change: (paths: readonly string[]) => void;
+}) {
+  const [over, setOver] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const [typed, setTyped] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  const take = async (files: readonly File[]): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    let all = paths;
+    try {
+      for (const file of files) {
+        const query = new URLSearchParams({ name: file.name });
+        const { path } = await api<{ path: string }>(`/making/documents?${query}`, { method: "POST", file });
+        all = [...all, path];
+        change(all);
+      }
+    } catch (failure) {
+      setError(errorText(failure));
+    }
+    setBusy(false);
+  };
+  const add = (): void => {
+    const path = typed.trim();
+    if (path !== "" && !paths.includes(path)) change([...paths, path]);
+    setTyped("");
+  };
+  return (
+    <fieldset class="making-part">
+      <legend>Documents</legend>
+      <div
+        class={over ? "making-drop making-drop-over" : "making-drop"}
+        onDragOver={(event) => {
+          event.preventDefault();
+          setOver(true);
+        }}
+        onDragLeave={() => setOver(false)}
+        onDrop={(event) => {
+          event.preventDefault();
+          setOver(false);
+          void take([...(event.dataTransfer?.files ?? [])]);
+        }}
+      >
+        <Button busy={busy} onClick={() => input.current?.click()}>
+          Choose documents
+        </Button>
+        <span class="hint">or drop them here: Markdown, text, HTML, PDF, DOCX</span>
+        <input
+          ref={input}
+          class="visually-hidden"
+          type="file"
+          multiple
+          tabIndex={-1}
+          aria-label="Documents"
+          accept={DOCUMENTS}
+          onChange={(event) => {
+            void take([...(event.currentTarget.files ?? [])]);
+            event.currentTarget.value = "";
+          }}
+        />
+      </div>
+      <div class="making-folder">
+        <Field label="Or a folder of the project" for="making-folder">
+          <input
+            id="making-folder"
+            class="ui-input"
+            value={typed}
+            placeholder="docs"
+            onInput={(event) => setTyped(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key !== "Enter") return;
+              event.preventDefault();
+              add();
+            }}
+          />
+        </Field>
+        <Button disabled={typed.trim() === ""} onClick={add}>
+          Add
+        </Button>
+      </div>
+      {error !== null && <ErrorNote error={error} />}
+      {paths.length > 0 && (
+        <ul class="making-paths">
+          {paths.map((path) => (
+            <li key={path}>
+              <bdi>{clean(path, 200)}</bdi>
+              <Button
+                small
+                kind="quiet"
+                icon="close"
+                aria-label={`Remove ${clean(path, 100)}`}
+                onClick={() => change(paths.filter((other) => other !== path))}
+              />
+            </li>
+          ))}
+        </ul>
+      )}
+    </fieldset>
+  );
+}
+
+interface TextProps {
+  label: string;
+  value: string;
+  hint?: string;
+  numeric?: boolean;
+  change: (value: string) => void;
+}
+
+function Text({ label, value, hint, numeric, change }: TextProps) {
+  const id = `making-${label.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`;
+  return (
+    <Field label={label} for={id} hint={hint}>
+      <input
+        id={id}
+        class="ui-input"
+        inputMode={numeric ? "decimal" : "text"}
+        value={value}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => change(event.currentTarget.value)}
+      />
+    </Field>
+  );
+}
