@@ -293,7 +293,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
             "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
-            "metrics",
+            "metrics. diff: say how its rows differ from those of another job (--with)",
     )  # fmt: skip
     add_job(jobs)
     add_launch(jobs)
@@ -329,7 +329,10 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     jobs.add_argument(
         "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
     )
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
+    jobs.add_argument("--with", dest="other", metavar="JOB", help="diff: the other job")
+    jobs.add_argument(
+        "--json", action="store_true", help="print {jobs: [...]}, or {job} of one; of diff {difference}"
+    )
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -338,7 +341,7 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     given = {
         "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
         "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
-        "out": arguments.out, "workers": arguments.workers,
+        "out": arguments.out, "workers": arguments.workers, "with": arguments.other,
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
@@ -708,7 +711,7 @@ COMMANDS: Final = {
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
-            "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+            "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
         ),
         Command(
             "sweep", "search for better settings until a given time, and judge the best honestly",
