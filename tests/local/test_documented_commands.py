@@ -43,7 +43,7 @@ NOT_RUN: Final = {
     r"^cd web && npx": "the page's own tests",
     r"ray://|--workers|cluster status|^ray |^RAY_|auth-token|import ray": "a cluster: tests/local/cluster",
     r"--ssh|^arkor-dev ssh": "another machine: tests/local/test_over_ssh.py",
-    r"^(ssh|mkdir -p ~/\.ray|docker|kubectl|sed .*kubectl|sky|systemctl) ?": "another machine, or a service",
+    r"^(ssh|mkdir -p ~/\.ray|docker|podman|kubectl|sed .*kubectl|sky|systemctl) ?": "elsewhere, or a service",
     r"^echo .* completion ": "a shell's own file: tests/cli/commands/test_completion.py",
     r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf) ?": "another program's own command",
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
