@@ -145,6 +145,7 @@ class Backend(ScopedCalls):
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
     get_evaluation = _call("GET", "jobs/{}/evaluation")  # {evaluation, rows}, perhaps beside another job's
     get_card = _call("GET", "jobs/{}/card")  # of {step?}: {card}
+    compare_rows = _call("GET", "jobs/{}/rows")  # of {against}: {difference}
     get_votes = _call("GET", "jobs/{}/votes")  # blind votes on this job's answers and others: {votes}
     add_vote = _call("POST", "jobs/{}/votes")  # {vote}
     delete_vote = _call("DELETE", "jobs/{}/votes/{}")

@@ -153,7 +153,8 @@ def _data_arguments(data: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
             "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
-            "rows. reviews: count how rows were judged, and how far people agree",
+            "rows. judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
+            "reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
         "files", metavar="FILE", nargs="*", type=Path,
@@ -216,6 +217,9 @@ def _make_arguments(data: CommandLine) -> None:
         "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
     )
     data.add_argument(
+        "--rubric", metavar="FILE", type=Path, help="judge: a text that says what a good row is"
+    )
+    data.add_argument(
         "--rows", metavar="LIST", type=_row_numbers,
         help="more: only these rows, such as 3,7-9 (default: all)",
     )  # fmt: skip
@@ -267,10 +271,10 @@ def _price(text: str) -> list[float]:
 def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
-    if arguments.action in ("make", "more"):
-        from .commands.make import run_make
+    if arguments.action in ("make", "more", "judge"):
+        from .commands.make import run_judge, run_make
 
-        return run_make(settings, arguments)
+        return (run_judge if arguments.action == "judge" else run_make)(settings, arguments)
     for extra in arguments.files[1:]:
         raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
     file = next(iter(arguments.files), None)
@@ -289,7 +293,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
         help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
             "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
-            "metrics",
+            "metrics. diff: say how its rows differ from those of another job (--with)",
     )  # fmt: skip
     add_job(jobs)
     add_launch(jobs)
@@ -325,7 +329,10 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     jobs.add_argument(
         "--out", metavar="PATH", help="figures: the file, or TensorBoard's folder (default: standard output)"
     )
-    jobs.add_argument("--json", action="store_true", help="print {jobs: [...]}, or {job} of one")
+    jobs.add_argument("--with", dest="other", metavar="JOB", help="diff: the other job")
+    jobs.add_argument(
+        "--json", action="store_true", help="print {jobs: [...]}, or {job} of one; of diff {difference}"
+    )
 
 
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -334,7 +341,7 @@ def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, A
     given = {
         "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
         "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
-        "out": arguments.out, "workers": arguments.workers,
+        "out": arguments.out, "workers": arguments.workers, "with": arguments.other,
     }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
@@ -697,14 +704,14 @@ COMMANDS: Final = {
             "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
             "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
             "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
-            "check [FILE] | fix | reviews | make FILE… | more [FILE]", _data_arguments, _data,
+            "check [FILE] | fix | reviews | make FILE… | more [FILE] | judge", _data_arguments, _data,
             on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
-            "[show|pause|resume|extend|cancel|figures JOB]", _jobs_arguments, _jobs, on_backend=True,
+            "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
         ),
         Command(
             "sweep", "search for better settings until a given time, and judge the best honestly",

@@ -246,6 +246,34 @@ class Review(TypedDict):
     made: NotRequired[dict[str, object]]
 
 
+class ChangedRow(TypedDict):
+    """A row that differs between the data of two jobs: where it is (was, if removed), and how it begins."""
+
+    kind: Literal["added", "removed", "changed"]
+    where: str
+    excerpt: str
+
+
+class RowDifference(TypedDict):
+    """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
+
+    A row with the question or in the place of a removed one counts as ``changed``.
+    """
+
+    same: int
+    changed: int
+    added: int
+    removed: int
+    rows: list[ChangedRow]
+
+
+class DataDifference(TypedDict):
+    """How the rows of a job differ from those of another: the training rows, and the held-out ones."""
+
+    train: RowDifference
+    heldOut: RowDifference
+
+
 class ReviewCount(TypedDict):
     """How many rows have a tag, or how many a person has judged."""
 

@@ -53,8 +53,7 @@ class Reviewed:
     @property
     def verdict(self) -> str | None:
         """The verdict of all people: one rejection rejects a row, and one flag flags it."""
-        given = set(self.verdicts.values())
-        return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
+        return verdict_of(self.verdicts)
 
     def is_in(self, only: str) -> bool:
         """Return whether a source with this ``only`` ("" for none) trains on the row."""
@@ -76,6 +75,12 @@ class Reviewed:
         return sorted({tag for review in self.people.values() for tag in review.get("tags", ())})
 
 
+def verdict_of(verdicts: Mapping[str, str]) -> str | None:
+    """Return the verdict of all people from that of each."""
+    given = verdicts.values()
+    return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reviews:
     """All judgements of a project, by the number that a row's hash is.
@@ -90,6 +95,8 @@ class Reviews:
     size: int = 0
     lines: int = 0
     state: bytes = b""
+    selections: dict[str, Selection | None] = field(default_factory=dict, compare=False)
+    """Those that `selection` has made, since a manifest is read every few seconds."""
 
     def of(self, digest: int) -> Reviewed | None:
         """Return what is known of the row with this `row_hash`."""
@@ -145,6 +152,12 @@ class Selection:
 
 def selection(reviews: Reviews, only: str) -> Selection | None:
     """Return which rows a source with this ``only`` ("" for none) has; None if it has all of them."""
+    if only not in reviews.selections:
+        reviews.selections[only] = _selection(reviews, only)
+    return reviews.selections[only]
+
+
+def _selection(reviews: Reviews, only: str) -> Selection | None:
     if only == ALL:
         return None
     if only == ACCEPTED:

@@ -16,7 +16,7 @@ import threading
 from array import array
 from collections import OrderedDict
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
@@ -247,6 +247,7 @@ class DataEditor:
         return files_in(config, self._project)
 
     def _rows(self, file: DataFile) -> FileRows:
+        file = replace(file, selection=None)  # where rows are does not depend on their judgements
         known = self._indexed.pop(file.path, None)
         try:
             fresh = known is not None and known.state == state_of(file.path)

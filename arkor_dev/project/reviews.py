@@ -24,12 +24,13 @@ from arkor_dev.data.reviews import (
     Reviews,
     ReviewsError,
     read_reviews,
+    verdict_of,
 )
 
 from .line_file import FOLDER, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import (
@@ -95,18 +96,23 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
     tags: Counter[str] = Counter()
     people: Counter[str] = Counter()
     made = disputed = 0
-    judged: dict[int, Reviewed] = {}
+    several: dict[int, dict[str, str]] = {}
     for digest in _digests(files):
         row = reviews.of(digest) if digest else None
         if row is None:
             verdicts[None] += 1
             continue
-        judged[digest] = row
-        verdicts[row.verdict] += 1
-        tags.update(row.tags)
-        people.update(row.verdicts.keys())
-        made += row.made is not None and row.verdict not in ("accepted", "rejected")
-        disputed += _is_disputed(row)
+        given = row.verdicts
+        verdict = verdict_of(given)
+        verdicts[verdict] += 1
+        for tag in row.tags:
+            tags[tag] += 1
+        for name in given:
+            people[name] += 1
+        if len(given) > 1:
+            several[digest] = given
+            disputed += len(set(given.values())) > 1
+        made += row.made is not None and verdict not in ("accepted", "rejected")
     return {
         "file": FILE,
         "rows": verdicts.total(),
@@ -118,7 +124,7 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         "disputed": disputed,
         "tags": _counts(tags, SHOWN_TAGS),
         "people": _counts(people, SHOWN_PEOPLE),
-        "agreement": _agreements(judged.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
+        "agreement": _agreements(several.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
         "by": user_name(),
     }
 
@@ -127,11 +133,11 @@ def _counts(counter: Counter[str], most: int) -> list[ReviewCount]:
     return [{"name": name, "rows": rows} for name, rows in counter.most_common(most)]
 
 
-def _agreements(rows: Iterable[Reviewed], people: Sequence[str]) -> list[ReviewAgreement]:
+def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> list[ReviewAgreement]:
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for row in rows:
-        given = row.verdicts
-        for one, other in combinations(sorted(given.keys() & set(people)), 2):
+    counted = set(people)
+    for given in rows:
+        for one, other in combinations(sorted(given.keys() & counted), 2):
             pairs.setdefault((one, other), []).append((given[one], given[other]))
     found: list[ReviewAgreement] = []
     for both, verdicts in sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:SHOWN_PAIRS]:

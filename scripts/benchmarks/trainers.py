@@ -155,7 +155,7 @@ def _products(run: Run, batches: list[list[Example]]) -> float:
     """
     import torch
 
-    from arkor_dev.local.layers.line import lay
+    from arkor_dev.local.cpu_kernels.packing import pack_rows
     from arkor_dev.local.modeling.example import IGNORED
 
     model, dtype = run.base.model, run.choice.dtype
@@ -171,7 +171,7 @@ def _products(run: Run, batches: list[list[Example]]) -> float:
     adapters = 1.5 * learning / sum(weight.numel() for weight in layers)  # six products to a layer's two
     seconds = 0.0
     for batch in batches:
-        line = lay([(row.ids, row.labels) for row in batch], IGNORED)
+        line = pack_rows([(row.ids, row.labels) for row in batch], IGNORED)
         given = {size: torch.randn(line.ids.shape[1], size).to(dtype) for size in sizes}
         learned = {size: torch.randn(len(line.targets), size).to(dtype) for size in last.shape}
         began = time.perf_counter()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from tests.support.fake_job_rows import NOTHING
+
 from .steps import at_rest, soon
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def row(page: Page, label: str) -> Any:
 async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     first = job_of(fake_backend, "slow", 0.9, learningRate=1e-4, loraR=8)
     second = job_of(fake_backend, "fast", 0.5, learningRate=1e-3, loraR=8)
+    fake_backend.features = ["rows"]
+    new = {"kind": "added", "where": "data/a.jsonl, line 8", "excerpt": "<b>Where?</b>"}
+    fake_backend.job_rows.told[second, first] = {"train": {**NOTHING, "same": 7, "added": 1, "rows": [new]}}
     async with open_page(studio.url, f"/#/compare?jobs={first},{second}") as page:
         await expect(row(page, "Best eval loss").locator("td")).to_have_text(
             ["0.9000", re.compile(r"0\.5000\s*best")]
@@ -58,6 +63,10 @@ async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open
         await expect(row(page, "LoRA rank")).to_have_count(0)
         await page.get_by_label("all settings").check()
         await expect(row(page, "LoRA rank").locator("td")).to_have_text(["8", "8"])
+        rows = page.get_by_role("region", name="Rows")
+        await expect(rows).to_contain_text("Training rows of fast against slow: 1 added · 7 the same")
+        await rows.get_by_text("Show the row").click()
+        await expect(rows.get_by_role("listitem")).to_contain_text("<b>Where?</b>")
         curves = page.locator(".chart-curve")
         await expect(curves).to_have_count(2)
         await page.get_by_role("group", name="Curves").get_by_role("button", name="slow").click()

@@ -25,6 +25,7 @@ from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
 from tests.local.tiny_model import chats, write_jsonl
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
+from tests.support.fake_job_rows import NOTHING
 from tests.support.fake_samples import answer_prompts
 
 from .target import Frame, Target, first, history_of, until
@@ -157,6 +158,7 @@ async def train(fake: FakeBackend, job_id: str) -> None:
     fake.log(job_id, total, evalLoss=0.5)
     for saved in (None, *fake.checkpoints[job_id]):
         fake.cards.write(job_id, saved)
+    fake.job_rows.told[job_id, job_id] = {"train": {**NOTHING, "same": 12}}
     evaluation = fake.evaluations.judge(job_id)
     fake.emit(job_id, "evaluation.completed", evaluation=evaluation)
     fake.finish(job_id)

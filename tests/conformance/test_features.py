@@ -28,6 +28,7 @@ BUILT = {
     "pause",
     "queue",
     "resume",
+    "rows",
     "samples",
     "sampling",
     "serving",

@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from arkor_dev.local.layers.line import lay
-from arkor_dev.local.layers.quicken import lines_up
+from arkor_dev.local.cpu_kernels.packing import pack_rows
+from arkor_dev.local.cpu_kernels.patch_model import use_packed_attention
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training import objective as module
 from arkor_dev.local.training.objective import CrossEntropy
@@ -131,7 +131,7 @@ def objective(model: Any) -> CrossEntropy:
     loss = object.__new__(CrossEntropy)
     loss.model, loss.device, loss._dtype, loss._noisy = model, "cpu", torch.bfloat16, False
     loss._inner, loss._keeps_logits, loss._casts = model.get_base_model(), True, True
-    loss.padded, loss.fused, loss._smoothing = lines_up(loss._inner), True, 0.0
+    loss.padded, loss.fused, loss._smoothing = use_packed_attention(loss._inner), True, 0.0
     return loss
 
 
@@ -156,7 +156,7 @@ def step_of(layers: int) -> tuple[int, int]:
 
 def test_llama_8b_in_4_bit_fits_into_9_gb(monkeypatch: pytest.MonkeyPatch) -> None:
     """4 rows of 1,024 tokens, all of them learned, and 32 layers. A GPU has no groups of rows."""
-    monkeypatch.setattr(module, "lay", lambda *args, **how: replace(lay(*args, **how), groups=()))
+    monkeypatch.setattr(module, "lay", lambda *args, **how: replace(pack_rows(*args, **how), groups=()))
     (few, less), (more, many) = step_of(FEW), step_of(MORE)
     peak = few + (more - few) // (MORE - FEW) * (LAYERS - FEW)
     operations = less + (many - less) // (MORE - FEW) * (LAYERS - FEW)

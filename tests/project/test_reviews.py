@@ -103,6 +103,7 @@ def test_rows_are_counted_marked_and_gone_through(judged: tuple[Path, DataEditor
         ],
     )
     now = reviews_of(project)
+    assert editor.files_of("bot")[0] is files[0], "judging reads no file again"
     found = summary(now, files)
     counts = {name: found[name] for name in ("rows", "accepted", "rejected", "flagged", "unseen")}
     assert counts == {"rows": 6, "accepted": 2, "rejected": 1, "flagged": 0, "unseen": 3}

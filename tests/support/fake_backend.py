@@ -42,6 +42,7 @@ from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_formats import check_format, forced, instance_of
+from .fake_job_rows import FakeJobRows
 from .fake_order import Order
 from .fake_placement import FakePlacement
 from .fake_resume import Resuming
@@ -138,6 +139,7 @@ class FakeBackend:
         self.evaluations = FakeEvaluations(self)
         self.exports = FakeExports(self)
         self.cards = FakeCards(self)
+        self.job_rows = FakeJobRows(self)
         self.votes = FakeVotes(self)
         self.attributions = FakeAttributions(self)
         self.serving = FakeServing(self)
@@ -361,6 +363,7 @@ class FakeBackend:
             *self.evaluations.routes(),
             *self.exports.routes(),
             *self.cards.routes(),
+            *self.job_rows.routes(),
             *self.votes.routes(),
             *self.attributions.routes(),
             *self.serving.routes(),

@@ -1347,6 +1347,28 @@ export interface Review {
   made?: Record<string, unknown>;
 }
 
+/** A row that differs between the data of two jobs: where it is (was, if removed), and how it begins. */
+export interface ChangedRow {
+  kind: "added" | "removed" | "changed";
+  where: string;
+  excerpt: string;
+}
+
+/** How many rows of a job are the `same` as another's; `rows` are the first of those that differ. */
+export interface RowDifference {
+  same: number;
+  changed: number;
+  added: number;
+  removed: number;
+  rows: ChangedRow[];
+}
+
+/** How the rows of a job differ from those of another: the training rows, and the held-out ones. */
+export interface DataDifference {
+  train: RowDifference;
+  heldOut: RowDifference;
+}
+
 /** How many rows have a tag, or how many a person has judged. */
 export interface ReviewCount {
   name: string;
@@ -1458,6 +1480,7 @@ export interface MakingOptions {
   model: string;
   paths?: string[];
   of?: string;
+  trainer?: string;
   rows?: number[];
   name?: string | null;
   keyEnv?: string | null;

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
-SHOW, FIGURES = "show", "figures"
+SHOW, FIGURES, DIFF = "show", "figures", "diff"
+DIFFERENCES: Final = ("added", "removed", "changed", "same")
 SHOWN: Final = 5
 """Most ids listed when a name is ambiguous."""
 
@@ -66,6 +67,9 @@ async def run_jobs(
         chosen = choose_job(jobs, job)
         if action == FIGURES:
             return await _figures(backend, chosen, options)
+        if action == DIFF:
+            other = choose_job(jobs, str(options["with"]))
+            return await _diff(backend, chosen, other, as_json=as_json)
         if action == SHOW:
             return await _show(backend, chosen, as_json=as_json)
         name = f"{one_line(chosen['id'], 100)} ({one_line(chosen.get('name'), NAME_CHARACTERS)})"
@@ -85,6 +89,32 @@ async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
     artifacts = await artifacts_of(backend, job)
     told = {"job": job, "artifacts": artifacts}
     print(json.dumps(told, indent=2) if as_json else "\n".join(lines_of(job, artifacts)))  # noqa: T201
+    return 0
+
+
+async def _diff(backend: Backend, job: dict[str, Any], other: dict[str, Any], *, as_json: bool) -> int:
+    """Print how the rows of a job differ from those of another."""
+    answer = await backend.compare_rows(job["id"], {"against": other["id"]})
+    try:
+        found = json.loads(answer.body)["difference"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BackendError("The backend's answer is unreadable. Try again later.") from None
+    if as_json:
+        print(json.dumps({"difference": found}, indent=2))  # noqa: T201
+        return 0
+    names = [one_line(each.get("name"), NAME_CHARACTERS) for each in (job, other)]
+    print(f"{names[0]} against {names[1]}")  # noqa: T201
+    for key, title in (("train", "Training rows"), ("heldOut", "Held-out rows")):
+        part = _table(found, key) if isinstance(found, dict) else {}
+        counts = [(part.get(name), name.replace("same", "the same")) for name in DIFFERENCES]
+        said = ", ".join(f"{count:,} {word}" for count, word in counts if isinstance(count, int))
+        print(f"{title}: {said}")  # noqa: T201
+        rows = part.get("rows")
+        for row in rows if isinstance(rows, list) else ():
+            if not isinstance(row, dict):
+                continue
+            kind, where, excerpt = (one_line(row.get(name), 200) for name in ("kind", "where", "excerpt"))
+            print(f"  {kind:<8} {where}  {excerpt}".rstrip())  # noqa: T201
     return 0
 
 
@@ -118,6 +148,12 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
 
 def _check(action: str | None, options: Mapping[str, object]) -> None:
     """Raise BadRequestError for an unknown action or for options of another action."""
+    if action == DIFF:
+        if set(options) != {"with"}:
+            raise BadRequestError("jobs diff takes only --with, and needs it: the job to compare with.")
+        return
+    if "with" in options:
+        raise BadRequestError("--with is for jobs diff.")
     if action == FIGURES:
         if set(options) - {"format", "out"}:
             raise BadRequestError("jobs figures takes only --format and --out.")

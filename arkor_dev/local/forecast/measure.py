@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.local.cpu_kernels.packing import shared_beginning
 from arkor_dev.local.jobs.atomic_folder import write_whole
 from arkor_dev.local.jobs.job_folder import STATE
-from arkor_dev.local.layers.line import shared_beginning
 from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
 from arkor_dev.local.training.training_hooks import compute_again
 from arkor_dev.local.workers import resources

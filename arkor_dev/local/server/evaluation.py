@@ -1,4 +1,4 @@
-"""The calls of ``evaluation``, ``card`` and ``votes``: docs/contract.md#evaluation, …#model-card, …#votes."""
+"""The calls of ``evaluation``, ``card``, ``rows`` and ``votes`` (docs/contract.md#optional-features)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.sources import SourceError, inside
+from arkor_dev.local.cards.job_rows import difference
 from arkor_dev.local.evaluation.votes import add_vote, remove_vote, votes_of
 from arkor_dev.local.jobs.job_folder import adapter_folder, job_folder
 from arkor_dev.local.jobs.peer_adapter import PeerAdapter
@@ -136,6 +137,16 @@ async def card(request: web.Request) -> web.Response:
         which = "" if step is None else f"'s checkpoint of step {step}"
         raise NotFoundError(f"The job {job['name']}{which} has no model card")
     return web.json_response({"card": text})
+
+
+@routes.get("/v1/jobs/{id}/rows")
+async def rows(request: web.Request) -> web.Response:
+    setup, job = request.app[SETUP], await job_of(request)
+    against = await setup.store.read(Store.get, request.query.get("against", ""))
+    if against is None:
+        raise NotFoundError("There is no job to compare with: name it with against")
+    folders = [job_folder(setup.data, each["id"]) for each in (against, job)]
+    return web.json_response({"difference": await asyncio.to_thread(difference, *folders)})
 
 
 def _step(request: web.Request, name: str) -> int | None:

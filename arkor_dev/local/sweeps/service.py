@@ -37,6 +37,7 @@ from .record import SEARCH, START, WINNER, Estimate, Sweep, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -58,11 +59,21 @@ STOPPED: Final = "the sweep was stopped before the best trial could be confirmed
 
 
 class Sweeps:
-    """The sweeps of one project; one at a time runs."""
+    """The sweeps of one project; one at a time runs.
+
+    ``wanted`` says whether something else than a job, such as an export, waits for trials to leave it room.
+    """
 
     def __init__(
-        self, store: AsyncStore, scheduler: Scheduler, forecasts: Forecasts, data: Path, project: Path
+        self,
+        store: AsyncStore,
+        scheduler: Scheduler,
+        forecasts: Forecasts,
+        data: Path,
+        project: Path,
+        wanted: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._wanted = wanted
         self._store, self._scheduler, self._forecasts = store, scheduler, forecasts
         self._data, self._project = data, project
         self._sweeps: dict[str, Sweep] = record.read_all(data)
@@ -166,7 +177,7 @@ class Sweeps:
             return await self._estimate(sweep)
         if await self._take_results(sweep):
             return True
-        if sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
+        if self._wanted() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
             return False
         before = sweep.level, sweep.best
         action = plan.next_action(sweep, plan.left_of(sweep, time.time()), sweep.id in self._exhausted)

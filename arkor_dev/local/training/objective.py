@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
 
-from arkor_dev.local.layers.attention import Laid
-from arkor_dev.local.layers.cross_entropy import cross_entropies, summed_cross_entropy
-from arkor_dev.local.layers.head import (
+from arkor_dev.local.cpu_kernels.attention import Current
+from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.cpu_kernels.head import (
     can_be_fused,
     fused_cross_entropies,
     fused_cross_entropy,
     headless,
 )
-from arkor_dev.local.layers.line import lay
-from arkor_dev.local.layers.quicken import ALIKE_WHOLE, alike, lines_up, quicken, stands_apart
+from arkor_dev.local.cpu_kernels.packing import pack_rows
+from arkor_dev.local.cpu_kernels.patch_model import (
+    ALIKE_WHOLE,
+    alike,
+    patch_model,
+    use_packed_attention,
+    use_plain_attention,
+)
 from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED, Example
 
@@ -60,7 +66,7 @@ class Objective(ABC):
         self._casts = dtype != torch.float32
         self.padded: str | None = None
         self.fused = False
-        self._quicken(rows)
+        self._speed_up(rows)
 
     @abstractmethod
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
@@ -152,14 +158,14 @@ class Objective(ABC):
         thousands, the output layer is a large part of a small model's work.
         """
         if not self.padded:
-            return self._end_to_end(rows)
+            return self._packed_logits(rows)
         groups = rectangles([len(row.ids) for row in rows])
         if len(groups) == 1:
-            return self._side_by_side(rows)
+            return self._padded_logits(rows)
         found: dict[int, tuple[Any, Any]] = {}
         for numbers in groups:
             counts = [rows[number].learned for number in numbers]
-            parts = (each.split(counts) for each in self._side_by_side([rows[number] for number in numbers]))
+            parts = (each.split(counts) for each in self._padded_logits([rows[number] for number in numbers]))
             found |= zip(numbers, zip(*parts, strict=True), strict=True)
         logits, targets = zip(*(found[number] for number in range(len(rows))), strict=True)
         return torch.cat(logits), torch.cat(targets)
@@ -187,30 +193,30 @@ class Objective(ABC):
     @contextmanager
     def answering(self) -> Iterator[Any]:
         """Yield the bare model, ready to generate in the objective's dtype; restore it afterwards."""
-        training, in_line = self.model.training, not self.padded
+        training, packed = self.model.training, not self.padded
         self.model.eval()
-        if in_line:
-            stands_apart(self._inner)
+        if packed:
+            use_plain_attention(self._inner)
         try:
             with torch.no_grad(), self._autocast():
                 yield self._inner
         finally:
-            if in_line:
-                lines_up(self._inner)
+            if packed:
+                use_packed_attention(self._inner)
             self.model.train(training)
 
-    def _quicken(self, rows: Sequence[Example]) -> None:
+    def _speed_up(self, rows: Sequence[Example]) -> None:
         """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
         some = _probe(rows)
-        stands_apart(self._inner)
+        use_plain_attention(self._inner)
         self.model.eval()
         with torch.no_grad():
-            known = self._side_by_side(some)[0]
-            if self.device == "cpu" and quicken(self._inner):
+            known = self._padded_logits(some)[0]
+            if self.device == "cpu" and patch_model(self._inner):
                 self._casts = False
-            self.padded = lines_up(self._inner)
+            self.padded = use_packed_attention(self._inner)
             if not self.padded and not self._answers_alike(some, known):
-                stands_apart(self._inner)
+                use_plain_attention(self._inner)
                 self.padded = "its layers do not keep packed rows apart"
             # On a CPU few logits at a time cost more than they save.
             if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
@@ -226,25 +232,25 @@ class Objective(ABC):
 
     def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
         try:
-            return alike(self._end_to_end(some)[0], known, ALIKE_WHOLE)
+            return alike(self._packed_logits(some)[0], known, ALIKE_WHOLE)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
             return False
         finally:
-            Laid.line = None
+            Current.packed = None
 
-    def _end_to_end(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _packed_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Compute :meth:`logits` of rows packed into one sequence."""
         # Rows that share their beginning would also share its random numbers.
         told = [(row.ids, row.labels) for row in rows]
-        line = lay(told, IGNORED, share=not self._draws(), device=self.device)
-        Laid.line = line
-        extra = {"logits_to_keep": line.kept} if self._keeps_logits else {}
+        packed = pack_rows(told, IGNORED, share=not self._draws(), device=self.device)
+        Current.packed = packed
+        extra = {"logits_to_keep": packed.kept} if self._keeps_logits else {}
         with self._autocast():
-            logits = self.model(input_ids=line.ids, position_ids=line.positions, **extra).logits
+            logits = self.model(input_ids=packed.ids, position_ids=packed.positions, **extra).logits
         logits = logits.squeeze(0)  # like `logits[0]`, whose backward pass would copy the gradient into zeros
-        return logits if extra else logits[line.kept], line.targets
+        return logits if extra else logits[packed.kept], packed.targets
 
-    def _side_by_side(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _padded_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Compute :meth:`logits` of rows as a padded and masked rectangle."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]

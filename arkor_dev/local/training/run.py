@@ -23,9 +23,9 @@ from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
-from arkor_dev.local.layers.allocator import keep_freed_memory
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import is_replayed, weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.local.cards.job_rows import keep_rows
 from arkor_dev.local.cards.sample_file import keeping_samples
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
@@ -76,6 +77,8 @@ class Work:
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
         preparation.read()
+        if not (job.get("resume") or job.get("evaluate") or self.silent):
+            keep_rows(job_folder(Path(job["data"]), job["id"]), preparation.train_rows, preparation.eval_rows)
         if meeting:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()

@@ -133,6 +133,7 @@ ROUTES = [
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
     passed("GET", f"{JOB}/card", Backend.get_card, query=("step",)),
+    passed("GET", f"{JOB}/rows", Backend.compare_rows, query=("against",)),
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
     passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.async_api import expect
 
+from tests.support.fake_job_rows import NOTHING
+
 from . import Scene, state, trained
 
 
@@ -33,12 +35,19 @@ async def gone(scene: Scene) -> None:
 
 @state("compare-paired", "Adapters beside one another on the same rows, and one that had others", faulty=True)
 async def paired(scene: Scene) -> None:
-    scene.fake.features = ["evaluation"]
+    scene.fake.features = ["evaluation", "rows"]
     names = ("support-bot r8", "support-bot r16", "support-bot on other rows, of a long name that wraps")
     jobs = [trained(scene.fake, name) for name in names]
     for job in jobs:
         scene.fake.evaluations.judge(job)
     scene.fake.evaluations.unlike.add(jobs[2])
+    changed = [
+        {"kind": "changed", "where": "data/support.jsonl, line 12", "excerpt": "Where is my parcel?"},
+        {"kind": "added", "where": "data/support.jsonl, line 118", "excerpt": "Can I pay by invoice? " * 4},
+    ]
+    told = {**NOTHING, "same": 117, "changed": 1, "added": 1, "rows": changed}
+    scene.fake.job_rows.told[jobs[1], jobs[0]] = {"train": told, "heldOut": {**NOTHING, "same": 13}}
     await scene.go(f"/#/compare?jobs={','.join(jobs)}")
     await expect(scene.page.get_by_text("were evaluated on different rows")).to_be_visible()
+    await scene.page.get_by_text("Show 2 rows").click()
     await expect(scene.page.locator(".chart-curve")).to_have_count(3)

@@ -15,6 +15,7 @@ from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import WORKERS
 from arkor_dev.jobs import figures
 from arkor_dev.local.jobs.store import Store, Verdict
+from tests.support.fake_job_rows import NOTHING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +187,8 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
         (["resume", "x", "--workers", "0"], "valid number of workers"),
         (["resume", "x", "--workers", str(int(WORKERS.high) + 1)], f"workers ({WORKERS.words})."),
         (["--epochs", "5"], "are for jobs extend"),
+        (["diff", "x"], "jobs diff takes only --with, and needs it"),
+        (["show", "x", "--with", "y"], "--with is for jobs diff"),
         (["extend", "x", "--steps", "0"], "valid number of steps"),
         (["extend", "x", "--epochs", "nan"], "valid number of epochs"),
         (["extend", "x", "--steps", "5", "--schedule", "up"], "one of continue, restart"),
@@ -249,6 +252,25 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
     assert told["job"] == fake_backend.jobs[job]
     assert [each["name"] for each in told["artifacts"]][-2:] == ["step 12", "final"]
     assert "--steps, --epochs" in await command.run(2, "jobs", "show", job, "--steps", "3")
+
+
+async def test_the_rows_of_two_jobs_are_compared(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["rows"]
+    first, second = (fake_backend.add_job("completed", name=name) for name in ("old", "new"))
+    new = {"kind": "added", "where": "data/a.jsonl, line 8", "excerpt": "Where?\x1b[31m"}
+    told = {"train": {**NOTHING, "same": 1007, "added": 1, "rows": [new, 7]}}
+    fake_backend.job_rows.told[second, first] = told
+    assert (await command.run(0, "jobs", "diff", second, "--with", first)).splitlines() == [
+        "new against old",
+        "Training rows: 1 added, 0 removed, 0 changed, 1,007 the same",
+        "  added    data/a.jsonl, line 8  Where?",
+        "Held-out rows: 0 added, 0 removed, 0 changed, 0 the same",
+    ]
+    said = json.loads(await command.run(0, "jobs", "diff", second, "--with", first, "--json"))
+    assert said["difference"]["train"] == told["train"]
+    assert "no record of its rows" in await command.run(2, "jobs", "diff", first, "--with", second)
 
 
 async def test_figures_are_written_as_csv_and_json_lines(

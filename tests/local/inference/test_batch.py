@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.layers.models import FAMILIES, SIZES
+from tests.local.cpu_kernels.models import FAMILIES, SIZES
 from tests.local.tiny_model import PHRASE, QUESTIONS, make_tokenizer
 
 from .asking import Asking, answer, ask

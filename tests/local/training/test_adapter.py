@@ -124,7 +124,7 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from arkor_dev.local.layers.quicken import stands_apart
+    from arkor_dev.local.cpu_kernels.patch_model import use_plain_attention
 
     run = set_up(tiny, tmp_path, {**BRIEF, "initLoraWeights": kind, "useRslora": rooted})
     run.run()
@@ -133,7 +133,7 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
     assert (settings["r"], settings["init_lora_weights"]) == (16, True)
     loaded = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), folder)
     run.model.eval()
-    stands_apart(run.model.get_base_model())
+    use_plain_attention(run.model.get_base_model())
     ids = torch.tensor([made_up(1)[0].ids])
     with torch.no_grad():
         wanted = run.model(input_ids=ids).logits

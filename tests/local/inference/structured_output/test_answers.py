@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from arkor_dev.local.inference.structured_output.request import format_of
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.cpu_kernels.models import SIZES
 from tests.local.inference.asking import Asking, Told, ask
-from tests.local.layers.models import SIZES
 from tests.local.tiny_model import QUESTIONS, make_tokenizer
 
 if TYPE_CHECKING:

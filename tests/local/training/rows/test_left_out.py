@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 from arkor_dev.local.checkpoints.origin import hash_of_rows
-from arkor_dev.local.layers.quicken import stands_apart
+from arkor_dev.local.cpu_kernels.patch_model import use_plain_attention
 from arkor_dev.local.training.rows.left_out import without
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of, made_up, set_up
@@ -79,7 +79,7 @@ def test_a_step_of_nothing_else_goes_on(tiny: Path, tmp_path: Path) -> None:
         run.begin()
         if padded:
             run.loss.padded = "for the test"
-            stands_apart(run.model.base_model.model)
+            use_plain_attention(run.model.base_model.model)
         found = [run.learn(*next(steps)) for steps in [run.steps()] * 6]
         assert found.count(0.0) == 1
 

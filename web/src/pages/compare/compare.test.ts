@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Job } from "../../contract.gen";
 import { bestIndex, differences, generalSentence, idsOf, MOST, styleOf } from "./diff";
 import { distinctNames } from "./names";
+import { differenceWords } from "./rows";
 
 const job = (config: object): Job =>
   ({ config: { model: "m", datasetSource: { type: "file", path: "a.jsonl" }, ...config } }) as Job;
@@ -121,4 +122,13 @@ test("what two adapters have forgotten is told beside each other", () => {
   );
   for (const other of [undefined, asked(), asked("0.3")])
     expect(generalSentence(asked(-0.93), other, "one")).toBe("");
+});
+
+test("rows that differ are counted", () => {
+  const none = { same: 0, changed: 0, added: 0, removed: 0, rows: [] };
+  expect(differenceWords(none)).toBe("none");
+  expect(differenceWords({ ...none, same: 1 })).toBe("the same 1 row");
+  expect(differenceWords({ ...none, same: 1183, added: 12, changed: 3 })).toBe(
+    "12 added · 3 changed · 1,183 the same",
+  );
 });

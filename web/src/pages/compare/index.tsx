@@ -11,8 +11,10 @@ import { useScene } from "../../chart/use-scene";
 import { useSettings } from "../../chart/use-settings";
 import { useStreams } from "../../events/use-stream";
 import { answererOf } from "../../lib/best-step";
+import { late } from "../../lib/late";
 import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
+import { features } from "../../store/features";
 import { jobById, jobsState } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { Chips } from "../../ui/controls/switch";
@@ -24,6 +26,8 @@ import { distinctNames } from "./names";
 import { Paired } from "./paired";
 import { type Compared, Tables } from "./tables";
 import "./compare.css";
+
+const useRows = late(() => import("./rows"));
 
 const METRICS: readonly { value: Metric; label: string }[] = [
   { value: "loss", label: "training loss" },
@@ -70,6 +74,7 @@ function BlindTest({ ids }: { ids: readonly string[] }) {
 
 function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: string[]) => void }) {
   const streams = useStreams(ids);
+  const rows = useRows(ids.length > 1 && features.value.has("rows"));
   const version = streams.reduce((sum, stream) => sum + stream.version.value, 0);
   const missing = ids.filter(
     (id, index) => streams[index]!.state.value === "missing" && jobsState.value.loaded && !jobById(id),
@@ -94,6 +99,7 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: 
         <>
           <Curves compared={compared} version={version} />
           <Paired compared={compared} />
+          {rows && <rows.RowDifferences compared={compared} />}
           <Tables compared={compared} version={version} remove={remove} />
         </>
       )}

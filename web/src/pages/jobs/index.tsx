@@ -23,7 +23,7 @@ import { askToDelete } from "./ask-delete";
 import { columnItems, columnsFor, narrow } from "./column-choice";
 import { holdQueue } from "./hold-queue";
 import { canJudge, openJudge } from "./judge/open";
-import { countByStatus, countTags, marked, search } from "./list";
+import { bySweep, countByStatus, countTags, marked, search } from "./list";
 import { openDisk } from "./open-disk";
 import { parseOrder, sorted } from "./order";
 import { OrderChoice } from "./order-choice";
@@ -51,7 +51,12 @@ export default function Jobs() {
   const starred = query.has("starred");
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
-  const matches = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
+  const sweep = query.get("sweep") ?? "";
+  // A search is for one job, perhaps a trial.
+  const matches = useMemo(() => {
+    const found = marked(search(all, typed), tag, starred);
+    return typed && !sweep ? found : bySweep(found, sweep);
+  }, [all, typed, tag, starred, sweep]);
   const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(
     () => sorted(status ? matches.filter((job) => job.status === status) : matches, order, Date.now()),
@@ -182,6 +187,18 @@ export default function Jobs() {
     <div class="jobs" data-focus-next=".jobs-search">
       <header class="jobs-head">
         <h1 tabIndex={-1}>Jobs</h1>
+        {sweep ? (
+          <Button small kind="quiet" icon="close" onClick={() => setQuery({ sweep: null })}>
+            Only one sweep
+          </Button>
+        ) : (
+          features.value.has("sweeps") &&
+          loaded && (
+            <a class="ui-button ui-button-quiet ui-button-small" href="#/sweeps">
+              Search for better settings
+            </a>
+          )
+        )}
         <input
           ref={field}
           class="ui-input jobs-search"
@@ -251,7 +268,9 @@ export default function Jobs() {
                 : "No job has this mark."
           }
           action={
-            <Button onClick={() => setQuery({ q: null, status: null, tag: null, starred: null })}>
+            <Button
+              onClick={() => setQuery({ q: null, status: null, tag: null, starred: null, sweep: null })}
+            >
               Show all jobs
             </Button>
           }

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 WORTH_SHARING: Final = 16
 """Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
-TOGETHER: Final = 2**16
+GROUP_AREA: Final = 2**16
 """Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
 LIKE: Final = 0.8
 """Smallest length of a row relative to the longest in its group."""
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
     ``places`` maps the flat rectangle to positions of the batch: each row starts with the shared beginning,
@@ -38,7 +38,7 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
     The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``. ``kept``
@@ -50,7 +50,7 @@ class Line:
     positions: Any
     shared: int
     parts: tuple[tuple[int, int], ...]
-    groups: tuple[Together, ...]
+    groups: tuple[RowGroup, ...]
     kept: Any
     targets: Any
 
@@ -60,9 +60,9 @@ class Line:
         return self.shared + max(end - start for start, end in self.parts)
 
 
-def lay(
+def pack_rows(
     rows: Sequence[tuple[list[int], list[int]]], ignored: int, share: bool = True, device: str = "cpu"
-) -> Line:
+) -> PackedRows:
     """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
 
     Without ``share`` no beginning is shared, which layers that draw random numbers require. Only a CPU
@@ -82,7 +82,7 @@ def lay(
             if label != ignored:
                 kept.append(place if place < shared else start + place - shared)
                 targets.append(label)
-    return Line(
+    return PackedRows(
         torch.tensor([ids], device=device),
         torch.tensor([positions], device=device),
         shared,
@@ -93,20 +93,20 @@ def lay(
     )
 
 
-def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[Together, ...]:
+def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ...]:
     """Group short rows of similar length, for which a call costs more than its computation."""
     lengths = [shared + end - start for start, end in parts]
     groups: list[list[int]] = []
     for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
         longest, rows = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
-        if rows and (rows + 1) * longest**2 <= TOGETHER and lengths[number] >= LIKE * longest:
+        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LIKE * longest:
             groups[-1].append(number)
         else:
             groups.append([number])
-    return tuple(_together(numbers, parts, shared) for numbers in groups)
+    return tuple(_group(numbers, parts, shared) for numbers in groups)
 
 
-def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> Together:
+def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> RowGroup:
     length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
     places: list[int] = []
     own: list[int] = []
@@ -120,10 +120,10 @@ def _together(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: 
         taken += range(begin, stop)
         empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
     first = numbers.index(0) if 0 in numbers else None
-    flat, of_line, of_rows, nowhere = (
+    flat, of_batch, of_rows, nowhere = (
         torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty)
     )
-    return Together(len(numbers), length, flat, of_line, of_rows, nowhere, first)
+    return RowGroup(len(numbers), length, flat, of_batch, of_rows, nowhere, first)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

@@ -65,7 +65,7 @@ def test_loss_and_gradients_are_those_of_padded_rows(
 ) -> None:
     import torch
 
-    from arkor_dev.local.layers import attention
+    from arkor_dev.local.cpu_kernels import attention
     from arkor_dev.local.training.objective import CrossEntropy
 
     model = wearing(model_of(*FAMILIES[family]))
@@ -125,7 +125,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
     """Over several blocks of queries, and with what rows share."""
     import torch
 
-    from arkor_dev.local.layers import attention
+    from arkor_dev.local.cpu_kernels import attention
     from arkor_dev.local.training.adapter import hold_in
     from arkor_dev.local.training.objective import CrossEntropy
 
@@ -172,12 +172,12 @@ def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
     """A dropout that all rows share would be no dropout of each."""
     import torch
 
-    from arkor_dev.local.layers.attention import Laid
+    from arkor_dev.local.cpu_kernels.attention import Current
     from arkor_dev.local.training.objective import CrossEntropy
 
     batch = rows_of([41, 25, 30], 20)
     for dropout, shared in ((0.0, 20), (0.5, 0)):
         measured = CrossEntropy(wearing(model_of("Llama"), lora_dropout=dropout), "cpu", torch.float32, batch)
         measured(batch)
-        assert Laid.line is not None
-        assert Laid.line.shared == shared
+        assert Current.packed is not None
+        assert Current.packed.shared == shared

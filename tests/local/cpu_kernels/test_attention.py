@@ -1,4 +1,4 @@
-"""Attention over a line of rows, beside torch's own over each row alone: values and gradients."""
+"""Attention over a packed of rows, beside torch's own over each row alone: values and gradients."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arkor_dev.local.layers.attention import BLOCK, Laid, attend  # noqa: E402
-from arkor_dev.local.layers.line import TOGETHER, lay  # noqa: E402
+from arkor_dev.local.cpu_kernels.attention import BLOCK, Current, attend  # noqa: E402
+from arkor_dev.local.cpu_kernels.packing import GROUP_AREA, pack_rows  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
 IGNORED = -100
@@ -28,9 +28,9 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     beginning = list(range(shared))
     rows = [beginning + [1000 * row + place for place in range(10, 10 + n - shared)]
             for row, n in enumerate(lengths, 1)]  # fmt: skip
-    line = lay([(row, row) for row in rows], IGNORED)
-    assert line.shared == (shared if len(rows) > 1 else 0)
-    places = line.ids.shape[1]
+    packed = pack_rows([(row, row) for row in rows], IGNORED)
+    assert packed.shared == (shared if len(rows) > 1 else 0)
+    places = packed.ids.shape[1]
     torch.manual_seed(0)
     query, key, value = given = [
         torch.randn(1, places, heads, SIZE, dtype=dtype).transpose(1, 2).requires_grad_()
@@ -38,22 +38,22 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     ]
     wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
 
-    Laid.line = line
+    Current.packed = packed
     try:
         out, _ = attend(torch.nn.Identity(), query, key, value, None)
     finally:
-        Laid.line = None
+        Current.packed = None
     out.backward(wanted)
     found = [out.detach(), *(tensor.grad for tensor in given)]
 
     alone = [tensor.detach().float().requires_grad_() for tensor in given]
     parts = []
-    for number, (start, end) in enumerate(line.parts):
-        index = torch.tensor([*range(line.shared), *range(start, end)])
+    for number, (start, end) in enumerate(packed.parts):
+        index = torch.tensor([*range(packed.shared), *range(start, end)])
         q, k, v = (tensor.index_select(2, index) for tensor in alone)
         k, v = (tensor.repeat_interleave(HEADS // KEYS, 1) for tensor in (k, v))
         made = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
-        parts.append(made if number == 0 else made[:, line.shared :])
+        parts.append(made if number == 0 else made[:, packed.shared :])
     known = torch.cat(parts, 1)
     known.backward(wanted.float())
     bound = 1e-5 if dtype == torch.float32 else 0.02
@@ -63,8 +63,8 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
 
 def test_rows_of_like_length_are_computed_together() -> None:
     rows = [[number] * length for number, length in enumerate((40, 300, 41, 10, 39))]
-    line = lay([(row, row) for row in rows], IGNORED)
-    assert [(group.rows, group.length) for group in line.groups] == [(1, 300), (3, 41), (1, 10)]
-    many = lay([([number] * 60, [number] * 60) for number in range(24)], IGNORED)
-    assert all(group.rows * group.length**2 <= TOGETHER for group in many.groups)
+    packed = pack_rows([(row, row) for row in rows], IGNORED)
+    assert [(group.rows, group.length) for group in packed.groups] == [(1, 300), (3, 41), (1, 10)]
+    many = pack_rows([([number] * 60, [number] * 60) for number in range(24)], IGNORED)
+    assert all(group.rows * group.length**2 <= GROUP_AREA for group in many.groups)
     assert sum(group.rows for group in many.groups) == 24

@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .line import Line, Together
+    from .packing import PackedRows, RowGroup
 
 NAME: Final = "arkor_rows"
 KNOWN: Final = frozenset(
@@ -27,10 +27,10 @@ BLOCK: Final = 64
 """Queries computed at once; keys after a block are never read."""
 
 
-class Laid:
+class Current:
     """The packed batch that the model is computing; a process trains a single model."""
 
-    line: Line | None = None
+    packed: PackedRows | None = None
 
 
 def attend(
@@ -47,26 +47,26 @@ def attend(
 
     From ``[1, heads, positions, size]`` to ``[1, positions, heads, size]``.
     """
-    line = Laid.line
-    if line is None or line.ids.shape[1] != query.shape[2]:
-        raise RuntimeError("the rows of this batch have not been laid out")
+    packed = Current.packed
+    if packed is None or packed.ids.shape[1] != query.shape[2]:
+        raise RuntimeError("this batch's rows have not been packed")
     window = more.get("sliding_window")
     known = all(value is None or name in KNOWN for name, value in more.items())
-    plain = bool(line.groups) and known and not dropout and getattr(module, "is_causal", True)
-    if plain and query.shape[-1] == value.shape[-1] and not (window and window < line.longest):
+    plain = bool(packed.groups) and known and not dropout and getattr(module, "is_causal", True)
+    if plain and query.shape[-1] == value.shape[-1] and not (window and window < packed.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        return _Attend.apply(query, key, value, line, scale).transpose(1, 2), None
+        return _Attend.apply(query, key, value, packed, scale).transpose(1, 2), None
     return _row_by_row(
-        line, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **more}
+        packed, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **more}
     ), None
 
 
-def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
+def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
     """Compute like transformers, one row after another."""
     made = []
     query, window = given[0], more.get("sliding_window")
-    for number, part in enumerate(line.parts):
-        row = [_take(tensor, line, part) for tensor in given]
+    for number, part in enumerate(packed.parts):
+        row = [_take(tensor, packed, part) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
@@ -74,18 +74,18 @@ def _row_by_row(line: Line, module: Any, given: tuple[Any, Any, Any], more: dict
             back = places[:, None] - places
             mask = ((back >= 0) & (back < window))[None, None]
         out = sdpa_attention_forward(module, *row, mask, **more)[0]
-        made.append(out if number == 0 else out[:, line.shared :])
+        made.append(out if number == 0 else out[:, packed.shared :])
     return torch.cat(made, dim=1)
 
 
-def _take(tensor: Any, line: Line, part: tuple[int, int], dim: int = 2) -> Any:
+def _take(tensor: Any, packed: PackedRows, part: tuple[int, int], dim: int = 2) -> Any:
     """Return one row of ``tensor``, with its shared beginning."""
     start, end = part
     own = tensor.narrow(dim, start, end - start)
-    return torch.cat([tensor.narrow(dim, 0, line.shared), own], dim) if line.shared else own
+    return torch.cat([tensor.narrow(dim, 0, packed.shared), own], dim) if packed.shared else own
 
 
-def _gather(tensor: Any, group: Together) -> Any:
+def _gather(tensor: Any, group: RowGroup) -> Any:
     """Gather a group's rows of ``tensor``, ``[1, heads, positions, size]``: ``[rows, length, heads,
     size]``.
     """
@@ -100,28 +100,28 @@ def _by_head(rows: Any) -> Any:
 
 class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, query: Any, key: Any, value: Any, line: Line, scale: float) -> Any:
+    def forward(ctx: Any, query: Any, key: Any, value: Any, packed: PackedRows, scale: float) -> Any:
         out = torch.empty_like(query.transpose(1, 2)[0], memory_format=torch.contiguous_format)
         saved, counts = [], []
-        for group in line.groups:
+        for group in packed.groups:
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
             made, kept = _attended(q, k, v, scale)
             out.index_copy_(0, group.own, made.flatten(0, 1).index_select(0, group.taken))
             if group.first is not None:
-                out[: line.shared] = made[group.first, : line.shared]
+                out[: packed.shared] = made[group.first, : packed.shared]
             saved += [q, k, v, *kept]
             counts.append(3 + len(kept))
         ctx.save_for_backward(*saved)
-        ctx.line, ctx.scale, ctx.counts = line, scale, counts
+        ctx.packed, ctx.scale, ctx.counts = packed, scale, counts
         return out[None].transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-        line, saved = ctx.line, iter(ctx.saved_tensors)
-        places = line.ids.shape[1]
+        packed, saved = ctx.packed, iter(ctx.saved_tensors)
+        places = packed.ids.shape[1]
         grads: list[Any] = []
-        for group, count in zip(line.groups, ctx.counts, strict=True):
+        for group, count in zip(packed.groups, ctx.counts, strict=True):
             q, k, v, *kept = (next(saved) for _ in range(count))
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
@@ -129,8 +129,8 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             grads = grads or [each.new_zeros(places, *each.shape[2:]) for each in made]
             for into, each in zip(grads, made, strict=True):
                 into.index_copy_(0, group.own, each.flatten(0, 1).index_select(0, group.taken))
-                if line.shared:
-                    into[: line.shared] += each[:, : line.shared].sum(0)
+                if packed.shared:
+                    into[: packed.shared] += each[:, : packed.shared].sum(0)
         return (*(each[None].transpose(1, 2) for each in grads), None, None)
 
 

@@ -13,7 +13,7 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
     import torch
     from torch.nn import functional
 
-    from arkor_dev.local.layers import cross_entropy
+    from arkor_dev.local.cpu_kernels import cross_entropy
 
     monkeypatch.setattr(cross_entropy, "AT_ONCE", 200)  # three rows of 60 words at once, and one at the end
     chance = torch.Generator().manual_seed(1)

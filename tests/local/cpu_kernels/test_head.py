@@ -13,7 +13,7 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
     import torch
     from torch.nn import functional
 
-    from arkor_dev.local.layers import head as module
+    from arkor_dev.local.cpu_kernels import head as module
 
     monkeypatch.setattr(module, "AT_ONCE", 200)  # three of 7 tokens at once, and one at the end
     torch.manual_seed(1)

@@ -21,7 +21,7 @@ SETS_OWN_MASK: Final = ("attention_chunk_size",)
 """Model configuration keys that mean that some layers attend to less than all earlier tokens."""
 
 
-def quicken(model: Any) -> bool:
+def patch_model(model: Any) -> bool:
     """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
     cast.
 
@@ -44,7 +44,7 @@ def quicken(model: Any) -> bool:
     return not learning
 
 
-def lines_up(model: Any) -> str | None:
+def use_packed_attention(model: Any) -> str | None:
     """Let ``model`` process packed rows; return why if that is clearly impossible.
 
     The caller must check that rows are truly kept apart (``alike``).
@@ -58,8 +58,8 @@ def lines_up(model: Any) -> str | None:
     return None
 
 
-def stands_apart(model: Any) -> None:
-    """Undo ``lines_up``."""
+def use_plain_attention(model: Any) -> None:
+    """Undo ``use_packed_attention``."""
     if model.config.get_text_config()._attn_implementation == NAME:  # noqa: SLF001
         model.set_attn_implementation("sdpa")
 

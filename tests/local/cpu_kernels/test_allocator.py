@@ -9,7 +9,7 @@ import pytest
 
 FAULTS = """
 import ctypes, resource, sys
-from arkor_dev.local.layers.allocator import keep_freed_memory
+from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 if sys.argv[1] == "kept" and not keep_freed_memory():
     sys.exit(3)
 libc = ctypes.CDLL(None)
