@@ -57,7 +57,6 @@ NOT_RUN: Final = {
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
-    r"why .*--prove": "two more trainings: tests/local/attribution",
     r" --repeat": "tests/local/test_verify_repeat.py",
     r"…$": "the end is left out: with each end it stands elsewhere",
     r"^arkor-dev (completion|export|serve|verify|jobs cancel|local import)$": "a name, in a sentence",
