@@ -153,7 +153,8 @@ def _data_arguments(data: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
             "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
-            "rows. reviews: count how rows were judged, and how far people agree",
+            "rows. judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
+            "reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
         "files", metavar="FILE", nargs="*", type=Path,
@@ -216,6 +217,9 @@ def _make_arguments(data: CommandLine) -> None:
         "--schema", metavar="FILE", type=Path, help="make: a file with the JSON Schema of what to extract"
     )
     data.add_argument(
+        "--rubric", metavar="FILE", type=Path, help="judge: a text that says what a good row is"
+    )
+    data.add_argument(
         "--rows", metavar="LIST", type=_row_numbers,
         help="more: only these rows, such as 3,7-9 (default: all)",
     )  # fmt: skip
@@ -267,10 +271,10 @@ def _price(text: str) -> list[float]:
 def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
     from .commands.data import Fixes, run_data
 
-    if arguments.action in ("make", "more"):
-        from .commands.make import run_make
+    if arguments.action in ("make", "more", "judge"):
+        from .commands.make import run_judge, run_make
 
-        return run_make(settings, arguments)
+        return (run_judge if arguments.action == "judge" else run_make)(settings, arguments)
     for extra in arguments.files[1:]:
         raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
     file = next(iter(arguments.files), None)
@@ -700,7 +704,7 @@ COMMANDS: Final = {
             "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
             "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
             "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
-            "check [FILE] | fix | reviews | make FILE… | more [FILE]", _data_arguments, _data,
+            "check [FILE] | fix | reviews | make FILE… | more [FILE] | judge", _data_arguments, _data,
             on_backend=lambda arguments: arguments.teacher == "base",
         ),
         Command(

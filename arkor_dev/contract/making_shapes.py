@@ -8,8 +8,9 @@ from typing import Literal, NotRequired, TypedDict
 class MakingOptions(TypedDict):
     """What a making was started with; ``keyEnv`` names the environment variable of the key, never its value.
 
-    ``paths`` are documents or folders, or else ``rows`` names rows of the file ``of``. ``teacher`` is an
-    address, or ``base``. ``price`` is for a million tokens of input, and of output.
+    ``paths`` are documents or folders, or else ``rows`` are numbers of rows (none for all) of the file
+    ``of``, or of the data of ``trainer``. ``teacher`` is an address, or ``base``. ``price`` is for a million
+    tokens of input, and of output.
     """
 
     kind: str
@@ -17,6 +18,7 @@ class MakingOptions(TypedDict):
     model: str
     paths: NotRequired[list[str]]
     of: NotRequired[str]
+    trainer: NotRequired[str]
     rows: NotRequired[list[int]]
     name: NotRequired[str | None]
     keyEnv: NotRequired[str | None]

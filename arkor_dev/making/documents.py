@@ -83,10 +83,10 @@ def _inside(folder: Path) -> list[Path]:
 
 def _name(path: Path, given: Path, project: Path) -> str:
     """Return the path within the project, or below the folder that was given."""
-    resolved = path.resolve()
-    if resolved.is_relative_to(project.resolve()):
-        return resolved.relative_to(project.resolve()).as_posix()
-    return path.relative_to(given.parent).as_posix()
+    resolved, root = path.resolve(), project.resolve()
+    within = resolved.relative_to(root) if resolved.is_relative_to(root) else path.relative_to(given.parent)
+    # A name may be no UTF-8.
+    return within.as_posix().encode(errors="replace").decode()
 
 
 def _listed() -> str:

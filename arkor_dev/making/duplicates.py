@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError
@@ -17,7 +18,7 @@ from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.project.arkor_toml import parse, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobConfig
@@ -90,7 +91,9 @@ def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[
         if part["type"] != "file":
             continue
         try:
-            with open_data(files_of(part, project, 0, forms_of(config.get("method")))) as data:
+            files = files_of(part, project, 0, forms_of(config.get("method")))
+            # Also rows that judgements leave out: what a person has rejected must not come back.
+            with open_data([replace(file, selection=None) for file in files]) as data:
                 for item in data:
                     if item.place.number > MOST_ROWS:
                         break
@@ -121,6 +124,15 @@ def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
         and all(map(_is_message, messages))
         and any(each["role"] == "assistant" for each in messages)
     )
+
+
+def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
+    """Return whether the texts have no half of a character, which no file can hold."""
+    try:
+        "".join(each["content"] for each in messages).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_message(each: object) -> bool:

@@ -19,7 +19,7 @@ from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.rows import Row
 from arkor_dev.project.reviews import add_reviews
 
-from .duplicates import KnownRows, is_conversation
+from .duplicates import KnownRows, is_conversation, is_whole
 from .made_file import line_of, only_one
 from .request import UnreadableAnswerError
 from .teacher import AttemptError, Reply, TeacherError
@@ -246,6 +246,8 @@ class Maker:
             for item, candidate in enumerate(task.read(answer)):
                 if isinstance(candidate, str):
                     self.dropped[candidate] += 1
+                elif not is_whole(candidate.messages):
+                    self.dropped["unreadable"] += 1
                 elif (hash_, item) not in self._in_file:
                     row = Row(candidate.messages, "")
                     if (why := self._known.match(row)) is not None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line, slug_of
-from arkor_dev.data.sources import SourceError, inside
+from arkor_dev.data.sources import SourceError, files_of
 from arkor_dev.project.arkor_toml import parse, read
+from arkor_dev.project.data_editor import config_of, files_in
 
 from . import variations
 from .documents import find_documents, read_documents
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.making_shapes import MakingEstimate, MakingOptions
     from arkor_dev.core.settings import Settings
+    from arkor_dev.data.reader import DataFile
 
     from .teacher import Teacher
 
+RUBRIC: Final = "rubric"
+"""In place of a kind: rows are judged, not made."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_PER_PASSAGE: Final = 10
@@ -45,9 +49,9 @@ LIKELY: Final = 120
 
 def check_options(options: MakingOptions) -> None:
     """Raise BadRequestError for options that cannot be used together, or lack something."""
-    if options["kind"] in variations.KINDS:
-        if not options.get("of"):
-            raise BadRequestError("Name the file of the rows.")
+    if options["kind"] in variations.KINDS or options["kind"] == RUBRIC:
+        if not (options.get("of") or options.get("trainer")):
+            raise BadRequestError("Name a file of rows, or a trainer for those of its data.")
     else:
         _kind(options).check()
         if not options.get("paths"):
@@ -74,18 +78,19 @@ def name_of(options: MakingOptions) -> str:
     """Return the making's name, which its file has: as given, else after its first source and kind."""
     if options.get("name"):
         return str(options["name"])
-    first = Path((options.get("paths") or [options.get("of") or "rows"])[0]).resolve()
+    first = Path(
+        (options.get("paths") or [options.get("of") or options.get("trainer") or "rows"])[0]
+    ).resolve()
     return f"{slug_of(first.stem)[:28].strip('-') or 'rows'}-{options['kind']}"
 
 
 async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task], list[str]]:
     """Return the requests of a making, and what was left out. Raises BadRequestError."""
     if options["kind"] in variations.KINDS:
-        path, name = _rows_file(options, project)
+        files = await asyncio.to_thread(_files_of_rows, options, project)
         numbers = frozenset(options.get("rows") or ())
-        model = options["model"]
         return await asyncio.to_thread(
-            variations.tasks_of_rows, options["kind"], path, name, numbers, _each(options), model
+            variations.tasks_of_rows, options["kind"], files, numbers, _each(options), options["model"]
         )
     kind = _kind(options)
     tasks: list[Task] = []
@@ -133,9 +138,13 @@ async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate
 
 @asynccontextmanager
 async def opened(
-    options: MakingOptions, settings: Settings, environ: Mapping[str, str], backend: Backend | None = None
-) -> AsyncIterator[tuple[Maker, Any]]:
-    """Yield a maker and the coroutine function that runs it. Raises BadRequestError.
+    options: MakingOptions,
+    settings: Settings,
+    environ: Mapping[str, str],
+    backend: Backend | None = None,
+    make: type[Maker] = Maker,
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Yield a maker, of the class ``make``, and the coroutine function that runs it. Raises BadRequestError.
 
     ``backend`` answers where the teacher is its base model.
     """
@@ -152,12 +161,13 @@ async def opened(
         ledger = Ledger(settings.local_data)
         try:
             name, budget = name_of(options), _budget(options)
-            maker = Maker(
+            maker = make(
                 name, options["kind"], teacher, options["model"], budget, ledger,
                 MadeFile(settings.project, name), settings.project,
             )  # fmt: skip
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            ledger.remember(name, json.dumps(options), now)
+            if options["kind"] != RUBRIC:
+                ledger.remember(name, json.dumps(options), now)
             load = partial(load_tasks, options, settings.project)
             yield maker, partial(maker.run, load, settings.local_data)
         finally:
@@ -220,11 +230,11 @@ def _budget(options: MakingOptions) -> Budget:
     )
 
 
-def _rows_file(options: MakingOptions, project: Path) -> tuple[Path, str]:
+def _files_of_rows(options: MakingOptions, project: Path) -> list[DataFile]:
+    """Return the file that is named, or those of a trainer's data set. Raises BadRequestError."""
+    if not options.get("of"):
+        return files_in(config_of(project, options["trainer"]), project)
     try:
-        (path,) = inside(project, options["of"])
+        return files_of({"type": "file", "path": options["of"]}, project)
     except SourceError as fault:
         raise BadRequestError(f"The file of the rows: {fault}.") from None
-    except ValueError:
-        raise BadRequestError("Name one file of rows, not a folder.") from None
-    return path, path.relative_to(project.resolve()).as_posix()

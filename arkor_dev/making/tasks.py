@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .request import Candidate, Request
+    from .request import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A request about a ``source`` (a document, or a row), and how its answer becomes rows.
 
-    ``read`` yields the rows in an answer, or why an item is none. Raises UnreadableAnswerError.
+    ``read`` yields what an answer has (a `Candidate`, or a verdict), or why an item is none. Raises
+    UnreadableAnswerError.
     """
 
     source: str
     request: Request
-    read: Callable[[str], Iterator[Candidate | str]]
+    read: Callable[[str], Iterator[Any]]

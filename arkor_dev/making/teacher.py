@@ -47,7 +47,7 @@ AT_ONCE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and its tokens by the teacher's own count; None where it gives none."""
+    """An answer, and its tokens by the teacher's own count, None if it gives none."""
 
     text: str
     input: int | None
@@ -302,7 +302,8 @@ def _counted(text: str, usage: object) -> Reply:
             else (None, None)
         )
     ]
-    return Reply(text, *counts)
+    # JSON may have half a character, which has no UTF-8.
+    return Reply(text.encode(errors="replace").decode(), *counts)
 
 
 def _wait_of(header: str | None) -> float | None:

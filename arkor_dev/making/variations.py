@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.messages import turn
 from arkor_dev.data.prompts import PROMPT, PROMPTS
-from arkor_dev.data.reader import DataFile, open_data
+from arkor_dev.data.reader import open_data
 from arkor_dev.data.rows import Row
 
 from .kinds import LEAST_TOKENS, ROW_TOKENS
@@ -20,9 +21,8 @@ from .tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
 
-    from arkor_dev.data.reader import Item
+    from arkor_dev.data.reader import DataFile, Item
 
 KINDS: Final = {
     "variations": "variations of rows",
@@ -32,6 +32,7 @@ MOST_ROWS: Final = 10_000
 """Most rows of one making."""
 TEMPERATURE: Final = 0.8
 """Higher than for passages: variations should differ."""
+_EVERY_FORM: Final = {**FORMS, **PROMPTS}
 _TEXT: Final = {"type": "string"}
 _ANSWER: Final = (
     "Answer the user's last message as well as you can, and nothing else. Answer with JSON only: "
@@ -47,18 +48,18 @@ _VARY: Final = (
 
 
 def tasks_of_rows(
-    kind: str, path: Path, name: str, numbers: Collection[int], each: int, model: str
+    kind: str, files: Sequence[DataFile], numbers: Collection[int], each: int, model: str
 ) -> tuple[list[Task], list[str]]:
-    """Return a request for each chosen row of a file (all rows if none is chosen), and what was left out.
+    """Return a request for each chosen row of a data set (all if none is chosen), and what was left out.
 
-    ``each`` is the number of variations of a row. Blocks. Raises BadRequestError for an unknown row.
+    ``numbers`` count its rows from 1, ``each`` is the number of variations of a row. Blocks. Raises
+    BadRequestError for an unknown row.
     """
     tasks: list[Task] = []
     left_out: list[str] = []
     missing = set(numbers)
-    file = DataFile(path, name, forms={**FORMS, **PROMPTS})
     try:
-        with open_data([file]) as data:
+        with open_data([replace(file, forms=_EVERY_FORM, selection=None) for file in files]) as data:
             for item in data:
                 missing.discard(item.place.number)
                 if numbers and item.place.number not in numbers:
@@ -69,9 +70,9 @@ def tasks_of_rows(
                 made = _task(kind, item, each, model)
                 (left_out if isinstance(made, str) else tasks).append(made)  # type: ignore[arg-type]
     except OSError as fault:
-        raise BadRequestError(f"{name} cannot be read: {fault.strerror or fault}.") from None
+        raise BadRequestError(f"{fault.filename} cannot be read: {fault.strerror or fault}.") from None
     if missing:
-        raise BadRequestError(f"{name} has no row {min(missing)}.")
+        raise BadRequestError(f"The data has no row {min(missing)}.")
     return tasks, left_out
 
 

@@ -341,7 +341,7 @@ async def test_findings_lead_to_their_rows(
         await page.get_by_role("link", name="Row 77").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()
-        await expect(page.get_by_role("link", name="Row ")).to_have_count(21)
+        await expect(page.locator(".data-findings").get_by_role("link", name="Row ")).to_have_count(21)
         await page.get_by_role("button", name="Next row").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
 

@@ -29,14 +29,20 @@ def test_the_walk_makes_rows(
     for number in range(3):
         (tmp_path / "docs" / f"page-{number}.md").write_text(page(number))
     (tmp_path / "data").mkdir()
+    (tmp_path / "rubric.md").write_text("A good row is true.")
+    (tmp_path / "arkor.toml").write_text(
+        '[[trainer]]\nname = "a"\nmodel = "./m"\ndataset = "data/train.jsonl"\n'
+    )
     row = {"prompt": words(1, 20), "completion": words(2, 20)}
     (tmp_path / "data" / "train.jsonl").write_text(f"{json.dumps(row)}\n" * 9)
     text = (ROOT / "docs" / "making-rows.md").read_text()
     commands = re.findall(r"(?:^ {4,8}|`)(arkor-dev data [^\n`]+)", text, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     said = []
 
     def script(number: int, body: dict[str, Any]) -> Said:
+        if "verdict" in json.dumps(body["response_format"]):
+            return Said([{"reason": "Fine.", "verdict": "accepted"}])
         if body["messages"][-1]["content"].startswith("{"):  # a row, to be varied
             return Said([{"question": words(number, 9), "answer": words(-number, 9)}])
         return right(body)
@@ -47,7 +53,8 @@ def test_the_walk_makes_rows(
             given = given.replace("--teacher base", f"--teacher {wise.url} --model wise")
             assert main(shlex.split(given)[1:]) == 0, command
             said.append(capsys.readouterr().out)
-    first, dry, again, check, more = said
+    first, dry, again, check, more, judged = said
+    assert "judge rows first" in judged
     assert "data/made/docs-qa.jsonl has 3 made rows; 3 of 3 passages or rows are done." in first
     assert "0 requests (3 more are answered already), about 0 tokens; certainly at most 0." in dry
     assert "Spent: 1,200 tokens in 3 requests." in again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,9 @@ async def test_each_format_is_read_and_damaged_ones_are_named(tmp_path: Path) ->
     for name, data in written.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "link.md").symlink_to("/etc/passwd")
+    (tmp_path / os.fsdecode(b"\xff.md")).write_text("Words.")
     found = await texts(tmp_path)
-    assert set(found) == set(written) - {".hidden.md", "other.bin"}
+    assert set(found) == {*written, "?.md"} - {".hidden.md", "other.bin"}
     assert (found["b.txt"].text, found["d.txt"].text) == ("Grüße", "Ab")
     text = found["c.html"].text
     assert [line.strip() for line in text.splitlines() if line.strip()] == [

@@ -69,7 +69,8 @@ def options(wise: ScriptedTeacher, **more: Any) -> MakingOptions:
 async def make(launch: Settings, given: MakingOptions, environ: dict[str, str] | None = None) -> Making:
     async with start.opened(given, launch, environ or {}) as (maker, run):
         await run()
-        return maker.as_wire()
+        done: Making = maker.as_wire()
+        return done
 
 
 def rows(launch: Settings, name: str = "pages") -> list[Any]:
@@ -94,7 +95,8 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
             5: Said(text=f"Here: ```json\n{json.dumps({'rows': [item]})}\n``` and done"),
             6: Said(text=json.dumps({"rows": [item, item]})[:-9]),
             7: Said([item, item, {**item, "question": item["question"].upper()}]),
-            8: Said([{**item, "answer": ""}]),
+            8: Said([{**item, "answer": ""}, {**item, "answer": "\ud800"}]),
+            9: Said(text="\ud800"),
         }.get(number, right(body))
 
     with scripted(script) as wise:
@@ -104,9 +106,9 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
     made = rows(launch)
     sources = {f"docs/page-{n:02}.md": page(n) for n in range(12)}
     assert all(stands(row["made"]["quote"], sources[row["made"]["source"]]) for row in made)
-    # 3 that are right; 0, 2, 5, 6 and 7 have one right item each.
-    assert len(made) == done["rows"] == 8
-    assert done["dropped"] == {"quote": 4, "unreadable": 3, "duplicate": 2}
+    # 2 that are right; 0, 2, 5, 6 and 7 have one right item each.
+    assert len(made) == done["rows"] == 7
+    assert done["dropped"] == {"quote": 4, "unreadable": 5, "duplicate": 2}
     row = made[0]
     assert row["messages"][0]["role"] == "user"
     assert row["document"] == row["made"]["source"]
@@ -342,13 +344,17 @@ async def test_variations_of_rows_and_answers_to_questions(launch: Settings) -> 
         (row,) = rows(launch)
         assert row["messages"][0] == {"role": "system", "content": "Be kind."}
         assert (row["made"]["source"], "quote" in row["made"]) == ("some.jsonl, line 1", False)
-        done = await make(launch, options(wise, kind="answers", of="some.jsonl", name="answers"))
+        # Rows of a trainer's data are counted as on the Data page.
+        given = options(wise, kind="answers", trainer="a", name="answers")
+        done = await make(launch, given)
         assert [row["messages"][-1]["content"] for row in rows(launch, "answers")] == ["I am a test."]
         assert len(done["leftOut"]) == 2
         with pytest.raises(BadRequestError, match="has no row 9"):
-            await make(launch, {**given, "rows": [9]})
+            await make(launch, {**given, "rows": [2, 9]})
         with pytest.raises(BadRequestError, match="outside the project"):
             await make(launch, {**given, "of": "../up.jsonl"})
+        with pytest.raises(BadRequestError, match="has no trainer"):
+            await make(launch, {**given, "trainer": "b"})
 
 
 def test_a_killed_command_asks_nothing_twice(launch: Settings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -131,6 +132,8 @@ class FakeEvaluations:
         self.repeated = False
         """Whether there are runs with three seeds of every job."""
         self.rows, self.answers = ROWS, ANSWERS
+        self.taken_in: dict[str, bytes] = {}
+        """The files of the last adapter that was taken in."""
         self.done: dict[tuple[str, int | None, str | None], dict[str, Any]] = {}
         self._asked: dict[str, tuple[int | None, str | None, int]] = {}
 
@@ -140,6 +143,7 @@ class FakeEvaluations:
         return [
             web.post(job + "/evaluate", self._named(self._evaluate)),
             web.get(job + "/evaluation", self._named(self._get)),
+            web.post("/v1/adapters", self._named(self._take_in)),
         ]
 
     def _named(self, handler: Handler) -> Handler:
@@ -184,6 +188,19 @@ class FakeEvaluations:
         self._asked[job_id] = (step, data, seen + 1)
         progress = {"label": "Evaluating", "done": 8 * seen, "total": 152, "unit": "rows"}
         return {**told, "state": "running", "progress": progress}
+
+    async def _take_in(self, request: web.Request) -> web.Response:
+        body = parsed(await request.read())
+        folder = Path(body["path"])
+        self.taken_in = {path.name: path.read_bytes() for path in folder.iterdir()}
+        if b"refused" in self.taken_in["adapter_config.json"]:
+            wrong("The adapter cannot be used: its adapter_config.json is not JSON.")
+        job_id = self._fake.add_job("completed", name=folder.name, tags=["imported"])
+        self._fake.jobs[job_id]["config"] |= {
+            "model": body.get("model", "hub/base"),
+            "trainedElsewhere": True,
+        }
+        return web.json_response({"job": self._fake.jobs[job_id]})
 
     async def _evaluate(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())

@@ -1480,6 +1480,7 @@ export interface MakingOptions {
   model: string;
   paths?: string[];
   of?: string;
+  trainer?: string;
   rows?: number[];
   name?: string | null;
   keyEnv?: string | null;

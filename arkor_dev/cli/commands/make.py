@@ -24,14 +24,17 @@ from arkor_dev.making import start
 from arkor_dev.making.kinds import KINDS
 from arkor_dev.making.teacher import BASE
 from arkor_dev.making.variations import KINDS as OF_ROWS
-from arkor_dev.project.arkor_toml import parse, read
-from arkor_dev.project.data_editor import files_in
+from arkor_dev.project.arkor_toml import parse, place, read
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Coroutine
 
     from arkor_dev.contract.making_shapes import Making, MakingEstimate, MakingOptions
     from arkor_dev.core.settings import Settings
+    from arkor_dev.data.agreement import Agreement
+    from arkor_dev.making.making import Maker
+    from arkor_dev.making.tasks import Task
 
 LOOK: Final = 0.25
 """Seconds between two looks at the progress."""
@@ -63,28 +66,108 @@ async def run_make(settings: Settings, given: Namespace) -> int:
         if options["teacher"] == BASE:
             backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
         maker, run = await stack.enter_async_context(start.opened(options, settings, os.environ, backend))
-        making = asyncio.create_task(run(), name="making")
-
-        def pause() -> None:
-            if maker.as_wire()["state"] == "pausing":
-                making.cancel()  # what is under way counts in full
-            else:
-                maker.pause()
-                if not given.json:
-                    console.print("Finishing the requests under way. Press Ctrl-C again to drop them.")
-
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, pause)
-        try:
-            await _follow(maker, making, console, shown=console.is_terminal and not given.json)
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
-        done = maker.as_wire()
+        done = await _run(maker, run(), console, quiet=given.json)
     if given.json:
         print(json.dumps(done))  # noqa: T201
     else:
         _say(console, result_lines(done))
     return CODES[done["state"]]
+
+
+async def run_judge(settings: Settings, given: Namespace) -> int:
+    """Judge the rows of a trainer's data by a rubric; return the exit code. Raises ArkorError."""
+    from arkor_dev.making import rubric as judging
+
+    if given.rubric is None:
+        raise BadRequestError(
+            "data judge needs a rubric: --rubric FILE, in which it says what a good row is."
+        )
+    try:
+        text = read_small(given.rubric).decode(errors="replace").strip()[: judging.RUBRIC]
+    except OSError as fault:
+        raise BadRequestError(f"{one_line(given.rubric, 200)} cannot be read: {fault.strerror}.") from None
+    options = start.with_model(_options(settings, given), settings.project)
+    start.check_options(options)
+    console = Console()
+    loaded = await asyncio.to_thread(
+        judging.load_rows, settings.project, options["trainer"], text, options["model"]
+    )
+    async with AsyncExitStack() as stack:
+        backend = None
+        if options["teacher"] == BASE:
+            backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
+
+        async def ask(tasks: list[Task]) -> tuple[Making, dict[str, tuple[str, str]]]:
+            async def load() -> tuple[list[Task], list[str]]:
+                return tasks, []
+
+            how = (options, settings, os.environ, backend, judging.Verdicts)
+            async with start.opened(*how) as (maker, _):
+                done = await _run(maker, maker.run(load, settings.local_data), console, quiet=given.json)
+                return done, maker.verdicts
+
+        done, verdicts = await ask(loaded.judged)
+        found, heard = judging.tried(loaded, verdicts)
+        opinions: dict[str, tuple[str, str]] = {}
+        if heard and done["state"] == "done":
+            done, opinions = await ask(loaded.others)
+            how = (settings.project, loaded, opinions, options["model"])
+            await asyncio.to_thread(judging.write_opinions, *how)
+    told = {
+        "heard": heard,
+        "agreement": None if found is None else found._asdict(),
+        "opinions": len(opinions),
+        "making": done,
+    }
+    if given.json:
+        print(json.dumps(told))  # noqa: T201
+    else:
+        _say(console, judge_lines(found, heard, opinions, done))
+    return CODES[done["state"]]
+
+
+def judge_lines(
+    found: Agreement | None, heard: bool, opinions: dict[str, tuple[str, str]], done: Making
+) -> list[str]:
+    """Describe what a judge did."""
+    from arkor_dev.making.rubric import LEAST_KAPPA, LEAST_ROWS
+
+    need = f"It is heard from κ {LEAST_KAPPA} on, over at least {LEAST_ROWS} rows that you have judged."
+    if found is None:
+        lines = [f"The judge can't be compared with you yet: judge rows first, some of each verdict. {need}"]
+    else:
+        interval = f"κ {found.kappa:.2f} (95 % {found.low:.2f} to {found.high:.2f})"
+        lines = [f"The judge agrees with people on {found.equal} of {found.rows} rows: {interval}."]
+        if not heard:
+            lines.append(f"{need} So it says nothing about the other rows.")
+    if opinions:
+        rejected = sum(verdict == "rejected" for verdict, _ in opinions.values())
+        lines.append(
+            f"It would reject {rejected:,} of {len(opinions):,} other rows: they have the tag "
+            "rubric: rejected, and its reason. What trains is still for people to say."
+        )
+    return [*lines, *result_lines(done)[-2 if done["state"] != "done" else -1 :]]
+
+
+async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
+    """Run a maker with progress; Ctrl-C pauses it, and a second one drops what is under way."""
+    making = asyncio.create_task(running, name="making")
+
+    def pause() -> None:
+        if maker.as_wire()["state"] == "pausing":
+            making.cancel()  # what is under way counts in full
+        else:
+            maker.pause()
+            if not quiet:
+                console.print("Finishing the requests under way. Press Ctrl-C again to drop them.")
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, pause)
+    try:
+        await _follow(maker, making, console, shown=console.is_terminal and not quiet)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+    return maker.as_wire()
 
 
 async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, shown: bool) -> None:
@@ -109,7 +192,7 @@ def _options(settings: Settings, given: Namespace) -> MakingOptions:
             f"data {given.action} needs a teacher: --teacher http://localhost:1234/v1 --model NAME for a "
             "server with OpenAI's API, or --teacher base for the model of the trainer."
         )
-    kinds = KINDS if given.action == "make" else OF_ROWS
+    kinds = {"make": KINDS, "more": OF_ROWS}.get(given.action, {start.RUBRIC: ""})
     kind = given.kind or next(iter(kinds))
     if kind not in kinds:
         raise BadRequestError(f"data {given.action} does not make {kind}. It makes: {', '.join(kinds)}.")
@@ -130,7 +213,7 @@ def _options(settings: Settings, given: Namespace) -> MakingOptions:
     if given.action == "make":
         options["paths"] = [_shown(path, settings.project) for path in given.files]
     else:
-        options |= {"of": _rows_file(settings, given), "rows": given.rows or []}
+        options |= {**_rows(settings, given), "rows": given.rows or []}
     return options  # type: ignore[return-value]
 
 
@@ -140,19 +223,16 @@ def _shown(path: Path, project: Path) -> str:
     return resolved.relative_to(project).as_posix() if resolved.is_relative_to(project) else str(resolved)
 
 
-def _rows_file(settings: Settings, given: Namespace) -> str:
-    """Return the file of rows that is given, else the first of a trainer's data set."""
-    if len(given.files) > 1:
-        raise BadRequestError(f"unexpected argument {given.files[1]}. data more has one file of rows.")
+def _rows(settings: Settings, given: Namespace) -> dict[str, Any]:
+    """Return the file of rows that is given, else the trainer with the data."""
+    if len(given.files) > 1 or (given.files and given.action == "judge"):
+        raise BadRequestError(
+            f"unexpected argument {given.files[-1]}. data more has one file of rows, data judge none."
+        )
     if given.files:
-        return _shown(given.files[0], settings.project)
+        return {"of": _shown(given.files[0], settings.project)}
     trainers = parse(settings.project, read(settings.project))
-    for trainer in trainers:
-        if given.trainer in (None, trainer["name"]) and "config" in trainer:
-            files = files_in(trainer["config"], settings.project)
-            if files:
-                return files[0].name
-    raise BadRequestError("Name a file of rows: arkor-dev data more FILE.")
+    return {"trainer": trainers[place(trainers, given.trainer)]["name"]}
 
 
 def _schema(path: Path) -> Any:

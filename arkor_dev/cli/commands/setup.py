@@ -1,6 +1,6 @@
 """``arkor-dev setup``: installs the local engine into an environment of its own.
 
-For those who have the small core alone, such as by ``uvx arkor-dev``: nobody needs to know about extras. An
+For those who have the small core alone, such as by ``uvx arkor-dev``, without a word about extras. An
 interrupted installation is continued by the next call.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    adapters,
     chat,
     cluster,
     corrections,
@@ -30,6 +31,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
-        project, start_requests, making, passed_on,
+        project, start_requests, adapters, making, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -36,6 +36,7 @@ OPTIONS = Schema(
         Field("model", TEXT, needed=True),
         Field("paths", Rule("list", 1, 1000, of=text_line(1000), noun="a list of paths"), null=True),
         Field("of", LINE, null=True),
+        Field("trainer", LINE, null=True),
         Field("rows", Rule("list", 1, 10_000, of=Rule("whole", 1, MOST), noun="a list of rows"), null=True),
         Field("name", LINE, null=True),
         Field("keyEnv", LINE, null=True),

@@ -29,7 +29,7 @@ export interface Options {
   /** Sent as JSON. */
   body?: unknown;
   /** Sent unchanged. */
-  file?: Blob;
+  file?: Blob | FormData;
   signal?: AbortSignal;
   headers?: Record<string, string>;
 }

@@ -40,6 +40,7 @@ const RECORDS = {
     },
   },
   compare: { within: "jobs", load: async () => ({ default: (await import("./curves")).Compare }) },
+  sweeps: { within: "jobs", needs: "sweeps", load: () => import("./sweeps") },
   blind: { within: "jobs", load: () => import("./blind") },
   missing: { view: Missing },
 } satisfies Record<string, Page>;

@@ -6,7 +6,6 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.data.forms import row_of
-from arkor_dev.data.preferences import PAIRS
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.preferred import Preferred, preferred
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -58,7 +57,7 @@ def coin_flips(count: int, seed: int) -> list[dict[str, str]]:
 
 def encoded(model: Path, rows: Sequence[dict[str, str]], name: str = "dpo") -> list[Example]:
     """Return ``rows`` as the examples of a method."""
-    read = [row_of(row, str(place), None, {}, forms=PAIRS) for place, row in enumerate(rows)]
+    read = [row_of(row, str(place), None, {}, forms=method(name).forms) for place, row in enumerate(rows)]
     return method(name).encode_all(load_tokenizer(model), read, Encoding(512), lambda _: None)[0]
 
 

@@ -30,16 +30,33 @@ export default function Data() {
   const makes = route.value.query.get("make") !== null;
   const making = useMaking(makes);
   if (makes)
-    return <div class="data">{making ? <making.MakeRows /> : <Skeleton lines={8} height={20} />}</div>;
+    return (
+      <div class="data">
+        {making ? (
+          <making.MakeRows key={route.value.query.get("make")} />
+        ) : (
+          <Skeleton lines={8} height={20} />
+        )}
+      </div>
+    );
   return <div class="data">{body(known)}</div>;
 }
 
-/** The way to rows for who has documents. */
-function MakeLink() {
+/** The ways to more rows: from documents, or like the row on screen. */
+function MakeLinks({ trainer }: { trainer: string }) {
+  const row = route.value.query.get("row") ?? "1";
   return (
-    <a class="ui-button ui-button-plain" href={href("/data", { make: "documents" })}>
-      Make rows from documents
-    </a>
+    <p class="data-ways">
+      <a class="ui-button ui-button-plain ui-button-small" href={href("/data", { make: "documents" })}>
+        Make rows from documents
+      </a>
+      <a
+        class="ui-button ui-button-small ui-button-quiet"
+        href={href("/data", { make: "rows", trainer, row })}
+      >
+        More like this row
+      </a>
+    </p>
   );
 }
 
@@ -132,7 +149,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           </select>
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
-        <MakeLink />
+        <MakeLinks trainer={trainer.name} />
       </header>
       {unmapped && mapping && revision !== undefined && (
         <div class="data-map">

@@ -1,5 +1,6 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
+import { useDrop } from "../../lib/drop";
 import { plural } from "../../lib/format";
 import { reloadManifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
@@ -53,7 +54,7 @@ function Empty() {
       const { path } = await uploadData(file);
       return `${path} added`;
     });
-  useDrop(setOver, (file) => void take(file));
+  useDrop(setOver, ({ files }) => void take(files[0]));
   return (
     <div class="home-first">
       <h1 tabIndex={-1} class="home-name">
@@ -90,30 +91,6 @@ function Empty() {
       {error !== null && <ErrorNote title="Nothing was created" error={error} />}
     </div>
   );
-}
-
-/** Accepts a file that is dropped anywhere: outside the zone the browser would show it instead of the page. */
-function useDrop(setOver: (over: boolean) => void, take: (file: File | undefined) => void): void {
-  const latest = useRef(take);
-  latest.current = take;
-  useEffect(() => {
-    const listening = new AbortController();
-    const on = (name: "dragover" | "dragleave" | "drop", act: (event: DragEvent) => void): void =>
-      addEventListener(name, act, { signal: listening.signal });
-    on("dragover", (event) => {
-      event.preventDefault();
-      setOver(true);
-    });
-    on("dragleave", (event) => {
-      if (event.relatedTarget === null) setOver(false);
-    });
-    on("drop", (event) => {
-      event.preventDefault();
-      setOver(false);
-      latest.current(event.dataTransfer?.files[0]);
-    });
-    return () => listening.abort();
-  }, []);
 }
 
 /** A project of the arkor package declares its trainer in code: an arkor.toml would replace it. */

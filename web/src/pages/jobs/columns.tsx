@@ -1,13 +1,15 @@
 /** The columns of the jobs table, one record each. */
+import { computed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { Job, JobConfig } from "../../contract.gen";
 import { now } from "../../lib/clock";
-import { duration, loss, modelName, number, rate } from "../../lib/format";
+import { duration, loss, modelName, number, plural, rate } from "../../lib/format";
 import { configOf, datasetName, settings } from "../../lib/job-config-text";
 import { finite } from "../../lib/json";
 import { clean, displayName } from "../../lib/text";
-import { jobHref } from "../../router";
+import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
+import { jobs } from "../../store/jobs";
 import { ordinal, queueWords } from "../../store/queue";
 import { CopyButton } from "../../ui/controls/copy";
 import { DryMark } from "../../ui/dry";
@@ -206,6 +208,7 @@ function noteOf({ status, metrics, error }: Job): string {
 function Name({ job }: { job: Job }) {
   const name = displayName(job.name);
   const note = noteOf(job);
+  const sweep = job.sweep;
   return (
     <>
       <span class="jobs-title">
@@ -215,6 +218,11 @@ function Name({ job }: { job: Job }) {
         {features.value.has("edit") && <StarButton job={job} />}
         <DryMark job={job} />
         {job.tags && <Tags tags={job.tags} />}
+        {sweep && (
+          <a class="jobs-sweep num" href={href("/sweeps", { id: sweep.id })}>
+            Sweep, {plural(inSweep.value.get(sweep.id) ?? 1, "job")}
+          </a>
+        )}
         <span class="jobs-id mono ellipsis" title={clean(job.id, 64)}>
           {clean(job.id, 64)}
         </span>
@@ -228,6 +236,13 @@ function Name({ job }: { job: Job }) {
     </>
   );
 }
+
+/** The number of jobs of each sweep, of which the table shows one. */
+const inSweep = computed(() => {
+  const counts = new Map<string, number>();
+  for (const { sweep } of jobs.value) if (sweep) counts.set(sweep.id, (counts.get(sweep.id) ?? 0) + 1);
+  return counts;
+});
 
 const SHOWN_TAGS = 3;
 

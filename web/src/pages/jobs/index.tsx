@@ -4,6 +4,7 @@ import { ActionButton } from "../../actions/action-button";
 import { type Action, canRun, useActions } from "../../actions/actions";
 import { errorText } from "../../api/client";
 import { now } from "../../lib/clock";
+import { useDrop } from "../../lib/drop";
 import { number, plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
 import { go, href, route, setQuery } from "../../router";
@@ -21,7 +22,8 @@ import { statusWord } from "../../ui/status";
 import { askToDelete } from "./ask-delete";
 import { columnItems, columnsFor, narrow } from "./column-choice";
 import { holdQueue } from "./hold-queue";
-import { countByStatus, countTags, marked, search } from "./list";
+import { canJudge, openJudge } from "./judge/open";
+import { bySweep, countByStatus, countTags, marked, search } from "./list";
 import { openDisk } from "./open-disk";
 import { parseOrder, sorted } from "./order";
 import { OrderChoice } from "./order-choice";
@@ -49,7 +51,12 @@ export default function Jobs() {
   const starred = query.has("starred");
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
-  const matches = useMemo(() => marked(search(all, typed), tag, starred), [all, typed, tag, starred]);
+  const sweep = query.get("sweep") ?? "";
+  // A search is for one job, perhaps a trial.
+  const matches = useMemo(() => {
+    const found = marked(search(all, typed), tag, starred);
+    return typed && !sweep ? found : bySweep(found, sweep);
+  }, [all, typed, tag, starred, sweep]);
   const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(
     () => sorted(status ? matches.filter((job) => job.status === status) : matches, order, Date.now()),
@@ -112,6 +119,13 @@ export default function Jobs() {
       run: () => void openDisk(),
     },
     {
+      name: "jobs.judge",
+      label: "Judge an adapter",
+      section: "Jobs",
+      when: canJudge,
+      run: () => void openJudge(),
+    },
+    {
       name: "jobs.queue",
       label: "Change the queue's order",
       section: "Jobs",
@@ -127,6 +141,12 @@ export default function Jobs() {
     },
   ]);
   useEffect(() => setTitle("Jobs"), []);
+  useDrop(
+    () => undefined,
+    (dropped) => {
+      if (canJudge()) void openJudge(dropped);
+    },
+  );
   const cancel = async (id: string, name: string): Promise<void> => {
     const text = "Training stops at the current step. Saved checkpoints are kept.";
     if (!(await confirm({ title: `Cancel ${displayName(name)}`, text, action: "Cancel job", danger: true })))
@@ -167,6 +187,18 @@ export default function Jobs() {
     <div class="jobs" data-focus-next=".jobs-search">
       <header class="jobs-head">
         <h1 tabIndex={-1}>Jobs</h1>
+        {sweep ? (
+          <Button small kind="quiet" icon="close" onClick={() => setQuery({ sweep: null })}>
+            Only one sweep
+          </Button>
+        ) : (
+          features.value.has("sweeps") &&
+          loaded && (
+            <a class="ui-button ui-button-quiet ui-button-small" href="#/sweeps">
+              Search for better settings
+            </a>
+          )
+        )}
         <input
           ref={field}
           class="ui-input jobs-search"
@@ -202,6 +234,11 @@ export default function Jobs() {
         {selected.value.size === 0 && all.length > 0 && (features.value.has("delete") || !narrow.value) && (
           <div class="jobs-view">
             {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
+            {canJudge() && (
+              <Button small kind="quiet" onClick={() => void openJudge()}>
+                Judge an adapter
+              </Button>
+            )}
             {features.value.has("delete") && (
               <Button small kind="quiet" onClick={() => void openDisk()}>
                 Disk use
@@ -231,7 +268,9 @@ export default function Jobs() {
                 : "No job has this mark."
           }
           action={
-            <Button onClick={() => setQuery({ q: null, status: null, tag: null, starred: null })}>
+            <Button
+              onClick={() => setQuery({ q: null, status: null, tag: null, starred: null, sweep: null })}
+            >
               Show all jobs
             </Button>
           }

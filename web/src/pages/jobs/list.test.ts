@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../../contract.gen";
 import { COLUMNS, type Column } from "./columns";
-import { countByStatus, countTags, durationOf, marked, parts, search } from "./list";
+import { bySweep, countByStatus, countTags, durationOf, marked, parts, search } from "./list";
 import { NEWEST_FIRST, nextOrder, orderText, parseOrder, sorted } from "./order";
 
 function job(id: string, fields: Partial<Job> = {}): Job {
@@ -213,4 +213,20 @@ describe("what a person has said of jobs", () => {
       ["later", 1],
     ]);
   });
+});
+
+it("shows one row for each sweep, and all of one that is asked for", () => {
+  const of = (id: string) => ({ sweep: { id, name: id, trial: 0 } });
+  const list = [
+    job("c", of("s1")),
+    job("b", { ...of("s1"), status: "running" }),
+    job("mine"),
+    job("a", of("s1")),
+    job("z", of("s2")),
+    job("y", of("s2")),
+  ];
+  expect(ids(bySweep(list, ""))).toEqual(["b", "mine", "z"]);
+  expect(ids(bySweep(list, "s1"))).toEqual(["c", "b", "a"]);
+  const none = [job("mine")];
+  expect(bySweep(none, "")).toBe(none);
 });

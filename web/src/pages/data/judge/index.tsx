@@ -338,6 +338,9 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
       {row?.made !== undefined && (
         <p class="hint">A program made this row{madeBy(row.made)}. It is trained on once it is accepted.</p>
       )}
+      {typeof row?.made?.quote === "string" && (
+        <p class="hint">It rests on the words “{clean(row.made.quote, 600)}”.</p>
+      )}
       {others.map((review) => (
         <p key={review.by ?? ""} class="hint">
           {reviewWords(review)}

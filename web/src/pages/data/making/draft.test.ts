@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MakingOptions } from "../../../contract.gen";
-import { BASE, type Draft, draftOf, droppedWords, EMPTY, optionsOf } from "./draft";
+import { BASE, type Draft, draftOf, droppedWords, EMPTY, numbersOf, optionsOf } from "./draft";
 
 const FULL: Draft = { ...EMPTY, paths: ["documents/a.md"], model: "wise" };
 
@@ -48,6 +48,25 @@ describe("optionsOf", () => {
     };
     const options = optionsOf(draft) as MakingOptions;
     expect(optionsOf(draftOf(options))).toEqual(options);
+  });
+});
+
+describe("numbersOf", () => {
+  it.each<[string, number[] | null]>([
+    ["", []],
+    ["9, 3-5,4", [3, 4, 5, 9]],
+    ["5-3", null],
+    ["0", null],
+    ["1-99999", null],
+    ["all", null],
+  ])("reads %o", (text, numbers) => expect(numbersOf(text)).toEqual(numbers));
+
+  it("names rows of a trainer's data instead of documents", () => {
+    const draft: Draft = { ...EMPTY, kind: "variations", trainer: "bot", rows: "3,7", model: "wise" };
+    const options = optionsOf(draft) as MakingOptions;
+    expect(options).toMatchObject({ kind: "variations", trainer: "bot", rows: [3, 7] });
+    expect(options).not.toHaveProperty("paths");
+    expect(draftOf(options)).toEqual(draft);
   });
 });
 

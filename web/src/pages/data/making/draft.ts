@@ -11,12 +11,23 @@ export const KINDS = [
   { value: "extract", label: "Extraction to JSON" },
 ] as const;
 
-export type Kind = (typeof KINDS)[number]["value"];
+export const KINDS_OF_ROWS = [
+  { value: "variations", label: "Variations" },
+  { value: "answers", label: "Answers to questions" },
+] as const;
+
+export type Kind = (typeof KINDS)[number]["value"] | (typeof KINDS_OF_ROWS)[number]["value"];
+
+const EVERY_KIND: readonly Kind[] = [...KINDS, ...KINDS_OF_ROWS].map(({ value }) => value);
 
 /** The fields as they are typed. */
 export interface Draft {
   kind: Kind;
   paths: readonly string[];
+  /** Whose rows more are made of, instead of documents. */
+  trainer: string;
+  /** Their numbers, such as `3,7-9`; empty for all. */
+  rows: string;
   base: boolean;
   teacher: string;
   model: string;
@@ -33,6 +44,8 @@ export interface Draft {
 export const EMPTY: Draft = {
   kind: "qa",
   paths: [],
+  trainer: "",
+  rows: "",
   base: false,
   teacher: "http://localhost:1234/v1",
   model: "",
@@ -50,8 +63,10 @@ export const EMPTY: Draft = {
 export function draftOf(options: MakingOptions): Draft {
   const text = (value: number | null | undefined): string => String(value ?? "");
   return {
-    kind: KINDS.find(({ value }) => value === options.kind)?.value ?? "qa",
+    kind: EVERY_KIND.find((kind) => kind === options.kind) ?? "qa",
     paths: options.paths ?? [],
+    trainer: options.trainer ?? "",
+    rows: (options.rows ?? []).join(","),
     base: options.teacher === BASE,
     teacher: options.teacher === BASE ? EMPTY.teacher : options.teacher,
     model: options.teacher === BASE ? "" : options.model,
@@ -68,7 +83,10 @@ export function draftOf(options: MakingOptions): Draft {
 
 /** The options of a complete form, or what is missing, as a sentence. */
 export function optionsOf(draft: Draft): MakingOptions | string {
-  if (draft.paths.length === 0) return "Add documents to make rows from.";
+  const ofRows = draft.trainer !== "";
+  if (!ofRows && draft.paths.length === 0) return "Add documents to make rows from.";
+  const rows = numbersOf(draft.rows);
+  if (ofRows && rows === null) return "Give the numbers of rows, such as 3,7-9.";
   if (!draft.base && draft.model.trim() === "") return "Name the teacher's model.";
   if (draft.kind === "rewrite" && draft.voice.trim() === "") return "Describe the voice to rewrite in.";
   const each = whole(draft.each);
@@ -77,9 +95,11 @@ export function optionsOf(draft: Draft): MakingOptions | string {
     kind: draft.kind,
     teacher: draft.base ? BASE : draft.teacher.trim(),
     model: draft.base ? "" : draft.model.trim(),
-    paths: [...draft.paths],
     perPassage: each,
   };
+  if (!ofRows) options.paths = [...draft.paths];
+  else options.trainer = draft.trainer;
+  if (ofRows && rows && rows.length > 0) options.rows = rows;
   if (draft.kind === "rewrite") options.voice = draft.voice.trim();
   if (draft.kind === "extract") {
     const schema = objectOf(draft.schema);
@@ -108,6 +128,21 @@ function withMoney(draft: Draft, options: MakingOptions): MakingOptions | string
     options.budgetMoney = money;
   }
   return options;
+}
+
+const MOST_ROWS = 10_000;
+
+/** The numbers in `3,7-9`, in order; null for anything else. */
+export function numbersOf(text: string): number[] | null {
+  const found = new Set<number>();
+  for (const part of text.split(",")) {
+    if (part.trim() === "") continue;
+    const [, first, last] = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?\s*$/.exec(part) ?? [];
+    const [from, to] = [Number(first), Number(last ?? first)];
+    if (!(from >= 1 && to >= from && to - from < MOST_ROWS)) return null;
+    for (let row = from; row <= to; row++) found.add(row);
+  }
+  return found.size <= MOST_ROWS ? [...found].sort((one, other) => one - other) : null;
 }
 
 function whole(text: string): number | null {
@@ -145,7 +180,7 @@ export function droppedWords(dropped: Readonly<Record<string, number>>): string 
 export function stateWords(making: Making): string {
   switch (making.state) {
     case "reading":
-      return "Reading the documents";
+      return "Reading";
     case "running":
       return making.waiting ?? "Asking the teacher";
     case "pausing":

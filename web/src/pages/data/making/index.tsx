@@ -3,14 +3,14 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText, isAbort } from "../../../api/client";
 import type { Making, MakingEstimate, MakingOptions, Makings } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
-import { clean } from "../../../lib/text";
-import { href } from "../../../router";
+import { clean, displayName } from "../../../lib/text";
+import { href, route } from "../../../router";
 import { poll } from "../../../store/poll";
 import { Button } from "../../../ui/controls/button";
 import { Chips, Field } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
-import { type Draft, draftOf, EMPTY, isActive, KINDS, optionsOf } from "./draft";
+import { type Draft, draftOf, EMPTY, isActive, KINDS, KINDS_OF_ROWS, type Kind, optionsOf } from "./draft";
 import { Running } from "./running";
 import "./making.css";
 
@@ -22,7 +22,7 @@ const SETTLED_MS = 600;
 
 export function MakeRows() {
   const [known, setKnown] = useState<Makings | null>(null);
-  const [draft, setDraft] = useState<Draft>(EMPTY);
+  const [draft, setDraft] = useState<Draft>(() => begunWith(EMPTY));
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const touched = useRef(false);
@@ -37,8 +37,8 @@ export function MakeRows() {
         const found = await api<Makings>("/making").catch(() => null);
         if (!found) return;
         setKnown(found);
-        const last = found.known.find(({ options }) => options.paths);
-        if (last && !touched.current) setDraft(draftOf(last.options));
+        const last = found.known[0];
+        if (last && !touched.current) setDraft(begunWith(draftOf(last.options)));
         touched.current = true;
       },
       () => (latest.current ? ACTIVE_MS : IDLE_MS),
@@ -94,12 +94,24 @@ export function MakeRows() {
                 if (typeof options !== "string" && !busy) void start(options);
               }}
             >
-              <Documents paths={draft.paths} change={(paths) => change({ paths })} />
+              {draft.trainer === "" ? (
+                <Documents paths={draft.paths} change={(paths) => change({ paths })} />
+              ) : (
+                <fieldset class="making-part">
+                  <legend>More like these</legend>
+                  <Text
+                    label={`Rows of ${displayName(draft.trainer)}`}
+                    value={draft.rows}
+                    hint="Such as 3,7-9. Empty for all."
+                    change={(rows) => change({ rows })}
+                  />
+                </fieldset>
+              )}
               <fieldset class="making-part">
                 <legend>Rows</legend>
                 <Chips
                   label="Kind of rows"
-                  items={KINDS}
+                  items={draft.trainer === "" ? KINDS : KINDS_OF_ROWS}
                   value={draft.kind}
                   onChange={(kind) => change({ kind })}
                 />
@@ -123,9 +135,9 @@ export function MakeRows() {
                     />
                   </Field>
                 )}
-                {(draft.kind === "qa" || draft.kind === "rewrite") && (
+                {!["summary", "extract", "answers"].includes(draft.kind) && (
                   <Text
-                    label="Rows per passage, at most"
+                    label={draft.trainer === "" ? "Rows per passage, at most" : "Rows of each, at most"}
                     value={draft.each}
                     numeric
                     change={(each) => change({ each })}
@@ -213,8 +225,8 @@ export function MakeRows() {
                 )}
               </div>
               <p class="hint">
-                Each row rests on a quote that stands in the document. None is trained on before you accept
-                it.
+                {draft.trainer === "" && "Each row rests on a quote that stands in the document. "}
+                None is trained on before you accept it.
               </p>
             </form>
           )}
@@ -222,6 +234,15 @@ export function MakeRows() {
       )}
     </>
   );
+}
+
+/** A form for what the address asks for: rows of documents, or more rows like those of a trainer. */
+function begunWith(draft: Draft): Draft {
+  const { query } = route.peek();
+  const trainer = query.get("make") === "rows" ? (query.get("trainer") ?? "") : "";
+  const kinds: readonly { value: Kind }[] = trainer === "" ? KINDS : KINDS_OF_ROWS;
+  const kind = kinds.some(({ value }) => value === draft.kind) ? draft.kind : kinds[0]!.value;
+  return { ...draft, kind, trainer, rows: query.get("row") ?? "" };
 }
 
 /** What a making would ask, once the form has been left alone for a moment. */
@@ -246,7 +267,8 @@ function Estimate({ options }: { options: MakingOptions }) {
   const kept = found.kept > 0 ? `, ${number(found.kept)} more are answered already` : "";
   return (
     <div class="hint num" role="status">
-      {plural(found.passages, "passage")} of {plural(found.documents, "document")}:{" "}
+      {options.trainer === undefined &&
+        `${plural(found.passages, "passage")} of ${plural(found.documents, "document")}: `}
       {plural(found.requests, "request")}
       {kept}, about {number(found.tokens)} tokens
       {found.money > 0 && ` (${number(found.money, 2)})`}, at most {number(found.mostTokens)}.

@@ -30,14 +30,14 @@ export function Running({ making, pause, resume }: Props) {
         {clean(stateWords(making), 300)}
       </p>
       {making.error !== null && <ErrorNote error={making.error} />}
-      <progress max={Math.max(1, passages)} value={done} aria-label="Passages done" />
+      <progress max={Math.max(1, passages)} value={done} aria-label="Done" />
       <dl class="making-figures num">
         <div>
           <dt>Rows made</dt>
           <dd>{number(rows)}</dd>
         </div>
         <div>
-          <dt>Passages</dt>
+          <dt>Done</dt>
           <dd>
             {number(done)} <small>of {number(passages)}</small>
           </dd>
@@ -97,7 +97,7 @@ function Judge({ file, rows }: { file: string; rows: number }) {
   const first = trainers[0];
   if (holder)
     return (
-      <a class="ui-button ui-button-primary" href={href("/data", { trainer: holder.name })}>
+      <a class="ui-button ui-button-primary" href={href("/data", { trainer: holder.name, judge: "made" })}>
         Judge {plural(rows, "row")}
       </a>
     );
@@ -110,7 +110,7 @@ function Judge({ file, rows }: { file: string; rows: number }) {
       await api<SettingsWritten>("/making/dataset", { method: "POST", body });
       await reloadManifest();
       say(`${file} is in the data of ${first.name}`);
-      location.hash = href("/data", { trainer: first.name });
+      location.hash = href("/data", { trainer: first.name, judge: "made" });
     } catch (failure) {
       setError(errorText(failure));
       setBusy(false);

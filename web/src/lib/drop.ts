@@ -1,0 +1,25 @@
+import { useEffect, useRef } from "preact/hooks";
+
+/** Accepts what is dropped anywhere: outside a zone the browser would show it instead of the page. */
+export function useDrop(setOver: (over: boolean) => void, take: (dropped: DataTransfer) => void): void {
+  const latest = useRef(take);
+  latest.current = take;
+  useEffect(() => {
+    const listening = new AbortController();
+    const on = (name: "dragover" | "dragleave" | "drop", act: (event: DragEvent) => void): void =>
+      addEventListener(name, act, { signal: listening.signal });
+    on("dragover", (event) => {
+      event.preventDefault();
+      setOver(true);
+    });
+    on("dragleave", (event) => {
+      if (event.relatedTarget === null) setOver(false);
+    });
+    on("drop", (event) => {
+      event.preventDefault();
+      setOver(false);
+      if (event.dataTransfer) latest.current(event.dataTransfer);
+    });
+    return () => listening.abort();
+  }, []);
+}

@@ -1,0 +1,281 @@
+/** The figures of a sweep: the best loss over time, parallel coordinates, and what mattered. */
+import type { ComponentChildren } from "preact";
+import type { Sweep } from "../../contract.gen";
+import { clock, loss, number } from "../../lib/format";
+import {
+  type Axis,
+  axesOf,
+  bestSoFar,
+  labelOf,
+  lossOf,
+  ranked,
+  searched,
+  settingsWords,
+  trialValue,
+} from "./model";
+import { styles } from "./styles";
+
+const WIDTH = 640;
+const HEIGHT = 220;
+const TOP = 16;
+const BOTTOM = 28;
+const LEFT = 52;
+const RIGHT = 16;
+const DIGITS = 3;
+const MOST_SERIES = 7;
+
+const y = (part: number): number => TOP + (1 - part) * (HEIGHT - TOP - BOTTOM);
+
+function scaleOf(values: readonly number[]): (value: number) => number {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return (value) => (high > low ? (value - low) / (high - low) : 0.5);
+}
+
+function Figure({ title, hint, children }: { title: string; hint: string; children: ComponentChildren }) {
+  return (
+    <figure style={styles.figure}>
+      <figcaption>
+        <h2>{title}</h2>
+        <p class="hint">{hint}</p>
+      </figcaption>
+      {children}
+    </figure>
+  );
+}
+
+const Text = ({
+  x,
+  at,
+  anchor,
+  children,
+}: {
+  x: number;
+  at: number;
+  anchor?: string;
+  children: ComponentChildren;
+}) => (
+  <text x={x} y={at} text-anchor={anchor} fill="var(--ink-2)" style={styles.text}>
+    {children}
+  </text>
+);
+
+export function BestOverTime({ sweep }: { sweep: Sweep }) {
+  const lines = bestSoFar(sweep);
+  const points = lines.flatMap((line) => line.points);
+  if (points.length < 2) return null;
+  const [across, up] = [scaleOf(points.map(({ x }) => x)), scaleOf(points.map((point) => point.y))];
+  const x = (at: number): number => LEFT + across(at) * (WIDTH - LEFT - RIGHT);
+  const losses = points.map((point) => point.y);
+  const [low, high] = [Math.min(...losses), Math.max(...losses)];
+  const label = lines
+    .map(({ step, points: each }) => `after ${number(step)} steps ${loss(each.at(-1)!.y)}`)
+    .join(", ");
+  const first = Math.min(...points.map((point) => point.x));
+  const last = Math.max(...points.map((point) => point.x));
+  return (
+    <Figure title="Best so far" hint="The lowest loss on the selecting rows, at each rung of steps.">
+      <svg
+        role="img"
+        aria-label={`Best loss so far: ${label}`}
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        style={styles.svg}
+      >
+        <line x1={LEFT} x2={LEFT} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
+        <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(0)} y2={y(0)} stroke="var(--line-strong)" />
+        <Text x={LEFT - 6} at={y(1) + 4} anchor="end">
+          {loss(high)}
+        </Text>
+        <Text x={LEFT - 6} at={y(0) + 4} anchor="end">
+          {loss(low)}
+        </Text>
+        <Text x={LEFT} at={HEIGHT - 8}>
+          {clock(first, false)}
+        </Text>
+        <Text x={WIDTH - RIGHT} at={HEIGHT - 8} anchor="end">
+          {clock(last, false)}
+        </Text>
+        {lines.map(({ step, points: each }, index) => {
+          const colour = `var(--series-${(index % MOST_SERIES) + 1})`;
+          const path = each
+            .map((point, place) =>
+              place === 0 ? `M${x(point.x)} ${y(up(point.y))}` : `H${x(point.x)}V${y(up(point.y))}`,
+            )
+            .join("");
+          return (
+            <g key={step}>
+              <path d={path} fill="none" stroke={colour} stroke-width="2" />
+              {each.map((point, place) => (
+                <circle key={place} cx={x(point.x)} cy={y(up(point.y))} r="3" fill={colour} />
+              ))}
+            </g>
+          );
+        })}
+      </svg>
+      <p class="hint" style={styles.legend}>
+        {lines.map(({ step }, index) => (
+          <span key={step} style={styles.key}>
+            <svg width="16" height="8" aria-hidden="true">
+              <line
+                x1="0"
+                x2="16"
+                y1="4"
+                y2="4"
+                stroke={`var(--series-${(index % MOST_SERIES) + 1})`}
+                stroke-width="3"
+              />
+            </svg>
+            after {number(step)} steps
+          </span>
+        ))}
+      </p>
+    </Figure>
+  );
+}
+
+const AXIS_GAP = 150;
+
+export function Parallel({ sweep }: { sweep: Sweep }) {
+  const trials = ranked(searched(sweep));
+  if (trials.length < 2) return null;
+  const losses = trials.map((trial) => trial.results[0]!.loss);
+  const scale = scaleOf(losses);
+  const lossAxis: Axis = {
+    field: "",
+    label: "Loss",
+    at: (value) => (typeof value === "number" ? scale(value) : null),
+    marks: [
+      { at: 0, text: loss(Math.min(...losses)) },
+      { at: 1, text: loss(Math.max(...losses)) },
+    ],
+  };
+  const axes = [...axesOf(sweep.space), lossAxis];
+  const width = Math.max(WIDTH, LEFT + AXIS_GAP * axes.length);
+  const x = (index: number): number => LEFT + (index * (width - 2 * LEFT - 40)) / (axes.length - 1);
+  const best = trials[0]!;
+  return (
+    <Figure
+      title="Trials"
+      hint={`Each line is a trial, from its settings to its loss after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
+    >
+      <div style={styles.scroll} tabIndex={0} role="group" aria-label="Trials as lines">
+        <svg
+          role="img"
+          aria-label={`${number(trials.length)} trials by ${axes.length - 1} settings. The best: ${settingsWords(best)}, loss ${loss(lossOf(best))}`}
+          viewBox={`0 0 ${width} ${HEIGHT}`}
+          style={{ ...styles.svg, minWidth: `${Math.min(width, AXIS_GAP * axes.length)}px` }}
+        >
+          {[...trials].reverse().map((trial) => {
+            const places = axes.map((axis, index) => {
+              const value = axis === lossAxis ? trial.results[0]!.loss : trialValue(sweep, trial, axis.field);
+              const at = axis.at(value);
+              return at === null ? null : `${x(index)} ${y(at)}`;
+            });
+            const points = places.filter((place) => place !== null);
+            const on = trial === best;
+            return (
+              <polyline
+                key={trial.number}
+                points={points.join(", ")}
+                fill="none"
+                stroke={on ? "var(--accent)" : trial.number === 0 ? "var(--second)" : "var(--ink-3)"}
+                stroke-width={on || trial.number === 0 ? 3 : 1}
+                stroke-dasharray={trial.number === 0 && !on ? "5 3" : undefined}
+                opacity={on || trial.number === 0 ? 1 : 0.55}
+              >
+                <title>{`Trial ${trial.number}: ${settingsWords(trial)}, loss ${loss(trial.results[0]!.loss)}`}</title>
+              </polyline>
+            );
+          })}
+          {axes.map((axis, index) => (
+            <g key={axis.field}>
+              <line x1={x(index)} x2={x(index)} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
+              {axis.marks.map((mark, place) => (
+                <Text key={place} x={x(index) + 6} at={y(mark.at) + 4}>
+                  {mark.text}
+                </Text>
+              ))}
+              <Text x={x(index)} at={HEIGHT - 6} anchor={index === 0 ? "start" : "middle"}>
+                {axis.label}
+              </Text>
+            </g>
+          ))}
+        </svg>
+      </div>
+      <p class="hint" style={styles.legend}>
+        <span style={{ ...styles.key, color: "var(--accent)" }}>━ the best</span>
+        <span style={{ ...styles.key, color: "var(--second)" }}>╍ your settings</span>
+      </p>
+    </Figure>
+  );
+}
+
+export function Importances({ sweep }: { sweep: Sweep }) {
+  const rows = sweep.importances ?? [];
+  if (rows.length === 0) return null;
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  return (
+    <Figure
+      title="What mattered"
+      hint="The share of each setting in the differences between trials (PED-ANOVA), and the middle 90 % of it over resampled trials."
+    >
+      <ul style={styles.bars}>
+        {rows.map(({ setting, mean, low, high }) => (
+          <li key={setting}>
+            <span style={styles.bar}>
+              <span>{labelOf(setting)}</span>
+              <span class="num dim">
+                {percent(mean)} ({percent(low)} to {percent(high)})
+              </span>
+            </span>
+            <svg width="100%" height="14" aria-hidden="true">
+              <rect x="0" y="4" width={`${100 * mean}%`} height="6" rx="2" fill="var(--second)" />
+              <line
+                x1={`${100 * low}%`}
+                x2={`${100 * high}%`}
+                y1="7"
+                y2="7"
+                stroke="var(--ink)"
+                stroke-width="1.5"
+              />
+            </svg>
+          </li>
+        ))}
+      </ul>
+    </Figure>
+  );
+}
+
+/** The trials as a table, which says in figures what the lines show. */
+export function TrialTable({ sweep, jobHref }: { sweep: Sweep; jobHref: (id: string) => string }) {
+  const trials = ranked(searched(sweep));
+  const failed = searched(sweep).filter(({ error }) => error);
+  if (trials.length + failed.length === 0) return null;
+  return (
+    <div class="chart-statistics-table" tabIndex={0} role="group" aria-label="Trials">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Trial</th>
+            <th scope="col">Settings</th>
+            <th scope="col">Steps</th>
+            <th scope="col">Loss</th>
+          </tr>
+        </thead>
+        <tbody>
+          {[...trials, ...failed.filter((trial) => !trials.includes(trial))].map((trial) => (
+            <tr key={trial.number}>
+              <th scope="row">
+                <a href={jobHref(trial.jobId)}>{number(trial.number)}</a>
+              </th>
+              <td style={styles.settings}>
+                {trial.error ? `${settingsWords(trial)}: ${trial.error}` : settingsWords(trial)}
+              </td>
+              <td class="num">{number(trial.results.at(-1)?.step)}</td>
+              <td class="num">{lossOf(trial) === null ? "–" : lossOf(trial)!.toFixed(DIGITS)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

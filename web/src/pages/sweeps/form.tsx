@@ -1,0 +1,196 @@
+/** Starts a sweep: whose settings, which of them to search, and until when. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api, errorText } from "../../api/client";
+import { SETTINGS, type Sweep } from "../../contract.gen";
+import { displayName } from "../../lib/text";
+import { go, href } from "../../router";
+import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { Button } from "../../ui/controls/button";
+import { Empty, ErrorNote } from "../../ui/empty";
+import { nextTime, valuesFrom } from "./model";
+import { styles } from "./styles";
+
+interface Entry {
+  field: string;
+  text: string;
+  log: boolean;
+}
+
+/** What a search most often pays for; ranges around the usual values. */
+const USUAL: readonly Entry[] = [
+  { field: "learningRate", text: "1e-4 to 5e-3", log: true },
+  { field: "loraR", text: "8, 16, 64", log: false },
+];
+const MORNING = "07:00";
+
+export function StartForm() {
+  useEffect(() => void loadManifest(), []);
+  const trainers = (manifest.value?.trainers ?? []).filter(({ config }) => config);
+  const name = useSignal("");
+  const entries = useSignal<readonly Entry[]>(USUAL);
+  const until = useSignal(MORNING);
+  const jobs = useSignal("");
+  const error = useSignal<string | null>(null);
+  const busy = useSignal(false);
+  const trainer = trainers.find((each) => each.name === name.value) ?? trainers[0];
+  if (manifestError.value)
+    return <ErrorNote title="The trainers could not be read" error={manifestError.value} />;
+  if (!trainer) return <Empty title="There is no trainer to start from." />;
+  const change = (index: number, changes: Partial<Entry>): void => {
+    entries.value = entries.value.map((entry, place) => (place === index ? { ...entry, ...changes } : entry));
+  };
+  const start = async (): Promise<void> => {
+    error.value = null;
+    const space: Record<string, unknown> = {};
+    for (const { field, text, log } of entries.value) {
+      const values = valuesFrom(text, log);
+      const label = SETTINGS.find((each) => each.field === field)?.label ?? field;
+      if (values === null) {
+        error.value = `${label}: write values such as 8, 16, 64, or a range such as 1e-4 to 5e-3`;
+        return;
+      }
+      space[field] = values;
+    }
+    const deadline = until.value ? nextTime(until.value, Date.now()) : null;
+    if (until.value && !deadline) {
+      error.value = "Until: write a time of day such as 07:00";
+      return;
+    }
+    const body = {
+      name: `${trainer.name} sweep`,
+      config: trainer.config,
+      space,
+      ...(deadline ? { deadline } : {}),
+      ...(jobs.value ? { jobs: Number(jobs.value) } : {}),
+    };
+    busy.value = true;
+    try {
+      const { sweep } = await api<{ sweep: Sweep }>("/sweeps", { method: "POST", body });
+      go(href("/sweeps", { id: sweep.id }));
+    } catch (failure) {
+      error.value = errorText(failure);
+    } finally {
+      busy.value = false;
+    }
+  };
+  const free = SETTINGS.filter(({ field }) => !entries.value.some((entry) => entry.field === field));
+  return (
+    <form
+      style={styles.form}
+      aria-label="Search for better settings"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void start();
+      }}
+    >
+      {trainers.length > 1 && (
+        <label style={styles.field}>
+          <span>Trainer</span>
+          <select
+            class="ui-input"
+            value={trainer.name}
+            onChange={(event) => {
+              name.value = event.currentTarget.value;
+            }}
+          >
+            {trainers.map((each) => (
+              <option key={each.name} value={each.name}>
+                {displayName(each.name)}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      {entries.value.map(({ field, text, log }, index) => {
+        const label = SETTINGS.find((each) => each.field === field)?.label ?? field;
+        return (
+          <fieldset key={field} style={{ ...styles.entry, border: 0, margin: 0, padding: 0 }}>
+            <legend class="visually-hidden">{label}</legend>
+            <select
+              class="ui-input"
+              aria-label="Setting"
+              value={field}
+              onChange={(event) => change(index, { field: event.currentTarget.value, text: "" })}
+            >
+              <option value={field}>{label}</option>
+              {free.map((each) => (
+                <option key={each.field} value={each.field}>
+                  {each.label}
+                </option>
+              ))}
+            </select>
+            <input
+              class="ui-input"
+              aria-label={`Values of ${label}`}
+              placeholder="8, 16, 64 or 1e-4 to 5e-3"
+              value={text}
+              onInput={(event) => change(index, { text: event.currentTarget.value })}
+            />
+            <label style={styles.key}>
+              <input
+                class="ui-check"
+                type="checkbox"
+                checked={log}
+                onChange={(event) => change(index, { log: event.currentTarget.checked })}
+              />
+              log
+            </label>
+            <Button
+              small
+              kind="quiet"
+              icon="close"
+              aria-label={`Remove ${label}`}
+              disabled={entries.value.length < 2}
+              onClick={() => {
+                entries.value = entries.value.filter((_, place) => place !== index);
+              }}
+            />
+          </fieldset>
+        );
+      })}
+      <div style={styles.row}>
+        <Button
+          small
+          onClick={() => {
+            entries.value = [...entries.value, { field: free[0]!.field, text: "", log: false }];
+          }}
+        >
+          Add a setting
+        </Button>
+      </div>
+      <label style={styles.field}>
+        <span>End before (time of day)</span>
+        <input
+          class="ui-input"
+          placeholder={MORNING}
+          value={until.value}
+          onInput={(event) => {
+            until.value = event.currentTarget.value;
+          }}
+        />
+      </label>
+      <label style={styles.field}>
+        <span>Most trials (optional)</span>
+        <input
+          class="ui-input"
+          inputMode="numeric"
+          value={jobs.value}
+          onInput={(event) => {
+            jobs.value = event.currentTarget.value;
+          }}
+        />
+      </label>
+      {error.value && <ErrorNote title="The sweep was not started" error={error.value} />}
+      <div style={styles.row}>
+        <Button kind="primary" type="submit" busy={busy.value}>
+          Start sweep
+        </Button>
+      </div>
+      <p class="hint">
+        Jobs that you start meanwhile go first. Half of the held-out rows choose, the other half judge; at the
+        end the best settings and yours are trained with three fresh seeds each.
+      </p>
+    </form>
+  );
+}

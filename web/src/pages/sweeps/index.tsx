@@ -1,0 +1,182 @@
+/** Searches for better settings: the verdict of one, its trials so far, and a form to start another. */
+import { signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { api, errorText } from "../../api/client";
+import type { Sweep, SweepVerdict } from "../../contract.gen";
+import { clock, number, plural, time } from "../../lib/format";
+import { clean, displayName } from "../../lib/text";
+import { href, jobHref, route } from "../../router";
+import { setTitle } from "../../store/document-title";
+import { loadManifest, manifest, reloadManifest, trainerNamed } from "../../store/manifest";
+import { poll } from "../../store/poll";
+import { Button } from "../../ui/controls/button";
+import { announce } from "../../ui/controls/live";
+import { confirm } from "../../ui/dialog";
+import { WriteDialog } from "../../ui/diff";
+import { Empty, ErrorNote } from "../../ui/empty";
+import { Skeleton } from "../../ui/skeleton";
+import { RelativeTime } from "../../ui/time";
+import { BestOverTime, Importances, Parallel, TrialTable } from "./figures";
+import { StartForm } from "./form";
+import { labelOf, searched, valueText } from "./model";
+import { styles } from "./styles";
+import "../../chart/chart.css";
+
+const POLL_MS = 3000;
+const SUFFIX = / sweep$/;
+
+const sweeps = signal<readonly Sweep[] | null>(null);
+const failure = signal<string | null>(null);
+
+async function load(): Promise<void> {
+  try {
+    sweeps.value = (await api<{ sweeps: Sweep[] }>("/sweeps")).sweeps;
+    failure.value = null;
+  } catch (error) {
+    failure.value = errorText(error);
+  }
+}
+
+export default function Sweeps() {
+  const { query } = route.value;
+  useEffect(() => {
+    setTitle("Sweeps");
+    void loadManifest();
+    const asking = poll(load, () => POLL_MS);
+    return () => asking.stop();
+  }, []);
+  const all = sweeps.value;
+  const sweep = query.has("new") ? undefined : (all?.find(({ id }) => id === query.get("id")) ?? all?.[0]);
+  return (
+    <div style={styles.page} data-focus-next="h1">
+      <header style={styles.row}>
+        <h1 tabIndex={-1}>{sweep ? displayName(sweep.name) : "Search for better settings"}</h1>
+        {sweep && (
+          <a class="ui-button ui-button-plain ui-button-small" href={href("/sweeps", { new: true })}>
+            New search
+          </a>
+        )}
+      </header>
+      {failure.value && !all && <ErrorNote title="The sweeps could not be read" error={failure.value} />}
+      {!all && !failure.value && <Skeleton lines={6} height={20} />}
+      {sweep && <One key={sweep.id} sweep={sweep} />}
+      {all && !sweep && <StartForm />}
+      {all && all.length > 0 && (
+        <nav aria-label="Sweeps">
+          <h2>All sweeps</h2>
+          <ul style={styles.list}>
+            {all.map((each) => (
+              <li key={each.id}>
+                <a href={href("/sweeps", { id: each.id })}>{displayName(each.name)}</a>{" "}
+                <span class="dim">
+                  {each.state}, <RelativeTime at={each.createdAt} />
+                </span>
+              </li>
+            ))}
+          </ul>
+        </nav>
+      )}
+    </div>
+  );
+}
+
+function One({ sweep }: { sweep: Sweep }) {
+  const problem = useSignal<string | null>(null);
+  const { verdict } = sweep;
+  const stop = async (): Promise<void> => {
+    const text =
+      "Its running trial is cancelled. Without the runs that confirm the best trial there is no winner.";
+    if (!(await confirm({ title: "Stop the sweep", text, action: "Stop sweep", danger: true }))) return;
+    try {
+      await api(`/sweeps/${encodeURIComponent(sweep.id)}/stop`, { method: "POST" });
+      announce("The sweep has ended");
+      await load();
+    } catch (error) {
+      problem.value = errorText(error);
+    }
+  };
+  return (
+    <>
+      <section aria-label="Result">
+        <p style={styles.verdict}>{verdict ? clean(verdict.sentence, 600) : progressWords(sweep)}</p>
+        {sweep.error && <ErrorNote title="The sweep has failed" error={clean(sweep.error, 1000)} />}
+        {problem.value && <ErrorNote title="The sweep could not be stopped" error={problem.value} />}
+        <div style={styles.row}>
+          {verdict?.settings && <Winner sweep={sweep} verdict={verdict} />}
+          {sweep.state === "running" && (
+            <Button kind="danger" onClick={() => void stop()}>
+              Stop sweep
+            </Button>
+          )}
+          <a class="ui-button ui-button-plain" href={href("/jobs", { sweep: sweep.id })}>
+            Show its jobs
+          </a>
+        </div>
+      </section>
+      <BestOverTime sweep={sweep} />
+      <Parallel sweep={sweep} />
+      <Importances sweep={sweep} />
+      <TrialTable sweep={sweep} jobHref={jobHref} />
+      {searched(sweep).length === 0 && sweep.state === "running" && (
+        <Empty title="No trial has begun yet.">First a run of your settings is estimated.</Empty>
+      )}
+    </>
+  );
+}
+
+function progressWords(sweep: Sweep): string {
+  const done = searched(sweep).filter(({ results }) => results.length > 0).length;
+  if (sweep.state !== "running") return "";
+  const ends = time(sweep.plan?.endsAt);
+  const confirming = sweep.trials.some(({ role }) => role !== "search");
+  const parts = [
+    sweep.plan ? `${number(done)} of about ${plural(sweep.plan.trials, "trial")}` : "Estimating a run",
+    confirming ? "the best is being confirmed with fresh seeds" : "",
+    ends === null ? "" : `ends about ${clock(ends, false)}`,
+  ];
+  return `${parts.filter(Boolean).join(", ")}.`;
+}
+
+/** The winner's settings, and the press that writes them. */
+function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
+  const open = useSignal(false);
+  const trainer = trainerNamed(sweep.name.replace(SUFFIX, ""));
+  const revision = manifest.value?.revision;
+  const settings = verdict.settings ?? {};
+  const words = Object.entries(settings)
+    .map(([field, value]) =>
+      value === null ? `no ${labelOf(field)}` : `${labelOf(field)} ${valueText(field, value)}`,
+    )
+    .join(", ");
+  return (
+    <>
+      <p style={{ width: "100%" }}>{words}</p>
+      {trainer && revision ? (
+        <Button
+          kind="primary"
+          onClick={() => {
+            open.value = true;
+          }}
+        >
+          Write to arkor.toml
+        </Button>
+      ) : (
+        <p class="hint">The trainer of this sweep is no longer in arkor.toml.</p>
+      )}
+      {open.value && trainer && revision && (
+        <WriteDialog
+          post={(preview) =>
+            api("/manifest/settings", {
+              method: "POST",
+              body: { trainer: trainer.name, revision, settings, preview },
+            })
+          }
+          written={reloadManifest}
+          onClose={() => {
+            open.value = false;
+          }}
+        />
+      )}
+    </>
+  );
+}

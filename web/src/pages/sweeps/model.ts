@@ -1,0 +1,138 @@
+/** A sweep's trials as points, lines and words. Pure. */
+import { type JobConfig, SETTINGS, type Sweep, type SweepTrial } from "../../contract.gen";
+import { time } from "../../lib/format";
+import { settings } from "../../lib/job-config-text";
+import { clean } from "../../lib/text";
+
+/** The trials of the search, without the runs that confirm its winner. */
+export const searched = (sweep: Sweep): SweepTrial[] => sweep.trials.filter(({ role }) => role === "search");
+
+/** A trial's loss at its highest rung; null before the first. */
+export const lossOf = ({ results }: SweepTrial): number | null => results.at(-1)?.loss ?? null;
+
+export const labelOf = (field: string): string =>
+  SETTINGS.find((each) => each.field === field)?.label ?? clean(field, 60);
+
+export function valueText(field: string, value: unknown): string {
+  const [shown] = settings({ [field]: value } as unknown as JobConfig);
+  return shown?.value ?? clean(JSON.stringify(value) ?? "not set", 60);
+}
+
+/** `Learning rate 0.002, LoRA rank 16`; of trial 0, that it changes nothing. */
+export function settingsWords(trial: SweepTrial): string {
+  const words = Object.entries(trial.settings).map(
+    ([field, value]) => `${labelOf(field)} ${valueText(field, value)}`,
+  );
+  return words.join(", ") || "Your settings";
+}
+
+/** The best first: those that came further, and of these the lowest loss. */
+export function ranked(trials: readonly SweepTrial[]): SweepTrial[] {
+  return trials
+    .filter((trial) => trial.results.length > 0)
+    .sort((a, b) => b.results.length - a.results.length || lossOf(a)! - lossOf(b)!);
+}
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** The lowest loss at each rung so far, over time: one rising set of steps a rung, since rungs are not comparable. */
+export function bestSoFar(sweep: Sweep): { step: number; points: Point[] }[] {
+  const rungs = new Map<number, Point[]>();
+  const results = searched(sweep).flatMap((trial) => trial.results);
+  results.sort((a, b) => (time(a.at) ?? 0) - (time(b.at) ?? 0));
+  for (const { step, loss, at } of results) {
+    const x = time(at);
+    if (x === null) continue;
+    const points = rungs.get(step) ?? [];
+    const best = points.at(-1)?.y ?? Number.POSITIVE_INFINITY;
+    points.push({ x, y: Math.min(best, loss) });
+    rungs.set(step, points);
+  }
+  return [...rungs].sort(([a], [b]) => a - b).map(([step, points]) => ({ step, points }));
+}
+
+export interface Axis {
+  field: string;
+  label: string;
+  /** The place of a value from 0 (bottom) to 1; null for one outside the space. */
+  at: (value: unknown) => number | null;
+  /** Texts beside the axis, with their places. */
+  marks: { at: number; text: string }[];
+}
+
+interface Range {
+  low: number;
+  high: number;
+  log?: boolean;
+}
+
+export const isRange = (values: unknown): values is Range =>
+  typeof values === "object" && values !== null && !Array.isArray(values);
+
+/** One axis per setting of the space, as it was searched: ranges by their scale, lists by their order. */
+export function axesOf(space: Sweep["space"]): Axis[] {
+  return Object.entries(space).map(([field, values]) => {
+    const label = labelOf(field);
+    if (isRange(values)) {
+      const scale = values.log ? Math.log : (value: number): number => value;
+      const [low, high] = [scale(values.low), scale(values.high)];
+      const at = (value: unknown): number | null =>
+        typeof value === "number" && value >= values.low && value <= values.high
+          ? (scale(value) - low) / (high - low)
+          : null;
+      const marks = [
+        { at: 0, text: valueText(field, values.low) },
+        { at: 1, text: valueText(field, values.high) },
+      ];
+      return { field, label, at, marks };
+    }
+    const list = Array.isArray(values) ? values : [];
+    const place = (index: number): number => (list.length > 1 ? index / (list.length - 1) : 0.5);
+    const texts = list.map((value) => JSON.stringify(value));
+    return {
+      field,
+      label,
+      at: (value) => {
+        const index = texts.indexOf(JSON.stringify(value));
+        return index < 0 ? null : place(index);
+      },
+      marks: list.map((value, index) => ({ at: place(index), text: valueText(field, value) })),
+    };
+  });
+}
+
+/** A trial's value of a setting, from the starting settings where it changes none. */
+export const trialValue = (sweep: Sweep, trial: SweepTrial, field: string): unknown =>
+  trial.settings[field] ?? (sweep.config as unknown as Record<string, unknown>)[field];
+
+/** What a person typed as values: `8, 16, 64` or `1e-4 to 5e-3`; null if it is neither. */
+export function valuesFrom(text: string, log: boolean): unknown[] | Range | null {
+  const range = /^\s*(\S+)\s*(?:to|–|\.\.)\s*(\S+)\s*$/i.exec(text);
+  if (range) {
+    const [low, high] = [Number(range[1]), Number(range[2])];
+    return Number.isFinite(low) && Number.isFinite(high) ? { low, high, ...(log ? { log } : {}) } : null;
+  }
+  const parts = text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
+  if (parts.length < 2) return null;
+  return parts.map((part) => {
+    if (part === "true" || part === "false") return part === "true";
+    const value = Number(part);
+    return Number.isFinite(value) ? value : part.replace(/^"(.*)"$/, "$1");
+  });
+}
+
+/** The next such time of day, `07:00`, as ISO 8601; null for another text. */
+export function nextTime(text: string, now: number): string | null {
+  const found = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text.trim());
+  if (!found) return null;
+  const at = new Date(now);
+  at.setHours(Number(found[1]), Number(found[2]), 0, 0);
+  if (at.getTime() <= now) at.setDate(at.getDate() + 1);
+  return at.toISOString();
+}
