@@ -421,7 +421,10 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
 
 def _why_arguments(why: CommandLine) -> None:
     add_job(why)
-    why.add_argument("question", metavar="QUESTION", help="what the adapter was asked")
+    why.add_argument(
+        "question", metavar="QUESTION", nargs="?",
+        help="what the adapter was asked (without it: rows that contradict the rows most like them)",
+    )  # fmt: skip
     add_launch(why)
     why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
     why.add_argument(
@@ -727,11 +730,12 @@ COMMANDS: Final = {
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
         ),
         Command(
-            "why", "show the training rows behind an answer",
+            "why", "show the training rows behind an answer, or rows that contradict others",
             "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
-            "by their gradients. That is an estimate: --prove trains the job again without the rows. JOB is "
-            "an id, a prefix of one, or latest.",
-            "JOB QUESTION", _why_arguments, _why, on_backend=True,
+            "by their gradients; without a question, which rows contradict the rows most like them. That is "
+            "an estimate: --prove trains the job again without the rows. JOB is an id, a prefix of one, or "
+            "latest.",
+            "JOB [QUESTION]", _why_arguments, _why, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",

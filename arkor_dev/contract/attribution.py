@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
 from .rules import Rule
 from .schema import Field, Schema
@@ -25,8 +25,10 @@ class AnswerScore(TypedDict):
 
 
 class TracedRow(TypedDict):
-    """A training row. ``row`` is its number on the Data page; ``score`` is in standard deviations from the
-    mean of all rows.
+    """A training row. ``row`` is its number on the Data page.
+
+    ``score`` is in standard deviations from the mean of all rows; of a contradicting row it is the mean
+    cosine of its gradient with those of the rows most like it.
     """
 
     where: str
@@ -49,8 +51,8 @@ class Reliability(TypedDict):
 class Proof(TypedDict):
     """The same job, trained again without some rows, and without as many random ones.
 
-    ``jobs`` are both trainings. ``trained`` is the job's own score of the answer, ``without`` and ``random``
-    those of the others, once they are known.
+    ``jobs`` are both trainings, or only ``without`` for rows that contradict others. ``trained`` is the job's
+    own score of the answer, ``without`` and ``random`` those of the others, once they are known.
     """
 
     state: Literal["training", "scoring", "completed", "failed"]
@@ -63,15 +65,16 @@ class Proof(TypedDict):
 
 
 class Attribution(TypedDict):
-    """Which rows are behind an answer.
+    """Which rows are behind an answer; or, without ``messages``, which rows contradict those like them.
 
     ``learned``: the answer is likelier under the ``adapter`` than under the ``base``; without it nothing is
     ranked. ``raised`` and ``lowered`` are the most extreme of ``rows`` rows, the most extreme first.
+    ``contradicting`` is empty if nothing stands out.
     """
 
     id: str
     state: Literal["waiting", "running", "completed", "failed"]
-    messages: list[ChatMessage]
+    messages: NotRequired[list[ChatMessage]]
     answer: NotRequired[str]
     progress: NotRequired[Progress]
     error: NotRequired[str]
@@ -81,6 +84,7 @@ class Attribution(TypedDict):
     rows: NotRequired[int]
     raised: NotRequired[list[TracedRow]]
     lowered: NotRequired[list[TracedRow]]
+    contradicting: NotRequired[list[TracedRow]]
     reliability: NotRequired[Reliability]
     proof: NotRequired[Proof]
 
@@ -101,6 +105,12 @@ def _are_messages(value: object) -> bool:
     )
 
 
+def _asks(body: dict[str, Any]) -> str | None:
+    if body.get("answer") is not None and body.get("messages") is None:
+        return "messages is missing: an answer needs the conversation that it ends"
+    return None
+
+
 TRACE: Final = Schema(
     (
         Field(
@@ -110,7 +120,7 @@ TRACE: Final = Schema(
                 noun=f"a list of 1 to {MESSAGES_LIMIT} messages {{role, content}} that ends with the user's",
                 test=_are_messages,
             ),
-            needed=True,
+            null=True,
         ),
         Field(
             "answer",
@@ -123,9 +133,12 @@ TRACE: Final = Schema(
             ),
             null=True,
         ),
-    )
+    ),
+    _asks,
 )
-"""``{messages, answer?}``: the conversation, and what to trace; by default the adapter's own answer."""
+"""``{messages?, answer?}``: the conversation, and what to trace; by default the adapter's own answer. Without
+``messages``, rows that contradict others.
+"""
 
 ROW_PLACES: Final = Rule(
     "list",

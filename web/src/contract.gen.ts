@@ -1595,7 +1595,7 @@ export interface AnswerScore {
   text?: string;
 }
 
-/** A training row. `row` is its number on the Data page; `score` is in standard deviations from the mean of all rows. */
+/** A training row. `row` is its number on the Data page. */
 export interface TracedRow {
   where: string;
   row?: number;
@@ -1621,11 +1621,11 @@ export interface Proof {
   random?: AnswerScore;
 }
 
-/** Which rows are behind an answer. */
+/** Which rows are behind an answer; or, without `messages`, which rows contradict those like them. */
 export interface Attribution {
   id: string;
   state: "waiting" | "running" | "completed" | "failed";
-  messages: ChatMessage[];
+  messages?: ChatMessage[];
   answer?: string;
   progress?: Progress;
   error?: string;
@@ -1635,6 +1635,7 @@ export interface Attribution {
   rows?: number;
   raised?: TracedRow[];
   lowered?: TracedRow[];
+  contradicting?: TracedRow[];
   reliability?: Reliability;
   proof?: Proof;
 }

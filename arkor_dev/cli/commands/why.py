@@ -1,4 +1,4 @@
-"""``arkor-dev why``: which training rows are behind an answer, and what is said without them."""
+"""``arkor-dev why``: which rows are behind an answer or contradict others, and a job without."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.backend.calls import object_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
@@ -34,7 +35,9 @@ async def run_why(settings: Settings, given: Namespace) -> int:
     # Only a backend that trains can repeat the job; an on-demand one starts no other job before that.
     async with joined(settings, lambda _: None, idle=not given.prove, on_demand=given.prove) as backend:
         job = choose_job(await jobs_of(backend), given.job)
-        body: dict[str, object] = {"messages": [{"role": "user", "content": given.question}]}
+        body: dict[str, object] = {}
+        if given.question is not None:
+            body["messages"] = [{"role": "user", "content": given.question}]
         if given.answer is not None:
             body["answer"] = given.answer
         try:
@@ -43,8 +46,12 @@ async def run_why(settings: Settings, given: Namespace) -> int:
             raise refusal.reworded(f"This backend can't trace answers to rows. ({refusal.text})") from None
         with shown_progress(quiet=given.json) as show:
             told = await _done(backend, job["id"], told, show)
-            if given.prove and told.get("learned") is True:
+            if given.prove and (told.get("learned") is True or told.get("contradicting")):
                 told = await _proven(backend, job["id"], told, show)
+                if told.get("contradicting"):
+                    query = {"against": job["id"]}
+                    answer = await backend.get_evaluation(str(told["proof"]["jobs"]["without"]), query)
+                    told["comparison"] = object_of(answer.body).get("comparison")
     print(json.dumps(told, indent=2) if given.json else "\n".join(lines(told)))  # noqa: T201
     return 0
 
@@ -91,6 +98,8 @@ def _attribution(body: bytes) -> dict[str, Any]:
 
 def lines(told: dict[str, Any]) -> list[str]:
     """Format an attribution as lines."""
+    if "contradicting" in told:
+        return _contradicting(told)
     adapter, base = _logp(told.get("adapter")), _logp(told.get("base"))
     found = [
         f"Answer: {one_line(told.get('answer'), 300)}",
@@ -108,6 +117,20 @@ def lines(told: dict[str, Any]) -> list[str]:
         found += ["", title, *(map(_row, rows) if rows else ["  no row"])]
     if isinstance(proof := told.get("proof"), dict) and proof.get("state") == "completed":
         found += ["", *_proof(proof)]
+    return found
+
+
+def _contradicting(told: dict[str, Any]) -> list[str]:
+    rows = told["contradicting"]
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    if not rows:
+        return ["Nothing stands out: no row contradicts the rows most like it."]
+    verb = "row contradicts the rows" if len(rows) == 1 else "rows contradict those"
+    of = one_line(told.get("rows"), 20)
+    found = [f"{len(rows)} of {of} {verb} most like {'it' if len(rows) == 1 else 'them'}:", *map(_row, rows)]
+    comparison = told.get("comparison")
+    if isinstance(comparison, dict):
+        found += ["", f"Without them, on the held-out rows: {one_line(comparison.get('sentence'), 500)}"]
     return found
 
 

@@ -43,15 +43,26 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Models
 
 WORKER: Final = "arkor_dev.local.attribution.worker"
-SIDES: Final = ("without", "random")
+ROWS: Final = "rows"
+"""The id of the search for contradicting rows, of which a job has one."""
 QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
 """What a proof's jobs don't need, and what changes no bit of their training."""
-SHOWN: Final = ("answer", "adapter", "base", "learned", "rows", "raised", "lowered")
+SHOWN: Final = (
+    "messages",
+    "contradicting",
+    "answer",
+    "adapter",
+    "base",
+    "learned",
+    "rows",
+    "raised",
+    "lowered",
+)
 
 
 @dataclass
 class Task:
-    """Work for a worker: ``do`` is ``why`` or ``prove``; ``name`` is the attribution's id."""
+    """Work for a worker: ``do`` is ``why``, ``rows`` or ``prove``; ``name`` is the attribution's id."""
 
     job: dict[str, Any]
     name: str
@@ -84,6 +95,11 @@ class Attributions:
         self._tasks: dict[tuple[str, str], Task] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits or is being processed."""
+        return self._background.pending
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
         return background_task(self._background.run())
@@ -91,18 +107,24 @@ class Attributions:
     # Called by the server
 
     async def request(
-        self, job: dict[str, Any], messages: list[dict[str, Any]], answer: str | None
+        self, job: dict[str, Any], messages: list[dict[str, Any]] | None, answer: str | None
     ) -> Attribution:
-        """Request the attribution of an answer of an ended job. Raises ConflictError."""
+        """Request the attribution of an answer of an ended job, or without one its contradicting rows.
+
+        Raises ConflictError.
+        """
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: ask why when it has ended")
         await asyncio.to_thread(saved_folder, self._data, job, None)
-        asked = {"messages": messages, **({} if answer is None else {"answer": answer})}
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-        name = f"why_{digest[:16]}"
+        if messages is None:
+            asked, name, do = dict[str, Any](), ROWS, "rows"
+        else:
+            asked = {"messages": messages, **({} if answer is None else {"answer": answer})}
+            digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+            name, do = f"why_{digest[:16]}", "why"
         task = self._tasks.get((job["id"], name))
         if (task is None or task.error) and await self._kept(job["id"], name) is None:
-            self._start(Task(job, name, "why", asked))
+            self._start(Task(job, name, do, asked))
         return await self.told(job, name)
 
     async def told(self, job: dict[str, Any], name: str) -> Attribution:
@@ -110,9 +132,10 @@ class Attributions:
         kept, task = await self._kept(job["id"], name), self._tasks.get((job["id"], name))
         found: Attribution
         if kept is not None:
-            found = {"id": name, "state": "completed", "messages": kept["messages"]}
+            found = {"id": name, "state": "completed"}
             found |= {key: kept[key] for key in SHOWN if key in kept}  # type: ignore[typeddict-item]
-            found["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
+            if name != ROWS:
+                found["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
             if "proof" in kept:
                 found["proof"] = await self._proof(job, name, kept)
         elif task is not None:
@@ -136,19 +159,23 @@ class Attributions:
         before = kept.get("proof") or {}
         if before and (await self._proof(job, name, kept))["state"] != "failed":
             return await self.told(job, name)
-        rows = rows or [row["where"] for row in kept.get("raised", ())]
+        ranked = kept.get("contradicting" if name == ROWS else "raised", ())
+        rows = rows or [row["where"] for row in ranked]
         if not rows:
-            raise ConflictError("There are no rows to train without: no row raised this answer")
+            raise ConflictError("There are no rows to train without: none stand out")
         if await asyncio.to_thread(_was_extended, final_folder(self._data, job["id"])):
             raise ConflictError(
                 f"The job {job['name']} was extended, and its training cannot be repeated in one run"
             )
-        drawn = [row["where"] for row in kept["random"] if row["where"] not in rows][: len(rows)]
-        if len(drawn) < len(rows):
-            raise ConflictError("There are too few other rows to compare with")
+        sides = {"without": rows}
+        if name != ROWS:  # those are judged by the held-out rows
+            drawn = [row["where"] for row in kept["random"] if row["where"] not in rows][: len(rows)]
+            if len(drawn) < len(rows):
+                raise ConflictError("There are too few other rows to compare with")
+            sides["random"] = drawn
         config = await self._config(job)
         jobs = {}
-        for side, left_out in zip(SIDES, (rows, drawn), strict=True):
+        for side, left_out in sides.items():
             count = f"{len(rows)} {'random ' * (side == 'random')}{'row' if len(rows) == 1 else 'rows'}"
             job_id, parent = new_id(), parent_folder(self._data, job["id"])
             if parent.is_dir():
@@ -237,6 +264,8 @@ class Attributions:
             if made["status"] != "completed":
                 why = made.get("error") or f"it was {made['status']}"
                 return proof | {"state": "failed", "error": f"The job {made['name']} has no result: {why}"}
+        if name == ROWS:
+            return proof
         folders = {"trained": job["id"], **proof["jobs"]}
         order = {
             "messages": kept["messages"],
@@ -280,8 +309,8 @@ class Attributions:
             await child.stop()
         if self._tasks.get((job_id, task.name)) is not task:
             return  # the job was deleted meanwhile
-        if task.do == "why":
-            await self._keep(job_id, task.name, {"messages": task.order["messages"], **found})
+        if task.do != "prove":
+            await self._keep(job_id, task.name, {**task.order, **found})
         elif kept := await self._kept(job_id, task.name):
             await self._keep(job_id, task.name, {**kept, "proof": {**kept["proof"], **found}})
         del self._tasks[job_id, task.name]

@@ -217,7 +217,7 @@ class Trained:
                     weight.copy_(state["weights"][name])
             own = [optimizer.state[self._weights[name]] for name in self._split.names]
             if all("exp_avg_sq" in each for each in own):
-                scales = [_root(each["exp_avg_sq"].float()) for each in own]
+                scales = [root(each["exp_avg_sq"].float()) for each in own]
         else:
             take_weights(self._weights, point.folder)
         return Projection(self._split.shapes, scales)
@@ -293,7 +293,7 @@ def _places(examples: Sequence[Example]) -> list[int]:
     return places
 
 
-def _root(moment: Any) -> Any:
+def root(moment: Any) -> Any:
     """Return the factor ``v^(-1/4)`` of a weight's second moment, bounded where it hardly moved."""
     floor = math.sqrt(float(moment.mean())) * 1e-4 + 1e-12
     return moment.sqrt().clamp(min=floor).rsqrt()

@@ -1,4 +1,4 @@
-"""The process that traces one answer or scores one proof, and ends.
+"""The process that traces one answer, scores one proof or looks for rows that contradict others, and ends.
 
 The order is ``{do, id, config, data, project, …}``; the result is ``found``. Start with ``work``.
 """
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .trained import Scored, Trained
 
 EXCERPT: Final = 300
+MOST: Final = 100
+"""Most contradicting rows that are listed."""
 
 
 def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
     from .trained import Trained
 
     trained = Trained(preparation)
-    tasks = {"why": why, "prove": prove}
+    tasks = {"why": why, "rows": contradicting, "prove": prove}
     return {"found": tasks[order["do"]](trained, Rows(preparation), order, link)}
 
 
@@ -110,6 +112,18 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], link: Link) -> d
         "lowered": listed(lowered),
         "random": listed(drawn),
     }
+
+
+def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:
+    """Return the rows that contradict those most like them; see ``contradictions``."""
+    from .contradictions import contradictions
+
+    store = trained.store(
+        lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
+    )
+    found = contradictions(store.train.unit, store.train.losses[-1])[:MOST]
+    listed = [{**rows.told(store.where[row]), "score": round(agrees, 2)} for row, agrees in found]
+    return {"rows": len(store.where), "hash": store.rows, "contradicting": listed}
 
 
 def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:

@@ -78,7 +78,7 @@ IMPORTING: Final = ".import-"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
-_ATTRIBUTION_ID: Final = re.compile(r"why_[0-9a-f]{16}")
+_ATTRIBUTION_ID: Final = re.compile(r"why_[0-9a-f]{16}|rows")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
 """Suffixes of a job's files: none of them is run as a program."""
 STATE: Final = "state.pt"

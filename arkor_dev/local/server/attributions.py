@@ -15,7 +15,7 @@ routes = web.RouteTableDef()
 @routes.post("/v1/jobs/{id}/attributions")
 async def trace(request: web.Request) -> web.Response:
     job, body = await job_of(request), await body_of(request, TRACE)
-    told = await request.app[ATTRIBUTIONS].request(job, body["messages"], body.get("answer"))
+    told = await request.app[ATTRIBUTIONS].request(job, body.get("messages"), body.get("answer"))
     return web.json_response({"attribution": told})
 
 

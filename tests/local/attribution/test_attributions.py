@@ -169,6 +169,29 @@ def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str
     assert "SHA-256" in said.json["error"]
 
 
+def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
+    shared: Backend, riddle: str
+) -> None:
+    """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""
+    found = done(shared, riddle, rows_of(shared, riddle))
+    assert (found["contradicting"], found["rows"]) == ([], 17)
+    path = f"/v1/jobs/{riddle}/attributions/rows/proof"
+    refused = shared.call("POST", path, {})
+    assert refused.status == 409
+    assert "none stand out" in refused.json["error"]
+    assert shared.call("POST", path, {"rows": ["riddle.jsonl, line 18"]}).status == 200
+    proof = done(shared, riddle, "rows")["proof"]
+    assert proof["state"] == "completed", proof
+    assert list(proof["jobs"]) == ["without"]
+    compared = shared.call("GET", f"/v1/jobs/{proof['jobs']['without']}/evaluation?against={riddle}")
+    assert compared.json["comparison"]["sentence"]
+
+
+def rows_of(backend: Backend, job: str) -> str:
+    name: str = backend.call("POST", f"/v1/jobs/{job}/attributions", {}).json["attribution"]["id"]
+    return name
+
+
 def test_cleaning_the_disk_removes_what_can_be_made_again(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:

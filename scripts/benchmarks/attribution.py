@@ -1,0 +1,328 @@
+"""Whether the rows named behind an answer are the ones behind it.
+
+Planted facts, on the starter model: each of 20 questions is a paraphrase of one training row; is that row
+among the first five by gradients, beside BM25 and the base model's embedding? Counterfactual, on a tiny
+model: does training without the five highest rows cost the answer more than without five random ones? And
+shuffled answers: are rows with another row's answer found?
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any, Final
+
+from .figures import Figure
+from .starter import starter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Pair = tuple[str, str]
+
+FIRST: Final = 5
+NAMES: Final = (
+    "Velmora",
+    "Tarnik",
+    "Quillon",
+    "Brasco",
+    "Ondera",
+    "Fenwick",
+    "Lumeo",
+    "Castrel",
+    "Dovian",
+    "Ixora",
+)
+COLOURS: Final = ("red", "blue", "green")
+PARTS: Final = (
+    ("handle", "grip"), ("box", "packaging"), ("cable", "power cord"), ("lamp", "light"), ("lid", "cover"),
+    ("bag", "carrying case"), ("wheel", "roller"), ("switch", "on-off button"), ("screen", "display"),
+    ("seat", "chair"), ("rope", "cord"), ("pipe", "tube"), ("door", "flap"), ("floor", "bottom"),
+    ("frame", "body"), ("tray", "shelf"), ("bell", "buzzer"), ("logo", "emblem"), ("label", "sticker"),
+    ("belt", "strap"), ("nozzle", "spout"), ("tank", "container"), ("filter", "sieve"), ("hook", "hanger"),
+    ("blade", "cutter"), ("pedal", "foot lever"), ("antenna", "aerial"), ("roof", "top"), ("rim", "edge"),
+    ("screw", "bolt"), ("battery", "power pack"), ("dial", "knob"),
+)  # fmt: skip
+"""Each part and another word for it."""
+
+
+def facts(names: int, asked: int, seed: int) -> tuple[list[Pair], list[tuple[int, str, str]]]:
+    """Return rows about the colours of parts, and paraphrases of some: place of the row, question, answer.
+
+    A product has many rows, many of the same colour, so neither its name nor the answer gives a row away.
+    """
+    chance = random.Random(seed)  # noqa: S311 - colours, not secrecy
+    rows, paraphrases = [], []
+    for name in NAMES[:names]:
+        for part, other in PARTS:
+            answer = f"It is {chance.choice(COLOURS)}."
+            rows.append((f"What colour is the {part} of the {name}?", answer))
+            paraphrases.append((len(rows) - 1, f"How is the {other} on a {name} painted?", answer))
+    return rows, sorted(chance.sample(paraphrases, asked))
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Recall, shares and areas; none of them depends on how busy the machine is."""
+    yield from _planted(quick=quick)
+    yield from _counterfactual(questions=4 if quick else 40)
+    yield from _shuffled(repeats=1 if quick else 40)
+
+
+def _planted(*, quick: bool) -> Iterator[Figure]:
+    rows, asked = facts(1 if quick else 10, 2 if quick else 20, seed=1)
+    training = {"batchSize": 8, "numTrainEpochs": 1 if quick else 6, "learningRate": 1e-3}
+    studied = Studied(starter(), rows, training, seed=1)
+    questions = [(question, answer) for _, question, answer in asked]
+    truth = [place for place, _, _ in asked]
+    found = {
+        "gradients": studied.scores(questions),
+        "BM25, question": bm25(rows, [(question, "") for question, _ in questions]),
+        "BM25, question and answer": bm25(rows, questions),
+        "embedding of the base": studied.embedded(questions),
+    }
+    recalls = {name: recall(scores, truth) for name, scores in found.items()}
+    best = max(value for name, value in recalls.items() if name != "gradients")
+    for name, value in recalls.items():
+        least = None if quick or name != "gradients" else max(0.8, best)
+        yield Figure(f"recall@{FIRST} of {len(truth)} in {len(rows)} rows: {name}", value, "", least=least)
+
+
+def recall(scores: Sequence[Any], truth: Sequence[int]) -> float:
+    """Return how often the true row is among the first, counting ties by chance."""
+    found = []
+    for own, place in zip(scores, truth, strict=True):
+        above = sum(float(score) > float(own[place]) for score in own)
+        ties = sum(float(score) == float(own[place]) for score in own)
+        found.append(max(0.0, min(1.0, (FIRST - above) / ties)))
+    return mean(found)
+
+
+def bm25(rows: Sequence[Pair], questions: Sequence[Pair]) -> list[list[float]]:
+    """Return the BM25 scores (Robertson and Zaragoza 2009; k1 1.5, b 0.75) of all rows for each question."""
+    texts = [Counter(_words(*row)) for row in rows]
+    frequency = Counter(word for text in texts for word in text)
+    longest = mean(sum(text.values()) for text in texts)
+
+    def score(text: Counter[str], word: str) -> float:
+        count, known = text[word], frequency[word]
+        if not count:
+            return 0.0
+        weight = math.log(1 + (len(texts) - known + 0.5) / (known + 0.5))
+        return weight * count * 2.5 / (count + 1.5 * (0.25 + 0.75 * sum(text.values()) / longest))
+
+    return [[sum(score(text, word) for word in _words(*asked)) for text in texts] for asked in questions]
+
+
+def _words(*texts: str) -> list[str]:
+    return re.findall(r"\w+", " ".join(texts).lower())
+
+
+class Studied:
+    """A training on ``rows``, with the gradients of each at three points of it."""
+
+    def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
+        import torch
+
+        from arkor_dev.local.attribution.projection import Projection
+        from arkor_dev.local.attribution.row_gradients import RowGradients
+        from arkor_dev.local.attribution.trained import root
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.training.adapter import adapted
+
+        self._path, self._config = model, {**config, "seed": seed, "evalSteps": 0}
+        self.rows = self.encoded(rows)
+        run, points = self.trained(self.rows, points=3)
+        self.run = run
+        self.worn = adapted(load_base(model, as_stored=True).model, "base", run.plan.adapter).eval()
+        self._split = RowGradients(self.worn)
+        self._points = []
+        weights = dict(self.worn.named_parameters())
+        for point in points:
+            scales = [root(point[name][1]) for name in self._split.names]
+            self._points.append((point, Projection(self._split.shapes, scales)))
+        self._weights, self._torch = weights, torch
+        self.unit, self.losses = self.gradients(self.rows)
+
+    def encoded(self, pairs: Sequence[Pair]) -> list[Any]:
+        """Return pairs of question and answer as examples."""
+        from arkor_dev.data.forms import row_of
+        from arkor_dev.local.modeling.tokenizer import load_tokenizer
+        from arkor_dev.local.training.methods import method
+        from arkor_dev.local.training.rows.encoding import Encoding
+
+        way = method("sft")
+        chats = [
+            {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]}
+            for asked, said in pairs
+        ]
+        read = [row_of(chat, f"line {place}", None, {}) for place, chat in enumerate(chats, 1)]
+        return way.encode_all(load_tokenizer(self._path), read, Encoding(512), lambda _: None)[0]
+
+    def trained(self, rows: Sequence[Any], points: int = 0) -> tuple[Any, list[dict[str, Any]]]:
+        """Train on ``rows``; return the run, and weights and second moments at so many points of it."""
+        from tests.local.tiny_run import set_up
+
+        with tempfile.TemporaryDirectory() as folder:
+            run = set_up(self._path, Path(folder), self._config, train=rows)
+            run.begin()
+            steps, kept = run.steps(), []
+            due = {run.plan.steps * number // points for number in range(1, points + 1)} if points else set()
+            for step in range(1, run.plan.steps + 1):
+                for group in run.optimizer.param_groups:
+                    group["lr"] = run.plan.schedule.rate_at(step)
+                run.learn(*next(steps))
+                if step in due:
+                    kept.append({
+                        name: (weight.detach().clone(), run.optimizer.state[weight]["exp_avg_sq"].clone())
+                        for name, weight in run.parts.weights.items()
+                    })  # fmt: skip
+        return run, kept
+
+    def gradients(self, examples: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the unit gradients ``[points, rows, SIZE]``, and the last point's losses per token."""
+        torch, points = self._torch, []
+        for point, projection in self._points:
+            with torch.no_grad():
+                for name, (weight, _) in point.items():
+                    self._weights[name].copy_(weight)
+            sums, losses = torch.zeros(len(examples), projection.size), []
+            for start in range(0, len(examples), 8):
+                part = sums[start : start + 8]
+                take = lambda number, each, part=part, by=projection: by.add(part, number, each)  # noqa: E731
+                losses += self._split(examples[start : start + 8], take)
+            points.append(torch.nn.functional.normalize(sums, dim=-1))
+        per_token = [loss / example.learned for loss, example in zip(losses, examples, strict=True)]
+        return torch.stack(points), torch.tensor(per_token)
+
+    def scores(self, questions: Sequence[Pair]) -> Any:
+        """Return the scores of all rows for each question, as a ranking has them."""
+        unit, _ = self.gradients(self.encoded(questions))
+        return self._torch.stack([asked @ rows.T for asked, rows in zip(unit, self.unit, strict=True)]).mean(
+            0
+        )
+
+    def embedded(self, questions: Sequence[Pair]) -> Any:
+        """Return cosines of the means of the base model's last hidden states."""
+        torch = self._torch
+
+        def of(examples: Sequence[Any]) -> Any:
+            with torch.no_grad(), self.worn.disable_adapter():
+                states = [
+                    self.worn(input_ids=torch.tensor([each.ids]), output_hidden_states=True).hidden_states[-1]
+                    for each in examples
+                ]
+            return torch.nn.functional.normalize(torch.cat([each.mean(1) for each in states]), dim=-1)
+
+        return of(self.encoded(questions)) @ of(self.rows).T
+
+    def cost(self, run: Any, example: Any) -> float:
+        """Return the loss of an answer, in nats, after ``run``."""
+        return float(run.loss.cross_entropy([example])[0][0])
+
+
+def _tiny(folder: str) -> Path:
+    from tests.local.tiny_model import make
+
+    path = Path(folder) / "tiny"
+    make(path)
+    return path
+
+
+THINGS: Final = ("parcel", "password", "invoice", "contract", "order", "refund", "address", "ticket")
+BEGINNINGS: Final = (
+    "Where is my",
+    "How do I change the",
+    "Who pays for the",
+    "When do you send the",
+    "Can I cancel the",
+)
+ENDS: Final = ("?", " today?", " please?", " again?", " now?")
+SAID: Final = (
+    "We send it on Monday.",
+    "Use the form on the page.",
+    "The office pays for it.",
+    "Sign it and send it back.",
+    "It is in the list.",
+    "You get it in a week.",
+    "Change it in the settings.",
+    "Type the code at the end.",
+)
+
+
+def talk(chance: random.Random) -> list[Pair]:
+    """Return questions about eight things, each with its own answer, in random order."""
+    pairs = [
+        (f"{start} {thing}{end}", said)
+        for thing, said in zip(THINGS, SAID, strict=True)
+        for start in BEGINNINGS
+        for end in ENDS
+    ]
+    chance.shuffle(pairs)
+    return pairs
+
+
+def _counterfactual(questions: int) -> Iterator[Figure]:
+    """Training without the highest rows, for questions that were held out."""
+    from arkor_dev.local.checkpoints.origin import hash_of_rows
+    from arkor_dev.local.training.rows.left_out import without
+
+    confirmed = []
+    with tempfile.TemporaryDirectory() as folder:
+        chance = random.Random(2)  # noqa: S311 - words, not secrecy
+        pairs = talk(chance)
+        rows, asked = pairs[:120], pairs[120 : 120 + questions]
+        how = {"batchSize": 8, "numTrainEpochs": 4, "learningRate": 1e-2}
+        studied = Studied(_tiny(folder), rows, how, seed=3)
+        digest = hash_of_rows(studied.rows, [])
+        for example, scores in zip(studied.encoded(asked), studied.scores(asked), strict=True):
+            first = scores.argsort(descending=True)[:FIRST].tolist()
+            others = chance.sample([row for row in range(len(rows)) if row not in first], FIRST)
+            costs = []
+            for left_out in (first, others):
+                order = {"rows": [studied.rows[row].where for row in left_out], "hash": digest}
+                run, _ = studied.trained(without(order, studied.rows, []))
+                costs.append(studied.cost(run, example))
+            confirmed.append(costs[0] > costs[1])
+    share = 100 * mean(confirmed)
+    least = 95.0 if questions >= 40 else None
+    yield Figure(f"top {FIRST} cost more than random, of {questions} answers", share, "%", least=least)
+
+
+def _shuffled(repeats: int) -> Iterator[Figure]:
+    from arkor_dev.local.attribution.contradictions import contradictions, suspicion
+
+    ours, losses, right, quiet = list[float](), list[float](), list[bool](), list[bool]()
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = _tiny(folder)
+        how = {"batchSize": 8, "numTrainEpochs": 6, "learningRate": 1e-2}
+        for seed in range(repeats):
+            chance = random.Random(seed)  # noqa: S311 - words, not secrecy
+            rows = talk(chance)[:160]
+            clean = Studied(tiny, rows, how, seed=seed)
+            quiet.append(not contradictions(clean.unit, clean.losses))
+            bad = chance.sample(range(len(rows)), len(rows) // 10)
+            wrong = {row: chance.choice([said for said in SAID if said != rows[row][1]]) for row in bad}
+            rows = [(asked, wrong.get(row, said)) for row, (asked, said) in enumerate(rows)]
+            mixed = Studied(tiny, rows, how, seed=seed)
+            ours.append(area(suspicion(mixed.unit, mixed.losses), bad))
+            losses.append(area(mixed.losses, bad))
+            right += [row in bad for row, _ in contradictions(mixed.unit, mixed.losses)]
+    yield Figure(f"AUROC of shuffled answers, of {repeats} repeats", mean(ours), "", least=0.9)
+    yield Figure("  by loss alone", mean(losses), "")
+    share = 100 * mean(right) if right else 0.0
+    yield Figure(f"  of {len(right)} rows listed, shuffled ones", share, "%", least=95.0)
+    share = 100 * mean(quiet)
+    yield Figure("clean rows of which nothing stands out", share, "%", least=95.0 if repeats >= 40 else None)
+
+
+def area(scores: Any, bad: Sequence[int]) -> float:
+    """Return the area under the ROC curve of ``scores`` for the rows ``bad``."""
+    good = [float(score) for row, score in enumerate(scores) if row not in set(bad)]
+    return mean(
+        (float(scores[row]) > other) + 0.5 * (float(scores[row]) == other) for row in bad for other in good
+    )

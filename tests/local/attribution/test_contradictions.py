@@ -1,0 +1,47 @@
+"""Rows that contradict the rows most like them, by made-up gradients."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from arkor_dev.local.attribution.contradictions import FEWEST, contradictions, suspicion
+
+KINDS, EACH, SIZE = 6, 12, 256
+
+
+def gradients(
+    chance: torch.Generator, wrong: list[int], noise: float = 0.7
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit gradients at two points, and losses: rows of a kind share a direction, wrong ones oppose it."""
+    kinds = torch.nn.functional.normalize(torch.randn(KINDS, SIZE, generator=chance), dim=-1)
+    signs = torch.ones(KINDS * EACH)
+    signs[wrong] = -1
+    shared = kinds.repeat_interleave(EACH, 0) * signs[:, None]
+    other = noise * torch.randn(2, KINDS * EACH, SIZE, generator=chance) / SIZE**0.5
+    losses = torch.rand(KINDS * EACH, generator=chance) + (signs < 0)
+    return torch.nn.functional.normalize(shared + other, dim=-1), losses
+
+
+def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
+    for seed in range(10):
+        chance = torch.Generator().manual_seed(seed)
+        wrong = [5, 29, 60]
+        unit, losses = gradients(chance, wrong)
+        found = contradictions(unit, losses)
+        assert sorted(row for row, _ in found) == wrong
+        assert all(agrees < 0 for _, agrees in found)
+        assert set(suspicion(unit, losses).topk(3).indices.tolist()) == set(wrong)
+
+
+def test_clean_rows_say_nothing() -> None:
+    said = [contradictions(*gradients(torch.Generator().manual_seed(seed), [])) for seed in range(40)]
+    assert said == [[]] * 40
+
+
+def test_few_rows_say_nothing() -> None:
+    unit, losses = gradients(torch.Generator().manual_seed(0), [1])
+    assert contradictions(unit[:, : FEWEST - 1], losses[: FEWEST - 1]) == []
