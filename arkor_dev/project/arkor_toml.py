@@ -130,7 +130,7 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
             for index, block in enumerate(blocks)
         ]
         if sweep.TABLE in document:
-            sweep.check_sweep(document[sweep.TABLE], found, problems)
+            sweep.read_sweep(document[sweep.TABLE], found, problems)
         for trainer in found:
             if sets and "config" in trainer:
                 trainer["config"]["evaluations"] = sets

@@ -310,7 +310,8 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
         if error := sweep.search[0].error:
             return Conclude(f"The run with your settings failed: {error}")
         ranked = furthest(sweep)
-        if not ranked or ranked[0].number == 0:
+        # The starting settings with the trials' schedule are a change as well, unless the schedule is theirs.
+        if not ranked or not changes_of(sweep, ranked[0]):
             return Conclude()
         sweep.best = ranked[0].number
     runs = [trial for trial in sweep.trials if trial.role != SEARCH]

@@ -48,13 +48,8 @@ class SweepTable:
     space: dict[str, Any] | None = None
 
 
-def check_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> None:
-    """Add the problems of a document's ``[sweep]``; ``trainers`` are those of the document."""
-    read_sweep(table, trainers, problems)
-
-
 def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> SweepTable:
-    """Return ``[sweep]``; what is wrong with it goes into ``problems``."""
+    """Return ``[sweep]`` of a document with these trainers; what is wrong with it goes into ``problems``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(at, table, 'a table, such as [sweep] with until = "07:00" below it')

@@ -101,11 +101,17 @@ def test_a_sweep_plans_for_its_deadline(slow: float, hours: float) -> None:
 
 
 def test_nothing_is_confirmed_when_the_starting_settings_are_best() -> None:
-    sweep = sweep_of({"loraR": [4, 8, 16]})
-    _, _, end = run(sweep, lambda settings, part: settings["loraR"] - part)
+    constant = sweep_of({"loraR": [4, 8, 16]}, {**CONFIG, "lrSchedulerType": "constant"})
+    _, _, end = run(constant, lambda settings, part: settings["loraR"] - part)
     assert end == Conclude()
-    assert sweep.best is None
-    assert {trial.role for trial in sweep.trials} == {SEARCH}
+    assert constant.best is None
+    assert {trial.role for trial in constant.trials} == {SEARCH}
+    # With a schedule that decays, the trials' own one may be what is better.
+    linear = sweep_of({"loraR": [4, 8, 16]})
+    run(linear, lambda settings, part: settings["loraR"] - part)
+    assert linear.best == 0
+    assert sum(trial.role == WINNER for trial in linear.trials) == plan.SEEDS
+    assert plan.changes_of(linear, linear.search[0]) == {"lrSchedulerType": "wsd", "warmupSteps": 4}
 
 
 def test_rungs_do_not_decay_and_the_last_one_does() -> None:
