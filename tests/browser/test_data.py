@@ -175,6 +175,7 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         await page.get_by_role("button", name="Split above message 2").click()
         await expect(answer).to_have_count(0)
         assert [len(json.loads(line)["messages"]) for line in file.read_text().splitlines()] == [2, 1, 1, 2]
+        await expect(one.locator(".data-tokens")).not_to_contain_text("on its way")
         await one.get_by_role("button", name="Merge with next").click()
         await expect(one.locator(".data-tokens")).to_contain_text("on its way")
         assert file.read_text() == edited

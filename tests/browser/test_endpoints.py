@@ -535,6 +535,15 @@ async def test_a_kept_answer_is_corrected_and_becomes_a_row(
         await page.get_by_role("button", name="Undo").click()
         await expect(page.get_by_text("Line 1 of data/corrections.jsonl.")).to_have_count(0)
         await fake_backend.until(lambda: not file.exists())
+        rated = studio.settings.project / "data" / "preferences.jsonl"
+        bad = page.get_by_role("button", name="Bad answer")
+        await bad.click()
+        await expect(bad).to_have_attribute("aria-pressed", "true")
+        row = json.loads(rated.read_text())
+        assert (row["prompt"], row["completion"], row["label"]) == (ASKED, "In the attic.", False)
+        await bad.click()
+        await expect(bad).to_have_attribute("aria-pressed", "false")
+        assert rated.read_text() == ""
 
 
 async def test_a_text_that_is_not_kept_is_not_offered(

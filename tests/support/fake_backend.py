@@ -56,6 +56,7 @@ from .fake_sampling import (
     usage,
 )
 from .fake_serving import FakeServing
+from .fake_sweeps import FakeSweeps
 from .fake_votes import FakeVotes
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class FakeBackend:
         self.attributions = FakeAttributions(self)
         self.serving = FakeServing(self)
         self.placement = FakePlacement(self)
+        self.sweeps = FakeSweeps()
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
@@ -368,6 +370,7 @@ class FakeBackend:
             *self.attributions.routes(),
             *self.serving.routes(),
             *self.placement.routes(),
+            *self.sweeps.routes(),
         ]
 
     @web.middleware
@@ -401,7 +404,9 @@ class FakeBackend:
             feature = request.path.removeprefix("/v1/").partition("/")[0]
             if feature == "serve":
                 feature = "serving"
-            if feature in ("datasets", "forecast", "serving") and feature not in (self.features or ()):
+            if feature in ("datasets", "forecast", "serving", "sweeps") and feature not in (
+                self.features or ()
+            ):
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:

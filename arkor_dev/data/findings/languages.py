@@ -44,6 +44,7 @@ _SCRIPTS: Final = {
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 CHARACTERS: Final = 600
 """Characters of an answer used to detect its language."""
+LANGUAGES: Final = (*_COMMON, *_SCRIPTS)
 FEWEST: Final = 4
 DIFFERENT: Final = 3
 """Fewest common words, and fewest different ones; with fewer, or less than three times the runner-up's, the

@@ -94,6 +94,11 @@ class Attributions:
         self._tasks: dict[tuple[str, str], Task] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits or is being processed."""
+        return self._background.pending
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
         return background_task(self._background.run())

@@ -107,11 +107,7 @@ class Trained:
         final = adapter_folder(self._data, self._job, None)
         end = int(manifest_of(final).get("step") or 0)
         saved = {step: checkpoint_folder(self._data, self._job, step) for step in self._steps() if step < end}
-        chosen = sorted(saved)
-        spread = [
-            chosen[round(each * (len(chosen) - 1) / (MOST_POINTS - 2))] for each in range(MOST_POINTS - 1)
-        ]
-        earlier = sorted(set(spread)) if len(chosen) >= MOST_POINTS else chosen
+        earlier = spread(sorted(saved), MOST_POINTS - 1)
         last = next(
             (
                 Point(end, folder(self._data, self._job, end), has_state=True)
@@ -264,6 +260,13 @@ class Trained:
         """Return the log-probability of an answer under the base model."""
         with switched_off(self.model):
             return self.score(example)
+
+
+def spread(steps: Sequence[int], most: int) -> list[int]:
+    """Return ``steps``, or ``most`` of them from the first to the last, at least 2."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(each * (len(steps) - 1) / (most - 1))] for each in range(most)]
 
 
 def trained_on(folder: Path) -> str | None:

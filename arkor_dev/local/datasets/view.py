@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from arkor_dev.data import reader
+from arkor_dev.data.findings.languages import language_of
 from arkor_dev.data.forms import row_of
 from arkor_dev.data.reader import Item, Place
 from arkor_dev.data.rows import Row, RowError
@@ -187,15 +188,16 @@ class View:
         least: int = 0,
         most: int = 0,
         source: int | None = None,
+        language: str = "",
     ) -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
             wanted = text.casefold()
-            if not role and not least and not most and source is None:
+            if not role and not language and not least and not most and source is None:
                 return self._find_text(after, wanted.encode())
             lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
-            return self._find_matching(after, wanted, role, lengths, source)
+            return self._find_matching(after, (wanted, role, language), lengths, source)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -226,9 +228,9 @@ class View:
         return {"row": None, "reached": reached}
 
     def _find_matching(
-        self, after: int, wanted: str, role: str, lengths: range | None, source: int | None
+        self, after: int, said: tuple[str, str, str], lengths: range | None, source: int | None
     ) -> DatasetFound:
-        """Return the next row of the ``source`` with one of the ``lengths`` in which ``role`` says that."""
+        """Return the next row of the ``source`` with one of the ``lengths`` in which that is ``said``."""
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
         for number in range(after + 1, len(self.index) + 1):
@@ -237,16 +239,21 @@ class View:
             reached = number
             fits = source is None or self.index.source(number) == source
             fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
-            if fits and (not (wanted or role) or self._says(number, role, wanted)):
+            if fits and (not any(said) or self._says(number, *said)):
                 return {"row": number, "reached": number}
             if time.monotonic() > until:
                 break
         return {"row": None, "reached": reached}
 
-    def _says(self, number: int, role: str, wanted: str) -> bool:
+    def _says(self, number: int, wanted: str, role: str, language: str) -> bool:
+        """Return whether a ``role`` says the ``wanted`` text, and it (or the assistant) in a ``language``."""
         row = self.index.item(number).row
         if not isinstance(row, Row):
             return False
+        if language:
+            answers = contents(row, only=role or "assistant") or contents(row)
+            if language_of("\n".join(answers)) != language:
+                return False
         return any(wanted in text.casefold() for text in contents(row, only=role))
 
     def _text_of(self, number: int) -> bytes:

@@ -67,6 +67,11 @@ class Evaluations:
         self._asked: dict[str, EvaluationTask] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits or is being processed."""
+        return self._background.pending
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
         return background_task(self._background.run())

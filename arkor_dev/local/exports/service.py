@@ -104,6 +104,11 @@ class Exports:
         self._orders: dict[str, Order] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether a request waits or is being processed."""
+        return self._background.pending
+
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
         return background_task(self._work_and_look())

@@ -57,6 +57,7 @@ SCHEMA: Final = (
     "CREATE INDEX jobs_placed ON jobs (place) WHERE place IS NOT NULL",
     """CREATE INDEX jobs_waiting ON jobs ((coalesce(place, seq) + (sweep IS NOT NULL) * (1 << 50)))
         WHERE status = 'queued'""",
+    "CREATE INDEX jobs_of_sweeps ON jobs (json_extract(sweep, '$.id')) WHERE sweep IS NOT NULL",
     """CREATE TABLE events (
         job TEXT NOT NULL,
         id INTEGER NOT NULL,

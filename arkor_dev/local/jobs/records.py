@@ -279,7 +279,8 @@ class Records:
     def of_sweep(self, sweep_id: str) -> dict[str, dict[str, Any]]:
         """Return the jobs of a sweep by id, oldest first."""
         rows = self._reader.execute(
-            f"SELECT {COLUMNS} FROM jobs WHERE json_extract(sweep, '$.id') = ? ORDER BY seq",  # noqa: S608 - constant text
+            f"""SELECT {COLUMNS} FROM jobs
+                WHERE sweep IS NOT NULL AND json_extract(sweep, '$.id') = ? ORDER BY seq""",  # noqa: S608 - constant text
             (sweep_id,),
         )
         return {row[0]: self._shape(row) for row in rows.fetchall()}

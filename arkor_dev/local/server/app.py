@@ -223,7 +223,14 @@ def create_app(setup: Setup) -> web.Application:
     )
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
-    app[SWEEPS] = Sweeps(setup.store, app[SCHEDULER], app[FORECASTS], setup.data, setup.project)
+    app[SWEEPS] = Sweeps(
+        setup.store,
+        app[SCHEDULER],
+        app[FORECASTS],
+        setup.data,
+        setup.project,
+        lambda: any(app[each].pending for each in (EVALUATIONS, EXPORTS, ATTRIBUTIONS)),
+    )
     app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:

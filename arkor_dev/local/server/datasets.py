@@ -10,6 +10,7 @@ from aiohttp import web
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.jobs.job_config import as_judged_now, check_config
 
@@ -31,6 +32,7 @@ ROWS: Final = 200
 """Most rows in one response."""
 TEXT: Final = 1_000
 ROLE: Final = 100
+FILTERS: Final = ("text", "role", "language", "least", "most")
 SOURCES: Final = 99
 MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
@@ -60,10 +62,13 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
         search |= {"text": query.get("text", ""), "role": query.get("role", "")}
         search |= {"least": whole(query, "least", 0), "most": whole(query, "most", 0)}
         search["source"] = whole(query, "source", 0, SOURCES) if query.get("source") else None
+        search["language"] = query.get("language", "")
+        if search["language"] not in ("", *LANGUAGES):
+            raise BadRequestError(f"language must be one of {', '.join(LANGUAGES)}")
         if len(search["text"]) > TEXT or len(search["role"]) > ROLE:
             raise BadRequestError(f"text must have at most {TEXT:,} characters, and role {ROLE}")
-        if search["source"] is None and not any(search[key] for key in ("text", "role", "least", "most")):
-            raise BadRequestError("text, role, least, most or source must be given")
+        if search["source"] is None and not any(search[key] for key in FILTERS):
+            raise BadRequestError(f"{', '.join(FILTERS)} or source must be given")
     return search
 
 

@@ -91,10 +91,11 @@ def rungs_of(sweep: Sweep) -> list[float]:
 
 def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     """Return the job's config of a trial, up to its rung."""
+    held_out = value_of(sweep.config, "splitSeed")
     shared = {
         "samples": ["off"],
-        "saveTotalLimit": 1,
-        "splitSeed": _value(sweep.config, "splitSeed") or _value(sweep.config, "seed"),
+        "splitSeed": value_of(sweep.config, "seed") if held_out is None else held_out,
+        **({} if sweep.config.get("saveSteps") == 0 else {"saveTotalLimit": 1}),
     }
     if trial.role == START:
         return {**sweep.config, **shared, "seed": trial.seed}
@@ -122,7 +123,7 @@ def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
     """Return a trial's config with the length of its rung, without a decay before the last one."""
     last = trial.rung == sweep.last or trial.role != SEARCH
-    if _value(config, "lrSchedulerType") not in STEADY:
+    if value_of(config, "lrSchedulerType") not in STEADY:
         for gone in ("warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps"):
             config.pop(gone, None)
         config |= {"lrSchedulerType": DECAYING, "warmupSteps": _warmup(sweep, trial.settings)}
@@ -135,7 +136,7 @@ def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, An
     part = sweep.rungs[trial.rung]
     if (config.get("maxSteps") or -1) > 0:
         return {**config, "maxSteps": max(1, round(config["maxSteps"] * part))}
-    return {**config, "numTrainEpochs": _value(config, "numTrainEpochs") * part}
+    return {**config, "numTrainEpochs": value_of(config, "numTrainEpochs") * part}
 
 
 def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
@@ -145,15 +146,15 @@ def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
     steps = float(sweep.estimate.steps)
     if (config.get("maxSteps") or -1) < 1:  # by epochs: a larger batch makes fewer steps
         for field in ("batchSize", "gradientAccumulationSteps"):
-            steps *= _value(config, field) / settings.get(field, _value(config, field))
+            steps *= value_of(config, field) / settings.get(field, value_of(config, field))
     if config.get("warmupSteps") is not None:
         return int(config["warmupSteps"])
     if config.get("warmupRatio") is not None:
         return math.ceil(float(config["warmupRatio"]) * steps)
-    return 0 if _value(config, "lrSchedulerType") == "constant" else math.floor(steps / 20)
+    return 0 if value_of(config, "lrSchedulerType") == "constant" else math.floor(steps / 20)
 
 
-def _value(config: Mapping[str, Any], field: str) -> Any:
+def value_of(config: Mapping[str, Any], field: str) -> Any:
     """Return a setting of ``config``, or its default."""
     found = config.get(field)
     return by_field()[field].default if found is None else found
@@ -213,7 +214,7 @@ def most_trials(sweep: Sweep) -> int:
     """Return how many trials there can be, by the space and the limit."""
     limits, every = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
     if every is not None:
-        among = all(_value(sweep.config, field) in values for field, values in sweep.space.items())
+        among = all(value_of(sweep.config, field) in values for field, values in sweep.space.items())
         limits.append(every if among else every + 1)
     return min(limits)
 
@@ -306,6 +307,8 @@ def furthest(sweep: Sweep) -> list[Trial]:
 
 def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
     if sweep.best is None:
+        if error := sweep.search[0].error:
+            return Conclude(f"The run with your settings failed: {error}")
         ranked = furthest(sweep)
         if not ranked or ranked[0].number == 0:
             return Conclude()
@@ -315,7 +318,7 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
     if failed:
         return Conclude(f"A run that was to confirm the winner failed: {failed}")
     begun = {(trial.role, trial.seed) for trial in runs}
-    first = _value(sweep.config, "seed") + 1
+    first = value_of(sweep.config, "seed") + 1
     for seed in range(first, first + SEEDS):
         for role in (WINNER, START):
             if (role, seed % 2**32) not in begun:

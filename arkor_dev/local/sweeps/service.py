@@ -8,6 +8,7 @@ last change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 import math
@@ -37,6 +38,7 @@ from .record import SEARCH, START, WINNER, Estimate, Sweep, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -49,7 +51,7 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.sweeps.worker"
 LOOK_SECONDS: Final = 1.0
 """How often to look at the time."""
-TICK_SECONDS: Final = 0.1
+TICK_SECONDS: Final = 0.4
 """Shortest pause between two looks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
 EXTENDED: Final = "It is one of the better trials of its sweep, and goes on."
@@ -58,11 +60,21 @@ STOPPED: Final = "the sweep was stopped before the best trial could be confirmed
 
 
 class Sweeps:
-    """The sweeps of one project; one at a time runs."""
+    """The sweeps of one project; one at a time runs.
+
+    ``wanted`` says whether something else than a job, such as an export, waits for trials to leave it room.
+    """
 
     def __init__(
-        self, store: AsyncStore, scheduler: Scheduler, forecasts: Forecasts, data: Path, project: Path
+        self,
+        store: AsyncStore,
+        scheduler: Scheduler,
+        forecasts: Forecasts,
+        data: Path,
+        project: Path,
+        wanted: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._wanted = wanted
         self._store, self._scheduler, self._forecasts = store, scheduler, forecasts
         self._data, self._project = data, project
         self._sweeps: dict[str, Sweep] = record.read_all(data)
@@ -86,15 +98,16 @@ class Sweeps:
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
-            deadline = datetime.fromisoformat(body["deadline"]).timestamp()
-            if not began < deadline <= began + LONGEST:
+            with contextlib.suppress(OverflowError):  # the year 1, far east
+                deadline = datetime.fromisoformat(body["deadline"]).timestamp()
+            if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         async with self._turn:
             if other := next((each for each in self._sweeps.values() if each.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
             sweep = Sweep(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
-                config.get("seed") or 42, deadline, body.get("jobs"),
+                plan.value_of(config, "seed"), deadline, body.get("jobs"),
             )  # fmt: skip
             await self._write(sweep)
             self._sweeps[sweep.id] = sweep
@@ -166,7 +179,7 @@ class Sweeps:
             return await self._estimate(sweep)
         if await self._take_results(sweep):
             return True
-        if sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
+        if self._wanted() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
             return False
         before = sweep.level, sweep.best
         action = plan.next_action(sweep, plan.left_of(sweep, time.time()), sweep.id in self._exhausted)

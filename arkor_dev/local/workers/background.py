@@ -49,6 +49,11 @@ class BackgroundQueue(Generic[Task]):
         self._news = asyncio.Event()
         self._preempted = False
 
+    @property
+    def pending(self) -> bool:
+        """Whether a task waits or runs."""
+        return self._next_task() is not None
+
     def wake(self) -> None:
         """Look for a task: there may be a new one, or training may have ended."""
         self._news.set()

@@ -85,7 +85,7 @@ def reopen(request: web.Request) -> None:
 
 
 OF_DATASETS: Final = frozenset(
-    {"from", "count", "want", "after", "than", "code", "text", "role", "least", "most", "source"}
+    {"from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most", "source"}
 )
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 

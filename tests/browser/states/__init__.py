@@ -81,7 +81,7 @@ def all_states() -> list[State]:
     """Every state, page by page."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    order = ("home", "data", "jobs", "job", "compare", "blind", "playground", "endpoints", "shell")
+    order = ("home", "data", "jobs", "sweeps", "job", "compare", "blind", "playground", "endpoints", "shell")
     return sorted(_STATES, key=lambda each: order.index(each.page))
 
 

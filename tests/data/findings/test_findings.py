@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from arkor_dev.data.findings import check, likeness
 from arkor_dev.data.findings.check import check_data
+from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.reader import DataFile
 
@@ -342,3 +344,9 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> 
         assert secret.strip()[5:-6] not in json.dumps(report)
         codes = {finding["code"] for finding in report["findings"]}
         assert codes & {"secret", "card-number", "e-mail"}
+
+
+def test_the_page_offers_the_languages_that_are_detected() -> None:
+    page = (Path(__file__).parents[3] / "web" / "src" / "pages" / "data" / "filters.tsx").read_text()
+    listed = page[page.index("const LANGUAGES = [") : page.index("];")]
+    assert tuple(re.findall(r'"([^"]+)"', listed)) == LANGUAGES

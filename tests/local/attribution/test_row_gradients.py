@@ -13,6 +13,7 @@ import torch
 
 from arkor_dev.local.attribution.projection import Projection
 from arkor_dev.local.attribution.row_gradients import RowGradients, row_losses
+from arkor_dev.local.attribution.trained import spread
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import adapted
 from arkor_dev.local.training.job_settings import JobSettings
@@ -76,3 +77,10 @@ def test_an_adapter_with_other_weights_is_refused(tiny: Path) -> None:
         RowGradients(wearing(tiny, useDora=True))
     with pytest.raises(JobFailure, match="Only adapters of linear layers"):
         RowGradients(wearing(tiny, loraModulesToSave=["lm_head"]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "chosen"), [([], []), ([8], [8]), ([8, 16], [8, 16]), ([8, 16, 24, 32], [8, 32])]
+)
+def test_points_are_spread_over_the_checkpoints_there_are(steps: list[int], chosen: list[int]) -> None:
+    assert spread(steps, 2) == chosen

@@ -294,6 +294,16 @@ def test_rows_are_found_by_role_length_and_source(tmp_path: Path, tokenizer: Any
     ]
     assert rows(most=1) == []
     view.close()
+    german = "Das ist nicht ein Problem, und die Lieferung kommt auch mit der Post für Sie."
+    texts = [
+        {"text": german},
+        {"text": "The parcel is here and it was not for you, but that is fine with me."},
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in texts))
+    view = View(Index([DataFile(path, "b.jsonl")]))
+    view.work(1)
+    assert (rows(language="German"), rows(language="English", text="parcel")) == ([1], [2])
+    view.close()
 
 
 def test_a_file_that_was_edited_is_another(view_of: ViewOf, tmp_path: Path) -> None:

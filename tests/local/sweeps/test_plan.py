@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.evaluation import adapter_pairs
+from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.sweeps import plan, sampler
 from arkor_dev.local.sweeps.plan import Conclude
 from arkor_dev.local.sweeps.record import SEARCH, WINNER, Estimate, Trial
@@ -18,6 +19,8 @@ from .simulated import CONFIG, GRID, run, sweep_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SOURCE = {"type": "file", "path": "d"}
 
 
 def table(chance: random.Random, noise: float = 0.02) -> Callable[[dict[str, Any], float], float]:
@@ -114,6 +117,9 @@ def test_rungs_do_not_decay_and_the_last_one_does() -> None:
     assert [config.get("lrNumDecaySteps") for config in configs] == [1, 1, None]
     assert [config["warmupSteps"] for config in configs] == [4, 4, 4]
     assert [config.get("earlyStoppingPatience") for config in configs] == [None, None, 2]
+    check_config({**configs[0], "datasetSource": SOURCE})
+    rare = sweep_of({"loraR": [4, 8]}, {**CONFIG, "saveSteps": 0, "seed": 0, "datasetSource": SOURCE})
+    assert check_config(plan.config_of(rare, Trial(1, {"loraR": 8}, "job")))["splitSeed"] == 0
     winner = plan.config_of(sweep, Trial(2, {"loraR": 8}, "job", WINNER, seed=43))
     assert {**configs[2], "seed": 43} == winner
     mine = plan.config_of(sweep, Trial(3, {}, "job", "start", seed=43))

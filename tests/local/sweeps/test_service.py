@@ -180,6 +180,29 @@ async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
 
 
 @pytest.mark.usefixtures("asked")
+async def test_no_trial_begins_while_a_person_waits_for_something_else(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    scheduler = scheduler_of(store, tmp_path)
+    waits, asked_for = [True], asyncio.Event()
+
+    def wanted() -> bool:
+        asked_for.set()
+        return waits[0]
+
+    make_project(tmp_path)
+    sweeps = Sweeps(store, scheduler, Known(), tmp_path, tmp_path, wanted)  # type: ignore[arg-type]
+    body = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    async with asyncio.timeout(60), scheduler.running(), sweeps.running():
+        begun = await sweeps.start({**body, "deadline": in_time(3600)})
+        await asked_for.wait()
+        assert sweeps.view(begun["id"])["trials"] == []
+        waits[0] = False
+        await until_async(lambda: bool(sweeps.view(begun["id"])["trials"]))
+        await sweeps.stop(begun["id"])
+
+
+@pytest.mark.usefixtures("asked")
 async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: Path) -> None:
     """The record has a trial without its job, and one that was to go on to its next rung."""
     sweep = Sweep("sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600)

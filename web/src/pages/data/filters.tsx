@@ -3,8 +3,31 @@ import type { Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import type { Search } from "./view";
 
-export type Filter = Pick<Search, "role" | "least" | "most" | "source">;
+export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source">;
 
+/** Those that can be detected; a script stands for all of its languages. */
+const LANGUAGES = [
+  ...[
+    "English",
+    "German",
+    "French",
+    "Spanish",
+    "Italian",
+    "Portuguese",
+    "Dutch",
+    "Polish",
+    "Turkish",
+    "Swedish",
+  ],
+  ...["Indonesian", "Vietnamese", "Japanese", "Korean", "Chinese", "Russian or another language in Cyrillic"],
+  ...[
+    "Greek",
+    "Arabic or another language in its script",
+    "Hebrew",
+    "Hindi or another language in Devanagari",
+  ],
+  "Thai",
+];
 const ROLES = ["system", "user", "assistant", "tool"] as const;
 
 /** The names of a data set's sources, if there are several. */
@@ -53,6 +76,19 @@ export function Filters({ filter, set, sources }: Props) {
           {ROLES.map((role) => (
             <option key={role} value={role}>
               said by {role}
+            </option>
+          ))}
+        </select>
+        <select
+          class="ui-input data-filter-language"
+          aria-label="Language"
+          value={filter.language ?? ""}
+          onChange={(event) => change("language", event.currentTarget.value || undefined)}
+        >
+          <option value="">in any language</option>
+          {LANGUAGES.map((language) => (
+            <option key={language} value={language}>
+              in {language}
             </option>
           ))}
         </select>

@@ -30,6 +30,7 @@ export interface Search {
   text?: string;
   /** With these, only rows that fit are found. */
   role?: string;
+  language?: string;
   least?: number;
   most?: number;
   source?: number;

@@ -177,6 +177,7 @@ export default function Jobs() {
       announce("Job resumed");
     });
 
+  const manages = features.value.has("delete") || features.value.has("sweeps");
   const counted = (value: string, label: string, count: number) =>
     loaded ? { value, label, count } : { value, label };
   const chips = [
@@ -187,18 +188,6 @@ export default function Jobs() {
     <div class="jobs" data-focus-next=".jobs-search">
       <header class="jobs-head">
         <h1 tabIndex={-1}>Jobs</h1>
-        {sweep ? (
-          <Button small kind="quiet" icon="close" onClick={() => setQuery({ sweep: null })}>
-            Only one sweep
-          </Button>
-        ) : (
-          features.value.has("sweeps") &&
-          loaded && (
-            <a class="ui-button ui-button-quiet ui-button-small" href="#/sweeps">
-              Search for better settings
-            </a>
-          )
-        )}
         <input
           ref={field}
           class="ui-input jobs-search"
@@ -221,6 +210,11 @@ export default function Jobs() {
           value={status}
           onChange={(value) => setQuery({ status: value })}
         />
+        {sweep && (
+          <Button small kind="quiet" icon="close" onClick={() => setQuery({ sweep: null })}>
+            Only one sweep
+          </Button>
+        )}
         <Marks tags={tags} tag={tag} anyStar={anyStar} starred={starred} />
         <OrderChoice order={order} />
         <Selection
@@ -231,8 +225,13 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
-        {selected.value.size === 0 && all.length > 0 && (features.value.has("delete") || !narrow.value) && (
+        {selected.value.size === 0 && all.length > 0 && (manages || !narrow.value) && (
           <div class="jobs-view">
+            {features.value.has("sweeps") && (
+              <a class="ui-button ui-button-quiet ui-button-small" href="#/sweeps">
+                Search for better settings
+              </a>
+            )}
             {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
             {canJudge() && (
               <Button small kind="quiet" onClick={() => void openJudge()}>

@@ -1,5 +1,6 @@
 /** The figures of a sweep: the best loss over time, parallel coordinates, and what mattered. */
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Sweep } from "../../contract.gen";
 import { clock, loss, number } from "../../lib/format";
 import {
@@ -15,7 +16,8 @@ import {
 } from "./model";
 import { styles } from "./styles";
 
-const WIDTH = 640;
+const NARROWEST = 280;
+const WIDEST = 720;
 const HEIGHT = 220;
 const TOP = 16;
 const BOTTOM = 28;
@@ -29,6 +31,22 @@ const y = (part: number): number => TOP + (1 - part) * (HEIGHT - TOP - BOTTOM);
 function scaleOf(values: readonly number[]): (value: number) => number {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   return (value) => (high > low ? (value - low) / (high - low) : 0.5);
+}
+
+/** The width of an element in pixels, so that a figure's letters keep their size. */
+function useWidth(drawn: boolean): [RefObject<HTMLDivElement | null>, number] {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(WIDEST);
+  useLayoutEffect(() => {
+    const node = box.current;
+    if (!node) return;
+    const measure = (): void => setWidth(Math.max(NARROWEST, Math.min(WIDEST, node.clientWidth)));
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(node);
+    return () => observer.disconnect();
+  }, [drawn]);
+  return [box, width];
 }
 
 function Figure({ title, hint, children }: { title: string; hint: string; children: ComponentChildren }) {
@@ -59,12 +77,27 @@ const Text = ({
   </text>
 );
 
+const Swatch = ({ colour, dashed }: { colour: string; dashed?: boolean }) => (
+  <svg width="16" height="8" aria-hidden="true">
+    <line
+      x1="0"
+      x2="16"
+      y1="4"
+      y2="4"
+      stroke={colour}
+      stroke-width="3"
+      stroke-dasharray={dashed ? "5 3" : undefined}
+    />
+  </svg>
+);
+
 export function BestOverTime({ sweep }: { sweep: Sweep }) {
   const lines = bestSoFar(sweep);
   const points = lines.flatMap((line) => line.points);
+  const [box, width] = useWidth(points.length > 1);
   if (points.length < 2) return null;
   const [across, up] = [scaleOf(points.map(({ x }) => x)), scaleOf(points.map((point) => point.y))];
-  const x = (at: number): number => LEFT + across(at) * (WIDTH - LEFT - RIGHT);
+  const x = (at: number): number => LEFT + across(at) * (width - LEFT - RIGHT);
   const losses = points.map((point) => point.y);
   const [low, high] = [Math.min(...losses), Math.max(...losses)];
   const label = lines
@@ -74,56 +107,51 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
   const last = Math.max(...points.map((point) => point.x));
   return (
     <Figure title="Best so far" hint="The lowest loss on the selecting rows, at each rung of steps.">
-      <svg
-        role="img"
-        aria-label={`Best loss so far: ${label}`}
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-        style={styles.svg}
-      >
-        <line x1={LEFT} x2={LEFT} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
-        <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(0)} y2={y(0)} stroke="var(--line-strong)" />
-        <Text x={LEFT - 6} at={y(1) + 4} anchor="end">
-          {loss(high)}
-        </Text>
-        <Text x={LEFT - 6} at={y(0) + 4} anchor="end">
-          {loss(low)}
-        </Text>
-        <Text x={LEFT} at={HEIGHT - 8}>
-          {clock(first, false)}
-        </Text>
-        <Text x={WIDTH - RIGHT} at={HEIGHT - 8} anchor="end">
-          {clock(last, false)}
-        </Text>
-        {lines.map(({ step, points: each }, index) => {
-          const colour = `var(--series-${(index % MOST_SERIES) + 1})`;
-          const path = each
-            .map((point, place) =>
-              place === 0 ? `M${x(point.x)} ${y(up(point.y))}` : `H${x(point.x)}V${y(up(point.y))}`,
-            )
-            .join("");
-          return (
-            <g key={step}>
-              <path d={path} fill="none" stroke={colour} stroke-width="2" />
-              {each.map((point, place) => (
-                <circle key={place} cx={x(point.x)} cy={y(up(point.y))} r="3" fill={colour} />
-              ))}
-            </g>
-          );
-        })}
-      </svg>
+      <div ref={box}>
+        <svg
+          role="img"
+          aria-label={`Best loss so far: ${label}`}
+          viewBox={`0 0 ${width} ${HEIGHT}`}
+          width={width}
+          height={HEIGHT}
+          style={styles.svg}
+        >
+          <line x1={LEFT} x2={LEFT} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
+          <line x1={LEFT} x2={width - RIGHT} y1={y(0)} y2={y(0)} stroke="var(--line-strong)" />
+          <Text x={LEFT - 6} at={y(1) + 4} anchor="end">
+            {loss(high)}
+          </Text>
+          <Text x={LEFT - 6} at={y(0) + 4} anchor="end">
+            {loss(low)}
+          </Text>
+          <Text x={LEFT} at={HEIGHT - 8}>
+            {clock(first, false)}
+          </Text>
+          <Text x={width - RIGHT} at={HEIGHT - 8} anchor="end">
+            {clock(last, false)}
+          </Text>
+          {lines.map(({ step, points: each }, index) => {
+            const colour = `var(--series-${(index % MOST_SERIES) + 1})`;
+            const path = each
+              .map((point, place) =>
+                place === 0 ? `M${x(point.x)} ${y(up(point.y))}` : `H${x(point.x)}V${y(up(point.y))}`,
+              )
+              .join("");
+            return (
+              <g key={step}>
+                <path d={path} fill="none" stroke={colour} stroke-width="2" />
+                {each.map((point, place) => (
+                  <circle key={place} cx={x(point.x)} cy={y(up(point.y))} r="3" fill={colour} />
+                ))}
+              </g>
+            );
+          })}
+        </svg>
+      </div>
       <p class="hint" style={styles.legend}>
         {lines.map(({ step }, index) => (
           <span key={step} style={styles.key}>
-            <svg width="16" height="8" aria-hidden="true">
-              <line
-                x1="0"
-                x2="16"
-                y1="4"
-                y2="4"
-                stroke={`var(--series-${(index % MOST_SERIES) + 1})`}
-                stroke-width="3"
-              />
-            </svg>
+            <Swatch colour={`var(--series-${(index % MOST_SERIES) + 1})`} />
             after {number(step)} steps
           </span>
         ))}
@@ -132,10 +160,12 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
   );
 }
 
-const AXIS_GAP = 150;
+const AXIS_GAP = 130;
+const EDGE = 8;
 
 export function Parallel({ sweep }: { sweep: Sweep }) {
   const trials = ranked(searched(sweep));
+  const [box, room] = useWidth(trials.length > 1);
   if (trials.length < 2) return null;
   const losses = trials.map((trial) => trial.results[0]!.loss);
   const scale = scaleOf(losses);
@@ -149,20 +179,22 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
     ],
   };
   const axes = [...axesOf(sweep.space), lossAxis];
-  const width = Math.max(WIDTH, LEFT + AXIS_GAP * axes.length);
-  const x = (index: number): number => LEFT + (index * (width - 2 * LEFT - 40)) / (axes.length - 1);
+  const width = Math.max(room, AXIS_GAP * axes.length);
+  const x = (index: number): number => EDGE + (index * (width - 2 * EDGE - LEFT)) / (axes.length - 1);
   const best = trials[0]!;
   return (
     <Figure
       title="Trials"
       hint={`Each line is a trial, from its settings to its loss after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
     >
-      <div style={styles.scroll} tabIndex={0} role="group" aria-label="Trials as lines">
+      <div ref={box} style={styles.scroll} tabIndex={0} role="group" aria-label="Trials as lines">
         <svg
           role="img"
           aria-label={`${number(trials.length)} trials by ${axes.length - 1} settings. The best: ${settingsWords(best)}, loss ${loss(lossOf(best))}`}
           viewBox={`0 0 ${width} ${HEIGHT}`}
-          style={{ ...styles.svg, minWidth: `${Math.min(width, AXIS_GAP * axes.length)}px` }}
+          width={width}
+          height={HEIGHT}
+          style={styles.svg}
         >
           {[...trials].reverse().map((trial) => {
             const places = axes.map((axis, index) => {
@@ -202,8 +234,12 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
         </svg>
       </div>
       <p class="hint" style={styles.legend}>
-        <span style={{ ...styles.key, color: "var(--accent)" }}>━ the best</span>
-        <span style={{ ...styles.key, color: "var(--second)" }}>╍ your settings</span>
+        <span style={styles.key}>
+          <Swatch colour="var(--accent)" /> the best
+        </span>
+        <span style={styles.key}>
+          <Swatch colour="var(--second)" dashed /> your settings
+        </span>
       </p>
     </Figure>
   );
@@ -256,7 +292,9 @@ export function TrialTable({ sweep, jobHref }: { sweep: Sweep; jobHref: (id: str
         <thead>
           <tr>
             <th scope="col">Trial</th>
-            <th scope="col">Settings</th>
+            <th scope="col" style={styles.settings}>
+              Settings
+            </th>
             <th scope="col">Steps</th>
             <th scope="col">Loss</th>
           </tr>

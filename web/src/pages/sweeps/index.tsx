@@ -97,7 +97,7 @@ function One({ sweep }: { sweep: Sweep }) {
   };
   return (
     <>
-      <section aria-label="Result">
+      <section style={styles.result} aria-label="Result">
         <p style={styles.verdict}>{verdict ? clean(verdict.sentence, 600) : progressWords(sweep)}</p>
         {sweep.error && <ErrorNote title="The sweep has failed" error={clean(sweep.error, 1000)} />}
         {problem.value && <ErrorNote title="The sweep could not be stopped" error={problem.value} />}

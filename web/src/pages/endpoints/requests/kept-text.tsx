@@ -1,15 +1,16 @@
-/** The text of one request, with two uses: a playground conversation, or a row of the data. */
+/** The text of one request, with three uses: a playground conversation, a row of the data, a rating. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";
-import { fullName, handOver } from "../../../chat/targets";
-import type { CorrectionAdded, Deployment, EndpointRequest } from "../../../contract.gen";
+import { addPreference, removePreference } from "../../../chat/preferences";
+import { fullName, handOver, targetKey } from "../../../chat/targets";
+import type { ChatMessage, CorrectionAdded, Deployment, EndpointRequest } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { PlainText } from "../../../markdown";
 import { go, href } from "../../../router";
 import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
-import { announce } from "../../../ui/controls/live";
+import { announce, say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { fromWire } from "../model";
@@ -63,10 +64,19 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
               onClose={() => setEditing(null)}
             />
           ) : (
-            trouble === null && (
-              <Button small kind="quiet" class="ep-do" onClick={() => setEditing(index)}>
-                Correct and add to the data
-              </Button>
+            trouble === null &&
+            target && (
+              <div class="ep-do">
+                <Button small kind="quiet" onClick={() => setEditing(index)}>
+                  Correct and add to the data
+                </Button>
+                <Rate
+                  prompt={messages}
+                  answer={answer}
+                  model={targetKey(target)}
+                  by={`endpoint ${deployment.slug}`}
+                />
+              </div>
             )
           )}
         </div>
@@ -90,6 +100,52 @@ function Said({ by, text }: { by: string; text: string }) {
       <h3>{by}</h3>
       <PlainText text={text} />
     </section>
+  );
+}
+
+interface RateProps {
+  prompt: readonly ChatMessage[];
+  answer: string;
+  model: string;
+  by: string;
+}
+
+/** Thumbs: a rated answer becomes a row of data/preferences.jsonl; the same thumb again takes it back. */
+function Rate({ prompt, answer, model, by }: RateProps) {
+  const [rated, setRated] = useState<{ good: boolean; id: string } | null>(null);
+  const [busy, setBusy] = useState(false);
+  const rate = async (good: boolean): Promise<void> => {
+    setBusy(true);
+    try {
+      if (rated) await removePreference(rated.id);
+      setRated(null);
+      if (rated?.good === good) announce("Rating taken back");
+      else {
+        const id = await addPreference({ prompt, completion: answer, label: good, models: [model], by });
+        setRated({ good, id });
+        say(`Rated as a ${good ? "good" : "bad"} answer, in data/preferences.jsonl`);
+      }
+    } catch (fault) {
+      say(errorText(fault));
+    }
+    setBusy(false);
+  };
+  return (
+    <>
+      {([true, false] as const).map((good) => (
+        <Button
+          key={String(good)}
+          small
+          kind="quiet"
+          icon={good ? "good" : "bad"}
+          aria-label={good ? "Good answer" : "Bad answer"}
+          title={good ? "Good answer" : "Bad answer"}
+          aria-pressed={rated?.good === good}
+          busy={busy}
+          onClick={() => void rate(good)}
+        />
+      ))}
+    </>
   );
 }
 

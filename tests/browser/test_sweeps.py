@@ -1,0 +1,58 @@
+"""A search for better settings, started on the page, and its winner written into arkor.toml."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from .states import Scene
+from .states.sweeps import new, sweep
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+    from tests.support.studio import Studio
+
+    from .conftest import OpenPage
+
+pytestmark = [pytest.mark.browser]
+
+
+async def test_a_sweep_is_started_and_stopped_on_the_page(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None) as page:
+        await new(Scene(page, studio, fake_backend))
+        await page.get_by_label("Values of LoRA rank").fill("4")
+        await page.get_by_role("button", name="Start sweep").click()
+        await expect(page.get_by_role("alert")).to_contain_text("LoRA rank: write values such as")
+        await page.get_by_label("Values of LoRA rank").fill("4, 32")
+        await page.get_by_role("button", name="Start sweep").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot sweep")
+        (started,) = fake_backend.sweeps.sweeps
+        rate = {"low": 1e-4, "high": 5e-3, "log": True}
+        assert started["space"] == {"learningRate": rate, "loraR": [4, 32]}
+        assert started["config"]["maxSteps"] == 400
+        assert started["deadline"].endswith("Z")
+        await page.get_by_role("button", name="Stop sweep").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Stop sweep").click()
+        await expect(page.get_by_role("button", name="Stop sweep")).to_have_count(0)
+        assert started["state"] == "stopped"
+
+
+async def test_the_winner_is_written_with_one_press(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None) as page:
+        scene = Scene(page, studio, fake_backend)
+        made = sweep(scene)
+        await scene.go(f"/#/sweeps?id={made['id']}")
+        await page.get_by_role("button", name="Write to arkor.toml").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("+ warmup_steps = 4")
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        text = (scene.project / "arkor.toml").read_text()
+        assert f"learning_rate = {made['verdict']['settings']['learningRate']}" in text
+        assert 'scheduler = "wsd"' in text
