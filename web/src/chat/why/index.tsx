@@ -46,19 +46,16 @@ function Found({ told, jobId, prove }: { told: Attribution; jobId: string; prove
     return (
       <>
         <p>The base model says this too.</p>
-        <p class="hint num">{shares} The adapter makes it no likelier, so no rows are ranked.</p>
+        <p class="hint num">{shares} The adapter makes it no likelier, so no row is behind it.</p>
       </>
     );
   }
   return (
     <>
       <p class="num">{shares}</p>
-      <p class="hint">{reliabilityWords(told.reliability)} A score of 2 is rare for a row at random.</p>
-      <div class="why-columns">
-        <Ranked title="Raised it most" rows={told.raised ?? []} jobId={jobId} />
-        <Ranked title="Lowered it most" rows={told.lowered ?? []} jobId={jobId} />
-      </div>
-      <Prove proof={told.proof} rows={told.raised?.length ?? 0} jobId={jobId} prove={prove} />
+      <Ranked title="Training rows with the most words in common" rows={told.similar ?? []} jobId={jobId} />
+      <p class="hint">{reliabilityWords(told.reliability)}</p>
+      <Prove proof={told.proof} rows={told.similar?.length ?? 0} jobId={jobId} prove={prove} />
     </>
   );
 }
@@ -116,7 +113,7 @@ function Prove({ proof, rows, jobId, prove }: ProveProps) {
         Prove it
       </Button>
       <p class="hint">
-        Trains this job twice more{timeOf(jobId)}: without the rows that raised it, and without random ones.
+        Trains this job twice more{timeOf(jobId)}: without these rows, and without random ones.
       </p>
     </div>
   );
