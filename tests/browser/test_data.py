@@ -494,7 +494,7 @@ async def test_a_setting_that_changes_no_token_leaves_the_view(
         async with hurried(page):
             await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("button", name="Longest")).to_be_focused()
+        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")
     assert len(fake_backend.datasets.views) == 1
     assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1

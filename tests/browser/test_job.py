@@ -682,7 +682,7 @@ async def test_a_method_s_own_figures_are_curves(
         legend = page.get_by_role("group", name="Curves")
         await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
         await page.get_by_role("group", name="Value").get_by_text("Margin").click()
-        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval Margin (nats)"])
+        await expect(legend.get_by_role("button")).to_have_text(["Margin (nats)", "eval margin (nats)"])
         await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
         await page.reload()
         await expect(page.get_by_role("radio", name="Margin")).to_be_checked()
