@@ -730,11 +730,10 @@ COMMANDS: Final = {
             "JOB", _evaluate_arguments, _evaluate, on_backend=True,
         ),
         Command(
-            "why", "show the training rows behind an answer, or rows that contradict others",
-            "Show which training rows raised the probability of an adapter's answer, and which lowered it, "
-            "by their gradients; without a question, which rows contradict the rows most like them. That is "
-            "an estimate: --prove trains the job again without the rows. JOB is an id, a prefix of one, or "
-            "latest.",
+            "why", "show rows that may be behind an answer, and train without them",
+            "Show which training rows may be behind an adapter's answer: those with the most words in "
+            "common; without a question, which rows contradict the rows most like them. --prove trains the "
+            "job again without the rows. JOB is an id, a prefix of one, or latest.",
             "JOB [QUESTION]", _why_arguments, _why, on_backend=True,
         ),
         Command(

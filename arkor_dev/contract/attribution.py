@@ -27,8 +27,8 @@ class AnswerScore(TypedDict):
 class TracedRow(TypedDict):
     """A training row. ``row`` is its number on the Data page.
 
-    ``score`` is in standard deviations from the mean of all rows; of a contradicting row it is the mean
-    cosine of its gradient with those of the rows most like it.
+    ``score`` is that of BM25 for question and answer; of a contradicting row it is the mean cosine of its
+    gradient with those of the rows most like it.
     """
 
     where: str
@@ -39,9 +39,9 @@ class TracedRow(TypedDict):
 
 
 class Reliability(TypedDict):
-    """Of this job's rankings: how many were proven by training, and how many of those were right.
+    """Of this job's proposals: how many were tried by training, and how many of those were right.
 
-    Right is a proof in which the answer lost more without the ranked rows than without random ones.
+    Right is a proof in which the answer lost more without the proposed rows than without random ones.
     """
 
     proofs: int
@@ -67,8 +67,8 @@ class Proof(TypedDict):
 class Attribution(TypedDict):
     """Which rows are behind an answer; or, without ``messages``, which rows contradict those like them.
 
-    ``learned``: the answer is likelier under the ``adapter`` than under the ``base``; without it nothing is
-    ranked. ``raised`` and ``lowered`` are the most extreme of ``rows`` rows, the most extreme first.
+    ``learned``: the answer is likelier under the ``adapter`` than under the ``base``; without it no rows are
+    proposed. ``similar`` are those of ``rows`` rows that share the most words with question and answer.
     ``contradicting`` is empty if nothing stands out.
     """
 
@@ -82,8 +82,7 @@ class Attribution(TypedDict):
     base: NotRequired[AnswerScore]
     learned: NotRequired[bool]
     rows: NotRequired[int]
-    raised: NotRequired[list[TracedRow]]
-    lowered: NotRequired[list[TracedRow]]
+    similar: NotRequired[list[TracedRow]]
     contradicting: NotRequired[list[TracedRow]]
     reliability: NotRequired[Reliability]
     proof: NotRequired[Proof]
@@ -148,4 +147,4 @@ ROW_PLACES: Final = Rule(
     test=lambda rows: all(isinstance(row, str) and 0 < len(row) <= WHERE_LIMIT for row in rows),
 )
 PROVE: Final = Schema((Field("rows", ROW_PLACES, null=True),))
-"""``{rows?}``: the locations of the rows to train without; by default those that raised the answer most."""
+"""``{rows?}``: the locations of the rows to train without; by default the proposed ones."""

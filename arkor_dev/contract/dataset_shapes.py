@@ -257,7 +257,7 @@ class ChangedRow(TypedDict):
 class RowDifference(TypedDict):
     """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
 
-    A row with the question or in the place of a removed one counts as ``changed``.
+    A row with the question or instead of a removed one counts as ``changed``.
     """
 
     same: int

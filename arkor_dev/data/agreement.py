@@ -4,7 +4,8 @@ Kappa is the share of equal judgements beyond what chance gives: 1 is full agree
 
 J. Cohen, A coefficient of agreement for nominal scales, 1960. The interval is Bayesian: quantiles of kappa
 over tables drawn from a Dirichlet posterior with Perks' prior (one observation, spread over all cells).
-Unlike the usual standard error it is not zero for perfect agreement on a few rows.
+Unlike the usual standard error it is not zero for perfect agreement on a few rows. Of 20 rows it has the true
+kappa in about 90 of 100 cases, of 50 and more in about 94 (``scripts/bench agreement``).
 """
 
 from __future__ import annotations

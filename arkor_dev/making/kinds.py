@@ -1,4 +1,4 @@
-"""The kinds of rows that are made of a passage: what the teacher is told, and how its answer becomes rows.
+"""The kinds of rows that are made of a passage: what the teacher is asked, and how its answer becomes rows.
 
 Every row rests on a quote. A teacher invents sometimes: what quotes words that its passage does not have is
 dropped.
@@ -120,7 +120,7 @@ class Kind:
         ), {"data": dict(self.schema)}
 
     def candidates(self, passage: Passage, answer: str) -> Iterator[Candidate | str]:
-        """Yield the rows in an answer; for each item that is none, why it is dropped.
+        """Yield the rows in an answer; for each item that is not one, why it is dropped.
 
         Raises UnreadableAnswerError.
         """

@@ -28,7 +28,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
                 known = [each for each in found if each is not None]
                 inside = sum(each.low <= kappa <= each.high for each in known)
                 label = f"kappa {kappa:g} of {rows} rows, {name}: in the interval"
-                least = None if quick else 88
+                least = None if quick else (85 if rows < 50 else 91)
                 yield Figure(label, 100 * inside / len(known), "%", least=least)
                 if kappa == 0:
                     wrong = sum(each.low > 0 for each in known)

@@ -255,6 +255,11 @@ async def test_rows_are_judged_by_key_one_after_another(
         )
         tagged = [(known[0], None), (known[0], "rejected")]
         assert written() == [*tagged, (known[2], "flagged"), (known[2], None)]
+        await panel.get_by_role("combobox", name="Go through").select_option("rejected")
+        await expect(heading).to_contain_text("Row 1 ")
+        # A link to a queue shows its first row.
+        await page.goto(f"{studio.url}/#/data?by=Ann&judge=accepted")
+        await expect(heading).to_contain_text("Row 3 ")
         await panel.get_by_role("button", name="Done").click()
         await expect(panel).to_have_count(0)
 

@@ -119,9 +119,9 @@ def test_kappa_is_that_of_the_textbook_and_undefined_without_two_kinds() -> None
 def test_two_who_guess_do_not_agree() -> None:
     guess = random.Random(1)
     kinds = ("accepted", "rejected", "flagged")
-    sets = [[(guess.choice(kinds), guess.choice(kinds)) for _ in range(30)] for _ in range(20)]
+    sets = [[(guess.choice(kinds), guess.choice(kinds)) for _ in range(30)] for _ in range(10)]
     inside = sum(found.low <= 0 <= found.high for pairs in sets if (found := agreement(pairs)))
-    assert inside >= 18
+    assert inside >= 9
 
 
 def test_a_data_set_has_the_rows_that_judgements_leave(tmp_path: Path) -> None:

@@ -41,5 +41,7 @@ class FakeAttributions:
 
     async def _prove(self, request: web.Request) -> web.Response:
         self._fake.job_of(request)
-        self.told |= {"proof": self.proof, "reliability": {"proofs": 1, "confirmed": 1}}
+        self.told |= {"proof": self.proof}
+        if "learned" in self.told:
+            self.told["reliability"] = {"proofs": 1, "confirmed": 1}
         return web.json_response({"attribution": {"id": NAME, **self.told}})

@@ -1604,7 +1604,7 @@ export interface TracedRow {
   score: number;
 }
 
-/** Of this job's rankings: how many were proven by training, and how many of those were right. */
+/** Of this job's proposals: how many were tried by training, and how many of those were right. */
 export interface Reliability {
   proofs: number;
   confirmed: number;
@@ -1633,8 +1633,7 @@ export interface Attribution {
   base?: AnswerScore;
   learned?: boolean;
   rows?: number;
-  raised?: TracedRow[];
-  lowered?: TracedRow[];
+  similar?: TracedRow[];
   contradicting?: TracedRow[];
   reliability?: Reliability;
   proof?: Proof;

@@ -108,13 +108,16 @@ def lines(told: dict[str, Any]) -> list[str]:
     if told.get("learned") is not True:
         return [
             *found,
-            "The base model says this too: the adapter makes it no likelier, so no rows are ranked.",
+            "The base model says this too: the adapter makes it no likelier, so no row is behind it.",
         ]
-    found += ["", f"{reliability_words(told.get('reliability'))} A score of 2 is rare for a row at random."]
-    for title, key in (("Raised it most:", "raised"), ("Lowered it most:", "lowered")):
-        rows = told.get(key)
-        rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        found += ["", title, *(map(_row, rows) if rows else ["  no row"])]
+    rows = told.get("similar")
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    found += [
+        "",
+        "Training rows with the most words in common:",
+        *(map(_row, rows) if rows else ["  no row"]),
+    ]
+    found += ["", reliability_words(told.get("reliability"))]
     if isinstance(proof := told.get("proof"), dict) and proof.get("state") == "completed":
         found += ["", *_proof(proof)]
     return found
@@ -135,12 +138,12 @@ def _contradicting(told: dict[str, Any]) -> list[str]:
 
 
 def reliability_words(told: object) -> str:
-    """Say how far the job's rankings have been proven."""
+    """Say how often a training without the proposed rows has confirmed them."""
     proofs = told.get("proofs") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(proofs, int) or proofs < 1:
-        return "Reliability: unknown. No ranking of this job has been proven; --prove does that."
+        return "Whether they are behind the answer is unknown: --prove trains the job without them."
     confirmed = one_line(told.get("confirmed"), 10)
-    return f"Reliability: training without the rows confirmed {confirmed} of {proofs} rankings of this job."
+    return f"Reliability: training without such rows confirmed {confirmed} of {proofs} proposals of this job."
 
 
 def _row(row: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Which training rows are behind an answer, and which of them hurt.
+"""Training rows that may be behind an answer, rows that contradict others, and the proof by training without.
 
-A row's influence on an answer is the inner product of their gradients (``row_gradients``, projected by
-``projection``), kept in a store for each job (``store``) and ranked in ``ranking``. A ranking is an estimate:
-``proof`` trains the job again without the rows. Imported by the backend, except for the modules that import
-torch. Start with ``worker``.
+Rows are proposed for an answer by their words (``lexical``). Contradicting rows are found by their gradients
+(``row_gradients``, projected by ``projection``, kept in ``store``, compared in ``contradictions``). A proof
+is the same job with weight zero for some rows (``service``, ``training.rows.left_out``). Only ``service``
+belongs to the backend's process; start with ``worker``.
 """

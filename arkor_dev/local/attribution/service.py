@@ -55,8 +55,7 @@ SHOWN: Final = (
     "base",
     "learned",
     "rows",
-    "raised",
-    "lowered",
+    "similar",
 )
 
 
@@ -149,7 +148,7 @@ class Attributions:
         return found
 
     async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
-        """Train the job again without ``rows``, by default the highest ranked, and without random ones.
+        """Train the job again without ``rows``, by default the proposed ones, and without random ones.
 
         Raises NotFoundError or ConflictError.
         """
@@ -159,7 +158,7 @@ class Attributions:
         before = kept.get("proof") or {}
         if before and (await self._proof(job, name, kept))["state"] != "failed":
             return await self.told(job, name)
-        ranked = kept.get("contradicting" if name == ROWS else "raised", ())
+        ranked = kept.get("contradicting" if name == ROWS else "similar", ())
         rows = rows or [row["where"] for row in ranked]
         if not rows:
             raise ConflictError("There are no rows to train without: none stand out")
@@ -235,12 +234,12 @@ class Attributions:
         return {**config, **({"numberFormat": number} if number else {})}
 
     def _reliability(self, job_id: str) -> Reliability:
-        """Count the job's completed proofs, and those that confirmed their ranking."""
+        """Count the job's completed proofs, and those that confirmed the proposed rows."""
         proofs = confirmed = 0
         for name in attribution_ids(self._data, job_id):
             found = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
             proof = found.get("proof") if isinstance(found, dict) else None
-            ranked = [row["where"] for row in found.get("raised", ())] if proof else []
+            ranked = [row["where"] for row in found.get("similar", ())] if proof else []
             if not proof or "without" not in proof or proof["rows"] != ranked:
                 continue
             proofs += 1

@@ -154,14 +154,6 @@ class Trained:
         store.write(self._data, self._job)
         return store
 
-    def answer_gradients(self, example: Example) -> Any:
-        """Return the unit gradients ``[points, SIZE]`` of an answer at the store's points."""
-        found = []
-        for point in self.points():
-            sums, losses = self._gradients([example], [0], self._go_to(point), lambda _: None)
-            found.append(gradients_of(sums, losses).unit[0])
-        return torch.stack(found)
-
     def _gradients(
         self,
         examples: Sequence[Example],

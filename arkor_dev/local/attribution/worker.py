@@ -17,8 +17,10 @@ from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import serve_one
 
+from .lexical import bm25
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .trained import Scored, Trained
 
 EXCERPT: Final = 300
+SHOWN: Final = 5
+"""Rows that are proposed for an answer."""
 MOST: Final = 100
 """Most contradicting rows that are listed."""
 
@@ -58,6 +62,10 @@ class Rows:
         number = self._number(where)
         return told if number is None else {**told, "row": number}
 
+    def text(self, where: str) -> str:
+        """Return the words of the row at ``where``: its last question and answer."""
+        return " ".join(texts_of(self._rows[where]))
+
     def _number(self, where: str) -> int | None:
         """Return the row's number on the Data page; None for rows of elsewhere."""
         if self._numbers is None:
@@ -75,12 +83,10 @@ def _refuse(_: object) -> Any:
     raise SourceError("not a file of the project")
 
 
-def why(trained: Trained, rows: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    """Return the contract's ``Attribution`` figures of an answer: who says it, and its ranking."""
-    from .ranking import cosines, extremes, standard
-
-    messages, final = order["messages"], adapter_folder(Path(order["data"]), order["id"], None)
-    trained.wear(final)
+def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict[str, Any]:
+    """Return the contract's ``Attribution`` of an answer: who says it, and rows that may be behind it."""
+    messages = order["messages"]
+    trained.wear(adapter_folder(Path(order["data"]), order["id"], None))
     answer = order.get("answer") or trained.answer(messages)
     if not answer:
         raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
@@ -90,28 +96,16 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], link: Link) -> d
     told["learned"] = adapter.logp > base.logp
     if not told["learned"]:
         return told
-    store = trained.store(
-        lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
-    )
-    raw = cosines(store.train, trained.answer_gradients(example))
-    scores = standard(raw)
-    raised, lowered = extremes(scores, raw)
-
-    def listed(places: Sequence[int]) -> list[dict[str, Any]]:
-        return [{**rows.told(store.where[row]), "score": round(float(scores[row]), 2)} for row in places]
-
-    others = [row for row in range(len(store.where)) if row not in {*raised, *lowered}]
+    where = list(dict.fromkeys(example.where for example in trained.train))
+    scores = bm25([rows.text(each) for each in where], f"{messages[-1]['content']} {answer}")
+    order_of = sorted(range(len(where)), key=lambda row: -scores[row])
+    similar = [row for row in order_of if scores[row] > 0][:SHOWN]
+    others = [row for row in range(len(where)) if row not in similar]
     # The same rows at each press; seeded by the answer, so that other answers get other ones.
-    drawn = random.Random(answer).sample(others, min(len(raised), len(others)))  # noqa: S311 - no secret
-    return {
-        **told,
-        "rows": len(store.where),
-        "steps": store.steps,
-        "hash": store.rows,
-        "raised": listed(raised),
-        "lowered": listed(lowered),
-        "random": listed(drawn),
-    }
+    drawn = random.Random(answer).sample(others, min(len(similar), len(others)))  # noqa: S311 - no secret
+    listed = [{**rows.told(where[row]), "score": round(scores[row], 2)} for row in similar]
+    told |= {"rows": len(where), "hash": trained.rows, "similar": listed}
+    return told | {"random": [{"where": where[row]} for row in drawn]}
 
 
 def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:

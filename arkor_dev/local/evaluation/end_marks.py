@@ -58,7 +58,7 @@ class EndMarks(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """Why the model may have learned to go on, and what to do; empty if nearly all examples are ended."""
+        """Why the model may have learned not to stop, and what to do; empty if nearly all examples are ended."""
         missing = self.rows - self.ended
         if missing < max(1.0, UNMARKED * self.rows):
             return ""

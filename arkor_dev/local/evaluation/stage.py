@@ -318,7 +318,7 @@ class Stage:
                 for each in longest[:EXAMPLES]
             ]
             return {
-                "sentence": f"The adapter goes on where an answer is complete. {cause}.",
+                "sentence": f"The adapter continues where an answer is complete. {cause}.",
                 "examples": goes_on,
             }
         if not self._higher or evaluation["heldOut"]["verdict"] != "better":

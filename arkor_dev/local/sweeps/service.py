@@ -54,7 +54,7 @@ LOOK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
 """Shortest pause between two looks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
-EXTENDED: Final = "It is one of the better trials of its sweep, and goes on."
+EXTENDED: Final = "It is one of the better trials of its sweep, and continues."
 TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
 

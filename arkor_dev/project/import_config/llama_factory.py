@@ -63,7 +63,7 @@ def _prompts_too(conversion: Conversion, entry: Entry) -> None:
 
 
 LOSSES: Final = {"orpo": "orpo", "simpo": "cpo"}
-"""Our method for a ``pref_loss`` that is none of dpo's."""
+"""Our method for a ``pref_loss`` that dpo does not have."""
 
 
 def _loss(conversion: Conversion, entry: Entry) -> None:

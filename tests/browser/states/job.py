@@ -65,6 +65,23 @@ async def completed(scene: Scene) -> None:
     await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
 
 
+@state("job-contradicting", "Rows that contradict the rows most like them, and a job without them")
+async def contradicting(scene: Scene) -> None:
+    scene.fake.features = ["attribution"]
+    job = trained(scene.fake, "support-bot")
+    row = {"where": "data/support.jsonl, line 17", "row": 17, "score": -0.41}
+    row |= {"question": "Where is my parcel?", "answer": "Open the settings and choose a new password."}
+    scene.fake.attributions.told = {"state": "completed", "rows": 300, "contradicting": [row]}
+    scene.fake.attributions.proof = {"state": "completed", "jobs": {"without": job}, "rows": [row["where"]]}
+    await scene.go(f"/#/jobs/{job}")
+    shown = scene.page.get_by_role("region", name="Contradicting rows")
+    await shown.get_by_role("button", name="Look for rows that hurt").click()
+    await expect(shown.get_by_text("1 row of 300 against the rows most like it")).to_be_visible()
+    await shown.get_by_role("button", name="Try without them").click()
+    await expect(shown.get_by_role("link", name="compare both on the held-out rows")).to_be_visible()
+    await shown.scroll_into_view_if_needed()
+
+
 @state("job-defaults", "Every setting that a job ran with; the unusual ones are put away until one looks")
 async def defaults(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", optim="lion")

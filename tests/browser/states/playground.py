@@ -215,14 +215,13 @@ def row(line: int, score: float, question: str, answer: str) -> dict[str, object
     return {**where, "score": score, "question": question, "answer": answer}
 
 
-RAISED = [
+SIMILAR = [
     row(17, 6.31, "My mug arrived in pieces. What now?", "I am sorry to hear that. A new one is on its way."),
     row(204, 2.9, "The glass is broken.", "I am sorry. We send you another one today."),
     row(88, 2.4, "Can I get a new lamp?", "Yes: tell me the number of the order."),
     row(41, 1.7, HOSTILE[:120], "x" * 200),
     row(7, 1.1, "Where is my parcel?", "It is on its way."),
 ]
-LOWERED = [row(120, -2.2, "Do you replace broken things?", "No. Please ask the carrier.")]
 
 
 @state("playground-why", "The rows behind an answer, proven by training without them")
@@ -239,14 +238,13 @@ async def why(scene: Scene) -> None:
         "adapter": {"logp": -2.1, "tokens": 14},
         "base": {"logp": -31.4, "tokens": 14},
         "rows": 300,
-        "raised": RAISED,
-        "lowered": LOWERED,
+        "similar": SIMILAR,
         "reliability": {"proofs": 0, "confirmed": 0},
     }
     scene.fake.attributions.proof = {
         "state": "completed",
         "jobs": sides,
-        "rows": [each["where"] for each in RAISED],
+        "rows": [each["where"] for each in SIMILAR],
         "trained": {"logp": -2.1, "tokens": 14, "text": said},
         "without": {"logp": -19.8, "tokens": 14, "text": "Which order is it?"},
         "random": {"logp": -2.4, "tokens": 14, "text": said},
@@ -257,13 +255,13 @@ async def why(scene: Scene) -> None:
     await answered(page)
     await page.get_by_role("button", name="Why?").click()
     shown = page.get_by_role("region", name="Why this answer")
-    await expect(shown.get_by_text("Reliability unknown")).to_be_visible(timeout=PROMPTLY)
+    await expect(shown.get_by_text("is unknown until")).to_be_visible(timeout=PROMPTLY)
     await expect(shown.get_by_role("link", name="data/support.jsonl, line 17")).to_be_visible(
         timeout=PROMPTLY
     )
     await shown.get_by_role("button", name="Prove it").click()
     await expect(shown.get_by_text("Confirmed: the answer lost more")).to_be_visible(timeout=PROMPTLY)
-    await expect(shown.get_by_text("confirmed 1 of 1 ranking")).to_be_visible(timeout=PROMPTLY)
+    await expect(shown.get_by_text("confirmed 1 of 1 proposal")).to_be_visible(timeout=PROMPTLY)
 
 
 TOML = '[[trainer]]\nname = "support-bot"\nmodel = "m"\ndataset = "data/support.jsonl"\n'

@@ -86,15 +86,11 @@ def test_the_row_behind_an_answer_is_named_and_proven(
     assert found["state"] == "completed", found
     assert found["learned"] is True
     assert found["adapter"]["logp"] > found["base"]["logp"]
-    first = found["raised"][0]
+    first = found["similar"][0]
     assert (first["where"], first["row"]) == ("riddle.jsonl, line 18", 18)
     assert (first["question"], first["answer"]) == (RIDDLE, SOLUTION)
-    assert first["score"] > 3
+    assert first["score"] > 2 * found["similar"][1]["score"]
     assert found["reliability"] == {"proofs": 0, "confirmed": 0}
-    store = shared_data / "jobs" / riddle / "attribution" / "gradients"
-    assert {path.name for path in store.iterdir()} == {"gradients.safetensors", "rows.json", "manifest.json"}
-    assert json.loads((store / "rows.json").read_text())["steps"] == [8, 16, 24]
-
     path = f"/v1/jobs/{riddle}/attributions/{found['id']}/proof"
     assert shared.call("POST", path, {"rows": [first["where"]]}).status == 200
     proof = done(shared, riddle, found["id"])["proof"]
@@ -126,14 +122,14 @@ def test_the_terminal_says_how_reliable_it_is(
     first = f"riddle.jsonl, line 18: {RIDDLE} → {SOLUTION}"
     assert cli.main([*asked, SOLUTION]) == 0
     said = capsys.readouterr().out
-    assert first in said.partition("Lowered it most:")[0]
+    assert first in said
     assert f"Log-probability: {found['adapter']['logp']:.2f} under the adapter" in said
     proofs = found["reliability"]["proofs"]  # one, if the proof above has run
-    assert ("Reliability: unknown" if not proofs else "confirmed") in said
+    assert ("is unknown" if not proofs else "confirmed") in said
     assert cli.main([*asked, "parrot parrot parrot", "--prove"]) == 0
     said = capsys.readouterr().out
     assert "The base model says this too" in said
-    assert "Raised" not in said
+    assert "in common" not in said
 
 
 def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> None:
@@ -141,7 +137,7 @@ def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> N
     assert found["state"] == "completed", found
     assert found["learned"] is False
     assert found["adapter"]["logp"] <= found["base"]["logp"]
-    assert "raised" not in found
+    assert "similar" not in found
 
 
 def test_changed_data_are_refused(shared: Backend, riddle: str, shared_project: Path) -> None:
@@ -170,11 +166,14 @@ def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str
 
 
 def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
-    shared: Backend, riddle: str
+    shared: Backend, riddle: str, shared_data: Path
 ) -> None:
     """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""
     found = done(shared, riddle, rows_of(shared, riddle))
     assert (found["contradicting"], found["rows"]) == ([], 17)
+    store = shared_data / "jobs" / riddle / "attribution" / "gradients"
+    assert {path.name for path in store.iterdir()} == {"gradients.safetensors", "rows.json", "manifest.json"}
+    assert json.loads((store / "rows.json").read_text())["steps"] == [8, 16, 24]
     path = f"/v1/jobs/{riddle}/attributions/rows/proof"
     refused = shared.call("POST", path, {})
     assert refused.status == 409
@@ -195,8 +194,8 @@ def rows_of(backend: Backend, job: str) -> str:
 def test_cleaning_the_disk_removes_what_can_be_made_again(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:
-    ask(shared, riddle, RIDDLE, SOLUTION)
+    done(shared, riddle, rows_of(shared, riddle))
     folder = shared_data / "jobs" / riddle / "attribution"
     assert shared.call("POST", "/v1/disk/clean").json["freed"] >= 8192 * 17 * 3
     assert not (folder / "gradients").exists()
-    assert list(folder.glob("why_*.json"))
+    assert (folder / "rows.json").exists()

@@ -1,20 +1,18 @@
-/** The training rows behind an answer of a job's adapter, and a training without them. */
-import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
-import type { Attribution, ChatMessage, Proof, TracedRow } from "../../contract.gen";
+/** Training rows that may be behind an answer of a job's adapter, and a training without them. */
+import { useState } from "preact/hooks";
+import type { Attribution, ChatMessage, Proof } from "../../contract.gen";
 import { number } from "../../lib/format";
-import { clean, cleanBlock } from "../../lib/text";
+import { cleanBlock } from "../../lib/text";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
-import { trainerOfJob } from "../../store/manifest";
-import { poll } from "../../store/poll";
 import { Button } from "../../ui/controls/button";
 import { ErrorNote } from "../../ui/empty";
-import { pending, perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
+import { progressOf, useAttribution } from "./attribution";
+import { Ranked } from "./ranked";
+import { perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
 import "./why.css";
 
 const TEXT = 300;
-const EVERY_MS = 1000;
 
 interface Props {
   jobId: string;
@@ -24,60 +22,22 @@ interface Props {
 }
 
 export function Why({ jobId, messages, answer, onClose }: Props) {
-  const [told, setTold] = useState<Attribution | null>(null);
-  const [error, setError] = useState("");
-  const [attempt, setAttempt] = useState(0);
-  const path = `/jobs/${encodeURIComponent(jobId)}/attributions`;
-  const open = told === null ? "" : `${path}/${encodeURIComponent(told.id)}`;
-  const ask = (call: Promise<{ attribution: Attribution }>): Promise<void> =>
-    call.then(
-      ({ attribution }) => {
-        setError("");
-        setTold(attribution);
-      },
-      (fault: unknown) => setError(errorText(fault)),
-    );
-  useEffect(() => {
-    void ask(api(path, { method: "POST", body: { messages, answer } }));
-  }, [path, answer, attempt]);
-  const waits = told !== null && pending(told);
-  useEffect(() => {
-    if (!waits || open === "") return;
-    const polling = poll(
-      () => ask(api(open)),
-      () => EVERY_MS,
-    );
-    return () => polling.stop();
-  }, [waits, open]);
-
-  const failed = error || (told?.state === "failed" ? (told.error ?? "") : "");
+  const { told, failed, waits, ask, again } = useAttribution(jobId, { messages, answer });
   return (
-    <section class="why" aria-label="Why this answer" aria-busy={waits || (!told && !failed)}>
+    <section class="why" aria-label="Why this answer" aria-busy={waits}>
       <header class="why-head">
         <h3>Why this answer</h3>
         <Button kind="quiet" small icon="close" aria-label="Close" title="Close" onClick={onClose} />
       </header>
       {failed ? (
-        <ErrorNote title="This answer was not traced" error={failed} retry={() => setAttempt(attempt + 1)} />
+        <ErrorNote title="This answer was not traced" error={failed} retry={again} />
       ) : told?.state === "completed" ? (
-        <Found
-          told={told}
-          jobId={jobId}
-          prove={() => ask(api(`${open}/proof`, { method: "POST", body: {} }))}
-        />
+        <Found told={told} jobId={jobId} prove={() => ask("/proof")} />
       ) : (
         <p class="hint">{progressOf(told)}</p>
       )}
     </section>
   );
-}
-
-function progressOf(told: Attribution | null): string {
-  if (told?.progress) {
-    const { label, done, total, unit } = told.progress;
-    return total ? `${label}: ${number(done)} of ${number(total)} ${unit}` : label;
-  }
-  return told?.state === "waiting" ? "Waiting: a job is training" : "Reading the rows";
 }
 
 function Found({ told, jobId, prove }: { told: Attribution; jobId: string; prove: () => Promise<void> }) {
@@ -86,61 +46,17 @@ function Found({ told, jobId, prove }: { told: Attribution; jobId: string; prove
     return (
       <>
         <p>The base model says this too.</p>
-        <p class="hint num">{shares} The adapter makes it no likelier, so no rows are ranked.</p>
+        <p class="hint num">{shares} The adapter makes it no likelier, so no row is behind it.</p>
       </>
     );
   }
   return (
     <>
       <p class="num">{shares}</p>
-      <p class="hint">{reliabilityWords(told.reliability)} A score of 2 is rare for a row at random.</p>
-      <div class="why-columns">
-        <Ranked title="Raised it most" rows={told.raised ?? []} jobId={jobId} />
-        <Ranked title="Lowered it most" rows={told.lowered ?? []} jobId={jobId} />
-      </div>
-      <Prove proof={told.proof} rows={told.raised?.length ?? 0} jobId={jobId} prove={prove} />
+      <Ranked title="Training rows with the most words in common" rows={told.similar ?? []} jobId={jobId} />
+      <p class="hint">{reliabilityWords(told.reliability)}</p>
+      <Prove proof={told.proof} rows={told.similar?.length ?? 0} jobId={jobId} prove={prove} />
     </>
-  );
-}
-
-function Ranked({ title, rows, jobId }: { title: string; rows: readonly TracedRow[]; jobId: string }) {
-  return (
-    <div>
-      <h4>{title}</h4>
-      {rows.length === 0 ? (
-        <p class="hint">No row.</p>
-      ) : (
-        <ol class="why-rows">
-          {rows.map((row) => (
-            <li key={row.where}>
-              <span class="num why-score">
-                {row.score > 0 ? "+" : row.score < 0 ? "−" : ""}
-                {Math.abs(row.score).toFixed(2)}
-              </span>
-              <div>
-                <p dir="auto">{cleanBlock(row.question, TEXT) || <span class="hint">(no question)</span>}</p>
-                <p dir="auto" class="dim">
-                  {cleanBlock(row.answer, TEXT)}
-                </p>
-                <Place row={row} jobId={jobId} />
-              </div>
-            </li>
-          ))}
-        </ol>
-      )}
-    </div>
-  );
-}
-
-/** Where the row is, as a link to the Data page where it shows this job's data. */
-function Place({ row, jobId }: { row: TracedRow; jobId: string }) {
-  const job = jobs.value.find(({ id }) => id === jobId);
-  const trainer = job && trainerOfJob(job.name);
-  const where = clean(row.where, 120);
-  return trainer && row.row !== undefined ? (
-    <a href={href("/data", { trainer: trainer.name, row: row.row })}>{where}</a>
-  ) : (
-    <span class="hint">{where}</span>
   );
 }
 
@@ -197,7 +113,7 @@ function Prove({ proof, rows, jobId, prove }: ProveProps) {
         Prove it
       </Button>
       <p class="hint">
-        Trains this job twice more{timeOf(jobId)}: without the rows that raised it, and without random ones.
+        Trains this job twice more{timeOf(jobId)}: without these rows, and without random ones.
       </p>
     </div>
   );

@@ -20,10 +20,10 @@ describe("an attribution in words", () => {
     expect(perToken(undefined)).toBe("unknown");
   });
 
-  it("never hides that a ranking is unproven", () => {
+  it("never hides that rows are unproven", () => {
     expect(reliabilityWords(undefined)).toContain("unknown");
     expect(reliabilityWords({ proofs: 0, confirmed: 0 })).toContain("unknown");
-    expect(reliabilityWords({ proofs: 3, confirmed: 1 })).toContain("1 of 3 rankings");
+    expect(reliabilityWords({ proofs: 3, confirmed: 1 })).toContain("1 of 3 proposals");
   });
 
   it("calls a proof confirmed only if the rows matter more than random ones", () => {

@@ -11,10 +11,10 @@ export function perToken(score: { logp: number; tokens: number } | undefined): s
 
 export function reliabilityWords(reliability: Reliability | undefined): string {
   if (!reliability || !(reliability.proofs > 0)) {
-    return "Reliability unknown: no ranking of this job has been proven yet.";
+    return "Whether they are behind the answer is unknown until a training without them has shown it.";
   }
   const { proofs, confirmed } = reliability;
-  return `Training without the rows confirmed ${confirmed} of ${plural(proofs, "ranking")} of this job.`;
+  return `Training without such rows confirmed ${confirmed} of ${plural(proofs, "proposal")} of this job.`;
 }
 
 /** Whether it will change without anybody doing anything. */

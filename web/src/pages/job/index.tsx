@@ -16,6 +16,7 @@ import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
 import {
   LazyAnswers,
+  LazyContradictions,
   LazyCorrections,
   LazyExports,
   LazyPreferences,
@@ -67,6 +68,7 @@ function JobView({ id }: { id: string }) {
             answers,
             <LazyCorrections key="corrections" job={job} />,
             <LazyExports key="exports" job={job} />,
+            <LazyContradictions key="contradictions" {...now} />,
           ],
         <section key="training" class="job-training" aria-label="Training">
           <Figures {...now} />

@@ -1,4 +1,6 @@
 /** The parts of the page whose code is loaded for jobs with content for them. */
+
+import { useState } from "preact/hooks";
 import { includes } from "../../chat/preferences";
 import type { Job } from "../../contract.gen";
 import { bestStep } from "../../lib/best-step";
@@ -6,6 +8,7 @@ import { isObject } from "../../lib/json";
 import { late } from "../../lib/late";
 import { displayName } from "../../lib/text";
 import { features, methods } from "../../store/features";
+import { Button } from "../../ui/controls/button";
 import type { JobChart } from "./progress/curve";
 import type { JobNow } from "./state";
 
@@ -16,6 +19,7 @@ interface WithChart extends JobNow {
 const useResult = late(() => import("./result"));
 const useRollouts = late(() => import("./rollouts"));
 const usePreferences = late(() => import("./preferences"));
+const useContradictions = late(() => import("../../chat/why/contradictions"));
 const useCorrections = late(() => import("./corrections"));
 
 export function LazyVerdict({ job, run, status }: JobNow) {
@@ -46,6 +50,27 @@ export function LazyExports({ job }: { job: Job | undefined }) {
 export function LazyCorrections({ job }: { job: Job | undefined }) {
   const code = useCorrections(includes(job?.config?.datasetSource, "data/corrections.jsonl"));
   return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
+}
+
+/** Looked for on request: it takes as long as an epoch of training, or more. */
+export function LazyContradictions({ job, status }: JobNow) {
+  const [asked, setAsked] = useState(false);
+  const code = useContradictions(asked);
+  if (!job || status !== "completed" || !features.value.has("attribution")) return null;
+  return (
+    <section aria-label="Contradicting rows">
+      <h2>Contradicting rows</h2>
+      {code ? (
+        <code.Contradictions key={job.id} jobId={job.id} />
+      ) : (
+        <p>
+          <Button busy={asked} onClick={() => setAsked(true)}>
+            Look for rows that hurt
+          </Button>
+        </p>
+      )}
+    </section>
+  );
 }
 
 export function LazyPreferences({ job }: { job: Job | undefined }) {

@@ -15,6 +15,7 @@ import {
   countWords,
   DONE,
   QUEUES,
+  type Queue,
   queueOf,
   reviewWords,
   tagsOf,
@@ -100,19 +101,18 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
     setNote("");
     writing.current = writing.current.then(work).catch((failure: unknown) => setError(errorText(failure)));
   };
-  const goOn = async (after: number): Promise<void> => {
-    const asked = new URLSearchParams({
-      trainer: trainer.name,
-      after: String(after),
-      want: queue,
-      by: name,
-      tag,
-    });
-    const found = await api<{ row: number | null }>(`/data/reviews/next?${asked}`);
-    if (found.row === null || found.row === after)
-      setNote(queue === "unseen" ? `${clean(name, 60)} has judged every row.` : "No other row here.");
+  const goOn = async (after: number, want: Queue = queue, tagged = tag): Promise<void> => {
+    const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged };
+    const found = await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`);
+    if (found.row === null || (found.row === chosen && after === chosen))
+      setNote(want === "unseen" ? `${clean(name, 60)} has judged every row.` : "No other row here.");
     else choose(found.row);
   };
+  // A link to a queue names no row: its first one is meant.
+  const begins = summary !== null && query.get("row") === null;
+  useEffect(() => {
+    if (begins) attempt(() => goOn(0));
+  }, [begins]);
   const write = async (review: Omit<Review, "row" | "at">, hash: string): Promise<void> => {
     await api("/data/reviews", { method: "POST", body: { ...review, row: hash } });
     marks.refresh();
@@ -274,7 +274,11 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
           <select
             class="ui-input"
             value={queue}
-            onChange={(event) => setQuery({ judge: event.currentTarget.value })}
+            onChange={(event) => {
+              const wanted = queueOf(event.currentTarget.value);
+              setQuery({ judge: wanted });
+              attempt(() => goOn(chosen - 1, wanted));
+            }}
           >
             {QUEUES.map(([value, words]) => (
               <option key={value} value={value}>
@@ -290,7 +294,11 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
             <select
               class="ui-input"
               value={tag}
-              onChange={(event) => setQuery({ tag: event.currentTarget.value || null })}
+              onChange={(event) => {
+                const wanted = event.currentTarget.value;
+                setQuery({ tag: wanted || null });
+                attempt(() => goOn(chosen - 1, queue, wanted));
+              }}
             >
               <option value="">any</option>
               {[...new Set([...(summary?.tags ?? []).map((each) => each.name), ...(tag ? [tag] : [])])].map(

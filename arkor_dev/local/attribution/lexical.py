@@ -1,0 +1,42 @@
+"""Candidates for the rows behind an answer: those that share the most words with it and its question (BM25).
+
+Ranking by gradients was measured against this (``scripts/bench attribution``) and did not find planted facts
+more often. So rows are proposed by their words, and only a training without them says that they matter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SATURATION: Final = 1.5
+LENGTH: Final = 0.75
+"""The usual ``k1`` and ``b``."""
+
+
+def bm25(rows: Sequence[str], asked: str) -> list[float]:
+    """Return the score of every row for the words of ``asked`` (Robertson and Zaragoza 2009)."""
+    texts = [Counter(words(row)) for row in rows]
+    frequency = Counter(word for text in texts for word in text)
+    mean = sum(sum(text.values()) for text in texts) / max(1, len(texts))
+
+    def score(text: Counter[str], word: str) -> float:
+        count, known = text[word], frequency[word]
+        if not count:
+            return 0.0
+        rarity = math.log(1 + (len(texts) - known + 0.5) / (known + 0.5))
+        length = 1 - LENGTH + LENGTH * sum(text.values()) / mean
+        return rarity * count * (SATURATION + 1) / (count + SATURATION * length)
+
+    wanted = words(asked)
+    return [sum(score(text, word) for word in wanted) for text in texts]
+
+
+def words(text: str) -> list[str]:
+    """Return the words of ``text`` in lower case."""
+    return re.findall(r"\w+", text.lower())

@@ -1,0 +1,50 @@
+/** Training rows with their scores, each with its place in the data. */
+import type { TracedRow } from "../../contract.gen";
+import { clean, cleanBlock } from "../../lib/text";
+import { href } from "../../router";
+import { jobs } from "../../store/jobs";
+import { trainerOfJob } from "../../store/manifest";
+import "./why.css";
+
+const TEXT = 300;
+
+export function Ranked({ title, rows, jobId }: { title: string; rows: readonly TracedRow[]; jobId: string }) {
+  return (
+    <div>
+      <p class="why-title">{title}</p>
+      {rows.length === 0 ? (
+        <p class="hint">No row.</p>
+      ) : (
+        <ol class="why-rows" aria-label={title}>
+          {rows.map((row) => (
+            <li key={row.where}>
+              <span class="num why-score">
+                {row.score > 0 ? "+" : row.score < 0 ? "−" : ""}
+                {Math.abs(row.score).toFixed(2)}
+              </span>
+              <div>
+                <p dir="auto">{cleanBlock(row.question, TEXT) || <span class="hint">(no question)</span>}</p>
+                <p dir="auto" class="dim">
+                  {cleanBlock(row.answer, TEXT)}
+                </p>
+                <Place row={row} jobId={jobId} />
+              </div>
+            </li>
+          ))}
+        </ol>
+      )}
+    </div>
+  );
+}
+
+/** Where the row is, as a link to the Data page where it shows this job's data. */
+function Place({ row, jobId }: { row: TracedRow; jobId: string }) {
+  const job = jobs.value.find(({ id }) => id === jobId);
+  const trainer = job && trainerOfJob(job.name);
+  const where = clean(row.where, 120);
+  return trainer && row.row !== undefined ? (
+    <a href={href("/data", { trainer: trainer.name, row: row.row })}>{where}</a>
+  ) : (
+    <span class="hint">{where}</span>
+  );
+}
