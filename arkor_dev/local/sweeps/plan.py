@@ -287,7 +287,7 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
 
 
 def _promoted(sweep: Sweep, level: int) -> list[Trial]:
-    """Return the trials that continue to rung ``level``: a third, the best first, and the start."""
+    """Return the trials that continue to rung ``level``: a third and the initial settings, the best first."""
     there = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
     ranked = sorted(there, key=lambda trial: (trial.losses[level - 1], trial.number))
     ahead = ranked[: math.ceil(len(ranked) / REDUCTION)]
