@@ -117,7 +117,7 @@ def test_a_pack_is_computed_without_padding(
     known.begin()
     loss = float(known.loss(rows)[0])
     if padded:
-        monkeypatch.setattr(objective, "lines_up", lambda _: "of the test")
+        monkeypatch.setattr(objective, "use_packed_attention", lambda _: "of the test")
     with emulated("cuda"):
         run = run_on_device(tiny, tmp_path / "cuda", {**CONFIG, "packing": True}, 0, train=rows)
         run.begin()

@@ -50,7 +50,7 @@ NOT_RUN: Final = {
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
     r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
     r"^arkor-dev mcp": "an assistant's other end: tests/sdk/test_mcp_server.py",
-    r"data (make|more|judge) ": "a teacher: tests/making/test_documentation.py runs the walk with one",
+    r"data (make|more|judge) |data/made/": "a teacher: tests/making/test_documentation.py runs the walk",
     r"^arkor-dev self (update|uninstall)$": "changes the installation: tests/cli/commands/test_self.py",
     r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",

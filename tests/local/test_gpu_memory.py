@@ -156,7 +156,7 @@ def step_of(layers: int) -> tuple[int, int]:
 
 def test_llama_8b_in_4_bit_fits_into_9_gb(monkeypatch: pytest.MonkeyPatch) -> None:
     """4 rows of 1,024 tokens, all of them learned, and 32 layers. A GPU has no groups of rows."""
-    monkeypatch.setattr(module, "lay", lambda *args, **how: replace(pack_rows(*args, **how), groups=()))
+    monkeypatch.setattr(module, "pack_rows", lambda *args, **how: replace(pack_rows(*args, **how), groups=()))
     (few, less), (more, many) = step_of(FEW), step_of(MORE)
     peak = few + (more - few) // (MORE - FEW) * (LAYERS - FEW)
     operations = less + (many - less) // (MORE - FEW) * (LAYERS - FEW)

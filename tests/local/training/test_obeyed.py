@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract import settings
+from arkor_dev.data.rows import Row
 from arkor_dev.local.training import plan as plan_module
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
+from arkor_dev.local.training.rows.split import split
 from arkor_dev.local.training.schedule import Schedule
 from tests.local.conftest import CONFIG
 from tests.support.pretend_setting import PRETEND
@@ -46,7 +48,9 @@ def used_elsewhere() -> dict[str, Any]:
         asked = JobSettings(config)
         Plan.of(asked, 90, 10)
         found |= asked.used
-    return found
+    asked = JobSettings({"datasetSplit": 0.5})
+    split([Row([], f"row {number}", text=f"{number}") for number in range(4)], asked)
+    return found | asked.used
 
 
 @pytest.mark.engine

@@ -48,6 +48,8 @@ class Preparation:
 
     def __init__(self, *_: Any) -> None:
         self.settings = JobSettings({})
+        self.train_rows: list[Any] = []
+        self.eval_rows: list[Any] = []
 
     def read(self) -> None:
         pass

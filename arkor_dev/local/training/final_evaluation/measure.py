@@ -353,8 +353,9 @@ def _stopping(
 
     None for a dry run, a model of plain text, and where the template's end mark can't be found.
     """
-    plain = all(row.text is not None for row in preparation.train_rows)
-    if preparation.settings.get("dryRun") or plain or not general:
+    if not general or preparation.settings.get("dryRun"):
+        return [], EndMarks()
+    if all(row.text is not None for row in preparation.train_rows):
         return [], EndMarks()
     try:
         ends = end_ids(run.base.tokenizer, run.base.model)
