@@ -1,1 +1,0 @@
-import{At as e,Pt as t,W as n,nn as r,wt as i}from"./index-CqYq9qhm.js";import{c as a}from"./setup-DTOxS3ni.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return i(a,{post:e=>r(`/manifest/settings`,{method:`POST`,body:{...u,preview:e}}),written:async()=>{await t(),n(o),e()},onClose:l})}export{o as WriteSettings};
