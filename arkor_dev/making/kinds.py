@@ -28,7 +28,7 @@ KINDS: Final = {
     "extract": "extraction to a JSON Schema",
 }
 SHORTEST_QUOTE: Final = 12
-"""Fewest characters of a quote, without white space: a single word stands nearly anywhere."""
+"""Fewest characters of a quote, without white space: a single word occurs nearly anywhere."""
 LEAST_TOKENS: Final = 1000
 ROW_TOKENS: Final = 200
 """Most tokens of an answer: ROW_TOKENS for each row, LEAST_TOKENS for a few."""
@@ -136,7 +136,7 @@ class Kind:
         if not isinstance(item, dict):
             return "unreadable"
         quote = item.get("quote")
-        if not isinstance(quote, str) or not stands(quote, passage.text):
+        if not isinstance(quote, str) or not occurs(quote, passage.text):
             return "quote"
         keys = {"qa": ("question", "answer"), "summary": ("summary",), "rewrite": ("rewritten",)}
         said = [item.get(key) for key in keys.get(self.name, ())]
@@ -159,7 +159,7 @@ class Kind:
         return Candidate(messages, quote.strip())
 
 
-def stands(quote: str, text: str) -> bool:
-    """Return whether ``quote`` stands in ``text``, whatever the white space; one too short does not count."""
+def occurs(quote: str, text: str) -> bool:
+    """Return whether ``quote`` is long enough and occurs in ``text``, white space aside."""
     plain = " ".join(quote.split())
     return len("".join(plain.split())) >= SHORTEST_QUOTE and plain in " ".join(text.split())

@@ -87,7 +87,7 @@ class Maker:
     async def run(
         self, load: Callable[[], Awaitable[tuple[Sequence[Task], list[str]]]], folder: Path
     ) -> None:
-        """Make rows of the tasks that ``load`` returns, beside what was left out, in sentences.
+        """Make rows of the tasks that ``load`` returns together with sentences about what was left out.
 
         ``folder`` is that of the ledger. Raises ArkorError for what prevents a start; later errors are in
         ``error``. Cancelling it drops the requests under way, which then count in full.

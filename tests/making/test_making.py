@@ -21,7 +21,7 @@ from arkor_dev.core.settings import Settings
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import read_reviews, selection
 from arkor_dev.making import making, start, teacher
-from arkor_dev.making.kinds import stands
+from arkor_dev.making.kinds import occurs
 from arkor_dev.making.request import Request
 from tests.support.scripted_teacher import Said, passage_of, right, scripted, sentences
 
@@ -106,7 +106,7 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
         assert wise.most_at_once <= teacher.AT_ONCE
     made = rows(launch)
     sources = {f"docs/page-{n:02}.md": page(n) for n in range(12)}
-    assert all(stands(row["made"]["quote"], sources[row["made"]["source"]]) for row in made)
+    assert all(occurs(row["made"]["quote"], sources[row["made"]["source"]]) for row in made)
     # 2 that are right; 0, 2, 5, 6 and 7 have one right item each.
     assert len(made) == done["rows"] == 7
     assert done["dropped"] == {"quote": 4, "unreadable": 5, "duplicate": 2}
