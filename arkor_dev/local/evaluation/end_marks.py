@@ -50,7 +50,7 @@ class EndMarks(NamedTuple):
             "adapter": round(adapter, 5),
             "rows": self.rows,
             "ended": self.ended,
-            "sentence": f"{sentence}, the base with {_percent(base)}; {self._taught()}.",
+            "sentence": f"{sentence}, the base with {_percent(base)}{self._taught()}.",
         }
         if compared.verdict == "worse" and (cause := self.cause):
             told["cause"] = cause
@@ -71,7 +71,10 @@ class EndMarks(NamedTuple):
         return f"{which}, because the chat template writes none after an answer"
 
     def _taught(self) -> str:
-        return f"{self.ended:,} of {self.rows:,} training examples end with an end mark"
+        """Say how many examples teach it; nothing if a method learns from answers of its own."""
+        return (
+            f"; {self.ended:,} of {self.rows:,} training examples end with an end mark" if self.rows else ""
+        )
 
 
 def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]:

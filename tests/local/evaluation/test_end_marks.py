@@ -46,3 +46,9 @@ def test_an_adapter_that_no_longer_stops_has_a_cause(
     assert told["base"] > 0.4
     assert f"{marks.ended} of 96 training examples end with an end mark" in told["sentence"]
     assert cause is None if told.get("cause") is None else cause is not None and cause in told["cause"]
+
+
+def test_a_method_that_samples_what_it_learns_from_has_no_examples_to_count() -> None:
+    told = EndMarks().compared(compare([0.4] * 12, [3.0] * 12))
+    assert told["sentence"].endswith("the base with 67 %.")
+    assert "cause" not in told
