@@ -6,9 +6,11 @@ Blocking: call from a thread. Never follows links, whose targets are not ours.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +29,8 @@ LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
 """Environment variable that overrides this number."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
+SETTLING_SECONDS: Final = 5.0
+"""How long files may still appear in the folder of a job that is being deleted."""
 
 
 def job_bytes(data: Path, job_id: str) -> int:
@@ -35,8 +39,19 @@ def job_bytes(data: Path, job_id: str) -> int:
 
 
 def remove_files(data: Path, job_id: str) -> None:
-    """Remove all files of a job, if any. Raises OSError if one remains."""
-    _remove(job_folder(data, job_id))
+    """Remove all files of a job, if any. Raises OSError if one remains.
+
+    A worker that is being killed may still add or remove some, which ends a walk through the folder early.
+    """
+    folder = job_folder(data, job_id)
+    end = time.monotonic() + SETTLING_SECONDS
+    while os.path.lexists(folder):
+        try:
+            _remove(folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any]:

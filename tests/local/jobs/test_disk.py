@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -117,6 +120,28 @@ def test_a_model_that_a_job_of_another_project_uses_stays(
     assert starter.exists()
     with closing(sqlite3.connect(data / "backend.sqlite")) as db:
         assert db.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def test_a_worker_that_still_writes_leaves_nothing_of_a_deleted_job(data: Path) -> None:
+    folder = job_folder(data, "gone") / "exports"
+    (folder / "deep").mkdir(parents=True)
+    ended = time.monotonic() + 0.5
+
+    def write() -> None:
+        n = 0
+        while time.monotonic() < ended:
+            n += 1
+            with contextlib.suppress(OSError):
+                (folder / "deep" / str(n % 50)).write_bytes(b"x")
+                (folder / "deep" / str((n + 25) % 50)).unlink()
+                (folder / f"new-{n}").mkdir()
+
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(write)
+        remove_files(data, "gone")
+        assert not folder.parent.exists()
+        writer.result()
+    assert not folder.parent.exists()
 
 
 def test_a_folder_that_vanishes_while_it_is_measured_is_no_fault(tmp_path: Path) -> None:
