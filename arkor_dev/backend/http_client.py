@@ -38,7 +38,7 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. ``silence`` is the longest pause of an event stream, ``whole`` the limit of one bounded
+    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one bounded
     answer.
     """
 

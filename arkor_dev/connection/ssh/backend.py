@@ -57,7 +57,7 @@ NAMED: Final = 5
 class SshBackend:
     """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
 
-    ``tell`` receives messages for a person; ``ask`` confirms large uploads; None without a terminal.
+    ``on_notice`` gets messages for a person; ``confirm`` confirms large uploads; None without a terminal.
     """
 
     sign_in: str | None = None
