@@ -140,6 +140,7 @@ class Backend(ScopedCalls):
     start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
     get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
+    delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
