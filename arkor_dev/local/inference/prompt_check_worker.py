@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.gguf.limited import allow_processor, hold_to
+from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.workers.link import Link
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main() -> None:
     """Answer until standard input ends."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     link = Link()
-    hold_to(MEMORY)
+    limit_memory(MEMORY)
     from tokenizers import Tokenizer
 
     folder: str | None = None
@@ -42,7 +42,7 @@ def main() -> None:
     most: int | None = None
     while True:
         order: dict[str, Any] = link.receive()
-        allow_processor(KILL_SECONDS)
+        limit_cpu_time(KILL_SECONDS)
         too_long = False
         # The library raises nothing more specific; the loop reports what is impossible.
         with contextlib.suppress(Exception):

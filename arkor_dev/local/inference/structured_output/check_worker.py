@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from arkor_dev.local.gguf.limited import allow_processor, hold_to
+from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
@@ -22,7 +22,7 @@ KILL_SECONDS: Final = 2
 def main() -> None:
     """Answer until standard input ends."""
     link = Link()
-    hold_to(MEMORY)
+    limit_memory(MEMORY)
     from .grammar import GrammarError, bytes_alone, matcher_of
 
     vocabulary = bytes_alone()
@@ -39,7 +39,7 @@ def main() -> None:
 
     while True:
         order: dict[str, Any] = link.receive()
-        allow_processor(KILL_SECONDS)
+        limit_cpu_time(KILL_SECONDS)
         link.send(answer=wrong(order["schema"]))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.gguf.cache_paths import base_place
+from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.inference.engines import router as module
 from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
@@ -66,7 +66,7 @@ class Asked:
         self.model.mkdir()
         (self.model / "config.json").write_text("{}")
         (self.model / "model.safetensors").write_bytes(b"weights")
-        self.place = base_place(self.model, QUANTIZATION, self.cache)
+        self.place = base_path(self.model, QUANTIZATION, self.cache)
         self.place.parent.mkdir(parents=True)
         self.place.write_bytes(b"GGUF")
         self.exact, self.llama = Pretended("exact"), Pretended("llama")
