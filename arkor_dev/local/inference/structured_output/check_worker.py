@@ -27,20 +27,20 @@ def main() -> None:
 
     vocabulary = bytes_alone()
 
-    def wrong(schema: str) -> str | None:
-        began = time.process_time()
+    def fault_in(schema: str) -> str | None:
+        started = time.process_time()
         try:
             matcher_of(schema, vocabulary)
         except GrammarError as fault:
             return str(fault)
         except BaseException as error:  # noqa: BLE001 - a fault of the library must not read as one of ours
             return f"it cannot be compiled ({type(error).__name__})"
-        return None if time.process_time() - began <= SECONDS else "it takes too long to compile"
+        return None if time.process_time() - started <= SECONDS else "it takes too long to compile"
 
     while True:
-        order: dict[str, Any] = link.receive()
+        request: dict[str, Any] = link.receive()
         limit_cpu_time(KILL_SECONDS)
-        link.send(answer=wrong(order["schema"]))
+        link.send(answer=fault_in(request["schema"]))
 
 
 if __name__ == "__main__":

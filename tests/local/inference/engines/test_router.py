@@ -50,7 +50,7 @@ class Pretended:
 
         yield messages()
 
-    def rest_at_most(self, seconds: float) -> None:
+    def unload_after(self, seconds: float) -> None:
         self.at_most.append(seconds)
 
     async def close(self) -> None:
@@ -86,7 +86,7 @@ class Asked:
             async for message in messages:
                 text += message.get("text", "")
                 done = message.get("done", done)
-        assert not self.answers._asked
+        assert not self.answers._active
         return text, done.get("why")
 
 
@@ -168,7 +168,7 @@ async def test_what_could_not_be_made_is_tried_again_only_by_name(
 
     monkeypatch.setattr(asked.answers._files._bases, "base", fails)
     assert await asked() == ("exact", MAKING)
-    if making := asked.answers._files._making:
+    if making := asked.answers._files._conversion:
         await making
     assert await asked() == ("exact", "the converter does not know it")
     assert await asked() == ("exact", "the converter does not know it")
@@ -242,7 +242,7 @@ def test_a_job_gets_the_memory_of_models_where_it_is_shared(asked: Asked, shared
     answers = EngineRouter(asked.cache, AUTO, gpu=shared, shared=shared)
     unloaded: list[str] = []
     engines = {
-        name: SimpleNamespace(make_room=functools.partial(unloaded.append, name)) for name in ("a", "b")
+        name: SimpleNamespace(free_memory=functools.partial(unloaded.append, name)) for name in ("a", "b")
     }
     answers._engines = engines  # type: ignore[assignment]
     answers.training_begins()
