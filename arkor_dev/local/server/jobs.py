@@ -108,7 +108,7 @@ async def create_job(request: web.Request) -> web.Response:
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
         await asyncio.to_thread(keep_parent, setup.data, job_id, folder)
-    forecast = await request.app[FORECASTS].known(config)
+    forecast = await request.app[FORECASTS].stored_estimate(config)
     job = await setup.store.request(Store.create, body["name"].strip(), config, forecast, parent, job_id)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})

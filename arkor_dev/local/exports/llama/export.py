@@ -25,8 +25,8 @@ from arkor_dev.local.gguf.files import (
     convert,
     file_bytes,
     make_lora,
-    need_room,
     quantize,
+    require_space,
     weights_of,
 )
 from arkor_dev.local.jobs.atomic_folder import write_whole
@@ -79,7 +79,7 @@ class LlamaExport(Export):
             # The merged 16-bit weights, their conversion, and the final file.
             count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
             merged = 2 * count if self.kind == "adapter" else 0
-            need_room(
+            require_space(
                 self._scratch,
                 merged + sum(file_bytes(count, quantization) for quantization in {FULL, self.quantization}),
             )
