@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .cache_paths import base_place, lora_place
 from .installed import lacking
-from .places import base_place, lora_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

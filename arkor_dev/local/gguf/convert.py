@@ -103,7 +103,7 @@ def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path
     import gguf
     from conversion import TextModel
 
-    from .splitting import space_before, with_added_tokens
+    from .pretokenizer import space_before, with_added_tokens
 
     kinds, keys = gguf.GGUFValueType, gguf.Keys.Tokenizer
     right_metadata, right_way = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
@@ -188,7 +188,7 @@ def _tried(
     model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, Any], digest: str | None
 ) -> str:
     """Return the pre-tokenizer with which llama.cpp makes this tokenizer's tokens. Raises JobFailure."""
-    from .splitting import way_of
+    from .pretokenizer import way_of
 
     def written(name: str) -> Path:
         known["now"] = name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.link import serve_one
 
-from .making import cached_base, cached_lora
+from .files import cached_base, cached_lora
 
 if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 
-from arkor_dev.local.gguf.making import weights_of
+from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device

@@ -11,8 +11,8 @@ import pytest
 
 from arkor_dev.local.gguf import client as module
 from arkor_dev.local.gguf import installed
+from arkor_dev.local.gguf.cache_paths import base_place
 from arkor_dev.local.gguf.client import GgufFiles
-from arkor_dev.local.gguf.places import base_place
 from arkor_dev.local.models.catalog import Model, starter_folder
 from arkor_dev.local.workers.errors import JobFailure
 

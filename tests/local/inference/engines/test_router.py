@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.gguf.cache_paths import base_place
 from arkor_dev.local.inference.engines import router as module
 from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION

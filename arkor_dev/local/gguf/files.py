@@ -16,9 +16,9 @@ from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
 
+from .cache_paths import base_place, gguf_folder, is_starter_wheel, lora_place
 from .converters import converters
 from .limited import Limits, run
-from .places import base_place, gguf_folder, is_starter_wheel, lora_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.gguf.splitting import WAYS, likely_first, way_of
+from arkor_dev.local.gguf.pretokenizer import WAYS, likely_first, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

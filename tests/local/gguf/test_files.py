@@ -15,8 +15,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arkor_dev.local.gguf.making import cached_base, cached_lora, make_model
-from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.gguf.cache_paths import base_place
+from arkor_dev.local.gguf.files import cached_base, cached_lora, make_model
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.gguf_extra import cache, needs_gguf
 
@@ -75,7 +75,7 @@ def test_a_model_computes_the_same_and_splits_texts_the_same(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     from arkor_dev.local.gguf.llama_vocabulary import vocabulary_of
-    from arkor_dev.local.gguf.splitting import TEXTS
+    from arkor_dev.local.gguf.pretokenizer import TEXTS
 
     folder: Path = request.getfixturevalue(which)
     path = tmp_path / "model.gguf"
