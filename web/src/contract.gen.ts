@@ -313,6 +313,7 @@ export interface Sweep {
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;
+  measure?: EvaluationMeasure;
   importances?: SweepImportance[];
   verdict?: SweepVerdict;
 }
