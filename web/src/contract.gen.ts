@@ -315,6 +315,7 @@ export interface Sweep {
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;
+  measure?: EvaluationMeasure;
   importances?: SweepImportance[];
   verdict?: SweepVerdict;
 }
