@@ -23,7 +23,6 @@ from arkor_dev.local.jobs.disk import (
     disk_use,
     job_bytes,
     leftovers,
-    remove_gradients,
     remove_leftovers,
     remove_models,
 )
@@ -215,7 +214,6 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
-        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)
     except OSError as error:
