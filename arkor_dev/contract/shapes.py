@@ -921,13 +921,14 @@ class ModelOnDisk(TypedDict):
 class Disk(TypedDict):
     """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
 
-    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
-    can be reclaimed. ``free`` is the free space on the disk.
+    ``leftovers`` belongs to no job, ``embeddings`` of rows can be made again. ``database`` is the size of
+    jobs' records and events; ``unused`` of it can be reclaimed. ``free`` is the free space on the disk.
     """
 
     jobs: list[JobOnDisk]
     models: list[ModelOnDisk]
     leftovers: int
+    embeddings: NotRequired[int]
     database: int
     free: int
     unused: NotRequired[int]

@@ -1301,6 +1301,51 @@ export interface DatasetFound {
   reached: number;
 }
 
+/** Whether the rows of a view are embedded: `none` before it was requested for what they are now. */
+export interface RowEmbeddings {
+  state: "none" | "waiting" | "running" | "completed" | "failed";
+  progress?: Preparation;
+  error?: string;
+}
+
+/** A row like another one, by the cosine of both embeddings, -1 to 1, after the mean was subtracted. */
+export interface SimilarRow {
+  row: number;
+  similarity: number;
+  excerpt: string;
+  heldOut?: boolean;
+}
+
+/** Rows of similar meaning: `terms` are words that set them apart, `examples` the most typical rows. */
+export interface RowGroup {
+  rows: number;
+  heldOut: number;
+  terms: string[];
+  examples: number[];
+}
+
+/** Groups of `rows` embedded rows, the largest first; none if no groups stand out from chance. */
+export interface RowGroups {
+  rows: number;
+  heldOut: number;
+  skipped: number;
+  groups: RowGroup[];
+}
+
+/** The first two principal components of the rows' embeddings; columns of one length. */
+export interface RowMap {
+  rows: number[];
+  x: number[];
+  y: number[];
+  groups: number[];
+}
+
+/** A row and its mean loss per learned token under the base model, in nats. */
+export interface SurprisingRow {
+  row: number;
+  loss: number;
+}
+
 /** A row of the project's own files, to be edited. */
 export interface EditableRow {
   file: string;
