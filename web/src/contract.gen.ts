@@ -847,6 +847,7 @@ export interface Disk {
   jobs: JobOnDisk[];
   models: ModelOnDisk[];
   leftovers: number;
+  embeddings?: number;
   database: number;
   free: number;
   unused?: number;
@@ -916,6 +917,33 @@ export interface StartRequest {
   changes: (string[])[];
   dryRun: boolean;
   expiresAt: number;
+}
+
+/** What would be installed where: `folder`, its disk's `free` bytes, and PyTorch's version. */
+export interface EnginePlan {
+  folder: string;
+  free: number;
+  pytorch: string | null;
+  fetch: number | null;
+  disk: number | null;
+  words: string[];
+}
+
+/** An installation so far: `fetched` and `unpacked` are bytes, `now` is its current activity. */
+export interface EngineProgress {
+  seconds: number;
+  fetched: number;
+  unpacked: number;
+  now: string;
+}
+
+/** The engine for training on this machine. */
+export interface EngineSetup {
+  state: "missing" | "looking" | "planned" | "installing" | "installed" | "failed";
+  next: string | null;
+  plan: EnginePlan | null;
+  progress: EngineProgress | null;
+  error: string | null;
 }
 
 export const TRAINING_STARTED = "training.started";
