@@ -80,7 +80,7 @@ def _excerpt(row: Row) -> str:
     said = (message.get("content") for message in row.messages if message.get("role") != "system")
     text = next((each for each in (row.text, *said) if isinstance(each, str) and each.strip()), "")
     begun = text[: 4 * EXCERPT]
-    return one_line(masked(begun, goes_on=len(text) > len(begun)))[:EXCERPT]
+    return one_line(masked(begun, cut=len(text) > len(begun)))[:EXCERPT]
 
 
 def difference(job: Path, other: Path) -> DataDifference:

@@ -117,7 +117,7 @@ def _may_be_told(value: object, private: Private) -> bool:
     if isinstance(value, list):
         return len(value) <= FILES_LIMIT and all(_may_be_told(each, private) for each in value)
     if isinstance(value, str):
-        return len(value) <= TEXT and private.found(value) is None
+        return len(value) <= TEXT and private.private_kind(value) is None
     return isinstance(value, bool) or is_number(value)
 
 
