@@ -122,6 +122,11 @@ def loading(
         yield WHOLE.format(here=HERE)
         return
     yield PEFT.format(base=hub or BASE, here=HERE)
+    if (thinks := settings.get("enableThinking")) is not None:
+        yield (
+            f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
+            "`tokenizer.apply_chat_template`."
+        )
     if settings.get("useDora") or settings.get("loraModulesToSave"):
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return

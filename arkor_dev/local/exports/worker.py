@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
+from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -32,6 +33,7 @@ def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
         link.send(**files)
 
     how: dict[str, Any] = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
+    how["arguments"] = template_arguments(order["config"])
     if form in LLAMA_FORMATS:
         from .llama.making import LlamaMaking
 

@@ -30,6 +30,7 @@ from arkor_dev.local.gguf.making import (
     weights_of,
 )
 from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.modeling.chat_template import with_arguments
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama
@@ -93,7 +94,7 @@ class LlamaMaking(Making):
     def _read_again(
         self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
     ) -> tuple[Said, list[str]]:
-        tokenizer = load_tokenizer(self.base)
+        tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
         conversations = conversations_of(tokenizer, asked)
 
         def heard(model: Path, lora: Path | None, whom: str, *, answers: bool = True) -> Any:
