@@ -127,6 +127,11 @@ def loading(
         yield FULL_MODEL.format(here=FOLDER)
         return
     yield PEFT.format(base=hub or BASE, here=FOLDER)
+    if (thinks := settings.get("enableThinking")) is not None:
+        yield (
+            f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
+            "`tokenizer.apply_chat_template`."
+        )
     if settings.get("useDora") or settings.get("loraModulesToSave"):
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return
