@@ -60,6 +60,7 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
     return {
         "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
         "models": [*_own_models(data, cache), *_hub_models()],
+        "embeddings": _bytes(embeddings_folder(data)),
         "leftovers": sum(_bytes(path) for path in leftovers(data, names)),
         "database": sum(path.stat().st_size for path in data.glob("backend*.sqlite*")),
         "free": shutil.disk_usage(data).free,
@@ -94,6 +95,11 @@ def remove_leftovers(paths: Collection[Path]) -> int:
         _remove(path)
         freed += size
     return freed
+
+
+def embeddings_folder(data: Path) -> Path:
+    """Return the folder with the embeddings of data sets, which can be made again."""
+    return data / "embeddings"
 
 
 def remove_models(data: Path, cache: Path) -> int:
