@@ -844,6 +844,7 @@ export interface Disk {
   jobs: JobOnDisk[];
   models: ModelOnDisk[];
   leftovers: number;
+  embeddings?: number;
   database: number;
   free: number;
   unused?: number;
