@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 
-from arkor_dev.local.jobs.atomic_folder import NotWholeError, checked, write_whole
+from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, checked, write_atomically
 from arkor_dev.local.jobs.job_folder import gradients_folder
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class GradientStore:
             save_file(tensors, folder / TENSORS)
             (folder / ROWS).write_text(json.dumps(facts))
 
-        write_whole(gradients_folder(data, job_id), write)
+        write_atomically(gradients_folder(data, job_id), write)
 
     @classmethod
     def read(cls, data: Path, job_id: str, rows: str, steps: list[int]) -> GradientStore | None:
@@ -92,7 +92,7 @@ class GradientStore:
                 for name in ("train", "held_out")
             )
             return cls(steps, facts["where"], facts["groups"], rows, train, held_out)
-        except (NotWholeError, OSError, ValueError, KeyError, TypeError):
+        except (DamagedFolderError, OSError, ValueError, KeyError, TypeError):
             return None
 
 

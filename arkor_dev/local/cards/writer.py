@@ -113,7 +113,7 @@ def _private_of(preparation: Any) -> Private:
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return what a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
-    instructions = preparation.continuation.orders
+    instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
     name = travelling_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)

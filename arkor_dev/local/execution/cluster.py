@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .drivers import DriverProcess
-    from .interface import JobOrder, Worker
+    from .interface import JobRequest, Worker
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 TASK_SECONDS: Final = 150.0
@@ -81,7 +81,7 @@ class ClusterExecution:
     def __init__(self) -> None:
         self._drivers = DriverPool()
 
-    async def start(self, job: JobOrder) -> Worker:
+    async def start(self, job: JobRequest) -> Worker:
         """See `Execution`."""
         config = job["config"]
         # A job that trains on is on its lease's cluster, which may differ from the config's.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
 
 
-class JobOrder(TypedDict):
+class JobRequest(TypedDict):
     """The first message to a worker. ``data`` and ``project`` are folders of this machine.
 
     ``resume`` says how an interrupted job resumes (``checkpoints.continuation``), ``device`` is the number of
@@ -87,7 +87,7 @@ class Execution(Protocol):
 
     grace: float
 
-    async def start(self, job: JobOrder) -> Worker:
+    async def start(self, job: JobRequest) -> Worker:
         """Start a worker for ``job``; its model follows. Raises OSError."""
 
     def attaches(self, data: Path, job_id: str) -> bool:

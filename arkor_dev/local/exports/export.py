@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -149,7 +149,7 @@ class Export:
 
     def _copy(self) -> None:
         copy = copy_adapter if self.form == "adapter" else copy_model
-        write_whole(self.target, lambda folder: copy(self.source, folder))
+        write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
@@ -159,7 +159,7 @@ class Export:
             save_merged(merged, tokenizer, self.name, dtype, folder)
             describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:

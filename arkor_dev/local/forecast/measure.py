@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cpu_kernels.packing import shared_beginning
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
 from arkor_dev.local.training.training_hooks import compute_again
@@ -280,7 +280,7 @@ class StepMeasurement:
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"
         started = time.monotonic()
-        size = write_whole(folder, self.run.save_checkpoint)
+        size = write_atomically(folder, self.run.save_checkpoint)
         seconds = time.monotonic() - started
         state = (folder / STATE).stat().st_size
         shutil.rmtree(folder)

@@ -91,15 +91,15 @@ class _Gpu:
 
     def read(self) -> dict[str, float]:
         nvml, handle, figures = self._nvml, self._handle, dict[str, float]()
-        asks: tuple[tuple[str, Callable[[], float]], ...] = (
+        queries: tuple[tuple[str, Callable[[], float]], ...] = (
             ("gpu", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
             ("gpuMemory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
             ("gpuWatts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
             ("gpuCelsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
         )
-        for name, ask in asks:
+        for name, query in queries:
             with contextlib.suppress(Exception):  # many cards do not report their power
-                figures[name] = ask()
+                figures[name] = query()
         return figures
 
 

@@ -85,7 +85,7 @@ async def _go_on(
     orders: Mapping[str, Any],
     config: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    going_on = await request.app[SETUP].store.request(Store.go_on, job["id"], why, orders, config)
+    going_on = await request.app[SETUP].store.request(Store.resume, job["id"], why, orders, config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": going_on})
 

@@ -173,12 +173,12 @@ async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, A
                 raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
                 await asyncio.to_thread(imported.put_in_place)
-                return await setup.store.request(Store.take_in, imported.job, imported.events)
+                return await setup.store.request(Store.import_job, imported.job, imported.events)
             except OSError as error:
                 reason = f"The job could not be imported: {error.strerror}. Nothing was changed"
                 raise BadRequestError(reason) from None
             except Exception:
-                await asyncio.to_thread(imported.take_back)
+                await asyncio.to_thread(imported.remove_files)
                 raise
     finally:
         await asyncio.to_thread(imported.drop)

@@ -270,7 +270,7 @@ class Sweeps:
         orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
         try:
             await self._store.write(
-                Store.go_on, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
+                Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
             )
         except ArkorError as error:
             trial.error = error.text

@@ -22,7 +22,7 @@ from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figu
 from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
-from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
@@ -93,7 +93,7 @@ class Run:
     pausing: Callable[[], str | None] = lambda: None
     origin: Callable[[], Mapping[str, Any]] = dict
     told: Callable[[int], None] = lambda _: None
-    going_on: ResumeOrder | None = None
+    going_on: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
@@ -314,9 +314,9 @@ class Run:
             fields["needs"] = fault.needs
         return Ending("paused", fields)
 
-    def _go_on(self, going_on: ResumeOrder) -> None:
+    def _go_on(self, going_on: ResumePlan) -> None:
         """Load the newest readable state; without one, start from the beginning."""
-        taken, passed = take_newest(going_on, self._take_over)
+        taken, passed = restore_newest(going_on, self._take_over)
         if taken:
             self.step = self.keeper.step = taken
         if going_on.further is not None and self.step <= going_on.further:

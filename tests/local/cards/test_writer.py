@@ -152,7 +152,7 @@ def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> 
     return SimpleNamespace(
         config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},
         data=data, project=project, path=tiny, job_id=run.job_id,
-        continuation=SimpleNamespace(orders={}),
+        continuation=SimpleNamespace(options={}),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.replay.rows import Replay
 
@@ -106,7 +106,7 @@ class DistributedRun(Run):
         replay.take_over(self.group.broadcast_value(replay.state()))
         return replay.answered
 
-    def _go_on(self, going_on: ResumeOrder) -> None:
+    def _go_on(self, going_on: ResumePlan) -> None:
         super()._go_on(going_on)
         if self.group.broadcast_value(self.step) != self.step:
             raise JobFailure("The workers of this job cannot resume from the same step: resume the job again")
