@@ -14,7 +14,7 @@ WORTH_SHARING: Final = 16
 """Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
 GROUP_AREA: Final = 2**16
 """Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
-LIKE: Final = 0.8
+LENGTH_SIMILARITY: Final = 0.8
 """Smallest length of a row relative to the longest in its group."""
 
 
@@ -22,17 +22,18 @@ LIKE: Final = 0.8
 class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
-    ``places`` maps the flat rectangle to positions of the batch: each row starts with the shared beginning,
-    and a shorter one repeats its last position. Position ``own`` of the batch is ``taken`` in the flat
-    rectangle; this covers all but the shared beginning, which counts only in row ``first``, if that is the
-    batch's first row. ``empty`` lists positions of the rectangle that count nowhere.
+    ``positions`` maps the flat rectangle to positions of the batch: each row starts with the shared
+    beginning, and a shorter one repeats its last position. Position ``own`` of the batch is
+    ``flat_positions`` in the flat rectangle; this covers all but the shared beginning, which counts only in
+    row ``first``, if that is the batch's first row. ``empty`` lists positions of the rectangle that count
+    nowhere.
     """
 
     rows: int
     length: int
-    places: Any
+    positions: Any
     own: Any
-    taken: Any
+    flat_positions: Any
     empty: Any
     first: int | None
 
@@ -41,9 +42,9 @@ class RowGroup:
 class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
-    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``. ``kept``
-    are the positions whose next token is learned, once for each row that learns it, and ``targets`` those
-    tokens, both ``[learned]``.
+    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``.
+    ``learned_positions`` are those whose next token is learned, once for each row that learns it, and
+    ``targets`` those tokens, both ``[learned]``.
     """
 
     ids: Any
@@ -51,7 +52,7 @@ class PackedRows:
     shared: int
     parts: tuple[tuple[int, int], ...]
     groups: tuple[RowGroup, ...]
-    kept: Any
+    learned_positions: Any
     targets: Any
 
     @property
@@ -71,16 +72,16 @@ def pack_rows(
     shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))
     parts: list[tuple[int, int]] = []
-    kept: list[int] = []
+    learned_positions: list[int] = []
     targets: list[int] = []
     for row, labels in rows:
         start = len(ids)
         ids = ids + row[shared:]
         positions.extend(range(shared, len(row)))
         parts.append((start, len(ids)))
-        for place, label in enumerate(labels[1:]):
+        for index, label in enumerate(labels[1:]):
             if label != ignored:
-                kept.append(place if place < shared else start + place - shared)
+                learned_positions.append(index if index < shared else start + index - shared)
                 targets.append(label)
     return PackedRows(
         torch.tensor([ids], device=device),
@@ -88,7 +89,7 @@ def pack_rows(
         shared,
         tuple(parts),
         _groups(parts, shared) if device == "cpu" else (),
-        torch.tensor(kept, dtype=torch.long, device=device),
+        torch.tensor(learned_positions, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
     )
 
@@ -99,7 +100,7 @@ def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ..
     groups: list[list[int]] = []
     for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
         longest, rows = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
-        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LIKE * longest:
+        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LENGTH_SIMILARITY * longest:
             groups[-1].append(number)
         else:
             groups.append([number])
@@ -108,20 +109,24 @@ def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ..
 
 def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> RowGroup:
     length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
-    places: list[int] = []
-    own: list[int] = []
-    taken: list[int] = []
-    empty: list[int] = []
+    batch_positions: list[int] = []
+    own_positions: list[int] = []
+    flat_positions: list[int] = []
+    empty_positions: list[int] = []
     for row, number in enumerate(numbers):
         start, end = parts[number]
         begin, stop = row * length + shared, row * length + shared + end - start
-        places += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
-        own += range(start, end)
-        taken += range(begin, stop)
-        empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
+        batch_positions += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
+        own_positions += range(start, end)
+        flat_positions += range(begin, stop)
+        empty_positions += [
+            *(range(begin - shared, begin) if number else ()),
+            *range(stop, (row + 1) * length),
+        ]
     first = numbers.index(0) if 0 in numbers else None
     flat, of_batch, of_rows, nowhere = (
-        torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty)
+        torch.tensor(values, dtype=torch.long)
+        for values in (batch_positions, own_positions, flat_positions, empty_positions)
     )
     return RowGroup(len(numbers), length, flat, of_batch, of_rows, nowhere, first)
 
