@@ -32,7 +32,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
-from arkor_dev.local.models.catalog import HUB_ID, travelling_name
+from arkor_dev.local.models.catalog import HUB_ID, portable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
     for row in SETTINGS:
         value = settings.get(row.field)
         if row.field == "model" and isinstance(value, str):
-            value = travelling_name(value)
+            value = portable_name(value)
         if value is not None and _is_public(value, private):
             published[row.field] = value
     return published

@@ -21,7 +21,7 @@ from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs import atomic_folder
 from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 
 from . import provenance
 from .base_card import card_of_base
@@ -115,7 +115,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     config, origin = preparation.config, run.origin()
     instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
-    name = travelling_name(run.base_name)
+    name = portable_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
     if base["hub"] or private.found(name) is None:
         base["name"] = name

@@ -55,9 +55,9 @@ class JobSession:
         self.group: WorkerGroup | None = None
         self.lease: leases.Lease | None = None
         self._pending_group: WorkerGroup | None = None  # its actors were requested and may not answer yet
-        self._where, self._stays = "", False
+        self._location, self._stays = "", False
         self._acknowledged = 0
-        self._early_orders: list[Mapping[str, Any]] = []
+        self._early_messages: list[Mapping[str, Any]] = []
         self._lock = threading.Lock()
         self._faults: list[Exception] = []  # raised by other threads, re-raised where messages are read
         self._model_thread: threading.Thread | None = None
@@ -82,13 +82,13 @@ class JobSession:
         """Have `release` leave the job training on the node, if it has begun."""
         self._stays = self.lease is not None and self.lease.begun
 
-    def pass_on(self, order: Mapping[str, Any]) -> None:
+    def pass_on(self, message: Mapping[str, Any]) -> None:
         """Send an order to the worker, or keep it until there is one."""
         with self._lock:
             if self.group is None:
-                self._early_orders.append(order)
+                self._early_messages.append(message)
             else:
-                self.group.first.send(order)
+                self.group.first.send(message)
 
     def release(self, *, hold: bool = False) -> bool:
         """Remove the job from the cluster unless it was detached; return whether it is certainly gone.
@@ -133,8 +133,8 @@ class JobSession:
         group = (self._attach(data) if self.lease else None) or self._start(data)
         self.home, self.node = group.first.facts["home"], group.first.facts["node"]
         with self._lock:
-            for order in self._early_orders:
-                group.first.send(order)
+            for message in self._early_messages:
+                group.first.send(message)
             self.group = group
         self._follow(group.first, data)
 
@@ -167,7 +167,7 @@ class JobSession:
         self._acknowledged = self._number_of(self.job.get("mark"))
         actor.facts = {"home": lease.home, "node": lease.node}
         where = f"the node {lease.node} of the cluster {lease.address}"
-        self._where = f"It trains on {where}."
+        self._location = f"It trains on {where}."
         self.peers = PeerWorkers([actor], self._faults.append)
         self.link.send(attached=True)
         text = f"Reconnected to {where}, where it has trained on."
@@ -198,15 +198,17 @@ class JobSession:
         facts = group.first.facts
         if self.lease:
             self.lease = self.lease.update(home=facts["home"], node=facts["node"])
-        self._where = f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
+        self._location = (
+            f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
+        )
         host = host_of(self.address)
         if self._connection.has_token is False and host is not None and not is_loopback(host):
-            self._where += (
+            self._location += (
                 " It requires no token (--insecure-cluster): anyone who reaches it can do the same."
             )
-        self._where += use_storage(group.actors, config.get(STORAGE))
+        self._location += use_storage(group.actors, config.get(STORAGE))
         self._send(group, files, "the data")
-        self._where += storage_summary(group.actors, config.get(STORAGE))
+        self._location += storage_summary(group.actors, config.get(STORAGE))
         started = {"id": job["id"], "config": config, "resume": job.get("resume")}
         self.peers = PeerWorkers(group.actors, self._faults.append)
         self._acknowledged = self.peers.start(started, outgoing_files.thread_count(config))
@@ -289,7 +291,7 @@ class JobSession:
     def _follow(self, actor: ActorClient, data: Path) -> None:
         """Pass on what the worker says, up to its final message."""
         shared, problem = open_storage(self.job, actor)
-        self._where += problem
+        self._location += problem
         incoming = IncomingFiles(
             data, self.job["id"], lambda name, offset: actor.call("read", name, offset), shared
         )
@@ -330,4 +332,4 @@ class JobSession:
             self._is_completed = message["end"] == "completed"
         self.link.send(**message)
         if message.get("event") == TRAINING_STARTED:
-            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._where})
+            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._location})

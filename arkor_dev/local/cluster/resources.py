@@ -91,9 +91,9 @@ def shortage(request: ResourceRequest, why: str) -> str:
     available = ResourceRequest(free.get("CPU", 0), free.get("GPU", 0), int(free.get("memory", 0)) or None)
     nodes = alive_nodes()
     largest = max((node.get("Resources", {}).get("CPU", 0) for node in nodes), default=0)
-    wanted = f"{request.words} of one node" if request.workers == 1 else request.words
+    requested = f"{request.words} of one node" if request.workers == 1 else request.words
     return (
-        f"The job asks for {wanted}, {why}: {available.words} are free on all {len(nodes)} "
+        f"The job asks for {requested}, {why}: {available.words} are free on all {len(nodes)} "
         f"nodes together, and the largest has {_count(largest, 'processor')}"
     )
 

@@ -113,10 +113,12 @@ class ClusterExecution:
             else:
                 abandoned.setdefault((lease.address, lease.insecure), []).append(lease)
         is_clean = True
-        for (address, insecure), leases_there in abandoned.items():
-            gone = await self._remove(address, insecure, {lease.name: lease.actor for lease in leases_there})
-            for lease in leases_there:
-                if lease.name in gone:
+        for (address, insecure), cluster_leases in abandoned.items():
+            removed = await self._remove(
+                address, insecure, {lease.name: lease.actor for lease in cluster_leases}
+            )
+            for lease in cluster_leases:
+                if lease.name in removed:
                     lease.delete()
                 else:
                     is_clean = False
@@ -124,10 +126,10 @@ class ClusterExecution:
 
     async def _remove(self, address: str, insecure: bool, actors: dict[str, str]) -> list[str]:
         answer = await _run_task(task="remove", address=address, insecure=insecure, actors=actors)
-        gone: list[str] = answer.get("gone", [])
-        return gone
+        removed: list[str] = answer.get("gone", [])
+        return removed
 
-    async def room(self, config: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
         """See `Execution`; a cluster that does not answer in time has none."""
         return bool((await _run_task(task="capacity", config=config)).get("room"))
 

@@ -93,5 +93,5 @@ class Execution(Protocol):
     def attaches(self, data: Path, job_id: str) -> bool:
         """Return whether the job trains on alone, as far as is known here; `start` then attaches to it."""
 
-    async def room(self, config: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
         """Return whether a job of ``config`` that had to wait could start now."""

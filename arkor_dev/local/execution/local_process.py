@@ -30,7 +30,7 @@ class LocalProcess:
         """Return False: a worker ends with the backend."""
         return False
 
-    async def room(self, _: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, _: Mapping[str, Any]) -> bool:
         """Return True: a job may always try."""
         return True
 

@@ -17,7 +17,7 @@ from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -80,7 +80,7 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
     """
     hold_in(merged, dtype)
     merged.config.dtype = dtype
-    merged.name_or_path = merged.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    merged.name_or_path = merged.config._name_or_path = portable_name(name)  # noqa: SLF001
     end_answers(merged, tokenizer)
     save_whole(merged, tokenizer, folder)
 
@@ -114,7 +114,7 @@ def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
     """
     if four_bit:
         return load_dequantized(path)
-    return load_base(path, asked="float32", device=_device(path))
+    return load_base(path, dtype_name="float32", device=_device(path))
 
 
 def free_memory() -> None:

@@ -298,7 +298,7 @@ class StepMeasurement:
 
         ``measured`` are the held-out batches.
         """
-        highest = max(made.peak for made in [*self.rising, *self.typical])
+        highest = max(step.peak for step in [*self.rising, *self.typical])
         # Freed memory is not all returned: steps after the longest batch peaked a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
         parts = map(self._shape, measured)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
+from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
@@ -88,7 +88,7 @@ def convert(
     require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
     folder = converters(cache, progress)
     target = scratch / "whole.gguf"
-    request = {"converters": str(folder), "source": str(source), "name": travelling_name(name)}
+    request = {"converters": str(folder), "source": str(source), "name": portable_name(name)}
     with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
         _run("model", {**request, "type": FULL, "target": str(target)}, scratch, size, progress)
     return target

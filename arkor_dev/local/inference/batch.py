@@ -127,7 +127,7 @@ class Row:
 
     group: ActiveAdapter
     prompt: list[int]
-    room: int
+    max_new_tokens: int
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None

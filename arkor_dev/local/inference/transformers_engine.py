@@ -122,7 +122,7 @@ class TransformersEngine:
             row.cached = cached_layers[0][0].shape[-2] if cached_layers else 0
             row.tokens, row.cache = prompt[: row.cached], cache_of(cached_layers)
         else:
-            row.fallback = StepwiseGenerate(self.base.model, prompt, row.room)
+            row.fallback = StepwiseGenerate(self.base.model, prompt, row.max_new_tokens)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1
         return row

@@ -263,9 +263,9 @@ def scratch_folder(data: Path, job_id: str) -> Path:
 def job_ids(data: Path) -> list[str]:
     """Return the ids of all jobs with a non-empty folder, whether or not they are in the list."""
     folder = jobs_folder(data)
-    found = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
+    names = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
     return sorted(
-        entry.name for entry in found if entry.is_dir() and not entry.is_symlink() and any(entry.iterdir())
+        entry.name for entry in names if entry.is_dir() and not entry.is_symlink() and any(entry.iterdir())
     )
 
 
@@ -368,8 +368,8 @@ def export_ids(data: Path, job_id: str) -> set[str]:
 def attribution_ids(data: Path, job_id: str) -> list[str]:
     """Return the ids of the job's attributions, in order."""
     folder = job_folder(data, job_id) / ATTRIBUTION
-    found = [entry.name.removesuffix(".json") for entry in folder.iterdir()] if folder.is_dir() else []
-    return sorted(name for name in found if _ATTRIBUTION_ID.fullmatch(name))
+    names = [entry.name.removesuffix(".json") for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if _ATTRIBUTION_ID.fullmatch(name))
 
 
 def remove_export(data: Path, job_id: str, export_id: str) -> None:
@@ -401,8 +401,8 @@ def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
 def sweep(data: Path, job_id: str) -> None:
     """Remove what a job that ended while writing left unfinished."""
     folder = job_folder(data, job_id)
-    for place in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
-        for part in folder.glob(f"{place}*{PART}"):
+    for prefix in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
+        for part in folder.glob(f"{prefix}*{PART}"):
             _remove(part)
     for name in ("scratch", PROBE):
         _remove(folder / name)

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OWN_PLACE: Final = "coalesce(place, seq)"
-PLACE: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
+RANK: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
 LAST: Final = """(SELECT 1 + max(
     ifnull((SELECT max(seq) FROM jobs), 0), ifnull((SELECT max(place) FROM jobs WHERE place IS NOT NULL), 0)
 ))"""
 """Age of a new job: after every other, even if jobs that gave up their positions are deleted."""
-HELD: Final = "queueHeld"
+HELD_KEY: Final = "queueHeld"
 
 
 def is_held(db: sqlite3.Connection) -> bool:
     """Return whether the queue is held, so that no job starts."""
-    return db.execute("SELECT 1 FROM meta WHERE key = ?", (HELD,)).fetchone() is not None
+    return db.execute("SELECT 1 FROM meta WHERE key = ?", (HELD_KEY,)).fetchone() is not None
 
 
 def hold(db: sqlite3.Connection, held: bool) -> None:
     """Hold or release the queue, across restarts."""
     if held:
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (HELD,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (HELD_KEY,))
     else:
-        db.execute("DELETE FROM meta WHERE key = ?", (HELD,))
+        db.execute("DELETE FROM meta WHERE key = ?", (HELD_KEY,))
 
 
 def first(db: sqlite3.Connection, excluded: Sequence[str] = ()) -> tuple[str, str] | None:
@@ -43,7 +43,7 @@ def first(db: sqlite3.Connection, excluded: Sequence[str] = ()) -> tuple[str, st
     condition = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
     row: tuple[str, str] | None = db.execute(
         f"""SELECT id, config FROM jobs WHERE status = 'queued' {condition}
-            AND id NOT IN ({", ".join("?" * len(excluded))}) ORDER BY {PLACE} LIMIT 1""",  # noqa: S608 - constant text
+            AND id NOT IN ({", ".join("?" * len(excluded))}) ORDER BY {RANK} LIMIT 1""",  # noqa: S608 - constant text
         tuple(excluded),
     ).fetchone()
     return row
@@ -60,7 +60,7 @@ def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
     Raises ``NotFoundError`` for an unknown job. Uses the writer's connection, within a transaction.
     """
     rows = db.execute(
-        f"""SELECT id, {OWN_PLACE}, sweep IS NOT NULL FROM jobs WHERE status = 'queued' ORDER BY {PLACE}"""  # noqa: S608 - constant text
+        f"""SELECT id, {OWN_PLACE}, sweep IS NOT NULL FROM jobs WHERE status = 'queued' ORDER BY {RANK}"""  # noqa: S608 - constant text
     ).fetchall()
     place_of = {job_id: position for job_id, position, _ in rows}
     of_sweep = {job_id: bool(behind) for job_id, _, behind in rows}
@@ -78,13 +78,13 @@ def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None
     """Return the contract's ``queue`` of a job: its position and the job before it; None if it does not
     wait.
     """
-    row = db.execute(f"SELECT {PLACE} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
+    row = db.execute(f"SELECT {RANK} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
     if row is None:
         return None
-    before = f"FROM jobs WHERE status = 'queued' AND {PLACE} < ?"
+    before = f"FROM jobs WHERE status = 'queued' AND {RANK} < ?"
     (jobs_ahead,) = db.execute(f"SELECT count(*) {before}", row).fetchone()
     if jobs_ahead:
-        last = db.execute(f"SELECT id, name {before} ORDER BY {PLACE} DESC LIMIT 1", row)
+        last = db.execute(f"SELECT id, name {before} ORDER BY {RANK} DESC LIMIT 1", row)
     else:
         last = db.execute("SELECT id, name FROM jobs WHERE status = 'running' ORDER BY seq DESC LIMIT 1")
     job_before = last.fetchone()
@@ -100,7 +100,7 @@ def queue_positions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     """Return :func:`place` of every waiting job, next one first."""
     rows = db.execute(
         f"""SELECT id, name, status FROM jobs WHERE status IN ('queued', 'running')
-            ORDER BY status = 'queued', {PLACE}"""  # noqa: S608 - constant text
+            ORDER BY status = 'queued', {RANK}"""  # noqa: S608 - constant text
     )
     held = {"held": True} if is_held(db) else {}
     positions: dict[str, dict[str, Any]] = {}

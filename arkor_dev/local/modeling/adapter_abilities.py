@@ -67,9 +67,9 @@ def vllm_options(folder: Path) -> str | None:
     settings = settings_of(folder) or {}
     patterns = settings.get("rank_pattern")
     ranks = [settings.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
-    rank = max((each for each in ranks if isinstance(each, int)), default=0)
-    begun = str(settings.get("init_lora_weights"))
-    if reads_weights(folder) or begun.startswith(("pissa", "olora")) or rank > VLLM_RANKS[-1]:
+    rank = max((value for value in ranks if isinstance(value, int)), default=0)
+    initialization = str(settings.get("init_lora_weights"))
+    if reads_weights(folder) or initialization.startswith(("pissa", "olora")) or rank > VLLM_RANKS[-1]:
         return None
-    most = next(each for each in VLLM_RANKS if each >= rank)
+    most = next(value for value in VLLM_RANKS if value >= rank)
     return "--enable-lora" + ("" if most == VLLM_RANKS[0] else f" --max-lora-rank {most}")

@@ -90,7 +90,7 @@ def _statm(_: int) -> int:
 
 
 @contextlib.contextmanager
-def _held() -> Iterator[None]:
+def _limited_growth() -> Iterator[None]:
     """Limit this process's growth to ``MEMORY`` bytes, if the system can (Linux)."""
     try:
         import resource
@@ -113,7 +113,7 @@ def _held() -> Iterator[None]:
 def within_limits(render: Callable[[], str]) -> str:
     """Return the result of ``render``. Raises JobFailure if the template exceeds a limit."""
     try:
-        with _limited(SECONDS), _held():
+        with _limited(SECONDS), _limited_growth():
             return render()
     except MemoryError:
         raise JobFailure(

@@ -12,8 +12,8 @@ from arkor_dev.local.models.catalog import (
     Models,
     is_starter,
     lacks,
+    portable_name,
     starter_folder,
-    travelling_name,
 )
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -109,7 +109,7 @@ def test_what_a_folder_lacks_is_named(
     ],
 )
 def test_an_adapter_names_its_model_and_not_its_owner_s_folders(name: str, travels: str) -> None:
-    assert travelling_name(name) == travels
+    assert portable_name(name) == travels
 
 
 def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Models, tmp_path: Path) -> None:

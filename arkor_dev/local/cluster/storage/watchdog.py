@@ -48,10 +48,10 @@ def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive
     threading.Thread(target=run, name="shared storage", daemon=True).start()
     try:
         while True:
-            left = min(start + seconds, moved + STALL_SECONDS) - time.monotonic()
-            if wait((outcome,), max(0.0, min(KEEP_ALIVE_SECONDS, left))).done:
+            remaining = min(start + seconds, moved + STALL_SECONDS) - time.monotonic()
+            if wait((outcome,), max(0.0, min(KEEP_ALIVE_SECONDS, remaining))).done:
                 return outcome.result()
-            if left <= 0:
+            if remaining <= 0:
                 raise StalledError(f"it has not answered for {time.monotonic() - moved:.0f} s")
             keep_alive()
     finally:

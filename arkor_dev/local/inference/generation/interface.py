@@ -59,7 +59,7 @@ class Conversation(Protocol):
         """
 
     @property
-    def room(self) -> int:
+    def max_new_tokens(self) -> int:
         """How many tokens the model can still write after the prompt; at least 1."""
 
 

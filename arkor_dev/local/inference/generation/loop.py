@@ -147,7 +147,7 @@ class Loop:
             Incremental(engine.tokenizer),
             Stops(ask.get("stop") or ()),
             ToolCalls(names),
-            min(ask["maxTokens"], conversation.room),
+            min(ask["maxTokens"], conversation.max_new_tokens),
             time.monotonic(),
             constraint,
         )

@@ -53,7 +53,7 @@ class PlacementQueue:
                     waits = job is not None and job["status"] == "queued"
                     target = execution_of(config)
                     may_start = not waits or target.attaches(self._data, job_id)
-                    if not may_start and not await target.room(config):
+                    if not may_start and not await target.has_capacity(config):
                         continue
                 except Exception:
                     log.exception("a place for the job %s", job_id)
