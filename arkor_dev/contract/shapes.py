@@ -139,7 +139,9 @@ class SweepResult(TypedDict):
 class SweepTrial(TypedDict):
     """One run of a sweep. ``settings`` are those that differ from the sweep's config, by field.
 
-    ``role`` is ``search``, or for runs with a fresh ``seed`` at the end, ``winner`` or ``start`` (the
+    ``number`` counts the trials of the search from 0, the starting settings; that of other runs is higher.
+
+    ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
     starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
     """
 

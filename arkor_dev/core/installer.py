@@ -77,7 +77,7 @@ class Installer:
         self._pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         self._uv: str | None = None
 
-    def look(self) -> Build | None:
+    def resolve_torch(self) -> Build | None:
         """Return the PyTorch that would be installed; None if nobody can say (the installation says why)."""
         self._uv = self.find_uv()
         if self._uv and (build := self.build_by_uv(self._uv)):
@@ -88,7 +88,7 @@ class Installer:
     def install(self, packages: Sequence[str], folder: Path, out: TextIO) -> int:
         """Install into the environment ``folder``, with pip's output in its log; return the exit code.
 
-        After `look`, the PyTorch that it has found. Progress goes to ``out``.
+        After `resolve_torch`, the PyTorch that it has found. Progress goes to ``out``.
         """
         if self._uv:  # it shows its own progress
             done = subprocess.run(self._uv_command(self._uv, *packages), cwd=self._cwd, check=False)
@@ -99,8 +99,8 @@ class Installer:
 
     def find_uv(self) -> str | None:
         """Return the machine's own uv, or one installed into this environment; None without either."""
-        if found := shutil.which("uv"):
-            return found
+        if uv := shutil.which("uv"):
+            return uv
         command = [*self._pip, "--quiet", *self._options, "uv"]
         subprocess.run(command, check=False, capture_output=True, cwd=self._cwd)
         return shutil.which("uv", path=str(Path(self.python).parent))
@@ -119,16 +119,16 @@ class Installer:
             check=False,
             cwd=self._cwd,
         )
-        found = re.search(r"^ \+ torch==(\S+)", done.stderr, re.MULTILINE)
-        return Build(found[1], kind_of(found[1], [])) if done.returncode == 0 and found else None
+        version = re.search(r"^ \+ torch==(\S+)", done.stderr, re.MULTILINE)
+        return Build(version[1], kind_of(version[1], [])) if done.returncode == 0 and version else None
 
     def _build_by_pip(self) -> Build | None:
-        asked = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
-        command = [*self._pip, *asked, *self._options, "torch"]
+        options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
+        command = [*self._pip, *options, *self._options, "torch"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._cwd)
         try:
-            found = json.loads(done.stdout)["install"][0]["metadata"]
-            return Build(found["version"], kind_of(found["version"], found.get("requires_dist", [])))
+            metadata = json.loads(done.stdout)["install"][0]["metadata"]
+            return Build(metadata["version"], kind_of(metadata["version"], metadata.get("requires_dist", [])))
         except (ValueError, LookupError):
             return None
 
@@ -149,14 +149,14 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def doing(words: str) -> str:
+def activity_of(output: str) -> str:
     """Return what pip is doing, from its output so far: the file that it downloads last, or unpacks."""
-    if "Installing collected packages:" in words:
+    if "Installing collected packages:" in output:
         return "unpacking"
-    if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", words, re.MULTILINE):
+    if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", output, re.MULTILINE):
         return f"compiling {built[-1]}"
-    found = re.findall(r"^ *(?:Downloading|Using cached) (\S+ \(.*?\))", words, re.MULTILINE)
-    return str(found[-1]) if found else "looking"
+    downloads = re.findall(r"^ *(?:Downloading|Using cached) (\S+ \(.*?\))", output, re.MULTILINE)
+    return str(downloads[-1]) if downloads else "looking"
 
 
 def progress_line(fetched: int, unpacked: int, now: str, seconds: float) -> str:
@@ -171,19 +171,19 @@ def run_shown(command: list[str], folder: Path, out: TextIO, cwd: Path | None = 
     Progress goes to ``out``: one line that is redrawn on a terminal, or a line every ten seconds.
     """
     terminal, log, site = out.isatty(), folder / LOG, folder / "lib"
-    before, began, told = bytes_in(site), time.monotonic(), 0.0
-    with tempfile.TemporaryDirectory(dir=folder) as fetched, log.open("w", encoding="utf-8") as words:
+    bytes_before, began, printed = bytes_in(site), time.monotonic(), 0.0
+    with tempfile.TemporaryDirectory(dir=folder) as fetched, log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, cwd=cwd, stdout=words, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": fetched}
+            command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": fetched}
         )
         try:
             while _still_runs(process):
                 now = time.monotonic() - began
-                if not terminal and now - told < PAUSE_LOG:
+                if not terminal and now - printed < PAUSE_LOG:
                     continue
-                told = now
-                said = doing(log.read_text(encoding="utf-8", errors="replace"))
-                line = progress_line(bytes_in(Path(fetched)), bytes_in(site) - before, said, now)
+                printed = now
+                activity = activity_of(log.read_text(encoding="utf-8", errors="replace"))
+                line = progress_line(bytes_in(Path(fetched)), bytes_in(site) - bytes_before, activity, now)
                 columns = shutil.get_terminal_size().columns - 1
                 out.write(f"\r\x1b[K{line[:columns]}" if terminal else f"{line}\n")
                 out.flush()

@@ -267,12 +267,12 @@ class AsyncRun:
     async def metrics(self) -> Metrics:
         """Return the figures so far."""
         over = await self.status() in TERMINAL
-        return Metrics(await rows_of(self._studio.backend, self.id, over=over))
+        return Metrics(await rows_of(self._studio.backend, self.id, ended=over))
 
     async def samples(self) -> list[dict[str, Any]]:
         """Return the answers to the sample prompts so far: ``{step, number, prompt, answer, …}``."""
         over = await self.status() in TERMINAL
-        async with aclosing(history(self._studio.backend, self.id, over=over)) as items:
+        async with aclosing(history(self._studio.backend, self.id, ended=over)) as items:
             return [dict(data) async for name, data in items if name == events.SAMPLE_CREATED]
 
     async def verdict(self) -> dict[str, Any] | None:

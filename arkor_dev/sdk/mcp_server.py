@@ -239,7 +239,7 @@ class Tools:
                     async with asyncio.timeout(min(seconds, PATIENCE)):
                         await run.wait()
             details = await run.details()
-            rows = await rows_of(studio.backend, run.id, over=details.get("status") in TERMINAL)
+            rows = await rows_of(studio.backend, run.id, ended=details.get("status") in TERMINAL)
             last: dict[str, Any] = {}
             for row in rows:
                 last |= {key: value for key, value in row.items() if isinstance(value, int | float)}

@@ -114,7 +114,7 @@ def _installer(folder: Path) -> Installer:
 def _announce(installer: Installer, target: Path) -> str:
     """Print what will be installed where; return it in a sentence. Raises BadRequestError for a full disk."""
     _say("Looking for the PyTorch that suits this machine …")
-    build = installer.look()
+    build = installer.resolve_torch()
     where = f"The local engine goes into an environment of its own: {target}"
     if build is not None:
         _say("\n".join(build_lines(build, has_gpu=has_nvidia_gpu())))

@@ -111,7 +111,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     reconnecting`` and ``: connected`` report the state of the backend.
     """
     last_id = request.headers.get("Last-Event-ID")
-    async with request.app[EVENTS].follow(request.match_info["id"], whole=last_id is not None) as reader:
+    async with request.app[EVENTS].follow(request.match_info["id"], complete=last_id is not None) as reader:
         begin = reader.begin(request.query.get("after"), last_id)
         response = EventSourceResponse(headers={**reader.headers, FROM_HEADER: str(begin)}, sep="\n")
         await response.prepare(request)

@@ -129,6 +129,7 @@ ROUTES = [
     passed("GET", "/api/sweeps", Backend.list_sweeps),
     passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
     passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("DELETE", "/api/sweeps/{id}", Backend.delete_sweep),
     passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
