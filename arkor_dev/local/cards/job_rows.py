@@ -1,7 +1,7 @@
 """The rows that a job trained on, by hashes: ``evaluation/rows.json``, and how those of two jobs differ.
 
-A row's hash is of what is learned from it, so that the same row in another place, file or format is the same.
-Two rows with one question, or in one place, are taken for one row that was changed.
+A row's hash covers what is learned from it, so the same row in another file, format or position has the same
+hash. Two rows with the same question, or in the same position, count as one row that was changed.
 """
 
 from __future__ import annotations

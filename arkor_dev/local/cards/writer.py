@@ -1,4 +1,4 @@
-"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
+"""Writes the model card and provenance of each saved result, and the card again after later measurements.
 
 The provenance is written once, with the files that it describes. The card is made from it and from later
 measurements; what the user has written into it is kept. An error here does not affect the training.
@@ -69,7 +69,7 @@ class CardWriter:
             self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts
+        except Exception as error:  # noqa: BLE001 - a failed card must not cost the trained weights
             traceback.print_exc()
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
@@ -202,7 +202,7 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
         _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
     except (OSError, StatementError, PrivateError):
         return
-    except Exception:  # noqa: BLE001 - whatever it is, what was measured counts
+    except Exception:  # noqa: BLE001 - a failed card must not cost the measurement
         traceback.print_exc()
 
 

@@ -67,6 +67,7 @@ class Continuation:
     @property
     def threads(self) -> int | None:
         """Return the number of threads that the run had before, if this machine has as many."""
+        # Another number of threads adds in another order, which rounds differently.
         threads, available = self.before.get("threads"), os.cpu_count() or 1
         return threads if type(threads) is int and 0 < threads <= available else None
 

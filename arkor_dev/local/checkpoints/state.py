@@ -117,6 +117,8 @@ class Parts:
             with torch.no_grad():
                 for name, weight in self.weights.items():
                     weight.copy_(saved[name])
+            # Last, so that nothing above can advance the generators: a resumed run draws the same numbers as
+            # an uninterrupted one, and so computes the same bits.
             set_random_states(state["random"], self.device)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise StateError(f"it belongs to another run ({type(error).__name__}: {error})") from None

@@ -120,6 +120,7 @@ class JobSession:
         if isinstance(error, NodeLostError) and not isinstance(error, WorkerEndedError):
             group = self.group or self._pending_group
             node = error.node or (group.first.facts.get("node") if group else None)
+            # An unreachable node may still be training: keep the lease, so that a driver can attach.
             self._stays = self.lease is not None and self.lease.begun and not error.gone
             subject = f"The node {node}" if node else "A node"
             error = WorkerEndedError(f"{subject} of the cluster {self.address} was lost ({error}).")
@@ -282,6 +283,7 @@ class JobSession:
             for actor in group.actors:
                 actor.call("send", json.dumps({**model, "path": folder}).encode())
             if self.lease:
+                # Now the worker needs nothing more from here: a later driver may attach to it.
                 self.lease = self.lease.update(begun=True)
         except Exception as fault:  # noqa: BLE001 - raised where the messages are read
             self._faults.append(fault)
@@ -305,12 +307,14 @@ class JobSession:
             )
             for message in messages:
                 count += 1
+                # The backend acknowledges a mark once it has stored the message. Until then the node keeps
+                # it, so that after a crash of this process or the backend the next driver continues there.
                 if self.lease and "end" not in message:  # after the end nothing is acknowledged
                     message["mark"] = f"{self.lease.name}:{count}"
                 self._handle(localize_paths(message, self.home, folders), actor, incoming)
                 if "end" in message:
                     return
-                if not self.lease:  # nobody will ask for these messages again
+                if not self.lease:  # no later driver can attach and need these messages again
                     self._acknowledged = count
             if exit_status and not messages:
                 if not exit_status.get("killed"):  # another worker may be the reason

@@ -1,8 +1,8 @@
 """The output layer and its cross entropy in one: the logits of all tokens are never in memory at once.
 
-A model with 128,256 words gives 1 GB of logits for 4,096 tokens in 16 bit, their gradient as much again. Here
-they are made for some tokens at a time, and only the gradient of the layer's input is kept (as in Liger
-Kernel, Hsu et al. 2024). The layer itself does not learn, and nothing comes after it.
+A vocabulary of 128,256 tokens gives 1 GB of 16-bit logits for 4,096 tokens, and their gradient as much again.
+Here they are computed for some tokens at a time, and only the gradient of the layer's input is kept (as in
+Liger Kernel, Hsu et al. 2024). The layer itself is frozen and the last one.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOGITS_PER_STEP: Final = 2**26
-"""Logits that are made at once: 128 MiB of them in 16 bit, and twice that in float32."""
+"""Logits computed at once: 128 MiB in 16 bits, and twice that in float32."""
 GRADIENT_SCALE: Final = 1024.0
-"""Gradients in float16 are held so many times as large: what is small would be lost in its range."""
+"""Factor by which float16 gradients are scaled up, since small ones would underflow."""
 
 
 def can_be_fused(head: Any) -> bool:
-    """Return whether ``head`` is a frozen linear layer without anything besides."""
+    """Return whether ``head`` is a plain frozen linear layer."""
     return type(head) is torch.nn.Linear and not any(weight.requires_grad for weight in head.parameters())
 
 
 @contextmanager
 def headless(model: Any) -> Iterator[Any]:
-    """Let ``model`` give what its output layer reads in place of logits; yield that layer."""
+    """Make ``model`` return its output layer's input instead of logits; yield that layer."""
     head = model.get_output_embeddings()
     head.forward = lambda hidden: hidden
     try:

@@ -87,7 +87,7 @@ class _EngineChoice:
 
     @contextlib.asynccontextmanager
     async def deciding(self) -> AsyncIterator[None]:
-        """While the engine is unknown, admit nobody else until it is known or the body has failed."""
+        """While the engine is unknown, admit one caller at a time, until it is known or the body fails."""
         await self._lock.acquire()
         if self.engine is not None:
             self._lock.release()

@@ -74,7 +74,7 @@ class ClusterWorker:
 
 
 class ClusterExecution:
-    """Trains on a node. ``grace`` allows for the way of an order to the node and of its answer."""
+    """Trains on a node. ``grace`` includes the round trip of a message to the node."""
 
     grace = 3.0
 

@@ -1,13 +1,13 @@
 """Interface for running a job, on this machine or elsewhere.
 
-Messages to a worker: a `JobOrder`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
+Messages to a worker: a `JobRequest`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
 ``reason``. Those from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed, and
 the job resumes from what was kept last.
 
-Workers of some executions train on without the backend. They add ``mark`` to their messages, a text that the
+Workers of some executions continue without the backend. They add ``mark`` to their messages, a text that the
 backend stores with them, sends back as ``do: known`` once it has, and gives to the next worker, which
-continues after that message. ``do: detach`` ends only the backend's part. A worker whose job trains on like
-that begins with ``attached``; otherwise it sends ``wants`` and then receives the model.
+continues after that message. ``do: detach`` ends only the backend's part. A worker that attaches to such a
+job begins with ``attached``; otherwise it sends ``wants`` and then receives the model.
 """
 
 from __future__ import annotations
@@ -94,4 +94,4 @@ class Execution(Protocol):
         """Return whether the job trains on alone, as far as is known here; `start` then attaches to it."""
 
     async def has_capacity(self, config: Mapping[str, Any]) -> bool:
-        """Return whether a job of ``config`` that had to wait could start now."""
+        """Return whether a job of ``config`` that is waiting for resources could start now."""

@@ -141,7 +141,7 @@ class MeasurementStore:
         self._stored: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
-        """Return a measurement, updated with what is cached of the run's base."""
+        """Return a measurement, updated with the cached results of the run's base."""
         try:
             measurement = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -42,7 +42,7 @@ def weights_of(folder: Path) -> tuple[int, int]:
     for path in folder.glob("*.safetensors"):
         size += path.stat().st_size
         with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 product = 1
                 for side in file.get_slice(name).get_shape():
                     product *= side
@@ -163,7 +163,7 @@ def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> 
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process has left; we hold the lock, so nobody else uses it."""
+    """Remove what a killed process has left; the caller holds the lock, so no other process uses it."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no error
+class _Over(Exception):  # noqa: N818 - leaves generate, not an error
     """The answer has ended."""
 
 

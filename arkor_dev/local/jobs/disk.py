@@ -84,7 +84,7 @@ def disk_shortage(folder: Path) -> str | None:
 
 
 def leftovers(data: Path, job_ids: Collection[str]) -> list[Path]:
-    """Return what lies among the job folders without belonging to a job."""
+    """Return the entries of the jobs folder that belong to no job."""
     with contextlib.suppress(OSError):
         return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in job_ids]
     return []

@@ -2,7 +2,7 @@
 
 A job that resumes after a step repeats every later event. The old ones are deleted in the transaction that
 resumes it; their ids are never reused, so a reader who has seen them continues after them. How a job resumes
-(``orders``) is stored until it ends.
+(its resume options) is stored until it ends.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 CRASHES: Final = 3
 """Most crashes of a job without reaching a new step."""
 LASTING: Final = ("restart", "further")
-"""Orders that apply for the rest of a job's life."""
+"""Options that apply for the rest of a job's life."""
 STORED_WITH_OPTIONS: Final = ("crashes", "mark")
-"""Further values stored beside the orders until the job ends."""
+"""Further values stored with the options until the job ends."""
 LAST: Final = (1 << 63) - 1
 """Greater than every id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')

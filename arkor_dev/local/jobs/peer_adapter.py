@@ -33,7 +33,7 @@ CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 PICKLED: Final = "adapter_model.bin"
 ELSEWHERE: Final = "trainedElsewhere"
-"""Field of the config of such a job: none of its rows and settings are those of its training."""
+"""Config field of such a job, whose rows and settings say nothing about its training."""
 SPARE: Final = 256 << 20
 """Bytes to leave free on the disk."""
 UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the model yourself"

@@ -55,7 +55,7 @@ class Records:
         self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self._reader = connect(path)
         self.waiting_reasons: dict[str, str] = {}
-        """Why a waiting job has no place where it runs, for a person; by its id."""
+        """By job id: why its target has no resources for it now, as a sentence."""
         self._data = path.parent
         self._recorded: set[str] = set()
         self._lock = threading.Lock()  # protects the two below, which both threads use

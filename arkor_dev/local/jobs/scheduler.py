@@ -146,7 +146,7 @@ class Scheduler:
         if await self._store.request(Store.cancel_queued, job_id):
             self._cleanup.wake()
             return
-        if self._idle:  # it trains on elsewhere, and only this process can end it
+        if self._idle:  # it keeps training elsewhere, and only this process can end it
             await end(self._store, self._data, job_id, Verdict("cancelled", {}))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
@@ -201,7 +201,7 @@ class Scheduler:
             await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
         for job_id in late:
             if execution_of(running[job_id][0].config).attaches(self._data, job_id):
-                continue  # it trains on elsewhere
+                continue  # it keeps training elsewhere
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
         for job_id in running:
             job = await self._store.read(Store.get, job_id)

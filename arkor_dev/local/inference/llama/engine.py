@@ -103,6 +103,7 @@ class LlamaEngine:
             raise JobFailure("The GGUF file has fewer tokens than the model's tokenizer")
         max_new_tokens = self._context - len(prompt)
         reserved = len(prompt) + min(ask["maxTokens"], max_new_tokens)
+        # For the longest possible answer: llama.cpp cannot grow its memory while others are being answered.
         self._reserve(reserved)
         sequence, cached = self._conversations.open(active, prompt)
         row = Row(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])

@@ -1,4 +1,4 @@
-"""Jobs that found no room at their target: they wait and let others pass until there is some."""
+"""Jobs whose target has no free resources: they wait, and later jobs may start before them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 15.0
-"""How often to check for room."""
+"""Interval between checks for free resources."""
 
 
 class PlacementQueue:

@@ -74,8 +74,8 @@ PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
 DETACHED: Final = "alone"
-"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no room to
-start, or it trains on after this process ends.
+"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no free
+resources, or it keeps training after this process ends.
 """
 ENDED: Final = "ended"
 """Reason of a pause when this process ends."""
