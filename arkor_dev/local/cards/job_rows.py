@@ -166,5 +166,5 @@ def _record(sources: list[str], value: list[Any]) -> _Record:
     texts = [content, question, sources[source], *excerpt[:1]]
     if not all(isinstance(text, str) for text in texts) or not isinstance(number, int):
         raise TypeError
-    where = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
-    return _Record(content, question, where, one_line(excerpt[0])[:EXCERPT] if excerpt else "")
+    location = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
+    return _Record(content, question, location, one_line(excerpt[0])[:EXCERPT] if excerpt else "")

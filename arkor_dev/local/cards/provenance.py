@@ -131,8 +131,8 @@ def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, A
         public = part["type"] == "huggingface" and not (part.get("token") or _signed_in())
         if public and HUB_ID.fullmatch(name):
             entry["name"] = name
-            more = {key: part.get(key) for key in ("split", "subset")}
-            entry |= {key: value for key, value in more.items() if value and _is_public(value, private)}
+            details = {key: part.get(key) for key in ("split", "subset")}
+            entry |= {key: value for key, value in details.items() if value and _is_public(value, private)}
         published.append(entry)
     return published
 

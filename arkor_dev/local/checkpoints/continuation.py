@@ -75,10 +75,10 @@ class Continuation:
         """Start hashing the files of data and of ``model``, which takes seconds for a large one, once."""
         job, data = self.job, Path(self.job["data"])
 
-        def look() -> None:
+        def hash_all() -> None:
             self.origin.update(origin.files(job["config"], Path(job["project"]), model, data))
 
-        self._hashing = threading.Thread(target=look, name="hashes", daemon=True)
+        self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:

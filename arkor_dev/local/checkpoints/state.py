@@ -44,15 +44,13 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def restore_newest(
-    going_on: ResumePlan, take_over: Callable[[Mapping[str, Any]], None]
-) -> tuple[int, list[str]]:
+def restore_newest(plan: ResumePlan, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
     """Give ``take_over`` the newest state that it accepts; return its step, and sentences on rejected ones.
 
     The step is 0 if it accepts none.
     """
-    passed = list(going_on.passed)
-    for point in going_on.points:
+    passed = list(plan.passed)
+    for point in plan.points:
         try:
             take_over(read_state(point.folder))
         except StateError as error:

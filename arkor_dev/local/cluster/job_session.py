@@ -167,11 +167,11 @@ class JobSession:
         self.lease = lease.update(silent=0.0, tried=0.0)
         self._acknowledged = self._number_of(self.job.get("mark"))
         actor.facts = {"home": lease.home, "node": lease.node}
-        where = f"the node {lease.node} of the cluster {lease.address}"
-        self._location = f"It trains on {where}."
+        target = f"the node {lease.node} of the cluster {lease.address}"
+        self._location = f"It trains on {target}."
         self.peers = PeerWorkers([actor], self._faults.append)
         self.link.send(attached=True)
-        text = f"Reconnected to {where}, where it has trained on."
+        text = f"Reconnected to {target}, where it has trained on."
         self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
         return WorkerGroup([actor])
 
@@ -199,9 +199,8 @@ class JobSession:
         facts = group.first.facts
         if self.lease:
             self.lease = self.lease.update(home=facts["home"], node=facts["node"])
-        self._location = (
-            f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
-        )
+        resources = self._request.description
+        self._location = f"It trains on the {group.description} of the cluster {self.address} ({resources})."
         host = host_of(self.address)
         if self._connection.has_token is False and host is not None and not is_loopback(host):
             self._location += (
@@ -270,10 +269,10 @@ class JobSession:
 
     # To the nodes
 
-    def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, what: str) -> None:
+    def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, subject: str) -> None:
         for actor in group.actors:
             node = actor.facts["node"]
-            outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, what)
+            outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, subject)
 
     def _send_model(self, group: WorkerGroup) -> None:
         model = self.link.receive()

@@ -41,7 +41,7 @@ def attend(
     attention_mask: Any,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **more: Any,
+    **options: Any,
 ) -> tuple[Any, None]:
     """Attention function for transformers, for packed rows.
 
@@ -50,21 +50,23 @@ def attend(
     packed = CurrentBatch.packed
     if packed is None or packed.ids.shape[1] != query.shape[2]:
         raise RuntimeError("this batch's rows have not been packed")
-    window = more.get("sliding_window")
-    harmless = all(value is None or name in HARMLESS for name, value in more.items())
+    window = options.get("sliding_window")
+    harmless = all(value is None or name in HARMLESS for name, value in options.items())
     plain = bool(packed.groups) and harmless and not dropout and getattr(module, "is_causal", True)
     if plain and query.shape[-1] == value.shape[-1] and not (window and window < packed.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _Attend.apply(query, key, value, packed, scale).transpose(1, 2), None
     return _row_by_row(
-        packed, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **more}
+        packed, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **options}
     ), None
 
 
-def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
+def _row_by_row(
+    packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], options: dict[str, Any]
+) -> Any:
     """Compute like transformers, one row after another."""
     outputs = []
-    query, window = tensors[0], more.get("sliding_window")
+    query, window = tensors[0], options.get("sliding_window")
     for number, part in enumerate(packed.parts):
         row = [_row_of(tensor, packed, part) for tensor in tensors]
         length = row[0].shape[2]
@@ -73,7 +75,7 @@ def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], 
             positions = torch.arange(length, device=query.device)
             distance = positions[:, None] - positions
             mask = ((distance >= 0) & (distance < window))[None, None]
-        output = sdpa_attention_forward(module, *row, mask, **more)[0]
+        output = sdpa_attention_forward(module, *row, mask, **options)[0]
         outputs.append(output if number == 0 else output[:, packed.shared :])
     return torch.cat(outputs, dim=1)
 
@@ -107,7 +109,9 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
             attended, probabilities = _attended(q, k, v, scale)
-            out.index_copy_(0, group.own, attended.flatten(0, 1).index_select(0, group.flat_positions))
+            out.index_copy_(
+                0, group.batch_positions, attended.flatten(0, 1).index_select(0, group.flat_positions)
+            )
             if group.first is not None:
                 out[: packed.shared] = attended[group.first, : packed.shared]
             saved += [q, k, v, *probabilities]
@@ -128,7 +132,9 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             group_grads = _gradients(q, k, v, g, probabilities, ctx.scale)
             grads = grads or [part.new_zeros(positions, *part.shape[2:]) for part in group_grads]
             for total, part in zip(grads, group_grads, strict=True):
-                total.index_copy_(0, group.own, part.flatten(0, 1).index_select(0, group.flat_positions))
+                total.index_copy_(
+                    0, group.batch_positions, part.flatten(0, 1).index_select(0, group.flat_positions)
+                )
                 if packed.shared:
                     total[: packed.shared] += part[:, : packed.shared].sum(0)
         return (*(part[None].transpose(1, 2) for part in grads), None, None)

@@ -23,8 +23,8 @@ class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
     ``positions`` maps the flat rectangle to positions of the batch: each row starts with the shared
-    beginning, and a shorter one repeats its last position. Position ``own`` of the batch is
-    ``flat_positions`` in the flat rectangle; this covers all but the shared beginning, which counts only in
+    beginning, and a shorter one repeats its last position. ``batch_positions`` are at ``flat_positions`` of
+    the flat rectangle; this covers all but the shared beginning, which counts only in
     row ``first``, if that is the batch's first row. ``empty`` lists positions of the rectangle that count
     nowhere.
     """
@@ -32,7 +32,7 @@ class RowGroup:
     rows: int
     length: int
     positions: Any
-    own: Any
+    batch_positions: Any
     flat_positions: Any
     empty: Any
     first: int | None
@@ -109,15 +109,15 @@ def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ..
 
 def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> RowGroup:
     length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
+    source_positions: list[int] = []
     batch_positions: list[int] = []
-    own_positions: list[int] = []
     flat_positions: list[int] = []
     empty_positions: list[int] = []
     for row, number in enumerate(numbers):
         start, end = parts[number]
         begin, stop = row * length + shared, row * length + shared + end - start
-        batch_positions += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
-        own_positions += range(start, end)
+        source_positions += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
+        batch_positions += range(start, end)
         flat_positions += range(begin, stop)
         empty_positions += [
             *(range(begin - shared, begin) if number else ()),
@@ -126,7 +126,7 @@ def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int
     first = numbers.index(0) if 0 in numbers else None
     flat, of_batch, of_rows, nowhere = (
         torch.tensor(values, dtype=torch.long)
-        for values in (batch_positions, own_positions, flat_positions, empty_positions)
+        for values in (source_positions, batch_positions, flat_positions, empty_positions)
     )
     return RowGroup(len(numbers), length, flat, of_batch, of_rows, nowhere, first)
 

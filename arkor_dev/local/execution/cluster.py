@@ -68,7 +68,7 @@ class ClusterWorker:
         """See `Worker`; a driver that is free then is kept for another job."""
         await self._drivers.release(self._process, completed=self._completed)
 
-    def cause(self, what: str, relief: str = "") -> str:
+    def cause(self, subject: str, relief: str = "") -> str:
         """See `Worker`."""
         return f"The connection to the cluster has ended: {self._process.child.cause('its driver')}"
 

@@ -78,8 +78,8 @@ class Worker(Protocol):
     async def stop(self) -> None:
         """End it and everything that it has started, and wait."""
 
-    def cause(self, what: str, relief: str = ...) -> str:
-        """Return why the worker, called ``what``, ended without a final message."""
+    def cause(self, subject: str, relief: str = ...) -> str:
+        """Return why the worker, called ``subject``, ended without a final message."""
 
 
 class Execution(Protocol):

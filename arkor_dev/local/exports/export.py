@@ -137,8 +137,8 @@ class Export:
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
-        needed = SPARE * weights_bytes(of)
+        weights_folder = self.base if self.form == "merged" and self.kind == "adapter" else self.source
+        needed = SPARE * weights_bytes(weights_folder)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:

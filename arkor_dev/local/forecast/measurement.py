@@ -107,9 +107,9 @@ class Measurement:
     def corrected(self, seconds: float, size: float) -> Measurement:
         """Return a copy corrected by a run that took ``seconds`` and ``size`` times its estimate."""
         low, high = TRUST
-        late = self.late * math.sqrt(min(max(seconds, low), high))
+        late_factor = self.late * math.sqrt(min(max(seconds, low), high))
         heavy = self.heavy * min(max(size, low), high)
-        return replace(self, late=min(max(late, low), high), heavy=min(max(heavy, low), high))
+        return replace(self, late=min(max(late_factor, low), high), heavy=min(max(heavy, low), high))
 
     def as_json(self) -> dict[str, Any]:
         comparing = self.comparing.as_json() if self.comparing else None

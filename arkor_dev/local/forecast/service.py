@@ -207,10 +207,10 @@ class Forecasts:
         return view
 
     async def _estimate(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        def look() -> tuple[Memory, int | None, int | None]:
+        def measure_free() -> tuple[Memory, int | None, int | None]:
             return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
 
-        free, disk, gpu = await asyncio.to_thread(look)
+        free, disk, gpu = await asyncio.to_thread(measure_free)
         return estimate(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:

@@ -81,9 +81,9 @@ def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
     return keys[..., :count, :], values[..., :count, :]
 
 
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the length of the common prefix."""
     return next(
-        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
     )

@@ -74,7 +74,7 @@ class Writer:
         self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], object]]] = (
             queue.SimpleQueue()
         )
-        self._over = threading.Event()
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._doing: Future[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -93,20 +93,20 @@ class Writer:
 
     def close(self, seconds: float) -> bool:
         """Try each queued call once more at most; return whether the thread ended in time."""
-        self._over.set()
+        self._closing.set()
         self._queue.put((Future(), lambda: None, lambda: None))
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not (self._over.is_set() and self._queue.empty()):
+        while not (self._closing.is_set() and self._queue.empty()):
             future, work, refused = self._queue.get()
             pause = PAUSES[0]
             while self._begin(future):
                 try:
                     result = work()
                 except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
-                    if not passing(error) or self._over.is_set():
+                    if not passing(error) or self._closing.is_set():
                         with contextlib.suppress(InvalidStateError):
                             future.set_exception(error)
                         break
@@ -114,7 +114,7 @@ class Writer:
                     if pause == PAUSES[0]:
                         log.warning("the database cannot be written (%s): retrying", error)
                         refused()
-                    self._over.wait(pause)
+                    self._closing.wait(pause)
                     pause = min(2 * pause, PAUSES[1])
                 else:
                     with contextlib.suppress(InvalidStateError):

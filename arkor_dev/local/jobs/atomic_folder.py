@@ -75,8 +75,8 @@ def write_atomically(
         if add_extras:
             add_extras(part, files)
         paths = {path.relative_to(part).as_posix(): path for path in part.rglob("*") if path.is_file()}
-        more = [_flushed(path) for name, path in paths.items() if name not in files]
-        size = sum(int(entry["bytes"]) for entry in (*files.values(), *more))
+        extras = [_flushed(path) for name, path in paths.items() if name not in files]
+        size = sum(int(entry["bytes"]) for entry in (*files.values(), *extras))
         for folder in (*(path for path in part.rglob("*") if path.is_dir()), part):
             _flush(folder)
         if target.exists():

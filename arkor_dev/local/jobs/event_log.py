@@ -152,12 +152,12 @@ class EventLog(Records):
             (job_id, after, limit),
         ).fetchall()
 
-    def news(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
+    def read_events(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
         """Return whether the job has ended, and its ``events``; read in this order, so that none is
         missed.
         """
-        over = self.is_over(job_id)
-        return over, self.events(job_id, after, limit)
+        is_over = self.is_over(job_id)
+        return is_over, self.events(job_id, after, limit)
 
     def last_event(self, job_id: str) -> int:
         """Return the id of a job's newest event, 0 without any."""

@@ -161,8 +161,8 @@ class JobFile(NamedTuple):
             os.unlink(last, dir_fd=folder)
 
 
-def _created(name: str, how: int, folder: int) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how
+def _created(name: str, extra_flags: int, folder: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | extra_flags
     handle = os.open(name, flags, 0o600, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -286,8 +286,8 @@ def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
             raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
         return folder
     if step not in steps:
-        there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-        raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+        available = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+        raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {available}")
     return checkpoint_folder(data, job["id"], step)
 
 

@@ -88,7 +88,7 @@ class ReportedRuns:
         job, offset = await self._store.read(_read_so_far, job_id)
         if job is not None and job["status"] != "running":
             return await self._drop(path)
-        lines, size, alive, changed = await asyncio.to_thread(_news, path, offset)
+        lines, size, alive, changed = await asyncio.to_thread(_new_lines, path, offset)
         verdict, events = None, list[Event]()
         try:
             if lines and job is None:
@@ -124,7 +124,7 @@ def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]
     return store.get(job_id), int(resume_options_of(store.reading, job_id).get("mark", 0))
 
 
-def _news(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
+def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
     """Return whole lines from ``offset`` on, their size, whether the program lives, and the last change."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         alive = False

@@ -179,11 +179,11 @@ class Scheduler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
-                    news = self._store.pulse.next()
+                    update = self._store.pulse.next()
                     job = await self._store.read(Store.get, job_id)
                     if job is None or job["status"] in statuses:
                         break
-                    await news.wait()
+                    await update.wait()
 
     async def _pause_running(self) -> None:
         """Pause running jobs; kill those that take too long."""
@@ -194,12 +194,12 @@ class Scheduler:
         if training_tasks:
             await asyncio.wait(training_tasks, timeout=REST_SECONDS)
         # Also pause one without a worker yet: the next process must not take it for crashed.
-        late = [job_id for job_id, (_, task) in running.items() if not task.done()]
-        for job_id in late:
+        unfinished = [job_id for job_id, (_, task) in running.items() if not task.done()]
+        for job_id in unfinished:
             running[job_id][1].cancel()
-        if late:
-            await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
-        for job_id in late:
+        if unfinished:
+            await asyncio.wait({running[job_id][1] for job_id in unfinished}, timeout=REST_SECONDS)
+        for job_id in unfinished:
             if execution_of(running[job_id][0].config).attaches(self._data, job_id):
                 continue  # it keeps training elsewhere
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
@@ -299,8 +299,8 @@ class Scheduler:
             runner.cancel()
         if job_id in self._to_pause or self._ending:
             runner.pause("ended" if self._ending else "asked")
-        for other, _ in self._running.values():
-            other.ran_alone = runner.ran_alone = False
+        for other_runner, _ in self._running.values():
+            other_runner.ran_alone = runner.ran_alone = False
         self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")
         if self.observer:
             self.observer.training_begins()

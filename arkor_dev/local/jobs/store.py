@@ -158,13 +158,13 @@ class Store(EventLog):
         return verdict
 
     def resume(
-        self, job_id: str, why: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
+        self, job_id: str, reason: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``why`` is for a person. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one that
-        waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises ConflictError
-        if the job cannot resume.
+        ``reason`` is for a person. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
+        that waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises
+        ConflictError if the job cannot resume.
         """
         with transaction(self._db):
             cursor = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
@@ -180,7 +180,7 @@ class Store(EventLog):
                 raise ConflictError(f"The job {name} cannot resume: it has no saved state")
             if config is not None:
                 self._db.execute("UPDATE jobs SET config = ? WHERE id = ?", (compact(config), job_id))
-            interruptions.queue_first(self._db, job_id, {**options, "why": why})
+            interruptions.queue_first(self._db, job_id, {**options, "why": reason})
         self._changed(job_id)
         job = self._get(self._db, job_id)
         assert job
@@ -293,9 +293,9 @@ class Store(EventLog):
         return imported
 
     @contextlib.contextmanager
-    def _attached(self, other: Path) -> Iterator[None]:
-        """Attach the database ``other`` as ``other.<table>``."""
-        self._db.execute("ATTACH DATABASE ? AS other", (str(other),))
+    def _attached(self, path: Path) -> Iterator[None]:
+        """Attach the database ``path`` as ``other.<table>``."""
+        self._db.execute("ATTACH DATABASE ? AS other", (str(path),))
         try:
             yield
         finally:

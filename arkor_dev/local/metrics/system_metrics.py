@@ -120,7 +120,7 @@ class Sampler:
         self._step = step
         self._machine = machine
         self._seconds = seconds
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system metrics", daemon=True)
 
     def __enter__(self) -> Self:
@@ -131,18 +131,18 @@ class Sampler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop: no event follows. It waits only a moment for a reading that hangs."""
-        self._over.set()
+        self._stopped.set()
         self._thread.join(1)
 
     def _run(self) -> None:
         try:
             machine = self._machine()
             due = time.monotonic() + self._seconds
-            while not self._over.wait(max(0.0, due - time.monotonic())):
+            while not self._stopped.wait(max(0.0, due - time.monotonic())):
                 # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
-                if not self._over.is_set():
+                if not self._stopped.is_set():
                     self._emit(SYSTEM_METRICS, step=self._step(), **figures)
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return

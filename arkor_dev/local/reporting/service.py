@@ -63,7 +63,7 @@ class Report:
             report_location,
         )
         self._queue: deque[Event] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._status: str | None = None
         self._failed = False
         self.lost = 0
@@ -83,7 +83,7 @@ class Report:
                 if self.lost == 1:
                     self._report_fault(f"{self.reporter} accepts metrics too slowly: the oldest are dropped")
             self._queue.append(event)
-        self._news.set()
+        self._changed.set()
 
     def end(self, status: str) -> None:
         """Finish what is waiting: the job is over, paused or has crashed."""
@@ -92,7 +92,7 @@ class Report:
                 f"{self.lost:,} metrics were not reported to {self.reporter}, which was too slow"
             )
         self._status = status
-        self._news.set()
+        self._changed.set()
 
     def report_late(self) -> None:
         """Report that it has not finished in time."""
@@ -112,8 +112,8 @@ class Report:
             await self._answered(child, answers)
             while True:
                 while not self._queue and self._status is None:
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
                 if not batch:
                     break
@@ -154,9 +154,9 @@ class Reports:
     What the log of a resumed job has already is not repeated.
     """
 
-    def __init__(self, say: Callable[[str], None], *, going_on: bool) -> None:
+    def __init__(self, say: Callable[[str], None], *, resumes: bool) -> None:
         self._say = say
-        self._is_new_log = not going_on
+        self._is_new_log = not resumes
         self._later: list[str] = []
         self.reports: list[Report] = []
 
@@ -205,10 +205,10 @@ class Reporting:
         reporters: str | Iterable[str] | None,
         say: Callable[[str], None],
         *,
-        going_on: bool,
+        resumes: bool,
     ) -> Reports:
         """Report a job, ``{id, name}``, to ``reporters``; say which of them are not installed."""
-        reports = Reports(say, going_on=going_on)
+        reports = Reports(say, resumes=resumes)
         for name in dict.fromkeys([reporters] if isinstance(reporters, str) else reporters or ()):
             if not installed(name):
                 reports.once(
@@ -250,8 +250,8 @@ class Reporting:
         """Give finishing reporters a moment more, then end them."""
         tasks = set(self._finishing.values())
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=END_SECONDS)
-            for task in late:
+            _, unfinished = await asyncio.wait(tasks, timeout=END_SECONDS)
+            for task in unfinished:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*late, return_exceptions=True)
+                await asyncio.gather(*unfinished, return_exceptions=True)

@@ -80,8 +80,8 @@ class TensorBoard:
             self._add(0, None, summary=self._summary.Summary(value=[text]))
         return str(self._folder), f"{self._folder} (tensorboard --logdir {self._folder.parent})"
 
-    def _add(self, step: int, moment: float | None, **what: Any) -> None:
-        event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **what)
+    def _add(self, step: int, moment: float | None, **fields: Any) -> None:
+        event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **fields)
         self._writer.add_event(event)
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:

@@ -53,9 +53,9 @@ def _descendants(pid: int) -> list[int]:
         except (OSError, ValueError, IndexError):
             continue
         children.setdefault(parent, []).append(int(path.parent.name))
-    descendants, look = [], [pid]
-    while look:
-        direct = children.get(look.pop(), [])
+    descendants, pending = [], [pid]
+    while pending:
+        direct = children.get(pending.pop(), [])
         descendants += direct
-        look += direct
+        pending += direct
     return descendants

@@ -30,12 +30,12 @@ def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive
     meanwhile, and may raise.
     """
     start = moved = time.monotonic()
-    over = threading.Event()
+    finished = threading.Event()
     outcome: Future[Result] = Future()
 
     def step() -> None:
         nonlocal moved
-        if over.is_set():
+        if finished.is_set():
             raise StalledError("its deadline has passed")
         moved = time.monotonic()
 
@@ -55,4 +55,4 @@ def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive
                 raise StalledError(f"it has not answered for {time.monotonic() - moved:.0f} s")
             keep_alive()
     finally:
-        over.set()
+        finished.set()

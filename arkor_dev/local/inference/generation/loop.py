@@ -307,9 +307,9 @@ class _Guard:
         return True
 
 
-def _done(reason: str, **more: Any) -> dict[str, Any]:
+def _done(reason: str, **fields: Any) -> dict[str, Any]:
     figures = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": 0.0, "seconds": 0.0}
-    return {"reason": reason, **figures, **more}
+    return {"reason": reason, **figures, **fields}
 
 
 def _progress(label: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class JobRunner:
             await end(self._store, data, job_id, Verdict("failed", refusal_fields))
             return
         log_of = Log(self._store, job_id, name)
-        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=resumes)
+        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, resumes=resumes)
 
         start_events = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if resumes else []
 
@@ -147,7 +147,7 @@ class JobRunner:
             if watching:
                 watching.cancel()
             self._reporting.end(job, reports, verdict.status)
-            log_of.over = True
+            log_of.closed = True
         seconds = time.monotonic() - started
         if verdict.status == CRASHED:
             verdict = await self._crashed(verdict)

@@ -27,7 +27,7 @@ class PlacementQueue:
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake
         self._configs: dict[str, Mapping[str, Any]] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def waiting(self) -> list[str]:
@@ -38,14 +38,14 @@ class PlacementQueue:
         """Return a running job to its position in the queue; ``reason`` is a sentence for a person."""
         self._configs[job_id] = config
         await self._store.write(Store.requeue, job_id, reason)
-        self._news.set()
+        self._changed.set()
 
     async def watch(self) -> None:
         """Check periodically, forever."""
         while True:
             if not self._configs:
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
             await asyncio.sleep(CHECK_SECONDS)
             for job_id, config in list(self._configs.items()):
                 try:

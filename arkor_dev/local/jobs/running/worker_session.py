@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
+    """The log of one job. Nothing may follow its end: once ``closed``, messages go to the terminal."""
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
-        self.over = False
+        self.closed = False
 
     def say(self, text: str) -> None:
         """Log a sentence without waiting."""
-        if self.over:
+        if self.closed:
             notices.message("warning", f"{self._name}: {text}")
         else:
             self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
@@ -60,10 +60,10 @@ class PreparationProgress:
 
     def __call__(self, progress: Progress) -> None:
         label, moment = progress["label"], time.monotonic()
-        over = progress["total"] is not None and progress["done"] >= progress["total"]
+        finished = progress["total"] is not None and progress["done"] >= progress["total"]
         if progress == self._last:
             return
-        if label == self._label and moment - self._sent_at < PROGRESS_SECONDS and not over:
+        if label == self._label and moment - self._sent_at < PROGRESS_SECONDS and not finished:
             return
         self._label, self._sent_at, self._last = label, moment, progress
         self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
