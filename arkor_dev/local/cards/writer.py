@@ -26,8 +26,8 @@ from arkor_dev.local.models.catalog import portable_name
 from . import provenance
 from .base_card import card_of_base
 from .card import card_of
-from .own_words import EMPTY, OwnWords
 from .sample_file import samples_in
+from .user_text import EMPTY, UserText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,10 +76,10 @@ class CardWriter:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
             # An extended job writes its folder again.
             previous = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
-            own_words = EMPTY
+            user_text = EMPTY
             with contextlib.suppress(OSError):
-                own_words = own_words_of(previous)
-            (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
+                user_text = user_text_of(previous)
+            (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
     def _say(self, message: str) -> None:
         self._run.emit(TRAINING_MESSAGE, message=message)
@@ -164,14 +164,14 @@ def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
     """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
-    own_words = EMPTY
+    user_text = EMPTY
     with contextlib.suppress(OSError):
-        own_words = own_words_of(source / CARD)
-    _describe(source, folder, {}, strength, own_words)
+        user_text = user_text_of(source / CARD)
+    _describe(source, folder, {}, strength, user_text)
 
 
 def _describe(
-    source: Path, folder: Path, changes: dict[str, Any], strength: float, own_words: OwnWords
+    source: Path, folder: Path, changes: dict[str, Any], strength: float, user_text: UserText
 ) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
@@ -187,10 +187,10 @@ def _describe(
         text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
         card = private.check(_card_of(statement, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-        (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
+        (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
 
-def write_again(data: Path, job_id: str, step: int | None = None) -> None:
+def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
     """Write the card of a job's final adapter, or of its checkpoint of ``step``, again.
 
     The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
@@ -199,7 +199,7 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     private = Private.here((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
-        _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
+        _replace(folder / CARD, user_text_of(folder / CARD).around(card), job / PART)
     except (OSError, StatementError, PrivateError):
         return
     except Exception:  # noqa: BLE001 - a failed card must not cost the measurement
@@ -213,10 +213,10 @@ def _card_of(statement: Statement, private: Private, job: Path, step: int | None
     return card_of(statement, private, evaluation, samples_in(job))
 
 
-def own_words_of(path: Path) -> OwnWords:
+def user_text_of(path: Path) -> UserText:
     """Return what the user has written into a card. Raises OSError if that cannot be determined."""
     try:
-        return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
+        return UserText.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:

@@ -25,11 +25,11 @@ from .files import (
     free_memory,
     load_in_float32,
     merge,
-    read_plainly,
+    reload,
     save_merged,
     stored_dtype,
-    wearing,
     weights_bytes,
+    with_adapter,
 )
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
@@ -90,7 +90,7 @@ class Export:
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
-        trained = wearing(base.model, self.source) if self.kind == "adapter" else None
+        trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into memory together
             free_memory()
@@ -129,7 +129,7 @@ class Export:
     ) -> tuple[Outputs, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
+        exported, tokenizer = reload(self.form, self.target, self.base, four_bit=self.four_bit)
         outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return outputs, []

@@ -97,7 +97,7 @@ SPARE: Final = 1.2
 """GPU memory of an answering model, as a multiple of its weights."""
 
 
-def wearing(model: Any, folder: Path) -> Any:
+def with_adapter(model: Any, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
@@ -132,10 +132,10 @@ def _device(path: Path) -> str:
     return device if torch.cuda.mem_get_info()[0] > SPARE * 4 * weights_of(path)[0] else "cpu"
 
 
-def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
+def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
     """Load an export like another program: the model in float32, and its tokenizer (None for an adapter)."""
     if form == "adapter":
-        return wearing(load_in_float32(base, four_bit=four_bit).model, folder), None
+        return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,

@@ -13,7 +13,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
-from arkor_dev.local.workers.machine import makers_of_speed
+from arkor_dev.local.workers.machine import speed_factors
 
 from .answer_costs import ComparisonCosts, GenerationSpeed
 from .linear_models import LinearModel, Sizes
@@ -185,7 +185,7 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     inputs = [config.get(name) for name in names]
     inputs.append(asks_nothing(config.get("samples")))  # and no general questions are answered
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
-    parts = [makers_of_speed(), files, inputs, settings, config.get("evalSteps") != 0]
+    parts = [speed_factors(), files, inputs, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PASSING: Final = frozenset(
+TEMPORARY: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -48,12 +48,12 @@ REQUEST_SECONDS: Final = 20.0
 CLOSE_SECONDS: Final = 1.0
 
 
-def passing(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Return whether a write that failed with ``error`` may succeed later by itself."""
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in TEMPORARY
 
 
-class Pulse:
+class ChangeSignal:
     """Wakes everyone who waits for changes. Call ``next()`` before reading, so that no change is missed."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Writer:
         self._queue.put((future, work, refused))
         return future
 
-    def take_back(self, future: Future[Any]) -> bool:
+    def cancel(self, future: Future[Any]) -> bool:
         """Cancel a call unless it has run or is being tried; return whether it will never run."""
         with self._lock:
             return self._doing is not future and future.cancel()
@@ -106,7 +106,7 @@ class Writer:
                 try:
                     result = work()
                 except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
-                    if not passing(error) or self._closing.is_set():
+                    if not is_temporary(error) or self._closing.is_set():
                         with contextlib.suppress(InvalidStateError):
                             future.set_exception(error)
                         break
@@ -137,7 +137,7 @@ class AsyncStore:
         self._store = store
         self._writer = Writer()
         self._reader = ThreadPoolExecutor(1, "store-reader")
-        self.pulse = Pulse()
+        self.pulse = ChangeSignal()
         self.project_id = store.project_id
 
     async def read(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
@@ -159,7 +159,7 @@ class AsyncStore:
         writing = asyncio.wrap_future(future)
         try:
             done, _ = await asyncio.wait({writing}, timeout=REQUEST_SECONDS)
-            while not (done or self._writer.take_back(future)):
+            while not (done or self._writer.cancel(future)):
                 # It is being tried right now, and its outcome decides whether anything has changed.
                 done, _ = await asyncio.wait({writing}, timeout=PAUSES[0] / 5)
         except asyncio.CancelledError:

@@ -102,7 +102,7 @@ def queue_first(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any])
     )
 
 
-def crashes_again(db: sqlite3.Connection, job_id: str, step: int) -> bool:
+def record_crash(db: sqlite3.Connection, job_id: str, step: int) -> bool:
     """Record that a job's process crashed at ``step``; return whether to try again."""
     options = resume_options_of(db, job_id)
     furthest, count = options.get("crashes", (-1, 0))

@@ -134,7 +134,7 @@ def check_files(config: dict[str, Any], project: Path) -> None:
             raise BadRequestError(f"config.{FIELD}, {evaluation_set['name']}: {fault}") from None
 
 
-def as_judged_now(config: dict[str, Any], project: Path) -> dict[str, Any]:
+def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any]:
     """Return a valid config whose files exist, with the judgements that count: those of this moment.
 
     So a job that pauses resumes with the same rows. Raises `BadRequestError` for a missing file, and for

@@ -114,7 +114,7 @@ class PeerAdapter:
             raise InternalError(f"The adapter could not be copied: {error.strerror}") from None
         return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
 
-    def take_back(self, data: Path) -> None:
+    def remove_copies(self, data: Path) -> None:
         """Remove the copied files."""
         remove_files(data, self.job_id)
 

@@ -142,7 +142,7 @@ class Store(EventLog):
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
             step = json.loads(metrics).get("step", 0)
-            if interruptions.crashes_again(self._db, job_id, step):
+            if interruptions.record_crash(self._db, job_id, step):
                 if pause is None:
                     cause_text = verdict.fields.get("why", CRASHED)
                     interruptions.queue_first(self._db, job_id, {"why": cause_text, "auto": True})

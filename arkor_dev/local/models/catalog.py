@@ -115,7 +115,7 @@ class Models:
         self._resolved: dict[str, Model] = {}
         self._fetches: dict[str, _Fetch] = {}
 
-    def at_hand(self, name: str) -> Model | None:
+    def find_local(self, name: str) -> Model | None:
         """Return a model that needs no download, or None. Raises JobFailure for a folder that holds none."""
         resolved = self._resolved.get(STARTER if is_starter(name) else name)
         if resolved and resolved.path.is_dir():
@@ -143,7 +143,7 @@ class Models:
         """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
         waiter.
         """
-        model = self.at_hand(name)
+        model = self.find_local(name)
         if model:
             return model
         key = STARTER if is_starter(name) else name

@@ -105,7 +105,7 @@ async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) ->
         try:
             return await setup.store.request(Store.import_job, job, None, [ended])
         except Exception:
-            await asyncio.to_thread(adapter.take_back, setup.data)
+            await asyncio.to_thread(adapter.remove_copies, setup.data)
             raise
 
 

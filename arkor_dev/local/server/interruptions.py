@@ -129,7 +129,7 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
         return
     setup, model = request.app[SETUP], None
     try:
-        model = request.app[SCHEDULER].models.at_hand(job["config"]["model"])
+        model = request.app[SCHEDULER].models.find_local(job["config"]["model"])
     except JobFailure as failure:
         raise ConflictError(f"The job {job['name']} cannot resume: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
 from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
-from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
@@ -98,7 +98,7 @@ class Run:
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
     beside: Callable[..., None] = lambda *_: None
-    make_keeper: Callable[..., Keeper] = Keeper
+    make_keeper: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
@@ -191,7 +191,7 @@ class Run:
                 self.keeper.point(self.step, self.state)
                 self.clock.lap("save")
                 return self._finish()
-        except NoRoomError as error:
+        except NoSpaceError as error:
             return self._pause("disk", error)
         finally:
             self.loss.close()
@@ -298,14 +298,14 @@ class Run:
         artifacts = [artifact, *self.keeper.best(self.kept_step)]
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
-    def _pause(self, reason: str, fault: NoRoomError | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
         """Save all state that the next step depends on; if the disk is full, the newest resume point
         serves.
         """
         try:
             if self.step:
                 self.keeper.point(self.step, self.state)
-        except NoRoomError as error:
+        except NoSpaceError as error:
             reason, fault = "disk", fault or error
         fields: dict[str, Any] = {"step": self.keeper.step or 0, "reason": reason}
         if fault:

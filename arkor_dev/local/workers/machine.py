@@ -123,7 +123,7 @@ def free_disk(folder: Path) -> int | None:
 
 
 @functools.cache
-def makers_of_speed() -> tuple[str, ...]:
+def speed_factors() -> tuple[str, ...]:
     """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
     libraries.
     """

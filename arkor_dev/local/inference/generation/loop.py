@@ -22,7 +22,7 @@ from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
-from .decoding import Incremental, Stops
+from .decoding import IncrementalDecoder, StopFilter
 from .sampling import Chosen, Sampler, Sampling
 from .tool_calls import ToolCalls, tool_names
 
@@ -49,8 +49,8 @@ class _Answer:
     request: GenerationRequest
     conversation: Any
     sampler: Sampler
-    text: Incremental
-    stops: Stops
+    text: IncrementalDecoder
+    stops: StopFilter
     calls: ToolCalls
     limit: int
     started: float
@@ -144,8 +144,8 @@ class Loop:
             request,
             conversation,
             Sampler(Sampling.of(ask, engine.repetition), conversation.prompt),
-            Incremental(engine.tokenizer),
-            Stops(ask.get("stop") or ()),
+            IncrementalDecoder(engine.tokenizer),
+            StopFilter(ask.get("stop") or ()),
             ToolCalls(names),
             min(ask["maxTokens"], conversation.max_new_tokens),
             time.monotonic(),
@@ -222,7 +222,7 @@ class Loop:
         text = prompt
         if not isinstance(prompt, str):
             text = tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        written = Incremental(tokenizer, special=True)
+        written = IncrementalDecoder(tokenizer, special=True)
         for chosen in scores:
             entries.append(self._logprob(chosen, answer))
             piece = written.push(chosen.token)

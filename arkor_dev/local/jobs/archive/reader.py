@@ -62,7 +62,7 @@ SPARE: Final = 256 << 20
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
 
 
-class Imported:
+class ImportedJob:
     """A job read from an archive into its own folder until it is committed.
 
     ``events`` is a database with its validated events, in the store's table.
@@ -94,7 +94,7 @@ def _wrong(reason: str) -> BadRequestError:
     return BadRequestError(f"The file cannot be imported: {reason}. Nothing was changed")
 
 
-def import_job(data: Path, source: Path) -> Imported:
+def import_job(data: Path, source: Path) -> ImportedJob:
     """Read the archive ``source`` into its own folder and validate all parts."""
     folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
@@ -117,7 +117,7 @@ def import_job(data: Path, source: Path) -> Imported:
     return imported
 
 
-def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
+def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     size = _next(file, MANIFEST)
     if size > MANIFEST_LIMIT:
         raise _wrong("its record is too long")
@@ -161,7 +161,7 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     # Nor where it resumes, with this machine's data and model.
     for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
-    return Imported(data, folder, job)
+    return ImportedJob(data, folder, job)
 
 
 def _check_file(name: str, size: int) -> None:
@@ -173,7 +173,7 @@ def _check_file(name: str, size: int) -> None:
         raise _wrong(f"its {name[:80]!a} is larger than {limit >> 20} MiB")
 
 
-def _read_events(imported: Imported, path: Path) -> None:
+def _read_events(imported: ImportedJob, path: Path) -> None:
     """Validate an archive's events and write them to ``imported.events``.
 
     A separate database: reading takes seconds, during which the store writes the events of running jobs.

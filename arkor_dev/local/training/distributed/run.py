@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.checkpoints.keeper import Keeper
+from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
@@ -43,7 +43,7 @@ def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]
     return Choice(getattr(torch, name), reason)
 
 
-class NullKeeper(Keeper):
+class NullKeeper(CheckpointWriter):
     """The keeper of a worker other than rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:

@@ -35,7 +35,7 @@ MORE_ROOM: Final = 256 << 20
 """Free bytes required beyond the size of a failed write before it is tried again."""
 
 
-class NoRoomError(Exception):
+class NoSpaceError(Exception):
     """Not enough disk space; ``str()`` says so for the user.
 
     ``needs`` is how many bytes must be free before another attempt makes sense, if known.
@@ -46,7 +46,7 @@ class NoRoomError(Exception):
         self.needs = needs
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes one job's checkpoints, resume points and result to disk while it trains.
 
     ``limit``: only the newest checkpoints and that of the ``best`` evaluation stay; None for all. ``emit``
@@ -82,7 +82,7 @@ class Keeper:
         NoRoomError.
         """
         if short := disk_shortage(self._data):
-            raise NoRoomError(short)
+            raise NoSpaceError(short)
         folder = checkpoint_folder(self._data, self._job, step)
         size = self._write(
             folder, step, write, lambda *arguments: self._describe(*arguments, "checkpoint", step)
@@ -130,7 +130,7 @@ class Keeper:
         try:
             return write_atomically(folder, write, facts, describe_files)
         except DiskFullError:
-            raise NoRoomError(
+            raise NoSpaceError(
                 f"The disk is full: the state of step {step} could not be written. Free disk space "
                 "(arkor-dev local status shows what uses it)",
                 shutil.disk_usage(self._data).free + MORE_ROOM,
