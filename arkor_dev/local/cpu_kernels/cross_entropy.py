@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-LOGITS_PER_STEP: Final = 2**18
+AT_ONCE: Final = 2**18
 """Logits whose probabilities are computed at once: 1 MiB in float32, which a core's own cache holds. On a
 busy machine each takes twice as long with 4 MiB."""
 
@@ -22,7 +22,7 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
 
 def cross_entropies(logits: Any, targets: Any) -> Any:
     """Return each token's cross entropy, ``[tokens]``, in float32, without gradients."""
-    step = max(1, LOGITS_PER_STEP // logits.shape[1])
+    step = max(1, AT_ONCE // logits.shape[1])
     parts = [
         torch.nn.functional.cross_entropy(
             logits[start : start + step].float(), targets[start : start + step], reduction="none"
@@ -37,28 +37,28 @@ def loss_and_gradient(part: Any, targets: Any, smoothing: float, learns: bool) -
 
     Without ``learns``, the content of the gradient is undefined.
     """
-    indices = targets[:, None]
+    wanted = targets[:, None]
     shares = part.softmax(1, dtype=torch.float32)
     highest = part.amax(1, keepdim=True).float()
     # The logarithm of the sum of exponentials, by the probability of the most probable word.
     total = highest.sub(shares.amax(1, keepdim=True).log_()).sum()
-    total -= (1 - smoothing) * part.gather(1, indices).sum(dtype=torch.float32)
+    total -= (1 - smoothing) * part.gather(1, wanted).sum(dtype=torch.float32)
     if smoothing:
         total -= smoothing * part.mean(1, dtype=torch.float32).sum()
         shares.sub_(smoothing / part.shape[1])
     if learns:
-        shares.scatter_add_(1, indices, torch.full_like(highest, smoothing - 1))
+        shares.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
     return total, shares
 
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
-        count, vocabulary = logits.shape
+        count, words = logits.shape
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        step = max(1, LOGITS_PER_STEP // vocabulary)
+        step = max(1, AT_ONCE // words)
         for start in range(0, count, step):
             part = logits[start : start + step]
             loss, slope = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
@@ -71,5 +71,5 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
-        (saved,) = ctx.saved_tensors
-        return saved.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once

@@ -14,7 +14,7 @@ WORTH_SHARING: Final = 16
 """Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
 GROUP_AREA: Final = 2**16
 """Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
-LENGTH_SIMILARITY: Final = 0.8
+LIKE: Final = 0.8
 """Smallest length of a row relative to the longest in its group."""
 
 
@@ -22,18 +22,17 @@ LENGTH_SIMILARITY: Final = 0.8
 class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
-    ``positions`` maps the flat rectangle to positions of the batch: each row starts with the shared
-    beginning, and a shorter one repeats its last position. ``batch_positions`` are at ``flat_positions`` of
-    the flat rectangle; this covers all but the shared beginning, which counts only in
-    row ``first``, if that is the batch's first row. ``empty`` lists positions of the rectangle that count
-    nowhere.
+    ``places`` maps the flat rectangle to positions of the batch: each row starts with the shared beginning,
+    and a shorter one repeats its last position. Position ``own`` of the batch is ``taken`` in the flat
+    rectangle; this covers all but the shared beginning, which counts only in row ``first``, if that is the
+    batch's first row. ``empty`` lists positions of the rectangle that count nowhere.
     """
 
     rows: int
     length: int
-    positions: Any
-    batch_positions: Any
-    flat_positions: Any
+    places: Any
+    own: Any
+    taken: Any
     empty: Any
     first: int | None
 
@@ -42,9 +41,9 @@ class RowGroup:
 class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
-    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``.
-    ``learned_positions`` are those whose next token is learned, once for each row that learns it, and
-    ``targets`` those tokens, both ``[learned]``.
+    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``. ``kept``
+    are the positions whose next token is learned, once for each row that learns it, and ``targets`` those
+    tokens, both ``[learned]``.
     """
 
     ids: Any
@@ -52,7 +51,7 @@ class PackedRows:
     shared: int
     parts: tuple[tuple[int, int], ...]
     groups: tuple[RowGroup, ...]
-    learned_positions: Any
+    kept: Any
     targets: Any
 
     @property
@@ -72,16 +71,16 @@ def pack_rows(
     shared = shared_beginning([ids for ids, _ in rows]) if share else 0
     ids, positions = rows[0][0][:shared], list(range(shared))
     parts: list[tuple[int, int]] = []
-    learned_positions: list[int] = []
+    kept: list[int] = []
     targets: list[int] = []
     for row, labels in rows:
         start = len(ids)
         ids = ids + row[shared:]
         positions.extend(range(shared, len(row)))
         parts.append((start, len(ids)))
-        for index, label in enumerate(labels[1:]):
+        for place, label in enumerate(labels[1:]):
             if label != ignored:
-                learned_positions.append(index if index < shared else start + index - shared)
+                kept.append(place if place < shared else start + place - shared)
                 targets.append(label)
     return PackedRows(
         torch.tensor([ids], device=device),
@@ -89,7 +88,7 @@ def pack_rows(
         shared,
         tuple(parts),
         _groups(parts, shared) if device == "cpu" else (),
-        torch.tensor(learned_positions, dtype=torch.long, device=device),
+        torch.tensor(kept, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
     )
 
@@ -100,7 +99,7 @@ def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ..
     groups: list[list[int]] = []
     for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
         longest, rows = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
-        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LENGTH_SIMILARITY * longest:
+        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LIKE * longest:
             groups[-1].append(number)
         else:
             groups.append([number])
@@ -109,24 +108,20 @@ def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ..
 
 def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> RowGroup:
     length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
-    source_positions: list[int] = []
-    batch_positions: list[int] = []
-    flat_positions: list[int] = []
-    empty_positions: list[int] = []
+    places: list[int] = []
+    own: list[int] = []
+    taken: list[int] = []
+    empty: list[int] = []
     for row, number in enumerate(numbers):
         start, end = parts[number]
         begin, stop = row * length + shared, row * length + shared + end - start
-        source_positions += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
-        batch_positions += range(start, end)
-        flat_positions += range(begin, stop)
-        empty_positions += [
-            *(range(begin - shared, begin) if number else ()),
-            *range(stop, (row + 1) * length),
-        ]
+        places += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
+        own += range(start, end)
+        taken += range(begin, stop)
+        empty += [*(range(begin - shared, begin) if number else ()), *range(stop, (row + 1) * length)]
     first = numbers.index(0) if 0 in numbers else None
     flat, of_batch, of_rows, nowhere = (
-        torch.tensor(values, dtype=torch.long)
-        for values in (source_positions, batch_positions, flat_positions, empty_positions)
+        torch.tensor(each, dtype=torch.long) for each in (places, own, taken, empty)
     )
     return RowGroup(len(numbers), length, flat, of_batch, of_rows, nowhere, first)
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arkor_dev.local.cpu_kernels.attention import BLOCK, CurrentBatch, attend  # noqa: E402
+from arkor_dev.local.cpu_kernels.attention import BLOCK, Current, attend  # noqa: E402
 from arkor_dev.local.cpu_kernels.packing import GROUP_AREA, pack_rows  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -38,11 +38,11 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     ]
     wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
 
-    CurrentBatch.packed = packed
+    Current.packed = packed
     try:
         out, _ = attend(torch.nn.Identity(), query, key, value, None)
     finally:
-        CurrentBatch.packed = None
+        Current.packed = None
     out.backward(wanted)
     found = [out.detach(), *(tensor.grad for tensor in given)]
 
