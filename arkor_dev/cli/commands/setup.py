@@ -45,11 +45,11 @@ def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool) -> 
     if remove:
         return _remove(settings, yes=yes)
     if is_complete():
-        _say(f"This Python has all that local training needs: {sys.prefix}\n{NEXT}")
+        _print_line(f"This Python has all that local training needs: {sys.prefix}\n{NEXT}")
         return 0
     target = engine_folder(settings)
     if engine_python(settings):
-        _say(f"The local engine is installed: {target}, {bytes_in(target) / GIGABYTE:.1f} GB.\n{NEXT}")
+        _print_line(f"The local engine is installed: {target}, {bytes_in(target) / GIGABYTE:.1f} GB.\n{NEXT}")
         return 0
     packages = needs()
     if not (dry_run or yes or can_ask()):
@@ -62,17 +62,17 @@ def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool) -> 
     with _alone(target.parent):
         began, part = time.monotonic(), target.with_name(f"{target.name}.part")
         installer = _installer(part)
-        what = _announce(installer, target)
-        if not confirm(what, "Install it?", yes=yes):
+        announcement = _announce(installer, target)
+        if not confirm(announcement, "Install it?", yes=yes):
             return 2
         if installer.install(packages, part, sys.stdout):
-            _say(tail_of(part), sys.stderr)
-            _say("Run `arkor-dev setup` again to continue.", sys.stderr)
+            _print_line(tail_of(part), sys.stderr)
+            _print_line("Run `arkor-dev setup` again to continue.", sys.stderr)
             return 1
         _check(installer.python)
         part.rename(target)
         seconds, size = time.monotonic() - began, bytes_in(target) / GIGABYTE
-        _say(f"Installed in {seconds:.0f} s; {target} holds {size:.1f} GB.\n{NEXT}")
+        _print_line(f"Installed in {seconds:.0f} s; {target} holds {size:.1f} GB.\n{NEXT}")
     return 0
 
 
@@ -83,11 +83,11 @@ def offer_setup(settings: Settings) -> int:
     """
     if not can_ask():
         require_extra(settings)
-    _say("Local training needs PyTorch and a few more libraries, which are not installed yet.")
+    _print_line("Local training needs PyTorch and a few more libraries, which are not installed yet.")
     return run_setup(settings, yes=False, dry_run=False, remove=False)
 
 
-def _say(text: str, out: TextIO | None = None) -> None:
+def _print_line(text: str, out: TextIO | None = None) -> None:
     print(text, file=out, flush=True)
 
 
@@ -95,17 +95,17 @@ def _installer(folder: Path) -> Installer:
     """Return an installer for a new environment in ``folder``, or one whose installation was interrupted."""
     python = folder / "bin" / "python"
     if not python.exists():
-        made = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, check=False
         )
         uv = shutil.which("uv")
-        if made.returncode and uv:
+        if completed.returncode and uv:
             argv = [uv, "venv", "--quiet", "--seed", "--clear", "--python", sys.executable, str(folder)]
-            made = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if made.returncode:
-            said = (made.stderr or made.stdout).strip().splitlines()
+            completed = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            lines = (completed.stderr or completed.stdout).strip().splitlines()
             raise BadRequestError(
-                f"This Python cannot make environments: {said[-1] if said else 'no reason was given'}. On "
+                f"This Python cannot make environments: {lines[-1] if lines else 'no reason was given'}. On "
                 "Debian and Ubuntu: apt install python3-venv"
             )
     return Installer(str(python))
@@ -113,20 +113,20 @@ def _installer(folder: Path) -> Installer:
 
 def _announce(installer: Installer, target: Path) -> str:
     """Print what will be installed where; return it in a sentence. Raises BadRequestError for a full disk."""
-    _say("Looking for the PyTorch that suits this machine …")
+    _print_line("Looking for the PyTorch that suits this machine …")
     build = installer.resolve_torch()
-    where = f"The local engine goes into an environment of its own: {target}"
+    target_text = f"The local engine goes into an environment of its own: {target}"
     if build is not None:
-        _say("\n".join(build_lines(build, has_gpu=has_nvidia_gpu())))
+        _print_line("\n".join(build_lines(build, has_gpu=has_nvidia_gpu())))
     size = SIZES[build.kind][1] if build is not None and build.kind in SIZES else None
-    existing = next(each for each in target.parents if each.exists())
+    existing = next(parent for parent in target.parents if parent.exists())
     free = shutil.disk_usage(existing).free / GIGABYTE
     if size is not None and free < size + SPARE_GB:
         raise BadRequestError(
             f"{free:.1f} GB are free in {existing}, and {size + SPARE_GB:.1f} GB are needed. Free some."
         )
-    _say(f"{where} ({free:.0f} GB are free there).")
-    return f"{where}."
+    _print_line(f"{target_text} ({free:.0f} GB are free there).")
+    return f"{target_text}."
 
 
 def _check(python: str) -> None:
@@ -153,13 +153,13 @@ def _alone(folder: Path) -> Iterator[None]:
 def _remove(settings: Settings, *, yes: bool) -> int:
     folder = settings.data / FOLDER
     if not folder.is_dir():
-        _say("There is no local engine to remove.")
+        _print_line("There is no local engine to remove.")
         return 0
     size = bytes_in(folder) / GIGABYTE
-    what = f"{folder} holds the local engine, {size:.1f} GB. Jobs and adapters are elsewhere."
-    if not confirm(what, "Delete it?", yes=yes):
+    question = f"{folder} holds the local engine, {size:.1f} GB. Jobs and adapters are elsewhere."
+    if not confirm(question, "Delete it?", yes=yes):
         return 2
     with _alone(folder):
         shutil.rmtree(folder)
-    _say("Removed.")
+    _print_line("Removed.")
     return 0
