@@ -140,6 +140,7 @@ class Backend(ScopedCalls):
     start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
     get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
+    delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
@@ -170,6 +171,8 @@ class Backend(ScopedCalls):
 
     open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
     drop_dataset = _call("DELETE", "datasets/{}")
+    embed_rows = _call("POST", "datasets/{}/embeddings")
+    cancel_embeddings = _call("DELETE", "datasets/{}/embeddings")
     render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
 
     async def create_job(

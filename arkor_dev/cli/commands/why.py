@@ -139,6 +139,8 @@ def _contradicting(attribution: dict[str, Any]) -> list[str]:
     comparison = attribution.get("comparison")
     if isinstance(comparison, dict):
         text_lines += ["", f"Without them, on the held-out rows: {one_line(comparison.get('sentence'), 500)}"]
+        advice = "the training without them" if comparison.get("verdict") == "better" else "the job as it is"
+        text_lines.append(f"Keep {advice}.")
     return text_lines
 
 

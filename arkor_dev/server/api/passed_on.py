@@ -85,8 +85,11 @@ def reopen(request: web.Request) -> None:
 
 
 OF_DATASETS: Final = frozenset(
-    {"from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most", "source"}
-)
+    {
+        "from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most",
+        "source", "group", "row",
+    }
+)  # fmt: skip
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 
@@ -129,6 +132,7 @@ ROUTES = [
     passed("GET", "/api/sweeps", Backend.list_sweeps),
     passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
     passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("DELETE", "/api/sweeps/{id}", Backend.delete_sweep),
     passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
@@ -163,7 +167,12 @@ ROUTES = [
     passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
     passed("POST", "/api/datasets/{id}/render", Backend.render_row, RENDER),
     web.get("/api/datasets/{id}", get_dataset),
-    web.get("/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+}", get_dataset),
+    passed("POST", "/api/datasets/{id}/embeddings", Backend.embed_rows),
+    passed("DELETE", "/api/datasets/{id}/embeddings", Backend.cancel_embeddings),
+    web.get(
+        "/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+|embeddings|similar|groups|map|surprising}",
+        get_dataset,
+    ),
     web.get("/api/deployments", list_deployments),
     web.post("/api/deployments/{id}/keys", create_key),
 ]

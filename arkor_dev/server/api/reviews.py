@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MARKS: Final = 200
 """Most rows whose marks are returned at once."""
+AMONG: Final = 500
 TAG: Final = text_line(TAG_LIMIT)
 REVIEW: Final = Schema(
     (
@@ -83,7 +84,9 @@ async def row(request: web.Request) -> web.Response:
 
 
 async def following(request: web.Request) -> web.Response:
-    """``GET /api/data/reviews/next?trainer=&after=&want=&by=&tag=``: the next row to go through, or null."""
+    """``GET /api/data/reviews/next?trainer=&after=&want=&by=&tag=&among=``: the next row to go through, or
+    null; with ``among``, numbers separated by commas, the first of these rows.
+    """
     from arkor_dev.project.reviews import WANTED, next_row
 
     query = request.query
@@ -91,7 +94,14 @@ async def following(request: web.Request) -> web.Response:
     if want not in WANTED and not (want == "" and tag):
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}.")
     after = number_in(request, "after", least=0)
-    return web.json_response({"row": await _answer(request, next_row, want, after, query.get("by", ""), tag)})
+    numbers = query["among"].split(",") if query.get("among") else []
+    if len(numbers) > AMONG or not all(
+        each.isascii() and each.isdigit() and len(each) <= 10 for each in numbers
+    ):
+        raise BadRequestError(f"among must be up to {AMONG} numbers of rows, separated by commas.")
+    among = [int(each) for each in numbers]
+    row = await _answer(request, next_row, want, after, query.get("by", ""), tag, among)
+    return web.json_response({"row": row})
 
 
 async def add(request: web.Request) -> web.Response:
