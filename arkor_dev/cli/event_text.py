@@ -168,20 +168,20 @@ class RunLines:
         self.measure = name if name != "loss" and events.FIGURE_NAME.fullmatch(name) else ""
         if total is not None and total >= 1:
             self.total = int(total)
-        told = []
+        sentences = []
         if "model" in facts:
-            told.append(one_line(facts["model"], 120))
+            sentences.append(one_line(facts["model"], 120))
         if "device" in facts:
-            told.append(
+            sentences.append(
                 "on " + one_line(" ".join(str(facts.get(key, "")) for key in ("device", "dtype")), 60)
             )
         for key, words in (("trainRows", "rows to train on"), ("evalRows", "held out")):
             count = figure(facts.get(key))
             if count is not None:
-                told.append(f"{count:,.0f} {words}")
+                sentences.append(f"{count:,.0f} {words}")
         if self.total is not None:
-            told.append(f"{self.total:,} steps")
-        return "training" + (": " + ", ".join(told) if told else "")
+            sentences.append(f"{self.total:,} steps")
+        return "training" + (": " + ", ".join(sentences) if sentences else "")
 
     def _row(self, data: dict[str, object]) -> str:
         step = figure(data.get("step"))
@@ -238,15 +238,15 @@ class RunLines:
 
     def _completed(self, metrics: object) -> str:
         facts = metrics if isinstance(metrics, dict) else {}
-        told = []
+        sentences = []
         for key, words in (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss")):
             value = figure(facts.get(key))
             if value is not None:
-                told.append(f"{words} {value:.3f}")
+                sentences.append(f"{words} {value:.3f}")
         steps, seconds = figure(facts.get("steps")), figure(facts.get("seconds"))
         if steps is not None and seconds is not None:
-            told.append(f"{steps:g} steps in {clock(seconds)}")
-        return "completed" + (": " + ", ".join(told) if told else "")
+            sentences.append(f"{steps:g} steps in {clock(seconds)}")
+        return "completed" + (": " + ", ".join(sentences) if sentences else "")
 
 
 def _rollouts(data: dict[str, object]) -> str:
@@ -303,26 +303,26 @@ def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]
 def forecast_line(forecast: object) -> str | None:
     """Return ``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None without a forecast."""
     facts = forecast if isinstance(forecast, dict) else {}
-    told = []
+    sentences = []
     seconds = figure(facts.get("seconds"))
     if seconds is not None and seconds >= 0:
-        told.append(f"about {clock(seconds)}")
+        sentences.append(f"about {clock(seconds)}")
     memory = facts.get("device") or facts.get("memory")
     memory = memory if isinstance(memory, dict) else {}
     peak, free = figure(memory.get("peakBytes")), figure(memory.get("freeBytes"))
     if peak is not None:
-        told.append(
+        sentences.append(
             f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
         )
     cut = figure(facts.get("cutRows"))
     if cut:
-        told.append(f"{cut:,.0f} rows truncated")
+        sentences.append(f"{cut:,.0f} rows truncated")
     if facts.get("fits") is False:
         fixes = facts.get("fixes")
         fix_list = fixes if isinstance(fixes, list) else []
         words = [one_line(fix.get("words"), 200) for fix in fix_list if isinstance(fix, dict)]
-        told.append("which does not fit" + (f"; this would: {', or '.join(words[:4])}" if words else ""))
-    return "Forecast: " + ", ".join(told) if told else None
+        sentences.append("which does not fit" + (f"; this would: {', or '.join(words[:4])}" if words else ""))
+    return "Forecast: " + ", ".join(sentences) if sentences else None
 
 
 def waiting_line(waiting: Waiting) -> str:

@@ -56,7 +56,7 @@ def parser() -> CommandLine:
         "the result. Without a command it opens Studio on the project in this folder.",
         "[options]\nCOMMAND [options]",
         {
-            "commands (each has its own --help)": {name: each.help for name, each in COMMANDS.items()},
+            "commands (each has its own --help)": {name: record.help for name, record in COMMANDS.items()},
             "exit codes": EXIT_CODES,
         },
         {name: command.parser for name, command in COMMANDS.items()},

@@ -50,8 +50,8 @@ def _value(row: Setting, text: str) -> object:
         for value in _readings(row, text):
             if row.fits(value):
                 return value
-    said = next(_readings(row, text[:LONGEST]))
-    raise BadRequestError(f"{row.key} = {quoted(said)} is invalid; expected {row.rule.words}")
+    parsed_value = next(_readings(row, text[:LONGEST]))
+    raise BadRequestError(f"{row.key} = {quoted(parsed_value)} is invalid; expected {row.rule.words}")
 
 
 def _readings(row: Setting, text: str) -> Iterator[object]:

@@ -79,7 +79,7 @@ def _amounts(resources: Mapping[str, Any]) -> str:
 async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
     """Write into ``config`` where the job runs; return a warning to show in red, or None.
 
-    The command's option comes before the environment, and that before the file.
+    The command's option overrides the environment, which overrides the file.
     """
     for field in (CLUSTER, INSECURE, STORAGE):
         config.pop(field, None)

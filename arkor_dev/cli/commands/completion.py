@@ -68,7 +68,7 @@ def completed(program: CommandLine) -> list[Completed]:
     for name, command in COMMANDS.items():
         parser = command.parser()
         actions = tuple((action, "") for action in _ACTION.findall(command.usage))
-        metavars = {str(each.metavar) for each in parser.declared if not each.option_strings}
+        metavars = {str(declared.metavar) for declared in parser.declared if not declared.option_strings}
         files = bool(metavars & {*FOLDERS, *FILES}) or bool(re.search("FILE|FOLDER", command.usage))
         commands.append(Completed(name, command.help, actions, tuple(_options(parser)), files))
     return commands

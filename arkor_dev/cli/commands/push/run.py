@@ -88,7 +88,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
-                    "places": [str(place.absolute()) for place in paths],
+                    "places": [str(private_path.absolute()) for private_path in paths],
                     "message": f"{one_line(chosen.get('name'), 60)}, {_words(export)}",
                     "pause": PAUSE_SECONDS,
                 }

@@ -250,9 +250,9 @@ class Hub:
             )
         owner = self.repo.partition("/")[0]
         if owner.lower() not in {name.lower() for name in names} and role != LIMITED:
-            named = ", ".join(one_line(name, 60) for name in names[:20] if name)
+            orgs_text = ", ".join(one_line(name, 60) for name in names[:20] if name)
             raise PushError(
-                f"The token's user may not write as {owner}: choose one of {named}, as in "
+                f"The token's user may not write as {owner}: choose one of {orgs_text}, as in "
                 f"{one_line(user, 60)}/{self.repo.partition('/')[2]}."
             )
         return {"user": user, "endpoint": self.endpoint, **self.state()}

@@ -39,7 +39,7 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
-    told: dict[str, Any] = {"ok": False, "folder": str(target.folder)}
+    report: dict[str, Any] = {"ok": False, "folder": str(target.folder)}
     try:
         statement = read_statement(target.folder)
     except FileNotFoundError:
@@ -47,10 +47,10 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
             f"{one_line(target.folder, 300)} has no {FILE}, so there is nothing to check it against."
         ) from None
     except StatementError as fault:
-        return _end(told | {"error": f"{FILE} {one_line(fault, 300)}"}, as_json)
+        return _end(report | {"error": f"{FILE} {one_line(fault, 300)}"}, as_json)
     results = compare(target.folder, statement, target.only)
     ok = all(result.state in SOUND for result in results)
-    told |= {
+    report |= {
         "ok": ok,
         "job": one_line(job_id(statement), 100),
         "files": [result._asdict() for result in results],
@@ -60,11 +60,11 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     if repeat and ok:
         from .again import repeated
 
-        told["repeat"] = outcome = await repeated(settings, target.folder, statement, quiet=as_json)
-        told["ok"] = bool(outcome["ok"])
+        report["repeat"] = outcome = await repeated(settings, target.folder, statement, quiet=as_json)
+        report["ok"] = bool(outcome["ok"])
     elif repeat and not as_json:
         print("Not trained again: the files differ from those it would be compared with.")  # noqa: T201
-    return _end(told, as_json)
+    return _end(report, as_json)
 
 
 def _end(outcome: dict[str, Any], as_json: bool) -> int:
