@@ -300,7 +300,7 @@ def _counterfactual(questions: int) -> Iterator[Figure]:
         before = {form: trainings.costs(run, examples) for form, examples in forms.items()}
         lost = {form: list[tuple[float, float]]() for form in forms}
         tops = [
-            sorted(range(len(rows)), key=lambda row, own=own: -own[row])[:FIRST]
+            sorted(range(len(rows)), key=own.__getitem__, reverse=True)[:FIRST]
             for own in by_words(rows, asked[:questions])
         ]
         for start in range(0, questions, SHARED):  # these questions share their random rows

@@ -320,6 +320,9 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
+            if "preferred" in part:  # its difference is not that of the losses
+                yield self._text(part.get("sentence"), SENTENCE)
+                continue
             difference = object_at(part, "difference")
             losses = [_loss(part.get(version)) for version in ("base", "adapter")]
             ends = [_loss(difference.get(version)) for version in ("low", "high")]
