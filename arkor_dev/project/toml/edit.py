@@ -246,7 +246,7 @@ def _longer(value: str, member: str, *, in_list: bool) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Place:
-    """The position of a new line: after the line of ``at``, with ``indent``, spaced like the pair ``like``."""
+    """The position of a new line: after that of ``at``, with ``indent``, spaced like the pair ``like``."""
 
     at: int
     indent: str
