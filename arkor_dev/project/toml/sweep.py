@@ -49,7 +49,7 @@ class SweepTable:
 
 
 def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> SweepTable:
-    """Return ``[sweep]`` of a document with these trainers; what is wrong with it goes into ``problems``."""
+    """Return the checked ``[sweep]`` table of a document with these trainers; errors go into ``problems``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(at, table, 'a table, such as [sweep] with until = "07:00" below it')

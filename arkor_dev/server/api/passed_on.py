@@ -1,4 +1,4 @@
-"""Routes whose calls go to the backend as they are, once their body is checked: one line each."""
+"""Routes that check the body and pass the call on to the backend: one line each."""
 
 from __future__ import annotations
 
