@@ -921,13 +921,14 @@ class ModelOnDisk(TypedDict):
 class Disk(TypedDict):
     """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
 
-    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
-    can be reclaimed. ``free`` is the free space on the disk.
+    ``leftovers`` belongs to no job, ``embeddings`` of rows can be made again. ``database`` is the size of
+    jobs' records and events; ``unused`` of it can be reclaimed. ``free`` is the free space on the disk.
     """
 
     jobs: list[JobOnDisk]
     models: list[ModelOnDisk]
     leftovers: int
+    embeddings: NotRequired[int]
     database: int
     free: int
     unused: NotRequired[int]
@@ -1023,3 +1024,41 @@ class StartRequest(TypedDict):
     changes: list[list[str]]
     dryRun: bool
     expiresAt: int
+
+
+class EnginePlan(TypedDict):
+    """What would be installed where: ``folder``, its disk's ``free`` bytes, and PyTorch's version.
+
+    ``fetch`` and ``disk`` are bytes to download and on the disk, null for a build that was never measured;
+    ``words`` say the same in sentences.
+    """
+
+    folder: str
+    free: int
+    pytorch: str | None
+    fetch: int | None
+    disk: int | None
+    words: list[str]
+
+
+class EngineProgress(TypedDict):
+    """An installation so far: ``fetched`` and ``unpacked`` are bytes, ``now`` is its current activity."""
+
+    seconds: float
+    fetched: int
+    unpacked: int
+    now: str
+
+
+class EngineSetup(TypedDict):
+    """The engine for training on this machine.
+
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and goes on by
+    itself.
+    """
+
+    state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]
+    next: str | None
+    plan: EnginePlan | None
+    progress: EngineProgress | None
+    error: str | None

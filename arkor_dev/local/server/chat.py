@@ -115,7 +115,7 @@ class Chat:
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """Serve one request, an ``ASK``; every possible refusal comes before the stream begins."""
-        name, ask = await self.asked(body)
+        name, ask = await self.prepare(body)
         if body.get("stream") is False:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
@@ -131,7 +131,7 @@ class Chat:
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
 
-    async def asked(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
+    async def prepare(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
         """Return the model and the engine's request of an ``ASK`` of ``caller``, for `events`.
 
         Raises ArkorError if it cannot be answered.
@@ -273,10 +273,10 @@ class Chat:
     async def _stream(self, request: web.Request, name: str, ask: dict[str, Any]) -> web.StreamResponse:
         response = await open_stream(request)
         head = envelope("chat.completion.chunk", name)
-        asked = ask["logprobs"] is not None
+        prepare = ask["logprobs"] is not None
 
         def chunk(delta: dict[str, Any], message: dict[str, Any], reason: str | None = None) -> bytes:
-            told = {"logprobs": logprobs(message.get("logprobs"))} if asked else {}
+            told = {"logprobs": logprobs(message.get("logprobs"))} if prepare else {}
             choice = {"index": 0, "delta": delta, **told, "finish_reason": reason}
             return frame(None, compact({**head, "choices": [choice], **(figures(message) if reason else {})}))
 

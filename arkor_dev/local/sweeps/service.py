@@ -293,7 +293,7 @@ class Sweeps:
         what = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
         name = f"{sweep.name}, {what} {trial.number if trial.seed is None else trial.seed}"
         part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
-        forecast = await self._forecasts.known(config)
+        forecast = await self._forecasts.stored_estimate(config)
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
         self._scheduler.wake()
 

@@ -58,7 +58,7 @@ def _readable(messages: Sequence[Any]) -> list[Any]:
             **message,
             "content": message.get("content") or "",
             **(
-                {"tool_calls": [_call(each) for each in calls]}
+                {"tool_calls": [_call(call) for call in calls]}
                 if (calls := message.get("tool_calls"))
                 else {}
             ),

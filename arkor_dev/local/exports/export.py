@@ -1,4 +1,4 @@
-"""Makes an export: writes it, loads it like other programs, and compares it with the trained model.
+"""Writes an export, loads it like other programs, and compares it with the trained model.
 
 A plain copy (an adapter, or a fully fine-tuned model) is written first, so that its files can be used while
 verification runs.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
-    from .proof import Said
+    from .proof import Outputs
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -56,7 +56,7 @@ ADAPTER: Final = "default"
 
 
 @dataclass
-class Making:
+class Export:
     """The export of ``source`` as ``form``.
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
@@ -106,10 +106,10 @@ class Making:
             self._write(trained, base.tokenizer)
         base.model = trained = None
         free_memory()
-        asked = [_asked(row) for row in rows if row.text is None]
-        of_exported, wrong = self._read_again(questions, of_trained, asked)
-        found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
-        return {**self._files(), "proof": found}
+        prompts = [_prompt_of(row) for row in rows if row.text is None]
+        of_exported, wrong = self._read_again(questions, of_trained, prompts)
+        verification = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
+        return {**self._files(), "proof": verification}
 
     @property
     def _is_copy(self) -> bool:
@@ -128,16 +128,16 @@ class Making:
         return self.form
 
     def _read_again(
-        self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
-    ) -> tuple[Said, list[str]]:
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
+    ) -> tuple[Outputs, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
         exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
-        said = self._ask("the exported files", questions, exported)
+        outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
-            return said, []
+            return outputs, []
         trained_with = with_arguments(load_tokenizer(self.base), self.arguments)
-        return said, faults(trained_with, tokenizer, questions.ends, exported, asked)
+        return outputs, faults(trained_with, tokenizer, questions.ends, exported, prompts)
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
@@ -174,7 +174,7 @@ class Making:
             try:
                 texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
-                    text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
+                    text = render(tokenizer, _prompt_of(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
             except JobFailure:  # one question fewer matters little
                 continue
@@ -183,13 +183,13 @@ class Making:
         vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
 
-    def _ask(self, whom: str, questions: Questions, model: Any) -> Said:
+    def _ask(self, subject: str, questions: Questions, model: Any) -> Outputs:
         return questions.ask(
-            model, lambda done, total: self.progress(f"Testing {whom}", done, total, "questions")
+            model, lambda done, total: self.progress(f"Testing {subject}", done, total, "questions")
         )
 
 
-def _asked(row: Row) -> list[Any]:
-    """Return a conversation up to its last answer."""
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+def _prompt_of(row: Row) -> list[Any]:
+    """Return a row's messages before its last answer."""
+    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return list(row.messages[:last])
