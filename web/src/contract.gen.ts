@@ -597,6 +597,14 @@ export interface EvaluationPreferred {
   of: number;
   low: number;
   high: number;
+  equalLength?: EvaluationShare;
+}
+
+/** A share between 0 and 1, with its interval. */
+export interface EvaluationShare {
+  share: number;
+  low: number;
+  high: number;
 }
 
 /** What base and adapter are measured by: a display `label`, and the `unit` of the values. */
