@@ -443,12 +443,22 @@ export interface TrainerName {
   name: string;
 }
 
+/** `[sweep]` of arkor.toml: `space` by field, and the rest as it is written there. */
+export interface ManifestSweep {
+  trainer?: string;
+  until?: string;
+  hours?: number;
+  jobs?: number;
+  space?: Record<string, unknown>;
+}
+
 /** `GET /api/manifest`. `revision` identifies the state of the source files. */
 export interface Manifest {
   trainer: TrainerName | null;
   trainers: Trainer[];
   source?: "arkor.toml" | "typescript";
   revision?: string;
+  sweep?: ManifestSweep;
 }
 
 /** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
