@@ -570,12 +570,22 @@ class EvaluationPart(TypedDict):
 class EvaluationPreferred(TypedDict):
     """Preferences that the adapter follows more than its start: ``won`` ``of`` the independent held-out ones.
 
-    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share.
+    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share. ``equalLength`` estimates the
+    share if both answers of each pair were equally long.
     """
 
     kind: str
     won: float
     of: int
+    low: float
+    high: float
+    equalLength: NotRequired[EvaluationShare]
+
+
+class EvaluationShare(TypedDict):
+    """A share between 0 and 1, with its interval."""
+
+    share: float
     low: float
     high: float
 
@@ -1024,3 +1034,41 @@ class StartRequest(TypedDict):
     changes: list[list[str]]
     dryRun: bool
     expiresAt: int
+
+
+class EnginePlan(TypedDict):
+    """What would be installed where: ``folder``, its disk's ``free`` bytes, and PyTorch's version.
+
+    ``fetch`` and ``disk`` are bytes to download and on the disk, null for a build that was never measured;
+    ``words`` say the same in sentences.
+    """
+
+    folder: str
+    free: int
+    pytorch: str | None
+    fetch: int | None
+    disk: int | None
+    words: list[str]
+
+
+class EngineProgress(TypedDict):
+    """An installation so far: ``fetched`` and ``unpacked`` are bytes, ``now`` is its current activity."""
+
+    seconds: float
+    fetched: int
+    unpacked: int
+    now: str
+
+
+class EngineSetup(TypedDict):
+    """The engine for training on this machine.
+
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and goes on by
+    itself.
+    """
+
+    state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]
+    next: str | None
+    plan: EnginePlan | None
+    progress: EngineProgress | None
+    error: str | None

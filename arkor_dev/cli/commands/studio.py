@@ -132,7 +132,7 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
 async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
     """Connect Studio to its backend: over ssh before the page opens, since that may take long or ask."""
     if settings.ssh is None:
-        yield connected
+        yield functools.partial(connected, awaits_engine=True)  # the page offers to install it
         return
     from arkor_dev.cli.consent import SEND, confirm
     from arkor_dev.connection.ssh.backend import SshBackend

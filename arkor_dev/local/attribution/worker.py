@@ -73,7 +73,7 @@ class Rows:
             try:
                 source, project = self._preparation.config["datasetSource"], self._preparation.project
                 with open_data(list(every_file(source, project, _refuse))) as data:
-                    self._numbers = {item.where: item.place.number for item in data}
+                    self._numbers = {item.where: item.location.number for item in data}
             except (SourceError, OSError):
                 pass
         return self._numbers.get(where)

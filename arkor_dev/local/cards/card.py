@@ -62,7 +62,7 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
         parts = [("wanted", expected), ("base", before), ("this", after)]
         texts = [(name, text) for name, text in parts if isinstance(text, str)]
         private_texts = (prompt, *(text for _, text in texts))
-        if step and after is not None and not any(map(private.found, private_texts)):
+        if step and after is not None and not any(map(private.private_kind, private_texts)):
             sections.append((prompt, texts))
     if not sections:
         return
@@ -127,6 +127,11 @@ def loading(
         yield FULL_MODEL.format(here=FOLDER)
         return
     yield PEFT.format(base=hub or BASE, here=FOLDER)
+    if (thinks := settings.get("enableThinking")) is not None:
+        yield (
+            f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
+            "`tokenizer.apply_chat_template`."
+        )
     if settings.get("useDora") or settings.get("loraModulesToSave"):
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return
@@ -179,7 +184,9 @@ class Card:
         self._internal, self._external = internal(statement), external(statement)
         self._base = object_at(self._internal, "base")
         name = self._base.get("name")
-        is_public = isinstance(name, str) and (self._base.get("hub") is True or not private.found(name))
+        is_public = isinstance(name, str) and (
+            self._base.get("hub") is True or not private.private_kind(name)
+        )
         self._name = str(name) if is_public else ""
         hub = self._base.get("hub") is True and HUB_ID.fullmatch(self._name) is not None
         self._hub = self._name if hub else None
@@ -214,7 +221,7 @@ class Card:
 
     def _text(self, value: object, limit: int = TEXT) -> str:
         """Return an untrusted text as Markdown on one line; empty if there is none, or if it is private."""
-        if not isinstance(value, str) or self._private.found(value):
+        if not isinstance(value, str) or self._private.private_kind(value):
             return ""
         return inline(value, limit)
 
@@ -313,6 +320,9 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
+            if "preferred" in part:  # its difference is not that of the losses
+                yield self._text(part.get("sentence"), SENTENCE)
+                continue
             difference = object_at(part, "difference")
             losses = [_loss(part.get(version)) for version in ("base", "adapter")]
             ends = [_loss(difference.get(version)) for version in ("low", "high")]
