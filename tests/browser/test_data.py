@@ -45,10 +45,15 @@ def data(settings: Settings, fake_backend: FakeBackend) -> list[Any]:
 async def test_the_way_there_is_where_the_feature_is(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
+    fake_backend.features = ["datasets", "attribution"]
+    fake_backend.add_job("completed", name="other")
+    job = fake_backend.add_job("completed", name="support-bot #2")
     async with open_page(studio.url) as page:
         await page.get_by_role("link", name="View data").click()
         await expect(page).to_have_url(studio.url + "/#/data?trainer=support-bot")
         await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
+        hurt = page.get_by_role("link", name="Look for rows that hurt")
+        await expect(hurt).to_have_attribute("href", f"#/jobs/{job}")
         await page.keyboard.type("gh")
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
     fake_backend.features = []
