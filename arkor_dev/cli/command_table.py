@@ -351,11 +351,13 @@ def _sweep_arguments(sweep: CommandLine) -> None:
     sweep.add_argument(
         "action", metavar="ACTION", nargs="?",
         help="start: search by [sweep] of arkor.toml, or by the options. status: its trials, and its "
-            "verdict (the default). stop: end it now, with the verdict that its results allow",
+            "verdict (the default). stop: end it now, with the verdict that its results allow. delete: "
+            "delete the record of an ended one",
     )  # fmt: skip
     sweep.add_argument(
-        "sweep", metavar="SWEEP", nargs="?", help="an id or a prefix of it (default: the newest)"
-    )
+        "sweep", metavar="SWEEP", nargs="?",
+        help="an id or a prefix of it (default: the newest, except for delete)",
+    )  # fmt: skip
     add_launch(sweep)
     sweep.add_argument("--trainer", metavar="NAME", help="start: whose settings (default: that of the file)")
     sweep.add_argument(
@@ -372,6 +374,9 @@ def _sweep_arguments(sweep: CommandLine) -> None:
         "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
         help="start: try so many settings, the present ones among them",
     )  # fmt: skip
+    sweep.add_argument(
+        "--with-jobs", action="store_true", help="delete: its jobs as well, with their adapters"
+    )
     sweep.add_argument("--json", action="store_true", help="print {sweep}")
 
 
@@ -623,13 +628,22 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
 def _setup_arguments(setup: CommandLine) -> None:
     setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
     setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    setup.add_argument(
+        "--json", action="store_true", help="print an object a line: looking, plan, progress, installed"
+    )
     add_yes(setup, "do not ask")
 
 
 def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
     from .commands.setup import run_setup
 
-    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+    return run_setup(
+        settings,
+        yes=arguments.yes,
+        dry_run=arguments.dry_run,
+        remove=arguments.remove,
+        as_json=arguments.json,
+    )
 
 
 def _self_arguments(own: CommandLine) -> None:
@@ -721,7 +735,7 @@ COMMANDS: Final = {
             "Search for better settings of a trainer by many short runs, until a given time, and say whether "
             "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
             "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
-            "[start|status|stop [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
+            "[start|status|stop|delete [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
         ),
         Command(
             "evaluate", "compare a job's adapter with its base",

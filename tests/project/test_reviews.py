@@ -14,7 +14,7 @@ from arkor_dev.project import line_file, reviews
 from arkor_dev.project.data_editor import DataEditor, Moved, RowChange
 from arkor_dev.project.reviews import (
     add_reviews,
-    carry,
+    carry_over,
     marks,
     next_row,
     reviewed_row,
@@ -62,7 +62,7 @@ def test_a_damaged_file_a_link_and_one_that_is_full_are_refused(
     (tmp_path / FILE).write_bytes(before + b"{")
     with pytest.raises(BadRequestError, match="line 2: not JSON"):
         reviews_of(tmp_path)
-    carry(tmp_path, [Moved(int(A, 16), 7, whole=True)])
+    carry_over(tmp_path, [Moved(int(A, 16), 7, unmerged=True)])
     assert (tmp_path / FILE).read_bytes() == before + b"{", "it may have judged the new row already"
     (tmp_path / FILE).rename(tmp_path / "elsewhere")
     (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")

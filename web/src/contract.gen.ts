@@ -129,6 +129,8 @@ export interface JobConfig {
   trainOnResponsesOnly?: boolean;
   /** Compute the loss on the last answer of each chat only. */
   completionOnlyLoss?: boolean;
+  /** The template's enable_thinking, as of Qwen3: false learns and answers without thoughts. */
+  enableThinking?: boolean;
   /** Pack examples into sequences of up to max_length; attention stays within each example. */
   packing?: boolean;
   /** Batch examples of similar length. No gain on a CPU, which pads nothing. */
@@ -179,6 +181,8 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
+  /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
+  baseKl?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
   /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
@@ -313,6 +317,7 @@ export interface Sweep {
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;
+  measure?: EvaluationMeasure;
   importances?: SweepImportance[];
   verdict?: SweepVerdict;
 }
@@ -580,6 +585,14 @@ export interface EvaluationPreferred {
   kind: string;
   won: number;
   of: number;
+  low: number;
+  high: number;
+  equalLength?: EvaluationShare;
+}
+
+/** A share between 0 and 1, with its interval. */
+export interface EvaluationShare {
+  share: number;
   low: number;
   high: number;
 }
@@ -914,6 +927,33 @@ export interface StartRequest {
   changes: (string[])[];
   dryRun: boolean;
   expiresAt: number;
+}
+
+/** What would be installed where: `folder`, its disk's `free` bytes, and PyTorch's version. */
+export interface EnginePlan {
+  folder: string;
+  free: number;
+  pytorch: string | null;
+  fetch: number | null;
+  disk: number | null;
+  words: string[];
+}
+
+/** An installation so far: `fetched` and `unpacked` are bytes, `now` is its current activity. */
+export interface EngineProgress {
+  seconds: number;
+  fetched: number;
+  unpacked: number;
+  now: string;
+}
+
+/** The engine for training on this machine. */
+export interface EngineSetup {
+  state: "missing" | "looking" | "planned" | "installing" | "installed" | "failed";
+  next: string | null;
+  plan: EnginePlan | null;
+  progress: EngineProgress | null;
+  error: string | null;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -1737,7 +1777,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1779,6 +1819,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "method", label: "Training method", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
+  { field: "enableThinking", label: "Thinking", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
@@ -1804,6 +1845,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
+  { field: "baseKl", label: "Base KL penalty", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
   { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },

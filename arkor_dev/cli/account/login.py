@@ -15,7 +15,7 @@ from yarl import URL
 
 from arkor_dev.backend.client import sign_in_config
 from arkor_dev.backend.http_client import open_http_client
-from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.http_errors import origin_text
 from arkor_dev.cli.account.callback import PATIENCE, Callback
 from arkor_dev.cli.browser import open_browser
 from arkor_dev.cli.consent import confirm
@@ -130,7 +130,7 @@ class _Login:
         self._path = path
         self._project = project
         self._base_url = base_url
-        self._host = place(URL(base_url))
+        self._host = origin_text(URL(base_url))
         self._console = console
         self._patience = patience
         self._browse = browse

@@ -13,7 +13,7 @@ from yarl import URL
 
 from arkor_dev.backend.client import Backend, ProjectCalls
 from arkor_dev.backend.http_client import open_http_client
-from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.http_errors import origin_text
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, UnauthorizedError
 from arkor_dev.core.plain_text import one_line
@@ -138,7 +138,7 @@ def _lines(settings: Settings, found: dict[str, object]) -> list[str]:
     if found["mode"] is None:
         step = "Sign in with `arkor-dev login`; otherwise Studio creates an anonymous identity at its start."
         return [f"Not signed in. {found['error']}", step]
-    host = place(URL(str(found["baseUrl"])))
+    host = origin_text(URL(str(found["baseUrl"])))
     if not found["signedIn"]:
         return [
             f"{found['credentials']} has a sign-in for {host} (mode {found['mode']}).",

@@ -92,10 +92,10 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
 
 async def _over_ssh(settings: Settings, host: str) -> Check:
     """Connect to the other machine, and report what it has."""
-    from arkor_dev.connection.ssh.backend import look
+    from arkor_dev.connection.ssh.backend import describe_host
 
     try:
-        text = await look(settings, host)
+        text = await describe_host(settings, host)
     except ArkorError as fault:
         return Check("ssh", "fail", fault.text)
     return Check("ssh", "ok", text)

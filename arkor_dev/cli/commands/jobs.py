@@ -128,7 +128,7 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
     path = None if out is None else Path(str(out))
     if path is not None and form in TEXTS and (path.exists() or path.is_symlink()):
         raise BadRequestError(f"{one_line(path, 300)} already exists. Choose another name with --out.")
-    rows = await rows_of(backend, job["id"], over=job.get("status") in TERMINAL)
+    rows = await rows_of(backend, job["id"], ended=job.get("status") in TERMINAL)
     try:
         if path is None:
             sys.stdout.write(TEXTS[form](rows))
@@ -302,7 +302,7 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
     """Return a job's checkpoints and final artifacts. Raises ArkorError."""
     saved: dict[object, list[dict[str, Any]]] = {}
     final: list[dict[str, Any]] = []
-    async with aclosing(history(backend, job["id"], over=job.get("status") in TERMINAL)) as events:
+    async with aclosing(history(backend, job["id"], ended=job.get("status") in TERMINAL)) as events:
         async for name, data in events:
             listed = data.get("artifacts")
             found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []

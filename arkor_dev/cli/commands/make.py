@@ -24,7 +24,7 @@ from arkor_dev.making import start
 from arkor_dev.making.kinds import KINDS
 from arkor_dev.making.teacher import BASE
 from arkor_dev.making.variations import KINDS as OF_ROWS
-from arkor_dev.project.arkor_toml import parse, place, read
+from arkor_dev.project.arkor_toml import index_of, parse, read
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -232,7 +232,7 @@ def _rows(settings: Settings, given: Namespace) -> dict[str, Any]:
     if given.files:
         return {"of": _shown(given.files[0], settings.project)}
     trainers = parse(settings.project, read(settings.project))
-    return {"trainer": trainers[place(trainers, given.trainer)]["name"]}
+    return {"trainer": trainers[index_of(trainers, given.trainer)]["name"]}
 
 
 def _schema(path: Path) -> Any:

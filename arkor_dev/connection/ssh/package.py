@@ -34,10 +34,10 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 def digest() -> str:
     """Return a hash of this package's code: machines with the same hash run the same program."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, content in _files():
-        found.update(f"{name}\0{len(content)}\0".encode() + content)
-    return found.hexdigest()[:20]
+        hasher.update(f"{name}\0{len(content)}\0".encode() + content)
+    return hasher.hexdigest()[:20]
 
 
 def packed() -> bytes:

@@ -62,9 +62,9 @@ class CardWriter:
             private = self._private = self._private or _private_of(self._preparation)
             facts = self._facts = self._facts or facts_of(self._preparation, self._run, private)
             moment = self._moment(artifact, step)
-            made = provenance.statement(files, facts, moment)
-            text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
-            card = private.check(card_of(made, private))
+            statement = provenance.statement(files, facts, moment)
+            text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
+            card = private.check(card_of(statement, private))
         except PrivateError as fault:
             self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
@@ -75,24 +75,24 @@ class CardWriter:
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
             # An extended job writes its folder again.
-            before = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
-            words = EMPTY
+            previous = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
+            own_words = EMPTY
             with contextlib.suppress(OSError):
-                words = own_words_of(before)
-            (folder / CARD).write_text(words.around(card), encoding="utf-8")
+                own_words = own_words_of(previous)
+            (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
 
     def _say(self, message: str) -> None:
         self._run.emit(TRAINING_MESSAGE, message=message)
 
     def _moment(self, artifact: str, step: int) -> dict[str, Any]:
         run, now = self._run, datetime.now(UTC)
-        began = now.timestamp() - (time.monotonic() - run.began)
+        started = now.timestamp() - (time.monotonic() - run.began)
         loss = run.best.loss if artifact == "final" and step != run.step else run.best.last
         return {
             "artifact": artifact,
             "step": step,
             "figures": {"loss": run.last_loss, "evalLoss": loss, "steps": run.step},
-            "startedOn": _time(datetime.fromtimestamp(began, UTC)),
+            "startedOn": _time(datetime.fromtimestamp(started, UTC)),
             "finishedOn": _time(now),
         }
 
@@ -107,41 +107,49 @@ def _private_of(preparation: Any) -> Private:
     sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
     parts = [part for source in sources for part in (source, *source.get("sources", ()))]
     secrets = [part["token"] for part in parts if isinstance(part.get("token"), str)]
-    return Private.here((preparation.data.resolve(), preparation.project.resolve()), secrets)
+    return Private.of_this_machine((preparation.data.resolve(), preparation.project.resolve()), secrets)
 
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return what a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
-    orders = preparation.continuation.orders
+    instructions = preparation.continuation.orders
     rows = {"sha256": origin.get("rows"), **run.rows}
     name = travelling_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
-    if base["hub"] or private.found(name) is None:
+    if base["hub"] or private.private_kind(name) is None:
         base["name"] = name
     if run.base_note:
         base["note"] = run.base_note
-    told = {"device": run.base.device, "processor": origin.get("processor"), "numberFormat": run.choice.name}
+    hardware = {
+        "device": run.base.device,
+        "processor": origin.get("processor"),
+        "numberFormat": run.choice.name,
+    }
     internal: dict[str, Any] = {
-        "settings": provenance.settings_told(run.settings, private),
+        "settings": provenance.public_settings(run.settings, private),
         "base": base,
         "adapter": run.plan.adapter is not None,
         "rows": {"train": rows["train"], "heldOut": rows["heldOut"]},
         "totalSteps": run.plan.steps,
         "trainableParameters": sum(weight.numel() for weight in run.trainable),
         "threads": origin.get("threads"),
-        **{key: value for key, value in told.items() if isinstance(value, str) and not private.found(value)},
+        **{
+            key: value
+            for key, value in hardware.items()
+            if isinstance(value, str) and not private.private_kind(value)
+        },
     }
-    if orders.get("further") is not None:
-        internal["extendedAfter"] = orders["further"]
-    data = provenance.data_told(config, private)
-    asked = {"settings": provenance.settings_told(config, private), "data": data}
-    where = (preparation.project, preparation.path, preparation.data, preparation.job_id)
+    if instructions.get("further") is not None:
+        internal["extendedAfter"] = instructions["further"]
+    data = provenance.public_data(config, private)
+    external = {"settings": provenance.public_settings(config, private), "data": data}
+    folders = (preparation.project, preparation.path, preparation.data, preparation.job_id)
     return {
         "job": preparation.job_id,
-        "external": asked,
+        "external": external,
         "internal": internal,
-        "dependencies": provenance.dependencies(config, *where, rows),
+        "dependencies": provenance.dependencies(config, *folders, rows),
         "builder": provenance.builder(origin.get("versions", {})),
     }
 
@@ -156,28 +164,30 @@ def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
     """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
-    words = EMPTY
+    own_words = EMPTY
     with contextlib.suppress(OSError):
-        words = own_words_of(source / CARD)
-    _describe(source, folder, {}, strength, words)
+        own_words = own_words_of(source / CARD)
+    _describe(source, folder, {}, strength, own_words)
 
 
-def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float, words: OwnWords) -> None:
+def _describe(
+    source: Path, folder: Path, changes: dict[str, Any], strength: float, own_words: OwnWords
+) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
-    told |= {} if strength == 1 else {"strength": strength}
-    told |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
-    private = Private.here()
+    changes |= {} if strength == 1 else {"strength": strength}
+    changes |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
+    private = Private.of_this_machine()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
-        before = read_statement(source)
+        parent = read_statement(source)
         files = {name: atomic_folder.described(path) for name, path in paths.items()}
-        made = provenance.of_export(files, before, told)
+        statement = provenance.of_export(files, parent, changes)
         job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
-        text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
-        card = private.check(_card_of(made, private, job, step))
+        text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
+        card = private.check(_card_of(statement, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-        (folder / CARD).write_text(words.around(card), encoding="utf-8")
+        (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
 
 
 def write_again(data: Path, job_id: str, step: int | None = None) -> None:
@@ -186,7 +196,7 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
     """
     folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
-    private = Private.here((data.resolve(),))
+    private = Private.of_this_machine((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
         _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
@@ -196,11 +206,11 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
         traceback.print_exc()
 
 
-def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
-    """Return the card of ``made``, with the evaluation and samples in the folder ``job``."""
-    found = results.read(results.result_file(job, step))
-    evaluation = found.get("evaluation") if isinstance(found, dict) else None
-    return card_of(made, private, evaluation, samples_in(job))
+def _card_of(statement: Statement, private: Private, job: Path, step: int | None) -> str:
+    """Return the card of ``statement``, with the evaluation and samples in the folder ``job``."""
+    stored = results.read(results.result_file(job, step))
+    evaluation = stored.get("evaluation") if isinstance(stored, dict) else None
+    return card_of(statement, private, evaluation, samples_in(job))
 
 
 def own_words_of(path: Path) -> OwnWords:

@@ -12,7 +12,7 @@ import numpy as np
 from arkor_dev.data import reader
 from arkor_dev.data.findings.languages import language_of
 from arkor_dev.data.forms import row_of
-from arkor_dev.data.reader import Item, Place
+from arkor_dev.data.reader import Item, RowLocation
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -155,7 +155,7 @@ class View:
             row = row_of(record, where, file.form, file.columns, file.group, file.forms)
         except RowError as fault:
             row = fault
-        return self._tokens_of(0, Item(Place(0, 0, 0, 0, 0), where, row))[0]
+        return self._tokens_of(0, Item(RowLocation(0, 0, 0, 0, 0), where, row))[0]
 
     def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
         """Return a row token by token, and whether it has tokens."""

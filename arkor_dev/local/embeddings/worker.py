@@ -78,7 +78,7 @@ def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -
                 for each in data.scan(every=True):
                     if each.out == EXCLUDED or not isinstance(row := data.item(each).row, Row):
                         continue
-                    number = each.place.number if numbered else 0
+                    number = each.location.number if numbered else 0
                     found.append(Read(number, row_hash(each.record.raw), row, trained=not each.out))
                     if len(found) > MOST_ROWS:
                         raise JobFailure(f"More than {MOST_ROWS:,} rows cannot be embedded")

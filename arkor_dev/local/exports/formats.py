@@ -91,13 +91,13 @@ def refusal(
 
     ``config`` is the job's.
     """
-    told = FORMATS[form]
-    if told.llama and (reason := lacking()):
+    record = FORMATS[form]
+    if record.llama and (reason := lacking()):
         return reason
-    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not told.whole):
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.whole):
         return (
             "This job trained the whole model and has no adapter. Export it as "
-            f"{'gguf' if told.llama else 'merged'}"
+            f"{'gguf' if record.llama else 'merged'}"
             f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
     if config.get("loadIn4bit") and form == "gguf-lora":
@@ -108,6 +108,6 @@ def refusal(
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
     if reason := why_full_strength_only(source):
-        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
-        return f"This adapter {what}: {reason}"
+        limit = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
+        return f"This adapter {limit}: {reason}"
     return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
 
-from .job_folder import gradients_folder, job_folder, jobs_folder
+from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -95,12 +95,6 @@ def remove_leftovers(paths: Collection[Path]) -> int:
         _remove(path)
         freed += size
     return freed
-
-
-def remove_gradients(data: Path, names: Collection[str]) -> int:
-    """Remove the gradients of the jobs with these ids, which can be made again; return the bytes freed."""
-    folders = [gradients_folder(data, job_id) for job_id in names]
-    return remove_leftovers([part for folder in folders for part in folder.parent.glob(f"{folder.name}*")])
 
 
 def embeddings_folder(data: Path) -> Path:

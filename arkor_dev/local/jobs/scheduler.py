@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
-from arkor_dev.local.jobs.running.job_runner import Beside
+from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -82,7 +82,7 @@ class Scheduler:
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
         self._running: dict[str, tuple[JobRunner, asyncio.Task[None]]] = {}
-        self._room: int | None = None
+        self._free_bytes: int | None = None
         self._unwanted: set[str] = set()
         self._to_pause: set[str] = set()
         self._ending = self._idle = self._damaged = False
@@ -252,9 +252,9 @@ class Scheduler:
             return None, False
         if not self._running:
             if self._at_once > 1 and self.observer:
-                self._room = await self.observer.room()
+                self._free_bytes = await self.observer.free_bytes()
             return await self._store.write(Store.start_next, self._placing.waiting), False
-        if len(self._running) >= self._at_once or self.observer is None or self._room is None:
+        if len(self._running) >= self._at_once or self.observer is None or self._free_bytes is None:
             return None, False
         passed = self._placing.waiting
         found = await self._store.read(Store.next_up, passed)
@@ -262,9 +262,11 @@ class Scheduler:
             return None, False
         device = self._device()
         here = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
-        others = [Beside(runner.config, runner.device == device) for runner in here]
+        others = [RunningJob(runner.config, runner.device == device) for runner in here]
         # One of a cluster takes no memory here that would count.
-        if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
+        if not is_elsewhere(found[1]) and not await self.observer.fits_beside(
+            found[1], others, self._free_bytes
+        ):
             return None, True
         return await self._store.write(Store.start_next, passed, found[0]), False
 

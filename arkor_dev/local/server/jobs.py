@@ -24,7 +24,6 @@ from arkor_dev.local.jobs.disk import (
     embeddings_folder,
     job_bytes,
     leftovers,
-    remove_gradients,
     remove_leftovers,
     remove_models,
 )
@@ -109,7 +108,7 @@ async def create_job(request: web.Request) -> web.Response:
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
         await asyncio.to_thread(keep_parent, setup.data, job_id, folder)
-    forecast = await request.app[FORECASTS].known(config)
+    forecast = await request.app[FORECASTS].stored_estimate(config)
     job = await setup.store.request(Store.create, body["name"].strip(), config, forecast, parent, job_id)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
@@ -216,7 +215,6 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
-        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
         freed += await asyncio.to_thread(remove_leftovers, [embeddings_folder(setup.data)])
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)

@@ -60,12 +60,12 @@ def passed(
     names = re.findall(r"{(\w+)}", path)
 
     async def handler(request: web.Request) -> web.Response:
-        given: list[object] = [request.match_info[name] for name in names]
+        arguments: list[object] = [request.match_info[name] for name in names]
         if schema is not None:
-            given.append(await read_object(request, schema, optional=optional))
+            arguments.append(await read_object(request, schema, optional=optional))
         elif query:
-            given.append({name: request.query[name] for name in query if name in request.query})
-        answer = await call(request.app[BACKEND], *given)
+            arguments.append({name: request.query[name] for name in query if name in request.query})
+        answer = await call(request.app[BACKEND], *arguments)
         if then is not None:
             then(request)
         return web.json_response({}, headers=answer.headers) if answer.status == 204 else answered(answer)
@@ -96,8 +96,8 @@ OF_DATASETS: Final = frozenset(
 async def get_dataset(request: web.Request) -> web.Response:
     """``GET /api/datasets/:id`` and the paths below it."""
     path = [request.match_info["id"], *request.match_info.get("below", "").split("/")]
-    asked = {name: value for name, value in request.query.items() if name in OF_DATASETS}
-    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=asked))
+    query = {name: value for name, value in request.query.items() if name in OF_DATASETS}
+    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=query))
 
 
 async def list_deployments(request: web.Request) -> web.Response:
@@ -132,6 +132,7 @@ ROUTES = [
     passed("GET", "/api/sweeps", Backend.list_sweeps),
     passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
     passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("DELETE", "/api/sweeps/{id}", Backend.delete_sweep),
     passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),

@@ -52,7 +52,7 @@ REVIEW: Final = Schema(
 )
 
 
-async def _told(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
+async def _answer(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
     """Return ``work(reviews, files, *more)`` for the trainer of the query."""
     from arkor_dev.project.reviews import reviews_of
 
@@ -65,7 +65,7 @@ async def get(request: web.Request) -> web.Response:
     """``GET /api/data/reviews?trainer=``: the counts."""
     from arkor_dev.project.reviews import summary
 
-    return web.json_response(await _told(request, summary))
+    return web.json_response(await _answer(request, summary))
 
 
 async def rows(request: web.Request) -> web.Response:
@@ -73,14 +73,14 @@ async def rows(request: web.Request) -> web.Response:
     from arkor_dev.project.reviews import marks
 
     first, count = number_in(request, "from"), min(MARKS, number_in(request, "count"))
-    return web.json_response({"rows": await _told(request, marks, first, count)})
+    return web.json_response({"rows": await _answer(request, marks, first, count)})
 
 
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/reviews/row?trainer=&row=``: all judgements of one row."""
     from arkor_dev.project.reviews import reviewed_row
 
-    return web.json_response(await _told(request, reviewed_row, number_in(request, "row")))
+    return web.json_response(await _answer(request, reviewed_row, number_in(request, "row")))
 
 
 async def following(request: web.Request) -> web.Response:
@@ -100,7 +100,7 @@ async def following(request: web.Request) -> web.Response:
     ):
         raise BadRequestError(f"among must be up to {AMONG} numbers of rows, separated by commas.")
     among = [int(each) for each in numbers]
-    row = await _told(request, next_row, want, after, query.get("by", ""), tag, among)
+    row = await _answer(request, next_row, want, after, query.get("by", ""), tag, among)
     return web.json_response({"row": row})
 
 

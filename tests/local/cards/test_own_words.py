@@ -40,7 +40,7 @@ def test_words_around_and_keys_stay() -> None:
 
 
 def test_a_list_of_ours_goes_as_a_whole() -> None:
-    again = OwnWords(front="tags:\n- mine").around(NEWER)
+    again = OwnWords(front_matter="tags:\n- mine").around(NEWER)
     assert '- "lora"' not in again
     assert '- "en"' in again
 

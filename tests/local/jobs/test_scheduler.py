@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.job_runner import Beside
+    from arkor_dev.local.jobs.running.job_runner import RunningJob
 
 
 class Worker:
@@ -162,7 +162,7 @@ class Refusing:
     def training_ended(self, *_: object) -> None:
         pass
 
-    async def room(self) -> int:
+    async def free_bytes(self) -> int:
         return 0
 
     async def fits_beside(self, *_: object) -> bool:
@@ -427,10 +427,10 @@ class Knowing:
     async def refusal(self, *_: object) -> dict[str, Any]:
         return {}
 
-    async def room(self) -> int:
+    async def free_bytes(self) -> int:
         return 10
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[RunningJob], room: int) -> bool:
         sizes: list[int] = [
             each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
         ]

@@ -88,7 +88,7 @@ class Engine(Protocol):
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
 
-    def left(self, conversation: Any) -> int:
+    def unread(self, conversation: Any) -> int:
         """Return how many tokens of the prompt are still unread."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:

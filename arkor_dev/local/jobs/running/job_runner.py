@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .placement_queue import PlacementQueue
 
 
-class Beside(NamedTuple):
+class RunningJob(NamedTuple):
     """A running job: its config, and whether it uses the device that the next job would get."""
 
     config: dict[str, Any]
@@ -47,11 +47,13 @@ class Observer(Protocol):
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return why a job cannot fit on this machine, as fields of its ``training.failed``; else empty."""
 
-    async def room(self) -> int | None:
+    async def free_bytes(self) -> int | None:
         """Return the bytes of memory that a new process may use now; None if unknown."""
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Return whether a job fits into ``room`` bytes beside the running ``others``; false if unknown."""
+    async def fits_beside(
+        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+    ) -> bool:
+        """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """Return sentences of advice for a job that ran out of memory; may be empty."""

@@ -102,12 +102,12 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                     return await _streamed(request, form, asked, choices, noted, record)
                 async for _ in noted:
                     pass
-                return web.json_response(form.whole(choices))
+                return web.json_response(form.complete(choices))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
             record.prompt = form.usage(choices)["prompt_tokens"]
     except CallerFault as fault:
-        record.status, record.error = status_of(fault.fault), fault.why
+        record.status, record.error = status_of(fault.fault), fault.detail
         raise fault.fault from None
     except ArkorError as fault:
         record.status, record.error = status_of(fault), fault.text
@@ -117,7 +117,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         raise
     finally:
         record.seconds = round(time.monotonic() - began, 4)
-        request.app[ENDPOINTS].keep(record)
+        request.app[ENDPOINTS].log_request(record)
 
 
 async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
@@ -179,7 +179,7 @@ async def _streamed(
         except CallerFault as fault:
             if response is None:
                 raise
-            record.status, record.error = status_of(fault.fault), fault.why
+            record.status, record.error = status_of(fault.fault), fault.detail
             error = error_body(record.status, fault.fault.text, fault.fault.extra.get("code"))
             await response.write(frame(None, compact(error)))
         else:

@@ -16,7 +16,7 @@ def through(stops: Stops, pieces: list[str]) -> str:
         out += stops.push(piece)
         if stops.met:
             return out
-    return out + stops.rest()
+    return out + stops.flush()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_answer_ends_before_its_first_stop_text_however_it_comes(
 def test_what_cannot_begin_a_stop_text_goes_out_at_once() -> None:
     stops = Stops(["###"])
     assert [stops.push(piece) for piece in ("Hello", " #", "x", "##")] == ["Hello", " ", "#x", ""]
-    assert stops.rest() == "##"
+    assert stops.flush() == "##"
 
 
 CALL = {"name": "weather", "arguments": {"city": "Zürich"}}
