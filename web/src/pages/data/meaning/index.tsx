@@ -142,7 +142,7 @@ function One({
         {group.examples.length > 0 && (
           <a
             class="ui-button ui-button-small ui-button-quiet"
-            aria-label={`More rows about ${title}`}
+            aria-label={`More like these, about ${title}`}
             href={href("/data", { make: "rows", trainer, row: group.examples.join(",") })}
           >
             More like these
@@ -201,7 +201,9 @@ function Similar({
             <span class="hint num" title="Cosine of the embeddings">
               {similarity.toFixed(2)}
             </span>
-            <bdi class="ellipsis">{clean(excerpt, 120)}</bdi>
+            <bdi class="ellipsis" title={clean(excerpt, 120)}>
+              {clean(excerpt, 120)}
+            </bdi>
             {heldOut && <span class="hint">held out</span>}
           </li>
         ))}
