@@ -130,7 +130,7 @@ def judge_lines(
     found: Agreement | None, heard: bool, opinions: dict[str, tuple[str, str]], done: Making
 ) -> list[str]:
     """Describe what a judge did."""
-    from arkor_dev.making.rubric import LEAST_KAPPA, LEAST_ROWS
+    from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
 
     need = f"It is heard from κ {LEAST_KAPPA} on, over at least {LEAST_ROWS} rows that you have judged."
     if found is None:
