@@ -1481,6 +1481,19 @@ export interface ReviewAgreement {
   high: number | null;
 }
 
+/** How far a rubric's judge (`by`), which has `scored` rows, agrees with people's verdicts on them. */
+export interface RubricAgreement {
+  by: string;
+  scored: number;
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+  needs: number;
+  heard: boolean;
+}
+
 /** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
 export interface ReviewSummary {
   file: string;
@@ -1494,6 +1507,7 @@ export interface ReviewSummary {
   tags: ReviewCount[];
   people: ReviewCount[];
   agreement: ReviewAgreement[];
+  rubrics: RubricAgreement[];
   by: string;
 }
 

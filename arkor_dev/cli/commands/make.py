@@ -132,7 +132,7 @@ def judge_lines(
     agreement: Agreement | None, trusted: bool, opinions: dict[str, tuple[str, str]], done: Making
 ) -> list[str]:
     """Describe what a judge did."""
-    from arkor_dev.making.rubric import LEAST_KAPPA, LEAST_ROWS
+    from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
 
     need = f"It is heard from κ {LEAST_KAPPA} on, over at least {LEAST_ROWS} rows that you have judged."
     if agreement is None:
