@@ -22,7 +22,7 @@ from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import tidy_name
 
-from .engine import command
+from .engine import command, missing_extra
 from .local_backend_log import BackendLog
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
 """Seconds that it has to end: a running job pauses after its step and saves what it needs to resume."""
+SETUP_POLL = 1.0
+"""Seconds between two looks for the engine, which may be installed while Studio is open."""
+NOT_INSTALLED = (
+    "Local training is not installed yet. Install it on Studio's Home page, or with `arkor-dev setup`."
+)
 FINAL = (75, 76, 77)
 """Exit codes after which a restart cannot help: the data folder is in use, newer than us, or damaged."""
 ORG = "local"
@@ -55,19 +60,20 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment,
     )  # fmt: skip
-    said, errors = await process.communicate()
+    output, errors = await process.communicate()
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
         raise UnavailableError(lines[-1] if lines else "The list of jobs could not be rebuilt.")
-    rebuilt: dict[str, Any] = json.loads(said)
+    rebuilt: dict[str, Any] = json.loads(output)
     return rebuilt
 
 
 class LocalBackend:
     """The process, an `IdentitySource` for it, and its one scope.
 
-    With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one. ``on_notice`` receives
-    the backend's messages for a person: ``{"notice": "progress" | "message", …}``.
+    With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one, and with
+    ``awaits_engine`` it begins once the training libraries are installed. ``on_notice`` receives the
+    backend's messages for a person: ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None
@@ -79,13 +85,15 @@ class LocalBackend:
         *,
         idle: bool = False,
         on_demand: bool = False,
+        awaits_engine: bool = False,
     ) -> None:
         self._settings = settings
-        more = ["--on-demand"] if on_demand else []
-        more += [] if settings.resume else ["--no-resume"]
-        more += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
-        more += [] if settings.engine is None else ["--engine", settings.engine]
-        self._more, self._idle = ["--idle"] if idle else more, idle
+        self._awaits_engine = awaits_engine
+        options = ["--on-demand"] if on_demand else []
+        options += [] if settings.resume else ["--no-resume"]
+        options += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
+        options += [] if settings.engine is None else ["--engine", settings.engine]
+        self._options, self._idle = ["--idle"] if idle else options, idle
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)
@@ -127,6 +135,8 @@ class LocalBackend:
 
     async def _keep_running(self) -> None:
         pause = 0.5
+        if self._awaits_engine:
+            await self._installed()
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -146,6 +156,15 @@ class LocalBackend:
             await asyncio.sleep(pause)
             self._ready = asyncio.get_running_loop().create_future()
 
+    async def _installed(self) -> None:
+        """Wait until the training libraries are there."""
+        if await asyncio.to_thread(missing_extra, self._settings) is None:
+            return
+        self._fail(UnavailableError(NOT_INSTALLED))
+        while await asyncio.to_thread(missing_extra, self._settings) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(SETUP_POLL)
+        self._ready = asyncio.get_running_loop().create_future()
+
     def _fail(self, error: ArkorError) -> None:
         assert self._ready is not None
         if self._ready.done():
@@ -161,7 +180,7 @@ class LocalBackend:
         process = await asyncio.create_subprocess_exec(
             *argv,
             "--data", str(settings.local_data), "--project", str(settings.project),
-            "--cache", str(settings.cache), *self._more,
+            "--cache", str(settings.cache), *self._options,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=environment,
             start_new_session=True, limit=1 << 20,
@@ -175,20 +194,20 @@ class LocalBackend:
             "projectSlug": self.scope.project_slug,
             "parent": os.getpid(),
         }
-        said = asyncio.create_task(self._log.keep(process.stderr, process.pid))
+        log_task = asyncio.create_task(self._log.keep(process.stderr, process.pid))
         try:
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(json.dumps(hello).encode() + b"\n")
                 await process.stdin.drain()
             await self._listen(process.stdout)
             code = await process.wait()
-            await said
+            await log_task
             return code
         finally:
             self._withdraw()
             process.stdin.close()
-            await asyncio.shield(self._ended(process, process.stdout))
-            said.cancel()
+            await asyncio.shield(self._wait_for_end(process, process.stdout))
+            log_task.cancel()
 
     async def _listen(self, stdout: asyncio.StreamReader, *, ending: bool = False) -> None:
         async for line in stdout:
@@ -222,7 +241,7 @@ class LocalBackend:
         except OSError as error:
             log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
 
-    async def _ended(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
+    async def _wait_for_end(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
         """Wait for an ending process and pass its messages on; kill it if that takes too long."""
         last_words = asyncio.create_task(self._listen(stdout, ending=True))
         try:

@@ -21,6 +21,15 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
     return _Summed.apply(logits, targets, smoothing)
 
 
+def summed_divergence(logits: Any, known: Any) -> Any:
+    """Return the summed Kullback-Leibler divergence of ``logits`` from ``known``, both ``[tokens, words]``,
+    in float32: the expected cross entropy of what ``known`` would write, above the least possible.
+
+    Only ``logits`` get a gradient.
+    """
+    return _Divergence.apply(logits, known)
+
+
 def cross_entropies(logits: Any, targets: Any) -> Any:
     """Return each token's cross entropy, ``[tokens]``, in float32.
 
@@ -93,3 +102,28 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
         (made,) = ctx.saved_tensors
         return made.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
+
+
+class _Divergence(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, logits: Any, known: Any) -> Any:
+        count, words = logits.shape
+        learns = ctx.needs_input_grad[0]
+        grad = torch.empty_like(logits) if learns else None
+        total = torch.zeros((), dtype=torch.float32, device=logits.device)
+        step = max(1, AT_ONCE // words)
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            there, here = (each[part].log_softmax(1, dtype=torch.float32) for each in (known, logits))
+            shares = there.exp()
+            total += (shares * (there - here)).sum()
+            if grad is not None:
+                grad[part] = here.exp_().sub_(shares)
+        if learns:
+            ctx.save_for_backward(grad)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad), None  # in place, as above

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .entries import Entry
 
 NAME: Final = "TRL"
+UNSLOTH: Final = "Unsloth"
+"""Its scripts call TRL, too."""
 ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")
@@ -174,13 +176,13 @@ def _load_dataset(conversion: Conversion, entry: Entry) -> None:
         if entry.key in ("0", "path", "data_files"):
             conversion.note(entry, f"the data set is computed by the script: {entry.value.source}")
         return
-    here = conversion.lines.get("load_dataset")
-    if entry.key in ("0", "path") and here is None:
+    line = conversion.lines.get("load_dataset")
+    if entry.key in ("0", "path") and line is None:
         conversion.lines["load_dataset"] = entry.line
         if entry.value in ("json", "csv", "parquet", "text"):
             return
         _data(conversion, entry)
-    elif here != entry.line:
+    elif line != entry.line:
         return
     elif entry.key == "data_files":
         files = entry.value.get("train") if isinstance(entry.value, dict) else entry.value

@@ -1,0 +1,120 @@
+"""The sandboxed child process in which llama.cpp loads an exported file and answers.
+
+Writes its output to a file: the log probabilities of all tokens at each learned position of the texts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.gguf.limited import limit_memory
+from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.resources import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from arkor_dev.local.workers.link import Link
+
+LOG_PROBABILITIES: Final = "likely.npy"
+IGNORED: Final = -100
+"""Label of a token that is not learned, as everywhere in training."""
+
+
+class Reader:
+    """A model in llama.cpp, with or without an adapter."""
+
+    def __init__(self, model: str, lora: str | None, longest: int) -> None:
+        from llama_cpp import Llama
+
+        adapter = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
+        threads = available_cores()
+        self.llama: Any = Llama(
+            model_path=model,
+            n_ctx=longest,
+            n_batch=longest,
+            n_ubatch=longest,
+            n_threads=threads,
+            n_threads_batch=threads,
+            n_gpu_layers=0,
+            logits_all=True,
+            verbose=False,
+            **adapter,
+        )
+
+    def logits(self, ids: Sequence[int]) -> Any:
+        """Return the next-token logits after each token: ``[tokens, vocabulary]``."""
+        self.llama.reset()
+        self.llama.eval(list(ids))
+        return self.llama.scores[: len(ids)]
+
+    def answer(self, prompt: Sequence[int], ends: set[int], most: int) -> list[int]:
+        """Return the greedy answer, including its end token."""
+        tokens: list[int] = []
+        self.llama.reset()
+        self.llama.eval(list(prompt))
+        while len(tokens) < most:
+            tokens.append(int(self.llama.scores[self.llama.n_tokens - 1].argmax()))
+            if tokens[-1] in ends:
+                break
+            self.llama.eval(tokens[-1:])
+        return tokens
+
+
+def evaluate(request: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
+    """Read every text and answer every prompt of ``request``; return ``{answers, vocabulary}``."""
+    import numpy as np
+
+    from arkor_dev.local.gguf.llama_vocabulary import quiet, vocabulary_of
+
+    quiet()
+    texts, prompts, most = request["texts"], request["prompts"], request["answerTokens"]
+    longest = max(len(ids) for ids in (*(text["ids"] for text in texts), *prompts)) + most
+    reader = Reader(request["model"], request["lora"], longest)
+    learned = [[row for row, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
+    total, size = len(texts) + len(prompts), reader.llama.n_vocab()
+    log_probabilities = np.lib.format.open_memmap(
+        Path(request["out"]) / LOG_PROBABILITIES, "w+", np.float32, (sum(map(len, learned)), size)
+    )
+    row = 0
+    for number, (text, positions) in enumerate(zip(texts, learned, strict=True)):
+        progress(number, total)
+        logits = reader.logits(text["ids"])[positions].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        log_probabilities[row : row + len(positions)] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        row += len(positions)
+    log_probabilities.flush()
+    answers = []
+    for number, prompt in enumerate(prompts, len(texts)):
+        progress(number, total)
+        answers.append(reader.answer(prompt, set(request["ends"]), most))
+    with vocabulary_of(Path(request["model"])) as vocabulary:
+        vocabulary_facts = {
+            "size": size,
+            "template": vocabulary.template,
+            "addsStart": vocabulary.adds_start,
+            "noEnds": [token for token in request["ends"] if not vocabulary.ends(token)],
+            "tokens": [vocabulary.tokens(text, add_special=False) for text in request["conversations"]],
+        }
+    return {"answers": answers, "vocabulary": vocabulary_facts}
+
+
+def main() -> None:
+    serve_one(
+        _serve,
+        lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
+    )
+
+
+def _serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
+    limit_memory(request["memory"])
+
+    def progress(done: float, total: float) -> None:
+        link.progress(f"Testing {request['subject']}", done, total, "questions")
+
+    return {"answer": evaluate(request, progress)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure and quick."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.plan import Plan
+
+from .linear_models import shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from arkor_dev.contract.shapes import Forecast, ForecastFix
+    from arkor_dev.local.jobs.running.job_runner import RunningJob
+    from arkor_dev.local.workers.machine import Memory
+
+    from .linear_models import LinearModel, Shape
+    from .measurement import Measurement
+
+MARGIN: Final = 1.05
+"""Reserve on top of the estimate, since other programs' memory varies."""
+LENGTH_STEP: Final = 32
+SHORTEST: Final = 64
+FIXES: Final = 4
+CONTEXT: Final = 500_000_000
+"""Bytes that CUDA itself takes of a GPU for a process, besides what torch allocates."""
+QUARTER: Final = 0.3
+"""Size of 4-bit weights relative to 16-bit ones, scales included."""
+
+
+def estimate(
+    measured: Measurement,
+    config: Mapping[str, Any],
+    memory: Memory,
+    disk: int | None,
+    busy: bool,
+    gpu: int | None = None,
+) -> Forecast:
+    """Estimate a job with ``config``; while another runs (``busy``), without saying whether it fits.
+
+    ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
+    """
+    plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
+    evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
+    saves = _times(plan.save, plan.steps)
+    time_factor = measured.late
+    comparison = 0.0
+    if measured.comparing:
+        comparison = measured.comparing.seconds(plan.steps, plan.evaluate)
+        comparison += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
+    seconds_of = {
+        "loadingSeconds": measured.loading,
+        "trainingSeconds": measured.training(plan.steps),
+        "evaluationSeconds": evaluations * measured.evaluation,
+        "savingSeconds": (saves + 1) * measured.saving,
+    }
+    if measured.writing:
+        without_samples = sum(seconds_of.values())
+        seconds_of["samplesSeconds"] = measured.writing.samples(
+            config, plan, measured.held_out, without_samples
+        )
+    seconds_of["evaluationSeconds"] += comparison
+    parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
+    peak = measured.peak(plan.steps)
+    # The best checkpoint is kept besides the newest ones.
+    kept_checkpoints = (
+        min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
+    )
+    # A completed job's resume point is kept, too, unless its last checkpoint has it.
+    state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
+    written = kept_checkpoints * measured.checkpoint + measured.adapter + state
+    forecast: Forecast = {
+        "seconds": round(sum(parts.values()), 1),
+        **parts,  # type: ignore[typeddict-item]
+        "steps": plan.steps,
+        "memory": {
+            "peakBytes": measured.host or peak,
+            "freeBytes": memory.free,
+            "totalBytes": memory.total,
+        },
+        "rows": measured.rows + measured.held_out,
+        "cutRows": measured.cut,
+        "tokens": measured.tokens,
+        "learnedTokens": measured.learned,
+        "lookedAtRows": measured.looked,
+        "diskBytes": written,
+        "checkpoints": kept_checkpoints,
+        "freeDiskBytes": disk,
+    }
+    available = memory.free
+    if measured.host:
+        available = None if gpu is None else gpu - CONTEXT
+        forecast["device"] = {
+            "name": measured.device,
+            "peakBytes": peak,
+            "freeBytes": available,
+            "totalBytes": measured.device_total,
+        }
+    if available is not None and not busy:
+        forecast["fits"] = peak * MARGIN <= available and (disk is None or disk > written)
+        if peak * MARGIN > available:
+            forecast["fixes"] = fixes(measured, config, plan, peak, available / MARGIN)
+    return forecast
+
+
+def fit_together(jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int) -> bool:
+    """Return whether jobs, the first of them new, fit together into ``free_bytes`` and onto their device."""
+    peaks = [
+        (measured, job, measured.peak(_steps(measured, job.config))) for measured, job in jobs if measured
+    ]
+    if MARGIN * sum(measured.host or peak for measured, _, peak in peaks) > free_bytes:
+        return False
+    first = peaks[0][0]
+    on_device = sum(peak for measured, job, peak in peaks if measured.host and job.same_device)
+    return not first.host or MARGIN * on_device <= first.device_total
+
+
+def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
+    return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to).steps
+
+
+def _times(every: int, steps: int) -> int:
+    return steps // every if every else 0
+
+
+def fixes(
+    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
+) -> list[ForecastFix]:
+    """Return settings with which a step stays within ``limit`` bytes, closest to the original first."""
+    search = _Fixes(measured, config, plan, need, limit)
+    return list(search.search())[:FIXES]
+
+
+class _Fixes:
+    """Tries changes, alone and combined, and keeps those that fit."""
+
+    def __init__(
+        self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
+    ) -> None:
+        self.measured, self.config, self.plan, self.limit = measured, config, plan, limit
+        # The prediction for the heaviest batch, scaled to the estimate.
+        predicted = measured.memory.at(measured.sizes.saved_bytes(self.shape(measured.longest)))
+        self.surplus = max(0.0, need - predicted)
+        self.cheaper = replace(measured.sizes, recomputed=True)
+
+    def shape(self, rows: Sequence[tuple[int, int]]) -> Shape:
+        return shape_of(rows, self.measured.padded, self.measured.shared)
+
+    def peak(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
+        """Return a run's peak with this batch size, truncation ``length``, and with layers ``recomputed``."""
+        rows = self.measured.longest
+        # A pack holds several rows.
+        batch_rows = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
+        if length is not None:
+            batch_rows = [(min(tokens, length), min(learned, length)) for tokens, learned in batch_rows]
+        line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
+        sizes = self.cheaper if recomputed else self.measured.sizes
+        return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus
+
+    def search(self) -> Iterator[ForecastFix]:
+        size, recompute = self.plan.batch_size, self.measured.recomputed is not None
+        batch = self._most(range(1, size), self.peak)
+        if batch:
+            yield self._fix(self._fewer(batch), self.peak(batch))
+        recomputed_peak = self.peak(size, recomputed=True)
+        if recompute and recomputed_peak <= self.limit:
+            yield self._fix({"gradientCheckpointing": True}, recomputed_peak)
+        if recompute and not batch and recomputed_peak > self.limit:
+            batch = self._most(range(1, size), lambda rows: self.peak(rows, recomputed=True))
+            if batch:
+                settings = {**self._fewer(batch), "gradientCheckpointing": True}
+                yield self._fix(settings, self.peak(batch, recomputed=True))
+        # Combine shorter rows with a smaller batch only if neither suffices.
+        combinations = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
+        for rows, checkpointing in combinations:
+            peak = functools.partial(self.peak, rows, recomputed=checkpointing)
+            # Truncating most rows would be a different training, not a fix.
+            least = max(SHORTEST, self.measured.lengths[len(self.measured.lengths) // 2])
+            length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), peak)
+            if length:
+                fewer = self._fewer(rows) if rows < size else {}
+                cheaper = {"gradientCheckpointing": True} if checkpointing else {}
+                yield self._fix({**fewer, "maxLength": length, **cheaper}, peak(length))
+                break
+        if self.measured.device == "cuda" and not self.config.get("loadIn4bit"):
+            need = self.peak(size) - (1 - QUARTER) * self.measured.weights
+            if need <= self.limit:
+                yield self._fix({"loadIn4bit": True}, need)
+
+    def _most(self, choices: range, peak: Callable[[int], float]) -> int:
+        """Return the last choice that fits, or 0. Memory must not decrease along ``choices``."""
+        fitting = bisect.bisect_right(choices, self.limit, key=peak)
+        return choices[fitting - 1] if fitting else 0
+
+    def _fewer(self, rows: int) -> dict[str, Any]:
+        """Use a smaller batch with the same number of rows per step."""
+        accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
+        return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
+
+    def _fix(self, settings: dict[str, Any], peak: float) -> ForecastFix:
+        return {"settings": settings, "words": self._describe(settings), "peakBytes": round(peak)}
+
+    def _describe(self, settings: Mapping[str, Any]) -> str:
+        parts = []
+        for field, value in settings.items():
+            match field:
+                case "batchSize":
+                    parts.append(f"a batch size of {value:,}")
+                case "gradientAccumulationSteps":
+                    parts[-1] += f", {value:,} accumulated"
+                case "gradientCheckpointing":
+                    parts.append(f"gradient checkpointing ({self._slower()} slower)")
+                case "maxLength":
+                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                case "loadIn4bit":
+                    parts.append("the model in 4 bit")
+        return " and ".join(parts)
+
+    def _slower(self) -> str:
+        return f"{max(1, round(100 * (self.measured.slower - 1)))} %"
+
+    def _cut_words(self, length: int) -> str:
+        lengths = self.measured.lengths
+        share = 100 * (len(lengths) - bisect.bisect_right(lengths, length)) / max(1, len(lengths))
+        return "truncates no row" if share == 0 else f"truncates {max(1, round(share))} % of the rows"

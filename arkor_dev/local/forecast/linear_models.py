@@ -1,0 +1,116 @@
+"""Linear models of step time and memory, and a batch's work and memory from a model's sizes.
+
+Time and memory of a step grow linearly with what these sizes give for its batch. Offset and slope are
+measured, so the formulas need not be exact: they only have to weigh a batch's parts correctly (layers against
+output layer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLAUSIBLE: Final = (0.1, 2.0)
+"""Largest plausible ratio of measured bytes to `Sizes.held`: dtypes and kernels differ."""
+
+
+class Shape(NamedTuple):
+    """A batch's size: tokens, pairs of tokens that attend to each other, learned positions."""
+
+    tokens: int
+    pairs: int
+    learned: int
+
+
+def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
+    """Return the shape of rows of ``(tokens, learned tokens)``: ``padded`` to the longest, or packed.
+
+    In a packed batch the ``shared`` first tokens are computed once.
+    """
+    width, learned = max(tokens for tokens, _ in rows), sum(learned for _, learned in rows)
+    if padded:
+        return Shape(len(rows) * width, len(rows) * width**2, learned)
+    tokens = sum(tokens for tokens, _ in rows) - shared * (len(rows) - 1)
+    return Shape(tokens, sum(tokens**2 for tokens, _ in rows), learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What determines a step's time and memory; ``parameters`` counts those of the layers.
+
+    ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
+    the bytes of a number in the compute dtype. ``recomputed``: layers save only their input (activation
+    checkpointing). ``fused``: only the output layer's input keeps a gradient.
+    """
+
+    layers: int
+    hidden: int
+    vocabulary: int
+    parameters: int
+    kept: float
+    value: int = 4
+    recomputed: bool = False
+    fused: bool = False
+
+    def work(self, shape: Shape) -> float:
+        """Return the multiply-adds of a step's forward pass."""
+        attention = self.layers * self.hidden * shape.pairs
+        return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
+
+    def saved_bytes(self, shape: Shape) -> float:
+        """Return a step's bytes: what is saved for the backward pass, plus the working memory of one
+        layer.
+        """
+        inputs = self.layers * self.value * self.hidden
+        per_token = inputs + self.kept if self.recomputed else self.layers * self.kept
+        return shape.tokens * (per_token + self.kept) + self._answer(shape)
+
+    def evaluation_bytes(self, shape: Shape) -> float:
+        """Return the bytes that evaluating the batch holds at once: one layer's and the output's."""
+        return 2 * shape.tokens * self.kept + self._answer(shape)
+
+    def _answer(self, shape: Shape) -> float:
+        """Return the bytes of the logits and their gradient."""
+        return 2 * self.value * (self.hidden if self.fused else self.vocabulary) * shape.learned
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """``base + slope * x``."""
+
+    base: float
+    slope: float
+
+    def at(self, x: float) -> float:
+        return self.base + self.slope * x
+
+    @classmethod
+    def through_last(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
+        """Fit through the last and largest of points that should lie on a line of slope about 1."""
+        (low, least), (x, y) = points[0], points[-1]
+        slope = (y - least) / (x - low) if x > low else 1.0
+        low, high = PLAUSIBLE
+        slope = min(max(slope, low), high)
+        return cls(y - slope * x, slope)
+
+    @classmethod
+    def fit(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
+        """Fit with the least relative errors; through the origin, or flat, if it would fall below."""
+        weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
+        total = sum(weights)
+        mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
+        mean_y = sum(w * y for w, (_, y) in zip(weights, points, strict=True)) / total
+        spread = sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points, strict=True))
+        common = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
+        slope = common / spread if spread > 0 else 0.0
+        if slope <= 0:
+            # Only one size: assume growth from zero.
+            return cls(0.0, mean_y / mean_x) if mean_x > 0 and spread == 0 else cls(mean_y, 0.0)
+        base = mean_y - slope * mean_x
+        if base < 0:
+            squares = sum(w * x * x for w, (x, _) in zip(weights, points, strict=True))
+            return cls(0.0, sum(w * x * y for w, (x, y) in zip(weights, points, strict=True)) / squares)
+        return cls(base, slope)

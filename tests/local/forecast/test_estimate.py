@@ -1,0 +1,362 @@
+"""From a measurement to a forecast: steps, parts, what fits, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.base_losses import FILE
+from arkor_dev.local.evaluation.end_marks import MOST
+from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
+from arkor_dev.local.forecast.estimate import estimate, fit_together
+from arkor_dev.local.forecast.linear_models import LinearModel, Sizes, shape_of
+from arkor_dev.local.forecast.measurement import FILE_NAME, Measurement, MeasurementStore, key_of
+from arkor_dev.local.forecast.worker import LOOKED_ROWS, sample_of
+from arkor_dev.local.jobs.running.job_runner import RunningJob
+from arkor_dev.local.workers import machine
+from arkor_dev.local.workers.machine import Memory, memory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MB = 10**6
+CONFIG: dict[str, Any] = {
+    "model": "tiny",
+    "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+    "batchSize": 8,
+    "maxSteps": 20,
+    "evalSteps": 6,
+    "saveSteps": 5,
+}
+SIZES = Sizes(layers=30, hidden=576, vocabulary=49152, parameters=107_000_000, kept=4 * (10 * 576 + 4 * 1536))
+ROWS = [(512 - 32 * place, 256) for place in range(8)]
+HELD = SIZES.saved_bytes(shape_of(ROWS, padded=False))
+MEASURED = Measurement(
+    device="cpu",
+    loading=5.0,
+    first=[2.0, 4.0, 3.0],
+    mean=3.0,
+    evaluation=1.5,
+    saving=0.1,
+    checkpoint=11 * MB,
+    adapter=4 * MB,
+    peaks=[(1, 3000 * MB), (3, 8000 * MB)],
+    worst=round(900 * MB + HELD),
+    memory=LinearModel(900e6, 1.0),
+    sizes=SIZES,
+    longest=ROWS,
+    padded=False,
+    shared=0,
+    weights=540 * MB,
+    rows=90,
+    units=90,
+    packed_to=0,
+    held_out=10,
+    cut=2,
+    tokens=30_000,
+    learned=15_000,
+    looked=100,
+    lengths=[120] * 60 + list(range(130, 540, 10)),
+    recomputed=LinearModel(950e6, 1.0),
+    slower=1.31,
+)
+PLENTY = Memory(64 * 10**9, 64 * 10**9)
+COMPARING = ComparisonCosts(
+    Work(step=600, held_out=1500, question=60),
+    2.0,
+    0.5,
+    0.1,
+    {0: "rows", -1: "again", 64: "all", 48: "most", 32: "some", 24: "few"},
+)
+
+
+MARKS = 2 * MOST * 0.1
+"""The seconds of measuring how likely both models stop."""
+
+
+def test_any_number_of_steps_is_known_from_one_measurement() -> None:
+    forecast = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
+    assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
+    compared = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    # The base beside the adapter, at the end, on as few questions as there may be: the run is short.
+    assert compared["evaluationSeconds"] == pytest.approx(4 * 1.5 + 2.5 + 2 * 24 * 0.1 + MARKS)
+    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7.3 + MARKS)
+    longer = estimate(
+        replace(MEASURED, comparing=COMPARING), {**CONFIG, "maxSteps": 600}, PLENTY, None, busy=False
+    )
+    assert longer["evaluationSeconds"] == pytest.approx(100 * 1.5 + 2.5 + 2 * 64 * 0.1 + MARKS)
+    assert forecast["savingSeconds"] == pytest.approx(5 * 0.1)  # the adapter at the end is one more
+    assert forecast["seconds"] == pytest.approx(5 + 60 + 6 + 0.5)
+    assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)
+    assert forecast["fits"] is True
+    assert "fixes" not in forecast
+    # Without a checkpoint of the last step its state is kept by itself.
+    other = estimate(MEASURED, {**CONFIG, "saveSteps": 6}, PLENTY, 10**12, busy=False)
+    assert (other["checkpoints"], other["diskBytes"]) == (3, 3 * 11 * MB + 4 * MB + 7 * MB)
+    few = estimate(MEASURED, {**CONFIG, "saveTotalLimit": 2}, PLENTY, 10**12, busy=False)
+    assert few["checkpoints"] == 3  # the best one stays beside the newest
+    short = estimate(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
+    assert short["trainingSeconds"] == 6
+    assert short["memory"]["peakBytes"] == 3000 * MB
+    assert forecast["memory"]["peakBytes"] == MEASURED.worst
+
+
+WRITING = GenerationSpeed.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
+
+
+def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
+    assert (WRITING.read, WRITING.first(4, 50)) == (0.001, 0.2)
+    assert [WRITING.token(rows) for rows in (4, 8, 16)] == pytest.approx([0.05, 0.07, 0.11])
+    # A batch of one question of 20 tokens: base and adapter read it, and write 128 and 30 tokens.
+    assert WRITING.answered([[(20, 30)]]) == pytest.approx(0.6 + 2 * 0.02 + 158 * 0.035)
+    assert WRITING.answered([]) == 0
+
+
+def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
+    measured = replace(MEASURED, writing=WRITING)
+    plain = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
+    reading = WRITING.first(3, 50)
+    # Base and final adapter have 64 tokens each; for the three checkpoints in between there is no time.
+    assert forecast["samplesSeconds"] == pytest.approx(2 * (reading + 64 * WRITING.token(3)), abs=0.06)
+    assert forecast["seconds"] == pytest.approx(plain["seconds"] + forecast["samplesSeconds"])
+    short = estimate(measured, {**CONFIG, "maxSteps": 2, "saveSteps": 0}, PLENTY, None, busy=False)
+    assert short["samplesSeconds"] == pytest.approx(forecast["samplesSeconds"])
+    long = estimate(measured, {**CONFIG, "maxSteps": 2000, "saveSteps": 500}, PLENTY, None, busy=False)
+    assert long["samplesSeconds"] == pytest.approx(5 * (reading + 128 * WRITING.token(3)), abs=0.06)
+    more = estimate(measured, {**CONFIG, "samples": ["q"] * 8, "maxSteps": 2000}, PLENTY, None, busy=False)
+    assert more["samplesSeconds"] > long["samplesSeconds"]
+    for samples in ("off", ["off"]):
+        off = estimate(measured, {**CONFIG, "samples": samples}, PLENTY, None, busy=False)
+        assert off["samplesSeconds"] == 0
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> None:
+    keys = {"16/96": "long", "16/64": "", "8/64": "", "8/32": "short"}
+    asked = replace(COMPARING, asked=30, answers=keys)
+    measured = replace(MEASURED, comparing=asked, writing=WRITING)
+    plain = replace(measured, comparing=COMPARING)
+
+    def more(known: str, **changes: Any) -> float:
+        with_answers = replace(measured, comparing=asked.with_cached([known]))
+        told = [
+            estimate(each, {**CONFIG, **changes}, PLENTY, None, busy=False)["evaluationSeconds"]
+            for each in (with_answers, plain)
+        ]
+        return told[0] - told[1]
+
+    # 8 questions of 30 tokens, and 32 tokens of 0.07 s: by the adapter, and by a base that is not known.
+    assert more("short") == pytest.approx(8 * 30 * 0.001 + 32 * 0.07, abs=0.1)
+    assert more("") == pytest.approx(2 * (8 * 30 * 0.001 + 32 * 0.07), abs=0.1)
+    assert more("long", maxSteps=20_000) == pytest.approx(16 * 30 * 0.001 + 96 * 0.11, abs=0.1)
+    assert (
+        estimate(replace(measured, writing=None), CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] > 0
+    )
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_own_sets_are_counted_with_the_comparison() -> None:
+    measured = replace(MEASURED, comparing=replace(COMPARING, own=12.0))
+    plain = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["evaluationSeconds"] == pytest.approx(plain["evaluationSeconds"] + 12)
+    assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
+
+
+def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
+    need = MEASURED.peak(20)
+    new, other = (
+        RunningJob(CONFIG, same_device=True),
+        RunningJob({**CONFIG, "maxSteps": 2}, same_device=False),
+    )
+    both = [(MEASURED, new), (MEASURED, other)]
+    assert fit_together(both, round(1.06 * (need + 3000 * MB)))
+    assert not fit_together(both, round(1.04 * (need + 3000 * MB)))
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, device_total=need + 3000 * MB)
+    on_gpus = [(gpu, new), (gpu, other)]
+    assert fit_together(on_gpus, 1500 * MB), "each has a device of its own"
+    assert not fit_together(on_gpus, 1400 * MB), "and both share the machine's memory"
+    assert not fit_together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
+
+
+def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
+    forecast = estimate(MEASURED, CONFIG, PLENTY, MB, busy=False)
+    assert forecast["fits"] is False
+    assert "fixes" not in forecast
+
+
+def test_nobody_judges_beside_a_running_job_or_where_memory_is_not_known() -> None:
+    assert "fits" not in estimate(MEASURED, CONFIG, PLENTY, None, busy=True)
+    assert "fits" not in estimate(MEASURED, CONFIG, Memory(None, None), None, busy=False)
+
+
+def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> None:
+    room = 4000 * MB
+    forecast = estimate(MEASURED, CONFIG, Memory(room, room), None, busy=False)
+    assert forecast["fits"] is False
+    fixes = forecast["fixes"]
+    assert all(1.05 * fix["peakBytes"] <= room for fix in fixes)
+    fewer, checkpointing, shorter = (fix["settings"] for fix in fixes)
+    rows, most = fewer["batchSize"], shorter["maxLength"]
+    assert isinstance(rows, int)
+    assert isinstance(most, int)
+    assert 900 * MB + SIZES.saved_bytes(shape_of(ROWS[:rows], padded=False)) <= room / 1.05
+    assert 900 * MB + SIZES.saved_bytes(shape_of(ROWS[: rows + 1], padded=False)) > room / 1.05
+    assert checkpointing == {"gradientCheckpointing": True}
+    assert list(shorter) == ["maxLength"]
+    assert fewer["gradientAccumulationSteps"] == -(-8 // rows)
+    assert fixes[1]["words"] == "gradient checkpointing (31 % slower)"
+    cut = sum(length > most for length in MEASURED.lengths)
+    assert f"(truncates {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
+    # A length that would cut most of the rows is none.
+    alike = replace(MEASURED, lengths=[500] * 101)
+    found = estimate(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]
+    assert not [fix for fix in found if "maxLength" in fix["settings"]]
+
+
+def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_none() -> None:
+    tight = Memory(1400 * MB, None)
+    (fix,) = estimate(MEASURED, CONFIG, tight, None, busy=False)["fixes"][:1]
+    assert set(fix["settings"]) >= {"batchSize"} or set(fix["settings"]) >= {"gradientCheckpointing"}
+    assert 1.05 * fix["peakBytes"] <= 1400 * MB
+    assert estimate(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
+
+
+def test_a_gpu_s_memory_is_what_counts_there() -> None:
+    """And what it has free is looked up each time: what the measurement found was a moment's."""
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, gpu="GPU-1", device_total=8000 * MB)
+    forecast = estimate(gpu, CONFIG, PLENTY, None, busy=False, gpu=4500 * MB)
+    assert forecast["device"] == {
+        "name": "cuda",
+        "peakBytes": MEASURED.worst,
+        "freeBytes": 4000 * MB,
+        "totalBytes": 8000 * MB,
+    }
+    assert forecast["memory"]["peakBytes"] == 700 * MB
+    assert forecast["fits"] is False
+    assert estimate(gpu, CONFIG, PLENTY, None, busy=False, gpu=64_000 * MB)["fits"]
+    unknown = estimate(gpu, CONFIG, PLENTY, None, busy=False)
+    assert unknown["device"]["freeBytes"] is None
+    assert "fits" not in unknown
+
+
+def test_a_run_corrects_its_forecast_though_not_beyond_belief() -> None:
+    later = MEASURED.corrected(1.44, 1.1)
+    assert estimate(later, CONFIG, PLENTY, None, busy=False)["seconds"] == pytest.approx(71.5 * 1.2, abs=0.2)
+    assert later.peak(20) == round(MEASURED.worst * 1.1)
+    assert MEASURED.corrected(100, 1).late == pytest.approx(2**0.5)
+
+
+def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path) -> None:
+    MeasurementStore(tmp_path).put("one", MEASURED)
+    kept = MeasurementStore(tmp_path)
+    assert kept.get("one") == MEASURED
+    assert kept.get("two") is None
+    for text in ("not json", "[]", '{"one": {"device": "cpu"}}', '{"one": 3}'):
+        (tmp_path / FILE_NAME).write_text(text)
+        assert MeasurementStore(tmp_path).get("one") is None
+
+
+def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) -> None:
+    measured = replace(MEASURED, comparing=COMPARING)
+    MeasurementStore(tmp_path).put("one", measured)
+
+    def seconds() -> float:
+        found = MeasurementStore(tmp_path).get("one")
+        assert found
+        return estimate(found, CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] - 4 * 1.5
+
+    assert MeasurementStore(tmp_path).get("one") == measured
+    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS)
+    (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "other": [2.0]}))
+    assert seconds() == pytest.approx(2.5 + 24 * 0.1 + MARKS)
+    (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "rows": [2.0], "again": [2.0]}))
+    assert seconds() == pytest.approx(24 * 0.1 + MARKS)
+    found = MeasurementStore(tmp_path).get("one")
+    assert found
+    MeasurementStore(tmp_path).put("one", found.corrected(1.0, 1.0))
+    (tmp_path / FILE).unlink()
+    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS), (
+        "what is known is not kept with the measurement"
+    )
+
+
+def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
+    model, data = tmp_path / "model", tmp_path / "rows.jsonl"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    data.write_text("{}\n")
+
+    def key(**changes: object) -> str:
+        return key_of({**CONFIG, **changes}, model, [data])
+
+    first = key()
+    for same in ({"maxSteps": 3}, {"learningRate": 1.0}, {"loraR": 8}, {"aFieldThatNobodyKnows": 1}):
+        assert key(**same) == first, same
+    own = {"evaluations": [{"name": "own", "path": "data/own.jsonl"}]}
+    for other in ({"batchSize": 2}, {"loraR": 4}, {"maxLength": 64}, {"evalSteps": 0}, {"seed": 1}, own):
+        assert key(**other) != first, other
+    data.write_text("{}\n{}\n")
+    assert key() != first
+
+
+def test_large_data_are_looked_at_in_part_and_their_longest_rows_besides() -> None:
+    rows = [Row([{"role": "user", "content": "x" * (n % 97)}], f"line {n}") for n in range(5000)]
+    some, longest = sample_of(rows, 4, 1)
+    assert (len(some), len(longest)) == (LOOKED_ROWS, 4)
+    assert not {row.where for row in some} & {row.where for row in longest}
+    assert all(len(row.messages[0]["content"]) == 96 for row in longest)
+    assert sample_of(rows[:100], 4, 1) == (rows[:100], [])
+
+
+def test_rows_weigh_what_they_are_to_the_processor() -> None:
+    rows = [(100, 40), (60, 10), (50, 5)]
+    assert shape_of(rows, padded=True) == (300, 30_000, 55)
+    assert shape_of(rows, padded=False) == (210, 16_100, 55)
+    assert shape_of(rows, padded=False, shared=20).tokens == 170
+
+
+def test_a_line_goes_through_its_points_and_never_falls() -> None:
+    line = LinearModel.fit([(1, 12), (2, 14), (4, 18)])
+    assert (line.base, line.slope) == pytest.approx((10, 2))
+    assert LinearModel.fit([(1, 5), (2, 4)]).slope == 0
+    assert LinearModel.fit([(2, 6)]).at(4) == 12
+    assert LinearModel.fit([(1, 1), (2, 3)]).base == 0
+    assert LinearModel.through_last([(100, 1100), (200, 1210)]).at(300) == pytest.approx(1320)
+    # A plateau, or one point alone: as the sizes say, from the last one on.
+    assert LinearModel.through_last([(100, 1100), (200, 1100)]).at(300) == pytest.approx(1110)
+    assert LinearModel.through_last([(100, 1100)]).at(200) == 1200
+
+
+def test_the_tightest_limit_is_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 8000 kB\nMemAvailable: 5000 kB\n")
+    (tmp_path / "groups").write_text("4:memory:/mine/inner\n1:cpu:/\n0::/\n")
+    group = tmp_path / "control" / "memory" / "mine"
+    (group / "inner").mkdir(parents=True)
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(machine, "CONTROL", tmp_path / "control")
+    assert memory() == Memory(5000 * 1024, 8000 * 1024)
+    (group / "memory.limit_in_bytes").write_text("4000000")
+    (group / "memory.usage_in_bytes").write_text("3000000")
+    (group / "memory.stat").write_text("cache 1\ntotal_inactive_file 500000\n")
+    assert memory() == Memory(1_500_000, 4_000_000)
+    # The second version of control groups, with a limit on the process itself.
+    (tmp_path / "groups").write_text("0::/own\n")
+    own = tmp_path / "control" / "own"
+    own.mkdir()
+    (own / "memory.max").write_text("max")
+    assert memory().free == 5000 * 1024
+    (own / "memory.max").write_text("2000000")
+    (own / "memory.current").write_text("1900000")
+    (own / "memory.stat").write_text("inactive_file 0\n")
+    assert memory() == Memory(100_000, 2_000_000)
+    (tmp_path / "meminfo").unlink()
+    assert memory().free == 100_000
