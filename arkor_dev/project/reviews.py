@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.data.agreement import agreement
+from arkor_dev.data.agreement import LEAST_ROWS, agreement
 from arkor_dev.data.reviews import (
     BY_LIMIT,
     FILE,
     FILE_LIMIT,
+    RUBRIC_TAG,
     VERDICTS,
     Reviewed,
     Reviews,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ReviewedRow,
         ReviewMark,
         ReviewSummary,
+        RubricAgreement,
     )
 
     from .data_editor import FileRows, Moved
@@ -97,6 +99,7 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
     people: Counter[str] = Counter()
     made_rows = disputed = 0
     several: dict[int, dict[str, str]] = {}
+    scores: dict[str, dict[int, tuple[str | None, str]]] = {}
     for digest in _digests(files):
         row = reviews.of(digest) if digest else None
         if row is None:
@@ -105,6 +108,8 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         by_person = row.verdicts
         verdict = verdict_of(by_person)
         verdicts[verdict] += 1
+        for name, score in _scores(row):
+            scores.setdefault(name, {})[digest] = verdict, score
         for tag in row.tags:
             tags[tag] += 1
         for name in by_person:
@@ -125,7 +130,32 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         "tags": _counts(tags, SHOWN_TAGS),
         "people": _counts(people, SHOWN_PEOPLE),
         "agreement": _agreements(several.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
+        "rubrics": [_rubric(name, given) for name, given in list(scores.items())[:SHOWN_PAIRS]],
         "by": user_name(),
+    }
+
+
+def _scores(row: Reviewed) -> Iterable[tuple[str, str]]:
+    """Yield the verdict of each rubric's judge."""
+    for name, review in row.people.items():
+        for tag in review.get("tags", ()) if "verdict" not in review else ():
+            if tag.startswith(RUBRIC_TAG):
+                yield name, tag.removeprefix(RUBRIC_TAG)
+
+
+def _rubric(name: str, given: Mapping[int, tuple[str | None, str]]) -> RubricAgreement:
+    pairs = [(verdict, score) for verdict, score in given.values() if verdict in ("accepted", "rejected")]
+    measured = agreement(pairs)
+    return {
+        "by": name,
+        "scored": len(given),
+        "rows": len(pairs),
+        "equal": sum(verdict == score for verdict, score in pairs),
+        "kappa": measured and round(measured.kappa, 4),
+        "low": measured and round(measured.low, 4),
+        "high": measured and round(measured.high, 4),
+        "needs": max(0, LEAST_ROWS - len(pairs)),
+        "heard": measured is not None and measured.is_heard,
     }
 
 
@@ -200,12 +230,18 @@ def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -
 
 
 def next_row(
-    reviews: Reviews, files: Sequence[FileRows], want: str, after: int, by: str = "", tag: str = ""
+    reviews: Reviews,
+    files: Sequence[FileRows],
+    want: str,
+    after: int,
+    by: str = "",
+    tag: str = "",
+    among: Sequence[int] = (),
 ) -> int | None:
     """Return the next row after row ``after`` that is wanted (see `WANTED`), then from the first row on.
 
     ``unseen`` are those without a verdict of ``by``. With ``tag`` only rows with that; ``want`` may be empty
-    then.
+    then. With ``among`` it is the first of these rows, in their order, that is wanted.
     """
 
     def fits(row: Reviewed) -> bool:
@@ -219,6 +255,13 @@ def next_row(
             return _is_disputed(row)
         return not want or row.verdict == want
 
+    if among:
+        asked = set(among)
+        digests = {number: digest for number, digest in enumerate(_digests(files), 1) if number in asked}
+        wanted = (
+            row for row in among if (digest := digests.get(row)) and fits(reviews.of(digest) or _NOBODY)
+        )
+        return next(wanted, None)
     before = None
     for number, digest in enumerate(_digests(files), 1):
         if digest and (number > after or before is None) and fits(reviews.of(digest) or _NOBODY):

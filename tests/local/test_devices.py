@@ -259,7 +259,7 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
     """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
-    from arkor_dev.local.forecast.lines import shape_of
+    from arkor_dev.local.forecast.linear_models import shape_of
 
     with emulated("cuda", delay=1e-4) as device:
         found = measure(tiny, tmp_path, 2)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
+from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
@@ -25,17 +25,17 @@ from .files import (
     free_memory,
     load_in_float32,
     merge,
-    read_plainly,
+    reload,
     save_merged,
     stored_dtype,
-    wearing,
     weights_bytes,
+    with_adapter,
 )
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.data.rows import Row
@@ -60,9 +60,10 @@ class Export:
     """The export of ``source`` as ``form``.
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
-    of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
-    its base counts ``strength`` times. With ``four_bit`` the adapter was trained on 4-bit weights, and those
-    are written, multiplied out. ``written`` is called with ``{bytes, files}`` once these are in place.
+    of its base model, ``name`` what that is called, ``arguments`` are those of its chat template in training.
+    It is written into ``target``. An adapter's change of its base counts ``strength`` times. With
+    ``four_bit`` the adapter was trained on 4-bit weights, and those are written, multiplied out. ``written``
+    is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -74,6 +75,7 @@ class Export:
     progress: Progress
     strength: float = FULL_STRENGTH
     four_bit: bool = field(default=False, kw_only=True)
+    arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -87,10 +89,11 @@ class Export:
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_in_float32(self.base, four_bit=self.four_bit)
+        base.tokenizer = with_arguments(base.tokenizer, self.arguments)
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
-        trained = wearing(base.model, self.source) if self.kind == "adapter" else None
+        trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into memory together
             free_memory()
@@ -129,16 +132,17 @@ class Export:
     ) -> tuple[Outputs, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
+        exported, tokenizer = reload(self.form, self.target, self.base, four_bit=self.four_bit)
         outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return outputs, []
-        return outputs, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, prompts)
+        trained_with = with_arguments(load_tokenizer(self.base), self.arguments)
+        return outputs, faults(trained_with, tokenizer, questions.ends, exported, prompts)
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
-        needed = SPARE * weights_bytes(of)
+        weights_folder = self.base if self.form == "merged" and self.kind == "adapter" else self.source
+        needed = SPARE * weights_bytes(weights_folder)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
@@ -149,7 +153,7 @@ class Export:
 
     def _copy(self) -> None:
         copy = copy_adapter if self.form == "adapter" else copy_model
-        write_whole(self.target, lambda folder: copy(self.source, folder))
+        write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
@@ -159,7 +163,7 @@ class Export:
             save_merged(merged, tokenizer, self.name, dtype, folder)
             describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:

@@ -15,7 +15,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arkor_dev.local.gguf.cache_paths import base_place
+from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.gguf.files import cached_base, cached_lora, make_model
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.gguf_extra import cache, needs_gguf
@@ -180,7 +180,7 @@ def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_pa
     assert cached_base(model, "m", "f16", own, lambda label, *_: told.append(label)) == first
     assert told == []
     (model / "model.safetensors").touch()
-    assert base_place(model, "f16", own) != first
+    assert base_path(model, "f16", own) != first
 
 
 def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.link import serve_one
 from arkor_dev.local.workers.resources import available_cores
 
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    hold_to(request["memory"])
+    limit_memory(request["memory"])
 
     def progress(done: float, total: float) -> None:
         link.progress(f"Testing {request['subject']}", done, total, "questions")

@@ -25,11 +25,12 @@ from arkor_dev.local.gguf.files import (
     convert,
     file_bytes,
     make_lora,
-    need_room,
     quantize,
+    require_space,
     weights_of,
 )
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
+from arkor_dev.local.modeling.chat_template import with_arguments
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama
@@ -79,7 +80,7 @@ class LlamaExport(Export):
             # The merged 16-bit weights, their conversion, and the final file.
             count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
             merged = 2 * count if self.kind == "adapter" else 0
-            need_room(
+            require_space(
                 self._scratch,
                 merged + sum(file_bytes(count, quantization) for quantization in {FULL, self.quantization}),
             )
@@ -94,7 +95,7 @@ class LlamaExport(Export):
     def _read_again(
         self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
     ) -> tuple[Outputs, list[str]]:
-        tokenizer = load_tokenizer(self.base)
+        tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
         conversations = conversations_of(tokenizer, prompts)
 
         def run(model: Path, lora: Path | None, subject: str, *, answers: bool = True) -> Any:
@@ -170,5 +171,5 @@ class LlamaExport(Export):
             elif self.kind == "adapter":
                 describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())
