@@ -18,7 +18,7 @@ from arkor_dev.data.rows import RowError
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.checkpoints.state import StateError, check_weights, read_state
 from arkor_dev.local.evaluation.by_length import rows_in
-from arkor_dev.local.jobs.atomic_folder import NotWholeError, manifest_of
+from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, manifest_of
 from arkor_dev.local.jobs.job_folder import (
     adapter_folder,
     checkpoint_folder,
@@ -255,7 +255,7 @@ def trained_on(folder: Path) -> str | None:
     """Return the hash of the rows that the adapter in ``folder`` was trained on; None if it is unknown."""
     try:
         told = manifest_of(folder).get("origin")
-    except NotWholeError:
+    except DamagedFolderError:
         return None
     rows = told.get("rows") if isinstance(told, dict) else None
     return rows if isinstance(rows, str) else None

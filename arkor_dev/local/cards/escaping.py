@@ -78,8 +78,8 @@ def _members(members: Sequence[Any]) -> list[str]:
     lines = []
     for member in members:
         if isinstance(member, dict):
-            first, *more = front_matter(member)
-            lines += [f"- {first}", *(f"  {line}" for line in more)]
+            first, *further = front_matter(member)
+            lines += [f"- {first}", *(f"  {line}" for line in further)]
         else:
             lines.append(f"- {scalar(member)}")
     return lines

@@ -1,7 +1,7 @@
 """The rows that a job trained on, by hashes: ``evaluation/rows.json``, and how those of two jobs differ.
 
-A row's hash is of what is learned from it, so that the same row in another place, file or format is the same.
-Two rows with one question, or in one place, are taken for one row that was changed.
+A row's hash covers what is learned from it, so the same row in another file, format or position has the same
+hash. Two rows with the same question, or in the same position, count as one row that was changed.
 """
 
 from __future__ import annotations
@@ -166,5 +166,5 @@ def _record(sources: list[str], value: list[Any]) -> _Record:
     texts = [content, question, sources[source], *excerpt[:1]]
     if not all(isinstance(text, str) for text in texts) or not isinstance(number, int):
         raise TypeError
-    where = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
-    return _Record(content, question, where, one_line(excerpt[0])[:EXCERPT] if excerpt else "")
+    location = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
+    return _Record(content, question, location, one_line(excerpt[0])[:EXCERPT] if excerpt else "")

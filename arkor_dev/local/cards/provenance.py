@@ -32,7 +32,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
-from arkor_dev.local.models.catalog import HUB_ID, travelling_name
+from arkor_dev.local.models.catalog import HUB_ID, portable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
     for row in SETTINGS:
         value = settings.get(row.field)
         if row.field == "model" and isinstance(value, str):
-            value = travelling_name(value)
+            value = portable_name(value)
         if value is not None and _is_public(value, private):
             published[row.field] = value
     return published
@@ -131,8 +131,8 @@ def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, A
         public = part["type"] == "huggingface" and not (part.get("token") or _signed_in())
         if public and HUB_ID.fullmatch(name):
             entry["name"] = name
-            more = {key: part.get(key) for key in ("split", "subset")}
-            entry |= {key: value for key, value in more.items() if value and _is_public(value, private)}
+            details = {key: part.get(key) for key in ("split", "subset")}
+            entry |= {key: value for key, value in details.items() if value and _is_public(value, private)}
         published.append(entry)
     return published
 

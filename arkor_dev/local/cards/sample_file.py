@@ -24,7 +24,7 @@ LIMIT: Final = 16 << 20
 """Most bytes read."""
 
 
-def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
+def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
     """Return an observer of a run's events that keeps its samples in the folder ``job``, if there is room."""
 
     def observe(name: str, fields: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
+"""Writes the model card and provenance of each saved result, and the card again after later measurements.
 
 The provenance is written once, with the files that it describes. The card is made from it and from later
 measurements; what the user has written into it is kept. An error here does not affect the training.
@@ -21,13 +21,13 @@ from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs import atomic_folder
 from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 
 from . import provenance
 from .base_card import card_of_base
 from .card import card_of
-from .own_words import EMPTY, OwnWords
 from .sample_file import samples_in
+from .user_text import EMPTY, UserText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,17 +69,17 @@ class CardWriter:
             self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts
+        except Exception as error:  # noqa: BLE001 - a failed card must not cost the trained weights
             traceback.print_exc()
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
             # An extended job writes its folder again.
             previous = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
-            own_words = EMPTY
+            user_text = EMPTY
             with contextlib.suppress(OSError):
-                own_words = own_words_of(previous)
-            (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
+                user_text = user_text_of(previous)
+            (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
     def _say(self, message: str) -> None:
         self._run.emit(TRAINING_MESSAGE, message=message)
@@ -113,9 +113,9 @@ def _private_of(preparation: Any) -> Private:
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return what a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
-    instructions = preparation.continuation.orders
+    instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
-    name = travelling_name(run.base_name)
+    name = portable_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
     if base["hub"] or private.private_kind(name) is None:
         base["name"] = name
@@ -164,14 +164,14 @@ def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
     """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
-    own_words = EMPTY
+    user_text = EMPTY
     with contextlib.suppress(OSError):
-        own_words = own_words_of(source / CARD)
-    _describe(source, folder, {}, strength, own_words)
+        user_text = user_text_of(source / CARD)
+    _describe(source, folder, {}, strength, user_text)
 
 
 def _describe(
-    source: Path, folder: Path, changes: dict[str, Any], strength: float, own_words: OwnWords
+    source: Path, folder: Path, changes: dict[str, Any], strength: float, user_text: UserText
 ) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
@@ -187,10 +187,10 @@ def _describe(
         text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
         card = private.check(_card_of(statement, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-        (folder / CARD).write_text(own_words.around(card), encoding="utf-8")
+        (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
 
-def write_again(data: Path, job_id: str, step: int | None = None) -> None:
+def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
     """Write the card of a job's final adapter, or of its checkpoint of ``step``, again.
 
     The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
@@ -199,10 +199,10 @@ def write_again(data: Path, job_id: str, step: int | None = None) -> None:
     private = Private.of_this_machine((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
-        _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
+        _replace(folder / CARD, user_text_of(folder / CARD).around(card), job / PART)
     except (OSError, StatementError, PrivateError):
         return
-    except Exception:  # noqa: BLE001 - whatever it is, what was measured counts
+    except Exception:  # noqa: BLE001 - a failed card must not cost the measurement
         traceback.print_exc()
 
 
@@ -213,10 +213,10 @@ def _card_of(statement: Statement, private: Private, job: Path, step: int | None
     return card_of(statement, private, evaluation, samples_in(job))
 
 
-def own_words_of(path: Path) -> OwnWords:
+def user_text_of(path: Path) -> UserText:
     """Return what the user has written into a card. Raises OSError if that cannot be determined."""
     try:
-        return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
+        return UserText.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:

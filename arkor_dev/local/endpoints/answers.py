@@ -43,7 +43,7 @@ def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
     )
 
 
-class Form:
+class AnswerFormat:
     """How one request's answers are written: ``model`` is the name that the caller knows.
 
     ``engine_facts`` is what has answered before, None if unknown. Each prompt has so many ``answers``.

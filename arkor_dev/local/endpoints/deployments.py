@@ -130,7 +130,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
+def record_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
     """Record what answers a deployment, if that is not known yet."""
     store.writing.execute(
         "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
@@ -203,7 +203,7 @@ def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
     return match
 
 
-def was_used(store: Store, key: str) -> None:
+def record_used(store: Store, key: str) -> None:
     """Record that a key was used now."""
     store.writing.execute("UPDATE endpoint_keys SET used = ? WHERE id = ?", (now(), key))
 

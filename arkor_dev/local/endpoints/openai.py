@@ -203,9 +203,9 @@ def format_fault(text: str) -> BadRequestError | None:
 def renamed(text: str) -> BadRequestError:
     """Return a refusal of the chat call with the field's name as the caller knows it."""
     names = {field: parameter for parameter, field in FIELDS.items() if parameter != "max_completion_tokens"}
-    field, _, rest = text.partition(" ")
+    field, _, message = text.partition(" ")
     name = names.get(field, field)
-    return _refused(name, f"{name} {rest}")
+    return _refused(name, f"{name} {message}")
 
 
 def _refused(param: str, text: str, code: str = "invalid_value") -> BadRequestError:

@@ -87,7 +87,7 @@ class _EngineChoice:
 
     @contextlib.asynccontextmanager
     async def deciding(self) -> AsyncIterator[None]:
-        """While the engine is unknown, admit nobody else until it is known or the body has failed."""
+        """While the engine is unknown, admit one caller at a time, until it is known or the body fails."""
         await self._lock.acquire()
         if self.engine is not None:
             self._lock.release()
@@ -205,7 +205,7 @@ class Endpoints:
         now = time.monotonic()
         if now - self._used.get(key, -USED_SECONDS) >= USED_SECONDS:
             self._used[key] = now
-            self.store.post(deployments.was_used, key)
+            self.store.post(deployments.record_used, key)
 
     def _log_refusal(self, deployment: str, status: int, text: str) -> None:
         self.log_request(requests.Request(deployment, "", status=status, error=text))
@@ -294,7 +294,7 @@ class Endpoints:
 
     def _record_engine(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
         if deployment["answeredBy"] is None and (engine_facts := answered_by(done)):
-            self.store.post(deployments.was_answered, deployment["id"], engine_facts)
+            self.store.post(deployments.record_answered, deployment["id"], engine_facts)
 
     async def _messages(
         self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None]

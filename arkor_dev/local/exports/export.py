@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -25,11 +25,11 @@ from .files import (
     free_memory,
     load_in_float32,
     merge,
-    read_plainly,
+    reload,
     save_merged,
     stored_dtype,
-    wearing,
     weights_bytes,
+    with_adapter,
 )
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
@@ -93,7 +93,7 @@ class Export:
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
-        trained = wearing(base.model, self.source) if self.kind == "adapter" else None
+        trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into memory together
             free_memory()
@@ -132,7 +132,7 @@ class Export:
     ) -> tuple[Outputs, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
+        exported, tokenizer = reload(self.form, self.target, self.base, four_bit=self.four_bit)
         outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return outputs, []
@@ -141,8 +141,8 @@ class Export:
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
-        needed = SPARE * weights_bytes(of)
+        weights_folder = self.base if self.form == "merged" and self.kind == "adapter" else self.source
+        needed = SPARE * weights_bytes(weights_folder)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
@@ -153,7 +153,7 @@ class Export:
 
     def _copy(self) -> None:
         copy = copy_adapter if self.form == "adapter" else copy_model
-        write_whole(self.target, lambda folder: copy(self.source, folder))
+        write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
@@ -163,7 +163,7 @@ class Export:
             save_merged(merged, tokenizer, self.name, dtype, folder)
             describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:

@@ -17,7 +17,7 @@ from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -80,7 +80,7 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
     """
     hold_in(merged, dtype)
     merged.config.dtype = dtype
-    merged.name_or_path = merged.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    merged.name_or_path = merged.config._name_or_path = portable_name(name)  # noqa: SLF001
     end_answers(merged, tokenizer)
     save_whole(merged, tokenizer, folder)
 
@@ -97,7 +97,7 @@ SPARE: Final = 1.2
 """GPU memory of an answering model, as a multiple of its weights."""
 
 
-def wearing(model: Any, folder: Path) -> Any:
+def with_adapter(model: Any, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
@@ -114,7 +114,7 @@ def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
     """
     if four_bit:
         return load_dequantized(path)
-    return load_base(path, asked="float32", device=_device(path))
+    return load_base(path, dtype_name="float32", device=_device(path))
 
 
 def free_memory() -> None:
@@ -132,10 +132,10 @@ def _device(path: Path) -> str:
     return device if torch.cuda.mem_get_info()[0] > SPARE * 4 * weights_of(path)[0] else "cpu"
 
 
-def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
+def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
     """Load an export like another program: the model in float32, and its tokenizer (None for an adapter)."""
     if form == "adapter":
-        return wearing(load_in_float32(base, four_bit=four_bit).model, folder), None
+        return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. ``whole`` has the weights of the whole model; ``llama``: llama.cpp reads it.
+    """One format. ``full_model`` has the weights of the whole model; ``llama``: llama.cpp reads it.
 
     ``usage`` has a line to copy for each program, with FOLDER and NAME where a person puts theirs.
     """
 
     name: str
     usage: tuple[tuple[str, str], ...]
-    whole: bool = True
+    full_model: bool = True
     llama: bool = False
 
 
 FORMATS: Final = {
-    each.name: each
-    for each in (
-        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), whole=False),
+    record.name: record
+    for record in (
+        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), full_model=False),
         Format(
             "merged",
             (
@@ -54,7 +54,7 @@ FORMATS: Final = {
                 ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
                 ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
             ),
-            whole=False,
+            full_model=False,
             llama=True,
         ),
         Format(
@@ -94,7 +94,7 @@ def refusal(
     record = FORMATS[form]
     if record.llama and (reason := lacking()):
         return reason
-    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.whole):
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.full_model):
         return (
             "This job trained the whole model and has no adapter. Export it as "
             f"{'gguf' if record.llama else 'merged'}"

@@ -203,7 +203,7 @@ def sure_choices(trained: Outputs, other: Outputs) -> float:
     return float(agreement.mean()) if len(agreement) else 1.0
 
 
-def agreeing(trained: Outputs, other: Outputs) -> tuple[int, int]:
+def agreement(trained: Outputs, other: Outputs) -> tuple[int, int]:
     """Count equal tokens of the greedy answers up to the first difference; return this and the total."""
     same = 0
     for expected, actual in zip(trained.answers, other.answers, strict=True):
@@ -233,7 +233,7 @@ def proof(
         name: round(outputs.loss(targets), 4)
         for name, outputs in (("base", base), ("trained", trained), ("exported", exported))
     }
-    same, total = agreeing(trained, exported)
+    same, total = agreement(trained, exported)
     distance, of_base = divergence(trained, exported), divergence(trained, base)
     first, sure = first_choices(trained, exported), sure_choices(trained, exported)
     allowed = bounds.allowed(of_base)

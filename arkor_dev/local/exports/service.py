@@ -162,8 +162,8 @@ class Exports:
         """Return all exports of a job, newest first. Reads files."""
         # Requests first: a finished one gets its file before it stops being a request.
         records = [request.record for request in list(self._requests.values()) if request.job["id"] == job_id]
-        known = {record["id"] for record in records}
-        for export_id in export_ids(self._data, job_id) - known:
+        listed = {record["id"] for record in records}
+        for export_id in export_ids(self._data, job_id) - listed:
             stored = export_record(self._data, job_id, export_id).read_json()
             if isinstance(stored, dict) and stored.get("id") == export_id:
                 records.append(stored)

@@ -102,8 +102,8 @@ def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
     return None
 
 
-def _excerpt(text: str, other: str) -> str:
+def _excerpt(text: str, reference: str) -> str:
     """Return the text from the first difference on."""
-    pairs = enumerate(zip(text, other, strict=False))
-    start = next((index for index, (one, two) in pairs if one != two), min(len(text), len(other)))
+    pairs = enumerate(zip(text, reference, strict=False))
+    start = next((index for index, (one, two) in pairs if one != two), min(len(text), len(reference)))
     return repr(text[start : start + EXCERPT_LENGTH])

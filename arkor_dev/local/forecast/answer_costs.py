@@ -55,8 +55,8 @@ class GenerationSpeed:
         """Return the seconds for batches of answers: longest prompt, number, and tokens of each."""
         return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in batches)
 
-    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
-        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
+    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
+        """Return the seconds of all sample answers of a job that takes ``without_samples`` besides them."""
         samples = config.get("samples")
         if asks_nothing(samples):
             return 0.0
@@ -65,7 +65,7 @@ class GenerationSpeed:
             return 0.0
         saves = plan.steps // plan.save if plan.save else 0
         between = saves - (saves > 0 and plan.steps % plan.save == 0)
-        return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
+        return expected_seconds(between, without_samples, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.

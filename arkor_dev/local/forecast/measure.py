@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cpu_kernels.packing import shared_beginning
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
 from arkor_dev.local.training.training_hooks import compute_again
@@ -280,7 +280,7 @@ class StepMeasurement:
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"
         started = time.monotonic()
-        size = write_whole(folder, self.run.save_checkpoint)
+        size = write_atomically(folder, self.run.save_checkpoint)
         seconds = time.monotonic() - started
         state = (folder / STATE).stat().st_size
         shutil.rmtree(folder)
@@ -298,7 +298,7 @@ class StepMeasurement:
 
         ``measured`` are the held-out batches.
         """
-        highest = max(made.peak for made in [*self.rising, *self.typical])
+        highest = max(step.peak for step in [*self.rising, *self.typical])
         # Freed memory is not all returned: steps after the longest batch peaked a little higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
         parts = map(self._shape, measured)

@@ -13,7 +13,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
-from arkor_dev.local.workers.machine import makers_of_speed
+from arkor_dev.local.workers.machine import speed_factors
 
 from .answer_costs import ComparisonCosts, GenerationSpeed
 from .linear_models import LinearModel, Sizes
@@ -107,9 +107,9 @@ class Measurement:
     def corrected(self, seconds: float, size: float) -> Measurement:
         """Return a copy corrected by a run that took ``seconds`` and ``size`` times its estimate."""
         low, high = TRUST
-        late = self.late * math.sqrt(min(max(seconds, low), high))
+        late_factor = self.late * math.sqrt(min(max(seconds, low), high))
         heavy = self.heavy * min(max(size, low), high)
-        return replace(self, late=min(max(late, low), high), heavy=min(max(heavy, low), high))
+        return replace(self, late=min(max(late_factor, low), high), heavy=min(max(heavy, low), high))
 
     def as_json(self) -> dict[str, Any]:
         comparing = self.comparing.as_json() if self.comparing else None
@@ -141,7 +141,7 @@ class MeasurementStore:
         self._stored: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
-        """Return a measurement, updated with what is cached of the run's base."""
+        """Return a measurement, updated with the cached results of the run's base."""
         try:
             measurement = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -185,7 +185,7 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     inputs = [config.get(name) for name in names]
     inputs.append(asks_nothing(config.get("samples")))  # and no general questions are answered
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
-    parts = [makers_of_speed(), files, inputs, settings, config.get("evalSteps") != 0]
+    parts = [speed_factors(), files, inputs, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

@@ -177,7 +177,7 @@ class Forecasts:
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
         if any(part["type"] != "file" for part in sources_of(config)):
             raise JobFailure("An estimate needs data in the project; this data is downloaded by the run")
-        model = self._models.at_hand(config["model"])
+        model = self._models.find_local(config["model"])
         if model is None:
             raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
         key = await asyncio.to_thread(self._key, config, model)
@@ -207,10 +207,10 @@ class Forecasts:
         return view
 
     async def _estimate(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        def look() -> tuple[Memory, int | None, int | None]:
+        def measure_free() -> tuple[Memory, int | None, int | None]:
             return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
 
-        free, disk, gpu = await asyncio.to_thread(look)
+        free, disk, gpu = await asyncio.to_thread(measure_free)
         return estimate(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:
@@ -276,7 +276,7 @@ class Forecasts:
         await asyncio.to_thread(self._store.put, entry.key, measured)
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
-        model = self._models.at_hand(config["model"])
+        model = self._models.find_local(config["model"])
         elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in sources_of(config))
         if model is None or elsewhere:
             return

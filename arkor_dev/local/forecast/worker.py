@@ -47,7 +47,7 @@ def _characters(row: Row) -> int:
 
 def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """Return ``measured``, what the job of the backend's message takes."""
-    # The moment in which this process was asked for, by this process's clock.
+    # When this process was requested, by its own clock.
     requested_at = time.monotonic() - (time.time() - job["asked"])
     preparation = Preparation(job, lambda *_, **__: None, link.progress)
     preparation.read()

@@ -110,7 +110,7 @@ def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path
 
     kinds, keys = gguf.GGUFValueType, gguf.Keys.Tokenizer
     original_metadata, original_pretokenizer = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
-    original_pieces = TextModel._create_vocab_sentencepiece  # noqa: SLF001 - there is no other place for it
+    original_pieces = TextModel._create_vocab_sentencepiece  # noqa: SLF001 - there is no public hook
     state: dict[str, Any] = {}
 
     def prepare_metadata(self: Any, vocab_only: bool) -> None:

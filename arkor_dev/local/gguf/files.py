@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
+from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
@@ -42,7 +42,7 @@ def weights_of(folder: Path) -> tuple[int, int]:
     for path in folder.glob("*.safetensors"):
         size += path.stat().st_size
         with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 product = 1
                 for side in file.get_slice(name).get_shape():
                     product *= side
@@ -88,7 +88,7 @@ def convert(
     require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
     folder = converters(cache, progress)
     target = scratch / "whole.gguf"
-    request = {"converters": str(folder), "source": str(source), "name": travelling_name(name)}
+    request = {"converters": str(folder), "source": str(source), "name": portable_name(name)}
     with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
         _run("model", {**request, "type": FULL, "target": str(target)}, scratch, size, progress)
     return target
@@ -163,7 +163,7 @@ def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> 
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process has left; we hold the lock, so nobody else uses it."""
+    """Remove what a killed process has left; the caller holds the lock, so no other process uses it."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 

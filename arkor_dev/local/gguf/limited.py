@@ -44,7 +44,7 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
 
     Raises JobFailure with its own reason, or how it ended; ``doing`` names the task.
     """
-    late = threading.Event()
+    timed_out = threading.Event()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -58,7 +58,7 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
         assert child.stdout
 
         def end() -> None:
-            late.set()
+            timed_out.set()
             _kill(child)
 
         timer = threading.Timer(limits.seconds, end)
@@ -88,7 +88,7 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
             child.stdout.close()
             with contextlib.suppress(OSError):
                 child.stdin.close()
-        if late.is_set():
+        if timed_out.is_set():
             raise JobFailure(f"{doing} took longer than {limits.seconds / 60:.0f} minutes and was ended")
         errors.seek(max(0, errors.tell() - 20_000))
         lines = errors.read().decode(errors="replace").splitlines()

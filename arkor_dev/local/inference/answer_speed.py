@@ -44,7 +44,7 @@ class ComputePlan:
 
 
 def half_of_cores() -> int:
-    """Return a fair share of the cores beside a training job."""
+    """Return half of the cores: a fair share while a job is training."""
     return max(1, CORES // 2)
 
 
@@ -86,7 +86,7 @@ def convert(model: Any, plan: ComputePlan) -> None:
 
 def _packed(weight: Any) -> Any:
     """Return ``weight`` in oneDNN's own order for products with one row."""
-    return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public one
+    return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
 def _packed_product(module: Any, rows: Any) -> Any:

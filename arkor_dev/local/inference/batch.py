@@ -28,7 +28,7 @@ Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
 
 
-class Growing(DynamicLayer):  # type: ignore[misc]
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's keys and values; new ones are appended without copying the old ones."""
 
     keys: Any
@@ -65,7 +65,7 @@ class Growing(DynamicLayer):  # type: ignore[misc]
 def cache_of(layers: Layers) -> Any:
     """Return a cache of ``layers``, or an empty one."""
     cache = DynamicCache()
-    cache.layer_class_to_replicate = Growing
+    cache.layer_class_to_replicate = GrowingLayer
     for layer, (keys, values) in enumerate(layers):
         cache.update(keys, values, layer)
     return cache
@@ -127,7 +127,7 @@ class Row:
 
     group: ActiveAdapter
     prompt: list[int]
-    room: int
+    max_new_tokens: int
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None

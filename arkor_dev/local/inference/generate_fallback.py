@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no error
+class _Ended(Exception):  # noqa: N818 - leaves generate, not an error
     """The answer has ended."""
 
 
@@ -70,7 +70,7 @@ class StepwiseGenerate:
                 eos_token_id=None,
                 logits_processor=LogitsProcessorList([_Hold(self._logits, self._tokens)]),
             )
-        except _Over:
+        except _Ended:
             pass
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             self._logits.put(error)
@@ -87,7 +87,7 @@ class _Hold(LogitsProcessor):  # type: ignore[misc]
         self._logits.put(scores[0].float().cpu().numpy())
         token = self._tokens.get()
         if token is None:
-            raise _Over
+            raise _Ended
         forced = torch.full_like(scores, -torch.inf)
         forced[0, token] = 0
         return forced

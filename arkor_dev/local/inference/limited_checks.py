@@ -46,7 +46,7 @@ class LimitedChecks:
         self._closed = False
 
     async def close(self) -> None:
-        """End the process for good."""
+        """End the process; no further check is accepted."""
         self._closed = True
         if self._idle:
             self._idle.cancel()

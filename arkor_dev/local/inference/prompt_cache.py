@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .adapter_scale import ActiveAdapter
     from .batch import Layers
 
@@ -47,7 +49,7 @@ class PromptCache:
         self._cached = [
             cached
             for cached in self._cached
-            if cached.group != group or _common_prefix(cached.tokens, tokens) < len(cached.tokens)
+            if cached.group != group or common_prefix(cached.tokens, tokens) < len(cached.tokens)
         ]
         self._cached.append(new)
         while sum(cached.size for cached in self._cached) > self._limit:
@@ -57,7 +59,7 @@ class PromptCache:
         """Return the keys and values of the longest known prefix of ``prompt`` without its last token."""
         best, longest = None, LEAST_TOKENS - 1
         for cached in self._cached:
-            if cached.group == group and (common := _common_prefix(cached.tokens, prompt[:-1])) > longest:
+            if cached.group == group and (common := common_prefix(cached.tokens, prompt[:-1])) > longest:
                 best, longest = cached, common
         if best is None:
             return []
@@ -79,9 +81,9 @@ def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
     return keys[..., :count, :], values[..., :count, :]
 
 
-def _common_prefix(one: list[int], other: list[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the length of the common prefix."""
     return next(
-        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
     )

@@ -42,22 +42,22 @@ ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
 """Suffix of a base's folder name if its weights must stay readable for adapters."""
 FOUR_BIT: Final = "\0nf4"
-"""The same where the answering adapter was trained on 4-bit weights."""
+"""Suffix if the answering adapter was trained on 4-bit weights."""
 WITH_TRAINING: Final = "\0beside"
-"""The same while a job trains, which may leave too little of the GPU: later it has room there again."""
+"""Suffix while a job is training, which may leave too little of the GPU: the base is loaded again later."""
 SCORED: Final = "\0scored"
-"""The same where prompts are scored: no faster format is used, so that others compute the same figures."""
+"""Suffix if prompts are scored: no faster dtype, so that other programs compute the same figures."""
 LOADED_FACTOR: Final = 1.2
-"""How many times its weights' bytes a loaded model takes: with the keys and values of conversations."""
+"""Memory of a loaded model with the keys and values of conversations, as a multiple of its weights."""
 FOUR_BIT_BYTES: Final = 0.6
-"""Bytes of a number in 4 bit, its scales and the layers included that stay in 16 bit."""
+"""Mean bytes per 4-bit weight, including scales and the layers that stay in 16 bits."""
 TRAINING_SHARE: Final = 0.25
-"""The part of a GPU that is left to a job which trains on it, as its batches vary in length."""
+"""Share of the GPU's memory that a training job keeps in reserve, as its batches vary in length."""
 PIECE: Final = 64
 """Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
 SCORED_PIECE: Final = 256
-"""The same where each token's logits are kept for its score: as large as the vocabulary each."""
+"""Chunk size while scoring, which keeps a vocabulary of logits for each token."""
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
@@ -122,7 +122,7 @@ class TransformersEngine:
             row.cached = cached_layers[0][0].shape[-2] if cached_layers else 0
             row.tokens, row.cache = prompt[: row.cached], cache_of(cached_layers)
         else:
-            row.fallback = StepwiseGenerate(self.base.model, prompt, row.room)
+            row.fallback = StepwiseGenerate(self.base.model, prompt, row.max_new_tokens)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1
         return row

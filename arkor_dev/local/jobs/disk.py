@@ -67,11 +67,15 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def short_of_room(folder: Path) -> str | None:
+def disk_shortage(folder: Path) -> str | None:
     """Return why nothing large should be written to the disk of ``folder`` now; None if it has space."""
     usage = shutil.disk_usage(folder)
-    told = os.environ.get(LEAST_FREE, "")
-    least = int(told) if told.isascii() and told.isdigit() else max(LEAST_BYTES, LEAST_SHARE * usage.total)
+    override = os.environ.get(LEAST_FREE, "")
+    least = (
+        int(override)
+        if override.isascii() and override.isdigit()
+        else max(LEAST_BYTES, LEAST_SHARE * usage.total)
+    )
     if usage.free >= least:
         return None
     return (
@@ -80,10 +84,10 @@ def short_of_room(folder: Path) -> str | None:
     )
 
 
-def leftovers(data: Path, known: Collection[str]) -> list[Path]:
-    """Return what lies among the job folders without belonging to a job."""
+def leftovers(data: Path, job_ids: Collection[str]) -> list[Path]:
+    """Return the entries of the jobs folder that belong to no job."""
     with contextlib.suppress(OSError):
-        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in known]
+        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in job_ids]
     return []
 
 

@@ -127,7 +127,7 @@ class Chat:
             await self._check_whole(folder)
             return
         try:
-            self._models.at_hand(name)
+            self._models.find_local(name)
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
 
@@ -173,7 +173,7 @@ class Chat:
         }
         model = folder if whole else None
         try:
-            if not whole and (found := self._models.at_hand(name)):
+            if not whole and (found := self._models.find_local(name)):
                 model = found.path
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None

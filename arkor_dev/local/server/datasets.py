@@ -13,7 +13,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.embeddings.service import Embeddings
-from arkor_dev.local.jobs.job_config import as_judged_now, check_config
+from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 
 from .requests import body_of, check_scope
 
@@ -98,7 +98,7 @@ async def open_view(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, OPEN)
     config = check_config(body["config"])
-    config = await asyncio.to_thread(as_judged_now, config, setup.project)
+    config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     return web.json_response({"dataset": await request.app[DATASETS].open(config)})
 
 

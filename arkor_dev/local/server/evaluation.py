@@ -103,9 +103,9 @@ async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) ->
             return known
         ended = await asyncio.to_thread(adapter.put_in_place, setup.data)
         try:
-            return await setup.store.request(Store.take_in, job, None, [ended])
+            return await setup.store.request(Store.import_job, job, None, [ended])
         except Exception:
-            await asyncio.to_thread(adapter.take_back, setup.data)
+            await asyncio.to_thread(adapter.remove_copies, setup.data)
             raise
 
 

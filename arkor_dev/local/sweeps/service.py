@@ -23,7 +23,7 @@ from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.jobs.job_config import as_judged_now, check_config, check_files, public
+from arkor_dev.local.jobs.job_config import check_config, check_files, public, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.records import now
 from arkor_dev.local.jobs.store import Store, new_id
@@ -96,7 +96,7 @@ class Sweeps:
 
     async def start(self, body: dict[str, Any]) -> dict[str, Any]:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
-        config = await asyncio.to_thread(as_judged_now, check_config(body["config"]), self._project)
+        config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         _check_request(config, body)
         began = time.time()
         deadline = None
@@ -302,7 +302,7 @@ class Sweeps:
         orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
         try:
             await self._store.write(
-                Store.go_on, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
+                Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
             )
         except ArkorError as error:
             trial.error = error.text

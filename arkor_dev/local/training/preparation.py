@@ -66,8 +66,8 @@ class Preparation:
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
-        if anew := self.continuation.anew:
-            self.emit(TRAINING_RESUMED, step=0, message=anew)
+        if restart_reason := self.continuation.restart_reason:
+            self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
             for sentence in self.continuation.passed:
                 self.emit(TRAINING_MESSAGE, message=sentence)
 
@@ -110,7 +110,7 @@ class Preparation:
         self.plan = self._plan(*self._counts)
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
-        restart = self.continuation.orders.get("restart", 0)
+        restart = self.continuation.options.get("restart", 0)
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class Preparation:
         self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
-        self.continuation.look_at_files(self.path)
+        self.continuation.hash_files(self.path)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
@@ -284,7 +284,7 @@ class Preparation:
             pausing=pausing,
             origin=self.continuation.depends_on,
             told=told,
-            going_on=self.continuation.going_on(),
+            going_on=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,

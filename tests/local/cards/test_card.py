@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.contract.provenance.statement import statement_of
 from arkor_dev.data.findings.privacy import Private
 from arkor_dev.local.cards.card import card_of
-from arkor_dev.local.cards.own_words import BEGIN, EMPTY, END
+from arkor_dev.local.cards.user_text import BEGIN, EMPTY, END
 from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import changed, raw_statement

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.resume_points import whole_points
+from arkor_dev.local.checkpoints.resume_points import checked_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import Backend, until
@@ -148,7 +148,7 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     arrive(beside, job, 30)
     paused = beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]
     assert paused["status"] == "paused"
-    point, flaw = next(whole_points(data, job))  # a checkpoint's, where it was paused at one
+    point, flaw = next(checked_points(data, job))  # a checkpoint's, where it was paused at one
     assert (point.step, flaw) == (paused["pause"]["step"], None)
     assert (point.folder / "state.pt").is_file()
     until(lambda: clean(nodes))

@@ -174,7 +174,7 @@ async def test_when_a_key_was_used_is_written_down_now_and_then(
     monkeypatch.setattr(service, "USED_SECONDS", 3600.0)
     made, key = await make(endpoints)
     written: list[str] = []
-    monkeypatch.setattr(deployments, "was_used", lambda _, used: written.append(used))
+    monkeypatch.setattr(deployments, "record_used", lambda _, used: written.append(used))
     for _ in range(3):
         await endpoints.caller("bot", key["plaintext"])
     await endpoints.store.request(deployments.listing)  # behind what is to be written

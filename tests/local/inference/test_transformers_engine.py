@@ -93,13 +93,13 @@ def test_adapters_are_switched_kept_and_let_go(
 
 
 def test_a_character_of_several_tokens_comes_whole() -> None:
-    from arkor_dev.local.inference.generation.decoding import Incremental
+    from arkor_dev.local.inference.generation.decoding import IncrementalDecoder
 
     tokenizer = make_tokenizer()
     text = "the parrot — 🦜 keeps\n\nthe é ledger."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(ids) > len(text.split())
-    incremental = Incremental(tokenizer)
+    incremental = IncrementalDecoder(tokenizer)
     pieces = [incremental.push(token) for token in [*ids, tokenizer.eos_token_id]]
     assert "".join(pieces) == text
     assert "\ufffd" not in "".join(pieces)

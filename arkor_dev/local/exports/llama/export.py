@@ -29,7 +29,7 @@ from arkor_dev.local.gguf.files import (
     require_space,
     weights_of,
 )
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.modeling.chat_template import with_arguments
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
@@ -171,5 +171,5 @@ class LlamaExport(Export):
             elif self.kind == "adapter":
                 describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())

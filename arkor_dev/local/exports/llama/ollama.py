@@ -57,12 +57,14 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
 
     first, after_user = written(USER, cue=False)
     _, between, after_answer = written(USER, ASSISTANT, cue=False)
-    *_, again, last = written(USER, ASSISTANT, USER, cue=True)
+    *_, before_next_user, last = written(USER, ASSISTANT, USER, cue=True)
     if not (
-        between.startswith(after_user) and last.startswith(after_user) and again.startswith(after_answer)
+        between.startswith(after_user)
+        and last.startswith(after_user)
+        and before_next_user.startswith(after_answer)
     ):
         raise JobFailure(UNSUPPORTED)
-    before_user = again[len(after_answer) :]
+    before_user = before_next_user[len(after_answer) :]
     roles = {
         USER: (before_user, after_user),
         ASSISTANT: (between[len(after_user) :], after_answer),
@@ -71,11 +73,11 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
     if not first.endswith(before_user):
         raise JobFailure(UNSUPPORTED)
     try:
-        before_system, then, _ = written(SYSTEM, USER, cue=False)
+        before_system, between_system_and_user, _ = written(SYSTEM, USER, cue=False)
     except JobFailure:
-        before_system, then = "", ""
-    if then.endswith(before_user) and (then or before_system):
-        after_system = then.removesuffix(before_user)
+        before_system, between_system_and_user = "", ""
+    if between_system_and_user.endswith(before_user) and (between_system_and_user or before_system):
+        after_system = between_system_and_user.removesuffix(before_user)
         opened = ""
         if begin and before_system.startswith(begin):
             opened = begin

@@ -1,4 +1,4 @@
-"""Short names of weights: the same for the same files, in whatever folder they are."""
+"""Short names of weights, which depend on the files and not on their folder."""
 
 from __future__ import annotations
 

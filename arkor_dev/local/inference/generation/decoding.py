@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Incremental:
+class IncrementalDecoder:
     """Decodes token ids as they come, and holds back incomplete characters.
 
     ``special`` keeps the text of special tokens.
@@ -38,7 +38,7 @@ class Incremental:
         return text
 
 
-class Stops:
+class StopFilter:
     """Passes text on up to the first stop sequence, which ends the answer and is dropped."""
 
     def __init__(self, stops: Sequence[str]) -> None:

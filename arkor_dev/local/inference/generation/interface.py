@@ -26,7 +26,7 @@ class GenerationRequest:
     or the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
     (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
-    (the answer begins with the prompt, whose tokens are reported as its own are), the other fields of
+    (the answer begins with the prompt and its log probabilities), the other fields of
     ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``, ``text``,
     and finally ``done`` or ``error``.
     """
@@ -59,7 +59,7 @@ class Conversation(Protocol):
         """
 
     @property
-    def room(self) -> int:
+    def max_new_tokens(self) -> int:
         """How many tokens the model can still write after the prompt; at least 1."""
 
 

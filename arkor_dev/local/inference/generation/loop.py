@@ -22,7 +22,7 @@ from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
-from .decoding import Incremental, Stops
+from .decoding import IncrementalDecoder, StopFilter
 from .sampling import Chosen, Sampler, Sampling
 from .tool_calls import ToolCalls, tool_names
 
@@ -49,8 +49,8 @@ class _Answer:
     request: GenerationRequest
     conversation: Any
     sampler: Sampler
-    text: Incremental
-    stops: Stops
+    text: IncrementalDecoder
+    stops: StopFilter
     calls: ToolCalls
     limit: int
     started: float
@@ -144,10 +144,10 @@ class Loop:
             request,
             conversation,
             Sampler(Sampling.of(ask, engine.repetition), conversation.prompt),
-            Incremental(engine.tokenizer),
-            Stops(ask.get("stop") or ()),
+            IncrementalDecoder(engine.tokenizer),
+            StopFilter(ask.get("stop") or ()),
             ToolCalls(names),
-            min(ask["maxTokens"], conversation.room),
+            min(ask["maxTokens"], conversation.max_new_tokens),
             time.monotonic(),
             constraint,
         )
@@ -222,7 +222,7 @@ class Loop:
         text = prompt
         if not isinstance(prompt, str):
             text = tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        written = Incremental(tokenizer, special=True)
+        written = IncrementalDecoder(tokenizer, special=True)
         for chosen in scores:
             entries.append(self._logprob(chosen, answer))
             piece = written.push(chosen.token)
@@ -307,9 +307,9 @@ class _Guard:
         return True
 
 
-def _done(reason: str, **more: Any) -> dict[str, Any]:
+def _done(reason: str, **fields: Any) -> dict[str, Any]:
     figures = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": 0.0, "seconds": 0.0}
-    return {"reason": reason, **figures, **more}
+    return {"reason": reason, **figures, **fields}
 
 
 def _progress(label: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _call(call: Any) -> Any:
     if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
         return call
     try:
-        given = json.loads(function["arguments"])
+        arguments = json.loads(function["arguments"])
     except (ValueError, RecursionError):
         return call
-    return {**call, "function": {**function, "arguments": given}}
+    return {**call, "function": {**function, "arguments": arguments}}

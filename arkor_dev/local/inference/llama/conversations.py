@@ -8,15 +8,14 @@ needed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from arkor_dev.local.inference.prompt_cache import LEAST_TOKENS, common_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from .native import Native
-
-LEAST_TOKENS: Final = 16
-"""A shorter common prefix is not worth a lookup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Conversations:
         best, longest = None, LEAST_TOKENS - 1
         if self._native.shares:
             for cached in self._cached:
-                if cached.group == group and (common := _common_prefix(cached.tokens, prompt[:-1])) > longest:
+                if cached.group == group and (common := common_prefix(cached.tokens, prompt[:-1])) > longest:
                     best, longest = cached, common
         if best:
             self._cached.remove(best)
@@ -61,7 +60,7 @@ class Conversations:
             return
         for cached in [cached for cached in self._cached if cached.group == group]:
             # The cached one is a prefix of the new one, or the same.
-            if _common_prefix(cached.tokens, tokens) == len(cached.tokens):
+            if common_prefix(cached.tokens, tokens) == len(cached.tokens):
                 self._cached.remove(cached)
                 self._drop(cached.sequence)
         self._cached.append(_Cached(group, list(tokens), sequence))
@@ -83,11 +82,3 @@ class Conversations:
     def _drop(self, sequence: int) -> None:
         self._native.drop(sequence)
         self._free.append(sequence)
-
-
-def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the common prefix."""
-    return next(
-        (index for index, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )

@@ -59,7 +59,7 @@ class Row:
 
     group: ActiveAdapter
     prompt: list[int]
-    room: int
+    max_new_tokens: int
     sequence: int
     cached: int
     reserved: int
@@ -101,11 +101,12 @@ class LlamaEngine:
         prompt = prompt_of(self.tokenizer, ask, self._context)
         if max(prompt) >= self.native.size:
             raise JobFailure("The GGUF file has fewer tokens than the model's tokenizer")
-        room = self._context - len(prompt)
-        reserved = len(prompt) + min(ask["maxTokens"], room)
+        max_new_tokens = self._context - len(prompt)
+        reserved = len(prompt) + min(ask["maxTokens"], max_new_tokens)
+        # For the longest possible answer: llama.cpp cannot grow its memory while others are being answered.
         self._reserve(reserved)
         sequence, cached = self._conversations.open(active, prompt)
-        row = Row(active, prompt, room, sequence, cached, reserved, prompt[:cached])
+        row = Row(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])
         self._open.append(row)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1

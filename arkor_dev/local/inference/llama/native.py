@@ -129,6 +129,7 @@ class Native:
         Returns the logits after each row's last token, ``[rows, vocabulary]``, or none (``want_logits``).
         Raises MemoryFullError, and RuntimeError if llama.cpp fails.
         """
+        # One call computes all rows, each at its own position: a token attends only to its own sequence.
         batch, count = self._batch, 0
         ends: list[int] = []
         for sequence, position, tokens in rows:

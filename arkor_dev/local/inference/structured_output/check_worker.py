@@ -16,7 +16,7 @@ MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
 """Processor time for compiling a schema: other requests wait this long when it is compiled again for use."""
 KILL_SECONDS: Final = 2
-"""Whole seconds after which the system ends the process, whatever it does."""
+"""Processor time after which the system kills the process, in whole seconds."""
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ async def test_where_it_cannot_the_exact_one_answers_and_says_why(
     assert await asked(whole=True) == ("exact", WHOLE_MODEL)
     assert await asked(training=True) == ("exact", AFTER_TRAINING)
     made: list[Any] = []
-    monkeypatch.setattr(asked.answers._files, "make_soon", made.append)
+    monkeypatch.setattr(asked.answers._files, "convert_soon", made.append)
     assert await asked() == ("exact", MAKING)
     assert [model.path for model in made] == [asked.model]
     asked.of(AUTO, gpu=True)

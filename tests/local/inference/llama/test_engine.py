@@ -125,7 +125,7 @@ def test_a_prompt_is_read_in_pieces_as_in_one(asking: Asking, question: Question
     assert whole.done["promptTokens"] > 3 * module.LEAST_PIECE
     asking.engine._conversations.forget()
     monkeypatch.setattr(module, "BATCH", module.LEAST_PIECE)
-    asking.engine._piece = module.LEAST_PIECE
+    asking.engine._piece_size = module.LEAST_PIECE
     pieces = told(asking, long)
     assert pieces.text == whole.text
     assert max(abs(a - b) for a, b in zip(pieces.heights, whole.heights, strict=True)) < NEAR

@@ -19,7 +19,7 @@ _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
-class OwnWords:
+class UserText:
     """The user's lines of the front matter, and their text ``before`` and ``after`` ours."""
 
     front_matter: str = ""
@@ -27,7 +27,7 @@ class OwnWords:
     after: str = ""
 
     @classmethod
-    def of(cls, text: str) -> OwnWords:
+    def of(cls, text: str) -> UserText:
         """Return the user's part of the card ``text``."""
         text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         yaml, body = "", text
@@ -51,7 +51,7 @@ class OwnWords:
         return "\n".join(["---", *lines, "---", "", text, ""])
 
 
-EMPTY: Final = OwnWords()
+EMPTY: Final = UserText()
 
 
 def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
