@@ -46,7 +46,7 @@ def main(extras: str) -> int:
     installer = Installer(sys.executable, ["--constraint", str(ROOT / "constraints.txt")], ROOT)
     if "local" in extras.split(","):
         print("Looking for the PyTorch that suits this machine …", flush=True)
-        build = installer.look()
+        build = installer.resolve_torch()
     print(announcement(extras, build, has_gpu=has_nvidia_gpu()), flush=True)
     if code := installer.install(["--editable", f".[{extras}]"], folder, TextDisplay(sys.stdout)):
         print(tail_of(folder), file=sys.stderr)

@@ -79,10 +79,10 @@ def test_the_progress_of_uv_is_read_from_its_output() -> None:
         "Resolved 4 packages in 314ms\nDownloading numpy (16.0MiB)\nDownloading torch (1.5GiB)\n"
         "Downloading sympy (512.0KiB)\n Downloaded sympy\n Downloaded numpy\n"
     )
-    assert installer.doing(words) == "torch (1.5GiB)"
+    assert installer.activity_of(words) == "torch (1.5GiB)"
     assert installer.fetched_by_uv(words) == 16 * 2**20 + 2**19
     words += " Downloaded torch\nPrepared 4 packages in 1.14s\nInstalled 4 packages in 100ms\n"
-    assert installer.doing(words) == "unpacking"
+    assert installer.activity_of(words) == "unpacking"
     assert installer.fetched_by_uv(words) == 3 * 2**29 + 16 * 2**20 + 2**19
 
 

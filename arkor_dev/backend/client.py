@@ -69,8 +69,8 @@ class ProjectCalls:
             "GET", url, headers=headers_for(credentials), secrets=[credentials.token]
         )
         projects = object_of(answer.body).get("projects")
-        listed = projects if isinstance(projects, list) else []
-        return [project for project in listed if isinstance(project, dict)]
+        entries = projects if isinstance(projects, list) else []
+        return [project for project in entries if isinstance(project, dict)]
 
     async def create_project(
         self, credentials: Credentials, org_slug: str, name: str, slug: str
@@ -101,8 +101,8 @@ def _call(
     names = path.count("{}")
     is_read = method == "GET"
 
-    async def send(self: Backend, *given: Any) -> Answer:
-        segments, (rest,) = iter(given[:names]), given[names:] or (None,)
+    async def send(self: Backend, *arguments: Any) -> Answer:
+        segments, (rest,) = iter(arguments[:names]), arguments[names:] or (None,)
         return await self._call(
             method, *(next(segments) if part == "{}" else part for part in path.split("/")),
             need=need or ("read" if is_read else "write"), without=without, limit=limit, patience=patience,
@@ -140,6 +140,7 @@ class Backend(ScopedCalls):
     start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
     get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
+    delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}
@@ -170,6 +171,8 @@ class Backend(ScopedCalls):
 
     open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
     drop_dataset = _call("DELETE", "datasets/{}")
+    embed_rows = _call("POST", "datasets/{}/embeddings")
+    cancel_embeddings = _call("DELETE", "datasets/{}/embeddings")
     render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
 
     async def create_job(
@@ -217,10 +220,13 @@ class Backend(ScopedCalls):
         )
 
     def export_file(
-        self, job_id: str, export_id: str, name: str, wanted: str | None = None
+        self, job_id: str, export_id: str, name: str, byte_range: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Open one of its files, or the range ``wanted`` of it (a ``Range`` header)."""
-        headers = {"Accept": "application/octet-stream", **({} if wanted is None else {"Range": wanted})}
+        """Open one of its files, or the range ``byte_range`` of it (a ``Range`` header)."""
+        headers = {
+            "Accept": "application/octet-stream",
+            **({} if byte_range is None else {"Range": byte_range}),
+        }
         return self._stream("GET", "jobs", job_id, "exports", export_id, "files", name, headers=headers)
 
     def serve(

@@ -24,7 +24,7 @@ from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
 
-from .http_errors import bounded, in_words, passed_on, place, refusal
+from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most
 from .unix_address import is_private, on_socket, socket_of
 
@@ -38,7 +38,7 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. ``silence`` is the longest pause of an event stream, ``whole`` the limit of one bounded
+    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one bounded
     answer.
     """
 
@@ -46,7 +46,7 @@ class Timeouts:
     first_byte: float = 15
     chat: float = 120
     silence: float = 60
-    whole: float = 120
+    total: float = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ class HttpClient:
         ``patience`` is for a call that takes long before it answers. The answer is checked, not parsed.
         Raises ArkorError for anything but a 2xx.
         """
-        host = place(url)
+        host = origin_text(url)
         try:
             async with (
-                asyncio.timeout(patience or self.timeouts.whole),
+                asyncio.timeout(patience or self.timeouts.total),
                 self.stream(
                     method,
                     url,
@@ -126,7 +126,7 @@ class HttpClient:
                 return Answer(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:
             raise TimedOutError(
-                f"{host} did not finish its answer in {self.timeouts.whole:g} s. Try again."
+                f"{host} did not finish its answer in {self.timeouts.total:g} s. Try again."
             ) from None
 
     @asynccontextmanager
@@ -149,7 +149,7 @@ class HttpClient:
         itself leaves the ``async with`` as an ArkorError; other exceptions of the reader pass unchanged.
         """
         self.check_address(url)
-        host = place(url)
+        host = origin_text(url)
         waiting = first_byte or self.timeouts.first_byte
         response = await self._head(method, url, host, headers, data, waiting, pause, silence)
         try:
@@ -172,13 +172,13 @@ class HttpClient:
             return
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
             raise BadRequestError(
-                f"Studio does not call {place(url)} over {url.scheme or 'no protocol'}, "
+                f"Studio does not call {origin_text(url)} over {url.scheme or 'no protocol'}, "
                 "which would send your token in clear text. "
                 "Set ARKOR_CLOUD_API_URL to an https:// address, or to http:// on this machine.",
             )
         if is_loopback(url.host) and url.port in self.own_ports:
             raise BadRequestError(
-                f"The backend address {place(url)} is this Studio itself. "
+                f"The backend address {origin_text(url)} is this Studio itself. "
                 "Set ARKOR_CLOUD_API_URL to the backend's address, or unset it.",
             )
 
@@ -234,7 +234,7 @@ class HttpClient:
 
     async def _check(self, response: aiohttp.ClientResponse, host: str, secrets: tuple[str, ...]) -> None:
         headers = passed_on(response, secrets)
-        self._tell(host, headers)
+        self._report_notices(host, headers)
         status = response.status
         if 200 <= status < 300:
             return
@@ -248,12 +248,12 @@ class HttpClient:
             raise error
         raise await refusal(response, host, headers, secrets, self.timeouts.first_byte)
 
-    def _tell(self, host: str, headers: Mapping[str, str]) -> None:
+    def _report_notices(self, host: str, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
-            seen = self._notices.setdefault((host, name), set())
+            reported = self._notices.setdefault((host, name), set())
             # A warning may contain the time of day and so be new at each call.
-            if value not in seen and len(seen) < NOTICES_PER_HEADER:
-                seen.add(value)
+            if value not in reported and len(reported) < NOTICES_PER_HEADER:
+                reported.add(value)
                 if self.on_notice is not None:
                     self.on_notice(f"{host} says {name}: {value}")
 
@@ -277,7 +277,7 @@ def _check_socket(socket: Path, url: URL) -> None:
     try:
         private = is_private(socket)
     except OSError as error:
-        raise in_words(error, place(url), 0) from None
+        raise in_words(error, origin_text(url), 0) from None
     if not private:
         raise BackendError(
             f"{socket} is not private to this user, so Studio does not use it. Start Studio again."

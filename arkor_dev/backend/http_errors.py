@@ -66,7 +66,7 @@ async def refusal(
     with suppress(aiohttp.ClientError, TimeoutError, OSError):
         async with asyncio.timeout(patience):
             raw = bytes(await bounded(response, BODY_LIMIT))
-    text, extra = _said(raw, response.content_type)
+    text, extra = _message_of(raw, response.content_type)
     text = without(text, secrets)[:TEXT_LIMIT]
     if response.status == STATUS[TooOldError]:
         text = _outdated(text, extra or {}, host, secrets)
@@ -80,29 +80,29 @@ async def refusal(
     return error
 
 
-def _outdated(said: str, extra: Mapping[str, object], host: str, secrets: tuple[str, ...]) -> str:
+def _outdated(message: str, extra: Mapping[str, object], host: str, secrets: tuple[str, ...]) -> str:
     """Explain that the backend refuses this version; its body has a sentence or only a code."""
     from arkor_dev.core.upgrade import upgrade_command  # reads files: not before it is needed
 
     supported, current = extra.get("supportedRange"), extra.get("currentVersion")
-    if " " in said and not supported:
-        what = sentence(said)
+    if " " in message and not supported:
+        text = sentence(message)
     else:
         version = current if isinstance(current, str) and current else __version__
-        what = f"{host} does not work with arkor-dev {one_line(version, 60)}"
-        what += f": it supports {one_line(supported, 60)}." if isinstance(supported, str) else "."
-    return f"{without(what, secrets)} To upgrade this Studio, run `{upgrade_command()}`."
+        text = f"{host} does not work with arkor-dev {one_line(version, 60)}"
+        text += f": it supports {one_line(supported, 60)}." if isinstance(supported, str) else "."
+    return f"{without(text, secrets)} To upgrade this Studio, run `{upgrade_command()}`."
 
 
-def _said(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
+def _message_of(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
     """Return the text of an error body, and the other fields of a JSON object (None if it was none)."""
     try:
         answer = strict_json.parse(raw)  # its other fields go to the page, which cannot read NaN
     except strict_json.StrictJSONError:
         text = raw.decode(errors="replace")
         # A proxy's HTML page says less than its status does.
-        shown = "html" not in content_type and not text.lstrip().startswith("<")
-        return (" ".join(text.split()) if shown and text.replace("\n", " ").isprintable() else ""), None
+        readable = "html" not in content_type and not text.lstrip().startswith("<")
+        return (" ".join(text.split()) if readable and text.replace("\n", " ").isprintable() else ""), None
     if not isinstance(answer, dict):
         return "", None
     error = answer.pop("error", None)
@@ -129,11 +129,13 @@ def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> 
     """Return the headers for the browser, without ``secrets`` or the call's own bearer token."""
     token = response.request_info.headers.get("Authorization", "").removeprefix("Bearer ")
     secrets = (*secrets, token)
-    found = {name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers}
-    return {name: without(value, secrets)[:TEXT_LIMIT] for name, value in found.items()}
+    headers = {
+        name: ", ".join(response.headers.getall(name)) for name in PASSED_ON if name in response.headers
+    }
+    return {name: without(value, secrets)[:TEXT_LIMIT] for name, value in headers.items()}
 
 
-def place(url: URL) -> str:
+def origin_text(url: URL) -> str:
     """Return host and port for a person; never the userinfo or the query."""
     if socket_of(url) is not None:
         return "The local backend"
@@ -143,9 +145,9 @@ def place(url: URL) -> str:
     return host if url.is_default_port() else f"{host}:{url.port}"
 
 
-def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
+def in_words(error: Exception, host: str, waited: float) -> ArkorError:
     """Explain a call to ``host`` that got no response; ``waited`` is in seconds."""
-    match fault:
+    match error:
         case aiohttp.ConnectionTimeoutError():
             return TimedOutError(
                 f"{host} did not accept a connection in time. Check your network and try again."
@@ -161,14 +163,14 @@ def in_words(fault: Exception, host: str, waited: float) -> ArkorError:
         case aiohttp.ClientProxyConnectionError():
             return BackendError(f"Cannot reach the proxy for {host}. Check HTTPS_PROXY and NO_PROXY.")
         case aiohttp.ClientHttpProxyError():
-            return BackendError(f"The proxy refused {host} ({fault.status}). Check HTTPS_PROXY and NO_PROXY.")
+            return BackendError(f"The proxy refused {host} ({error.status}). Check HTTPS_PROXY and NO_PROXY.")
         case UnixClientConnectorError() | FileNotFoundError():
             return BackendError(f"{host} does not answer. Start Studio again if it does not come back.")
         case aiohttp.ClientConnectorError():
             # asyncio puts its own text into strerror: "Connect call failed ('127.0.0.1', 4000)".
-            why = os.strerror(fault.os_error.errno) if fault.os_error.errno else "connection failed"
-            return BackendError(f"Cannot reach {host} ({why}). Check that it is running and try again.")
+            reason = os.strerror(error.os_error.errno) if error.os_error.errno else "connection failed"
+            return BackendError(f"Cannot reach {host} ({reason}). Check that it is running and try again.")
         case aiohttp.InvalidURL():
             return BadRequestError(f"The backend address {host} is not usable. Check ARKOR_CLOUD_API_URL.")
         case _:
-            return BackendError(f"{host} closed the connection ({type(fault).__name__}). Try again.")
+            return BackendError(f"{host} closed the connection ({type(error).__name__}). Try again.")

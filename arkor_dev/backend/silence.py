@@ -24,19 +24,19 @@ LOOKS: Final = 8
 @contextmanager
 def silence_at_most(seconds: float, content: StreamReader) -> Iterator[None]:
     """Make reads of ``content`` raise SocketTimeoutError after ``seconds`` without a byte."""
-    loop, seen, silent = asyncio.get_running_loop(), content.total_bytes, 0
+    loop, received, silent = asyncio.get_running_loop(), content.total_bytes, 0
     timer: asyncio.TimerHandle
 
-    def look() -> None:
-        nonlocal timer, seen, silent
-        silent = silent + 1 if content.total_bytes == seen else 0
-        seen = content.total_bytes
+    def check() -> None:
+        nonlocal timer, received, silent
+        silent = silent + 1 if content.total_bytes == received else 0
+        received = content.total_bytes
         if silent >= LOOKS:
             content.set_exception(SocketTimeoutError("Timeout on reading data from socket"))
         else:
-            timer = loop.call_later(seconds / LOOKS, look)
+            timer = loop.call_later(seconds / LOOKS, check)
 
-    timer = loop.call_later(seconds / LOOKS, look)
+    timer = loop.call_later(seconds / LOOKS, check)
     try:
         yield
     finally:

@@ -43,5 +43,5 @@ def is_private(socket: Path) -> bool:
     name after ours has gone.
     """
     folder, end = socket.parent.lstat(), socket.lstat()
-    mine = all(each.st_uid == os.geteuid() for each in (folder, end))
+    mine = all(status.st_uid == os.geteuid() for status in (folder, end))
     return mine and stat.S_ISDIR(folder.st_mode) and stat.S_ISSOCK(end.st_mode) and not folder.st_mode & 0o077

@@ -72,13 +72,13 @@ async def connected(
             ssh = opened
             if ssh is None:
                 ssh = await stack.enter_async_context(SshBackend(settings, on_notice, ask))
-            ssh.tell = on_notice
+            ssh.on_notice = on_notice
             yield Backend(http, ssh, FixedScope(ssh.scope))
         elif settings.local:
             from arkor_dev.identity.local_backend import LocalBackend  # only --local needs it
 
-            how = {"idle": idle, "on_demand": on_demand, "awaits_engine": awaits_engine}
-            local = await stack.enter_async_context(LocalBackend(settings, on_notice, **how))
+            options = {"idle": idle, "on_demand": on_demand, "awaits_engine": awaits_engine}
+            local = await stack.enter_async_context(LocalBackend(settings, on_notice, **options))
             yield Backend(http, local, FixedScope(local.scope), ends_with_launch=True)
         else:
             identity = await stack.enter_async_context(FileIdentity(settings, http).opened())
@@ -115,11 +115,11 @@ async def joined(
 async def _running_backend(settings: Settings, http: HttpClient, *, idle: bool = False) -> Backend | None:
     """Return the local backend recorded by the process that started it, if it answers."""
     try:
-        found = _handoff(settings)
-        if found.idle and not idle:
+        handoff = _handoff(settings)
+        if handoff.idle and not idle:
             return None
-        identity = FixedIdentity(_Followed(settings, found).credentials)
-        backend = Backend(http, identity, FixedScope(found.scope), ends_with_launch=found.idle)
+        identity = FixedIdentity(_Followed(settings, handoff).credentials)
+        backend = Backend(http, identity, FixedScope(handoff.scope), ends_with_launch=handoff.idle)
         await backend.me()
     except ArkorError:
         return None
@@ -129,10 +129,10 @@ async def _running_backend(settings: Settings, http: HttpClient, *, idle: bool =
 class _Followed:
     """The credentials of a running local backend, followed over its restarts."""
 
-    def __init__(self, settings: Settings, found: Handoff) -> None:
+    def __init__(self, settings: Settings, handoff: Handoff) -> None:
         self._settings = settings
-        self._owner = found.pid
-        self._visible = _lives(found.pid)  # unlike in another container that shares the data folder
+        self._owner = handoff.pid
+        self._visible = _lives(handoff.pid)  # unlike in another container that shares the data folder
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
@@ -141,13 +141,13 @@ class _Followed:
         Raises UnavailableError if there is none now, and BackendEndedError if there will be none.
         """
         try:
-            found = _handoff(self._settings)
-            self._owner = found.pid
+            handoff = _handoff(self._settings)
+            self._owner = handoff.pid
         except UnavailableError:
             self._check()
             raise
         self._check()
-        return found.credentials
+        return handoff.credentials
 
     def _check(self) -> None:
         now = time.monotonic()
@@ -182,12 +182,12 @@ class Handoff:
 def _handoff(settings: Settings) -> Handoff:
     """Read the record of a running Studio or command. Raises UnavailableError if there is none."""
     try:
-        said = json.loads(read_small(settings.local_data / "backend.json"))
-        org = said["orgSlug"]
-        scope = Scope(org, said["projectSlug"], said.get("projectId"))
-        credentials = Credentials("anon", said["token"], org, said["baseUrl"])
+        record = json.loads(read_small(settings.local_data / "backend.json"))
+        org = record["orgSlug"]
+        scope = Scope(org, record["projectSlug"], record.get("projectId"))
+        credentials = Credentials("anon", record["token"], org, record["baseUrl"])
         if socket_of(URL(credentials.base_url)) is None:
             raise ValueError  # another process may listen on this port now
-        return Handoff(credentials, scope, int(said["pid"]), said.get("idle") is True)
+        return Handoff(credentials, scope, int(record["pid"]), record.get("idle") is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UnavailableError(f"{ENDED} Start `arkor-dev --local` again.") from None

@@ -178,6 +178,66 @@ class DatasetFound(TypedDict):
     reached: int
 
 
+class RowEmbeddings(TypedDict):
+    """Whether the rows of a view are embedded: ``none`` before it was requested for what they are now."""
+
+    state: Literal["none", "waiting", "running", "completed", "failed"]
+    progress: NotRequired[Preparation]
+    error: NotRequired[str]
+
+
+class SimilarRow(TypedDict):
+    """A row like another one, by the cosine of both embeddings, -1 to 1, after the mean was subtracted."""
+
+    row: int
+    similarity: float
+    excerpt: str
+    heldOut: NotRequired[bool]
+
+
+class RowGroup(TypedDict):
+    """Rows of similar meaning: ``terms`` are words that set them apart, ``examples`` the most typical rows.
+
+    ``heldOut`` counts the held-out rows, also those of a separate evaluation set, which ``rows`` does not.
+    """
+
+    rows: int
+    heldOut: int
+    terms: list[str]
+    examples: list[int]
+
+
+class RowGroups(TypedDict):
+    """Groups of ``rows`` embedded rows, the largest first; none if no groups stand out from chance.
+
+    ``skipped`` rows could not be embedded.
+    """
+
+    rows: int
+    heldOut: int
+    skipped: int
+    groups: list[RowGroup]
+
+
+class RowMap(TypedDict):
+    """The first two principal components of the rows' embeddings; columns of one length.
+
+    ``rows`` are numbers of rows, ``groups`` the index of each row's group, -1 without groups.
+    """
+
+    rows: list[int]
+    x: list[float]
+    y: list[float]
+    groups: list[int]
+
+
+class SurprisingRow(TypedDict):
+    """A row and its mean loss per learned token under the base model, in nats."""
+
+    row: int
+    loss: float
+
+
 class EditableRow(TypedDict):
     """A row of the project's own files, to be edited.
 
@@ -295,6 +355,24 @@ class ReviewAgreement(TypedDict):
     high: float | None
 
 
+class RubricAgreement(TypedDict):
+    """How far a rubric's judge (``by``), which has ``scored`` rows, agrees with people's verdicts on them.
+
+    As `ReviewAgreement`; ``needs`` is how many more judged rows it takes before it is ``heard``, which it is
+    with a kappa of at least 0.4.
+    """
+
+    by: str
+    scored: int
+    rows: int
+    equal: int
+    kappa: float | None
+    low: float | None
+    high: float | None
+    needs: int
+    heard: bool
+
+
 class ReviewSummary(TypedDict):
     """The judgements of a trainer's rows. Each of ``rows`` has one verdict of all people, or is ``unseen``.
 
@@ -313,6 +391,7 @@ class ReviewSummary(TypedDict):
     tags: list[ReviewCount]
     people: list[ReviewCount]
     agreement: list[ReviewAgreement]
+    rubrics: list[RubricAgreement]
     by: str
 
 

@@ -129,7 +129,10 @@ class JobPhase(TypedDict):
 
 
 class SweepResult(TypedDict):
-    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps."""
+    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps.
+
+    Of a measure of which more is better, its negative.
+    """
 
     step: int
     loss: float
@@ -139,7 +142,9 @@ class SweepResult(TypedDict):
 class SweepTrial(TypedDict):
     """One run of a sweep. ``settings`` are those that differ from the sweep's config, by field.
 
-    ``role`` is ``search``, or for runs with a fresh ``seed`` at the end, ``winner`` or ``start`` (the
+    ``number`` counts the trials of the search from 0, the starting settings; that of other runs is higher.
+
+    ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
     starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
     """
 
@@ -157,8 +162,8 @@ class SweepVerdict(TypedDict):
     """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
-    losses over ``seeds`` fresh seeds each. ``settings`` turn the config into that of ``trial``, the winner;
-    null removes one.
+    losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
+    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
     """
 
     verdict: Literal["better", "none"]
@@ -194,7 +199,9 @@ class Sweep(TypedDict):
     """A search for better settings: feature ``sweeps``.
 
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
-    compared, known once a run is estimated. ``best`` is the number of the best trial so far.
+    compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
+    what held-out rows are measured by, if that is not the usual loss; where more of it is better, the losses
+    of trials are its negative.
     """
 
     id: str
@@ -211,6 +218,7 @@ class Sweep(TypedDict):
     rungs: NotRequired[list[int]]
     plan: NotRequired[SweepPlan]
     best: NotRequired[int]
+    measure: NotRequired[EvaluationMeasure]
     importances: NotRequired[list[SweepImportance]]
     verdict: NotRequired[SweepVerdict]
 
@@ -371,6 +379,16 @@ class TrainerName(TypedDict):
     name: str
 
 
+class ManifestSweep(TypedDict):
+    """``[sweep]`` of arkor.toml: ``space`` by field, and the rest as it is written there."""
+
+    trainer: NotRequired[str]
+    until: NotRequired[str]
+    hours: NotRequired[float]
+    jobs: NotRequired[int]
+    space: NotRequired[dict[str, object]]
+
+
 class Manifest(TypedDict):
     """``GET /api/manifest``. ``revision`` identifies the state of the source files."""
 
@@ -378,6 +396,7 @@ class Manifest(TypedDict):
     trainers: list[Trainer]
     source: NotRequired[Literal["arkor.toml", "typescript"]]
     revision: NotRequired[str]
+    sweep: NotRequired[ManifestSweep]
 
 
 class SettingsWritten(TypedDict):
@@ -562,12 +581,22 @@ class EvaluationPart(TypedDict):
 class EvaluationPreferred(TypedDict):
     """Preferences that the adapter follows more than its start: ``won`` ``of`` the independent held-out ones.
 
-    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share.
+    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share. ``equalLength`` estimates the
+    share if both answers of each pair were equally long.
     """
 
     kind: str
     won: float
     of: int
+    low: float
+    high: float
+    equalLength: NotRequired[EvaluationShare]
+
+
+class EvaluationShare(TypedDict):
+    """A share between 0 and 1, with its interval."""
+
+    share: float
     low: float
     high: float
 
@@ -913,13 +942,14 @@ class ModelOnDisk(TypedDict):
 class Disk(TypedDict):
     """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
 
-    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
-    can be reclaimed. ``free`` is the free space on the disk.
+    ``leftovers`` belongs to no job, ``embeddings`` of rows can be made again. ``database`` is the size of
+    jobs' records and events; ``unused`` of it can be reclaimed. ``free`` is the free space on the disk.
     """
 
     jobs: list[JobOnDisk]
     models: list[ModelOnDisk]
     leftovers: int
+    embeddings: NotRequired[int]
     database: int
     free: int
     unused: NotRequired[int]

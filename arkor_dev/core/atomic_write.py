@@ -56,11 +56,11 @@ def replace_regular(path: Path, content: bytes, expected: bytes) -> None:
     Raises ChangedError if it holds something else, also if it changes during the write, and OSError for a
     symlink, for anything but a regular file, and when the disk refuses.
     """
-    seen = _held(path, expected)
-    temporary = _temporary(path, content, stat.S_IMODE(seen.st_mode))
+    before = _checked_state(path, expected)
+    temporary = _temporary(path, content, stat.S_IMODE(before.st_mode))
     try:
         now = path.lstat()
-        if _state(now) != _state(seen):
+        if _state(now) != _state(before):
             raise ChangedError
         temporary.replace(path)
     finally:
@@ -68,7 +68,7 @@ def replace_regular(path: Path, content: bytes, expected: bytes) -> None:
             temporary.unlink()
 
 
-def _held(path: Path, expected: bytes) -> os.stat_result:
+def _checked_state(path: Path, expected: bytes) -> os.stat_result:
     """Return the state of a regular file that holds ``expected``."""
     # O_NONBLOCK: opening a FIFO does not wait.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)

@@ -1,9 +1,9 @@
 """Installs packages into an environment, with the build of PyTorch that suits this machine.
 
-PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv looks
-at the machine and knows PyTorch's own package indexes, so it is asked first; where it cannot reach them, pip
-installs what the configured index has. Used by ``arkor-dev setup`` and by ``scripts/install.py``, before any
-package is installed: the standard library alone.
+PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv
+detects the GPU and knows PyTorch's own package indexes, so it is tried first; if it cannot reach them, pip
+installs the build of the configured index. ``arkor-dev setup`` and ``scripts/install.py`` use this module
+before any package is installed, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Installer:
         self._pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         self._uv: str | None = None
 
-    def look(self) -> Build | None:
+    def resolve_torch(self) -> Build | None:
         """Return the PyTorch that would be installed; None if nobody can say (the installation says why)."""
         self._uv = self.find_uv()
         if self._uv and (build := self.build_by_uv(self._uv)):
@@ -134,7 +134,7 @@ class Installer:
         """Install into the environment ``folder``, with the installer's output in its log; return the exit
         code.
 
-        After `look`, the PyTorch that it has found.
+        After `resolve_torch`, the PyTorch that it has found.
         """
         if self._uv:
             command = self._uv_command(self._uv, *packages)
@@ -149,8 +149,8 @@ class Installer:
 
     def find_uv(self) -> str | None:
         """Return the machine's own uv, or one installed into this environment; None without either."""
-        if found := shutil.which("uv"):
-            return found
+        if uv := shutil.which("uv"):
+            return uv
         command = [*self._pip, "--quiet", *self._options, "uv"]
         subprocess.run(command, check=False, capture_output=True, cwd=self._cwd)
         return shutil.which("uv", path=str(Path(self.python).parent))
@@ -169,16 +169,16 @@ class Installer:
             check=False,
             cwd=self._cwd,
         )
-        found = re.search(r"^ \+ torch==(\S+)", done.stderr, re.MULTILINE)
-        return Build(found[1], kind_of(found[1], [])) if done.returncode == 0 and found else None
+        version = re.search(r"^ \+ torch==(\S+)", done.stderr, re.MULTILINE)
+        return Build(version[1], kind_of(version[1], [])) if done.returncode == 0 and version else None
 
     def _build_by_pip(self) -> Build | None:
-        asked = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
-        command = [*self._pip, *asked, *self._options, "torch"]
+        options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
+        command = [*self._pip, *options, *self._options, "torch"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._cwd)
         try:
-            found = json.loads(done.stdout)["install"][0]["metadata"]
-            return Build(found["version"], kind_of(found["version"], found.get("requires_dist", [])))
+            metadata = json.loads(done.stdout)["install"][0]["metadata"]
+            return Build(metadata["version"], kind_of(metadata["version"], metadata.get("requires_dist", [])))
         except (ValueError, LookupError):
             return None
 
@@ -199,16 +199,16 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def doing(words: str) -> str:
+def activity_of(output: str) -> str:
     """Return what pip or uv is doing, from its output so far: the file that it downloads last, or unpacks."""
-    if re.search("^(Installing collected packages:|Prepared )", words, re.MULTILINE):
+    if re.search("^(Installing collected packages:|Prepared )", output, re.MULTILINE):
         return "unpacking"
-    if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", words, re.MULTILINE):
+    if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", output, re.MULTILINE):
         return f"compiling {built[-1]}"
     done = set(
-        re.findall(r"^ Downloaded (\S+)", words, re.MULTILINE)
+        re.findall(r"^ Downloaded (\S+)", output, re.MULTILINE)
     )  # uv's word; it downloads several at once
-    found = re.findall(r"^ *(?:Downloading|Using cached) (\S+) (\(.*?\))", words, re.MULTILINE)
+    found = re.findall(r"^ *(?:Downloading|Using cached) (\S+) (\(.*?\))", output, re.MULTILINE)
     return next((f"{name} {size}" for name, size in reversed(found) if name not in done), "looking")
 
 
@@ -229,20 +229,22 @@ def progress_line(progress: Progress) -> str:
 def run_shown(command: list[str], folder: Path, display: Display, cwd: Path | None = None) -> int:
     """Run pip or uv for the environment ``folder``, with output in its log; return its exit code."""
     log, site = folder / LOG, folder / "lib"
-    before, began, told, came = bytes_in(site), time.monotonic(), 0.0, 0
-    with tempfile.TemporaryDirectory(dir=folder) as fetched, log.open("w", encoding="utf-8") as words:
+    bytes_before, began, printed, fetched_bytes = bytes_in(site), time.monotonic(), 0.0, 0
+    with tempfile.TemporaryDirectory(dir=folder) as fetched, log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, cwd=cwd, stdout=words, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": fetched}
+            command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": fetched}
         )
         try:
             while _still_runs(process):
                 now = time.monotonic() - began
-                if now - told < display.pause - PAUSE:
+                if now - printed < display.pause - PAUSE:
                     continue
-                told = now
-                said = log.read_text(encoding="utf-8", errors="replace")
-                came = max(came, bytes_in(Path(fetched)) + fetched_by_uv(said))  # files go once unpacked
-                display.show(Progress(now, came, bytes_in(site) - before, doing(said)))
+                printed = now
+                text = log.read_text(encoding="utf-8", errors="replace")
+                fetched_bytes = max(
+                    fetched_bytes, bytes_in(Path(fetched)) + fetched_by_uv(text)
+                )  # files go once unpacked
+                display.show(Progress(now, fetched_bytes, bytes_in(site) - bytes_before, activity_of(text)))
         except BaseException:
             process.terminate()
             process.wait()

@@ -1,7 +1,7 @@
-"""Replaces parts of a large file atomically: the rest is copied as it is on disk at that moment.
+"""Replaces parts of a large file atomically: everything else is copied from the current file.
 
-Other programs (an editor, ``git checkout``, a second Studio) may write the same file. It is locked meanwhile,
-for those who respect locks, and compared before and after the copy for those who do not.
+Other programs (an editor, ``git checkout``, a second Studio) may write the same file. The lock holds off
+those that respect locks; the comparison before and after the copy detects those that do not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Splice(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A replaced part: where it is now, what it was, what it is, and the bytes around it."""
+    """A replaced part: its offset in the new file, its old and new content, and the bytes around it."""
 
     offset: int
     old: bytes
@@ -73,8 +73,8 @@ class SplicedFile:
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path, self._handle = path, handle
-        self._seen = os.fstat(handle)
-        self.state = _state(self._seen)
+        self._stat = os.fstat(handle)
+        self.state = _state(self._stat)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on. Raises ChangedError if the file ends before."""
@@ -89,8 +89,8 @@ class SplicedFile:
     def replace(self, splices: Sequence[Splice]) -> list[Part]:
         """Write the file with its ``splices``, which do not overlap and are in order; return the parts.
 
-        Raises ChangedError if another program changes it meanwhile, and OSError when the disk refuses: the
-        file is as it was then.
+        Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses. In
+        both cases the file keeps its content.
         """
         parts = self._parts(splices)
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
@@ -103,8 +103,8 @@ class SplicedFile:
                     self._copy(out, at, splice.offset)
                     _write(out, splice.new)
                     at = splice.offset + splice.size
-                self._copy(out, at, self._seen.st_size)
-                os.fchmod(out, stat.S_IMODE(self._seen.st_mode))
+                self._copy(out, at, self._stat.st_size)
+                os.fchmod(out, stat.S_IMODE(self._stat.st_mode))
                 os.fsync(out)
             finally:
                 os.close(out)
@@ -122,27 +122,29 @@ class SplicedFile:
 
         Raises ChangedError if one is no longer there, or is there more than once.
         """
-        found = []
+        splices = []
         for part in parts:
-            wanted = part.before + part.new + part.after
+            expected = part.before + part.new + part.after
             start = part.offset - len(part.before)
-            if not self._is_at(start, wanted):
-                start = self._only(wanted)
-            found.append(Splice(start + len(part.before), len(part.new), part.old))
-        found.sort(key=lambda splice: splice.offset)
-        if any(one.offset + one.size > other.offset for one, other in pairwise(found)):
+            if not self._is_at(start, expected):
+                start = self._only(expected)
+            splices.append(Splice(start + len(part.before), len(part.new), part.old))
+        splices.sort(key=lambda splice: splice.offset)
+        if any(one.offset + one.size > other.offset for one, other in pairwise(splices)):
             raise ChangedError
-        return found
+        return splices
 
-    def _is_at(self, offset: int, wanted: bytes) -> bool:
-        return 0 <= offset <= self._seen.st_size - len(wanted) and self.read(offset, len(wanted)) == wanted
+    def _is_at(self, offset: int, expected: bytes) -> bool:
+        return (
+            0 <= offset <= self._stat.st_size - len(expected) and self.read(offset, len(expected)) == expected
+        )
 
-    def _only(self, wanted: bytes) -> int:
-        if len(wanted) < LEAST or not self._seen.st_size:
+    def _only(self, expected: bytes) -> int:
+        if len(expected) < LEAST or not self._stat.st_size:
             raise ChangedError
         with mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ) as content:
-            at = content.find(wanted)
-            if at < 0 or content.find(wanted, at + 1) >= 0:
+            at = content.find(expected)
+            if at < 0 or content.find(expected, at + 1) >= 0:
                 raise ChangedError
             return at
 
@@ -156,12 +158,12 @@ class SplicedFile:
             shift += len(splice.new) - splice.size
         before_it, result = b"", []
         at = 0
-        for place, (offset, old, new, end) in enumerate(parts):
-            splice = splices[place]
+        for index, (offset, old, new, end) in enumerate(parts):
+            splice = splices[index]
             start = max(at, splice.offset - CONTEXT)
             before = (before_it + self.read(start, splice.offset - start))[-CONTEXT:]
             after, nearest = b"", end
-            for later in splices[place + 1 :]:
+            for later in splices[index + 1 :]:
                 if len(after) >= CONTEXT:
                     break
                 after += self.read(nearest, min(CONTEXT, later.offset - nearest))
@@ -169,7 +171,7 @@ class SplicedFile:
                     break
                 after, nearest = after + later.new, later.offset + later.size
             if len(after) < CONTEXT:
-                after += self.read(nearest, min(CONTEXT, self._seen.st_size - nearest))
+                after += self.read(nearest, min(CONTEXT, self._stat.st_size - nearest))
             result.append(Part(offset, old, new, before, after[:CONTEXT]))
             before_it, at = (before + new)[-CONTEXT:], end
         return result

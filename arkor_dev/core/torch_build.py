@@ -32,8 +32,8 @@ def by_uv(python: str, what: str = EXTRA) -> str:
 def origin() -> str:
     """Return where this package was installed from, in pip's form with the extra: a folder, or the index."""
     try:
-        said = json.loads(distribution("arkor-dev").read_text("direct_url.json") or "{}")
-        return shlex.quote(f"{unquote(urlsplit(said['url']).path)}[local]")
+        metadata = json.loads(distribution("arkor-dev").read_text("direct_url.json") or "{}")
+        return shlex.quote(f"{unquote(urlsplit(metadata['url']).path)}[local]")
     except (PackageNotFoundError, OSError, ValueError, KeyError, TypeError):
         return EXTRA
 
@@ -70,8 +70,8 @@ def surplus() -> tuple[str, str] | None:
     """Say what is too large and how to fix it, if a machine without an NVIDIA GPU has the CUDA build."""
     if torch_build() != "cuda" or has_nvidia_gpu():
         return None
-    what = (
+    text = (
         f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
         "Training works, on the CPU."
     )
-    return what, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"
+    return text, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"

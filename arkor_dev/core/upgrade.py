@@ -49,8 +49,8 @@ def installation() -> Installation:
         prefix = ("--prefix", sys.prefix, PACKAGE)
         return Installation((("conda", "update", *prefix),), ("conda", "remove", *prefix), may_run=False)
     if installer == "uv" and any(name in Path(sys.prefix).parts for name in PASSING):
-        again = ("uvx", f"{PACKAGE}@latest")
-        return Installation((again,), ("uv", "cache", "clean", PACKAGE), may_run=False)
+        reinstall = ("uvx", f"{PACKAGE}@latest")
+        return Installation((reinstall,), ("uv", "cache", "clean", PACKAGE), may_run=False)
     if installer == "uv":
         add: tuple[str, ...] = ("uv", "pip", "install", "--python", sys.executable, "--upgrade")
         remove: tuple[str, ...] = ("uv", "pip", "uninstall", "--python", sys.executable, PACKAGE)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 2_000
 LEVEL: Final = 0.95
+LEAST_ROWS: Final = 20
+"""Fewest rows that both a person and a rubric's judge have judged, for the judge to be heard."""
+LEAST_KAPPA: Final = 0.4
+"""Least agreement from which the judge is heard: moderate, by Landis and Koch (1977)."""
 
 
 class Agreement(NamedTuple):
@@ -29,6 +33,11 @@ class Agreement(NamedTuple):
     kappa: float
     low: float
     high: float
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a judge who agrees so far with a person is heard."""
+        return self.rows >= LEAST_ROWS and self.kappa >= LEAST_KAPPA
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
@@ -44,10 +53,10 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
     kappa = _kappa(counts)
     prior = 1 / len(cells)
     draw = random.Random(0).gammavariate  # noqa: S311 - no secret; the same data give the same interval
-    drawn = sorted(_kappa({cell: draw(counts[cell] + prior, 1.0) for cell in cells}) for _ in range(DRAWS))
+    samples = sorted(_kappa({cell: draw(counts[cell] + prior, 1.0) for cell in cells}) for _ in range(DRAWS))
     tail = round(DRAWS * (1 - LEVEL) / 2)
     # The posterior's interval is moved by its prior; the estimate itself must not be outside.
-    low, high = min(drawn[tail], kappa), max(drawn[-1 - tail], kappa)
+    low, high = min(samples[tail], kappa), max(samples[-1 - tail], kappa)
     equal = sum(count for (one, other), count in counts.items() if one == other)
     return Agreement(counts.total(), equal, kappa, low, high)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from yarl import URL
 
 from arkor_dev.backend.client import anonymous_identity
-from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.http_errors import origin_text
 from arkor_dev.backend.interfaces import Credentials, refused
 from arkor_dev.contract.errors import (
     ArkorError,
@@ -235,7 +235,7 @@ class FileIdentity:
 
 async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
     """Return the credentials file of a new anonymous identity. Raises ArkorError."""
-    host = place(URL(base_url))
+    host = origin_text(URL(base_url))
     try:
         answer = await anonymous_identity(http, base_url)
     except (PassingError, TooOldError):

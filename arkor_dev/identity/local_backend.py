@@ -60,11 +60,11 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment,
     )  # fmt: skip
-    said, errors = await process.communicate()
+    output, errors = await process.communicate()
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
         raise UnavailableError(lines[-1] if lines else "The list of jobs could not be rebuilt.")
-    rebuilt: dict[str, Any] = json.loads(said)
+    rebuilt: dict[str, Any] = json.loads(output)
     return rebuilt
 
 
@@ -89,11 +89,11 @@ class LocalBackend:
     ) -> None:
         self._settings = settings
         self._awaits_engine = awaits_engine
-        more = ["--on-demand"] if on_demand else []
-        more += [] if settings.resume else ["--no-resume"]
-        more += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
-        more += [] if settings.engine is None else ["--engine", settings.engine]
-        self._more, self._idle = ["--idle"] if idle else more, idle
+        options = ["--on-demand"] if on_demand else []
+        options += [] if settings.resume else ["--no-resume"]
+        options += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
+        options += [] if settings.engine is None else ["--engine", settings.engine]
+        self._options, self._idle = ["--idle"] if idle else options, idle
         self._on_notice = on_notice
         self._log = BackendLog(settings.local_data / "backend.log")
         self._token = secrets.token_urlsafe(32)
@@ -180,7 +180,7 @@ class LocalBackend:
         process = await asyncio.create_subprocess_exec(
             *argv,
             "--data", str(settings.local_data), "--project", str(settings.project),
-            "--cache", str(settings.cache), *self._more,
+            "--cache", str(settings.cache), *self._options,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env=environment,
             start_new_session=True, limit=1 << 20,
@@ -194,20 +194,20 @@ class LocalBackend:
             "projectSlug": self.scope.project_slug,
             "parent": os.getpid(),
         }
-        said = asyncio.create_task(self._log.keep(process.stderr, process.pid))
+        log_task = asyncio.create_task(self._log.keep(process.stderr, process.pid))
         try:
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(json.dumps(hello).encode() + b"\n")
                 await process.stdin.drain()
             await self._listen(process.stdout)
             code = await process.wait()
-            await said
+            await log_task
             return code
         finally:
             self._withdraw()
             process.stdin.close()
-            await asyncio.shield(self._ended(process, process.stdout))
-            said.cancel()
+            await asyncio.shield(self._wait_for_end(process, process.stdout))
+            log_task.cancel()
 
     async def _listen(self, stdout: asyncio.StreamReader, *, ending: bool = False) -> None:
         async for line in stdout:
@@ -241,7 +241,7 @@ class LocalBackend:
         except OSError as error:
             log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
 
-    async def _ended(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
+    async def _wait_for_end(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
         """Wait for an ending process and pass its messages on; kill it if that takes too long."""
         last_words = asyncio.create_task(self._listen(stdout, ending=True))
         try:

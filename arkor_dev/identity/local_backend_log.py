@@ -32,7 +32,7 @@ class BackendLog:
         self.path = path
         self._lines: deque[str] = deque(maxlen=LINES)
         self._writable = True
-        self._written = False
+        self._complete = False
 
     @property
     def last_line(self) -> str:
@@ -41,7 +41,7 @@ class BackendLog:
 
     def ending(self) -> str:
         """Return sentences for an error: where the log is, and its last lines if there is more than one."""
-        if not self._written:
+        if not self._complete:
             return ""
         if len(self._lines) < 2:
             return f" Its log is {self.path}."
@@ -50,17 +50,17 @@ class BackendLog:
     async def keep(self, stderr: asyncio.StreamReader, pid: int) -> None:
         """Store the output of one run of the process, up to the end of ``stderr``."""
         self._lines.clear()
-        self._written = False
+        self._complete = False
         rest = b""
         while data := await stderr.read(1 << 16):
             *lines, rest = (rest + data).split(b"\n")
             rest = rest[-LIMIT:]
             for line in lines:
                 self._remember(line)
-            header = b"" if self._written else self._header(pid)
+            header = b"" if self._complete else self._header(pid)
             # The disk may be slow, and streams share this thread.
             self._writable = self._writable and await asyncio.to_thread(self._write, header + data)
-            self._written = self._writable
+            self._complete = self._writable
         self._remember(rest)
 
     @staticmethod

@@ -117,10 +117,10 @@ class Attempt:
         if not self.is_answered_by(answer):
             raise BadRequestError(f"The browser's response belongs to another sign-in. {AGAIN}")
         if error := answer.get("error"):
-            said = one_line((answer.get("error_description") or error)[0], 300)
+            reason = one_line((answer.get("error_description") or error)[0], 300)
             if error == ["access_denied"]:
-                raise BadRequestError(f"You were not signed in: {said}. {AGAIN}")
-            raise BadRequestError(f"The sign-in service refused: {said}. {AGAIN}")
+                raise BadRequestError(f"You were not signed in: {reason}. {AGAIN}")
+            raise BadRequestError(f"The sign-in service refused: {reason}. {AGAIN}")
         codes = answer.get("code", [])
         if len(codes) != 1 or not codes[0] or len(codes[0]) > 4096:
             raise BadRequestError(f"The sign-in service sent the browser back without a code. {AGAIN}")

@@ -179,17 +179,17 @@ class FileScopes:
                 write_state(self._project, scope, exclusive=True)
             except FileExistsError:
                 # Another process was first: its scope holds. A file that names none is replaced.
-                there = read_state(self._project)
-                if there is not None:
-                    return there
+                existing = read_state(self._project)
+                if existing is not None:
+                    return existing
                 write_state(self._project, scope)
         except OSError as fault:
             raise self._unwritable(fault) from None
         return scope
 
-    def _unwritable(self, fault: OSError) -> ArkorError:
+    def _unwritable(self, error: OSError) -> ArkorError:
         return ConflictError(
-            f"{state_path(self._project)} cannot be written ({fault.strerror}). Fix its permissions.",
+            f"{state_path(self._project)} cannot be written ({error.strerror}). Fix its permissions.",
         )
 
 

@@ -29,7 +29,7 @@ class SingleFlight(Generic[T]):
         self._first_pause = first_pause
         self._pause = first_pause
         self._task: asyncio.Task[T] | None = None
-        self._fault: ArkorError | None = None
+        self._failure: ArkorError | None = None
         self._until = 0.0
 
     @property
@@ -40,8 +40,8 @@ class SingleFlight(Generic[T]):
     async def run(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
         """Return the result of the current run, or of a new one. Raises its ArkorError."""
         if self._task is None or self._task.done():
-            if self._fault is not None and self.wait > 0:
-                raise self._fault
+            if self._failure is not None and self.wait > 0:
+                raise self._failure
             self._task = asyncio.create_task(self._remember(work))
             self._task.add_done_callback(_look_at)
         return await asyncio.shield(self._task)
@@ -55,14 +55,14 @@ class SingleFlight(Generic[T]):
     async def _remember(self, work: Callable[[], Coroutine[object, object, T]]) -> T:
         try:
             result = await work()
-        except ArkorError as fault:
-            self._fault = fault
+        except ArkorError as failure:
+            self._failure = failure
             # Jitter, so that clients waiting for the same outage do not retry at the same moment.
             jitter = random.uniform(0.75, 1.0)  # noqa: S311
             self._until = asyncio.get_running_loop().time() + self._pause * jitter
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             raise
-        self._fault, self._pause = None, self._first_pause
+        self._failure, self._pause = None, self._first_pause
         return result
 
 

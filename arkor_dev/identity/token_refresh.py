@@ -70,7 +70,7 @@ async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
         document["refreshToken"] = answer["refresh_token"]
     document.pop("expiresAt", None)
     if (lasts := lifetime(answer)) is not None:
-        document["expiresAt"] = _like(stored.document.get("expiresAt"), now + lasts)
+        document["expiresAt"] = _as_written(stored.document.get("expiresAt"), now + lasts)
     return Stored(document)
 
 
@@ -123,10 +123,10 @@ def service_url(domain: str, path: str) -> URL:
     return url.with_scheme("http") if is_loopback(url.host) else url
 
 
-def _like(old: object, moment: float) -> object:
+def _as_written(example: object, time: float) -> object:
     """Return the time in the file's own format, since another program reads it, too."""
-    if isinstance(old, str):
-        return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(old, (int, float)) and old > 1e11:
-        return int(moment * 1000)
-    return int(moment)
+    if isinstance(example, str):
+        return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(example, (int, float)) and example > 1e11:
+        return int(time * 1000)
+    return int(time)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from arkor_dev.backend.http_errors import place
+from arkor_dev.backend.http_errors import origin_text
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.backend.unix_address import socket_of
 from arkor_dev.contract.errors import UnauthorizedError
@@ -64,7 +64,7 @@ def header_line(credentials: Credentials, scope: Scope | None) -> str:
         line += f" / {scope.project_slug}"
     if credentials.base_url != PRODUCTION_URL:
         url = URL(credentials.base_url)
-        line += f" · {(credentials.machine or 'this machine') if socket_of(url) else place(url)}"
+        line += f" · {(credentials.machine or 'this machine') if socket_of(url) else origin_text(url)}"
     return line
 
 

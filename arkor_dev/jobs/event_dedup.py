@@ -47,18 +47,18 @@ _CLOCK = re.compile(rb"\d{10,}(?:\.\d*)?|\d{4}-\d\d-.*")
 class Deduplicator:
     """Takes the blocks of one stream after another, and passes each event of the job once.
 
-    ``known`` yields the blocks that were passed and are still stored; without it everything is remembered.
+    ``stored_blocks`` yields the blocks that were passed and are still stored; without it all hashes are kept.
     """
 
     def __init__(
-        self, known: Callable[[], Iterable[bytes]] | None = None, generation: int = GENERATION
+        self, stored_blocks: Callable[[], Iterable[bytes]] | None = None, generation: int = GENERATION
     ) -> None:
-        self._known = known
-        self._counting = known is not None
+        self._stored_blocks = stored_blocks
+        self._counting = stored_blocks is not None
         self._number: int | None = None
         self._passed: list[bytes] = []
         # Hashes, not frames: Python's bytes hash has a random key for each process and is 61 bits wide.
-        self._seen: set[int] = set()
+        self._hashes: set[int] = set()
         self._older: set[int] = set()
         self._generation = generation
         self._last: bytes | None = None
@@ -72,7 +72,9 @@ class Deduplicator:
     @property
     def cost(self) -> int:
         """About how many bytes of memory this takes."""
-        return SEEN_BYTES * (len(self._seen) + len(self._older) + len(self._loose) + len(self._loose_before))
+        return SEEN_BYTES * (
+            len(self._hashes) + len(self._older) + len(self._loose) + len(self._loose_before)
+        )
 
     @property
     def resume_id(self) -> bytes | None:
@@ -130,7 +132,7 @@ class Deduplicator:
             middle = len(frames) // 2
             halves = (frames[:middle], frames[middle:])
             return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
-        return b"".join([news + b"\n\n" for frame in frames if (news := self._news(frame))])
+        return b"".join([clean + b"\n\n" for frame in frames if (clean := self._if_new(frame))])
 
     def _all_new(self, frames: list[bytes]) -> bool:
         """Return whether none of the frames, each beginning with its id, was seen; then note them."""
@@ -161,28 +163,28 @@ class Deduplicator:
         return True
 
     def _stop_counting(self) -> None:
-        assert self._known is not None
+        assert self._stored_blocks is not None
         self._counting = False
-        for block in self._known():
-            self._seen.update(map(hash, frames_in(block)))
-        self._seen.update(map(hash, self._passed))
+        for block in self._stored_blocks():
+            self._hashes.update(map(hash, frames_in(block)))
+        self._hashes.update(map(hash, self._passed))
 
     def _remember(self, frames: list[bytes]) -> bool:
         """Remember the frames if none of them was seen."""
         keys = list(map(hash, frames))
-        seen = self._seen
-        if not seen.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):
+        hashes = self._hashes
+        if not hashes.isdisjoint(keys) or (self._older and not self._older.isdisjoint(keys)):
             return False
-        before = len(seen)
-        seen.update(keys)
-        if len(seen) - before != len(keys):  # the block repeats itself
-            seen.difference_update(keys)
+        before = len(hashes)
+        hashes.update(keys)
+        if len(hashes) - before != len(keys):  # the block repeats itself
+            hashes.difference_update(keys)
             return False
-        if len(seen) >= self._generation:
-            self._seen, self._older = set(), seen
+        if len(hashes) >= self._generation:
+            self._hashes, self._older = set(), hashes
         return True
 
-    def _news(self, frame: bytes) -> bytes:
+    def _if_new(self, frame: bytes) -> bytes:
         """Return the frame in its clean form if it is new, else ``b""``."""
         frame = without_comments(frame)
         name = event_name(frame)
@@ -222,14 +224,14 @@ class Deduplicator:
     def _note(self, newest: bytes, previous: bytes | None) -> None:
         if self._skip:
             self._skip.clear()
-        again = newest == self._last and previous is None
-        if again:
+        repeated = newest == self._last and previous is None
+        if repeated:
             self._reused = True
         else:
             self._previous = self._last if previous is None else previous
         self._last = newest
         if self._loose or self._loose_before:  # most streams never have any
-            if again:
+            if repeated:
                 self._loose_before += self._loose
             else:
                 self._loose_before = self._loose if previous is None else Counter()

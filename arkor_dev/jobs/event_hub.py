@@ -52,51 +52,51 @@ class Cursor:
 class EventHub:
     """The feeds of all viewed jobs, limited in bytes.
 
-    ``ended`` is called whenever one of the jobs ends.
+    ``on_end`` is called whenever one of the jobs ends.
     """
 
     def __init__(
-        self, open_events: OpenEvents, ended: Callable[[], None] = lambda: None, *,
+        self, open_events: OpenEvents, on_end: Callable[[], None] = lambda: None, *,
         sleep: Sleep = asyncio.sleep, linger: float = LINGER, job_bytes: int = JOB_BYTES,
         total_bytes: int = TOTAL_BYTES, idle_bytes: int = IDLE_BYTES, keep: float = KEEP,
     ) -> None:  # fmt: skip
         self._open = open_events
-        self._ended = ended
+        self._on_end = on_end
         self._sleep = sleep
         self._linger = linger
         self._job_bytes = job_bytes
         self._total_bytes = total_bytes
         self._idle_bytes = idle_bytes
         self._keep = keep
-        self._left: dict[Feed, float] = {}  # when the last reader left, in loop time
+        self._idle_since: dict[Feed, float] = {}  # when the last reader left, in loop time
         self._sweep: asyncio.TimerHandle | None = None
         self._feeds: dict[str, Feed] = {}  # least recently used first
         self._costs: dict[str, int] = {}
         self._total = 0
 
     @property
-    def held(self) -> int:
+    def size(self) -> int:
         """About how many bytes of memory the feeds take."""
         return self._total
 
-    def follow(self, job_id: str, *, whole: bool = True) -> Reader:
+    def follow(self, job_id: str, *, complete: bool = True) -> Reader:
         """Return a reader of one job's events, to be entered with ``async with``.
 
-        ``whole``: wait until the history is complete, so that its end and the ids in it are known. Otherwise
+        ``complete``: wait until the history is complete, so that its end and its ids are known. Otherwise
         the reader gets events as they come.
         """
-        return Reader(self, job_id, whole=whole)
+        return Reader(self, job_id, complete=complete)
 
     def enter(self, job_id: str) -> Feed:
         """Give a job's feed to a reader."""
         feed = self._feeds.pop(job_id, None) or Feed(
-            job_id, self._open, self._grown, self._ended,
+            job_id, self._open, self._on_growth, self._on_end,
             sleep=self._sleep, linger=self._linger, limit=self._job_bytes,
         )  # fmt: skip
         self._feeds[job_id] = feed
-        self._left.pop(feed, None)
+        self._idle_since.pop(feed, None)
         feed.acquire()
-        self._grown(feed)
+        self._on_growth(feed)
         return feed
 
     def leave(self, feed: Feed) -> None:
@@ -110,7 +110,7 @@ class EventHub:
         if feed.failure is not None:
             self._drop(feed)
             return
-        self._left[feed] = asyncio.get_running_loop().time()
+        self._idle_since[feed] = asyncio.get_running_loop().time()
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._keep, self._forget)
 
@@ -133,7 +133,7 @@ class EventHub:
             self._sweep.cancel()
         await asyncio.gather(*(feed.close() for feed in list(self._feeds.values())))
 
-    def _grown(self, feed: Feed) -> None:
+    def _on_growth(self, feed: Feed) -> None:
         if self._feeds.get(feed.job_id) is not feed:
             return
         cost = feed.cost
@@ -152,28 +152,28 @@ class EventHub:
         # Everything left is being read: keep only each job's newest events.
         share = self._total_bytes // len(self._feeds)
         for feed in list(self._feeds.values()):
-            feed.log.trim(max(0, share - (feed.cost - feed.log.held)))
+            feed.log.trim(max(0, share - (feed.cost - feed.log.stored_bytes)))
             self._total += feed.cost - self._costs[feed.job_id]
             self._costs[feed.job_id] = feed.cost
 
     def _forget(self) -> None:
         """Drop feeds that have had no readers for a while, longest unread first."""
         now = asyncio.get_running_loop().time()
-        idle = sum(self._costs[feed.job_id] for feed in self._left)
-        for feed, left in list(self._left.items()):
-            if idle <= self._idle_bytes or left + self._keep > now:
+        idle = sum(self._costs[feed.job_id] for feed in self._idle_since)
+        for feed, idle_since in list(self._idle_since.items()):
+            if idle <= self._idle_bytes or idle_since + self._keep > now:
                 break
             idle -= self._costs[feed.job_id]
             self._drop(feed)
         give_back()
         self._sweep = None
         if idle > self._idle_bytes:
-            due = next(iter(self._left.values())) + self._keep
+            due = next(iter(self._idle_since.values())) + self._keep
             self._sweep = asyncio.get_running_loop().call_at(due, self._forget)
 
     def _drop(self, feed: Feed) -> None:
         feed.stop()
-        self._left.pop(feed, None)
+        self._idle_since.pop(feed, None)
         del self._feeds[feed.job_id]
         self._total -= self._costs.pop(feed.job_id, 0)
 
@@ -181,19 +181,19 @@ class EventHub:
 class Reader:
     """One tab's position in a job's feed."""
 
-    def __init__(self, hub: EventHub, job_id: str, *, whole: bool) -> None:
+    def __init__(self, hub: EventHub, job_id: str, *, complete: bool) -> None:
         self._hub = hub
         self._job_id = job_id
-        self._whole = whole
+        self._complete = complete
         self._offset = self._marked = 0
-        self._told = True
-        self._over = False
+        self._reported_connected = True
+        self._at_end = False
 
     async def __aenter__(self) -> Self:
         """Join the feed. Raises ArkorError if that is impossible."""
         self._feed = self._hub.enter(self._job_id)
         try:
-            await (self._feed.ready() if self._whole else self._feed.opened())
+            await (self._feed.ready() if self._complete else self._feed.opened())
         except BaseException:
             self._hub.leave(self._feed)
             raise
@@ -210,10 +210,10 @@ class Reader:
         The id has priority: EventSource resumes with it and still sends its first cursor.
         """
         log = self._feed.log
-        place = log.after(last_event_id.encode(errors="surrogateescape")) if last_event_id else None
-        if place is None and after is not None:
-            place = self._offset_of(after)
-        self._offset = log.base if place is None else place
+        offset = log.after(last_event_id.encode(errors="surrogateescape")) if last_event_id else None
+        if offset is None and after is not None:
+            offset = self._offset_of(after)
+        self._offset = log.base if offset is None else offset
         return Cursor(self._feed.name, self._offset)
 
     def _offset_of(self, cursor: str) -> int | None:
@@ -244,9 +244,9 @@ class Reader:
         """Headers about the backend's own deprecation; ``{}`` before its first answer."""
         return self._feed.headers
 
-    def at(self, place: Cursor) -> bool:
-        """Return whether everything before ``place`` has been read."""
-        return self._offset == place.offset
+    def at(self, cursor: Cursor) -> bool:
+        """Return whether everything before ``cursor`` has been read."""
+        return self._offset == cursor.offset
 
     async def next(self, at_once: Take | None = None) -> bytes:
         """Wait for and return the next chunk: whole frames, or a comment on the connection's state.
@@ -264,17 +264,17 @@ class Reader:
             self._offset += len(block)
             return True
 
-        while not (self._over or feed.closed or self._offset < log.base):
-            if feed.connected != self._told and feed.end is None:
-                self._told = feed.connected
-                state = STREAM_CONNECTED if self._told else STREAM_RECONNECTING
+        while not (self._at_end or feed.closed or self._offset < log.base):
+            if feed.connected != self._reported_connected and feed.end is None:
+                self._reported_connected = feed.connected
+                state = STREAM_CONNECTED if self._reported_connected else STREAM_RECONNECTING
                 return f": {state}\n\n".encode()
             data = log.read(self._offset)
             if data:
                 self._offset += len(data)
                 return data
             if feed.end is not None:
-                self._over = True
+                self._at_end = True
                 return feed.end
             await log.changed(take)
         return b""

@@ -50,7 +50,7 @@ class Sleep(Protocol):
 
 
 class Feed:
-    """``grown`` is called with the feed whenever it may hold more than before, ``ended`` when the job ends.
+    """``on_growth`` is called with the feed when it may hold more than before, ``on_end`` when the job ends.
 
     An end within the history does not call it.
     """
@@ -59,8 +59,8 @@ class Feed:
         self,
         job_id: str,
         open_events: OpenEvents,
-        grown: Callable[[Feed], None],
-        ended: Callable[[], None],
+        on_growth: Callable[[Feed], None],
+        on_end: Callable[[], None],
         *,
         sleep: Sleep,
         linger: float,
@@ -76,8 +76,8 @@ class Feed:
         self.headers: dict[str, str] = {}
         """Headers of the backend's latest answer that a browser gets, too."""
         self._open = open_events
-        self._grown = grown
-        self._ended = ended
+        self._on_growth = on_growth
+        self._on_end = on_end
         self._sleep = sleep
         self._linger = linger
         self._deduplicator = Deduplicator(self.log.blocks)
@@ -94,7 +94,7 @@ class Feed:
     @property
     def cost(self) -> int:
         """About how many bytes of memory the feed takes."""
-        return OWN_COST + self.log.held + self._deduplicator.cost
+        return OWN_COST + self.log.stored_bytes + self._deduplicator.cost
 
     def acquire(self) -> None:
         """Add a reader: ensure that the upstream stream is running."""
@@ -155,7 +155,7 @@ class Feed:
             self._task.add_done_callback(self._ending.discard)
             self._task.cancel()
             self._task = None
-            self._tell(connected=False)
+            self._set_connected(connected=False)
 
     def retire(self) -> None:
         """Stop for good: readers see the end of their stream."""
@@ -168,7 +168,7 @@ class Feed:
         self.retire()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _tell(self, *, connected: bool) -> None:
+    def _set_connected(self, *, connected: bool) -> None:
         if self.connected != connected:
             self.connected = connected
             self.log.wake()
@@ -195,12 +195,12 @@ class Feed:
             if self.end is not None:
                 break
             self._history_is_in()
-            self._tell(connected=False)
+            self._set_connected(connected=False)
             await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             pause = min(pause * 2, BACKOFF[1])
         self._task = None
         self._history_is_in()
-        self._tell(connected=False)
+        self._set_connected(connected=False)
 
     async def _connection(self) -> bool:
         """Read one upstream stream to its end; return whether it brought anything."""
@@ -211,7 +211,7 @@ class Feed:
         async with self._open(self.job_id, last_event_id) as answer:
             deduplicator.resumed()
             self.headers = passed_on(answer)
-            self._tell(connected=True)
+            self._set_connected(connected=True)
             settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
             try:
                 while data := await answer.content.readany():
@@ -219,10 +219,10 @@ class Feed:
                     if block:
                         self.log.append(block)
                         # Run after the waiting readers, which are woken first.
-                        loop.call_soon(self._grown, self)
+                        loop.call_soon(self._on_growth, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
-                            self._ended()  # before any reader can ask for the job's outcome
+                            self._on_end()  # before any reader can ask for the job's outcome
                         break
             finally:
                 if settling is not None:
@@ -231,12 +231,12 @@ class Feed:
 
     async def _settle(self) -> None:
         """Mark the history as complete once events no longer arrive in bulk."""
-        begun, seen = self.log.size, -1
+        start, last_size = self.log.size, -1
         for waited in range(int(REPLAY / WINDOW)):
             size = self.log.size
-            nothing_yet = size == begun == 0 and waited * WINDOW < OPENING
-            if seen >= 0 and size - seen < TRICKLE and not nothing_yet:
+            nothing_yet = size == start == 0 and waited * WINDOW < OPENING
+            if last_size >= 0 and size - last_size < TRICKLE and not nothing_yet:
                 break
-            seen = size
+            last_size = size
             await asyncio.sleep(WINDOW)
         self._history_is_in()

@@ -42,14 +42,14 @@ Row = dict[str, Any]
 """Return ``event``, ``timestamp``, ``step`` and the figures of one event, without those out of range."""
 
 
-async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
-    """Return a job's figures in order, each step once: all of them if the job is ``over``.
+async def rows_of(backend: Backend, job_id: str, *, ended: bool) -> list[Row]:
+    """Return a job's figures in order, each step once: all of them if the job is ``ended``.
 
     Raises as `history`.
     """
     rows: list[Row] = []
     fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}
-    async with aclosing(history(backend, job_id, over=over)) as items:
+    async with aclosing(history(backend, job_id, ended=ended)) as items:
         async for name, data in items:
             if name == events.TRAINING_STARTED:
                 fields[events.TRAINING_LOG] = [*LOG, *events.figure_fields(data.get("metadata"))]
@@ -58,13 +58,13 @@ async def rows_of(backend: Backend, job_id: str, *, over: bool) -> list[Row]:
 
 
 async def history(
-    backend: Backend, job_id: str, *, over: bool
+    backend: Backend, job_id: str, *, ended: bool
 ) -> AsyncGenerator[tuple[str, dict[str, object]], None]:
-    """Yield a job's existing events, name and data: all of them if the job is ``over``.
+    """Yield a job's existing events, name and data: all of them if the job is ``ended``.
 
     Raises ArkorError, also if the history of a finished job breaks off.
     """
-    first, quiet = (WHOLE_SECONDS,) * 2 if over else QUIET_SECONDS
+    first, quiet = (WHOLE_SECONDS,) * 2 if ended else QUIET_SECONDS
     async with aclosing(follow(backend, job_id)) as items:
         iterator = aiter(items)
         while True:
@@ -74,7 +74,7 @@ async def history(
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                if over:
+                if ended:
                     raise BackendError(
                         "The backend did not send this job's complete history. Try again later."
                     ) from None
@@ -119,7 +119,7 @@ def as_csv(rows: Iterable[Row]) -> str:
     for row in rows:
         time = row["timestamp"]
         writer.writerow(
-            {**row, "timestamp": time if time is not None and _moment(time) is not None else None}
+            {**row, "timestamp": time if time is not None and _seconds(time) is not None else None}
         )
     return out.getvalue()
 
@@ -152,15 +152,15 @@ def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
                 for field in row
                 if field not in FIRST
             ]
-            moment = _moment(row["timestamp"]) or 0.0
+            wall_time = _seconds(row["timestamp"]) or 0.0
             writer.add_event(
-                Event(wall_time=moment, step=int(row["step"] or 0), summary=Summary(value=values))
+                Event(wall_time=wall_time, step=int(row["step"] or 0), summary=Summary(value=values))
             )
     finally:
         writer.close()
 
 
-def _moment(time: object) -> float | None:
+def _seconds(time: object) -> float | None:
     try:
         return datetime.fromisoformat(str(time)).timestamp()
     except (ValueError, OverflowError, OSError):

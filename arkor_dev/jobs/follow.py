@@ -78,7 +78,7 @@ async def follow(
     pause, reasons = BACKOFF[0], set[str]()
     queue = _Queue(backend, job_id)
     while True:
-        brought = False
+        received = False
         try:
             resume = deduplicator.resume_id
             async with backend.events(
@@ -92,16 +92,16 @@ async def follow(
                 while True:
                     reading = asyncio.ensure_future(answer.content.readany())
                     try:
-                        async for place in queue.places(reading):
-                            yield place
+                        async for waiting in queue.positions(reading):
+                            yield waiting
                         data = await reading
                     finally:
                         reading.cancel()
                     if not data:
                         break
                     for frame in frames_in(deduplicator.sift(splitter.feed(data))):
-                        brought = True
-                        queue.left = True
+                        received = True
+                        queue.has_started = True
                         yield read_event(frame)
                     if deduplicator.end is not None:
                         return
@@ -111,9 +111,9 @@ async def follow(
                 yield Connection(fault.text)
         else:
             # A backend may close without `end`. Connect once more to make sure that nothing is missing.
-            if not brought and await _is_over(backend, job_id):
+            if not received and await _is_over(backend, job_id):
                 return
-        if brought:
+        if received:
             pause = BACKOFF[0]
         await sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         pause = min(pause * 2, BACKOFF[1])
@@ -126,23 +126,23 @@ class _Queue:
         self._backend = backend
         self._job_id = job_id
         self._last: Waiting | None = None
-        self.left = False
+        self.has_started = False
 
-    async def places(self, reading: asyncio.Future[bytes]) -> AsyncGenerator[Waiting, None]:
+    async def positions(self, reading: asyncio.Future[bytes]) -> AsyncGenerator[Waiting, None]:
         """Yield each new position until ``reading`` has brought something, or the job no longer waits."""
         pause = QUEUE_SECONDS[0]
-        while not self.left:
+        while not self.has_started:
             await asyncio.wait({reading}, timeout=pause)
             if reading.done():
                 return
             pause = QUEUE_SECONDS[1]
             with contextlib.suppress(ArkorError):  # the stream reports the error, and tries again
                 job = await job_of(self._backend, self._job_id)
-                place = waiting_of(job)
-                self.left = place is None
-                if place is not None and place != self._last:
-                    self._last = place
-                    yield place
+                waiting = waiting_of(job)
+                self.has_started = waiting is None
+                if waiting is not None and waiting != self._last:
+                    self._last = waiting
+                    yield waiting
 
 
 def waiting_of(job: dict[str, object]) -> Waiting | None:

@@ -30,7 +30,7 @@ class FrameLog:
         self.size = 0
 
     @property
-    def held(self) -> int:
+    def stored_bytes(self) -> int:
         """Bytes in memory."""
         return self.size - self.base
 
@@ -41,13 +41,13 @@ class FrameLog:
         # Readers first: storing the block takes as long as sending it.
         waiting, self._waiting = self._waiting, []
         for reader in waiting:
-            news, take = reader
-            if news.done():
+            future, take = reader
+            if future.done():
                 continue
             if take is not None and take(block):
                 self._waiting.append(reader)
             else:
-                news.set_result(None)
+                future.set_result(None)
         if self._blocks and len(self._blocks[-1]) + len(block) <= MERGED:
             self._blocks[-1] += block
         else:
@@ -62,18 +62,18 @@ class FrameLog:
 
     def trim(self, limit: int) -> None:
         """Drop the oldest blocks until at most ``limit`` bytes, or the newest block, are left."""
-        gone = 0
-        while self.held > limit and gone < len(self._blocks) - 1:
-            self.base += len(self._blocks[gone])
-            gone += 1
-        del self._blocks[:gone], self._starts[:gone]
+        dropped = 0
+        while self.stored_bytes > limit and dropped < len(self._blocks) - 1:
+            self.base += len(self._blocks[dropped])
+            dropped += 1
+        del self._blocks[:dropped], self._starts[:dropped]
 
     def wake(self) -> None:
         """Wake every waiting reader."""
         waiting, self._waiting = self._waiting, []
-        for news, _ in waiting:
-            if not news.done():
-                news.set_result(None)
+        for future, _ in waiting:
+            if not future.done():
+                future.set_result(None)
 
     async def changed(self, take: Take | None = None) -> None:
         """Wait for the next `append` or `wake`.
@@ -81,9 +81,9 @@ class FrameLog:
         ``take`` is called with each block appended meanwhile. As long as it returns True the wait continues,
         which saves a task switch per event.
         """
-        news = asyncio.get_running_loop().create_future()
-        self._waiting.append((news, take))
-        await news
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, take))
+        await future
 
     def read(self, offset: int) -> bytes:
         """Return some of the bytes from ``offset`` on, ending with a frame; ``b""`` if there are none yet.
@@ -118,7 +118,7 @@ class FrameLog:
         lines = (b"id: " + identity + b"\n", b"id:" + identity + b"\n")
         for start, block in zip(self._starts, self._blocks, strict=True):
             for line in lines:
-                place = 0 if block.startswith(line) else block.find(b"\n" + line)
-                if place >= 0:
-                    return start + block.index(b"\n\n", place + 1) + 2
+                index = 0 if block.startswith(line) else block.find(b"\n" + line)
+                if index >= 0:
+                    return start + block.index(b"\n\n", index + 1) + 2
         return None

@@ -112,9 +112,9 @@ class JobsCache:
 
     async def _wait(self, round_: asyncio.Event) -> None:
         """Wait for the poll that ends this round, but not long if an older list will do."""
-        left = self._round_at + self._patience - self._clock()
+        remaining = self._round_at + self._patience - self._clock()
         try:
-            async with asyncio.timeout(None if self._list is None else max(0, left)):
+            async with asyncio.timeout(None if self._list is None else max(0, remaining)):
                 await round_.wait()
         except TimeoutError:
             pass  # a slow backend: the last list now is better than the next one later

@@ -112,14 +112,14 @@ def is_control(frames: bytes) -> bool:
 
 def frame_id(frame: bytes) -> bytes | None:
     """Return the frame's id, or None. The last ``id`` line counts."""
-    found = _ID.findall(frame) if b"id:" in frame else None
-    return found[-1] if found else None
+    ids = _ID.findall(frame) if b"id:" in frame else None
+    return ids[-1] if ids else None
 
 
 def event_name(frame: bytes) -> bytes:
     """Return the frame's event name, ``b""`` if it has none. The last ``event`` line counts."""
-    found = _EVENT.findall(frame)
-    return found[-1] if found else b""
+    names = _EVENT.findall(frame)
+    return names[-1] if names else b""
 
 
 def has_fields(frame: bytes) -> bool:

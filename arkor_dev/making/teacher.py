@@ -228,8 +228,9 @@ class HttpTeacher:
         error = said.get("error", said) if isinstance(said, dict) else said
         if isinstance(error, dict):
             error = " ".join(str(error[key]) for key in ("message", "code", "detail") if error.get(key))
-        text = one_line(error or "", 300)
-        return text.replace(self._key, "…") if self._key else text
+        text = str(error or "")
+        # Before the text is shortened, which might leave a part of the key.
+        return one_line(text.replace(self._key, "…") if self._key else text, 300)
 
     def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:
         """Leave out of all further requests what the server seems not to know; return its name."""

@@ -53,8 +53,8 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
     address = notify.webhook or environ.get(notify.webhook_env or "", "")
     if not address:
         raise UndeliveredError(f"the environment variable {notify.webhook_env} is not set")
-    if fault := address_fault(address, notify.allow_http):
-        raise UndeliveredError(fault)
+    if problem := address_fault(address, notify.allow_http):
+        raise UndeliveredError(problem)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"arkor-dev/{__version__}",
@@ -71,16 +71,16 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
             timestamp = str(int(time.time()))
             signed = {"X-Arkor-Signature": signature(secret, timestamp, body)} if secret else {}
             try:
-                fault = await _try(
+                problem = await _try(
                     session, URL(address), body, {**headers, "X-Arkor-Timestamp": timestamp, **signed}
                 )
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                fault = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
+                problem = "it took too long" if isinstance(error, TimeoutError) else type(error).__name__
             else:
-                if fault is None:
+                if problem is None:
                     return
             if pause is None:
-                raise UndeliveredError(f"the webhook could not be reached: {fault}")
+                raise UndeliveredError(f"the webhook could not be reached: {problem}")
             await asyncio.sleep(pause)
 
 
@@ -102,8 +102,8 @@ async def _try(
         return None
     if status in (408, 425, 429) or status >= 500:
         return f"status {status}"
-    said = f"redirects ({status}), which is not followed" if status < 400 else f"refused it ({status})"
-    raise UndeliveredError(f"the webhook {said}")
+    result = f"redirects ({status}), which is not followed" if status < 400 else f"refused it ({status})"
+    raise UndeliveredError(f"the webhook {result}")
 
 
 async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
@@ -113,7 +113,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
     """
     hidden = {notify.secret_env, notify.webhook_env}
     job = facts["job"]
-    told = {
+    variables = {
         "ARKOR_EVENT": facts["event"],
         "ARKOR_MESSAGE": facts["message"],
         "ARKOR_JOB_ID": job["id"],
@@ -121,30 +121,30 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
         "ARKOR_JOB_STATUS": job["status"],
         "ARKOR_PROJECT": str(project),
     }
-    env = {name: value for name, value in environ.items() if name not in hidden} | told
+    env = {name: value for name, value in environ.items() if name not in hidden} | variables
     await _end_of(notify.command, env, project, json.dumps(facts).encode() + b"\n")
 
 
 async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
     """Show a desktop notification on this machine, by its own program. Raises UndeliveredError as `run`."""
     text = str(facts["message"])
-    if found := shutil.which("notify-send", path=environ.get("PATH")):
+    if program := shutil.which("notify-send", path=environ.get("PATH")):
         # Some desktops read markup in the text.
-        argv = [found, "--app-name=Arkor Studio", "--", "Arkor Studio", html.escape(text, quote=False)]
-    elif sys.platform == "darwin" and (found := shutil.which("osascript", path=environ.get("PATH"))):
+        argv = [program, "--app-name=Arkor Studio", "--", "Arkor Studio", html.escape(text, quote=False)]
+    elif sys.platform == "darwin" and (program := shutil.which("osascript", path=environ.get("PATH"))):
         script = (
             "on run said",
             "display notification (item 1 of said) with title (item 2 of said)",
             "end run",
         )
-        argv = [found, *(word for line in script for word in ("-e", line)), text, "Arkor Studio"]
+        argv = [program, *(argument for line in script for argument in ("-e", line)), text, "Arkor Studio"]
     else:
         raise UndeliveredError("desktop notifications need notify-send, which is not installed")
     await _end_of(argv, environ, project, b"")
 
 
-async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, said: bytes) -> None:
-    """Run a program in ``folder``, with ``said`` on its standard input; require success within the time
+async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, message: bytes) -> None:
+    """Run a program in ``folder``, with ``message`` on its standard input; require success within the time
     limit.
     """
     name = os.path.basename(argv[0])  # noqa: PTH119 (a name for a sentence)
@@ -159,7 +159,7 @@ async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, sai
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             with contextlib.suppress(ConnectionError):  # it may ignore its input
-                await process.communicate(said)
+                await process.communicate(message)
             status = await process.wait()
     except TimeoutError:
         raise UndeliveredError(f"the command {name} took longer than {COMMAND_SECONDS:g} s") from None

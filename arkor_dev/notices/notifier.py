@@ -57,8 +57,8 @@ def facts_of(
     ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
     """
     data = event.data if isinstance(event.data, dict) else {}
-    found = data.get("metrics")
-    metrics = found if isinstance(found, dict) else {}
+    sent = data.get("metrics")
+    metrics = sent if isinstance(sent, dict) else {}
     figures = {
         key: metrics[key]
         for key in ("loss", "evalLoss", "bestEvalLoss", "steps", "seconds")
@@ -94,12 +94,12 @@ def facts_of(
 
 def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[str, Any]:
     """Return the content of a notice of a sweep, which takes the job's place in it."""
-    found = sweep.get("verdict")
-    verdict = found if isinstance(found, dict) else {}
-    told = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}
+    sent = sweep.get("verdict")
+    verdict = sent if isinstance(sent, dict) else {}
+    texts = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}
     name = one_line(sweep.get("name"), 200)
     words = f"{name} has {'failed' if kind == 'failed' else 'ended'}"
-    reason = one_line(sweep.get("error") or "", 1000) or told["sentence"]
+    reason = one_line(sweep.get("error") or "", 1000) or texts["sentence"]
     return {
         "event": kind,
         "message": f"{words}: {reason}" if reason else words,
@@ -110,18 +110,18 @@ def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[st
             "name": name,
             "status": one_line(sweep.get("state"), 20),
         },
-        **({"verdict": told} if all(told.values()) else {}),
+        **({"verdict": texts} if all(texts.values()) else {}),
     }
 
 
 def verdict_of(event: JobEvent) -> dict[str, str] | None:
     """Return the verdict in an event, ``{verdict, sentence}``; None if it has none."""
     data = event.data if isinstance(event.data, dict) else {}
-    found = data.get("evaluation") if event.name == events.EVALUATION_COMPLETED else None
-    if not isinstance(found, dict):
+    evaluation = data.get("evaluation") if event.name == events.EVALUATION_COMPLETED else None
+    if not isinstance(evaluation, dict):
         return None
-    told = {key: one_line(found.get(key) or "", 300) for key in ("verdict", "sentence")}
-    return told if all(told.values()) else None
+    texts = {key: one_line(evaluation.get(key) or "", 300) for key in ("verdict", "sentence")}
+    return texts if all(texts.values()) else None
 
 
 class Notifier:
@@ -169,7 +169,7 @@ class Notifier:
 
     def _send(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
         if len(self._tasks) < AT_ONCE:
-            task = asyncio.create_task(self._tell(kinds, facts_for), name="notice")
+            task = asyncio.create_task(self._deliver(kinds, facts_for), name="notice")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -185,7 +185,7 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
+    async def _deliver(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
         notify = await asyncio.to_thread(self._table)
         kind = next((kind for kind in kinds if notify is not None and kind in notify.on), None)
         if notify is None or kind is None:
@@ -200,11 +200,11 @@ class Notifier:
             ways.append(run(notify, facts, self._environ, self._settings.project))
         if notify.desktop:
             ways.append(show(facts, self._environ, self._settings.project))
-        for fault in await asyncio.gather(*ways, return_exceptions=True):
-            if isinstance(fault, Exception):
-                why = str(fault) if isinstance(fault, UndeliveredError) else type(fault).__name__
+        for result in await asyncio.gather(*ways, return_exceptions=True):
+            if isinstance(result, Exception):
+                reason = str(result) if isinstance(result, UndeliveredError) else type(result).__name__
                 self._warn(
-                    f"[notify]: “{one_line(facts['message'], 120)}” was not sent: {one_line(why, 300)}"
+                    f"[notify]: “{one_line(facts['message'], 120)}” was not sent: {one_line(reason, 300)}"
                 )
 
 

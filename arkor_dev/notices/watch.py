@@ -38,7 +38,7 @@ class Watch:
         self._backend = backend
         self._notifier = notifier
         self._seconds = seconds
-        self._known: set[str] | None = None
+        self._known_ids: set[str] | None = None
         self._following: dict[str, asyncio.Task[None]] = {}
         self._sweeps: set[str] = set()
         """Sweeps of which a job has not ended."""
@@ -48,7 +48,7 @@ class Watch:
         try:
             while True:
                 if await self._notifier.ready():
-                    await self._look()
+                    await self._check_jobs()
                 await asyncio.sleep(self._seconds)
         finally:
             tasks = list(self._following.values())
@@ -56,24 +56,24 @@ class Watch:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _check_jobs(self) -> None:
         try:
-            listed = json.loads((await self._backend.list_jobs()).body)["jobs"]
-            jobs = {job["id"]: job for job in listed if isinstance(job.get("id"), str)}
+            entries = json.loads((await self._backend.list_jobs()).body)["jobs"]
+            jobs = {job["id"]: job for job in entries if isinstance(job.get("id"), str)}
         except ArkorError:
             return  # unavailable: the next poll will tell
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return
-        before, self._known = self._known, set(jobs)
+        before, self._known_ids = self._known_ids, set(jobs)
         newest = sorted(jobs.values(), key=lambda job: str(job.get("createdAt")), reverse=True)
         for job in newest:
             # Jobs that had ended before the first poll were reported, or are not news.
-            news = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
+            relevant = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
             if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one a trial
-                if news and isinstance(part.get("id"), str):
+                if relevant and isinstance(part.get("id"), str):
                     self._sweeps.add(part["id"])
                 continue
-            if news and job["id"] not in self._following and len(self._following) < FOLLOWED:
+            if relevant and job["id"] not in self._following and len(self._following) < FOLLOWED:
                 self._following[job["id"]] = asyncio.create_task(self._follow(job), name="notices of a job")
 
         for sweep_id in list(self._sweeps):

@@ -104,10 +104,10 @@ def kill_marked(start: str) -> int:
     """Kill every process of this user whose mark begins with ``start``; return how many (Linux only)."""
     if not hasattr(os, "pidfd_open"):
         return 0
-    wanted = f"\0{VARIABLE}={start}".encode()
+    variable = f"\0{VARIABLE}={start}".encode()
     total = 0
     for _ in range(ROUNDS):
-        killed = sum(_kill_if_marked(int(name), wanted) for name in _process_names())
+        killed = sum(_kill_if_marked(int(name), variable) for name in _process_names())
         total += killed
         if not killed:
             break
@@ -121,7 +121,7 @@ def _process_names() -> list[str]:
         return []
 
 
-def _kill_if_marked(pid: int, wanted: bytes) -> bool:
+def _kill_if_marked(pid: int, variable: bytes) -> bool:
     if pid == os.getpid():
         return False
     try:
@@ -132,7 +132,7 @@ def _kill_if_marked(pid: int, wanted: bytes) -> bool:
         folder = Path(f"/proc/{pid}")
         if folder.stat().st_uid != os.geteuid():
             return False
-        if wanted not in b"\0" + (folder / "environ").read_bytes():
+        if variable not in b"\0" + (folder / "environ").read_bytes():
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     except OSError:

@@ -43,9 +43,9 @@ class _Segment:
 
     def write(self, data: memoryview) -> int:
         """Append as much of ``data`` as the disk accepts at once; return how many bytes. Raises OSError."""
-        written = os.pwrite(self._file.fileno(), data, self.length)
-        self.length += written
-        return written
+        count = os.pwrite(self._file.fileno(), data, self.length)
+        self.length += count
+        return count
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to ``length`` bytes from the log's ``offset``, which is in this segment."""
@@ -73,10 +73,10 @@ class OutputBudget:
 
     def enforce(self) -> None:
         """Drop the oldest segments until the rest fits."""
-        held = sum(segment.length for segment in self._segments)
-        while held > self._limit:
+        total = sum(segment.length for segment in self._segments)
+        while total > self._limit:
             segment, owner = next(iter(self._segments.items()))
-            held -= segment.length
+            total -= segment.length
             owner.cut()
 
 
@@ -98,7 +98,7 @@ class OutputLog:
         self._file_limit = file_limit
         self._segment_limit = max(1, file_limit // SEGMENTS)
         self._disk = True
-        self._grown = asyncio.Event()
+        self._growth = asyncio.Event()
         self.size = 0
         self.ended = False
 
@@ -137,8 +137,8 @@ class OutputLog:
         self._release(segment)
 
     def _wake(self) -> None:
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._growth.set()
+        self._growth = asyncio.Event()
 
     def _spill(self) -> None:
         """Move the memory to files; without disk space, drop its oldest bytes."""
@@ -202,5 +202,5 @@ class OutputLog:
         Bytes that were dropped unread are those between ``offset`` and the beginning of the data.
         """
         while offset >= self.size and not self.ended:
-            await self._grown.wait()
+            await self._growth.wait()
         return self.peek(offset)

@@ -43,21 +43,21 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: 
     stdin, stdout, stderr = child.stdin, child.stdout, child.stderr
     if stdin is None or stdout is None or stderr is None:
         raise OSError("the child has no pipes")
-    kept = bytearray()
-    said = ""
+    output = bytearray()
+    report = ""
     try:
         async with asyncio.timeout(seconds):
             while data := await stderr.read(KEPT):
-                kept += data
-                del kept[:-kept_bytes]
-            said = (await stdout.read()).decode()
+                output += data
+                del output[:-kept_bytes]
+            report = (await stdout.read()).decode()
     except TimeoutError:
         pass
     finally:
         stdin.close()  # tells the supervisor to end whatever still runs
         await child.wait()
-    word, _, rest = said.rstrip("\n").rpartition("\n")[2].partition(" ")
+    word, _, rest = report.rstrip("\n").rpartition("\n")[2].partition(" ")
     if word == "failed":
         raise OSError(rest)
     code = int(rest) if word == "exit" else None
-    return ChildOutput(code, plain(kept.decode(errors="replace")).strip())
+    return ChildOutput(code, plain(output.decode(errors="replace")).strip())

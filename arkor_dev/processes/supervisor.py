@@ -26,7 +26,7 @@ GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL once the daemon is gone."""
 
 
-def say(text: str) -> None:
+def write_report(text: str) -> None:
     """Write a line to the daemon, which may be gone."""
     with contextlib.suppress(OSError):
         os.write(1, text.encode() + b"\n")
@@ -55,7 +55,7 @@ def widen(pipe: int) -> None:
 
 def spawn(argv: list[str]) -> int:
     """Start ``argv`` in a session and process group of its own; return its pid. Raises OSError."""
-    report, tell = os.pipe()  # both close on exec: an empty read means that exec has succeeded
+    report, exec_error = os.pipe()  # both close on exec: an empty read means that exec has succeeded
     pid = os.fork()
     if pid == 0:
         try:
@@ -63,14 +63,14 @@ def spawn(argv: list[str]) -> int:
             os.setsid()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)
-            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-                signal.signal(each, signal.SIG_DFL)
+            for handled in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+                signal.signal(handled, signal.SIG_DFL)
             os.execvp(argv[0], argv)
         except OSError as error:
-            os.write(tell, str(error.errno).encode())
+            os.write(exec_error, str(error.errno).encode())
         finally:
             os._exit(127)
-    os.close(tell)
+    os.close(exec_error)
     number = os.read(report, 16)
     os.close(report)
     if number:
@@ -95,10 +95,10 @@ def descendants() -> list[int]:
                 state, parent = file.read().rpartition(b")")[2].split()[:2]
                 if state != b"Z":
                     parents[int(name)] = int(parent)
-    found = [os.getpid()]
-    for pid in found:
-        found.extend(child for child, parent in parents.items() if parent == pid)
-    return found[1:]
+    pids = [os.getpid()]
+    for pid in pids:
+        pids.extend(child for child, parent in parents.items() if parent == pid)
+    return pids[1:]
 
 
 def signal_group(group: int, number: int) -> None:
@@ -112,14 +112,14 @@ def sweep(group: int | None) -> None:
     for _ in range(20):
         if group is not None:
             signal_group(group, signal.SIGKILL)
-        left = descendants()
-        for pid in left:
+        remaining = descendants()
+        for pid in remaining:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if not left:
+        if not remaining:
             return
         time.sleep(0.02)
 
@@ -129,10 +129,10 @@ def reap(pid: int) -> int | None:
     code = None
     with contextlib.suppress(ChildProcessError):
         while True:
-            ended, status = os.waitpid(-1, os.WNOHANG)
-            if ended == 0:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
                 break
-            if ended == pid:
+            if child == pid:
                 raw = os.waitstatus_to_exitcode(status)
                 code = raw if raw >= 0 else 128 - raw
     return code
@@ -155,8 +155,8 @@ def watch(pid: int, wake: int, life: int) -> int:
         if code is not None:
             return code
         words = os.read(0, 4096).split() if 0 in ready else []
-        for word in words:
-            signal_group(pid, signal.Signals["SIG" + word.decode()])
+        for command in words:
+            signal_group(pid, signal.Signals["SIG" + command.decode()])
         if life in ready or (0 in ready and not words):
             sources = [wake]
             signal_group(pid, signal.SIGTERM)
@@ -176,12 +176,12 @@ def supervise(argv: list[str], life: int) -> None:
     try:
         pid = spawn(argv)
     except OSError as error:
-        say(f"failed {error.strerror}: {argv[0]}")
+        write_report(f"failed {error.strerror}: {argv[0]}")
         return
-    say(f"started {pid}")
+    write_report(f"started {pid}")
     code = watch(pid, wake, life)
     sweep(pid)
-    say(f"exit {code}")
+    write_report(f"exit {code}")
 
 
 def main(argv: list[str]) -> None:

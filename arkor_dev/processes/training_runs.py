@@ -86,7 +86,7 @@ class Run:
         self._marks = marks
         self._on_begun = on_begun
         self._started = _now()
-        self._ended: str | None = None
+        self._ended_at: str | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._supervisor: asyncio.subprocess.Process | None = None
         self._line = b""
@@ -95,7 +95,7 @@ class Run:
     @property
     def running(self) -> bool:
         """Whether the command is still running."""
-        return self._ended is None
+        return self._ended_at is None
 
     def view(self) -> TrainingRun:
         """Return the run as the page sees it."""
@@ -107,7 +107,7 @@ class Run:
             "file": self.launch.file,
             "dryRun": self.launch.dry_run,
             "started": self._started,
-            "ended": self._ended,
+            "ended": self._ended_at,
             "state": state if self.running else "ended",  # type: ignore[typeddict-item]
             "exitCode": self.exit_code,
             "jobId": self.job_id,
@@ -135,15 +135,17 @@ class Run:
         assert self._supervisor is not None
         assert self._supervisor.stdin is not None
         assert self._supervisor.stdout is not None
-        said: dict[str, str] = {}
+        reports: dict[str, str] = {}
         try:
             pump = asyncio.create_task(self._pump())
             try:
                 async for line in self._supervisor.stdout:
-                    word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
-                    said[word] = rest
-                if "started" in said and "exit" not in said:
-                    said["exit"] = await asyncio.to_thread(self._without_supervisor, int(said["started"]))
+                    key, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
+                    reports[key] = rest
+                if "started" in reports and "exit" not in reports:
+                    reports["exit"] = await asyncio.to_thread(
+                        self._without_supervisor, int(reports["started"])
+                    )
                 # At most a pipe's worth is left; a stray process that keeps the other end open must not block
                 # us.
                 await asyncio.wait({pump}, timeout=5)
@@ -153,15 +155,15 @@ class Run:
             self._supervisor.stdin.close()
             if self._stopping is not None:
                 self._stopping.cancel()
-            if "started" in said and "exit" not in said:  # cancelled before the supervisor had ended
-                said["exit"] = self._without_supervisor(int(said["started"]))
-            if "exit" in said:
-                self.exit_code = int(said["exit"])
+            if "started" in reports and "exit" not in reports:  # cancelled before the supervisor had ended
+                reports["exit"] = self._without_supervisor(int(reports["started"]))
+            if "exit" in reports:
+                self.exit_code = int(reports["exit"])
                 self.output.append(f"\n---\nexit={self.exit_code}\n".encode())
             else:
-                why = said.get("failed", "its supervisor ended at once")
-                self.output.append(f"\n---\nfailed to start: {why}\n".encode())
-            self._ended = _now()
+                reason = reports.get("failed", "its supervisor ended at once")
+                self.output.append(f"\n---\nfailed to start: {reason}\n".encode())
+            self._ended_at = _now()
             self.output.end()
             self.finished.set()
             self._on_begun()
@@ -185,9 +187,9 @@ class Run:
 
     def _find_job(self, data: bytes) -> None:
         text = self._line + data
-        whole, newline, self._line = text.rpartition(b"\n")
+        complete, newline, self._line = text.rpartition(b"\n")
         self._line = self._line[-4096:]
-        if match := _JOB_ID.search(whole + newline):
+        if match := _JOB_ID.search(complete + newline):
             self.job_id = match[1].decode(errors="replace")
             self._on_begun()
             self._on_change()
@@ -205,9 +207,9 @@ class Run:
     async def _stop(self) -> None:
         assert self._supervisor is not None
         assert self._supervisor.stdin is not None
-        for word in (b"INT\n", b"TERM\n", b"KILL\n"):
+        for command in (b"INT\n", b"TERM\n", b"KILL\n"):
             with contextlib.suppress(ConnectionError):
-                self._supervisor.stdin.write(word)
+                self._supervisor.stdin.write(command)
                 await self._supervisor.stdin.drain()
             await asyncio.sleep(STOP_GRACE)
 

@@ -83,13 +83,13 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
     Raises BadRequestError if there is none of that name, and with its ``problem`` if it has one.
     """
-    trainer = trainers[place(trainers, name)]
+    trainer = trainers[index_of(trainers, name)]
     if "problem" in trainer:
         raise BadRequestError(trainer["problem"])
     return trainer
 
 
-def place(trainers: list[Trainer], name: str | None) -> int:
+def index_of(trainers: list[Trainer], name: str | None) -> int:
     """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError for no
     such trainer.
     """
@@ -125,16 +125,16 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
     elif len(blocks) > TRAINERS:
         problems.add(("trainer", TRAINERS), f"more than {TRAINERS} trainers. Put some into another project")
     else:
-        found = [
+        trainers = [
             _TableReader(project, problems.lines, ("trainer", index)).read(block)
             for index, block in enumerate(blocks)
         ]
         if sweep.TABLE in document:
-            sweep.read_sweep(document[sweep.TABLE], found, problems)
-        for trainer in found:
+            sweep.read_sweep(document[sweep.TABLE], trainers, problems)
+        for trainer in trainers:
             if sets and "config" in trainer:
                 trainer["config"]["evaluations"] = sets
-        return found
+        return trainers
     return []
 
 
@@ -145,7 +145,7 @@ class _TableReader:
         self.project = project
         self.at = at
         self.problems = Problems(lines)
-        self.written: dict[str, KeyPath] = {}
+        self.positions: dict[str, KeyPath] = {}
         """The position of each setting, by its field."""
         self.without_data = False
 
@@ -161,8 +161,8 @@ class _TableReader:
         ):
             if key not in block:
                 self.problems.add(at, f"this [[trainer]] has no {key}. Add {key} = {example}")
-        name, named = block.get("name", ""), NAME.fits(block.get("name"))
-        if "name" in block and not named:
+        name, valid_name = block.get("name", ""), NAME.fits(block.get("name"))
+        if "name" in block and not valid_name:
             self.problems.not_allowed((*at, "name"), name, NAME.words)
         config: dict[str, object] = {}
         self._settings(at, block, "", config)
@@ -179,9 +179,9 @@ class _TableReader:
                 "eval_dataset and eval_split are both set. Remove one of the two",
             )
         if self.problems:
-            shown = str(name) if named else f"(trainer {cast('int', at[-1]) + 1})"
+            label = str(name) if valid_name else f"(trainer {cast('int', at[-1]) + 1})"
             text = self.problems.text()
-            trainer: Trainer = {"name": shown, "problem": text}
+            trainer: Trainer = {"name": label, "problem": text}
             if self.without_data and "\n" not in text:
                 trainer["needsData"] = True
             return trainer
@@ -191,56 +191,58 @@ class _TableReader:
         method = config.get("method", block.get("method"))
         for row in settings.below(table):
             setting = row.of(method)
-            written = [name for name in setting.names if name in block]
-            if not written:
+            spellings = [name for name in setting.names if name in block]
+            if not spellings:
                 continue
-            place = self.written[setting.field] = (*at, written[0])
-            if len(written) > 1:
-                again = spelled((*at, written[1]))
-                self.problems.add((*at, written[1]), f"{again} means the same as {spelled(place)}. Keep one")
-            value = block[written[0]]
+            index_of = self.positions[setting.field] = (*at, spellings[0])
+            if len(spellings) > 1:
+                second = spelled((*at, spellings[1]))
+                self.problems.add(
+                    (*at, spellings[1]), f"{second} means the same as {spelled(index_of)}. Keep one"
+                )
+            value = block[spellings[0]]
             if setting.rule.fits(value):
                 config[setting.field] = value
             else:
-                self.problems.not_allowed(place, value, setting.rule.words)
+                self.problems.not_allowed(index_of, value, setting.rule.words)
 
     def _conflicts(self, config: dict[str, object]) -> None:
         """Add conflicts between settings, by the keys that were written."""
-        known = settings.by_field()
+        rows = settings.by_field()
 
         def spell(field: str) -> str:
-            return spelled(self.written[field]) if field in self.written else known[field].key
+            return spelled(self.positions[field]) if field in self.positions else rows[field].key
 
         if "maxSteps" in config and "numTrainEpochs" in config:  # on the wire steps decide, as elsewhere
             steps, epochs = spell("maxSteps"), spell("numTrainEpochs")
             text = f"{steps} and {epochs} are both set. Remove one of the two"
-            self.problems.add(self.written["numTrainEpochs"], text)
+            self.problems.add(self.positions["numTrainEpochs"], text)
         for field, text in conflicts(config, spell):
-            self.problems.add(self.written[field], text)
+            self.problems.add(self.positions[field], text)
 
     def _table(self, at: KeyPath, block: object, table: str, config: dict[str, object]) -> None:
         if isinstance(block, dict):
             self.problems.check_keys(at, block, _names(table))
             self._settings(at, block, table, config)
         elif block is not None:
-            shown = settings.below(table)[:SHOWN_EXAMPLES]
-            example = ", ".join(f"{setting.name} = {quoted(setting.shown)}" for setting in shown)
+            examples = settings.below(table)[:SHOWN_EXAMPLES]
+            example = ", ".join(f"{setting.name} = {quoted(setting.shown)}" for setting in examples)
             self.problems.not_allowed(at, block, f"a table, such as {{ {example} }}")
 
     def _dataset(self, at: KeyPath, dataset: object) -> DatasetSource | None:
         if dataset is None:
             return None
         parts = enumerate(dataset) if isinstance(dataset, list) else [(None, dataset)]
-        places = {(*at, index) if index is not None else at: part for index, part in parts}
-        tables = {place: part for place, part in places.items() if isinstance(part, dict)}
-        known = [self.problems.check_keys(place, part, DATASET_KEYS) for place, part in tables.items()]
-        if not all(known):
+        positions = {(*at, index) if index is not None else at: part for index, part in parts}
+        tables = {index_of: part for index_of, part in positions.items() if isinstance(part, dict)}
+        valid = [self.problems.check_keys(index_of, part, DATASET_KEYS) for index_of, part in tables.items()]
+        if not all(valid):
             return None
         try:
             return read_source(self.project, dataset)
         except SourceError as fault:
-            place = at if fault.key is None else (*at, fault.key)
-            self.problems.add(place, f"{spelled(place)}: {fault}")
+            index_of = at if fault.key is None else (*at, fault.key)
+            self.problems.add(index_of, f"{spelled(index_of)}: {fault}")
             self.without_data = at[-1] == "dataset"
             return None
 
@@ -257,8 +259,8 @@ def _mark_duplicates(trainers: list[Trainer], lines: dict[KeyPath, int]) -> None
     for index, trainer in enumerate(trainers):
         name = trainer["name"]
         if first.setdefault(name, index) != index:
-            line, there = (line_of(lines, ("trainer", n, "name")) for n in (index, first[name]))
-            text = f"a trainer called {quoted(name)} is on line {there} already. Names must be unique"
+            line, other_line = (line_of(lines, ("trainer", n, "name")) for n in (index, first[name]))
+            text = f"a trainer called {quoted(name)} is on line {other_line} already. Names must be unique"
             trainers[index] = {
                 "name": f"{name} (line {line})",
                 "problem": trainer.get("problem", f"{FILE}:{line}: {text}"),
@@ -283,11 +285,11 @@ def read(project: Path) -> str:
         ) from None
 
 
-def _syntax_error(fault: Exception, text: str) -> str:
+def _syntax_error(error: Exception, text: str) -> str:
     """Return tomllib's message with its position first; only from 3.14 on does the exception have it as
     numbers.
     """
-    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(fault), re.DOTALL)
-    if found:
-        return f"{FILE}:{found[2]}: not valid TOML at column {found[3]}: {found[1]}"
-    return f"{FILE}:{len(text.splitlines()) or 1}: not valid TOML: {fault}"
+    match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
+    if match:
+        return f"{FILE}:{match[2]}: not valid TOML at column {match[3]}: {match[1]}"
+    return f"{FILE}:{len(text.splitlines()) or 1}: not valid TOML: {error}"

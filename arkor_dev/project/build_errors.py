@@ -18,27 +18,29 @@ _ESBUILD: Final = re.compile(r"^(\S.*?:\d+:\d+): ERROR: (.*)$", re.MULTILINE)
 _STACK: Final = re.compile(r"^\s+at .+$|^Node\.js v\d.*$", re.MULTILINE)
 
 
-def build_fault(what: str, output: str) -> ArkorError:
-    """Return the error of a failed command: ``what``, then file, line, column and message of each problem.
+def build_fault(summary: str, output: str) -> ArkorError:
+    """Return the error of a failed command: ``summary``, then file, line, column and message of each problem.
 
     ``details`` holds its whole output if the text omits some of it.
     """
-    problems = list(dict.fromkeys(f"{place}: {text}" for place, text in _ESBUILD.findall(output)))
+    problems = list(dict.fromkeys(f"{location}: {text}" for location, text in _ESBUILD.findall(output)))
     if problems:
         if len(problems) > SHOWN_PROBLEMS:
             problems[SHOWN_PROBLEMS:] = [f"… and {len(problems) - SHOWN_PROBLEMS} more"]
-        said = "\n".join(problems)
+        details = "\n".join(problems)
     else:
-        said = re.sub(r"\n{3,}", "\n\n", _STACK.sub("", output)).strip()
-        said = said if len(said) <= SHOWN_CHARACTERS else f"…{said[-SHOWN_CHARACTERS:]}"
-    return fault(f"{what}\n{said}" if said else what, output if output.strip() not in said else "")
+        details = re.sub(r"\n{3,}", "\n\n", _STACK.sub("", output)).strip()
+        details = details if len(details) <= SHOWN_CHARACTERS else f"…{details[-SHOWN_CHARACTERS:]}"
+    return fault(
+        f"{summary}\n{details}" if details else summary, output if output.strip() not in details else ""
+    )
 
 
 def load_fault(message: str, stack: str, printed: str) -> ArkorError:
     """Return the error for an exception of the project's own code, or of the SDK, at import."""
-    shown = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
+    excerpt = message if len(message) <= SHOWN_CHARACTERS else f"{message[:SHOWN_CHARACTERS]}…"
     printed = f"\n\nIt printed:\n{printed.strip()}" if printed.strip() else ""
-    return fault(f"The project's code fails to load.\n{shown}", stack + printed)
+    return fault(f"The project's code fails to load.\n{excerpt}", stack + printed)
 
 
 def fault(text: str, details: str) -> ArkorError:

@@ -46,18 +46,18 @@ def add_correction(
         )
     with opened(project, NAME, make=True) as file:
         content = file.read()
-        said, asked = _said(messages), _said(messages[:-1])
-        others = []
-        for number, known in _rows(content):
-            if _said(known["messages"]) == said:
+        conversation, question = _contents(messages), _contents(messages[:-1])
+        same_question = []
+        for number, other in _rows(content):
+            if _contents(other["messages"]) == conversation:
                 text = f"The same correction is in line {number} of {FILE} already."
                 raise ConflictError(text, line=number)
-            if _said(known["messages"][:-1]) == asked:
-                others.append(number)
-        written = file.add(line, content)
-        number = content.count(b"\n") + (1 if written == len(line) else 2)
-        undo = file.token(len(content), line if written == len(line) else b"\n" + line)
-        return {"file": FILE, "line": number, "sameQuestion": others[-20:], "undo": undo}
+            if _contents(other["messages"][:-1]) == question:
+                same_question.append(number)
+        count = file.add(line, content)
+        number = content.count(b"\n") + (1 if count == len(line) else 2)
+        undo = file.token(len(content), line if count == len(line) else b"\n" + line)
+        return {"file": FILE, "line": number, "sameQuestion": same_question[-20:], "undo": undo}
 
 
 def undo_correction(project: Path, token: str) -> None:
@@ -65,17 +65,17 @@ def undo_correction(project: Path, token: str) -> None:
 
     Raises ConflictError if it is not, and BadRequestError for an invalid token.
     """
-    found = _TOKEN.fullmatch(token)
-    if found is None:
+    match = _TOKEN.fullmatch(token)
+    if match is None:
         raise BadRequestError("This is not a valid undo token.")
-    start, length = int(found[2]), int(found[3])
+    start, length = int(match[2]), int(match[3])
     try:
         with opened(project, NAME, make=False) as file:
             content = file.read()
             data = content[start:]
-            if len(data) != length or file.token(start, data, new=found[1] == "n") != token:
+            if len(data) != length or file.token(start, data, new=match[1] == "n") != token:
                 raise ConflictError(CHANGED)
-            file.cut(start, remove=found[1] == "n")
+            file.cut(start, remove=match[1] == "n")
     except FileNotFoundError:
         raise ConflictError(CHANGED) from None
 
@@ -92,13 +92,13 @@ def read_corrections(project: Path) -> tuple[list[Correction], int]:
         return [], 0
     rows: list[Correction] = []
     for number, row in _rows(content):
-        messages = [{"role": each["role"], "content": each["content"]} for each in row["messages"]]
+        messages = [{"role": message["role"], "content": message["content"]} for message in row["messages"]]
         read: Correction = {"line": number, "messages": messages}  # type: ignore[typeddict-item]
-        told = row.get("corrected")
-        if isinstance(told, dict):
+        correction = row.get("corrected")
+        if isinstance(correction, dict):
             for key in ("at", "by", "instead"):
-                if isinstance(told.get(key), str):
-                    read[key] = told[key]
+                if isinstance(correction.get(key), str):
+                    read[key] = correction[key]
         rows.append(read)
     return rows[-SHOWN:], max(0, len(rows) - SHOWN)
 
@@ -110,8 +110,8 @@ def count_of_pairs(project: Path) -> int:
             content = file.read()
     except FileNotFoundError:
         return 0
-    told = (row.get("corrected") for _, row in _rows(content))
-    return sum(isinstance(each, dict) and bool(each.get("instead")) for each in told)
+    corrections = (row.get("corrected") for _, row in _rows(content))
+    return sum(isinstance(correction, dict) and bool(correction.get("instead")) for correction in corrections)
 
 
 def lists_corrections(source: object) -> bool:
@@ -145,5 +145,5 @@ def _is_message(value: object) -> bool:
     )
 
 
-def _said(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(each["role"], each["content"].strip()) for each in messages]
+def _contents(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"].strip()) for message in messages]

@@ -15,7 +15,7 @@ from arkor_dev.data.reader import DataFile
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of
 from arkor_dev.processes.run_child import run_child
 
-from .arkor_toml import load_trainers, place
+from .arkor_toml import index_of, load_trainers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def check_trainer(
     Raises BadRequestError for an unknown trainer, an invalid table or a missing file.
     """
     trainers = load_trainers(project)
-    chosen = trainers[place(trainers, trainer)]
+    chosen = trainers[index_of(trainers, trainer)]
     if "config" not in chosen:
         raise BadRequestError(chosen["problem"])
     config = chosen["config"]
@@ -47,12 +47,12 @@ def check_trainer(
     try:
         forms = forms_of(config.get("method"))
         files = _files(config["datasetSource"], project, left_out, forms)
-        others = _files(held_out, project, left_out, forms) if held_out else []
+        held_out_files = _files(held_out, project, left_out, forms) if held_out else []
     except SourceError as fault:
         raise BadRequestError(f"The data set of {chosen['name']}: {fault}") from None
     if not files:
         return {"rows": 0, "files": [], "findings": [], "leftOut": left_out}
-    report = _checked(files, others, progress, seconds)
+    report = _checked(files, held_out_files, progress, seconds)
     return {**report, "leftOut": [*left_out, *report["leftOut"]]}
 
 
@@ -60,11 +60,11 @@ def check_path(path: Path, progress: Progress, seconds: float | None = None) -> 
     """Check a file, or the files of a folder, anywhere. Raises BadRequestError if it does not exist."""
     folder = path.resolve().parent
     try:
-        found = inside(folder, path.resolve().name)
+        paths = inside(folder, path.resolve().name)
     except SourceError as fault:
         raise BadRequestError(str(fault).replace(" in the project", f" in {folder}")) from None
-    one = found == [path.resolve()]
-    files = [DataFile(each, str(path) if one else each.relative_to(folder).as_posix()) for each in found]
+    is_file = paths == [path.resolve()]
+    files = [DataFile(file, str(path) if is_file else file.relative_to(folder).as_posix()) for file in paths]
     return _checked(files, [], progress, seconds)
 
 

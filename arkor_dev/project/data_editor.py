@@ -33,8 +33,8 @@ from arkor_dev.data.row_edits import RowEdit
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 
-from .arkor_toml import parse, place, read
-from .reviews import carry
+from .arkor_toml import index_of, parse, read
+from .reviews import carry_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,11 +86,11 @@ class RowChange:
 
 
 class Moved(NamedTuple):
-    """The hash of a row's content ``before``, and ``now``; ``whole`` if it was not merged with another."""
+    """The hash of a row's content ``before``, and ``now``; ``unmerged`` if it was not merged with another."""
 
     before: int
     now: int
-    whole: bool
+    unmerged: bool
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class FileRows:
 
     @property
     def count(self) -> int:
-        """The number of its rows as they are numbered; what cannot be read further counts as one."""
+        """The number of its rows; an unreadable rest of the file counts as one row."""
         return len(self.offsets) + self.broken
 
     @classmethod
@@ -117,8 +117,8 @@ class FileRows:
         """Find the rows of a file. Raises BadRequestError if it cannot be read."""
         try:
             state = state_of(file.path)
-            asked = (*file.columns.values(), *((file.group,) if file.group else ()))
-            container, packed = open_container(file.path, MAX_BYTES, mapped=asked)
+            mapped = (*file.columns.values(), *((file.group,) if file.group else ()))
+            container, packed = open_container(file.path, MAX_BYTES, mapped=mapped)
             rows = cls(file, state, container, packed)
             with closing(container):
                 rows._scan()
@@ -187,14 +187,14 @@ class DataEditor:
     def row(self, trainer: str, number: int) -> EditableRow:
         """Return row ``number`` (from 1) of a trainer's data set for editing. Raises NotFoundError."""
         with self._lock:
-            left = number - 1
+            index = number - 1
             files = self._files(trainer)
             for at, file in enumerate(files):
                 rows = self._rows(file)
-                if left < rows.count:
-                    before = [self._rows(each) for each in files[:at] if each.source == file.source]
-                    return shown(rows, left, before)
-                left -= rows.count
+                if index < rows.count:
+                    before = [self._rows(other) for other in files[:at] if other.source == file.source]
+                    return editable_row(rows, index, before)
+                index -= rows.count
             raise NotFoundError("This row is not in a file of the project.")
 
     def change(self, trainer: str, changes: Sequence[RowChange]) -> DataChanged:
@@ -216,12 +216,12 @@ class DataEditor:
         Raises ConflictError if another program has changed the same place since.
         """
         with self._lock:
-            known = self._undo.get(token)
-            if known is None:
+            change = self._undo.get(token)
+            if change is None:
                 raise ConflictError("This change can no longer be undone: Studio was restarted since.")
             done: list[tuple[Path, str, list[Part]]] = []
             rows = 0
-            for path, name, parts in known:
+            for path, name, parts in change:
                 with _opened(path, name) as file:
                     try:
                         done.append((path, name, file.replace(file.locate(parts))))
@@ -248,32 +248,32 @@ class DataEditor:
 
     def _rows(self, file: DataFile) -> FileRows:
         file = replace(file, selection=None)  # where rows are does not depend on their judgements
-        known = self._indexed.pop(file.path, None)
+        rows = self._indexed.pop(file.path, None)
         try:
-            fresh = known is not None and known.state == state_of(file.path)
+            fresh = rows is not None and rows.state == state_of(file.path)
         except OSError as fault:
             raise BadRequestError(f"{file.name} cannot be read: {fault.strerror}") from None
-        if known is None or not fresh or known.file != file:
-            known = FileRows.of(file)
-        self._indexed[file.path] = known
+        if rows is None or not fresh or rows.file != file:
+            rows = FileRows.of(file)
+        self._indexed[file.path] = rows
         while len(self._indexed) > INDEXED:
             self._indexed.popitem(last=False)
-        return known
+        return rows
 
     def _apply(
         self, files_now: Callable[[], Sequence[DataFile]], changes: Sequence[RowChange]
     ) -> DataChanged:
         for attempt in range(TRIES):
             files = [self._rows(file) for file in files_now()]
-            wanted: dict[int, dict[int, RowChange]] = {}
-            for change, (at, row) in zip(changes, _places(files, changes), strict=True):
-                if row in wanted.setdefault(at, {}):
+            by_file: dict[int, dict[int, RowChange]] = {}
+            for change, (at, row) in zip(changes, _locate(files, changes), strict=True):
+                if row in by_file.setdefault(at, {}):
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
-                wanted[at][row] = change
+                by_file[at][row] = change
             done: list[tuple[Path, str, list[Part]]] = []
             moved: list[Moved] = []
             try:
-                for at, of_file in wanted.items():
+                for at, of_file in by_file.items():
                     done.append(self._write(files[at], of_file, moved))
             except ChangedError:
                 self._indexed.clear()
@@ -281,7 +281,7 @@ class DataEditor:
                     name = files[at].file.name
                     raise ConflictError(CHANGED.format(name=name)) from None
                 continue
-            carry(self._project, moved)
+            carry_over(self._project, moved)
             return {
                 "undo": self._keep(done), "rows": len(changes), "files": [name for _, name, _ in done],
             }  # fmt: skip
@@ -294,16 +294,16 @@ class DataEditor:
         file = rows.file
         if rows.kind is not None:
             raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
-        with _opened(file.path, file.name) as held:
-            if held.state != rows.state:
+        with _opened(file.path, file.name) as opened:
+            if opened.state != rows.state:
                 raise ChangedError
-            edits = {row: _edit(rows, row, change, held) for row, change in changes.items()}
-            replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, held.read)
-            parts = held.replace([Splice(*each) for each in replaced])
+            edits = {row: _edit(rows, row, change, opened) for row, change in changes.items()}
+            replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, opened.read)
+            parts = opened.replace([Splice(*replacement) for replacement in replaced])
             moved += _moved(rows, changes, edits)
-            known = rows.after(edits, replaced, state_of(file.path))
-            if known is not None:
-                self._indexed[file.path] = known
+            current = rows.after(edits, replaced, state_of(file.path))
+            if current is not None:
+                self._indexed[file.path] = current
             return file.path, file.name, parts
 
     def _keep(self, done: list[tuple[Path, str, list[Part]]]) -> str:
@@ -314,7 +314,7 @@ class DataEditor:
         return token
 
     def _undo_size(self) -> int:
-        every = (part for kept in self._undo.values() for *_, parts in kept for part in parts)
+        every = (part for change in self._undo.values() for *_, parts in change for part in parts)
         return sum(len(part.old) + len(part.new) + 200 for part in every)
 
 
@@ -333,7 +333,7 @@ def _opened(path: Path, name: str) -> Iterator[SplicedFile]:
 def config_of(project: Path, trainer: str) -> JobConfig:
     """Return the config of a trainer in ``arkor.toml``. Raises BadRequestError."""
     trainers = parse(project, read(project))
-    chosen = trainers[place(trainers, trainer)]
+    chosen = trainers[index_of(trainers, trainer)]
     if "config" not in chosen:
         raise BadRequestError(chosen["problem"])
     return chosen["config"]
@@ -352,27 +352,27 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
     return files
 
 
-def _places(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
+def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
     """Return the file and the row in it that each change names. Raises ConflictError if one is not there."""
-    named = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
-    wanted = {int(digest, 16) for _, digest, _ in named}
-    places: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    entries = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
+    digests = {int(digest, 16) for _, digest, _ in entries}
+    positions: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for at, rows in enumerate(files):
         for row, digest in enumerate(rows.hashes):
-            if digest in wanted and digest:
-                places.setdefault((rows.file.source, digest), []).append((at, row))
-    found = []
-    for source, name, occurrence in named:
-        known, number = places.get((source, int(name, 16)), []), int(occurrence or 1)
-        if number > len(known):
+            if digest in digests and digest:
+                positions.setdefault((rows.file.source, digest), []).append((at, row))
+    rows_found = []
+    for source, name, occurrence in entries:
+        matches, number = positions.get((source, int(name, 16)), []), int(occurrence or 1)
+        if number > len(matches):
             raise ConflictError(GONE)
-        found.append(known[number - 1])
-    return found
+        rows_found.append(matches[number - 1])
+    return rows_found
 
 
-def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> RowEdit:
+def _edit(rows: FileRows, row: int, change: RowChange, file: SplicedFile) -> RowEdit:
     container, offset = rows.container, rows.offsets[row]
-    raw = held.read(offset, rows.sizes[row])
+    raw = file.read(offset, rows.sizes[row])
     _, body, _ = row_edits.body_of(container, offset, raw)
     if row_edits.hash_of(container, body) != rows.hashes[row]:
         raise ChangedError
@@ -385,7 +385,7 @@ def _edit(rows: FileRows, row: int, change: RowChange, held: SplicedFile) -> Row
             new = row_edits.with_text(container, change.text)
         else:
             new = body
-        after = tuple(row_edits.with_record(container, body, each) for each in change.after)
+        after = tuple(row_edits.with_record(container, body, record) for record in change.after)
     except RowError as fault:
         raise BadRequestError(f"The row cannot be written: {fault}.") from None
     return RowEdit(after=(new,)) if change.insert else RowEdit(body=new, after=after)
@@ -397,19 +397,19 @@ def _moved(rows: FileRows, changes: Mapping[int, RowChange], edits: Mapping[int,
     for row, edit in edits.items():
         if edit.body is None:
             continue
-        other = merged.get(changes[row].entry)
+        merged_row = merged.get(changes[row].entry)
         for body in (edit.body, *edit.after):
             now = row_edits.hash_of(rows.container, body)
-            yield Moved(rows.hashes[row], now, other is None)
-            if other is not None:
-                yield Moved(rows.hashes[other], now, whole=False)
+            yield Moved(rows.hashes[row], now, merged_row is None)
+            if merged_row is not None:
+                yield Moved(rows.hashes[merged_row], now, unmerged=False)
 
 
-def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
+def editable_row(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
     """Return a row (from 0) of a file for editing; ``before`` are the files before it of its source."""
     file, container = rows.file, rows.container
     digest = rows.hashes[row] if row < len(rows.hashes) else 0
-    found: EditableRow = {
+    editable: EditableRow = {
         "file": file.name,
         "source": file.source,
         "columns": dict(file.columns),
@@ -419,11 +419,13 @@ def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
     }
     if rows.kind is not None:
         problem = PACKED.format(name=file.name, kind=rows.kind)
-        return {**found, "packed": rows.kind, "problem": problem}
+        return {**editable, "packed": rows.kind, "problem": problem}
     if not digest:
-        return {**found, "problem": "This row cannot be read as text. Edit the file with another program."}
-    occurrence = sum(each.hashes.count(digest) for each in before) + rows.hashes[: row + 1].count(digest)
-    found["entry"] = entry_of(digest, occurrence)
+        return {**editable, "problem": "This row cannot be read as text. Edit the file with another program."}
+    occurrence = sum(rows_before.hashes.count(digest) for rows_before in before) + rows.hashes[
+        : row + 1
+    ].count(digest)
+    editable["entry"] = entry_of(digest, occurrence)
     with file.path.open("rb") as content:
         content.seek(rows.offsets[row])
         raw = content.read(rows.sizes[row])
@@ -431,15 +433,15 @@ def shown(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
     if row_edits.hash_of(container, body) != digest:
         raise ConflictError(GONE)
     try:
-        found["text"] = body.decode()
+        editable["text"] = body.decode()
         record = row_edits.value_of(container, body)
     except UnicodeDecodeError:
-        return {**found, "problem": "This row is not UTF-8. Save the file as UTF-8."}
+        return {**editable, "problem": "This row is not UTF-8. Save the file as UTF-8."}
     except RowError as fault:
-        return {**found, "problem": str(fault)}
+        return {**editable, "problem": str(fault)}
     if _is_exact(record):
-        found["record"] = record
-    return found
+        editable["record"] = record
+    return editable
 
 
 def _is_exact(record: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.data import row_edits
 from arkor_dev.data.exclusions import entry_of
 from arkor_dev.data.findings.check import rows_found
-from arkor_dev.data.findings.finding import Seen
+from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.findings.repeats import question_of
 from arkor_dev.data.mending import IN_EVAL, KINDS, ON_REQUEST, REMOVES, TEXTS, mended
@@ -82,13 +82,13 @@ def plan_fixes(
         raise BadRequestError(f"No fix for {one_line(unknown[0], 80)}. There are: {', '.join(KINDS)}.")
     kinds = set(only) or set(KINDS) - ON_REQUEST
     numbers = rows_found(files, held_out, progress)
-    wanted: dict[int, set[str]] = {}
+    rows_by_file: dict[int, set[str]] = {}
     for kind in (kind for kind in (*TEXTS, *REMOVES) if kind in kinds):
         for number in numbers.get(kind, ()):
             if row in (None, number):
-                wanted.setdefault(number, set()).add(kind)
+                rows_by_file.setdefault(number, set()).add(kind)
     plan = Plan()
-    _plan_rows(plan, files, wanted)
+    _plan_rows(plan, files, rows_by_file)
     if IN_EVAL in kinds and (leaks := numbers.get(IN_EVAL)):
         _plan_leaks(plan, files, held_out, leaks if row is None else [row] if row in leaks else [])
     return plan
@@ -110,17 +110,17 @@ async def fixes_in_child(project: Path, trainer: str, only: Sequence[str], row: 
             f"The fixes cannot be planned: {one_line(output.text) or 'it takes too long'}. "
             "Run arkor-dev data fix."
         )
-    found: DataFixes = json.loads(line)
-    return found
+    fixes: DataFixes = json.loads(line)
+    return fixes
 
 
-def _plan_rows(plan: Plan, files: Sequence[DataFile], wanted: Mapping[int, set[str]]) -> None:
+def _plan_rows(plan: Plan, files: Sequence[DataFile], numbers: Mapping[int, set[str]]) -> None:
     first = 1
     occurrences: Counter[tuple[int, int]] = Counter()
     for file in files:
         rows = FileRows.of(file)
         inside = {
-            number - first: kinds for number, kinds in wanted.items() if first <= number < first + rows.count
+            number - first: kinds for number, kinds in numbers.items() if first <= number < first + rows.count
         }
         first += rows.count
         if inside and rows.kind is not None:
@@ -169,22 +169,22 @@ def _plan_leaks(
             "A file is in the data set and in the evaluation set: name other rows for one of them."
         )
         return
-    asked = set()
+    questions = set()
     leaking = set(numbers)
     with open_data(files) as data:
         for item in data:
-            if item.place.number in leaking and isinstance(item.row, Row):
-                asked.add(question_of(Seen.of(item.place.number, item.row)))
-    wanted: dict[int, set[str]] = {}
-    others = 0
+            if item.location.number in leaking and isinstance(item.row, Row):
+                questions.add(question_of(CheckedRow.of(item.location.number, item.row)))
+    rows_by_file: dict[int, set[str]] = {}
+    unfixable = 0
     with open_data(held_out) as data:
         for item in data:
             if isinstance(item.row, Row):
-                if question_of(Seen.of(item.place.number, item.row)) in asked:
-                    wanted[item.place.number] = {IN_EVAL}
+                if question_of(CheckedRow.of(item.location.number, item.row)) in questions:
+                    rows_by_file[item.location.number] = {IN_EVAL}
                 else:
-                    others += 1
-    if wanted and not others:
+                    unfixable += 1
+    if rows_by_file and not unfixable:
         plan.left_out.append(
             "Every row of the evaluation set is in the data set: choose other rows to evaluate on."
         )
@@ -195,7 +195,7 @@ def _plan_leaks(
         rows = FileRows.of(file)
         for at, digest in enumerate(rows.hashes):
             occurrences[file.source, digest] += 1
-            if first + at in wanted and digest and rows.kind is None:
+            if first + at in rows_by_file and digest and rows.kind is None:
                 with file.path.open("rb") as content:
                     content.seek(rows.offsets[at])
                     raw = content.read(rows.sizes[at])
@@ -208,11 +208,11 @@ def _plan_leaks(
 
 def _hunk(file: DataFile, at: int, kinds: Iterable[str], old: str, new: str | None) -> str:
     """Return one row of the diff, shortened to what changes, with secrets masked on both sides."""
-    shown = [one_line(masked(text), len(text) + 1) for text in (old, new) if text is not None]
+    texts = [one_line(masked(text), len(text) + 1) for text in (old, new) if text is not None]
     start = 0
-    if len(shown) > 1:
-        both = min(map(len, shown))
-        start = next((place for place in range(both) if shown[0][place] != shown[1][place]), both)
+    if len(texts) > 1:
+        both = min(map(len, texts))
+        start = next((index for index in range(both) if texts[0][index] != texts[1][index]), both)
         start = max(0, start - BEFORE)
 
     def line(sign: str, text: str) -> str:
@@ -220,7 +220,7 @@ def _hunk(file: DataFile, at: int, kinds: Iterable[str], old: str, new: str | No
         return f"{sign}{'…' if start else ''}{text[start:end]}{'…' if len(text) > end else ''}\n"
 
     head = f"@@ {file.name}, row {at + 1}: {', '.join(kinds)} @@\n"
-    return head + "".join(line(sign, text) for sign, text in zip("-+", shown, strict=False))
+    return head + "".join(line(sign, text) for sign, text in zip("-+", texts, strict=False))
 
 
 def as_wire(plan: Plan) -> DataFixes:
@@ -231,15 +231,15 @@ def as_wire(plan: Plan) -> DataFixes:
         "diff": "".join(plan.diff),
         "leftOut": plan.left_out,
         "changes": [
-            {"source": each.source, "entry": each.entry, "text": each.text, "delete": each.delete}
-            for each in plan.changes
+            {"source": change.source, "entry": change.entry, "text": change.text, "delete": change.delete}
+            for change in plan.changes
         ],
     }
 
 
-def changes_of(found: DataFixes) -> list[RowChange]:
+def changes_of(fixes: DataFixes) -> list[RowChange]:
     """Return the changes of a plan from the wire."""
     return [
-        RowChange(each["source"], each["entry"], text=each["text"], delete=each["delete"])
-        for each in found["changes"]
+        RowChange(change["source"], change["entry"], text=change["text"], delete=change["delete"])
+        for change in fixes["changes"]
     ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
-    from arkor_dev.data.reader import Found, Item
+    from arkor_dev.data.reader import Item, LocatedRow
 
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only")
 """The allowed keys of a ``dataset`` table."""
@@ -52,25 +52,25 @@ CHECKED_ROW = MIB
 """In bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
 
 
-def read_source(project: Path, written: object) -> DatasetSource:
+def read_source(project: Path, value: object) -> DatasetSource:
     """Return the source of a ``dataset`` of ``arkor.toml``, whose files must exist. Raises SourceError."""
-    if isinstance(written, str):
-        return _file_source(project, written)
-    if isinstance(written, dict):
-        return _table_source(project, written)
-    if isinstance(written, list) and 0 < len(written) <= PARTS:
-        if any(isinstance(part, list) for part in written):
+    if isinstance(value, str):
+        return _file_source(project, value)
+    if isinstance(value, dict):
+        return _table_source(project, value)
+    if isinstance(value, list) and 0 < len(value) <= PARTS:
+        if any(isinstance(part, list) for part in value):
             raise SourceError("is a list inside a list. Write one list of paths or tables")
-        return {"type": "list", "sources": [read_source(project, part) for part in written]}
+        return {"type": "list", "sources": [read_source(project, part) for part in value]}
     raise SourceError(
         'must be a path, a table such as { huggingface = "owner/name" }, or a list of these, '
         f"{PARTS} at most"
     )
 
 
-def _file_source(project: Path, written: str) -> DatasetSource:
-    inside(project, written)
-    return {"type": "file", "path": resolved(project, written).relative_to(project.resolve()).as_posix()}
+def _file_source(project: Path, text: str) -> DatasetSource:
+    inside(project, text)
+    return {"type": "file", "path": resolved(project, text).relative_to(project.resolve()).as_posix()}
 
 
 def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
@@ -88,10 +88,10 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         if "subset" in text:
             source["subset"] = text["subset"]
     else:
-        beside = next((key for key in ("split", "subset") if key in text), None)
-        if beside:
+        other_key = next((key for key in ("split", "subset") if key in text), None)
+        if other_key:
             kind = "url" if "url" in text else "path"
-            raise SourceError(f"{beside} applies to huggingface, not to {kind}", beside)
+            raise SourceError(f"{other_key} applies to huggingface, not to {kind}", other_key)
         if "path" in text:
             source = _file_source(project, text["path"])
         elif text["url"].startswith(("https://", "http://")):
@@ -117,20 +117,20 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
     return source
 
 
-def _entries(written: object) -> list[str]:
-    if not isinstance(written, list) or not are_entries(written):
+def _entries(value: object) -> list[str]:
+    if not isinstance(value, list) or not are_entries(value):
         raise SourceError(
             f"must be a list of up to {MAX_ENTRIES:,} rows as Studio's Data page writes them, such as "
             '["0f1e2d3c4b5a6978"]',
             "exclude",
         )
-    return written
+    return value
 
 
-def _columns(written: object) -> dict[str, str]:
-    if not isinstance(written, dict) or not written:
+def _columns(mapping: object) -> dict[str, str]:
+    if not isinstance(mapping, dict) or not mapping:
         raise SourceError('must be a table such as { prompt = "question", completion = "answer" }', "columns")
-    for key, value in written.items():
+    for key, value in mapping.items():
         if key not in COLUMNS:
             raise SourceError(
                 f"maps {key!r}, which no row has. On the left are {', '.join(COLUMNS)}; on the right, "
@@ -141,15 +141,15 @@ def _columns(written: object) -> dict[str, str]:
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
-    return {str(key): str(value) for key, value in written.items()}
+    return {str(key): str(value) for key, value in mapping.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class DataLook:
     """The result of reading data files: their rows, if counted, and the first error.
 
-    ``rows`` can be trained on, as far as they were read; ``unreadable`` ones cannot, and ``flaw`` is why the
-    first of them cannot. With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
+    ``rows`` counts valid rows among those read, ``unreadable`` invalid ones, and ``flaw`` is the first error.
+    With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
     match no known form.
     """
 
@@ -174,8 +174,8 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        other = look_at(project, held_out, method) if held_out else DataLook()
-        problem, flaw = look.problem or other.problem, look.flaw or other.flaw
+        eval_look = look_at(project, held_out, method) if held_out else DataLook()
+        problem, flaw = look.problem or eval_look.problem, look.flaw or eval_look.flaw
         if look.unreadable:
             trainer["unreadable"] = look.unreadable
         if look.unmapped is not None:
@@ -204,14 +204,14 @@ def look_at(project: Path, source: DatasetSource, method: object = None) -> Data
             for file in files_of(part, project, number)
         ]
         files = [file for _, file in numbered]
-        seen = tuple(_state(file.path) for file in files)
+        states = tuple(_state(file.path) for file in files)
     except SourceError as fault:
         return DataLook(problem=f"dataset: {fault}")
     except OSError as fault:
         return DataLook(problem=f"{fault.filename} cannot be read: {fault.strerror}")
     if not files:
         return DataLook()
-    look = _looked_at(tuple(_Key.of(file, method) for file in files), seen)
+    look = _looked_at(tuple(_Key.of(file, method) for file in files), states)
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
@@ -252,14 +252,14 @@ class _Key(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _looked_at(key: tuple[_Key, ...], seen: tuple[tuple[int, ...], ...]) -> DataLook:
+def _looked_at(key: tuple[_Key, ...], states: tuple[tuple[int, ...], ...]) -> DataLook:
     until = time.monotonic() + SECONDS
-    files = [each.file() for each in key]
+    files = [entry.file() for entry in key]
     try:
         if packed := [file for file in files if is_parquet(file.path)]:
             return _first_rows(packed[:PARQUET_FILES])
         look, complete = _read_through(files, until)
-        few = sum(state[0] for state in seen) <= COUNTED_BYTES
+        few = sum(state[0] for state in states) <= COUNTED_BYTES
         rows = _count(files, until) if few else None
     except OSError as fault:
         return DataLook(problem=f"{files[0].name} cannot be read: {fault.strerror or fault}")
@@ -273,50 +273,50 @@ def _looked_at(key: tuple[_Key, ...], seen: tuple[tuple[int, ...], ...]) -> Data
 
 
 def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
-    """Return what is wrong with the rows, as far as there is time; and whether all of them were read."""
+    """Check rows until ``until``; return the result, and whether all of them were read."""
     unreadable = _Unreadable()
     read = rows = 0
     with open_data(files, CHECKED_BYTES) as data:
-        for found in data.scan():
-            read += max(1, found.place.size)
+        for located in data.scan():
+            read += max(1, located.location.size)
             late = read > CHECKED_BYTES or time.monotonic() > until
-            if late or isinstance(found.record.raw, TooLargeError):
+            if late or isinstance(located.record.raw, TooLargeError):
                 return unreadable.look(), False
             rows += 1
-            if found.place.size > CHECKED_ROW and not isinstance(found.record.raw, RowError):
+            if located.location.size > CHECKED_ROW and not isinstance(located.record.raw, RowError):
                 continue
-            item = data.item(found)
+            item = data.item(located)
             if isinstance(item.row, DataError):
                 return DataLook(problem=f"{item.where}: {item.row}", unmapped=_headless(files, item)), False
             if isinstance(item.row, RowError):
-                unreadable.add(files[found.place.file].name, found, item.where, item.row)
+                unreadable.add(files[located.location.file].name, located, item.where, item.row)
             else:
-                unreadable.readable.add(files[found.place.file].name)
+                unreadable.readable.add(files[located.location.file].name)
     if not rows:
         return DataLook(problem=str(no_rows(files[0].name, data))), True
     return unreadable.look(), True
 
 
 def _first_rows(files: Sequence[DataFile]) -> DataLook:
-    """Return why no row of a Parquet file can be trained on, judging by its first rows.
+    """Check the first rows of Parquet files; report a file of which no row can be trained on.
 
     All rows of such a file have the same columns, and reading it takes a separate process. Without the
-    library nothing is known here: a job may run where the library is installed.
+    library the files are not checked: the job may run where it is installed.
     """
     if find_spec("pyarrow") is None:
         return DataLook()
     for file in files:
         unreadable = _Unreadable()
         with open_data([file], CHECKED_BYTES, PARQUET_SECONDS) as data:
-            for found in islice(data.scan(), PARQUET_ROWS):
-                item = data.item(found)
+            for located in islice(data.scan(), PARQUET_ROWS):
+                item = data.item(located)
                 if isinstance(item.row, SlowError):
                     return DataLook()
                 if isinstance(item.row, DataError):
                     return DataLook(problem=f"{item.where}: {item.row}")
                 if not isinstance(item.row, RowError):
                     break
-                unreadable.add(file.name, found, item.where, item.row)
+                unreadable.add(file.name, located, item.where, item.row)
             else:
                 look = unreadable.look()
                 if look.unreadable:
@@ -338,13 +338,13 @@ class _Unreadable:
         self.records: list[Mapping[str, object]] = []
         self.readable: set[str] = set()
 
-    def add(self, file: str, found: Found, where: str, fault: RowError) -> None:
+    def add(self, file: str, located: LocatedRow, where: str, error: RowError) -> None:
         """Count a row."""
         self.count += 1
-        self.flaw = self.flaw or f"{where}: {fault}"
-        if fault.fault != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
+        self.flaw = self.flaw or f"{where}: {error}"
+        if error.kind != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
             return
-        record = found.container.value(found.record) if found.container else None
+        record = located.container.value(located.record) if located.container else None
         if isinstance(record, dict):
             self.file = file
             self.records.append(record)
@@ -364,7 +364,7 @@ def unmapped_columns(file: str, records: Sequence[Mapping[str, object]]) -> Unma
     columns = [name for name in records[0] if COLUMN.fits(name)][:SHOWN_COLUMNS] if records else []
     if not columns:
         return None
-    shown: UnmappedColumns = {
+    columns_shown: UnmappedColumns = {
         "part": 0,
         "file": file,
         "columns": columns,
@@ -372,8 +372,8 @@ def unmapped_columns(file: str, records: Sequence[Mapping[str, object]]) -> Unma
     }
     suggested = suggested_columns({name: records[0][name] for name in columns})
     if suggested is not None:
-        shown["suggested"] = suggested
-    return shown
+        columns_shown["suggested"] = suggested
+    return columns_shown
 
 
 def _short(value: object) -> str:
@@ -383,13 +383,13 @@ def _short(value: object) -> str:
 
 def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
     """Return the numbered columns of a table whose first line is a row already; None for any other file."""
-    file = files[item.place.file]
+    file = files[item.location.file]
     try:
         with open_data([replace(file, columns={"text": "1"})], CHECKED_BYTES) as data:
             records = [
-                found.container.value(found.record)
-                for found in islice(data.scan(), SHOWN_ROWS)
-                if found.container and isinstance(found.record.raw, list)
+                located.container.value(located.record)
+                for located in islice(data.scan(), SHOWN_ROWS)
+                if located.container and isinstance(located.record.raw, list)
             ]
     except RowError:
         return None
@@ -401,10 +401,10 @@ def _count(files: Sequence[DataFile], until: float) -> int | None:
     """Return the number of rows, including invalid ones; None if counting takes too long."""
     rows = 0
     with open_data(files, COUNTED_BYTES) as data:
-        for found in data.scan():
-            if isinstance(found.record.raw, TooLargeError):
+        for located in data.scan():
+            if isinstance(located.record.raw, TooLargeError):
                 return None
-            rows += found.place.line > 0
+            rows += located.location.line > 0
             if rows % 1000 == 0 and time.monotonic() > until:
                 return None
     return rows

@@ -54,12 +54,12 @@ def includes(source: object, file: str) -> bool:
 
 @dataclass(slots=True)
 class LineFile:
-    """The open, locked file ``data/<name>``; ``made`` if it was just created."""
+    """The open, locked file ``data/<name>``; ``created`` if it was just created."""
 
     name: str
     folder: int
     handle: int
-    made: bool
+    created: bool
 
     @property
     def path(self) -> str:
@@ -90,19 +90,19 @@ class LineFile:
     def append(self, lines: bytes, limit: int) -> None:
         """Add ``lines`` that end with a line feed, all or none, to a file of up to ``limit`` bytes."""
         size = os.fstat(self.handle).st_size
-        begun = size > 0 and os.pread(self.handle, 1, size - 1) != b"\n"
-        self._append(b"\n" + lines if begun else lines, limit)
+        unfinished = size > 0 and os.pread(self.handle, 1, size - 1) != b"\n"
+        self._append(b"\n" + lines if unfinished else lines, limit)
 
     def _append(self, data: bytes, limit: int) -> None:
         before = os.fstat(self.handle).st_size
         if before + len(data) > limit:
             raise TooLargeError(f"{self.path} has {limit // MIB} MiB: move its lines elsewhere first.")
         try:
-            written = os.write(self.handle, data)
-            if written < len(data):
+            count = os.write(self.handle, data)
+            if count < len(data):
                 raise InternalError(f"The disk is full: the line is not in {self.path}.")
             os.fsync(self.handle)
-            if self.made:
+            if self.created:
                 os.fsync(self.folder)
         except BaseException as fault:
             # Only our own bytes: what others have added meanwhile stays.
@@ -141,9 +141,9 @@ class LineFile:
 
     def token(self, start: int, data: bytes, *, new: bool | None = None) -> str:
         """Return a token for ``data`` as the last bytes in the file, and for the file's current state."""
-        state, made = os.fstat(self.handle), self.made if new is None else new
+        state, created = os.fstat(self.handle), self.created if new is None else new
         digest = hashlib.sha256(data).hexdigest()[:32]
-        return f"{'n' if made else 'a'}.{start}.{len(data)}.{state.st_ino}.{state.st_mtime_ns}.{digest}"
+        return f"{'n' if created else 'a'}.{start}.{len(data)}.{state.st_ino}.{state.st_mtime_ns}.{digest}"
 
 
 @contextlib.contextmanager
@@ -158,7 +158,7 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
             stack.callback(os.close, folder)
             until = time.monotonic() + PATIENCE
             while True:
-                handle, made = _handle(folder, name, make=make)
+                handle, created = _handle(folder, name, make=make)
                 with contextlib.ExitStack() as trying:
                     trying.callback(os.close, handle)
                     _lock(handle, until, f"{FOLDER}/{name}")
@@ -176,24 +176,24 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
                 text = f"{path} is a symlink, or lies in one. Studio does not write through it: put a file "
                 text += "there."
             raise BadRequestError(text) from None
-        yield LineFile(name, folder, handle, made)
+        yield LineFile(name, folder, handle, created)
 
 
 def _handle(folder: int, name: str, *, make: bool) -> tuple[int, bool]:
     """Open a regular file with a single name; return its descriptor and whether it was created."""
-    made = False
+    created = False
     try:
         handle = os.open(name, _OPEN, dir_fd=folder)
     except FileNotFoundError:
         if not make:
             raise
-        made = True
+        created = True
         handle = os.open(name, _OPEN | os.O_CREAT, 0o644, dir_fd=folder)
     state = os.fstat(handle)
     if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
         os.close(handle)
         raise BadRequestError(f"{FOLDER}/{name} isn't a regular file (it is a device, or a hard link).")
-    return handle, made
+    return handle, created
 
 
 def _lock(handle: int, until: float, path: str) -> None:

@@ -28,13 +28,13 @@ class NewDataFile:
     """A new file of the project; unless it is kept, closing deletes it."""
 
     def __init__(
-        self, project: Path, given: str, folder: str = FOLDER, suffixes: Sequence[str] = SUFFIXES
+        self, project: Path, name: str, folder: str = FOLDER, suffixes: Sequence[str] = SUFFIXES
     ) -> None:
-        """Create the folder of the project and the file in it, named similarly to ``given``.
+        """Create the folder of the project and the file in it, named similarly to ``name``.
 
-        Raises BadRequestError if ``given`` has none of ``suffixes``, or nothing can be created.
+        Raises BadRequestError if ``name`` has none of ``suffixes``, or nothing can be created.
         """
-        stem, suffix = _split(given, suffixes)
+        stem, suffix = _split(name, suffixes)
         self._in = folder
         try:
             with contextlib.suppress(FileExistsError):
@@ -43,7 +43,7 @@ class NewDataFile:
         except OSError as fault:
             linked = " (it is a symlink)" if (project / folder).is_symlink() else ""
             raise BadRequestError(f"{folder}/ cannot be used{linked}: {fault.strerror}.") from None
-        self._kept = False
+        self._complete = False
         try:
             self.name, self._handle = self._create(stem, suffix)
         except BaseException as fault:
@@ -77,26 +77,26 @@ class NewDataFile:
     def keep(self) -> None:
         """Flush to disk; from now on closing keeps the file."""
         os.fsync(self._handle)
-        self._kept = True
+        self._complete = True
 
     def close(self) -> None:
         """Close the file, and delete it unless it was kept."""
         os.close(self._handle)
-        if not self._kept:
+        if not self._complete:
             with contextlib.suppress(OSError):
                 os.unlink(self.name, dir_fd=self._folder)
         os.close(self._folder)
 
 
-def _split(given: str, suffixes: Sequence[str]) -> tuple[str, str]:
+def _split(file_name: str, suffixes: Sequence[str]) -> tuple[str, str]:
     """Return a name that is safe anywhere, in two parts: ``("faq", ".csv.gz")``."""
-    name = PureWindowsPath(PurePosixPath(given).name).name
+    name = PureWindowsPath(PurePosixPath(file_name).name).name
     packed = ".gz" if suffixes is SUFFIXES and name.lower().endswith(".gz") else ""
     bare = name[: len(name) - len(packed)]
-    suffix = next((each for each in suffixes if bare.lower().endswith(each)), None)
+    suffix = next((ending for ending in suffixes if bare.lower().endswith(ending)), None)
     if suffix is None or len(bare) == len(suffix):
-        listed = ", ".join(each.removeprefix(".").upper() for each in suffixes)
-        shown = name if len(name) <= SAME_NAME else f"{name[:SAME_NAME]}…"
-        what = f"a data file. Use {listed}, packed as .gz or not" if suffixes is SUFFIXES else f"{listed}"
-        raise BadRequestError(f"{shown!r} is not {what}.")
+        kinds = ", ".join(ending.removeprefix(".").upper() for ending in suffixes)
+        short = name if len(name) <= SAME_NAME else f"{name[:SAME_NAME]}…"
+        expected = f"a data file. Use {kinds}, packed as .gz or not" if suffixes is SUFFIXES else f"{kinds}"
+        raise BadRequestError(f"{short!r} is not {expected}.")
     return slug_of(bare[: -len(suffix)]), suffix + packed

@@ -47,8 +47,8 @@ def typescript_sign(project: Path) -> str | None:
 def find_cli(project: Path) -> str | None:
     """Return the ``arkor`` command: the project's or its repository's own, or else the one on PATH."""
     for folder in _package_folders(project):
-        if (found := _command_in(folder)) is not None:
-            return found
+        if (command := _command_in(folder)) is not None:
+            return command
     return shutil.which("arkor")
 
 
@@ -66,9 +66,9 @@ def not_installed(project: Path) -> str:
                 "Only Yarn finds packages under Plug'n'Play. Put `nodeLinker: node-modules` into "
                 ".yarnrc.yml, then run `yarn install` in the project."
             )
-        found = [commands for lock, *commands in _MANAGERS if (folder / lock).exists()]
-        if found:
-            install, add = found[0]
+        commands_found = [commands for lock, *commands in _MANAGERS if (folder / lock).exists()]
+        if commands_found:
+            install, add = commands_found[0]
             break
     if _depends(project):
         return f"package.json names arkor, but it is not installed. Run `{install}` in the project."
@@ -77,10 +77,10 @@ def not_installed(project: Path) -> str:
 
 def no_node(project: Path) -> str:
     """Say what to do without a ``node`` command."""
-    wanted = wanted_node(project)
-    what = f"Node.js {wanted}" if wanted else "Node.js"
+    required = wanted_node(project)
+    product = f"Node.js {required}" if required else "Node.js"
     return (
-        f"Node.js is not on PATH, and the arkor CLI needs it. Install {what} "
+        f"Node.js is not on PATH, and the arkor CLI needs it. Install {product} "
         "(https://nodejs.org, or your system's packages), then start Studio again from a new terminal."
     )
 
@@ -90,16 +90,16 @@ def wanted_node(project: Path) -> str | None:
     packages = [folder / "node_modules" / "arkor" for folder in _package_folders(project)]
     for folder in (project, *packages):
         engines = _package_json(folder).get("engines")
-        wanted = engines.get("node") if isinstance(engines, dict) else None
-        if isinstance(wanted, str) and 0 < len(wanted) <= 100 and wanted.isprintable():
-            return wanted
+        required = engines.get("node") if isinstance(engines, dict) else None
+        if isinstance(required, str) and 0 < len(required) <= 100 and required.isprintable():
+            return required
     return None
 
 
-def satisfies(version: str, wanted: str) -> bool:
+def satisfies(version: str, required: str) -> bool:
     """Return whether Node's ``version`` ("v20.19.1") is in npm's range; True for an unknown kind of range."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    return len(numbers) < 3 or any(_all_hold(numbers, part) for part in wanted.split("||"))
+    return len(numbers) < 3 or any(_all_hold(numbers, part) for part in required.split("||"))
 
 
 def _all_hold(version: tuple[int, ...], comparators: str) -> bool:
@@ -110,37 +110,37 @@ def _all_hold(version: tuple[int, ...], comparators: str) -> bool:
 
 def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
     sign, *parts = match.groups()
-    given = []
+    numbers = []
     for part in parts:
         if part is None or not part.isdecimal():
             break
-        given.append(int(part))
-    if not given:
+        numbers.append(int(part))
+    if not numbers:
         return True
-    low = tuple([*given, 0, 0][:3])
+    low = tuple([*numbers, 0, 0][:3])
     # The first version beyond the given one: 20 means all of 20.
-    high = (*given[:-1], given[-1] + 1)
+    high = (*numbers[:-1], numbers[-1] + 1)
     match sign:
         case ">=":
             return version >= low
         case ">":
-            return version >= high if len(given) < 3 else version > low
+            return version >= high if len(numbers) < 3 else version > low
         case "<":
             return version < low
         case "<=":
             return version[: len(high)] < high
         case "^":
-            first = next((index for index, number in enumerate(given) if number), len(given) - 1)
+            first = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
             return low <= version and version[: first + 1] <= low[: first + 1]
         case "~":
-            return low <= version and version[: min(2, len(given))] == low[: min(2, len(given))]
-    return version[: len(given)] == tuple(given)
+            return low <= version and version[: min(2, len(numbers))] == low[: min(2, len(numbers))]
+    return version[: len(numbers)] == tuple(numbers)
 
 
 def _package_folders(project: Path) -> Iterator[Path]:
     """Return the project, then the folders above it up to its repository's (or workspace's) root, if any.
 
-    It stops at a folder of another user or one that everybody may write to: what is in there was put there by
+    It stops at a folder that belongs to another user or is writable by everybody: its content may come from
     somebody else, and would be executed.
     """
     folders = [project]

@@ -44,15 +44,15 @@ def add_preference(
     beyond the limits, and BadRequestError or InternalError for a file that cannot be written.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    given = {"id": secrets.token_hex(8), "at": at, "by": by, "models": list(models)}
-    row = {**preference, "given": given}
+    origin = {"id": secrets.token_hex(8), "at": at, "by": by, "models": list(models)}
+    row = {**preference, "given": origin}
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     if len(line) > LINE_LIMIT:
         raise TooLargeError(f"A preference has at most {LINE_LIMIT // 1024} KiB including its prompt.")
     with opened(project, NAME, make=True) as file:
         content = file.read()
-        written = file.add(line, content)
-        return _told(content.count(b"\n") + (1 if written == len(line) else 2), row)
+        count = file.add(line, content)
+        return _preference_of(content.count(b"\n") + (1 if count == len(line) else 2), row)
 
 
 def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str, str]]) -> None:
@@ -66,10 +66,10 @@ def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str,
             content = file.read()
             lines = content.split(b"\n")
             for number, row in _rows(content):
-                if _given(row).get("id") != given_id:
+                if _origin_of(row).get("id") != given_id:
                     continue
-                at = _seconds(_given(row).get("at"))
-                if job := next((name for made, name in learned if _seconds(made) >= at), None):
+                at = _seconds(_origin_of(row).get("at"))
+                if job := next((name for created, name in learned if _seconds(created) >= at), None):
                     raise ConflictError(f"{job} has learned from this already, so it stays in {FILE}.")
                 del lines[number - 1]
                 file.replace(b"\n".join(lines))
@@ -81,7 +81,14 @@ def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str,
 
 def read_preferences(project: Path) -> Preferences:
     """Return the newest preferences, and how many there are of each kind; corrections are pairs, too."""
-    found: Preferences = {"file": FILE, "rows": [], "older": 0, "pairs": 0, "ratings": 0, "corrections": 0}
+    preferences: Preferences = {
+        "file": FILE,
+        "rows": [],
+        "older": 0,
+        "pairs": 0,
+        "ratings": 0,
+        "corrections": 0,
+    }
     try:
         with opened(project, NAME, make=False) as file:
             content = file.read()
@@ -95,14 +102,14 @@ def read_preferences(project: Path) -> Preferences:
                 continue
             row_of(record, "", None, {}, forms=RATINGS)
         except RowError as fault:
-            found.setdefault("problem", f"{FILE}, line {number}: {fault}")
+            preferences.setdefault("problem", f"{FILE}, line {number}: {fault}")
             continue
-        rows.append(_told(number, record))  # type: ignore[arg-type]
+        rows.append(_preference_of(number, record))  # type: ignore[arg-type]
     for row in rows:
-        found["pairs" if row["kind"] == "pair" else "ratings"] += 1
-    found["rows"], found["older"] = rows[-SHOWN:], max(0, len(rows) - SHOWN)
-    found["corrections"] = corrections.count_of_pairs(project)
-    return found
+        preferences["pairs" if row["kind"] == "pair" else "ratings"] += 1
+    preferences["rows"], preferences["older"] = rows[-SHOWN:], max(0, len(rows) - SHOWN)
+    preferences["corrections"] = corrections.count_of_pairs(project)
+    return preferences
 
 
 def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -116,9 +123,9 @@ def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _given(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    given = row.get("given")
-    return given if isinstance(given, dict) else {}
+def _origin_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    origin = row.get("given")
+    return origin if isinstance(origin, dict) else {}
 
 
 def _seconds(at: object) -> float:
@@ -129,22 +136,24 @@ def _seconds(at: object) -> float:
         return 0.0
 
 
-def _told(number: int, row: dict[str, Any]) -> Preference:
+def _preference_of(number: int, row: dict[str, Any]) -> Preference:
     """Return a line as the page sees it; one that a person wrote may say less."""
-    given = _given(row)
-    told: Preference = {
+    origin = _origin_of(row)
+    preference: Preference = {
         "line": number,
         "kind": "rating" if "label" in row else "pair",
-        "models": [model for model in given.get("models") or [] if isinstance(model, str)][:2],
+        "models": [model for model in origin.get("models") or [] if isinstance(model, str)][:2],
     }
     for key in ("id", "at", "by"):
-        if isinstance(given.get(key), str):
-            told[key] = given[key]
+        if isinstance(origin.get(key), str):
+            preference[key] = origin[key]
     prompt = row.get("prompt")
     if isinstance(prompt, list):
-        told["prompt"] = [{"role": each["role"], "content": each["content"]} for each in prompt]
+        preference["prompt"] = [
+            {"role": message["role"], "content": message["content"]} for message in prompt
+        ]
     elif isinstance(prompt, str):
-        told["prompt"] = [{"role": "user", "content": prompt}]
+        preference["prompt"] = [{"role": "user", "content": prompt}]
     if isinstance(row.get("label"), bool):
-        told["label"] = row["label"]
-    return told
+        preference["label"] = row["label"]
+    return preference

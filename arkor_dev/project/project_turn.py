@@ -34,30 +34,30 @@ class ProjectTurn:
 
     def __init__(self, project: Path) -> None:
         self._project = project
-        self._here = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def take(self) -> Callable[[], None]:
         """Wait for the turn; call the returned function, once or more often, to give it back."""
-        await self._here.acquire()
+        await self._lock.acquire()
         handle: int | None = None
-        place: int | None = None
+        lock_file: int | None = None
         try:
-            handle, place = await asyncio.to_thread(self._open)
+            handle, lock_file = await asyncio.to_thread(self._open)
             deadline = asyncio.get_running_loop().time() + PATIENCE
-            await _lock(place, deadline)
+            await _lock(lock_file, deadline)
             await _lock(handle, deadline)
         except BaseException:
             self._give_back(handle)
             raise
         finally:
-            if place is not None:
-                os.close(place)
-        held = True
+            if lock_file is not None:
+                os.close(lock_file)
+        holding = True
 
         def give_back() -> None:
-            nonlocal held
-            if held:
-                held = False
+            nonlocal holding
+            if holding:
+                holding = False
                 self._give_back(handle)
 
         return give_back
@@ -65,7 +65,7 @@ class ProjectTurn:
     def _give_back(self, handle: int | None) -> None:
         if handle is not None:
             os.close(handle)
-        self._here.release()
+        self._lock.release()
 
     def _open(self) -> tuple[int | None, int | None]:
         """Open the lock files, each None if that is impossible: then it does not delay anybody."""

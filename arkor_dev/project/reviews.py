@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.data.agreement import agreement
+from arkor_dev.data.agreement import LEAST_ROWS, agreement
 from arkor_dev.data.reviews import (
     BY_LIMIT,
     FILE,
     FILE_LIMIT,
+    RUBRIC_TAG,
     VERDICTS,
     Reviewed,
     Reviews,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ReviewedRow,
         ReviewMark,
         ReviewSummary,
+        RubricAgreement,
     )
 
     from .data_editor import FileRows, Moved
@@ -95,24 +97,27 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
     verdicts: Counter[str | None] = Counter()
     tags: Counter[str] = Counter()
     people: Counter[str] = Counter()
-    made = disputed = 0
+    made_rows = disputed = 0
     several: dict[int, dict[str, str]] = {}
+    scores: dict[str, dict[int, tuple[str | None, str]]] = {}
     for digest in _digests(files):
         row = reviews.of(digest) if digest else None
         if row is None:
             verdicts[None] += 1
             continue
-        given = row.verdicts
-        verdict = verdict_of(given)
+        by_person = row.verdicts
+        verdict = verdict_of(by_person)
         verdicts[verdict] += 1
+        for name, score in _scores(row):
+            scores.setdefault(name, {})[digest] = verdict, score
         for tag in row.tags:
             tags[tag] += 1
-        for name in given:
+        for name in by_person:
             people[name] += 1
-        if len(given) > 1:
-            several[digest] = given
-            disputed += len(set(given.values())) > 1
-        made += row.made is not None and verdict not in ("accepted", "rejected")
+        if len(by_person) > 1:
+            several[digest] = by_person
+            disputed += len(set(by_person.values())) > 1
+        made_rows += row.made is not None and verdict not in ("accepted", "rejected")
     return {
         "file": FILE,
         "rows": verdicts.total(),
@@ -120,30 +125,55 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         "rejected": verdicts["rejected"],
         "flagged": verdicts["flagged"],
         "unseen": verdicts[None],
-        "made": made,
+        "made": made_rows,
         "disputed": disputed,
         "tags": _counts(tags, SHOWN_TAGS),
         "people": _counts(people, SHOWN_PEOPLE),
         "agreement": _agreements(several.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
+        "rubrics": [_rubric(name, given) for name, given in list(scores.items())[:SHOWN_PAIRS]],
         "by": user_name(),
     }
 
 
-def _counts(counter: Counter[str], most: int) -> list[ReviewCount]:
-    return [{"name": name, "rows": rows} for name, rows in counter.most_common(most)]
+def _scores(row: Reviewed) -> Iterable[tuple[str, str]]:
+    """Yield the verdict of each rubric's judge."""
+    for name, review in row.people.items():
+        for tag in review.get("tags", ()) if "verdict" not in review else ():
+            if tag.startswith(RUBRIC_TAG):
+                yield name, tag.removeprefix(RUBRIC_TAG)
+
+
+def _rubric(name: str, given: Mapping[int, tuple[str | None, str]]) -> RubricAgreement:
+    pairs = [(verdict, score) for verdict, score in given.values() if verdict in ("accepted", "rejected")]
+    measured = agreement(pairs)
+    return {
+        "by": name,
+        "scored": len(given),
+        "rows": len(pairs),
+        "equal": sum(verdict == score for verdict, score in pairs),
+        "kappa": measured and round(measured.kappa, 4),
+        "low": measured and round(measured.low, 4),
+        "high": measured and round(measured.high, 4),
+        "needs": max(0, LEAST_ROWS - len(pairs)),
+        "heard": measured is not None and measured.is_heard,
+    }
+
+
+def _counts(counter: Counter[str], limit: int) -> list[ReviewCount]:
+    return [{"name": name, "rows": rows} for name, rows in counter.most_common(limit)]
 
 
 def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> list[ReviewAgreement]:
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
     counted = set(people)
-    for given in rows:
-        for one, other in combinations(sorted(given.keys() & counted), 2):
-            pairs.setdefault((one, other), []).append((given[one], given[other]))
-    found: list[ReviewAgreement] = []
+    for by_person in rows:
+        for first, second in combinations(sorted(by_person.keys() & counted), 2):
+            pairs.setdefault((first, second), []).append((by_person[first], by_person[second]))
+    agreements: list[ReviewAgreement] = []
     for both, verdicts in sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:SHOWN_PAIRS]:
         measured = agreement(verdicts)
-        equal = sum(one == other for one, other in verdicts)
-        found.append(
+        equal = sum(first == second for first, second in verdicts)
+        agreements.append(
             {
                 "people": list(both),
                 "rows": len(verdicts),
@@ -153,34 +183,34 @@ def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> lis
                 "high": measured and round(measured.high, 4),
             }
         )
-    return found
+    return agreements
 
 
 def reviewed_row(reviews: Reviews, files: Sequence[FileRows], number: int) -> ReviewedRow:
     """Return what is known of row ``number`` (from 1). Raises NotFoundError."""
-    left = number - 1
+    index = number - 1
     for rows in files:
-        if 0 <= left < rows.count:
-            digest = rows.hashes[left] if left < len(rows.hashes) else 0
+        if 0 <= index < rows.count:
+            digest = rows.hashes[index] if index < len(rows.hashes) else 0
             row = reviews.of(digest) or _NOBODY
-            found: ReviewedRow = {
+            reviewed: ReviewedRow = {
                 "row": number,
                 "hash": f"{digest:016x}" if digest else "",
                 "file": rows.file.name,
                 "reviews": list(row.people.values()),
             }
             if row.verdict:
-                found["verdict"] = row.verdict
+                reviewed["verdict"] = row.verdict
             if row.made is not None:
-                found["made"] = row.made
-            return found
-        left -= rows.count
+                reviewed["made"] = row.made
+            return reviewed
+        index -= rows.count
     raise NotFoundError("This row is not in a file of the project.")
 
 
 def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -> list[ReviewMark]:
     """Return the marks of up to ``count`` rows from ``first`` (from 1) on, without rows that have none."""
-    found: list[ReviewMark] = []
+    review_marks: list[ReviewMark] = []
     for number, digest in enumerate(_digests(files), 1):
         if number < first or digest == 0:
             continue
@@ -195,17 +225,23 @@ def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -
         if row.made is not None:
             mark["made"] = True
         if len(mark) > 1:
-            found.append(mark)
-    return found
+            review_marks.append(mark)
+    return review_marks
 
 
 def next_row(
-    reviews: Reviews, files: Sequence[FileRows], want: str, after: int, by: str = "", tag: str = ""
+    reviews: Reviews,
+    files: Sequence[FileRows],
+    want: str,
+    after: int,
+    by: str = "",
+    tag: str = "",
+    among: Sequence[int] = (),
 ) -> int | None:
     """Return the next row after row ``after`` that is wanted (see `WANTED`), then from the first row on.
 
     ``unseen`` are those without a verdict of ``by``. With ``tag`` only rows with that; ``want`` may be empty
-    then.
+    then. With ``among`` it is the first of these rows, in their order, that is wanted.
     """
 
     def fits(row: Reviewed) -> bool:
@@ -219,6 +255,13 @@ def next_row(
             return _is_disputed(row)
         return not want or row.verdict == want
 
+    if among:
+        asked = set(among)
+        digests = {number: digest for number, digest in enumerate(_digests(files), 1) if number in asked}
+        wanted = (
+            row for row in among if (digest := digests.get(row)) and fits(reviews.of(digest) or _NOBODY)
+        )
+        return next(wanted, None)
     before = None
     for number, digest in enumerate(_digests(files), 1):
         if digest and (number > after or before is None) and fits(reviews.of(digest) or _NOBODY):
@@ -237,8 +280,8 @@ def _digests(files: Sequence[FileRows]) -> Iterable[int]:
     return chain.from_iterable(chain(rows.hashes, (0,) if rows.broken else ()) for rows in files)
 
 
-def carry(project: Path, moved: Sequence[Moved]) -> None:
-    """Let judgements and marks follow edited rows to their new content, where nothing is known of that.
+def carry_over(project: Path, moved: Sequence[Moved]) -> None:
+    """Copy judgements and marks of edited rows to their new content, unless that has some already.
 
     A merged row is made by a program if a part of it is, and nobody has judged it. A damaged file is left
     alone: it is reported wherever judgements are read.
@@ -248,14 +291,14 @@ def carry(project: Path, moved: Sequence[Moved]) -> None:
     except ReviewsError:
         return
     lines: list[Review] = []
-    for old, new, whole in moved:
+    for old, new, unmerged in moved:
         row = reviews.of(old)
         if row is None or old == new or not new or reviews.of(new) is not None:
             continue
         name = f"{new:016x}"
         if row.made is not None:
             lines.append({"row": name, "made": row.made})
-        for review in row.people.values() if whole else ():
+        for review in row.people.values() if unmerged else ():
             copy: Review = {**review, "row": name}
             copy.pop("made", None)
             lines.append(copy)

@@ -31,12 +31,12 @@ def source_state(root: Path) -> bytes | None:
     folders = [root]
     try:
         while folders:
-            with os.scandir(folders.pop()) as found:
-                listed = sorted(found, key=lambda entry: entry.name)
-            entries += len(listed)
+            with os.scandir(folders.pop()) as entries_found:
+                ordered = sorted(entries_found, key=lambda entry: entry.name)
+            entries += len(ordered)
             if entries > MOST_ENTRIES:
                 return None
-            for entry in listed:
+            for entry in ordered:
                 if entry.name == "node_modules" or entry.name.startswith("."):
                     continue
                 if entry.is_dir():

@@ -47,9 +47,9 @@ def folder_of(settings: Settings) -> Path:
 class Request:
     """A request that waits for its answer while the block runs. Raises ConflictError for too many at once."""
 
-    def __init__(self, folder: Path, said: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.id = secrets.token_hex(16)
-        self._said = {**said, "expiresAt": int(time.time() + SECONDS)}
+        self._request = {**request, "expiresAt": int(time.time() + SECONDS)}
         self._path = folder / f"{self.id}.json"
         self._answer = folder / f"{self.id}.answer"
         self._file: IO[bytes] | None = None
@@ -64,7 +64,7 @@ class Request:
         hidden.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.fdopen(os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._file.write(json.dumps(self._said).encode())
+        self._file.write(json.dumps(self._request).encode())
         self._file.flush()
         hidden.rename(self._path)
         return self
@@ -81,7 +81,7 @@ class Request:
         try:
             return read_small(self._answer) == b"allow"
         except FileNotFoundError:
-            if time.time() > self._said["expiresAt"]:
+            if time.time() > self._request["expiresAt"]:
                 raise ConflictError(
                     f"Nobody answered on Studio's page within {SECONDS / 60:.0f} minutes. No run was started."
                 ) from None
@@ -96,17 +96,17 @@ def waiting(folder: Path) -> Iterator[StartRequest]:
                 if _is_abandoned(path):
                     path.unlink()
                 elif not path.with_suffix(".answer").exists():
-                    found = _shown(path.stem, json.loads(read_small(path)))
-                    if found["expiresAt"] > time.time():
-                        yield found
+                    start_request = _start_request(path.stem, json.loads(read_small(path)))
+                    if start_request["expiresAt"] > time.time():
+                        yield start_request
 
 
 def answer(folder: Path, request_id: str, *, allow: bool) -> None:
     """Answer a request, once. Raises NotFoundError if it no longer waits."""
-    known = {each["id"] for each in waiting(folder)}
+    ids = {pending["id"] for pending in waiting(folder)}
     path = folder / f"{request_id}.answer"
     try:
-        if request_id not in known:
+        if request_id not in ids:
             raise FileNotFoundError
         write_private(path, b"allow" if allow else b"deny", exclusive=True)
         if not path.with_suffix(".json").exists():  # its program ended meanwhile
@@ -125,21 +125,21 @@ def _is_abandoned(path: Path) -> bool:
     return True
 
 
-def _shown(request_id: str, said: Any) -> StartRequest:
+def _start_request(request_id: str, record: Any) -> StartRequest:
     """Return a request as the page shows it. Raises ValueError for anything else."""
     try:
         return {
             "id": request_id,
-            "client": one_line(str(said["client"]), 60),
-            "name": one_line(str(said["name"]), LENGTH),
-            "model": one_line(str(said["model"]), LENGTH),
-            "data": one_line(str(said["data"]), LENGTH),
+            "client": one_line(str(record["client"]), 60),
+            "name": one_line(str(record["name"]), LENGTH),
+            "model": one_line(str(record["model"]), LENGTH),
+            "data": one_line(str(record["data"]), LENGTH),
             "changes": [
                 [one_line(str(key), LENGTH), one_line(str(value), LENGTH)]
-                for key, value in list(said["changes"])[:CHANGES]
+                for key, value in list(record["changes"])[:CHANGES]
             ],
-            "dryRun": said["dryRun"] is True,
-            "expiresAt": int(said["expiresAt"]),
+            "dryRun": record["dryRun"] is True,
+            "expiresAt": int(record["expiresAt"]),
         }
     except (KeyError, TypeError, OverflowError):
         raise ValueError from None

@@ -54,27 +54,27 @@ def initialize(folder: Path, template: str | None = None) -> list[Path]:
                 f"{FILE} is in {folder} already, and Studio would use it in place of a TypeScript project. "
                 "Nothing was written. Choose an empty folder.",
             )
-    there = [file.as_posix() for file in files if _exists(folder / file)]
-    if there:
-        is_are = "is" if len(there) == 1 else "are"
+    existing = [file.as_posix() for file in files if _exists(folder / file)]
+    if existing:
+        is_are = "is" if len(existing) == 1 else "are"
         raise ConflictError(
-            f"{' and '.join(there)} {is_are} in {folder} already. Nothing was written. "
+            f"{' and '.join(existing)} {is_are} in {folder} already. Nothing was written. "
             "Choose an empty folder, or move them away first.",
         )
-    written: list[Path] = []
+    created: list[Path] = []
     try:
         for file, content in files.items():
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as new:
-                written.append(file)
+                created.append(file)
                 new.write(content)
     except OSError as fault:
         # Half a project would make the next attempt fail.
-        for file in written:
+        for file in created:
             (folder / file).unlink(missing_ok=True)
         raise ConflictError(f"{fault.filename or folder} cannot be written ({fault.strerror}).") from None
-    return written
+    return created
 
 
 def start_from_data(folder: Path, path: str) -> bool:

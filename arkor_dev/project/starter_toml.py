@@ -90,6 +90,6 @@ def _entry(row: Setting, values: Mapping[str, object]) -> str:
         facts.append(f"Only for {row.where}.")
     if row.key not in values and row.default is None:
         facts.append(f"Unset: {row.default_words}.")
-    said = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
+    comment = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
     value, mark = (values[row.key], "") if row.key in values else (row.shown, "# ")
-    return f"{said}\n{mark}{row.name} = {quoted(value)}\n"
+    return f"{comment}\n{mark}{row.name} = {quoted(value)}\n"

@@ -56,19 +56,19 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
             "Only settings of arkor.toml can be changed for a run. Change these in the trainer's own code."
         )
     declared = file is not None or is_typescript(project)
-    found = find_cli(project)
-    if found is None and not declared:
+    cli = find_cli(project)
+    if cli is None and not declared:
         raise BadRequestError(NO_COMMAND)
     if settings.local:
         raise BadRequestError(NOT_LOCAL)
-    if found is None:
+    if cli is None:
         raise BadRequestError(not_installed(project))
     if dry_run:
         raise BadRequestError(
             "`arkor start` has no option for a dry run: set `dryRun: true` in the trainer's code."
         )
     # "./" keeps a name that starts with a dash from being read as an option.
-    argv = [found, "start", *([f"./{file}"] if file else [])]
+    argv = [cli, "start", *([f"./{file}"] if file else [])]
     key = f"file {file}" if file else "file"
     return Launch(argv, key=key, trainer=trainer, file=file, dry_run=False, typescript=True)
 
@@ -77,7 +77,7 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # Imported here: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
     from arkor_dev.contract.settings import by_field
-    from arkor_dev.project.toml.edit import written
+    from arkor_dev.project.toml.edit import to_toml
 
     from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
 
@@ -89,8 +89,8 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         raise BadRequestError(wrong)
     # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "start", "--project", str(settings.project)]
-    where = "--local" if settings.local else "--managed"
-    argv.append(where if settings.ssh is None else f"--ssh={settings.ssh}")
+    option = "--local" if settings.local else "--managed"
+    argv.append(option if settings.ssh is None else f"--ssh={settings.ssh}")
     on = request.get("on") or settings.cluster
     argv += [f"--on={on}"] if on else []
     argv += ["--insecure-cluster"] if settings.insecure_cluster else []
@@ -106,7 +106,7 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
         argv.append(f"--from={parent['jobId']}:{parent.get('step') or 'final'}")
     rows = by_field()
     for field, value in changes.items():
-        argv.append(f"--set={rows[field].key}={'' if value is None else written(value)}")
+        argv.append(f"--set={rows[field].key}={'' if value is None else to_toml(value)}")
     # Two jobs of one trainer may be repeated at once: the backend's queue runs them one after another.
     key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
     return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)

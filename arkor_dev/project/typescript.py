@@ -97,10 +97,10 @@ class Built:
     name: str
     give_back: Callable[[], None]
 
-    def check_name(self, shown: str | None) -> None:
+    def check_name(self, expected: str | None) -> None:
         """Raise ConflictError if the trainer has another name than the requested one."""
-        if shown is not None and shown != self.name:
-            now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, shown))
+        if expected is not None and expected != self.name:
+            now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, expected))
             raise ConflictError(
                 f"The trainer is called {now} in the project now, not {before}. Nothing was started. "
                 "Check it, then run it again.",
@@ -127,11 +127,11 @@ class TypeScriptProject:
         if self._while_starting is not None:
             return self._while_starting
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        requested_at = loop.time()
         give_back = await self._turn.take()
         try:
             # A build that started after our request includes every relevant change.
-            if self._latest is None or self._began < asked:
+            if self._latest is None or self._began < requested_at:
                 state = await asyncio.to_thread(source_state, repository_of(self._project))
                 began = loop.time()
                 if self._latest is None or not self._is_current(state, began - self._began):
@@ -209,26 +209,26 @@ class TypeScriptProject:
             raise BadRequestError(not_installed(self._project))
         return cli, node
 
-    async def _with_version(self, fault: ArkorError, node: str) -> ArkorError:
+    async def _with_version(self, error: ArkorError, node: str) -> ArkorError:
         """Return the error of a build, noting that Node is too old if that may be the cause."""
-        wanted = await asyncio.to_thread(wanted_node, self._project)
+        required = await asyncio.to_thread(wanted_node, self._project)
         version = await node_version(node)
-        if wanted is None or version is None or satisfies(version, wanted):
-            return fault
-        text = f"{fault.text}\n(Node.js here is {version}; the project asks for {wanted}.)"
-        return fault.reworded(text, **fault.extra)
+        if required is None or version is None or satisfies(version, required):
+            return error
+        text = f"{error.text}\n(Node.js here is {version}; the project asks for {required}.)"
+        return error.reworded(text, **error.extra)
 
     async def _load(self, node: str, bundle: Path) -> str | None:
         mark = secrets.token_hex(16)
         argv = [node, "--input-type=module", "-e", _READ_NAME, bundle.as_uri(), mark]
         output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
-        printed, found, answer = output.rpartition(mark)
-        if not found:
+        printed, separator, answer = output.rpartition(mark)
+        if not separator:
             raise build_fault("The built project ends Node before its trainer can be read.", output)
-        said = json.JSONDecoder().raw_decode(answer)[0]
-        if "error" in said:
-            raise load_fault(plain(said["error"]), plain(said["stack"]), printed)
-        name: str | None = said["name"]
+        loaded = json.JSONDecoder().raw_decode(answer)[0]
+        if "error" in loaded:
+            raise load_fault(plain(loaded["error"]), plain(loaded["stack"]), printed)
+        name: str | None = loaded["name"]
         return name
 
     async def _run(self, argv: list[str], seconds: float, failed: str) -> str:

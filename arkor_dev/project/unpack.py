@@ -39,11 +39,11 @@ def unpack(project: Path, trainer: str, revision: str, part: int) -> SettingsWri
     parts = parts_of(config_of(project, trainer)["datasetSource"])
     if not (part < len(parts) and parts[part]["type"] == "file"):
         raise BadRequestError("This source is not a file of the project.")
-    written = parts[part]["path"]
+    source = parts[part]["path"]
     try:
-        path = resolved(project, written)
+        path = resolved(project, source)
         if path.is_dir():
-            raise BadRequestError(f"{written} is a folder. Unpack its files by hand.")
+            raise BadRequestError(f"{source} is a folder. Unpack its files by hand.")
         pieces, name = _content(path)
         copy = NewDataFile(project, name)
         try:
@@ -51,16 +51,16 @@ def unpack(project: Path, trainer: str, revision: str, part: int) -> SettingsWri
             for piece in pieces:
                 size += len(piece)
                 if size > MOST:
-                    raise BadRequestError(f"{written} has more than {MOST // 2**30} GiB when unpacked.")
+                    raise BadRequestError(f"{source} has more than {MOST // 2**30} GiB when unpacked.")
                 copy.write(piece)
             done = set_path(project, trainer, revision, part, copy.path, preview=False)
             copy.keep()
         finally:
             copy.close()
     except (SourceError, DataError) as fault:
-        raise BadRequestError(f"{written}: {fault}") from None
+        raise BadRequestError(f"{source}: {fault}") from None
     except (OSError, EOFError, zlib.error) as fault:
-        raise BadRequestError(f"{written} cannot be unpacked: {fault}") from None
+        raise BadRequestError(f"{source} cannot be unpacked: {fault}") from None
     return done
 
 

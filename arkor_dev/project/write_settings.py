@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
-from arkor_dev.project.toml.edit import written
+from arkor_dev.project.toml.edit import to_toml
 
-from .arkor_toml import parse, place, read, revision_of
+from .arkor_toml import index_of, parse, read, revision_of
 from .toml import edit
 from .toml.edit import EditError
 from .toml.problems import FILE
@@ -79,7 +79,7 @@ def set_path(
     project: Path, trainer: str, revision: str, part: int, path: str, *, preview: bool
 ) -> SettingsWritten:
     """Write another file for one source of a trainer's data, as `write_settings` writes settings."""
-    by_hand = f"Write it by hand, into the table of the data set: path = {written(path)}"
+    by_hand = f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
     return _write_dataset(
         project,
         trainer,
@@ -97,7 +97,7 @@ def set_columns(
 
     ``part`` is the number of the source in its ``dataset``, from 0.
     """
-    by_hand = f"Write it by hand, into the table of the data set: columns = {written(dict(columns))}"
+    by_hand = f"Write it by hand, into the table of the data set: columns = {to_toml(dict(columns))}"
     return _write_dataset(
         project,
         trainer,
@@ -122,7 +122,7 @@ def set_excluded(
 
     ``entries`` are those of `arkor_dev.data.exclusions`; ``part`` is the number of the source, from 0.
     """
-    by_hand = f"Edit exclude by hand, in the table of the data set: {', '.join(map(written, entries))}"
+    by_hand = f"Edit exclude by hand, in the table of the data set: {', '.join(map(to_toml, entries))}"
 
     def change(text: str, index: int) -> str:
         return edit.set_excluded(text, index, part, entries, excluded=excluded)
@@ -165,8 +165,8 @@ def _write_dataset(
         try:
             after = change(text, index)
         except (EditError, KeyError):
-            what = f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}."
-            raise BadRequestError(f"{what} {by_hand}") from None
+            message = f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}."
+            raise BadRequestError(f"{message} {by_hand}") from None
         _config_in(project, after, index)
         return after
 
@@ -174,10 +174,10 @@ def _write_dataset(
 
 
 def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object]) -> str:
-    known, index = _trainer_in(project, text, trainer)
-    config = known.get("config")
+    trainers, index = _trainer_in(project, text, trainer)
+    config = trainers.get("config")
     if config is None:
-        raise BadRequestError(known.get("problem", NOT_EDITABLE))
+        raise BadRequestError(trainers.get("problem", NOT_EDITABLE))
     try:
         after = edit.edit(text, index, complete(config, changes))
     except EditError:
@@ -189,7 +189,7 @@ def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object
 
 def _trainer_in(project: Path, text: str, trainer: str) -> tuple[Trainer, int]:
     trainers = parse(project, text)
-    index = place(trainers, trainer)
+    index = index_of(trainers, trainer)
     if text.count("\n") > MANY_LINES:
         raise BadRequestError(TOO_LONG)
     return trainers[index], index

@@ -42,18 +42,18 @@ class _Loop:
 
     def iterate(self, items: AsyncIterable[_T]) -> Iterator[_T]:
         """Yield what an asynchronous iterator yields, which one task reads from its beginning to its end."""
-        found: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+        received: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         async def read() -> None:
             try:
                 async for item in items:
-                    found.put((True, item))
+                    received.put((True, item))
             finally:
-                found.put((False, None))
+                received.put((False, None))
 
         reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
         try:
-            while (got := found.get())[0]:
+            while (got := received.get())[0]:
                 yield got[1]
             reading.result()
         finally:
@@ -286,7 +286,7 @@ class Adapter:
 
     def chat(
         self,
-        said: str | Iterable[Mapping[str, Any]],
+        messages: str | Iterable[Mapping[str, Any]],
         *,
         system: str | None = None,
         stream: bool = False,
@@ -294,8 +294,8 @@ class Adapter:
     ) -> Any:
         """Return the answer, or with ``stream`` an iterator of its parts; see `AsyncAdapter.chat`."""
         if stream:
-            return self._loop.iterate(self._inner.stream(said, system=system, **options))
-        return self._loop.run(self._inner.chat(said, system=system, **options))
+            return self._loop.iterate(self._inner.stream(messages, system=system, **options))
+        return self._loop.run(self._inner.chat(messages, system=system, **options))
 
     def export(
         self,

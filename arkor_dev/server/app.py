@@ -75,7 +75,7 @@ def create_app(
             for service in (jobs, hub, runs, app[keys.MAKING], app[keys.ENGINE]):
                 stack.push_async_callback(service.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
-            telling = asyncio.create_task(_tell(settings, backend, on_notice), name="notices")
+            telling = asyncio.create_task(_send_notices(settings, backend, on_notice), name="notices")
             yield
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
@@ -88,7 +88,7 @@ def create_app(
     return app
 
 
-async def _tell(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
+async def _send_notices(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
     """Send the notifications that ``[notify]`` asks for. Starts late, so that the page comes first."""
     await asyncio.sleep(NOTICES_AFTER)
     from arkor_dev.notices.watch import watching

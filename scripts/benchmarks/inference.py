@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arkor_dev.local.gguf.files import cached_base, make_lora, make_model
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.gguf.making import cached_base, make_lora, make_model
 from arkor_dev.local.inference.client import SPIN
 from arkor_dev.local.inference.engines.gguf_files import QUANTIZATION
 

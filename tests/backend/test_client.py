@@ -29,7 +29,7 @@ from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PATIENT = Timeouts(connect=60, first_byte=60, chat=60, silence=60, whole=60)
+PATIENT = Timeouts(connect=60, first_byte=60, chat=60, silence=60, total=60)
 """For all that is to succeed, however long this machine stands still; a test shortens what is to fire."""
 STREAM = "GET /v1/jobs/{id}/events/stream"
 
@@ -220,7 +220,7 @@ async def test_each_fault_becomes_words(
         ({"hang": True}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
         ({"delay": 60}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
         ({"stall_after": 3}, {"first_byte": 0.2}, "sent nothing for 0.2 s"),
-        ({"drip": 0.15}, {"whole": 1}, "did not finish its answer in 1 s"),
+        ({"drip": 0.15}, {"total": 1}, "did not finish its answer in 1 s"),
     ],
 )
 async def test_each_silence_becomes_words(

@@ -63,19 +63,11 @@ BRIEF = "--js-flags=--no-maglev --no-opt"
 """A page of a test lives for a second: its scripts are not optimized for hours that it might stay open."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do.
-
-    Beside other workers a test that fails is run once more and then listed as RERUN: one lost race between a
-    driver and a browser that wait for the processor must not fail the suite. Alone, the first failure counts.
-    """
-    again = "PYTEST_XDIST_WORKER" in os.environ and config.pluginmanager.hasplugin("rerunfailures")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here run on the loop of the shared browser. In Firefox, skip what its driver cannot do."""
     for item in items:
-        if item.path.is_relative_to(HERE):
-            if again:
-                item.add_marker(pytest.mark.flaky(reruns=1))
-            if pytest_asyncio.is_async_test(item):
-                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+        if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         marker = item.get_closest_marker("chromium_only")
         if FIREFOX and marker:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))

@@ -56,3 +56,9 @@ async def test_the_winner_is_written_with_one_press(
         text = (scene.project / "arkor.toml").read_text()
         assert f"learning_rate = {made['verdict']['settings']['learningRate']}" in text
         assert 'scheduler = "wsd"' in text
+        await page.get_by_role("button", name="Delete sweep").click()
+        await page.get_by_label("Also delete 4 jobs").check()
+        await page.get_by_role("dialog").get_by_role("button", name="Delete sweep").click()
+        await expect(page.get_by_role("button", name="Start sweep")).to_be_visible()
+        assert fake_backend.sweeps.sweeps == []
+        assert [job for job in fake_backend.jobs.values() if job.get("sweep")] == []

@@ -7,7 +7,7 @@ import pytest
 from arkor_dev.cli.set_option import parse_settings
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.project.toml.edit import written
+from arkor_dev.project.toml.edit import to_toml
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_value(text: str, field: str, value: object) -> None:
 
 def test_every_setting_by_its_own_writing() -> None:
     for row in SETTINGS:
-        assert parse_settings([f"{row.key}={written(row.shown)}"]) == {row.field: row.shown}
+        assert parse_settings([f"{row.key}={to_toml(row.shown)}"]) == {row.field: row.shown}
 
 
 def test_several_of_which_the_last_counts() -> None:

@@ -187,7 +187,7 @@ async def test_a_fault_before_the_first_frame_is_the_readers(
     for result in await asyncio.gather(*entering, return_exceptions=True):
         assert isinstance(result, ArkorError)
         assert status_of(result) == status
-    assert hub.held == 0
+    assert hub.size == 0
     async with AsyncExitStack() as stack:  # the next one asks anew
         await first_reader(hub, upstream, stack, row(1))
 
@@ -422,7 +422,7 @@ async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: N
     entering = asyncio.create_task(feed_of(hub, "e"))
     (await upstream.nth(5)).send(row(1, 150_000))
     await entering
-    assert hub.held <= 500_000
+    assert hub.size <= 500_000
     for job, kept in (("a", True), ("c", True), ("d", True), ("b", False)):
         async with hub.follow(job) as reader:
             assert (reader.end().feed == names[job]) is kept, job
@@ -437,7 +437,7 @@ async def test_what_nobody_reads_goes_after_a_while(
 ) -> None:
     given_back: list[int] = []
     hub = EventHub(upstream.open, linger=0, idle_bytes=150_000, keep=0.05)
-    monkeypatch.setattr(events, "give_back", lambda: given_back.append(hub.held))
+    monkeypatch.setattr(events, "give_back", lambda: given_back.append(hub.size))
     names: dict[str, str] = {}
     for number, job in enumerate(("read", "old", "new"), 1):
         entering = asyncio.create_task(feed_of(hub, job))
@@ -445,14 +445,14 @@ async def test_what_nobody_reads_goes_after_a_while(
         names[job] = await entering
         if job == "read":
             reader = await hub.follow("read").__aenter__()
-    assert hub.held > 300_000
+    assert hub.size > 300_000
     # What is read stays, and of the rest as much as an idle Studio may hold, the newest.
-    await until(lambda: hub.held < 250_000)
-    assert given_back[-1] == hub.held
+    await until(lambda: hub.size < 250_000)
+    assert given_back[-1] == hub.size
     assert reader.end().feed == names["read"]
     assert await feed_of(hub, "new") == names["new"]
     await reader.__aexit__(None, None, None)
-    await until(lambda: hub.held < 150_000)
+    await until(lambda: hub.size < 150_000)
     assert await feed_of(hub, "read") == names["read"]
     await hub.close()
 
@@ -482,8 +482,8 @@ async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_ov
             for connection in upstream.connections:
                 connection.send(row(number, 20_000))
             await asyncio.sleep(0)
-            assert hub.held < 1_100_000
-        await until(lambda: hub.held >= 900_000 and slow[0].end().offset >= 190 * 20_000)
+            assert hub.size < 1_100_000
+        await until(lambda: hub.size >= 900_000 and slow[0].end().offset >= 190 * 20_000)
         for reader in slow:
             assert await reader.next() == b"", "what it has not read is gone: it must not go on with a gap"
             assert reader.begin().offset > 0
@@ -498,7 +498,7 @@ async def test_a_job_larger_than_its_limit_keeps_its_newest_events(upstream: Ups
         for number in range(300, 600):
             upstream.connections[0].send(row(number, 1000))
         await until(lambda: reader.end().offset >= 599_000)
-        assert hub.held < 300_000
+        assert hub.size < 300_000
         reader.begin()
         got = await take(reader, 1)
         assert got.startswith(b"id: 5")

@@ -29,7 +29,7 @@ async def test_every_offset_reads_the_same_bytes() -> None:
         block = frame(number, rng.choice([3, 50, 3000, MERGED + 1]))
         log.append(block)
         whole += block
-    assert (log.base, log.size, log.held) == (0, len(whole), len(whole))
+    assert (log.base, log.size, log.stored_bytes) == (0, len(whole), len(whole))
     for offset in [0, len(whole), *rng.sample(range(len(whole)), 200)]:
         assert read_all(log, offset) == whole[offset:]
     assert max(len(log.read(0)), len(log.read(5))) < 2 * SLICE
@@ -62,7 +62,7 @@ async def test_the_oldest_go_past_the_limit() -> None:
     log = FrameLog(10 * MERGED)
     for number in range(2000):
         log.append(frame(number, 1000))
-        assert log.held <= 11 * MERGED
+        assert log.stored_bytes <= 11 * MERGED
     assert log.base > 0
     assert read_all(log, log.base).startswith(b"id: ")
     assert read_all(log, log.base).endswith(frame(1999, 1000))

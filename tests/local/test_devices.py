@@ -30,7 +30,7 @@ CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learni
 @pytest.fixture(scope="module")
 def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter that the processor has trained."""
-    from tests.local.exports.test_making import trained
+    from tests.local.exports.test_export import trained
 
     return trained(tiny, tmp_path_factory.mktemp("trained"))
 
@@ -164,8 +164,9 @@ def test_a_merge_is_computed_in_float32(
     """On a GPU as on the processor: in bfloat16 the sum would be rounded twice."""
     import torch
 
-    from arkor_dev.local.exports import files, making
-    from tests.local.exports.test_making import export
+    from arkor_dev.local.exports import export as export_module
+    from arkor_dev.local.exports import files
+    from tests.local.exports.test_export import export
 
     merged: list[tuple[Any, str]] = []
     merge = files.merge
@@ -174,7 +175,7 @@ def test_a_merge_is_computed_in_float32(
         merged.extend((weight.dtype, weight.device.type) for weight in worn.parameters())
         return merge(worn)
 
-    monkeypatch.setattr(making, "merge", noted)
+    monkeypatch.setattr(export_module, "merge", noted)
     for total, place in ((2**34, "cuda"), (2_000_000, "cpu")):
         merged.clear()
         with emulated("cuda", total=total):
@@ -186,12 +187,12 @@ def test_a_merge_is_computed_in_float32(
 def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Path, tmp_path: Path) -> None:
     """On its quantized weights, on the GPU and on the processor; and merged with them, multiplied out."""
     pytest.importorskip("bitsandbytes")
-    from arkor_dev.local.exports.making import Making
+    from arkor_dev.local.exports.export import Export
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from arkor_dev.local.modeling.base_model import load_base, load_dequantized
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.rows.encoding import Encoding, encode
-    from tests.local.exports.test_making import ROWS, nothing
+    from tests.local.exports.test_export import ROWS, nothing
     from tests.local.inference.asking import answer, ask
     from tests.local.tiny_model import PHRASE
 
@@ -214,7 +215,7 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
         said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
         assert said == PHRASE
         assert "the processor answers" in done["why"]
-    made = Making("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
+    made = Export("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
     whole.begin()
@@ -258,7 +259,7 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
     """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
-    from arkor_dev.local.forecast.lines import shape_of
+    from arkor_dev.local.forecast.linear_models import shape_of
 
     with emulated("cuda", delay=1e-4) as device:
         found = measure(tiny, tmp_path, 2)

@@ -232,6 +232,11 @@ async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pyte
     key = {"keyEnv": "TEACHER_KEY"}
     said = await fails(Said(status=401, text="bad key sk-secret"), {"TEACHER_KEY": "sk-secret"}, **key)
     assert "refuses the request (401: bad key …). Check the key's environment variable" in said
+    cut_within_the_key = "x" * 280 + " sk-secret-of-forty-characters-abcdefghijk"
+    environ = {"TEACHER_KEY": "sk-secret-of-forty-characters-abcdefghijk"}
+    with scripted(lambda _, __: Said(status=401, text=cut_within_the_key)) as wise:
+        done = await make(launch, options(wise, name="cut", **key), environ)
+        assert "sk-" not in (done["error"] or "sk-")
     said = await fails(Said(status=429, headers={"Retry-After": "7200"}))
     assert "asks to wait (429): for 120 minutes" in said
     assert "failed (500), 6 times" in await fails(Said(status=500))

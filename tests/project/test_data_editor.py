@@ -20,7 +20,7 @@ from arkor_dev.core import spliced_file
 from arkor_dev.data.json_edit import rewritten
 from arkor_dev.data.reader import DataFile
 from arkor_dev.project.arkor_toml import revision
-from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, shown
+from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, editable_row
 from arkor_dev.project.unpack import unpack
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def written(chance: random.Random, kind: str, count: int) -> bytes:
 def rows_in(path: Path) -> list[Any]:
     """Each row's source text and record, as the page gets them."""
     rows = FileRows.of(DataFile(path, path.name))
-    return [shown(rows, at, []) for at in range(len(rows.offsets))]
+    return [editable_row(rows, at, []) for at in range(len(rows.offsets))]
 
 
 def common(one: bytes, other: bytes) -> tuple[int, int]:
@@ -334,7 +334,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from arkor_dev.data.reader import DataFile
-from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, shown
+from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, editable_row
 editor = DataEditor(Path(sys.argv[1]))
 print("ready", flush=True)
 number = 0

@@ -20,6 +20,7 @@ class FakeSweeps:
             web.get("/v1/sweeps", self._list),
             web.post("/v1/sweeps", self._start),
             web.get("/v1/sweeps/{id}", self._get),
+            web.delete("/v1/sweeps/{id}", self._delete),
             web.post("/v1/sweeps/{id}/stop", self._stop),
         ]
 
@@ -42,6 +43,13 @@ class FakeSweeps:
 
     async def _get(self, request: web.Request) -> web.Response:
         return web.json_response({"sweep": self._one(request)})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        sweep = self._one(request)
+        if sweep["state"] == "running":
+            raise RefusedError(409, "The sweep is running: stop it before you delete it")
+        self.sweeps.remove(sweep)
+        return web.Response(status=204)
 
     async def _stop(self, request: web.Request) -> web.Response:
         sweep = self._one(request)

@@ -129,6 +129,8 @@ export interface JobConfig {
   trainOnResponsesOnly?: boolean;
   /** Compute the loss on the last answer of each chat only. */
   completionOnlyLoss?: boolean;
+  /** The template's enable_thinking, as of Qwen3: false learns and answers without thoughts. */
+  enableThinking?: boolean;
   /** Pack examples into sequences of up to max_length; attention stays within each example. */
   packing?: boolean;
   /** Batch examples of similar length. No gain on a CPU, which pads nothing. */
@@ -179,6 +181,8 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
+  /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
+  baseKl?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
   /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
@@ -313,6 +317,7 @@ export interface Sweep {
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;
+  measure?: EvaluationMeasure;
   importances?: SweepImportance[];
   verdict?: SweepVerdict;
 }
@@ -438,12 +443,22 @@ export interface TrainerName {
   name: string;
 }
 
+/** `[sweep]` of arkor.toml: `space` by field, and the rest as it is written there. */
+export interface ManifestSweep {
+  trainer?: string;
+  until?: string;
+  hours?: number;
+  jobs?: number;
+  space?: Record<string, unknown>;
+}
+
 /** `GET /api/manifest`. `revision` identifies the state of the source files. */
 export interface Manifest {
   trainer: TrainerName | null;
   trainers: Trainer[];
   source?: "arkor.toml" | "typescript";
   revision?: string;
+  sweep?: ManifestSweep;
 }
 
 /** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
@@ -580,6 +595,14 @@ export interface EvaluationPreferred {
   kind: string;
   won: number;
   of: number;
+  low: number;
+  high: number;
+  equalLength?: EvaluationShare;
+}
+
+/** A share between 0 and 1, with its interval. */
+export interface EvaluationShare {
+  share: number;
   low: number;
   high: number;
 }
@@ -844,6 +867,7 @@ export interface Disk {
   jobs: JobOnDisk[];
   models: ModelOnDisk[];
   leftovers: number;
+  embeddings?: number;
   database: number;
   free: number;
   unused?: number;
@@ -1325,6 +1349,51 @@ export interface DatasetFound {
   reached: number;
 }
 
+/** Whether the rows of a view are embedded: `none` before it was requested for what they are now. */
+export interface RowEmbeddings {
+  state: "none" | "waiting" | "running" | "completed" | "failed";
+  progress?: Preparation;
+  error?: string;
+}
+
+/** A row like another one, by the cosine of both embeddings, -1 to 1, after the mean was subtracted. */
+export interface SimilarRow {
+  row: number;
+  similarity: number;
+  excerpt: string;
+  heldOut?: boolean;
+}
+
+/** Rows of similar meaning: `terms` are words that set them apart, `examples` the most typical rows. */
+export interface RowGroup {
+  rows: number;
+  heldOut: number;
+  terms: string[];
+  examples: number[];
+}
+
+/** Groups of `rows` embedded rows, the largest first; none if no groups stand out from chance. */
+export interface RowGroups {
+  rows: number;
+  heldOut: number;
+  skipped: number;
+  groups: RowGroup[];
+}
+
+/** The first two principal components of the rows' embeddings; columns of one length. */
+export interface RowMap {
+  rows: number[];
+  x: number[];
+  y: number[];
+  groups: number[];
+}
+
+/** A row and its mean loss per learned token under the base model, in nats. */
+export interface SurprisingRow {
+  row: number;
+  loss: number;
+}
+
 /** A row of the project's own files, to be edited. */
 export interface EditableRow {
   file: string;
@@ -1412,6 +1481,19 @@ export interface ReviewAgreement {
   high: number | null;
 }
 
+/** How far a rubric's judge (`by`), which has `scored` rows, agrees with people's verdicts on them. */
+export interface RubricAgreement {
+  by: string;
+  scored: number;
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+  needs: number;
+  heard: boolean;
+}
+
 /** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
 export interface ReviewSummary {
   file: string;
@@ -1425,6 +1507,7 @@ export interface ReviewSummary {
   tags: ReviewCount[];
   people: ReviewCount[];
   agreement: ReviewAgreement[];
+  rubrics: RubricAgreement[];
   by: string;
 }
 
@@ -1718,7 +1801,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1760,6 +1843,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "method", label: "Training method", style: "text" },
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
+  { field: "enableThinking", label: "Thinking", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },
@@ -1785,6 +1869,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
+  { field: "baseKl", label: "Base KL penalty", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
   { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },

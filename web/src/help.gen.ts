@@ -37,6 +37,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["method", "How the model learns from the rows: sft is supervised fine-tuning."],
   ["trainOnResponsesOnly", "Compute the loss on the assistant's answers only, not on the prompts."],
   ["completionOnlyLoss", "Compute the loss on the last answer of each chat only."],
+  ["enableThinking", "The template's enable_thinking, as of Qwen3: false learns and answers without thoughts."],
   ["packing", "Pack examples into sequences of up to max_length; attention stays within each example."],
   ["groupByLength", "Batch examples of similar length. No gain on a CPU, which pads nothing."],
   ["labelSmoothingFactor", "Fraction of the probability spread over all tokens, against overconfidence."],
@@ -62,6 +63,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["earlyStoppingThreshold", "Minimum improvement of the held-out loss that counts for early stopping."],
   ["verdictMargin", "The smallest difference in mean loss per token that counts as better or worse in the verdict."],
   ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training."],
+  ["baseKl", "Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],
   ["onNonFinite", "Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate."],
   ["loadIn4bit", "Load the base model in 4-bit (NF4), for about a quarter of the memory."],
@@ -83,4 +85,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "baseKl", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

@@ -1,7 +1,7 @@
 """``arkor-dev setup``: installs the local engine into an environment of its own.
 
-For those who have the small core alone, such as by ``uvx arkor-dev``, without a word about extras. An
-interrupted installation is continued by the next call.
+For installations of the core alone, such as by ``uvx arkor-dev``; nobody has to know about extras. The next
+call continues an interrupted installation.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _installer(folder: Path) -> Installer:
 
 def _plan(report: Report, installer: Installer, target: Path) -> None:
     """Say what will be installed where. Raises BadRequestError for a full disk."""
-    build = installer.look()
+    build = installer.resolve_torch()
     existing = next(each for each in target.parents if each.exists())
     free = shutil.disk_usage(existing).free
     report.plan(build, target, free)

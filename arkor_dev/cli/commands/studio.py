@@ -21,7 +21,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.process import raise_limit
 from arkor_dev.server.app import create_app
 from arkor_dev.server.app_keys import BACKEND
-from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
+from arkor_dev.server.open_studios import OpenElsewhere, StudioEntry, claimed, project_on
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
     If a Studio is open on this project already, shows its address instead.
     """
     try:
-        with taken(settings) as place:
+        with claimed(settings) as entry:
             # A Ctrl-C during the loop's creation would print a traceback: delay it until the loop is ready.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                return asyncio.run(_studio(settings, place, mask, yes=yes))
+                return asyncio.run(_studio(settings, entry, mask, yes=yes))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     except OpenElsewhere as elsewhere:
@@ -55,10 +55,10 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 async def _show(settings: Settings, port: int) -> int:
     """Show the address of the running Studio, and open its page if requested."""
     terminal = _terminal()
-    where = f"Studio is already open on this project: http://localhost:{port}"
+    location = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
-        where += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
-    terminal.line(where)
+        location += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
+    terminal.line(location)
     if settings.open_browser:
         await _open(terminal, port)
     terminal.close()
@@ -85,7 +85,7 @@ def _bind(settings: Settings) -> socket.socket:
         ) from fault
 
 
-async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
+async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *, yes: bool) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
     pending: list[dict[str, object]] = []
@@ -97,7 +97,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         make = functools.partial(create_app, connect=connect)
         serve = serving(settings, sock, lambda notice: show(notice), make)
         app = await stack.enter_async_context(serve)
-        place.told(port)
+        entry.publish(port)
         gc.freeze()
         gc.enable()
         words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
@@ -123,8 +123,8 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
                 with contextlib.suppress(OSError):
                     terminal.close()
     with contextlib.suppress(OSError):  # the terminal may be gone, too
-        stays = f" The backend on {settings.ssh} keeps running." if settings.ssh else ""
-        terminal.line(f"Studio has stopped.{stays}")
+        remote_note = f" The backend on {settings.ssh} keeps running." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{remote_note}")
     return 0
 
 

@@ -1,8 +1,9 @@
-"""``arkor-dev sweep``: starts a search for better settings, shows how far it is, or stops it."""
+"""``arkor-dev sweep``: starts a search for better settings, shows how far it is, stops or deletes it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-START, STATUS, STOP = "start", "status", "stop"
+START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
 LOOK_SECONDS: Final = 2.0
 NAME: Final = 60
 SHOWN: Final = 10
@@ -34,10 +35,12 @@ SHOWN: Final = 10
 
 
 async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Start, show or stop a sweep; return the exit code. Raises ArkorError."""
+    """Start, show, stop or delete a sweep; return the exit code. Raises ArkorError."""
     action = arguments.action or STATUS
-    if action not in (START, STATUS, STOP):
+    if action not in (START, STATUS, STOP, DELETE):
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev sweep --help.")
+    if action == DELETE and arguments.sweep is None:
+        raise BadRequestError("Name the sweep to delete: arkor-dev sweep delete SWEEP")
     if not settings.local:
         require_sign_in(settings)
     body = await asyncio.to_thread(_request, settings, arguments) if action == START else None
@@ -55,6 +58,9 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
             sweep = _choose(await _all(backend), arguments.sweep)
             if action == STOP:
                 sweep = await _answer(backend.stop_sweep(sweep["id"]))
+            if action == DELETE:
+                await _delete(backend, sweep, with_jobs=arguments.with_jobs, quiet=arguments.json)
+                return 0
         print(json.dumps({"sweep": sweep}, indent=2) if arguments.json else "\n".join(lines_of(sweep)))  # noqa: T201
     return 1 if sweep.get("state") == "failed" else 0
 
@@ -66,7 +72,7 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
     trainer = choose(trainers, arguments.trainer or table.trainer)
     if arguments.space:
         try:
-            space = space_of(arguments.space, toml_values)
+            space = space_of(arguments.space, toml_values, trainer["config"].get("method"))
         except ValueError as fault:
             raise BadRequestError(str(fault)) from None
     else:
@@ -98,15 +104,29 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
 
 async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Print what becomes of a sweep until its end."""
-    said = ""
+    printed = ""
     while sweep.get("state") == "running":
         line = _progress(sweep)
-        if line != said and not quiet:
+        if line != printed and not quiet:
             print(line, flush=True)  # noqa: T201
-        said = line
+        printed = line
         await asyncio.sleep(LOOK_SECONDS)
         sweep = await _answer(backend.get_sweep(sweep["id"]))
     return sweep
+
+
+async def _delete(backend: Backend, sweep: dict[str, Any], *, with_jobs: bool, quiet: bool) -> None:
+    """Delete a sweep, and then its jobs if asked for. Raises ArkorError."""
+    await backend.delete_sweep(sweep["id"])
+    jobs = [str(trial.get("jobId")) for trial in _list(sweep, "trials")] if with_jobs else []
+    for job in jobs:
+        with contextlib.suppress(NotFoundError):  # deleted before
+            await backend.delete_job(job)
+    if quiet:
+        print(json.dumps({"sweep": sweep}, indent=2))  # noqa: T201
+        return
+    too = f" and {len(jobs)} job{'s' * (len(jobs) != 1)}" if jobs else ""
+    print(f"Deleted {one_line(sweep.get('name'), NAME)}{too}.")  # noqa: T201
 
 
 async def _answer(call: Any) -> dict[str, Any]:
@@ -123,8 +143,8 @@ async def _answer(call: Any) -> dict[str, Any]:
 
 async def _all(backend: Backend) -> list[dict[str, Any]]:
     try:
-        listed = json.loads((await backend.list_sweeps()).body)["sweeps"]
-        return [each for each in listed if isinstance(each.get("id"), str)]
+        sweeps = json.loads((await backend.list_sweeps()).body)["sweeps"]
+        return [sweep for sweep in sweeps if isinstance(sweep.get("id"), str)]
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -133,12 +153,12 @@ async def _all(backend: Backend) -> list[dict[str, Any]]:
 
 def _choose(sweeps: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
     """Return the sweep whose id begins with ``text``, else the newest. Raises BadRequestError."""
-    found = [each for each in sweeps if text is None or each["id"].startswith(text)]
-    if not found or (text is not None and len(found) > 1):
-        what = "There is no sweep" if not found else "Several sweeps begin with"
-        named = "yet" if text is None else one_line(text, 100)
-        raise BadRequestError(f"{what} {named}. `arkor-dev sweep start` starts one.")
-    return found[0]
+    matches = [sweep for sweep in sweeps if text is None or sweep["id"].startswith(text)]
+    if not matches or (text is not None and len(matches) > 1):
+        problem = "There is no sweep" if not matches else "Several sweeps begin with"
+        name = "yet" if text is None else one_line(text, 100)
+        raise BadRequestError(f"{problem} {name}. `arkor-dev sweep start` starts one.")
+    return matches[0]
 
 
 def _progress(sweep: Mapping[str, Any]) -> str:
@@ -147,7 +167,7 @@ def _progress(sweep: Mapping[str, Any]) -> str:
     plan = sweep.get("plan")
     if not isinstance(plan, dict):
         return "Estimating how long a run takes …"
-    confirms = any(trial.get("role") != "search" for trial in trials)
+    confirms = any(trial.get("role") == "winner" for trial in trials)
     phase = ", confirming the best with fresh seeds" if confirms else ""
     return f"{tried} of about {plan.get('trials')} trials{phase}; ends about {_clock(plan.get('endsAt'))}"
 
@@ -168,26 +188,30 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(settings, dict):
             yield f"Settings: {_settings(settings)}"
     trials = [trial for trial in _list(sweep, "trials") if trial.get("role") == "search"]
-    shown = sorted(
+    trials_shown = sorted(
         ((_list(trial, "results")[-1], trial) for trial in trials if _list(trial, "results")),
         key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
     )
-    if shown:
+    measure = sweep.get("measure")
+    measure = measure if isinstance(measure, dict) else {}
+    title = one_line(measure.get("label") or "loss", 20).upper()
+    sign = -1 if measure.get("higher") else 1
+    if trials_shown:
         yield ""
-        yield f"{'TRIAL':>5}  {'STEPS':>6}  {'LOSS':>8}  SETTINGS"
-    for result, trial in shown[:SHOWN]:
+        yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
+    for result, trial in trials_shown[:SHOWN]:
         settings = trial.get("settings")
         words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
-            f"{_number(result.get('loss')):>8.4f}  {words}"
+            f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
         )
-    if len(shown) > SHOWN:
-        yield f"… and {len(shown) - SHOWN} more"
+    if len(trials_shown) > SHOWN:
+        yield f"… and {len(trials_shown) - SHOWN} more"
     mattered = [
-        f"{key_of(one_line(each.get('setting'), NAME))} {_number(each.get('mean')):.0%} "
-        f"({_number(each.get('low')):.0%} to {_number(each.get('high')):.0%})"
-        for each in _list(sweep, "importances")
+        f"{key_of(one_line(importance.get('setting'), NAME))} {_number(importance.get('mean')):.0%} "
+        f"({_number(importance.get('low')):.0%} to {_number(importance.get('high')):.0%})"
+        for importance in _list(sweep, "importances")
     ]
     if mattered:
         yield ""
@@ -203,7 +227,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _list(table: Mapping[str, Any], key: str) -> list[Any]:
     value = table.get(key)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _number(value: object) -> float:

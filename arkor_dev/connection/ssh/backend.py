@@ -57,7 +57,7 @@ NAMED: Final = 5
 class SshBackend:
     """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
 
-    ``tell`` receives messages for a person; ``ask`` confirms large uploads; None without a terminal.
+    ``on_notice`` gets messages for a person; ``confirm`` confirms large uploads; None without a terminal.
     """
 
     sign_in: str | None = None
@@ -65,15 +65,15 @@ class SshBackend:
     def __init__(
         self,
         settings: Settings,
-        tell: Callable[[Notice], None],
-        ask: Callable[[str], bool] | None = None,
+        on_notice: Callable[[Notice], None],
+        confirm: Callable[[str], bool] | None = None,
     ) -> None:
         assert settings.ssh is not None
-        self.tell = tell
-        self._settings, self._host, self._ask = settings, checked(settings.ssh), ask
+        self.on_notice = on_notice
+        self._settings, self._host, self._confirm = settings, checked(settings.ssh), confirm
         name = tidy_name(settings.project.name)
         # The folder there does not depend on how the host is spelled here.
-        self._place: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
+        self._target: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
         self.scope: Final = Scope(ORG, name, name)
         self._hashes = Hashes(settings.local_data / "hashes.json")
         self._sent: list[Leaving] = []
@@ -85,7 +85,7 @@ class SshBackend:
         self._moved = asyncio.Event()
         self._newest: object = None
         self._following = False
-        self._why = f"{self._host} is not connected yet."
+        self._reason = f"{self._host} is not connected yet."
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -95,7 +95,7 @@ class SshBackend:
         except BaseException:
             await self._disconnect()
             raise
-        self._ask = None  # from now on the backend's messages are handled, too
+        self._confirm = None  # from now on the backend's messages are handled, too
         self._go(self._keep_connected())
         return self
 
@@ -112,7 +112,7 @@ class SshBackend:
         Raises UnavailableError while there is no connection or much is still being sent.
         """
         if self._ready is None:
-            raise UnavailableError(self._why)
+            raise UnavailableError(self._reason)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send_changed())
         sending = self._sending
@@ -123,7 +123,7 @@ class SshBackend:
             )
         sending.result()
         if self._ready is None:
-            raise UnavailableError(self._why)
+            raise UnavailableError(self._reason)
         return self._ready
 
     async def renew(self, rejected: Credentials) -> Credentials:
@@ -149,7 +149,7 @@ class SshBackend:
         env = await self._prepare(link, python)
         await self._send_changed()
         started = await link.ask(
-            "start", self._step, **self._place, code=self._code, env=env, version=__version__,
+            "start", self._step, **self._target, code=self._code, env=env, version=__version__,
             options=self._options(),
         )  # fmt: skip
         await self._use(link, started)
@@ -162,21 +162,21 @@ class SshBackend:
             self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])
         env = None if python is not None else package.environment([*needs, *gpu_needs])
-        there = await link.ask(
+        host_state = await link.ask(
             "look", code=self._code, env=env, modules=package.MODULES if python is not None else []
         )
-        if not isinstance(there, dict):
+        if not isinstance(host_state, dict):
             raise BackendError(f"{self._host} answered with something unexpected. Try again.")
-        _need_modules(self._host, python, there)
-        if not there.get("code"):
+        _need_modules(self._host, python, host_state)
+        if not host_state.get("code"):
             self._step(f"Sending arkor-dev {__version__} to {self._host}")
             archive = await asyncio.to_thread(package.packed)
             await link.ask(
                 "code", body=iter([archive]), code=self._code, size=len(archive),
                 sha256=hashlib.sha256(archive).hexdigest(),
             )  # fmt: skip
-        if env is not None and not there.get("env"):
-            python = one_line(there.get("python"), 20)
+        if env is not None and not host_state.get("env"):
+            python = one_line(host_state.get("python"), 20)
             self._step(f"Preparing {self._host} for the first time, with its Python {python}")
             await link.ask("install", self._step, env=env, requirements=needs, gpu=gpu_needs)
         return env
@@ -203,10 +203,14 @@ class SshBackend:
         self._ready = Credentials("anon", token, ORG, address_of(local), self._host)
         self._moved.set()
 
-    def _on_backend(self, now: object, kept: bool) -> None:
+    def _on_backend(self, now: object, restarting: bool) -> None:
         """Follow a backend that was restarted there, or is gone."""
-        gone = "is starting again. Wait a moment." if kept else "has ended. Start Studio again to start it."
-        self._ready, self._why = None, f"The backend on {self._host} {gone}"
+        state = (
+            "is starting again. Wait a moment."
+            if restarting
+            else "has ended. Start Studio again to start it."
+        )
+        self._ready, self._reason = None, f"The backend on {self._host} {state}"
         self._newest = now
         if now is not None and not self._following:
             self._following = True
@@ -219,7 +223,7 @@ class SshBackend:
                 self._newest = None
                 await self._use(self._link, now)
         except ArkorError as fault:
-            self._why = fault.text
+            self._reason = fault.text
         finally:
             self._following = False
 
@@ -227,22 +231,22 @@ class SshBackend:
         while True:
             assert self._link is not None
             await self._link.closed.wait()
-            self._ready, self._why = None, f"The connection to {self._host} is lost; reconnecting."
-            self._say("warning", f"Connection to {self._host} lost, reconnecting")
-            pause, said = PAUSES[0], ""
+            self._ready, self._reason = None, f"The connection to {self._host} is lost; reconnecting."
+            self._notify("warning", f"Connection to {self._host} lost, reconnecting")
+            pause, reported = PAUSES[0], ""
             while True:
                 try:
                     await self._connect()
                     break
                 except (ArkorError, OSError) as fault:
                     text = fault.text if isinstance(fault, ArkorError) else f"{fault}."
-                    self._why = f"The connection to {self._host} is lost; reconnecting. {text}"
-                    if text != said:
-                        said = text
-                        self._say("warning", said)
+                    self._reason = f"The connection to {self._host} is lost; reconnecting. {text}"
+                    if text != reported:
+                        reported = text
+                        self._notify("warning", reported)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PAUSES[1])
-            self._say("info", f"Connected to {self._host} again.")
+            self._notify("info", f"Connected to {self._host} again.")
 
     async def _disconnect(self) -> None:
         link, self._link, self._ready = self._link, None, None
@@ -258,8 +262,8 @@ class SshBackend:
         if files == self._sent or self._link is None:
             return
         hashes = await asyncio.to_thread(self._hashes.of, files)
-        named = [[file.name, file.size, digest] for file, digest in zip(files, hashes, strict=True)]
-        answer = await self._link.ask("files", **self._place, files=named)
+        entries = [[file.name, file.size, digest] for file, digest in zip(files, hashes, strict=True)]
+        answer = await self._link.ask("files", **self._target, files=entries)
         missing = answer.get("missing") if isinstance(answer, dict) else None
         wanted = (
             set(missing) if isinstance(missing, list) and all(isinstance(n, str) for n in missing) else set()
@@ -275,7 +279,7 @@ class SshBackend:
             done += count
             self._progress = f"{size(done)} of {size(total)}"
             label = f"Sending files to {self._host}"
-            self.tell({"notice": "progress", "label": label, "done": done, "total": total, "unit": "B"})
+            self.on_notice({"notice": "progress", "label": label, "done": done, "total": total, "unit": "B"})
 
         for file, digest in to_send:
             try:
@@ -284,32 +288,34 @@ class SshBackend:
                 raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
             with opened:
                 await self._link.ask(
-                    "put", body=pieces(opened, file.size, sent), **self._place,
+                    "put", body=pieces(opened, file.size, sent), **self._target,
                     path=file.name, size=file.size, sha256=digest,
                 )  # fmt: skip
         if to_send:
-            self._step(f"Sent {_listed([file for file, _ in to_send])} to {self._host}, {size(total)} in all")
+            self._step(
+                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in all"
+            )
         self._sent = files
 
     def _agree(self, total: int, files: list[Leaving]) -> None:
         if total <= ASK_BYTES:
             return
         largest = sorted(files, key=lambda file: -file.size)
-        what = f"{size(total)} would be sent to {self._host}: {_listed(largest)}."
-        if self._ask is None:
+        question = f"{size(total)} would be sent to {self._host}: {_file_list(largest)}."
+        if self._confirm is None:
             raise ConflictError(
-                f"{what} Start `arkor-dev --ssh {self._host}` in a terminal, which asks first."
+                f"{question} Start `arkor-dev --ssh {self._host}` in a terminal, which asks first."
             )
-        if not self._ask(what):
+        if not self._confirm(question):
             raise ConflictError(f"Nothing was sent to {self._host}.")
 
     # --- messages -----------------------------------------------------------------------------------------
 
     def _step(self, text: str) -> None:
-        self._say("info", text)
+        self._notify("info", text)
 
-    def _say(self, level: str, text: str) -> None:
-        self.tell({"notice": "message", "level": level, "text": text})
+    def _notify(self, level: str, text: str) -> None:
+        self.on_notice({"notice": "message", "level": level, "text": text})
 
     def _go(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -317,26 +323,26 @@ class SshBackend:
         task.add_done_callback(self._tasks.discard)
 
 
-async def look(settings: Settings, host: str) -> str:
+async def describe_host(settings: Settings, host: str) -> str:
     """Describe what ``host`` has in a sentence, without changing anything. Raises ArkorError."""
     python = await asyncio.to_thread(load_ssh_python, settings.project, host)
     needs, gpu_needs = package.requirements() if python is None else ([], [])
     env = package.environment([*needs, *gpu_needs])
     async with linked(checked(host), python) as link:
-        there = await link.ask("look", code="-", env=env, modules=package.MODULES if python else [])
-    if not isinstance(there, dict):
+        host_state = await link.ask("look", code="-", env=env, modules=package.MODULES if python else [])
+    if not isinstance(host_state, dict):
         raise BackendError(f"{host} answered with something unexpected. Try again.")
-    _need_modules(host, python, there)
-    made = "The environment is made at the first start."
-    if python is not None or there.get("env"):
-        made = "Everything is installed."
-    gpu = "an NVIDIA GPU" if there.get("gpu") else "no NVIDIA GPU"
-    return f"{host} has Python {one_line(there.get('python'), 20)} and {gpu}. {made}"
+    _need_modules(host, python, host_state)
+    environment = "The environment is made at the first start."
+    if python is not None or host_state.get("env"):
+        environment = "Everything is installed."
+    gpu = "an NVIDIA GPU" if host_state.get("gpu") else "no NVIDIA GPU"
+    return f"{host} has Python {one_line(host_state.get('python'), 20)} and {gpu}. {environment}"
 
 
-def _need_modules(host: str, python: str | None, there: dict[str, Any]) -> None:
+def _need_modules(host: str, python: str | None, host_state: dict[str, Any]) -> None:
     """Raise BadRequestError if the selected Python there lacks a module."""
-    if lacks := there.get("lacks"):
+    if lacks := host_state.get("lacks"):
         names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
         raise BadRequestError(
             f"{one_line(python, 300)} on {host} lacks {names}. Install them there, or remove python below "
@@ -352,6 +358,6 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def _listed(files: list[Leaving]) -> str:
-    shown = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:NAMED]]
-    return ", ".join(shown) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
+def _file_list(files: list[Leaving]) -> str:
+    descriptions = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:NAMED]]
+    return ", ".join(descriptions) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")

@@ -2,10 +2,10 @@
 
 It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by so many
 bytes), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}`` or ``{"fault"}``.
-Between requests it watches the backend that was started last and sends ``{"backend": …}`` when that has
-moved. It ends at the end of standard input; processes that it has started keep running.
+Between requests it watches the backend that was started last and sends ``{"backend": …}`` when its address
+changes. It ends with standard input; processes that it has started keep running.
 
-Everything lies in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
+All files are in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
 ``projects/<key>`` (the project's files, the keeper's lock and log), and ``data`` (jobs, adapters, exports).
 """
 
@@ -79,7 +79,7 @@ class Input:
             yield data
 
 
-def say(**message: object) -> None:
+def send_message(**message: object) -> None:
     """Send one message."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
@@ -93,7 +93,7 @@ class FarSide:
         self.host = "This machine"
         self._watched: Path | None = None
         self._folder = ROOT
-        self._known: dict[str, Any] = {}
+        self._last_state: dict[str, Any] = {}
 
     # --- looking ------------------------------------------------------------------------------------------
 
@@ -122,7 +122,9 @@ class FarSide:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             archive.extractall(part)
         _publish(part, target)
-        used = {found.get("code") for each in (ROOT / "projects").glob("*") if (found := _running(each))}
+        used = {
+            running.get("code") for project in (ROOT / "projects").glob("*") if (running := _running(project))
+        }
         for other in target.parent.iterdir():
             old = time.time() - other.stat().st_mtime > UNUSED_SECONDS
             if old and other.name not in used and other != target:
@@ -146,11 +148,11 @@ class FarSide:
         wants = [*request["requirements"], *(request["gpu"] if _gpu() else [])]
         python, uv = str(part / "bin" / "python"), _uv()
         if not (part / "bin" / "python").exists():
-            say(step=f"Making an environment with {'uv' if uv else 'venv'}")
-            made = [uv, "venv", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
-            self._run([*made, str(part)], log, "On Debian and Ubuntu, install python3-venv there, or uv.")
+            send_message(step=f"Making an environment with {'uv' if uv else 'venv'}")
+            command = [uv, "venv", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+            self._run([*command, str(part)], log, "On Debian and Ubuntu, install python3-venv there, or uv.")
         gpu = "the build for NVIDIA GPUs" if _gpu() else "the build for processors, where it can be had"
-        say(step=f"Installing PyTorch ({gpu}) and the training libraries: this takes minutes")
+        send_message(step=f"Installing PyTorch ({gpu}) and the training libraries: this takes minutes")
         try_again = "Start again: it continues from here."
         if uv:
             base = [uv, "pip", "install", "--python", python]
@@ -160,7 +162,7 @@ class FarSide:
             self._run([*base, *wants], log, try_again)
             return
         base = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        torch = [each for each in wants if re.split(r"[^\w.-]", each)[0] == "torch"]
+        torch = [requirement for requirement in wants if re.split(r"[^\w.-]", requirement)[0] == "torch"]
         if torch and not _gpu():
             with contextlib.suppress(Fault):  # an index that cannot be reached: the default one has torch too
                 self._run([*base, "--retries", "1", "--index-url", CPU_INDEX, *torch], log, try_again)
@@ -168,7 +170,7 @@ class FarSide:
 
     def _run(self, argv: list[str], log: Any, next_step: str) -> None:
         """Run an installer and report a line of its output every few seconds."""
-        told, last, wrong = time.monotonic(), "", ""
+        reported, last, wrong = time.monotonic(), "", ""
         with subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as process:
@@ -177,9 +179,9 @@ class FarSide:
                 log.write(raw)
                 last = raw.decode(errors="replace").strip() or last
                 wrong = last if last.lower().startswith("error") else wrong  # hints may follow
-                if time.monotonic() - told > 5:
-                    told = time.monotonic()
-                    say(step=last[:200])
+                if time.monotonic() - reported > 5:
+                    reported = time.monotonic()
+                    send_message(step=last[:200])
         if process.returncode:
             last = wrong or last
             full = " Its disk is full." if "No space left" in last else ""
@@ -201,10 +203,10 @@ class FarSide:
     def files(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return which of the project's files are not here in the same state, by their hashes."""
         folder = self._project(request)
-        known, missing = _index(folder), []
+        index, missing = _index(folder), []
         for name, size, digest in request["files"]:
             state = _state(folder / request["name"] / name)
-            if state is None or known.get(name) != [*state, digest]:
+            if state is None or index.get(name) != [*state, digest]:
                 missing.append([name, size])
         self._need_space(sum(size for _, size in missing))
         return {"missing": [name for name, _ in missing]}
@@ -217,26 +219,28 @@ class FarSide:
         if ".." in target.parts or not target.is_relative_to(base):
             sys.exit(1)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part, digest, fault = folder / f"put.{os.getpid()}", hashlib.sha256(), None
+        part, digest, failure = folder / f"put.{os.getpid()}", hashlib.sha256(), None
         with part.open("wb") as file:
             for piece in self._input.pieces(request["size"]):
                 digest.update(piece)
                 try:
-                    if fault is None:
+                    if failure is None:
                         file.write(piece)
                 except OSError as error:  # the rest must still be read
-                    fault = error
-        if fault is not None or digest.hexdigest() != request["sha256"]:
+                    failure = error
+        if failure is not None or digest.hexdigest() != request["sha256"]:
             part.unlink()
-            why = (
-                f"cannot be stored on {self.host}: {fault.strerror}" if fault else "changed while it was sent"
+            reason = (
+                f"cannot be stored on {self.host}: {failure.strerror}"
+                if failure
+                else "changed while it was sent"
             )
-            raise Fault(f"{name} {why}. {'Free some space there' if fault else 'Try again'}.")
+            raise Fault(f"{name} {reason}. {'Free some space there' if failure else 'Try again'}.")
         part.replace(target)
-        known = _index(folder)
-        known[name] = [*(_state(target) or ()), request["sha256"]]
+        index = _index(folder)
+        index[name] = [*(_state(target) or ()), request["sha256"]]
         temporary = folder / f"index.{os.getpid()}"
-        temporary.write_text(json.dumps(known))
+        temporary.write_text(json.dumps(index))
         temporary.replace(folder / "files.json")
 
     def _project(self, request: dict[str, Any]) -> Path:
@@ -251,33 +255,33 @@ class FarSide:
         """Start the project's backend unless it runs, and return where it listens and its token."""
         folder = self._project(request)
         with _locked(folder / "start.lock"):
-            found = _running(folder)
-            if found and found.get("code") != request["code"]:
-                self._make_way(found, request)
-                found = None
-            if not found:
-                found = self._spawn(folder, request)
-        self._folder, self._watched = folder, Path(found["handoff"])
+            keeper = _running(folder)
+            if keeper and keeper.get("code") != request["code"]:
+                self._end_idle(keeper, request)
+                keeper = None
+            if not keeper:
+                keeper = self._spawn(folder, request)
+        self._folder, self._watched = folder, Path(keeper["handoff"])
         deadline = time.monotonic() + START_SECONDS
-        while (known := _handoff(self._watched)) is None:
+        while (handoff := _handoff(self._watched)) is None:
             if _running(folder) is None:
                 raise Fault(f"The backend on {self.host} did not start: {_last_line(folder)}")
             if time.monotonic() > deadline:
                 raise Fault(f"The backend on {self.host} did not start in {START_SECONDS:g} s.")
             time.sleep(0.02)
-        self._known = {"backend": known, "kept": True}
-        return known
+        self._last_state = {"backend": handoff, "kept": True}
+        return handoff
 
-    def _make_way(self, found: dict[str, Any], request: dict[str, Any]) -> None:
+    def _end_idle(self, keeper: dict[str, Any], request: dict[str, Any]) -> None:
         """End a backend of another version, unless jobs are running in it."""
-        if active := _active(found):
+        if active := _active(keeper):
             raise Fault(
-                f"{self.host} runs this project with arkor-dev {_build(found)}, and here is "
+                f"{self.host} runs this project with arkor-dev {_build(keeper)}, and here is "
                 f"{_build(request)}. {active} of its jobs are not over, so it was left alone. Wait for them, "
                 f"or pause them with `arkor-dev ssh stop {self.host}`: they resume when you connect again."
             )
-        say(step=f"Replacing the idle backend of arkor-dev {_build(found)}")
-        _end(found)
+        send_message(step=f"Replacing the idle backend of arkor-dev {_build(keeper)}")
+        _end(keeper)
 
     def _spawn(self, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         code = ROOT / "code" / request["code"]
@@ -294,29 +298,29 @@ class FarSide:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
-        while (found := _running(folder)) is None or found["pid"] != process.pid:
+        while (keeper := _running(folder)) is None or keeper["pid"] != process.pid:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Fault(f"The backend on {self.host} did not start: {_last_line(folder)}")
             time.sleep(0.02)
-        return found
+        return keeper
 
     def status(self, _: dict[str, Any]) -> dict[str, Any]:
         """Return every project of this account, and the space that everything takes."""
         projects = []
         for folder in sorted((ROOT / "projects").glob("*")):
             names = [path.name for path in folder.iterdir() if path.is_dir()]
-            found = _running(folder)
-            entry = {"key": folder.name, "name": names[0] if names else folder.name, "running": bool(found)}
-            if found:
-                entry |= {"version": found.get("version"), "active": _active(found)}
+            keeper = _running(folder)
+            entry = {"key": folder.name, "name": names[0] if names else folder.name, "running": bool(keeper)}
+            if keeper:
+                entry |= {"version": keeper.get("version"), "active": _active(keeper)}
             projects.append(entry)
         return {"projects": projects, "bytes": _bytes(ROOT), "root": str(ROOT)}
 
     def stop(self, _: dict[str, Any]) -> dict[str, Any]:
         """End every backend; running jobs pause and resume at the next start."""
-        running = [found for folder in (ROOT / "projects").glob("*") if (found := _running(folder))]
-        for found in running:
-            _end(found)
+        running = [keeper for folder in (ROOT / "projects").glob("*") if (keeper := _running(folder))]
+        for keeper in running:
+            _end(keeper)
         return {"stopped": len(running)}
 
     def remove(self, request: dict[str, Any]) -> None:
@@ -330,13 +334,13 @@ class FarSide:
         if self._watched is None:
             return
         now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
-        if now != self._known:
-            self._known = now
-            say(**now)
+        if now != self._last_state:
+            self._last_state = now
+            send_message(**now)
 
 
-def _build(what: dict[str, Any]) -> str:
-    return f"{what.get('version')} (build {str(what.get('code'))[:8]})"
+def _build(build: dict[str, Any]) -> str:
+    return f"{build.get('version')} (build {str(build.get('code'))[:8]})"
 
 
 def _make_root() -> None:
@@ -390,10 +394,10 @@ def _state(path: Path) -> list[int] | None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _index(folder: Path) -> dict[str, Any]:
@@ -407,21 +411,21 @@ def _running(folder: Path) -> dict[str, Any] | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                found = _json(folder / "keeper.lock")
-                return found if isinstance(found.get("pid"), int) else None
+                lock = _json(folder / "keeper.lock")
+                return lock if isinstance(lock.get("pid"), int) else None
     except OSError:
         pass
     return None
 
 
-def _end(found: dict[str, Any]) -> None:
+def _end(keeper: dict[str, Any]) -> None:
     """End a keeper, and its backend with it."""
-    folder = Path(found["lock"]).parent
+    folder = Path(keeper["lock"]).parent
     for number, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, 2.0)):
         deadline = time.monotonic() + seconds
         with contextlib.suppress(ProcessLookupError):
-            os.kill(found["pid"], number)
-        while (now := _running(folder)) and now["pid"] == found["pid"]:
+            os.kill(keeper["pid"], number)
+        while (now := _running(folder)) and now["pid"] == keeper["pid"]:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
@@ -431,12 +435,12 @@ def _end(found: dict[str, Any]) -> None:
 
 def _handoff(path: Path) -> dict[str, Any] | None:
     """Return the keeper's record of its backend; None before there is one."""
-    found = _json(path)
-    return found if "token" in found else None
+    record = _json(path)
+    return record if "token" in record else None
 
 
-def _active(found: dict[str, Any]) -> int:
-    path = Path(found["handoff"]).with_name("backend.sqlite")
+def _active(keeper: dict[str, Any]) -> int:
+    path = Path(keeper["handoff"]).with_name("backend.sqlite")
     with contextlib.suppress(sqlite3.Error):
         db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
         with contextlib.closing(db):
@@ -466,28 +470,30 @@ def serve() -> None:
     """Answer requests until standard input ends."""
     os.umask(0o077)
     source = Input()
-    far = FarSide(source)
-    say(ready=True)
-    known: dict[str, Callable[[dict[str, Any]], Any]] = {
-        name: getattr(far, name)
+    side = FarSide(source)
+    send_message(ready=True)
+    handlers: dict[str, Callable[[dict[str, Any]], Any]] = {
+        name: getattr(side, name)
         for name in ("look", "code", "install", "files", "put", "start", "status", "stop", "remove")
     }
     while True:
         line = source.line(1.0)
         if line is None:
-            far.tick()
+            side.tick()
             continue
         if not line:
             return
         request = json.loads(line)
-        far.host = str(request["host"])
+        side.host = str(request["host"])
         try:
-            say(done=known[request["do"]](request))
+            send_message(done=handlers[request["do"]](request))
         except Fault as fault:
-            say(fault=str(fault))
+            send_message(fault=str(fault))
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            say(fault=f"{far.host}: {error.strerror or error}{where}. Look at its disk, then try again.")
+            file = f" ({error.filename})" if error.filename else ""
+            send_message(
+                fault=f"{side.host}: {error.strerror or error}{file}. Look at its disk, then try again."
+            )
 
 
 if __name__ == "__main__":

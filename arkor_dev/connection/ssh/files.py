@@ -43,41 +43,41 @@ def files_of_project(project: Path) -> list[Leaving]:
     A trainer with a problem adds nothing: the problem is reported when it is used. Raises ConflictError for a
     link that leads out of the project, and for a file that cannot be read.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     try:
-        found[FILE] = resolved(project, FILE)
+        files[FILE] = resolved(project, FILE)
         trainers = parse(project, read(project))
     except (SourceError, BadRequestError):
         trainers = []
     for config in (trainer["config"] for trainer in trainers if "config" in trainer):
         with contextlib.suppress(SourceError):
-            found |= _of_config(project, config)
+            files |= _of_config(project, config)
     try:
-        return [_look(name, path) for name, path in sorted(found.items())]
+        return [_leaving(name, path) for name, path in sorted(files.items())]
     except OSError as fault:
         raise ConflictError(f"{fault.filename} cannot be read ({fault.strerror}).") from None
 
 
-def _look(name: str, path: Path) -> Leaving:
+def _leaving(name: str, path: Path) -> Leaving:
     state = path.stat()
     return Leaving(name, path, state.st_size, (state.st_size, state.st_mtime_ns, state.st_ino))
 
 
 def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for key in ("datasetSource", "evalDatasetSource"):
         for part in parts_of(config[key]) if key in config else ():
             if part["type"] == "file":
-                found |= {file.name: file.path for file in files_of(part, project)}
+                files |= {file.name: file.path for file in files_of(part, project)}
                 if (project / REVIEWS).is_file():
-                    found[REVIEWS] = resolved(project, REVIEWS)
+                    files[REVIEWS] = resolved(project, REVIEWS)
     root = project.resolve()
     for entry in config.get("evaluations", ()):
-        found |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}
+        files |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}
         module, colon, _ = str(entry.get("metric", "")).partition(":")
         if colon:
-            _add_module(project, module, found)
-    return found | dict(_of_model(project, str(config["model"])))
+            _add_module(project, module, files)
+    return files | dict(_of_model(project, str(config["model"])))
 
 
 def _of_model(project: Path, model: str) -> Iterator[tuple[str, Path]]:
@@ -103,7 +103,7 @@ def _leads_out(name: object) -> ConflictError:
     )
 
 
-def _add_module(project: Path, module: str, found: dict[str, Path]) -> None:
+def _add_module(project: Path, module: str, files: dict[str, Path]) -> None:
     """Add a module of the project, and those of the project that it imports."""
     base = module.replace(".", "/")
     for name in (f"{base}.py", f"{base}/__init__.py"):
@@ -111,13 +111,13 @@ def _add_module(project: Path, module: str, found: dict[str, Path]) -> None:
             path = resolved(project, name)
         except SourceError:
             continue
-        if name in found:
+        if name in files:
             return
-        found[name] = path
+        files[name] = path
         with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError):
             for node in ast.walk(ast.parse(read_small(path, MODULE_BYTES))):
                 for imported in _imports(node):
-                    _add_module(project, imported, found)
+                    _add_module(project, imported, files)
 
 
 def _imports(node: ast.AST) -> list[str]:
@@ -134,24 +134,24 @@ class Hashes:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._known: dict[str, Any] = {}
+        self._entries: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            known = json.loads(read_small(cache, CACHE_BYTES))
-            self._known = known if isinstance(known, dict) else {}
+            entries = json.loads(read_small(cache, CACHE_BYTES))
+            self._entries = entries if isinstance(entries, dict) else {}
 
     def of(self, files: list[Leaving]) -> list[str]:
         """Return the hashes in the same order. Raises ConflictError for a file that cannot be read."""
         changed = False
         for file in files:
-            if self._known.get(file.name, [None])[:-1] != list(file.state):
+            if self._entries.get(file.name, [None])[:-1] != list(file.state):
                 try:
                     with open_regular(file.path) as opened:
                         digest = hashlib.file_digest(opened, "sha256").hexdigest()
                 except OSError as fault:
                     raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
-                self._known[file.name] = [*file.state, digest]
+                self._entries[file.name] = [*file.state, digest]
                 changed = True
         if changed:
             with contextlib.suppress(OSError):  # the next call computes them again
-                write_private(self._cache, json.dumps(self._known).encode())
-        return [self._known[file.name][-1] for file in files]
+                write_private(self._cache, json.dumps(self._entries).encode())
+        return [self._entries[file.name][-1] for file in files]

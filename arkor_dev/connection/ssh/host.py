@@ -51,11 +51,11 @@ OPTIONS: Final = (
 
 def program() -> str:
     """Return the path of ssh. Raises BadRequestError if there is none."""
-    if (found := shutil.which("ssh")) is None:
+    if (path := shutil.which("ssh")) is None:
         raise BadRequestError(
             "There is no ssh program on this machine. Install OpenSSH's client (Debian: openssh-client)."
         )
-    return found
+    return path
 
 
 def checked(host: str) -> str:
@@ -70,7 +70,7 @@ def session(host: str, control: Path, python: str | None) -> list[str]:
 
     ``python`` runs it; None for the first Python there that is new enough.
     """
-    options = [word for option in OPTIONS for word in ("-o", option)]
+    options = [argument for option in OPTIONS for argument in ("-o", option)]
     return [program(), *options, "-S", str(control), "--", checked(host), _command(python)]
 
 
@@ -96,46 +96,46 @@ def _command(python: str | None) -> str:
 
 def why_ended(host: str, code: int | None, errors: str, python: str | None) -> ArkorError:
     """Explain why a session ended or never began, by ssh's exit status and its messages."""
-    said, last = errors, one_line(errors.strip().rpartition("\n")[2], 300)
+    output, last = errors, one_line(errors.strip().rpartition("\n")[2], 300)
     check = f"Run `ssh {host}` in a terminal"
     if code == NO_PYTHON:
-        has = f" (it says: {last})" if last else ""
+        quote = f" (it says: {last})" if last else ""
         if python is not None:
             return BadRequestError(
-                f"{host} has no Python 3.11 or newer at {one_line(python, 300)}{has}. Correct python below "
+                f"{host} has no Python 3.11 or newer at {one_line(python, 300)}{quote}. Correct python below "
                 "[compute] in arkor.toml, or remove it to have an environment made there."
             )
         return BadRequestError(
-            f"{host} has no Python 3.11 or newer{has}. Install one there, for example with uv "
+            f"{host} has no Python 3.11 or newer{quote}. Install one there, for example with uv "
             "(`uv python install 3.12`) or as the system's package."
         )
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in output:
         return BadRequestError(
             f"The host key of {host} has changed, so another machine may be answering for it. If it was "
             f"installed anew, remove the old key (`ssh-keygen -R` with its name). {check} then, and compare "
             "the new key."
         )
-    if "Host key verification failed" in said or "host key is known" in said:
+    if "Host key verification failed" in output or "host key is known" in output:
         return BadRequestError(
             f"The host key of {host} is not known here, and is not accepted without you. {check}, compare "
             "the fingerprint that it shows, and accept it once."
         )
-    if "Permission denied" in said or "Too many authentication failures" in said:
+    if "Permission denied" in output or "Too many authentication failures" in output:
         return BadRequestError(
             f"{host} refused the sign-in ({last}). {check}: it has to work without a password, with a key in "
             "your ssh agent (ssh-add) or in ~/.ssh/config."
         )
-    if "Could not resolve hostname" in said or "not known" in said:
+    if "Could not resolve hostname" in output or "not known" in output:
         return BadRequestError(
             f"There is no host {host}: {last}. Correct the name, or give it an entry (Host {host}) in "
             "~/.ssh/config."
         )
-    if "Connection refused" in said:
+    if "Connection refused" in output:
         return UnavailableError(
             f"{host} refused the connection: its ssh server does not run, or listens on another port. "
             f"{check} to see, and set Port in ~/.ssh/config."
         )
-    if "timed out" in said or "No route to host" in said or "unreachable" in said:
+    if "timed out" in output or "No route to host" in output or "unreachable" in output:
         return UnavailableError(f"{host} does not answer ({last}). Is it on, and are you in its network?")
     if code is None or code in (0, 255) or code < 0:
         return UnavailableError(f"The connection to {host} ended{f' ({last})' if last else ''}.")

@@ -50,11 +50,11 @@ def main(argv: list[str] | None = None) -> int:
         os.environ, args.project, local=True, resume=args.resume, at_once=args.at_once, engine=args.engine
     )
     settings = replace(settings, data=args.data)
-    held = _lock(settings, args.code)
-    if held is None:
+    lock = _lock(settings, args.code)
+    if lock is None:
         print("Another process keeps this project's backend.", file=sys.stderr)  # noqa: T201
         return 1
-    with held:
+    with lock:
         return asyncio.run(_keep(settings))
 
 
@@ -80,22 +80,22 @@ def _lock(settings: Settings, code: str) -> IO[str] | None:
 
 
 async def _keep(settings: Settings) -> int:
-    ended, failed = asyncio.Event(), list[str]()
+    stopped, failed = asyncio.Event(), list[str]()
 
-    def heard(notice: Notice) -> None:
+    def on_notice(notice: Notice) -> None:
         if notice.get("level") == "error":  # it can't be started again
             failed.append(str(notice.get("text")))
-            ended.set()
+            stopped.set()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with LocalBackend(settings, heard) as backend:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with LocalBackend(settings, on_notice) as backend:
         try:
             await backend.credentials()
         except ArkorError as fault:
             print(fault.text, file=sys.stderr)  # noqa: T201
             return 1
-        await ended.wait()
+        await stopped.wait()
     print("\n".join(failed), file=sys.stderr)  # noqa: T201
     return bool(failed)
 

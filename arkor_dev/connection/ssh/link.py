@@ -90,7 +90,7 @@ class Link:
 
     async def ask(
         self,
-        do: str,
+        command: str,
         on_step: Callable[[str], None] = lambda _: None,
         *,
         body: Iterator[bytes] | None = None,
@@ -98,14 +98,14 @@ class Link:
     ) -> Any:
         """Send a request, and ``body`` after it; return the answer, still untrusted. Raises ArkorError."""
         async with self._one_at_a_time:
-            await self._send(json.dumps({"do": do, "host": self._host, **fields}).encode() + b"\n")
+            await self._send(json.dumps({"do": command, "host": self._host, **fields}).encode() + b"\n")
             if body is not None:
                 for piece in body:
                     if self.closed.is_set():
                         break
                     await self._send(piece)
             for _ in range(STEPS):
-                message = await self._message(SILENT_SECONDS if do == "install" else ANSWER_SECONDS)
+                message = await self._message(SILENT_SECONDS if command == "install" else ANSWER_SECONDS)
                 if "step" in message:
                     on_step(one_line(message["step"], 300))
                 elif "fault" in message:
@@ -135,9 +135,9 @@ class Link:
             await process.wait()
             errors = b"it took too long"
         if process.returncode:
-            why = one_line(errors.decode(errors="replace"), 300)
+            reason = one_line(errors.decode(errors="replace"), 300)
             raise BackendError(
-                f"The connection to {self._host} forwards no sockets ({why}). Its ssh server needs "
+                f"The connection to {self._host} forwards no sockets ({reason}). Its ssh server needs "
                 "AllowStreamLocalForwarding, which is on by default."
             )
         return local
@@ -173,10 +173,10 @@ class Link:
             raise TimedOutError(f"{self._host} did not answer in {seconds:g} s. Try again.") from None
         if message is None:
             self._answers.put_nowait(None)  # for the next request
-            raise await self._why()
+            raise await self._failure()
         return message
 
-    async def _why(self) -> ArkorError:
+    async def _failure(self) -> ArkorError:
         code = await self._process.wait()
         await asyncio.wait(self._tasks[1:], timeout=1)
         return why_ended(self._host, code, self._errors.decode(errors="replace"), self._python)
@@ -184,7 +184,7 @@ class Link:
     async def _read(self) -> None:
         """Dispatch messages until the session ends."""
         assert self._process.stdout is not None
-        noise, ended = 0, False
+        noise, at_end = 0, False
         try:
             while line := await self._process.stdout.readline():
                 try:
@@ -199,11 +199,11 @@ class Link:
                     self._on_backend(message["backend"], message.get("kept") is True)
                 else:
                     await self._answers.put(message)
-            ended = not line
+            at_end = not line
         except ValueError:  # a line without end
             pass
         finally:
-            if not ended:
+            if not at_end:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.terminate()
             if self._answers.full():

@@ -1,4 +1,4 @@
-"""This package as it is sent to another machine, and what it needs installed there."""
+"""The archive of this package that is sent to another machine, and the requirements to install there."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 def digest() -> str:
     """Return a hash of this package's code: machines with the same hash run the same program."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, content in _files():
-        found.update(f"{name}\0{len(content)}\0".encode() + content)
-    return found.hexdigest()[:20]
+        hasher.update(f"{name}\0{len(content)}\0".encode() + content)
+    return hasher.hexdigest()[:20]
 
 
 def packed() -> bytes:

@@ -28,17 +28,14 @@ from arkor_dev.local.jobs.job_folder import (
     saved_folder,
 )
 from arkor_dev.local.jobs.store import Store, new_id
-from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.contract.attribution import Attribution, Reliability
-    from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -59,20 +56,22 @@ SHOWN: Final = (
 )
 
 
-@dataclass
-class Task:
+@dataclass(eq=False)
+class Task(WorkerTask):
     """Work for a worker: ``do`` is ``why``, ``rows`` or ``prove``; ``name`` is the attribution's id."""
 
     job: dict[str, Any]
     name: str
     do: str
     order: dict[str, Any]
-    progress: Progress | None = None
-    error: str | None = None
-    child: Child | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its key among the tasks."""
+        return self.job["id"], self.name
 
 
-class Attributions:
+class Attributions(WorkerService[Task]):
     """Runs requested attributions in order. ``busy`` says whether a job is training; ``wake`` starts jobs.
 
     ``keep_parent`` copies a folder into a new job, which starts from it.
@@ -88,20 +87,10 @@ class Attributions:
         wake: Callable[[], None],
         keep_parent: Callable[[Path, str, Path], None],
     ) -> None:
+        super().__init__(busy)
         self._store, self._models = store, models
         self._data, self._project = data, project
-        self._busy, self._wake, self._keep_parent = busy, wake, keep_parent
-        self._tasks: dict[tuple[str, str], Task] = {}
-        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
-
-    @property
-    def pending(self) -> bool:
-        """Whether a request waits or is being processed."""
-        return self._background.pending
-
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """Process requests while the body runs."""
-        return background_task(self._background.run())
+        self._wake, self._keep_parent = wake, keep_parent
 
     # Called by the server
 
@@ -123,7 +112,7 @@ class Attributions:
             name, do = f"why_{digest[:16]}", "why"
         task = self._tasks.get((job["id"], name))
         if (task is None or task.error) and await self._kept(job["id"], name) is None:
-            self._start(Task(job, name, do, asked))
+            self._start((job["id"], name), Task(job, name, do, asked))
         return await self.told(job, name)
 
     async def told(self, job: dict[str, Any], name: str) -> Attribution:
@@ -138,9 +127,9 @@ class Attributions:
             if "proof" in kept:
                 found["proof"] = await self._proof(job, name, kept)
         elif task is not None:
-            found = {"id": name, "state": "running" if task.child else "waiting", **task.order}  # type: ignore[typeddict-item]
+            found = {"id": name, "state": task.state, **task.order}  # type: ignore[typeddict-item]
             if task.error:
-                found |= {"state": "failed", "error": task.error}
+                found["error"] = task.error
         else:
             raise NotFoundError(f"The job {job['name']} has no attribution {name}")
         if task and task.progress and not task.error:
@@ -189,29 +178,10 @@ class Attributions:
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget the requests for a job."""
-        for key in [key for key in self._tasks if key[0] == job_id]:
-            task = self._tasks.pop(key)
-            if task.child:
-                task.child.kill()
-
-    # Called by the scheduler
-
-    def training_begins(self) -> None:
-        """Make room for a job; the current task starts again later."""
-        self._background.preempt()
-        for task in self._tasks.values():
-            if task.child:
-                task.child.kill()
-
-    def training_ended(self) -> None:
-        """Continue with waiting requests."""
-        self._background.wake()
+        for task in [task for task in self._tasks.values() if task.job["id"] == job_id]:
+            self._drop(task.key)
 
     # Internal
-
-    def _start(self, task: Task) -> None:
-        self._tasks[task.job["id"], task.name] = task
-        self._background.wake()
 
     async def _kept(self, job_id: str, name: str) -> dict[str, Any] | None:
         file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
@@ -271,28 +241,15 @@ class Attributions:
             "answer": kept["answer"],
             "folders": {side: str(final_folder(self._data, of)) for side, of in folders.items()},
         }
-        self._start(Task(job, name, "prove", order))
+        self._start((job["id"], name), Task(job, name, "prove", order))
         return proof | {"state": "scoring"}
-
-    def _next(self) -> Task | None:
-        return next((task for task in self._tasks.values() if not task.error), None)
-
-    def _failed(self, task: Task, reason: str) -> None:
-        task.error = reason
 
     async def _work(self, task: Task) -> None:
         """Run a task in a worker and keep its result. Raises JobFailure if it ends without one."""
         job_id = task.job["id"]
         config = await self._config(task.job)
-
-        def tell(progress: Progress) -> None:
-            task.progress = progress
-
-        model = await self._models.ensure(config["model"], tell)
-        child = task.child = await Child.start(WORKER)
-        try:
-            if self._busy():  # a job has started in the meantime
-                raise JobFailure("A job has started")
+        model = await self._models.ensure(config["model"], task.tell)
+        async with self._worker(task, WORKER) as child:
             child.send(
                 do=task.do,
                 id=job_id,
@@ -302,10 +259,7 @@ class Attributions:
                 **task.order,
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            found = (await child.result("found", "The attributing process", tell))["found"]
-        finally:
-            task.child, task.progress = None, None
-            await child.stop()
+            found = (await child.result("found", "The attributing process", task.tell))["found"]
         if self._tasks.get((job_id, task.name)) is not task:
             return  # the job was deleted meanwhile
         if task.do != "prove":

@@ -16,7 +16,7 @@ LIMIT: Final = 1 << 20
 MOST_LANGUAGES: Final = 50
 STARTER: Final = {"license": "apache-2.0", "language": ["en"]}
 """The starter model's facts, as in its card on the Hub; the files of the package index have none."""
-_FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LICENSE: Final = re.compile(r"^license:[ \t]*[\"']?([a-z0-9][a-z0-9.+-]{0,59})[\"']?[ \t]*$", re.MULTILINE)
 _NAME: Final = re.compile(r"^license_name:[ \t]*[\"']?([\w .+()-]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)
 _LINK: Final = re.compile(
@@ -37,24 +37,24 @@ def card_of_base(name: str, folder: Path, project: Path) -> dict[str, Any]:
     if is_starter(name):
         return {"hub": True, **STARTER}
     hub = bool(HUB_ID.fullmatch(name)) and not name.startswith(".") and not (project / name).is_dir()
-    return {"hub": hub, **_told(folder / CARD)}
+    return {"hub": hub, **_read(folder / CARD)}
 
 
-def _told(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         text = read_small(path, LIMIT).decode()
     except (OSError, ValueError):
         return {}
-    found = _FRONT.match(text.replace("\r\n", "\n"))
-    if not found:
+    match = _FRONT_MATTER.match(text.replace("\r\n", "\n"))
+    if not match:
         return {}
-    front, told = f"{found[1]}\n", dict[str, Any]()
+    fields, facts = f"{match[1]}\n", dict[str, Any]()
     for key, pattern in (("license", _LICENSE), ("license_name", _NAME), ("license_link", _LINK)):
-        if one := pattern.search(front):
-            told[key] = one[1].strip()
-    if one := _ONE.search(front):
-        told["language"] = [one[1]]
-    elif several := _SEVERAL.search(front):
+        if one := pattern.search(fields):
+            facts[key] = one[1].strip()
+    if one := _ONE.search(fields):
+        facts["language"] = [one[1]]
+    elif several := _SEVERAL.search(fields):
         codes = _CODE.findall(several[1] or several[2])
-        told["language"] = list(dict.fromkeys(codes))[:MOST_LANGUAGES]
-    return {key: value for key, value in told.items() if value}
+        facts["language"] = list(dict.fromkeys(codes))[:MOST_LANGUAGES]
+    return {key: value for key, value in facts.items() if value}

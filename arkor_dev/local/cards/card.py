@@ -43,33 +43,38 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
     """
     if type(step) is not int:  # another program's statement may contain it
         return
-    asked: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    by_question: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for sample in samples:
-        prompt, answer, asked_at = (sample.get(key) for key in ("prompt", "answer", "step"))
+        prompt, answer, sample_step = (sample.get(key) for key in ("prompt", "answer", "step"))
         number = sample.get("number", 0)
-        if isinstance(prompt, str) and isinstance(answer, str) and type(asked_at) is type(number) is int:
-            asked.setdefault((prompt, number), []).append(sample)
-    told = []
-    for (prompt, _), given in asked.items():
-        at = {each["step"]: each for each in given}
-        before, after = (at[place]["answer"] if place in at else None for place in (0, step))
-        wanted = next((each["wanted"] for each in given if isinstance(each.get("wanted"), str)), None)
-        parts = [("wanted", wanted), ("base", before), ("this", after)]
+        if isinstance(prompt, str) and isinstance(answer, str) and type(sample_step) is type(number) is int:
+            by_question.setdefault((prompt, number), []).append(sample)
+    sections = []
+    for (prompt, _), versions in by_question.items():
+        by_step = {sample["step"]: sample for sample in versions}
+        before, after = (
+            by_step[number_of_step]["answer"] if number_of_step in by_step else None
+            for number_of_step in (0, step)
+        )
+        expected = next(
+            (sample["wanted"] for sample in versions if isinstance(sample.get("wanted"), str)), None
+        )
+        parts = [("wanted", expected), ("base", before), ("this", after)]
         texts = [(name, text) for name, text in parts if isinstance(text, str)]
-        said = (prompt, *(text for _, text in texts))
-        if step and after is not None and not any(map(private.found, said)):
-            told.append((prompt, texts))
-    if not told:
+        private_texts = (prompt, *(text for _, text in texts))
+        if step and after is not None and not any(map(private.private_kind, private_texts)):
+            sections.append((prompt, texts))
+    if not sections:
         return
     yield "## Sample answers"
-    for prompt, texts in told[:MOST]:
+    for prompt, texts in sections[:MOST]:
         yield f"**{inline(prompt, QUESTION) or '(no prompt)'}**"
         for name, text in texts:
             yield "\n".join([f"{name}:", "", *(quoted(text, ANSWER) if text.strip() else ["> (nothing)"])])
 
 
 BASE: Final = "path/to/the/base"
-HERE: Final = "path/to/this/folder"
+FOLDER: Final = "path/to/this/folder"
 PEFT: Final = """```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -78,7 +83,7 @@ base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{here}")
 ```"""
-WHOLE: Final = """```python
+FULL_MODEL: Final = """```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{here}")
@@ -119,9 +124,14 @@ def loading(
             yield OLLAMA
         return
     if not adapter:
-        yield WHOLE.format(here=HERE)
+        yield FULL_MODEL.format(here=FOLDER)
         return
-    yield PEFT.format(base=hub or BASE, here=HERE)
+    yield PEFT.format(base=hub or BASE, here=FOLDER)
+    if (thinks := settings.get("enableThinking")) is not None:
+        yield (
+            f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
+            "`tokenizer.apply_chat_template`."
+        )
     if settings.get("useDora") or settings.get("loraModulesToSave"):
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return
@@ -129,7 +139,7 @@ def loading(
         "With llama.cpp, whose script converts the adapter to GGUF for supported models (`base.gguf` is "
         "the same base):"
     )
-    yield LLAMA.format(base=BASE, here=HERE)
+    yield LLAMA.format(base=BASE, here=FOLDER)
     yield MERGED_FOR_OLLAMA
     yield OLLAMA
 
@@ -137,7 +147,7 @@ def loading(
 TEXT: Final = 300
 SENTENCE: Final = 600
 FEW_ROWS: Final = 100
-TOLD: Final = ("model", "seed", "samples")
+SHOWN_ELSEWHERE: Final = ("model", "seed", "samples")
 """Settings shown elsewhere on the card."""
 SHORT: Final = 12
 """Characters of a hash that are shown."""
@@ -147,16 +157,16 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
 
 
 def card_of(
-    made: Statement,
+    statement: Statement,
     private: Private,
     evaluation: Mapping[str, Any] | None = None,
     samples: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the card of ``made``: front matter without its fences, an empty line, and the text.
+    """Return the card of ``statement``: front matter without its fences, an empty line, and the text.
 
     ``evaluation`` and ``samples`` are the contract's.
     """
-    return Card(made, private, evaluation if isinstance(evaluation, dict) else {}, samples).text()
+    return Card(statement, private, evaluation if isinstance(evaluation, dict) else {}, samples).text()
 
 
 class Card:
@@ -164,18 +174,20 @@ class Card:
 
     def __init__(
         self,
-        made: Statement,
+        statement: Statement,
         private: Private,
         evaluation: Mapping[str, Any],
         samples: Sequence[Mapping[str, Any]],
     ) -> None:
-        self._made, self._private = made, private
+        self._statement, self._private = statement, private
         self._evaluation, self._samples = evaluation, samples
-        self._internal, self._external = internal(made), external(made)
+        self._internal, self._external = internal(statement), external(statement)
         self._base = object_at(self._internal, "base")
         name = self._base.get("name")
-        known = isinstance(name, str) and (self._base.get("hub") is True or not private.found(name))
-        self._name = str(name) if known else ""
+        is_public = isinstance(name, str) and (
+            self._base.get("hub") is True or not private.private_kind(name)
+        )
+        self._name = str(name) if is_public else ""
         hub = self._base.get("hub") is True and HUB_ID.fullmatch(self._name) is not None
         self._hub = self._name if hub else None
         self._adapter = self._internal.get("adapter") is not False
@@ -187,7 +199,7 @@ class Card:
     def text(self) -> str:
         """Return the whole card."""
         body = [
-            f"# {self._title(said=True)}",
+            f"# {self._title(escaped=True)}",
             self._beginning(),
             "## What it learned from",
             *self._data(),
@@ -203,58 +215,62 @@ class Card:
             "## Made with",
             *self._versions(),
         ]
-        return "\n".join([*front_matter(self._front()), "", "\n\n".join(part for part in body if part)])
+        return "\n".join(
+            [*front_matter(self._front_matter()), "", "\n\n".join(part for part in body if part)]
+        )
 
-    def _said(self, value: object, limit: int = TEXT) -> str:
+    def _text(self, value: object, limit: int = TEXT) -> str:
         """Return an untrusted text as Markdown on one line; empty if there is none, or if it is private."""
-        if not isinstance(value, str) or self._private.found(value):
+        if not isinstance(value, str) or self._private.private_kind(value):
             return ""
         return inline(value, limit)
 
-    def _base_name(self, said: bool) -> str:
+    def _base_name(self, escaped: bool) -> str:
         short = self._name.rstrip("/").rpartition("/")[2]
-        return (inline(short, TEXT) if said else short) or "a custom model"
+        return (inline(short, TEXT) if escaped else short) or "a custom model"
 
-    def _title(self, said: bool) -> str:
+    def _title(self, escaped: bool) -> str:
         kind = "LoRA adapter of" if self._adapter else "Fine-tuned"
-        return f"{kind} {self._base_name(said)}"
+        return f"{kind} {self._base_name(escaped)}"
 
-    def _front(self) -> dict[str, Any]:
-        front: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
+    def _front_matter(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
-        front |= {"library_name": library, "pipeline_tag": "text-generation"}
+        fields |= {"library_name": library, "pipeline_tag": "text-generation"}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
-            front["license"] = base["license"]
-            more = {key: base.get(key) for key in ("license_name", "license_link")}
-            front |= {key: value for key, value in more.items() if self._said(value)}
+            fields["license"] = base["license"]
+            details = {key: base.get(key) for key in ("license_name", "license_link")}
+            fields |= {key: value for key, value in details.items() if self._text(value)}
         languages = base.get("language")
         if isinstance(languages, list):
-            told = [each for each in languages if isinstance(each, str) and _LANGUAGE.fullmatch(each)]
-            front |= {"language": told} if told else {}
-        front["tags"] = ["arkor-studio", *(["lora"] if self._adapter else [])]
+            codes = [code for code in languages if isinstance(code, str) and _LANGUAGE.fullmatch(code)]
+            fields |= {"language": codes} if codes else {}
+        fields["tags"] = ["arkor-studio", *(["lora"] if self._adapter else [])]
         if self._hub:
-            front["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
+            fields["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
         if public := self._public():
-            front["datasets"] = public
+            fields["datasets"] = public
         # The adapter was evaluated at full strength.
         if self._strength == 1 and (results := list(self._results(public))):
-            front["model-index"] = [{"name": self._title(said=False), "results": results}]
-        return front
+            fields["model-index"] = [{"name": self._title(escaped=False), "results": results}]
+        return fields
 
     def _public(self) -> list[str]:
         """Return the names of the data sets that everybody can read."""
         data = self._external.get("data")
-        told = [each.get("name") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-        return list(dict.fromkeys(n for n in told if isinstance(n, str) and HUB_ID.fullmatch(n)))
+        names = (
+            [entry.get("name") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        )
+        return list(dict.fromkeys(name for name in names if isinstance(name, str) and HUB_ID.fullmatch(name)))
 
     def _results(self, public: Sequence[str]) -> Iterator[dict[str, Any]]:
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
             metrics = [
-                {"type": "loss", "value": part[which], "name": f"Mean loss a token, {words}"}
-                for which, words in (("adapter", "this model"), ("base", "its base"))
-                if is_number(part.get(which))
+                {"type": "loss", "value": part[version], "name": f"Mean loss a token, {label}"}
+                for version, label in (("adapter", "this model"), ("base", "its base"))
+                if is_number(part.get(version))
             ]
             kind = public[0] if key == "heldOut" and len(public) == 1 else "private"
             if metrics:
@@ -266,30 +282,32 @@ class Card:
 
     def _beginning(self) -> str:
         base = f"[{inline(self._hub, TEXT)}](https://huggingface.co/{self._hub})" if self._hub else ""
-        base = base or f"{self._base_name(said=True)} (not on the Hub: a local folder)"
+        base = base or f"{self._base_name(escaped=True)} (not on the Hub: a local folder)"
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
-        how = f" after step {step}" + (f" of {total}" if total else "") if step else ""
-        what = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
+        progress = f" after step {step}" + (f" of {total}" if total else "") if step else ""
+        kind = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
         if self._merged:
-            what = "An adapter (LoRA), merged into"
-        note = self._said(self._base.get("note"))
-        much = "" if self._strength == 1 else f", at {100 * self._strength:.3g} % of its strength"
-        told = f"{what} {base}, as it was{how}{much}, made with Arkor Studio."
-        return told + (f" {note}." if note else "")
+            kind = "An adapter (LoRA), merged into"
+        note = self._text(self._base.get("note"))
+        strength = "" if self._strength == 1 else f", at {100 * self._strength:.3g} % of its strength"
+        sentence = f"{kind} {base}, as it was{progress}{strength}, made with Arkor Studio."
+        return sentence + (f" {note}." if note else "")
 
     def _data(self) -> Iterator[str]:
         rows = object_at(self._internal, "rows")
         train, held_out = (_count(rows.get(key)) for key in ("train", "heldOut"))
-        told = [f"{train} {'row' if train == '1' else 'rows'}"] if train else []
+        counts = [f"{train} {'row' if train == '1' else 'rows'}"] if train else []
         if held_out not in ("", "0"):
-            told.append(f"{held_out} more were held out for evaluation")
+            counts.append(f"{held_out} more were held out for evaluation")
         public = self._public()
-        named = ", ".join(f"[{inline(n, TEXT)}](https://huggingface.co/datasets/{n})" for n in public)
-        yield "; ".join(told) + ("." if told else "")
-        yield f"Of {named}." if named else "The data set is private and not named here."
+        links = ", ".join(
+            f"[{inline(name, TEXT)}](https://huggingface.co/datasets/{name})" for name in public
+        )
+        yield "; ".join(counts) + ("." if counts else "")
+        yield f"Of {links}." if links else "The data set is private and not named here."
 
     def _verdict(self) -> Iterator[str]:
-        sentence = self._said(self._evaluation.get("sentence"), SENTENCE)
+        sentence = self._text(self._evaluation.get("sentence"), SENTENCE)
         if not sentence:
             yield "Unknown: it has not been compared with its base."
             return
@@ -302,34 +320,37 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
+            if "preferred" in part:  # its difference is not that of the losses
+                yield self._text(part.get("sentence"), SENTENCE)
+                continue
             difference = object_at(part, "difference")
-            losses = [_loss(part.get(which)) for which in ("base", "adapter")]
-            ends = [_loss(difference.get(which)) for which in ("low", "high")]
+            losses = [_loss(part.get(version)) for version in ("base", "adapter")]
+            ends = [_loss(difference.get(version)) for version in ("low", "high")]
             if all((*losses, *ends)):
-                sure = _count(part.get("confidence"))
-                told = f"{' to '.join(ends)}{sure and f' ({sure} %)'}"
-                cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, told]
+                confidence = _count(part.get("confidence"))
+                interval = f"{' to '.join(ends)}{confidence and f' ({confidence} %)'}"
+                cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, interval]
                 rows.append(f"| {' | '.join(cells)} |")
         if rows:
             head = "| mean loss per token on | base | this | base less this, interval |\n|---|--:|--:|--:|"
             yield "\n".join([head, *rows])
-            least = _loss(self._evaluation.get("margin"))
-            beyond = f" beyond {least}" if least else " away from zero"
+            margin = _loss(self._evaluation.get("margin"))
+            beyond = f" beyond {margin}" if margin else " away from zero"
             yield f"Each row counts the same. Better or worse means that the whole interval lies{beyond}."
         general = object_at(self._evaluation, "general")
-        yield self._said(object_at(general, "answers").get("sentence"), SENTENCE)
-        yield self._said(self._evaluation.get("bestSentence"), SENTENCE)
-        yield self._said(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
+        yield self._text(object_at(general, "answers").get("sentence"), SENTENCE)
+        yield self._text(self._evaluation.get("bestSentence"), SENTENCE)
+        yield self._text(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
 
     def _settings(self) -> Iterator[str]:
-        asked, known, lines = object_at(self._external, "settings"), by_field(), list[str]()
-        for field, value in asked.items():
-            row = known.get(field)
-            if row is None or field in TOLD or value == row.default:
+        settings, rows, lines = object_at(self._external, "settings"), by_field(), list[str]()
+        for field, value in settings.items():
+            row = rows.get(field)
+            if row is None or field in SHOWN_ELSEWHERE or value == row.default:
                 continue
-            default = row.default_words if row.default is None else _shown(row.default)
-            if told := self._said(_shown(value), 80):
-                lines.append(f"| {row.label} (`{row.key}`) | {told} | {inline(default, 80)} |")
+            default = row.default_words if row.default is None else _value(row.default)
+            if text := self._text(_value(value), 80):
+                lines.append(f"| {row.label} (`{row.key}`) | {text} | {inline(default, 80)} |")
         if lines:
             yield "\n".join(["| setting | here | default |", "|---|---|---|", *lines])
         else:
@@ -358,7 +379,7 @@ class Card:
 
     def _versions(self) -> Iterator[str]:
         lines = ["| | |", "|---|---|"]
-        versions = object_at(builder(self._made), "version")
+        versions = object_at(builder(self._statement), "version")
         seed = object_at(self._internal, "settings").get("seed")
         facts = {
             **dict(list(versions.items())[:20]),
@@ -369,10 +390,10 @@ class Card:
             "seed": seed,
         }
         for name, value in facts.items():
-            told = "" if value is None else self._said(str(value), 80)
-            if told and self._said(name, 40):
-                lines.append(f"| {self._said(name, 40)} | {told} |")
-        hashes = (each["digest"]["sha256"] for each in dependencies(self._made, "rows"))
+            text = "" if value is None else self._text(str(value), 80)
+            if text and self._text(name, 40):
+                lines.append(f"| {self._text(name, 40)} | {text} |")
+        hashes = (entry["digest"]["sha256"] for entry in dependencies(self._statement, "rows"))
         lines += [f"| SHA-256 of the rows | `{digest[:SHORT]}…` |" for digest in hashes]
         yield "\n".join(lines)
         yield (
@@ -392,9 +413,9 @@ def _loss(value: object) -> str:
     return f"{value:.3f}" if is_one else ""
 
 
-def _shown(value: object) -> str:
+def _value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(_shown(each) for each in value)
+        return ", ".join(_value(member) for member in value)
     return f"{value:,}" if isinstance(value, int) else str(value)

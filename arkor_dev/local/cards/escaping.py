@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Scalar = str | int | float | bool
 
-_UNSEEN: Final = re.compile(
+_INVISIBLE: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
     r"\ufffe\uffff\ud800-\udfff]"
 )
@@ -23,22 +23,22 @@ _LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?=@)", re.IGNORECASE
 """Positions at which a bare address would become a link, or a name a mention."""
 
 
-def seen(text: str) -> str:
+def visible(text: str) -> str:
     """Return ``text`` without invisible characters, its line breaks as line feeds."""
-    return _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def inline(text: str, limit: int) -> str:
     """Return ``text`` as one line of Markdown, of at most ``limit`` characters before escaping."""
-    return _escaped(cut(" ".join(seen(text[: 4 * limit]).split()), limit))
+    return _escaped(cut(" ".join(visible(text[: 4 * limit]).split()), limit))
 
 
 def quoted(text: str, limit: int) -> list[str]:
     """Return ``text`` as a block quote in Markdown."""
-    lines = [" ".join(line.split()) for line in cut(seen(text[: 4 * limit]).strip(), limit).split("\n")]
-    told = [f"> {_escaped(line)}" if line else ">" for line in lines]
+    lines = [" ".join(line.split()) for line in cut(visible(text[: 4 * limit]).strip(), limit).split("\n")]
+    block = [f"> {_escaped(line)}" if line else ">" for line in lines]
     # A line break inside a paragraph would be a space.
-    return [f"{line}\\" if line != ">" and after != ">" else line for line, after in _pairs(told)]
+    return [f"{line}\\" if line != ">" and after != ">" else line for line, after in _pairs(block)]
 
 
 def _pairs(lines: Sequence[str]) -> list[tuple[str, str]]:
@@ -47,9 +47,9 @@ def _pairs(lines: Sequence[str]) -> list[tuple[str, str]]:
 
 def _escaped(line: str) -> str:
     line = _MARKS.sub(r"\\\g<0>", line)
-    line = re.sub("[&<>]", lambda found: _ENTITIES[found[0]], line)
+    line = re.sub("[&<>]", lambda match: _ENTITIES[match[0]], line)
     line = _LINKS.sub(r"\\", line)
-    return _BEGINNING.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", line)
+    return _BEGINNING.sub(lambda match: f"{match[0]}\\" if match[0].isdigit() else f"\\{match[0]}", line)
 
 
 def cut(text: str, limit: int) -> str:
@@ -64,13 +64,13 @@ def front_matter(value: Mapping[str, Any]) -> list[str]:
     ends anything.
     """
     lines = []
-    for key, each in value.items():
-        if isinstance(each, dict):
-            lines += [f"{key}:", *(f"  {line}" for line in front_matter(each))]
-        elif isinstance(each, list):
-            lines += [f"{key}:", *_members(each)]
+    for key, member in value.items():
+        if isinstance(member, dict):
+            lines += [f"{key}:", *(f"  {line}" for line in front_matter(member))]
+        elif isinstance(member, list):
+            lines += [f"{key}:", *_members(member)]
         else:
-            lines.append(f"{key}: {scalar(each)}")
+            lines.append(f"{key}: {scalar(member)}")
     return lines
 
 
@@ -78,8 +78,8 @@ def _members(members: Sequence[Any]) -> list[str]:
     lines = []
     for member in members:
         if isinstance(member, dict):
-            first, *more = front_matter(member)
-            lines += [f"- {first}", *(f"  {line}" for line in more)]
+            first, *further = front_matter(member)
+            lines += [f"- {first}", *(f"  {line}" for line in further)]
         else:
             lines.append(f"- {scalar(member)}")
     return lines
@@ -89,5 +89,5 @@ def scalar(value: Scalar) -> str:
     """Return one value in YAML; a text double-quoted on one line."""
     if isinstance(value, str):
         # YAML's quoting equals JSON's, except that characters beyond 16 bits stay unescaped.
-        return json.dumps(" ".join(seen(value).split()), ensure_ascii=False)
+        return json.dumps(" ".join(visible(value).split()), ensure_ascii=False)
     return json.dumps(value, allow_nan=False)

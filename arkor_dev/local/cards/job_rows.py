@@ -1,7 +1,7 @@
 """The rows that a job trained on, by hashes: ``evaluation/rows.json``, and how those of two jobs differ.
 
-A row's hash is of what is learned from it, so that the same row in another place, file or format is the same.
-Two rows with one question, or in one place, are taken for one row that was changed.
+A row's hash covers what is learned from it, so the same row in another file, format or position has the same
+hash. Two rows with the same question, or in the same position, count as one row that was changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_ROWS: Final = 100_000
 WITH_EXCERPTS: Final = 20_000
 """Jobs with more rows have no record, and with more than this no excerpts: it must be a small file."""
 EXCERPT: Final = 80
-SHOWN: Final = 100
+MOST_SHOWN: Final = 100
 
 
 class _Record(NamedTuple):
@@ -37,7 +37,7 @@ class _Record(NamedTuple):
 
     content: str
     question: str
-    where: str
+    location: str
     excerpt: str
 
 
@@ -46,17 +46,17 @@ def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row]) -> None:
     count = len(train) + len(held_out)
     if count > MOST_ROWS:
         return
-    places: dict[str, int] = {}
+    sources: dict[str, int] = {}
 
     def record(row: Row) -> list[Any]:
-        place, _, number = row.where.rpartition(" ")
-        at = places.setdefault(place, len(places))
-        where = int(number) if number.isascii() and number.isdecimal() else 0
-        short = [_excerpt(row)] if count <= WITH_EXCERPTS else []
-        return [*_hashes(row), at, where, *short]
+        source, _, digits = row.where.rpartition(" ")
+        source_number = sources.setdefault(source, len(sources))
+        number_in_source = int(digits) if digits.isascii() and digits.isdecimal() else 0
+        excerpt = [_excerpt(row)] if count <= WITH_EXCERPTS else []
+        return [*_hashes(row), source_number, number_in_source, *excerpt]
 
-    told = {"train": [record(row) for row in train], "heldOut": [record(row) for row in held_out]}
-    content = json.dumps({**told, "places": list(places)}, ensure_ascii=False, separators=(",", ":"))
+    by_part = {"train": [record(row) for row in train], "heldOut": [record(row) for row in held_out]}
+    content = json.dumps({**by_part, "places": list(sources)}, ensure_ascii=False, separators=(",", ":"))
     encoded = content.encode(errors="replace")
     if len(encoded) <= RESULT_LIMIT:
         with contextlib.suppress(OSError):
@@ -64,10 +64,10 @@ def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row]) -> None:
 
 
 def _hashes(row: Row) -> tuple[str, str]:
-    asked = row.messages
-    while asked and asked[-1].get("role") == "assistant":
-        asked = asked[:-1]
-    question = _hash([asked]) if asked else ""
+    prompt = row.messages
+    while prompt and prompt[-1].get("role") == "assistant":
+        prompt = prompt[:-1]
+    question = _hash([prompt]) if prompt else ""
     return _hash([row.messages, row.text, row.tools, dict(row.extra)]), question
 
 
@@ -77,10 +77,12 @@ def _hash(value: object) -> str:
 
 
 def _excerpt(row: Row) -> str:
-    said = (message.get("content") for message in row.messages if message.get("role") != "system")
-    text = next((each for each in (row.text, *said) if isinstance(each, str) and each.strip()), "")
-    begun = text[: 4 * EXCERPT]
-    return one_line(masked(begun, goes_on=len(text) > len(begun)))[:EXCERPT]
+    contents = (message.get("content") for message in row.messages if message.get("role") != "system")
+    text = next(
+        (content for content in (row.text, *contents) if isinstance(content, str) and content.strip()), ""
+    )
+    beginning = text[: 4 * EXCERPT]
+    return one_line(masked(beginning, cut=len(text) > len(beginning)))[:EXCERPT]
 
 
 def difference(job: Path, other: Path) -> DataDifference:
@@ -93,35 +95,35 @@ def difference(job: Path, other: Path) -> DataDifference:
 
 
 def _between(before: Sequence[_Record], after: Sequence[_Record]) -> RowDifference:
-    gone, new = _beyond(before, after), _beyond(after, before)
+    removed, added = _difference(before, after), _difference(after, before)
     pairs: list[tuple[_Record, _Record]] = []
-    for key in (_question, _place):
-        known: defaultdict[str, list[_Record]] = defaultdict(list)
-        for row in gone:
-            known[key(row)].append(row)
-        left = []
-        for row in new:
-            same = known[key(row)] if key(row) else []
+    for key in (_question, _location):
+        unmatched: defaultdict[str, list[_Record]] = defaultdict(list)
+        for row in removed:
+            unmatched[key(row)].append(row)
+        unpaired = []
+        for row in added:
+            same = unmatched[key(row)] if key(row) else []
             if same:
                 pairs.append((same.pop(0), row))
             else:
-                left.append(row)
+                unpaired.append(row)
         paired = Counter(id(row) for row, _ in pairs)
-        gone, new = [row for row in gone if not paired[id(row)]], left
+        removed, added = [row for row in removed if not paired[id(row)]], unpaired
     rows: list[ChangedRow] = []
     kinds: tuple[tuple[Literal["changed", "added", "removed"], list[_Record]], ...] = (
         ("changed", [row for _, row in pairs]),
-        ("added", new),
-        ("removed", gone),
+        ("added", added),
+        ("removed", removed),
     )
     for kind, listed in kinds:
-        rows += [{"kind": kind, "where": row.where, "excerpt": row.excerpt} for row in listed[:SHOWN]]
+        rows += [{"kind": kind, "where": row.location, "excerpt": row.excerpt} for row in listed[:MOST_SHOWN]]
     return {
-        "same": len(after) - len(new) - len(pairs),
+        "same": len(after) - len(added) - len(pairs),
         "changed": len(pairs),
-        "added": len(new),
-        "removed": len(gone),
-        "rows": rows[:SHOWN],
+        "added": len(added),
+        "removed": len(removed),
+        "rows": rows[:MOST_SHOWN],
     }
 
 
@@ -129,27 +131,27 @@ def _question(row: _Record) -> str:
     return row.question
 
 
-def _place(row: _Record) -> str:
-    return row.where
+def _location(row: _Record) -> str:
+    return row.location
 
 
-def _beyond(rows: Sequence[_Record], others: Iterable[_Record]) -> list[_Record]:
+def _difference(rows: Sequence[_Record], subtracted: Iterable[_Record]) -> list[_Record]:
     """Return the rows that are not among the others, or not as often."""
-    left = Counter(row.content for row in others)
-    found = []
+    counts = Counter(row.content for row in subtracted)
+    remaining = []
     for row in rows:
-        if left[row.content] > 0:
-            left[row.content] -= 1
+        if counts[row.content] > 0:
+            counts[row.content] -= 1
         else:
-            found.append(row)
-    return found
+            remaining.append(row)
+    return remaining
 
 
 def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
-    found = evaluation_file(job, NAME).read_json()
+    stored = evaluation_file(job, NAME).read_json()
     try:
-        places = found["places"]
-        lists = [[_record(places, each) for each in found[name]] for name in ("train", "heldOut")]
+        sources = stored["places"]
+        lists = [[_record(sources, entry) for entry in stored[name]] for name in ("train", "heldOut")]
     except (TypeError, KeyError, IndexError, ValueError, AttributeError):
         raise ConflictError(
             "One of these jobs has no record of its rows: it has not begun, or it has more than "
@@ -158,11 +160,11 @@ def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
     return lists[0], lists[1]
 
 
-def _record(places: list[str], value: list[Any]) -> _Record:
+def _record(sources: list[str], value: list[Any]) -> _Record:
     """Read a row of the file, which may come from elsewhere. Raises an error if it is invalid."""
-    content, question, place, number, *excerpt = value
-    texts = [content, question, places[place], *excerpt[:1]]
+    content, question, source, number, *excerpt = value
+    texts = [content, question, sources[source], *excerpt[:1]]
     if not all(isinstance(text, str) for text in texts) or not isinstance(number, int):
         raise TypeError
-    where = f"{one_line(places[place])[:200]} {number}" if number else one_line(places[place])[:200]
-    return _Record(content, question, where, one_line(excerpt[0])[:EXCERPT] if excerpt else "")
+    location = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
+    return _Record(content, question, location, one_line(excerpt[0])[:EXCERPT] if excerpt else "")

@@ -32,7 +32,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
-from arkor_dev.local.models.catalog import HUB_ID, travelling_name
+from arkor_dev.local.models.catalog import HUB_ID, portable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
     step, figures, startedOn, finishedOn}``.
     """
     subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
-    place = {"artifact": moment["artifact"], "step": moment["step"]}
+    position = {"artifact": moment["artifact"], "step": moment["step"]}
     figures = {key: value for key, value in moment["figures"].items() if is_number(value)}
     return {
         "_type": STATEMENT,
@@ -64,7 +64,7 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
             "buildDefinition": {
                 "buildType": BUILD,
                 "externalParameters": facts["external"],
-                "internalParameters": {**place, **facts["internal"]},
+                "internalParameters": {**position, **facts["internal"]},
                 "resolvedDependencies": facts["dependencies"],
             },
             "runDetails": {
@@ -81,19 +81,19 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
 
 
 def of_export(
-    files: Mapping[str, Mapping[str, Any]], source: Statement, told: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]], source: Statement, result: Mapping[str, Any]
 ) -> Statement:
-    """Return the statement on ``files`` exported from the adapter of ``source``; ``told`` is the result."""
+    """Return the statement on ``files`` exported from the adapter of ``source``, with facts of ``result``."""
     build = source["predicate"]["buildDefinition"]
-    kept = [each for each in source["subject"] if not each.get("annotations", {}).get("optional")]
-    adapter = [{**each, "name": f"adapter/{each['name']}"} for each in kept]
-    made: Any = copy.deepcopy(source)
-    made["subject"] = [_file(name, entry["sha256"], entry["bytes"]) for name, entry in files.items()]
-    made["predicate"]["buildDefinition"] |= {
-        "internalParameters": {**build["internalParameters"], **told},
+    required = [file for file in source["subject"] if not file.get("annotations", {}).get("optional")]
+    adapter = [{**file, "name": f"adapter/{file['name']}"} for file in required]
+    exported: Any = copy.deepcopy(source)
+    exported["subject"] = [_file(name, entry["sha256"], entry["bytes"]) for name, entry in files.items()]
+    exported["predicate"]["buildDefinition"] |= {
+        "internalParameters": {**build["internalParameters"], **result},
         "resolvedDependencies": [*build["resolvedDependencies"], *adapter],
     }
-    return statement_of(made)
+    return statement_of(exported)
 
 
 def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource:
@@ -101,47 +101,47 @@ def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource
     return {"name": name, "digest": {"sha256": digest}, "annotations": notes}
 
 
-def settings_told(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
+def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
     """Return the known ``settings`` by field, without private ones."""
-    told = {}
+    published = {}
     for row in SETTINGS:
         value = settings.get(row.field)
         if row.field == "model" and isinstance(value, str):
-            value = travelling_name(value)
-        if value is not None and _may_be_told(value, private):
-            told[row.field] = value
-    return told
+            value = portable_name(value)
+        if value is not None and _is_public(value, private):
+            published[row.field] = value
+    return published
 
 
-def _may_be_told(value: object, private: Private) -> bool:
+def _is_public(value: object, private: Private) -> bool:
     if isinstance(value, list):
-        return len(value) <= FILES_LIMIT and all(_may_be_told(each, private) for each in value)
+        return len(value) <= FILES_LIMIT and all(_is_public(member, private) for member in value)
     if isinstance(value, str):
-        return len(value) <= TEXT and private.found(value) is None
+        return len(value) <= TEXT and private.private_kind(value) is None
     return isinstance(value, bool) or is_number(value)
 
 
-def data_told(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
+def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
     """Return each data set by its kind; one of the hub by its name, if everybody can read it."""
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
-    told = []
+    published = []
     for part in (part for source in sources for part in parts_of(source)):
         entry: dict[str, Any] = {"type": str(part["type"])}
         name = str(part.get("name", ""))
         public = part["type"] == "huggingface" and not (part.get("token") or _signed_in())
         if public and HUB_ID.fullmatch(name):
             entry["name"] = name
-            more = {key: part.get(key) for key in ("split", "subset")}
-            entry |= {key: value for key, value in more.items() if value and _may_be_told(value, private)}
-        told.append(entry)
-    return told
+            details = {key: part.get(key) for key in ("split", "subset")}
+            entry |= {key: value for key, value in details.items() if value and _is_public(value, private)}
+        published.append(entry)
+    return published
 
 
 def _signed_in() -> bool:
     """Return whether the Hub may show this machine more than the public."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    kept = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
-    return any(os.environ.get(name) for name in _SHARED) or kept.exists()
+    token_file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
+    return any(os.environ.get(name) for name in _SHARED) or token_file.exists()
 
 
 def dependencies(
@@ -152,17 +152,19 @@ def dependencies(
     ``rows`` is ``{sha256, train, heldOut}``. What cannot be read is omitted.
     """
     hashes = FileHashes(data)
-    found: list[Resource] = []
+    resources: list[Resource] = []
     with contextlib.suppress(OSError, SourceError):
-        found += [_hashed(name, path, hashes) for name, path in _data_files(config, project)]
+        resources += [_hashed(name, path, hashes) for name, path in _data_files(config, project)]
     with contextlib.suppress(OSError):
         files = (path for path in sorted(model.iterdir()) if path.suffix in MODEL_FILES and path.is_file())
-        found += [_hashed(f"base/{path.name}", path, hashes) for path in files if _FILE.fullmatch(path.name)]
+        resources += [
+            _hashed(f"base/{path.name}", path, hashes) for path in files if _FILE.fullmatch(path.name)
+        ]
     hashes.keep()
     notes = {"rows": rows["train"], "heldOut": rows["heldOut"]}
     if rows.get("sha256"):
-        found.append({"name": "rows", "digest": {"sha256": rows["sha256"]}, "annotations": notes})
-    return [*found, *_parent(data, job_id)][:FILES_LIMIT]
+        resources.append({"name": "rows", "digest": {"sha256": rows["sha256"]}, "annotations": notes})
+    return [*resources, *_parent(data, job_id)][:FILES_LIMIT]
 
 
 def _hashed(name: str, path: Path, hashes: FileHashes) -> Resource:
@@ -182,25 +184,25 @@ def _parent(data: Path, job_id: str) -> Iterator[Resource]:
     """Yield the files of the adapter that the job started from, with their job and step."""
     folder = parent_folder(data, job_id)
     with contextlib.suppress(OSError, StatementError):
-        made = read_statement(folder)
-        of = {"job": made["predicate"]["runDetails"]["metadata"].get("invocationId")}
-        inner = made["predicate"]["buildDefinition"]["internalParameters"]
-        of |= {key: inner.get(key) for key in ("artifact", "step")}
-        told = {key: value for key, value in of.items() if isinstance(value, str | int)}
-        for each in made["subject"]:
-            if not each.get("annotations", {}).get("optional"):
+        statement = read_statement(folder)
+        facts = {"job": statement["predicate"]["runDetails"]["metadata"].get("invocationId")}
+        inner = statement["predicate"]["buildDefinition"]["internalParameters"]
+        facts |= {key: inner.get(key) for key in ("artifact", "step")}
+        annotations = {key: value for key, value in facts.items() if isinstance(value, str | int)}
+        for file in statement["subject"]:
+            if not file.get("annotations", {}).get("optional"):
                 yield {
-                    "name": f"parent/{each['name']}",
-                    "digest": {"sha256": each["digest"]["sha256"]},
-                    "annotations": told,
+                    "name": f"parent/{file['name']}",
+                    "digest": {"sha256": file["digest"]["sha256"]},
+                    "annotations": annotations,
                 }
 
 
 def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
     """Return this program, its version and those of the libraries, and a hash of its code."""
     code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
-    told = {str(name): str(version)[:TEXT] for name, version in versions.items()}
-    return {"id": BUILDER, "version": told, "builderDependencies": [code]}
+    pinned = {str(name): str(version)[:TEXT] for name, version in versions.items()}
+    return {"id": BUILDER, "version": pinned, "builderDependencies": [code]}
 
 
 @cache

@@ -24,7 +24,7 @@ LIMIT: Final = 16 << 20
 """Most bytes read."""
 
 
-def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
+def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
     """Return an observer of a run's events that keeps its samples in the folder ``job``, if there is room."""
 
     def observe(name: str, fields: Mapping[str, Any]) -> None:
@@ -39,14 +39,14 @@ def keeping_samples(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
 
 def samples_in(job: Path) -> list[dict[str, Any]]:
     """Return the saved samples in order, without unreadable ones."""
-    found = []
+    samples = []
     with contextlib.suppress(OSError), _file(job).open() as file:
         for line in file.read(LIMIT).split(b"\n"):
             with contextlib.suppress(StrictJSONError):
                 sample = strict_json.parse(line)
                 if isinstance(sample, dict):
-                    found.append(sample)
-    return found
+                    samples.append(sample)
+    return samples
 
 
 def _file(job: Path) -> JobFile:
@@ -55,6 +55,10 @@ def _file(job: Path) -> JobFile:
 
 def _drop_after(job: Path, step: int) -> None:
     samples = samples_in(job)
-    left = [each for each in samples if step and type(each.get("step")) is int and each["step"] <= step]
-    if left != samples:
-        _file(job).write("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in left).encode())
+    remaining = [
+        sample for sample in samples if step and type(sample.get("step")) is int and sample["step"] <= step
+    ]
+    if remaining != samples:
+        _file(job).write(
+            "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in remaining).encode()
+        )

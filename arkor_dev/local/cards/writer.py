@@ -1,4 +1,4 @@
-"""Writes a card and a provenance beside what a run saves, and the card again when more is known.
+"""Writes the model card and provenance of each saved result, and the card again after later measurements.
 
 The provenance is written once, with the files that it describes. The card is made from it and from later
 measurements; what the user has written into it is kept. An error here does not affect the training.
@@ -21,13 +21,13 @@ from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs import atomic_folder
 from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 
 from . import provenance
 from .base_card import card_of_base
 from .card import card_of
-from .own_words import EMPTY, OwnWords
 from .sample_file import samples_in
+from .user_text import EMPTY, UserText
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,37 +62,37 @@ class CardWriter:
             private = self._private = self._private or _private_of(self._preparation)
             facts = self._facts = self._facts or facts_of(self._preparation, self._run, private)
             moment = self._moment(artifact, step)
-            made = provenance.statement(files, facts, moment)
-            text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
-            card = private.check(card_of(made, private))
+            statement = provenance.statement(files, facts, moment)
+            text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
+            card = private.check(card_of(statement, private))
         except PrivateError as fault:
             self._say(f"No card was written beside the {artifact} of step {step}: it would reveal {fault}")
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was trained counts
+        except Exception as error:  # noqa: BLE001 - a failed card must not cost the trained weights
             traceback.print_exc()
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
             # An extended job writes its folder again.
-            before = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
-            words = EMPTY
+            previous = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
+            user_text = EMPTY
             with contextlib.suppress(OSError):
-                words = own_words_of(before)
-            (folder / CARD).write_text(words.around(card), encoding="utf-8")
+                user_text = user_text_of(previous)
+            (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
     def _say(self, message: str) -> None:
         self._run.emit(TRAINING_MESSAGE, message=message)
 
     def _moment(self, artifact: str, step: int) -> dict[str, Any]:
         run, now = self._run, datetime.now(UTC)
-        began = now.timestamp() - (time.monotonic() - run.began)
+        started = now.timestamp() - (time.monotonic() - run.began)
         loss = run.best.loss if artifact == "final" and step != run.step else run.best.last
         return {
             "artifact": artifact,
             "step": step,
             "figures": {"loss": run.last_loss, "evalLoss": loss, "steps": run.step},
-            "startedOn": _time(datetime.fromtimestamp(began, UTC)),
+            "startedOn": _time(datetime.fromtimestamp(started, UTC)),
             "finishedOn": _time(now),
         }
 
@@ -107,41 +107,49 @@ def _private_of(preparation: Any) -> Private:
     sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
     parts = [part for source in sources for part in (source, *source.get("sources", ()))]
     secrets = [part["token"] for part in parts if isinstance(part.get("token"), str)]
-    return Private.here((preparation.data.resolve(), preparation.project.resolve()), secrets)
+    return Private.of_this_machine((preparation.data.resolve(), preparation.project.resolve()), secrets)
 
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return what a provenance says of the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
-    orders = preparation.continuation.orders
+    instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
-    name = travelling_name(run.base_name)
+    name = portable_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
-    if base["hub"] or private.found(name) is None:
+    if base["hub"] or private.private_kind(name) is None:
         base["name"] = name
     if run.base_note:
         base["note"] = run.base_note
-    told = {"device": run.base.device, "processor": origin.get("processor"), "numberFormat": run.choice.name}
+    hardware = {
+        "device": run.base.device,
+        "processor": origin.get("processor"),
+        "numberFormat": run.choice.name,
+    }
     internal: dict[str, Any] = {
-        "settings": provenance.settings_told(run.settings, private),
+        "settings": provenance.public_settings(run.settings, private),
         "base": base,
         "adapter": run.plan.adapter is not None,
         "rows": {"train": rows["train"], "heldOut": rows["heldOut"]},
         "totalSteps": run.plan.steps,
         "trainableParameters": sum(weight.numel() for weight in run.trainable),
         "threads": origin.get("threads"),
-        **{key: value for key, value in told.items() if isinstance(value, str) and not private.found(value)},
+        **{
+            key: value
+            for key, value in hardware.items()
+            if isinstance(value, str) and not private.private_kind(value)
+        },
     }
-    if orders.get("further") is not None:
-        internal["extendedAfter"] = orders["further"]
-    data = provenance.data_told(config, private)
-    asked = {"settings": provenance.settings_told(config, private), "data": data}
-    where = (preparation.project, preparation.path, preparation.data, preparation.job_id)
+    if instructions.get("further") is not None:
+        internal["extendedAfter"] = instructions["further"]
+    data = provenance.public_data(config, private)
+    external = {"settings": provenance.public_settings(config, private), "data": data}
+    folders = (preparation.project, preparation.path, preparation.data, preparation.job_id)
     return {
         "job": preparation.job_id,
-        "external": asked,
+        "external": external,
         "internal": internal,
-        "dependencies": provenance.dependencies(config, *where, rows),
+        "dependencies": provenance.dependencies(config, *folders, rows),
         "builder": provenance.builder(origin.get("versions", {})),
     }
 
@@ -156,57 +164,59 @@ def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
     """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
-    words = EMPTY
+    user_text = EMPTY
     with contextlib.suppress(OSError):
-        words = own_words_of(source / CARD)
-    _describe(source, folder, {}, strength, words)
+        user_text = user_text_of(source / CARD)
+    _describe(source, folder, {}, strength, user_text)
 
 
-def _describe(source: Path, folder: Path, told: dict[str, Any], strength: float, words: OwnWords) -> None:
+def _describe(
+    source: Path, folder: Path, changes: dict[str, Any], strength: float, user_text: UserText
+) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
-    told |= {} if strength == 1 else {"strength": strength}
-    told |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
-    private = Private.here()
+    changes |= {} if strength == 1 else {"strength": strength}
+    changes |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
+    private = Private.of_this_machine()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
-        before = read_statement(source)
+        parent = read_statement(source)
         files = {name: atomic_folder.described(path) for name, path in paths.items()}
-        made = provenance.of_export(files, before, told)
+        statement = provenance.of_export(files, parent, changes)
         job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
-        text = private.check(json.dumps(made, indent=1, ensure_ascii=False))
-        card = private.check(_card_of(made, private, job, step))
+        text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
+        card = private.check(_card_of(statement, private, job, step))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-        (folder / CARD).write_text(words.around(card), encoding="utf-8")
+        (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
 
-def write_again(data: Path, job_id: str, step: int | None = None) -> None:
+def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
     """Write the card of a job's final adapter, or of its checkpoint of ``step``, again.
 
     The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
     """
     folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
-    private = Private.here((data.resolve(),))
+    private = Private.of_this_machine((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
-        _replace(folder / CARD, own_words_of(folder / CARD).around(card), job / PART)
+        _replace(folder / CARD, user_text_of(folder / CARD).around(card), job / PART)
     except (OSError, StatementError, PrivateError):
         return
-    except Exception:  # noqa: BLE001 - whatever it is, what was measured counts
+    except Exception:  # noqa: BLE001 - a failed card must not cost the measurement
         traceback.print_exc()
 
 
-def _card_of(made: Statement, private: Private, job: Path, step: int | None) -> str:
-    """Return the card of ``made``, with the evaluation and samples in the folder ``job``."""
-    found = results.read(results.result_file(job, step))
-    evaluation = found.get("evaluation") if isinstance(found, dict) else None
-    return card_of(made, private, evaluation, samples_in(job))
+def _card_of(statement: Statement, private: Private, job: Path, step: int | None) -> str:
+    """Return the card of ``statement``, with the evaluation and samples in the folder ``job``."""
+    stored = results.read(results.result_file(job, step))
+    evaluation = stored.get("evaluation") if isinstance(stored, dict) else None
+    return card_of(statement, private, evaluation, samples_in(job))
 
 
-def own_words_of(path: Path) -> OwnWords:
+def user_text_of(path: Path) -> UserText:
     """Return what the user has written into a card. Raises OSError if that cannot be determined."""
     try:
-        return OwnWords.of(read_inside(path.parent, path.name, LIMIT).decode())
+        return UserText.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
         return EMPTY
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import origin
-from .resume_points import ResumeOrder, ResumePoint, drop_later, whole_points
+from .resume_points import ResumePlan, ResumePoint, checked_points, drop_later
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Continuation:
     """One start of a job, the first one or a later one.
 
-    ``orders``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for the
+    ``options``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for the
     user, the newest step that it may resume from, whether changed data or model are allowed, the end that it
     had before it was extended, and after which step the schedule began again. ``passed`` are sentences about
     incomplete points.
@@ -36,25 +36,27 @@ class Continuation:
     _hashing: threading.Thread | None = None
 
     def __post_init__(self) -> None:
-        self.orders: Mapping[str, Any] = self.job.get("resume") or {}
+        self.options: Mapping[str, Any] = self.job.get("resume") or {}
         self.points: list[ResumePoint] = []
         data, job_id = Path(self.job["data"]), self.job["id"]
         # The database does not know a point saved at the moment of a crash: events of the steps before it may
         # be lost.
-        newest = self.orders.get("kept", 0)
-        for point, wrong in whole_points(data, job_id, newest) if self.orders else ():
+        newest = self.options.get("kept", 0)
+        for point, wrong in checked_points(data, job_id, newest) if self.options else ():
             if wrong is None:
                 self.points.append(point)
             elif not self.points:
                 self.passed.append(f"{point.name} is skipped, since it is incomplete: {wrong}")
-        if self.orders and not self.points:
+        if self.options and not self.points:
             drop_later(data, job_id, -1)
 
     @property
-    def anew(self) -> str | None:
+    def restart_reason(self) -> str | None:
         """Return why a job that was to resume starts from the beginning; None if it resumes."""
         return (
-            f"{self.orders['why']} It starts from the beginning." if self.orders and not self.points else None
+            f"{self.options['why']} It starts from the beginning."
+            if self.options and not self.points
+            else None
         )
 
     @property
@@ -65,17 +67,18 @@ class Continuation:
     @property
     def threads(self) -> int | None:
         """Return the number of threads that the run had before, if this machine has as many."""
-        threads, there = self.before.get("threads"), os.cpu_count() or 1
-        return threads if type(threads) is int and 0 < threads <= there else None
+        # Another number of threads adds in another order, which rounds differently.
+        threads, available = self.before.get("threads"), os.cpu_count() or 1
+        return threads if type(threads) is int and 0 < threads <= available else None
 
-    def look_at_files(self, model: Path) -> None:
+    def hash_files(self, model: Path) -> None:
         """Start hashing the files of data and of ``model``, which takes seconds for a large one, once."""
         job, data = self.job, Path(self.job["data"])
 
-        def look() -> None:
+        def hash_all() -> None:
             self.origin.update(origin.files(job["config"], Path(job["project"]), model, data))
 
-        self._hashing = threading.Thread(target=look, name="hashes", daemon=True)
+        self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Continuation:
             self._hashing.join()
         return self.origin
 
-    def going_on(self) -> ResumeOrder | None:
+    def resume_plan(self) -> ResumePlan | None:
         """Return from where the run resumes, None for a first start. Requires its ``origin``.
 
         Raises JobFailure if data or model have changed, unless that is allowed.
@@ -92,14 +95,14 @@ class Continuation:
         if not self.points:
             return None
         before, now = self.before, self.depends_on()
-        other = origin.changed(before, now)
-        if other and not self.orders.get("force"):
+        changes = origin.changed(before, now)
+        if changes and not self.options.get("force"):
             raise JobFailure(
-                f"The job does not resume after step {self.points[0].step}: {', and '.join(other)}. "
+                f"The job does not resume after step {self.points[0].step}: {', and '.join(changes)}. "
                 "Restore the original, or resume anyway with force"
             )
-        going_on = ResumeOrder(self.points, self.orders["why"], self.passed, self.orders.get("further"))
-        if found := origin.differences(before, now):
+        resume_plan = ResumePlan(self.points, self.options["why"], self.passed, self.options.get("further"))
+        if differences := origin.differences(before, now):
             differs = "The result may differ from an uninterrupted run"
-            return replace(going_on, message=f"{going_on.message} {differs}: {', '.join(found)}.")
-        return going_on
+            return replace(resume_plan, message=f"{resume_plan.message} {differs}: {', '.join(differences)}.")
+        return resume_plan

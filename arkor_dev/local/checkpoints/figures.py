@@ -95,14 +95,17 @@ class Best:
 
 def figures_of(pace: Pace, best: Best) -> dict[str, Any]:
     """Return all figures in the form of a saved state."""
-    kept: dict[str, Pace | Best] = {"pace": pace, "best": best}
-    return {key: {each.name: getattr(one, each.name) for each in fields(one)} for key, one in kept.items()}
+    figures: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    return {
+        key: {attribute.name: getattr(holder, attribute.name) for attribute in fields(holder)}
+        for key, holder in figures.items()
+    }
 
 
 def set_figures(state: Mapping[str, Any], pace: Pace, best: Best) -> None:
     """Restore ``pace`` and ``best`` from ``state``; what the plan sets stays. Raises KeyError."""
-    told: dict[str, Pace | Best] = {"pace": pace, "best": best}
-    for key, figures in told.items():
-        for each in fields(figures):
-            if each.name not in ("patience", "threshold"):
-                setattr(figures, each.name, state[key][each.name])
+    holders: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    for key, holder in holders.items():
+        for attribute in fields(holder):
+            if attribute.name not in ("patience", "threshold"):
+                setattr(holder, attribute.name, state[key][attribute.name])

@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 PACKAGES: Final = ("torch", "transformers", "peft")
 MODEL_FILES: Final = (".safetensors", ".json", ".model", ".txt", ".jinja", ".jsonl")
 """Suffixes of the files of a model folder that count."""
-KEPT: Final = "file-hashes.json"
-KEPT_LIMIT: Final = 2000
+CACHE_FILE: Final = "file-hashes.json"
+CACHE_LIMIT: Final = 2000
 
 
 class FileHashes:
-    """SHA-256 of files, each computed once and cached in the file ``KEPT`` of the data folder."""
+    """SHA-256 of files, each computed once and cached in the file ``CACHE_FILE`` of the data folder."""
 
     def __init__(self, data: Path) -> None:
-        self._path = data / KEPT
-        self._known: dict[str, list[Any]] = {}
+        self._path = data / CACHE_FILE
+        self._entries: dict[str, list[Any]] = {}
         with contextlib.suppress(OSError, ValueError):
-            known = json.loads(self._path.read_text())
-            if isinstance(known, dict):
-                self._known = {name: entry for name, entry in known.items() if isinstance(entry, list)}
-        self._news = False
+            stored = json.loads(self._path.read_text())
+            if isinstance(stored, dict):
+                self._entries = {name: entry for name, entry in stored.items() if isinstance(entry, list)}
+        self._changed = False
 
     def of(self, path: Path) -> str:
         """Return the hash of a file's content. Raises OSError."""
@@ -49,21 +49,21 @@ class FileHashes:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
             facts = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
-            known = self._known.get(key, [])
-            if known[:-1] == facts and isinstance(known[-1], str):
-                return known[-1]
+            entry = self._entries.get(key, [])
+            if entry[:-1] == facts and isinstance(entry[-1], str):
+                return entry[-1]
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._known.pop(key, None)
-        self._known[key] = [*facts, digest]
-        self._news = True
+        self._entries.pop(key, None)
+        self._entries[key] = [*facts, digest]
+        self._changed = True
         return digest
 
     def keep(self) -> None:
         """Save new hashes; on a full disk they are computed again another time."""
-        if not self._news:
+        if not self._changed:
             return
-        newest = dict(list(self._known.items())[-KEPT_LIMIT:])
-        part = self._path.with_name(f"{KEPT}.{os.getpid()}.part")
+        newest = dict(list(self._entries.items())[-CACHE_LIMIT:])
+        part = self._path.with_name(f"{CACHE_FILE}.{os.getpid()}.part")
         try:
             part.write_text(json.dumps(newest))
             part.replace(self._path)
@@ -74,7 +74,7 @@ class FileHashes:
 def hash_of_model(folder: Path, hashes: FileHashes) -> str:
     """Return one hash of all files of a model. Raises OSError."""
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES and path.is_file())
-    return _together((path.name, hashes.of(path)) for path in files)
+    return _combined_hash((path.name, hashes.of(path)) for path in files)
 
 
 def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
@@ -84,14 +84,16 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
     Data from elsewhere is not hashed. Raises OSError, and SourceError for a missing file.
     """
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
-    named: list[tuple[str, str]] = []
+    hashes_by_name: list[tuple[str, str]] = []
     for source in sources:
         for part in parts_of(source):
             if part["type"] == "file":
-                named += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]
-                if judged := part.get("reviewed"):
-                    named.append((FILE, hashlib.sha256(content_of(project)[:judged]).hexdigest()))
-    return _together(named)
+                hashes_by_name += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]
+                if judged_bytes := part.get("reviewed"):
+                    hashes_by_name.append(
+                        (FILE, hashlib.sha256(content_of(project)[:judged_bytes]).hexdigest())
+                    )
+    return _combined_hash(hashes_by_name)
 
 
 def hash_of_rows(*parts: Sequence[Any]) -> str:
@@ -108,19 +110,19 @@ def hash_of_rows(*parts: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def _together(named: Iterable[tuple[str, str]]) -> str:
-    return hashlib.sha256(json.dumps(list(named)).encode()).hexdigest()
+def _combined_hash(hashes_by_name: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(list(hashes_by_name)).encode()).hexdigest()
 
 
 def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
     """Return the hashes ``data`` and ``model`` of their files, without those that cannot be read."""
-    hashes, found = FileHashes(data), dict[str, str]()
+    hashes, by_part = FileHashes(data), dict[str, str]()
     with contextlib.suppress(OSError, SourceError):
-        found["data"] = hash_of_data(config, project, hashes)
+        by_part["data"] = hash_of_data(config, project, hashes)
     with contextlib.suppress(OSError):
-        found["model"] = hash_of_model(model, hashes)
+        by_part["model"] = hash_of_model(model, hashes)
     hashes.keep()
-    return found
+    return by_part
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
@@ -144,22 +146,22 @@ def processor() -> str:
 
 def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run's ``RunMetadata`` says about its origin."""
-    told = {"rows": "dataHash", "model": "modelHash"}
-    alike = ("versions", "threads", "processor")
-    return {told.get(key, key): origin[key] for key in (*told, *alike) if key in origin}
+    renamed = {"rows": "dataHash", "model": "modelHash"}
+    unchanged = ("versions", "threads", "processor")
+    return {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what has changed of a job's data and model; unknown parts count as unchanged."""
-    words = {
+    sentences = {
         "data": "the files of its data set have changed",
         "model": "the model's files have changed",
         "rows": "its rows, or how the model reads them, have changed",
     }
-    other = [key for key in words if before.get(key) and now.get(key) and before[key] != now[key]]
-    if "data" in other or "model" in other:
-        other = [key for key in other if key != "rows"]  # it follows from the others
-    return [words[key] for key in other]
+    keys = [key for key in sentences if before.get(key) and now.get(key) and before[key] != now[key]]
+    if "data" in keys or "model" in keys:
+        keys = [key for key in keys if key != "rows"]  # it follows from the others
+    return [sentences[key] for key in keys]
 
 
 def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,17 +171,17 @@ def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Say why the bits may differ from those of an uninterrupted run."""
-    found = changed(before, now)
+    reasons = changed(before, now)
     old, new = _versions(before), _versions(now)
     for name in ("python", *PACKAGES):
         if old.get(name) != new.get(name):
-            found.append(f"{name} is {new.get(name)} and was {old.get(name)}")
+            reasons.append(f"{name} is {new.get(name)} and was {old.get(name)}")
     for key, name in (("processor", "the processor"), ("device", "the device")):
         if before.get(key) != now.get(key):
-            found.append(f"{name} is {now.get(key)} and was {before.get(key)}")
+            reasons.append(f"{name} is {now.get(key)} and was {before.get(key)}")
     if before.get("threads") != now.get("threads"):
-        found.append(f"it computes with {now.get('threads')} threads and did with {before.get('threads')}")
-    workers = [each.get("workers", 1) for each in (now, before)]
+        reasons.append(f"it computes with {now.get('threads')} threads and did with {before.get('threads')}")
+    workers = [origin.get("workers", 1) for origin in (now, before)]
     if workers[0] != workers[1]:
-        found.append(f"its workers are {workers[0]} and were {workers[1]}")
-    return found
+        reasons.append(f"its workers are {workers[0]} and were {workers[1]}")
+    return reasons

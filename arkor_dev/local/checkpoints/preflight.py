@@ -22,17 +22,17 @@ def check_writable(data: Path, job_id: str) -> None:
     A full disk is not a failure: the job pauses when it has to save, and resumes when there is space.
     """
     folder = job_folder(data, job_id)
-    part, whole = folder / f"{PROBE}{PART}", folder / PROBE
+    part, probe = folder / f"{PROBE}{PART}", folder / PROBE
     try:
-        there = folder.exists()
+        existed = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(CONTENT)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(whole)
-        whole.unlink()
-        if not there:
+        part.rename(probe)
+        probe.unlink()
+        if not existed:
             folder.rmdir()
     except OSError as error:
         with contextlib.suppress(OSError):

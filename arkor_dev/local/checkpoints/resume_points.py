@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.jobs.atomic_folder import NotWholeError, checked, manifest_of
+from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, checked, manifest_of
 from arkor_dev.local.jobs.job_folder import (
     CHECKPOINTS,
     STATE,
@@ -51,7 +51,7 @@ class ResumePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeOrder:
+class ResumePlan:
     """The order to resume from the newest of ``points`` that can be read. ``message`` says why.
 
     ``passed`` are sentences about incomplete points. ``further`` is the end that the job had before it was
@@ -66,13 +66,13 @@ class ResumeOrder:
 
 def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
     """Yield every point, newest first; at the same step a pause's comes first."""
-    kept = [(step, 1, resume_folder(data, job_id, step)) for step in resume_steps(data, job_id)]
+    paused = [(step, 1, resume_folder(data, job_id, step)) for step in resume_steps(data, job_id)]
     saved = [(step, 0, checkpoint_folder(data, job_id, step)) for step in checkpoint_steps(data, job_id)]
-    for step, _, folder in sorted([*kept, *saved], reverse=True):
+    for step, _, folder in sorted([*paused, *saved], reverse=True):
         yield step, folder
 
 
-def whole_points(
+def checked_points(
     data: Path, job_id: str, newest: float = math.inf
 ) -> Iterator[tuple[ResumePoint, str | None]]:
     """Yield a job's points from step ``newest`` back, each with its fault; None for a complete one."""
@@ -83,7 +83,7 @@ def whole_points(
             manifest, wrong = checked(folder, STATE), None
             if manifest.get("job") != job_id or manifest.get("step") != step:
                 wrong = "it belongs to another job or step"
-        except NotWholeError as error:
+        except DamagedFolderError as error:
             manifest, wrong = {}, str(error)
         yield ResumePoint(step, folder, manifest), wrong
 
@@ -91,7 +91,7 @@ def whole_points(
 def latest(data: Path, job_id: str) -> ResumePoint | None:
     """Return the newest point by its manifest alone; whether its files are complete shows when it is read."""
     for step, folder in _folders(data, job_id):
-        with contextlib.suppress(NotWholeError):
+        with contextlib.suppress(DamagedFolderError):
             manifest = manifest_of(folder)
             if manifest.get("job") == job_id and manifest.get("step") == step:
                 return ResumePoint(step, folder, manifest)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SLOWER: Final = 0.5
 """The factor of the learning rate after rolling back."""
-SHOWN_ROWS: Final = 3
+MOST_LISTED: Final = 3
 
 
 class NonFiniteError(JobFailure):
@@ -35,14 +35,14 @@ class NonFiniteError(JobFailure):
 class Rollback:
     """The last good state of a run, to which it can return once; then rates are multiplied by ``factor``."""
 
-    def __init__(self, wanted: bool) -> None:
+    def __init__(self, enabled: bool) -> None:
         self.factor = 1.0
-        self._wanted = wanted
+        self._enabled = enabled
         self._good: tuple[int, dict[str, Any]] | None = None
 
     def keep(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         """Keep the state after ``step``, unless the run will never return to it."""
-        if self._wanted and self.factor == 1:
+        if self._enabled and self.factor == 1:
             self._good = (step, copy.deepcopy(state()))
 
     def slow_down(
@@ -79,17 +79,19 @@ def non_finite(
     """Return the error for a non-finite loss ``value`` on ``rows``, naming the rows that cause it on their
     own.
     """
-    named = [row.where for row in rows if row.where and _is_fault(row, loss)]
-    shown = ", ".join(named[:SHOWN_ROWS]) + (f" and {len(named) - SHOWN_ROWS} more" if len(named) > 3 else "")
-    if named and len(named) < len(rows):
+    locations = [row.where for row in rows if row.where and _is_fault(row, loss)]
+    listed = ", ".join(locations[:MOST_LISTED]) + (
+        f" and {len(locations) - MOST_LISTED} more" if len(locations) > 3 else ""
+    )
+    if locations and len(locations) < len(rows):
         return NonFiniteError(
-            f"The loss became {value} at step {step}, by {shown}; the batch's other rows are finite. "
+            f"The loss became {value} at step {step}, by {listed}; the batch's other rows are finite. "
             f"Check these rows, or try learningRate {rate / 10:g}",
             step,
         )
-    place = f", on {shown}" if shown else ""
+    cause = f", on {listed}" if listed else ""
     return NonFiniteError(
-        f"The loss became {value} at step {step}{place}: the learning rate {rate:g} is too high for this "
+        f"The loss became {value} at step {step}{cause}: the learning rate {rate:g} is too high for this "
         f"model and data; try learningRate {rate / 10:g}",
         step,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from .resume_points import ResumeOrder
+    from .resume_points import ResumePlan
 
 FORMAT: Final = 1
 
@@ -44,15 +44,13 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def take_newest(
-    going_on: ResumeOrder, take_over: Callable[[Mapping[str, Any]], None]
-) -> tuple[int, list[str]]:
+def restore_newest(plan: ResumePlan, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
     """Give ``take_over`` the newest state that it accepts; return its step, and sentences on rejected ones.
 
     The step is 0 if it accepts none.
     """
-    passed = list(going_on.passed)
-    for point in going_on.points:
+    passed = list(plan.passed)
+    for point in plan.points:
         try:
             take_over(read_state(point.folder))
         except StateError as error:
@@ -67,8 +65,8 @@ def random_states(device: str) -> dict[str, Any]:
     version, numbers, gauss = random.getstate()
     states: dict[str, Any] = {"python": [version, list(numbers), gauss], "torch": torch.get_rng_state()}
     if (numpy := sys.modules.get("numpy")) is not None:
-        name, keys, *rest = numpy.random.get_state()
-        states["numpy"] = [name, keys.tolist(), *rest]
+        name, keys, *position = numpy.random.get_state()
+        states["numpy"] = [name, keys.tolist(), *position]
     if device == "cuda":
         states["cuda"] = torch.cuda.get_rng_state_all()
     elif device == "mps":
@@ -110,24 +108,26 @@ class Parts:
     def take_over(self, state: Mapping[str, Any]) -> None:
         """Restore ``state``. Raises StateError if it belongs to another run."""
         try:
-            kept = state["weights"]
-            check_weights(kept, self.weights)
+            saved = state["weights"]
+            check_weights(saved, self.weights)
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             with torch.no_grad():
                 for name, weight in self.weights.items():
-                    weight.copy_(kept[name])
+                    weight.copy_(saved[name])
+            # Last, so that nothing above can advance the generators: a resumed run draws the same numbers as
+            # an uninterrupted one, and so computes the same bits.
             set_random_states(state["random"], self.device)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
             raise StateError(f"it belongs to another run ({type(error).__name__}: {error})") from None
 
 
-def check_weights(kept: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
-    """Raise StateError unless ``kept`` are weights of the same names, shapes and number formats."""
-    if not isinstance(kept, dict) or kept.keys() != weights.keys():
+def check_weights(saved: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Raise StateError unless ``saved`` are weights of the same names, shapes and number formats."""
+    if not isinstance(saved, dict) or saved.keys() != weights.keys():
         raise StateError("its weights differ from this run's")
     for name, weight in weights.items():
-        if not isinstance(kept[name], torch.Tensor) or kept[name].shape != weight.shape:
+        if not isinstance(saved[name], torch.Tensor) or saved[name].shape != weight.shape:
             raise StateError(f"its {name} has a different shape from this run's")
-        if kept[name].dtype != weight.dtype:
+        if saved[name].dtype != weight.dtype:
             raise StateError(f"its {name} has a different dtype from this run's")

@@ -35,17 +35,17 @@ def connect(address: str, code: Path | None = None) -> None:
     try:
         import ray
     except ImportError:
-        how = install_command("ray")
-        raise JobFailure(f"A cluster needs Ray, which is not installed. Install it with: {how}") from None
+        command = install_command("ray")
+        raise JobFailure(f"A cluster needs Ray, which is not installed. Install it with: {command}") from None
     if code:
         # Ray puts this process's working directory first on the path of nodes that have one of the same name.
         empty = code.parent / "empty"
         empty.mkdir(exist_ok=True)
         os.chdir(empty)
-    more: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     host = host_of(address)
     if host and is_loopback(host) and not address.startswith("ray://"):
-        more["_node_ip_address"] = "127.0.0.1" if host == "localhost" else host
+        options["_node_ip_address"] = "127.0.0.1" if host == "localhost" else host
     else:
         # With this variable Ray could start a cluster here instead of connecting to the given one.
         os.environ.pop("RAY_ADDRESS", None)
@@ -60,7 +60,7 @@ def connect(address: str, code: Path | None = None) -> None:
                 configure_logging=False,
                 logging_level=logging.ERROR,
                 runtime_env={"py_modules": [str(code)]} if code else None,
-                **more,
+                **options,
             )
         except Exception as fault:
             if not (attempts_left and _server_died_at_start(fault)):

@@ -40,12 +40,12 @@ class Driver:
     def __init__(self) -> None:
         self._connection, self._spare, self._jobs_left = ClusterConnection(), SpareActor(), MAX_JOBS
         self._ended = threading.Event()
-        orders = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._acknowledge}
-        self.link = Link({**orders, "detach": self._detach, "end": self._end})
+        handlers = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._acknowledge}
+        self.link = Link({**handlers, "detach": self._detach, "end": self._end})
         self.job = JobSession(self.link, self._connection, self._spare)
 
-    def _pass_on(self, order: Mapping[str, Any]) -> None:
-        self.job.pass_on(order)
+    def _pass_on(self, message: Mapping[str, Any]) -> None:
+        self.job.pass_on(message)
 
     def _acknowledge(self, message: Mapping[str, Any]) -> None:
         self.job.acknowledge(message)
@@ -54,10 +54,10 @@ class Driver:
         self.job.detach()
         self._release_and_exit()
 
-    def _end(self, order: Mapping[str, Any]) -> None:
+    def _end(self, message: Mapping[str, Any]) -> None:
         """Leave the cluster; become free if nothing of the job is left there, else exit."""
         self._jobs_left -= 1
-        is_clean = self.job.release(hold=bool(order.get("hold") and self._jobs_left))
+        is_clean = self.job.release(hold=bool(message.get("hold") and self._jobs_left))
         if not (is_clean and self.job.is_complete and self._jobs_left):
             self._exit()
         self.job = JobSession(self.link, self._connection, self._spare)

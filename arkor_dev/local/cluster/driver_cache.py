@@ -83,7 +83,7 @@ class SpareActor:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: tuple[ActorClient, ResourceRequest, threading.Timer] | None = None
+        self._spare: tuple[ActorClient, ResourceRequest, threading.Timer] | None = None
 
     def hold(self, actor: ActorClient, request: ResourceRequest, seconds: float) -> bool:
         """Close the actor's job within ``seconds`` and hold the actor; kill it if that fails.
@@ -96,17 +96,17 @@ class SpareActor:
         timer = threading.Timer(HOLD_SECONDS, self.kill)
         timer.daemon = True
         with self._lock:
-            self._held = actor, request, timer
+            self._spare = actor, request, timer
         timer.start()
         return True
 
     def take(self, request: ResourceRequest) -> ActorClient | None:
         """Return the held actor if it fits the request exactly; kill one that does not."""
         with self._lock:
-            held, self._held = self._held, None
-        if held is None:
+            spare, self._spare = self._spare, None
+        if spare is None:
             return None
-        actor, held_request, timer = held
+        actor, held_request, timer = spare
         timer.cancel()
         if held_request == request:
             return actor
@@ -116,10 +116,10 @@ class SpareActor:
     def kill(self) -> None:
         """Kill the held actor, if there is one."""
         with self._lock:
-            held, self._held = self._held, None
-        if held:
-            held[2].cancel()
-            held[0].kill()
+            spare, self._spare = self._spare, None
+        if spare:
+            spare[2].cancel()
+            spare[0].kill()
 
 
 def reuse_actor(actor: ActorClient, lease: Lease) -> bool:

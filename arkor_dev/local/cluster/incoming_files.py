@@ -168,16 +168,16 @@ def _parse_listing(listing: bytes) -> list[dict[str, Any]]:
         raise ProtocolError("an invalid list of files") from None
     if not isinstance(entries, list) or len(entries) > MAX_FILES:
         raise ProtocolError("an invalid list of files")
-    seen = set()
+    names_so_far = set()
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not _belongs(name):
             raise ProtocolError(f"a file {str(name)[:80]!r}, which is not a file of a job")
         size, sha256 = entry.get("bytes"), entry.get("sha256")
         is_valid = type(size) is int and size >= 0 and isinstance(sha256, str) and SHA256.fullmatch(sha256)
-        if not is_valid or name in seen:
+        if not is_valid or name in names_so_far:
             raise ProtocolError(f"a file {name[:80]!r} without a size or a hash")
-        seen.add(name)
+        names_so_far.add(name)
     return entries
 
 

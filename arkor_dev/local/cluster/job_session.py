@@ -55,9 +55,9 @@ class JobSession:
         self.group: WorkerGroup | None = None
         self.lease: leases.Lease | None = None
         self._pending_group: WorkerGroup | None = None  # its actors were requested and may not answer yet
-        self._where, self._stays = "", False
+        self._location, self._stays = "", False
         self._acknowledged = 0
-        self._early_orders: list[Mapping[str, Any]] = []
+        self._early_messages: list[Mapping[str, Any]] = []
         self._lock = threading.Lock()
         self._faults: list[Exception] = []  # raised by other threads, re-raised where messages are read
         self._model_thread: threading.Thread | None = None
@@ -82,13 +82,13 @@ class JobSession:
         """Have `release` leave the job training on the node, if it has begun."""
         self._stays = self.lease is not None and self.lease.begun
 
-    def pass_on(self, order: Mapping[str, Any]) -> None:
+    def pass_on(self, message: Mapping[str, Any]) -> None:
         """Send an order to the worker, or keep it until there is one."""
         with self._lock:
             if self.group is None:
-                self._early_orders.append(order)
+                self._early_messages.append(message)
             else:
-                self.group.first.send(order)
+                self.group.first.send(message)
 
     def release(self, *, hold: bool = False) -> bool:
         """Remove the job from the cluster unless it was detached; return whether it is certainly gone.
@@ -120,6 +120,7 @@ class JobSession:
         if isinstance(error, NodeLostError) and not isinstance(error, WorkerEndedError):
             group = self.group or self._pending_group
             node = error.node or (group.first.facts.get("node") if group else None)
+            # An unreachable node may still be training: keep the lease, so that a driver can attach.
             self._stays = self.lease is not None and self.lease.begun and not error.gone
             subject = f"The node {node}" if node else "A node"
             error = WorkerEndedError(f"{subject} of the cluster {self.address} was lost ({error}).")
@@ -133,8 +134,8 @@ class JobSession:
         group = (self._attach(data) if self.lease else None) or self._start(data)
         self.home, self.node = group.first.facts["home"], group.first.facts["node"]
         with self._lock:
-            for order in self._early_orders:
-                group.first.send(order)
+            for message in self._early_messages:
+                group.first.send(message)
             self.group = group
         self._follow(group.first, data)
 
@@ -166,11 +167,11 @@ class JobSession:
         self.lease = lease.update(silent=0.0, tried=0.0)
         self._acknowledged = self._number_of(self.job.get("mark"))
         actor.facts = {"home": lease.home, "node": lease.node}
-        where = f"the node {lease.node} of the cluster {lease.address}"
-        self._where = f"It trains on {where}."
+        target = f"the node {lease.node} of the cluster {lease.address}"
+        self._location = f"It trains on {target}."
         self.peers = PeerWorkers([actor], self._faults.append)
         self.link.send(attached=True)
-        text = f"Reconnected to {where}, where it has trained on."
+        text = f"Reconnected to {target}, where it has trained on."
         self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
         return WorkerGroup([actor])
 
@@ -198,15 +199,16 @@ class JobSession:
         facts = group.first.facts
         if self.lease:
             self.lease = self.lease.update(home=facts["home"], node=facts["node"])
-        self._where = f"It trains on the {group.words} of the cluster {self.address} ({self._request.words})."
+        resources = self._request.description
+        self._location = f"It trains on the {group.description} of the cluster {self.address} ({resources})."
         host = host_of(self.address)
         if self._connection.has_token is False and host is not None and not is_loopback(host):
-            self._where += (
+            self._location += (
                 " It requires no token (--insecure-cluster): anyone who reaches it can do the same."
             )
-        self._where += use_storage(group.actors, config.get(STORAGE))
+        self._location += use_storage(group.actors, config.get(STORAGE))
         self._send(group, files, "the data")
-        self._where += storage_summary(group.actors, config.get(STORAGE))
+        self._location += storage_summary(group.actors, config.get(STORAGE))
         started = {"id": job["id"], "config": config, "resume": job.get("resume")}
         self.peers = PeerWorkers(group.actors, self._faults.append)
         self._acknowledged = self.peers.start(started, outgoing_files.thread_count(config))
@@ -267,10 +269,10 @@ class JobSession:
 
     # To the nodes
 
-    def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, what: str) -> None:
+    def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, subject: str) -> None:
         for actor in group.actors:
             node = actor.facts["node"]
-            outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, what)
+            outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, subject)
 
     def _send_model(self, group: WorkerGroup) -> None:
         model = self.link.receive()
@@ -280,6 +282,7 @@ class JobSession:
             for actor in group.actors:
                 actor.call("send", json.dumps({**model, "path": folder}).encode())
             if self.lease:
+                # Now the worker needs nothing more from here: a later driver may attach to it.
                 self.lease = self.lease.update(begun=True)
         except Exception as fault:  # noqa: BLE001 - raised where the messages are read
             self._faults.append(fault)
@@ -289,7 +292,7 @@ class JobSession:
     def _follow(self, actor: ActorClient, data: Path) -> None:
         """Pass on what the worker says, up to its final message."""
         shared, problem = open_storage(self.job, actor)
-        self._where += problem
+        self._location += problem
         incoming = IncomingFiles(
             data, self.job["id"], lambda name, offset: actor.call("read", name, offset), shared
         )
@@ -303,12 +306,14 @@ class JobSession:
             )
             for message in messages:
                 count += 1
+                # The backend acknowledges a mark once it has stored the message. Until then the node keeps
+                # it, so that after a crash of this process or the backend the next driver continues there.
                 if self.lease and "end" not in message:  # after the end nothing is acknowledged
                     message["mark"] = f"{self.lease.name}:{count}"
                 self._handle(localize_paths(message, self.home, folders), actor, incoming)
                 if "end" in message:
                     return
-                if not self.lease:  # nobody will ask for these messages again
+                if not self.lease:  # no later driver can attach and need these messages again
                     self._acknowledged = count
             if exit_status and not messages:
                 if not exit_status.get("killed"):  # another worker may be the reason
@@ -330,4 +335,4 @@ class JobSession:
             self._is_completed = message["end"] == "completed"
         self.link.send(**message)
         if message.get("event") == TRAINING_STARTED:
-            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._where})
+            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._location})

@@ -46,10 +46,10 @@ class Sender:
     hashes: FileHashes
     progress: Callable[[str, float, float | None, str], None]
 
-    def send(self, file_set: FileSet, what: str) -> None:
+    def send(self, file_set: FileSet, subject: str) -> None:
         """Send the files that the node does not have, then place all of them in the job's folder.
 
-        Raises JobFailure; ``what`` names the files in it.
+        Raises JobFailure; ``subject`` names the files in it.
         """
         names = {name: self.hashes.of(path) for name, path in file_set.files.items()}
         self.hashes.keep()
@@ -65,12 +65,12 @@ class Sender:
                         chunk = file.read(CHUNK)
                         self.call("put", sha256, offset, chunk, size)
                         offset, done = offset + len(chunk), done + len(chunk)
-                        self.progress(f"Sending {what} to {self.node}", done, total, "B")
+                        self.progress(f"Sending {subject} to {self.node}", done, total, "B")
                         if not chunk:
                             break
             self.call("place_files", names, file_set.links)
         except OSError as fault:
-            raise JobFailure(f"Couldn't send {what} to the node {self.node}: {fault}") from None
+            raise JobFailure(f"Couldn't send {subject} to the node {self.node}: {fault}") from None
 
 
 def job_files(job: Mapping[str, Any]) -> FileSet:

@@ -37,7 +37,7 @@ class ResourceRequest(NamedTuple):
         return {name: amount for name, amount in amounts.items() if amount}
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The request for a person: ``2 processors, 1 GPU``."""
         parts = [_count(self.cpus, "processor")]
         if self.gpus:
@@ -83,17 +83,17 @@ def actor_options(request: ResourceRequest) -> dict[str, Any]:
     return {**options, "memory": request.memory} if request.memory else options
 
 
-def shortage(request: ResourceRequest, why: str) -> str:
-    """Say what a job asks for, ``why`` it does not get it, and what the cluster has."""
+def shortage(request: ResourceRequest, reason: str) -> str:
+    """Say what a job requests, the ``reason`` it waits, and what the cluster has."""
     import ray
 
     free = ray.available_resources()
     available = ResourceRequest(free.get("CPU", 0), free.get("GPU", 0), int(free.get("memory", 0)) or None)
     nodes = alive_nodes()
     largest = max((node.get("Resources", {}).get("CPU", 0) for node in nodes), default=0)
-    wanted = f"{request.words} of one node" if request.workers == 1 else request.words
+    requested = f"{request.description} of one node" if request.workers == 1 else request.description
     return (
-        f"The job asks for {wanted}, {why}: {available.words} are free on all {len(nodes)} "
+        f"The job asks for {requested}, {reason}: {available.description} are free on all {len(nodes)} "
         f"nodes together, and the largest has {_count(largest, 'processor')}"
     )
 

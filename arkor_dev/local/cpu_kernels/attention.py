@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .packing import PackedRows, RowGroup
+    from .packing import PackedRows, RowGroup, Span
 
 NAME: Final = "arkor_rows"
 KNOWN: Final = frozenset(
@@ -65,8 +65,8 @@ def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], mo
     """Compute like transformers, one row after another."""
     made = []
     query, window = given[0], more.get("sliding_window")
-    for number, part in enumerate(packed.parts):
-        row = [_take(tensor, packed, part) for tensor in given]
+    for spans in packed.rows:
+        row = [_take(tensor, spans) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
@@ -74,15 +74,14 @@ def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], mo
             back = places[:, None] - places
             mask = ((back >= 0) & (back < window))[None, None]
         out = sdpa_attention_forward(module, *row, mask, **more)[0]
-        made.append(out if number == 0 else out[:, packed.shared :])
+        made.append(out[:, spans[-1].at :])
     return torch.cat(made, dim=1)
 
 
-def _take(tensor: Any, packed: PackedRows, part: tuple[int, int], dim: int = 2) -> Any:
-    """Return one row of ``tensor``, with its shared beginning."""
-    start, end = part
-    own = tensor.narrow(dim, start, end - start)
-    return torch.cat([tensor.narrow(dim, 0, packed.shared), own], dim) if packed.shared else own
+def _take(tensor: Any, spans: Sequence[Span]) -> Any:
+    """Return one row of ``tensor``, ``[1, heads, positions, size]``."""
+    parts = [tensor.narrow(2, start, end - start) for _, start, end in spans]
+    return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
 def _gather(tensor: Any, group: RowGroup) -> Any:
@@ -107,9 +106,9 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
             made, kept = _attended(q, k, v, scale)
-            out.index_copy_(0, group.own, made.flatten(0, 1).index_select(0, group.taken))
-            if group.first is not None:
-                out[: packed.shared] = made[group.first, : packed.shared]
+            made = made.flatten(0, 1)
+            for at, start, end in group.own:
+                out[start:end] = made[at : at + end - start]
             saved += [q, k, v, *kept]
             counts.append(3 + len(kept))
         ctx.save_for_backward(*saved)
@@ -126,12 +125,14 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
             made = _gradients(q, k, v, g, kept, ctx.scale)
-            grads = grads or [each.new_zeros(places, *each.shape[2:]) for each in made]
+            # Sums of many rows' gradients in 16 bit would lose small ones.
+            dtype = torch.float32 if packed.saved else grad.dtype
+            grads = grads or [each.new_zeros(places, *each.shape[2:], dtype=dtype) for each in made]
             for into, each in zip(grads, made, strict=True):
-                into.index_copy_(0, group.own, each.flatten(0, 1).index_select(0, group.taken))
-                if packed.shared:
-                    into[: packed.shared] += each[:, : packed.shared].sum(0)
-        return (*(each[None].transpose(1, 2) for each in grads), None, None)
+                flat = each.flatten(0, 1)
+                for at, start, end in group.spans:
+                    into[start:end] += flat[at : at + end - start]
+        return (*(each[None].to(grad.dtype).transpose(1, 2) for each in grads), None, None)
 
 
 def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:

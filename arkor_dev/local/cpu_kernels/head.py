@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch.nn.functional import linear
 
-from .cross_entropy import cross_entropies, loss_and_gradient
+from .cross_entropy import losses_and_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,22 +40,12 @@ def headless(model: Any) -> Iterator[Any]:
         del head.forward
 
 
-def fused_cross_entropy(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
-    """Return the cross entropy of ``head(hidden)`` to ``targets``, summed: a float32 scalar.
+def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Return each token's cross entropy of ``head(hidden)`` to ``targets``, ``[tokens]``, in float32.
 
-    ``hidden`` is ``[tokens, size]``, ``targets`` ``[tokens]``; ``smoothing`` as in ``summed_cross_entropy``.
+    ``hidden`` is ``[tokens, size]``; ``smoothing`` as in ``summed_cross_entropy``.
     """
     return _Fused.apply(hidden, head.weight, head.bias, targets, smoothing)
-
-
-def fused_cross_entropies(hidden: Any, head: Any, targets: Any) -> Any:
-    """Return the losses of all tokens, ``[tokens]``, without gradients."""
-    step = _step(head.weight)
-    parts = [
-        cross_entropies(linear(part.to(head.weight.dtype), head.weight, head.bias), wanted)
-        for part, wanted in zip(hidden.split(step), targets.split(step), strict=True)
-    ]
-    return torch.cat(parts)
 
 
 def _step(weight: Any) -> int:
@@ -68,21 +58,22 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
         learns = ctx.needs_input_grad[0]
         lifted = LIFTED if weight.dtype == torch.float16 else 1.0
         grad = torch.empty_like(hidden, dtype=weight.dtype) if learns else None
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        losses = []
         step = _step(weight)
         for start in range(0, len(targets), step):
             part = linear(hidden[start : start + step].to(weight.dtype), weight, bias)
-            loss, slope = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
+            some, slopes = losses_and_gradients(part, targets[start : start + step], smoothing, learns)
             del part
-            total += loss
+            losses.append(some)
             if grad is not None:
-                torch.mm(slope.mul_(lifted).to(weight.dtype), weight, out=grad[start : start + step])
+                torch.mm(slopes.mul_(lifted).to(weight.dtype), weight, out=grad[start : start + step])
         if learns:
             ctx.save_for_backward(grad)
             ctx.lifted = lifted
-        return total
+        return torch.cat(losses)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
         (made,) = ctx.saved_tensors
-        return made.mul_(grad / ctx.lifted), None, None, None, None  # in place: it is needed only once
+        made.mul_(grad[:, None] / ctx.lifted)  # in place: it is needed only once
+        return made, None, None, None, None

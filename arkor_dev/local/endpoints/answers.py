@@ -34,20 +34,24 @@ class Choice:
         return list((self.done or {}).get("toolCalls") or ())
 
 
-def fingerprint(by: Mapping[str, Any] | None) -> str | None:
+def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
     """Return OpenAI's ``system_fingerprint``: engine, number format and weights, as far as known."""
-    if not by or "engine" not in by:
+    if not engine_facts or "engine" not in engine_facts:
         return None
-    return "_".join(["fp", *(by[name] for name in ("engine", "precision", "weights") if by.get(name))])
+    return "_".join(
+        ["fp", *(engine_facts[name] for name in ("engine", "precision", "weights") if engine_facts.get(name))]
+    )
 
 
-class Form:
+class AnswerFormat:
     """How one request's answers are written: ``model`` is the name that the caller knows.
 
-    ``by`` is what has answered before, None if unknown. Each prompt has so many ``answers``.
+    ``engine_facts`` is what has answered before, None if unknown. Each prompt has so many ``answers``.
     """
 
-    def __init__(self, call: str, model: str, by: Mapping[str, Any] | None = None, answers: int = 1) -> None:
+    def __init__(
+        self, call: str, model: str, engine_facts: Mapping[str, Any] | None = None, answers: int = 1
+    ) -> None:
         self._chat = call == CHAT
         self._answers = answers
         mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
@@ -56,25 +60,25 @@ class Form:
             "id": f"{mark}-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
-            "system_fingerprint": fingerprint(by),
+            "system_fingerprint": fingerprint(engine_facts),
         }
 
-    def whole(self, choices: list[Choice]) -> dict[str, Any]:
+    def complete(self, choices: list[Choice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         self._note(*(choice.done for choice in choices))
-        written = [self._whole(number, choice) for number, choice in enumerate(choices)]
+        written = [self._complete_choice(number, choice) for number, choice in enumerate(choices)]
         return {**self._envelope, "object": self._kind, "choices": written, "usage": self.usage(choices)}
 
-    def _whole(self, number: int, choice: Choice) -> dict[str, Any]:
-        told: dict[str, Any]
+    def _complete_choice(self, number: int, choice: Choice) -> dict[str, Any]:
+        answer: dict[str, Any]
         if self._chat:
             content = None if choice.calls and not choice.text else choice.text
-            told = {"message": {"role": "assistant", "content": content, "refusal": None}}
+            answer = {"message": {"role": "assistant", "content": content, "refusal": None}}
             if choice.calls:
-                told["message"]["tool_calls"] = choice.calls
+                answer["message"]["tool_calls"] = choice.calls
         else:
-            told = {"text": choice.text}
-        return self._choice(number, told, choice.tokens, (choice.done or {}).get("reason"))
+            answer = {"text": choice.text}
+        return self._choice(number, answer, choice.tokens, (choice.done or {}).get("reason"))
 
     def begin(self, number: int) -> dict[str, Any] | None:
         """Return the chunk before the first text, which names the role; a bare completion has none."""
@@ -86,7 +90,7 @@ class Form:
         done = message.get("done", {})
         self._note(done)
         if calls := done.get("toolCalls"):
-            delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(calls)]
+            delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
         return self._chunk(number, delta, _tokens(message), done.get("reason"))
 
     def end(self, choices: list[Choice]) -> dict[str, Any]:
@@ -96,8 +100,8 @@ class Form:
     def usage(self, choices: list[Choice]) -> dict[str, Any]:
         """Return OpenAI's ``usage``: each prompt counts once, plus each answer's tokens."""
         prompt = cached = 0
-        for place in range(0, len(choices), self._answers):
-            ended = [choice.done for choice in choices[place : place + self._answers] if choice.done]
+        for start in range(0, len(choices), self._answers):
+            ended = [choice.done for choice in choices[start : start + self._answers] if choice.done]
             prompt += max((done["promptTokens"] for done in ended), default=0)
             cached += max((done.get("cachedTokens", 0) for done in ended), default=0)
         completion = sum(choice.done["completionTokens"] for choice in choices if choice.done)
@@ -120,15 +124,15 @@ class Form:
     def _chunk(
         self, number: int, delta: dict[str, Any], tokens: Any = (), reason: str | None = None
     ) -> dict[str, Any]:
-        told = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
-        chunk = self._choice(number, told, tokens, reason)
+        answer = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
+        chunk = self._choice(number, answer, tokens, reason)
         return {**self._envelope, "object": self._stream_kind, "choices": [chunk]}
 
-    def _choice(self, number: int, told: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
+    def _choice(self, number: int, answer: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
         logprobs = None
         if tokens:
             logprobs = {"content": list(tokens), "refusal": None} if self._chat else _by_column(tokens)
-        return {"index": number, **told, "logprobs": logprobs, "finish_reason": reason}
+        return {"index": number, **answer, "logprobs": logprobs, "finish_reason": reason}
 
 
 def _tokens(message: Mapping[str, Any]) -> list[Any]:
@@ -142,17 +146,17 @@ def _by_column(tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ``top_logprobs`` has the token itself beside the likeliest ones, and nothing for the first of a prompt.
     """
 
-    def beside(token: Mapping[str, Any]) -> dict[str, float] | None:
+    def alternatives(token: Mapping[str, Any]) -> dict[str, float] | None:
         if token["logprob"] is None:
             return None
-        found: dict[str, float] = {}
-        for each in (*token["top_logprobs"], token):  # different tokens may have the same text
-            found.setdefault(each["token"], each["logprob"])
-        return found
+        logprobs: dict[str, float] = {}
+        for candidate in (*token["top_logprobs"], token):  # different tokens may have the same text
+            logprobs.setdefault(candidate["token"], candidate["logprob"])
+        return logprobs
 
     return {
         "tokens": [token["token"] for token in tokens],
         "token_logprobs": [token["logprob"] for token in tokens],
-        "top_logprobs": [beside(token) for token in tokens],
+        "top_logprobs": [alternatives(token) for token in tokens],
         "text_offset": [token["offset"] for token in tokens],
     }

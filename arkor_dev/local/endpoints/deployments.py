@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 KEY_MARK: Final = "ak-"
 PREFIX: Final = 10
-"""Visible characters of a key: the prefix and 7 more, which leaves 36 unknown."""
+"""Visible characters of a key: ``ak-`` and 7 more, which leaves 36 unknown."""
 MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
 RESTART: Final = frozenset({"target", "enabled", "engine"})
 """When one of these changes, the engine is chosen again."""
 NOT_KEPT: Final = "disabled"
-OVERWRITTEN: Final = "PRAGMA secure_delete = ON"
+SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
 """Overwrite deleted content on disk instead of only releasing it."""
-LOG_TOO: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 """Truncate the write-ahead log, which would otherwise hold deleted content until it is full."""
 
 
@@ -103,9 +103,9 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
             )
         except sqlite3.IntegrityError:
             raise ConflictError(f"There is an endpoint {body['slug']} already") from None
-    made = _one(store, db, "id", identity)
-    assert made
-    return made
+    created = _one(store, db, "id", identity)
+    assert created
+    return created
 
 
 def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
+def record_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
     """Record what answers a deployment, if that is not known yet."""
     store.writing.execute(
         "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
@@ -141,12 +141,12 @@ def was_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) 
 def remove(store: Store, deployment: str) -> None:
     """Delete a deployment with its keys and everything about its requests."""
     db = store.writing
-    db.execute(OVERWRITTEN)
+    db.execute(SECURE_DELETE)
     with transaction(db):
         db.execute("DELETE FROM endpoint_keys WHERE deployment = ?", (deployment,))
         db.execute("DELETE FROM endpoint_requests WHERE deployment = ?", (deployment,))
         db.execute("DELETE FROM deployments WHERE id = ?", (deployment,))
-    db.execute(LOG_TOO)
+    db.execute(TRUNCATE_LOG)
 
 
 # Keys
@@ -163,8 +163,8 @@ def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
 
 
 def _key_shape(identity: str, label: str, prefix: str, created: str, used: str | None) -> dict[str, Any]:
-    shown = {"id": identity, "label": label, "prefix": prefix, "enabled": True}
-    return {**shown, "createdAt": created, "lastUsedAt": used}
+    visible = {"id": identity, "label": label, "prefix": prefix, "enabled": True}
+    return {**visible, "createdAt": created, "lastUsedAt": used}
 
 
 def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
@@ -196,14 +196,14 @@ def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
     rows = store.reading.execute(
         "SELECT id, prefix, hash FROM endpoint_keys WHERE deployment = ?", (deployment,)
     )
-    found = None
-    for identity, prefix, kept in rows.fetchall():
-        if hmac.compare_digest(kept, hashed):
-            found = Key(identity, prefix)
-    return found
+    match = None
+    for identity, prefix, stored_hash in rows.fetchall():
+        if hmac.compare_digest(stored_hash, hashed):
+            match = Key(identity, prefix)
+    return match
 
 
-def was_used(store: Store, key: str) -> None:
+def record_used(store: Store, key: str) -> None:
     """Record that a key was used now."""
     store.writing.execute("UPDATE endpoint_keys SET used = ? WHERE id = ?", (now(), key))
 

@@ -67,7 +67,7 @@ IGNORED: Final = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
 )
 """Options that do not affect the answer itself."""
-OWN: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
+HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
 CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
 
 _OPTIONS: Final = Schema((Field("include_usage", FLAG, null=True),))
@@ -120,38 +120,38 @@ class ChatRequest:
     @property
     def chats(self) -> list[dict[str, Any]]:
         """The chat call of each prompt."""
-        return [{**self.chat, "prompt": each} for each in self.prompts] or [self.chat]
+        return [{**self.chat, "prompt": prompt} for prompt in self.prompts] or [self.chat]
 
-    def own(self, number: int) -> dict[str, Any]:
+    def seed_of(self, number: int) -> dict[str, Any]:
         """Return what is specific to answer ``number`` (from 0): a seed, the same one every time."""
         seed = self.chat.get("seed")
         return {} if seed is None else {"seed": seed + number}
 
 
-def read_chat(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``chat/completions``; ``known`` are the fields that the chat call has here.
+def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+    """Parse a body of ``chat/completions``; ``supported`` are the fields that the chat call has here.
 
     Raises BadRequestError with the ``param`` at fault, and NotFoundError for another model.
     """
     checked = _checked(body, CHAT)
     _check_model(checked, slug)
-    messages = [_message(each, f"messages[{place}]") for place, each in enumerate(checked["messages"])]
-    return _asked(checked, {"messages": messages}, known)
+    messages = [_message(message, f"messages[{index}]") for index, message in enumerate(checked["messages"])]
+    return _request(checked, {"messages": messages}, supported)
 
 
-def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatRequest:
+def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
     """Parse a body of ``completions``, one or more texts (or their token ids) to continue, as `read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
-    given = checked["prompt"]
-    prompts = given if isinstance(given, list) and not is_prompt(given) else [given]
-    if not prompts or not all(each and is_prompt(each) for each in prompts):
+    prompt = checked["prompt"]
+    prompts = prompt if isinstance(prompt, list) and not is_prompt(prompt) else [prompt]
+    if not prompts or not all(text and is_prompt(text) for text in prompts):
         raise _refused("prompt", "prompt must be a text that is not empty, its token ids, or a list of such")
     if len(prompts) * (checked.get("n") or 1) > MOST_CHOICES:
         raise _refused("prompt", f"A request can have {MOST_CHOICES} answers in all: send fewer prompts")
-    if "prompt" not in known:
+    if "prompt" not in supported:
         raise _refused("prompt", "This endpoint does not support text completions: use chat/completions")
-    for name in CHAT_ONLY & _said(checked).keys():
+    for name in CHAT_ONLY & _set_options(checked).keys():
         raise _refused(name, f"{name} is not a setting of completions")
     chat: dict[str, Any] = {"prompt": prompts[0]}
     if checked.get("echo"):
@@ -160,8 +160,8 @@ def read_completion(body: object, slug: str, known: frozenset[str]) -> ChatReque
         raise _refused("max_tokens", "max_tokens must be 1 or more without echo")
     if (count := checked.get("logprobs")) is not None:
         chat |= {"logprobs": True, "topLogprobs": count}
-    rest = {name: value for name, value in checked.items() if name not in ("echo", "logprobs")}
-    return replace(_asked(rest, chat, known), prompts=tuple(prompts))
+    options = {name: value for name, value in checked.items() if name not in ("echo", "logprobs")}
+    return replace(_request(options, chat, supported), prompts=tuple(prompts))
 
 
 def context_fault(text: str) -> BadRequestError | None:
@@ -169,10 +169,10 @@ def context_fault(text: str) -> BadRequestError | None:
 
     Starts like OpenAI's message, which clients with a second model for long conversations look for.
     """
-    found = _CONTEXT.match(text)
-    if found is None:
+    match = _CONTEXT.match(text)
+    if match is None:
         return None
-    tokens, most = found.groups()
+    tokens, most = match.groups()
     return BadRequestError(
         f"This model's maximum context length is {most} tokens, the conversation has {tokens}: shorten it",
         code="context_length_exceeded",
@@ -202,10 +202,10 @@ def format_fault(text: str) -> BadRequestError | None:
 
 def renamed(text: str) -> BadRequestError:
     """Return a refusal of the chat call with the field's name as the caller knows it."""
-    names = {ours: theirs for theirs, ours in FIELDS.items() if theirs != "max_completion_tokens"}
-    field, _, rest = text.partition(" ")
+    names = {field: parameter for parameter, field in FIELDS.items() if parameter != "max_completion_tokens"}
+    field, _, message = text.partition(" ")
     name = names.get(field, field)
-    return _refused(name, f"{name} {rest}")
+    return _refused(name, f"{name} {message}")
 
 
 def _refused(param: str, text: str, code: str = "invalid_value") -> BadRequestError:
@@ -218,7 +218,7 @@ def _checked(body: object, schema: Schema) -> dict[str, Any]:
     except SchemaError as fault:
         text = str(fault)
         field = text.split(" ", 1)[0]
-        names = {each.name for each in schema.fields}
+        names = {field.name for field in schema.fields}
         param = field if re.split(r"[.\[]", field)[0] in names else None
         raise BadRequestError(text, param=param, code="invalid_value") from None
 
@@ -230,30 +230,31 @@ def _check_model(body: Mapping[str, Any], slug: str) -> None:
         raise NotFoundError(text, param="model", code="model_not_found")
 
 
-def _said(body: Mapping[str, Any]) -> dict[str, Any]:
+def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that are set."""
     return {
         name: value
         for name, value in body.items()
-        if name not in OWN | IGNORED and value is not None and not _is_neutral(name, value)
+        if name not in HANDLED_FIELDS | IGNORED and value is not None and not _is_neutral(name, value)
     }
 
 
 def _is_neutral(name: str, value: object) -> bool:
     return any(
-        value == each and isinstance(value, bool) == isinstance(each, bool) for each in NEUTRAL.get(name, ())
+        value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
+        for neutral in NEUTRAL.get(name, ())
     )
 
 
-def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str]) -> ChatRequest:
-    for name, value in _said(body).items():
+def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset[str]) -> ChatRequest:
+    for name, value in _set_options(body).items():
         field = FIELDS.get(name)
         if field is None:
             raise _refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
         if name == "tool_choice" and value == "none":
             chat.pop("tools", None)
             continue
-        if field not in known:
+        if field not in supported:
             raise _refused(
                 name, f"This endpoint does not support {name}: leave it out", "unsupported_parameter"
             )
@@ -267,43 +268,43 @@ def _asked(body: Mapping[str, Any], chat: dict[str, Any], known: frozenset[str])
     )
 
 
-def _message(message: object, place: str) -> dict[str, Any]:
+def _message(message: object, param: str) -> dict[str, Any]:
     """Return an OpenAI message in the contract's form: its parts joined, a developer's role as system."""
     if not isinstance(message, dict):
-        raise _refused(place, f"{place} must be a JSON object, not {quoted(message)}")
+        raise _refused(param, f"{param} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")
     if role not in ("system", "developer", "user", "assistant", "tool"):
         raise _refused(
-            f"{place}.role",
-            f"{place}.role must be system, developer, user, assistant or tool, not {quoted(role)}",
+            f"{param}.role",
+            f"{param}.role must be system, developer, user, assistant or tool, not {quoted(role)}",
         )
-    told: dict[str, Any] = {"role": "system" if role == "developer" else role}
+    converted: dict[str, Any] = {"role": "system" if role == "developer" else role}
     calls = message.get("tool_calls")
     if calls is not None:
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-            raise _refused(f"{place}.tool_calls", f"{place}.tool_calls must be a list of JSON objects")
-        told["tool_calls"] = calls
+            raise _refused(f"{param}.tool_calls", f"{param}.tool_calls must be a list of JSON objects")
+        converted["tool_calls"] = calls
     if isinstance(message.get("tool_call_id"), str):
-        told["tool_call_id"] = message["tool_call_id"]
+        converted["tool_call_id"] = message["tool_call_id"]
     if content is None and not calls:
-        raise _refused(f"{place}.content", f"{place}.content is missing: it must be text")
-    told["content"] = "" if content is None else _text(content, f"{place}.content")
-    return told
+        raise _refused(f"{param}.content", f"{param}.content is missing: it must be text")
+    converted["content"] = "" if content is None else _text(content, f"{param}.content")
+    return converted
 
 
-def _text(content: object, place: str) -> str:
+def _text(content: object, param: str) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else None
     if parts is None:
-        raise _refused(place, f"{place} must be text, or a list of parts of text, not {quoted(content)}")
+        raise _refused(param, f"{param} must be text, or a list of parts of text, not {quoted(content)}")
     texts = []
     for number, part in enumerate(parts):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
             kind = part.get("type") if isinstance(part, dict) else part
             raise _refused(
-                f"{place}[{number}]",
-                f"{place}[{number}] must be a part of text; {quoted(kind)} cannot be read",
+                f"{param}[{number}]",
+                f"{param}[{number}] must be a part of text; {quoted(kind)} cannot be read",
             )
         texts.append(part["text"])
     return "".join(texts)

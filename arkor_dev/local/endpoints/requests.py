@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.jobs.database import transaction
 from arkor_dev.local.jobs.records import compact, now
 
-from .deployments import LOG_TOO, NOT_KEPT, OVERWRITTEN
+from .deployments import NOT_KEPT, SECURE_DELETE, TRUNCATE_LOG
 
 if TYPE_CHECKING:
     import sqlite3
@@ -37,7 +37,7 @@ COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first,
 
 @dataclass
 class Request:
-    """A request in progress; times are seconds from its arrival. ``said`` is its text, if that is kept."""
+    """A request in progress; times are seconds from its arrival. Its text is ``messages`` and ``answers``."""
 
     deployment: str
     call: str
@@ -58,20 +58,22 @@ def add(store: Store, request: Request) -> None:
     """Store a finished request, with its text if its deployment keeps any, unless that was deleted."""
     db = store.writing
     with transaction(db):
-        found = db.execute("SELECT retention FROM deployments WHERE id = ?", (request.deployment,)).fetchone()
-        if found is None:
+        retention = db.execute(
+            "SELECT retention FROM deployments WHERE id = ?", (request.deployment,)
+        ).fetchone()
+        if retention is None:
             return
-        said = None
-        if found[0] != NOT_KEPT and request.answers:
-            said = compact({"messages": list(request.messages), "answers": request.answers})
-            said = said if len(said) <= MOST_TEXT else None
+        text = None
+        if retention[0] != NOT_KEPT and request.answers:
+            text = compact({"messages": list(request.messages), "answers": request.answers})
+            text = text if len(text) <= MOST_TEXT else None
         db.execute(
             """INSERT INTO endpoint_requests
                 (deployment, at, call, status, key, stream, prompt, completion, first, seconds, error, said)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 request.deployment, request.at, request.call, request.status, request.key, request.stream,
-                request.prompt, request.completion, request.first, request.seconds, request.error, said,
+                request.prompt, request.completion, request.first, request.seconds, request.error, text,
             ),
         )  # fmt: skip
         db.execute(
@@ -83,34 +85,34 @@ def add(store: Store, request: Request) -> None:
 
 def forget_texts(store: Store) -> int:
     """Delete each text that its deployment does not keep, or no longer keeps; return how many."""
-    db, gone = store.writing, 0
-    db.execute(OVERWRITTEN)
+    db, deleted = store.writing, 0
+    db.execute(SECURE_DELETE)
     with transaction(db):
         rows = db.execute("SELECT id, retention, days FROM deployments").fetchall()
         for deployment, retention, days in rows:
-            gone += db.execute(
+            deleted += db.execute(
                 """UPDATE endpoint_requests SET said = NULL
                     WHERE deployment = ? AND said IS NOT NULL AND at < ?""",
                 (deployment, _kept_since(retention, days)),
             ).rowcount
         total = db.execute("SELECT coalesce(sum(length(said)), 0) FROM endpoint_requests").fetchone()[0]
         if total > MOST_TEXTS:
-            gone += _forget_oldest(db, total - MOST_TEXTS)
-    if gone:
-        db.execute(LOG_TOO)
-    return gone
+            deleted += _forget_oldest(db, total - MOST_TEXTS)
+    if deleted:
+        db.execute(TRUNCATE_LOG)
+    return deleted
 
 
 def _forget_oldest(db: sqlite3.Connection, characters: int) -> int:
-    gone = 0
+    deleted = 0
     rows = db.execute("SELECT seq, length(said) FROM endpoint_requests WHERE said IS NOT NULL ORDER BY seq")
     for number, size in rows.fetchall():
         if characters <= 0:
             break
         db.execute("UPDATE endpoint_requests SET said = NULL WHERE seq = ?", (number,))
         characters -= size
-        gone += 1
-    return gone
+        deleted += 1
+    return deleted
 
 
 def _kept_since(retention: str, days: int | None) -> str:
@@ -133,8 +135,8 @@ def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> 
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
         (deployment["id"], (1 << 62) if before is None else before, PAGE + 1),
     ).fetchall()
-    shown = [_shape(deployment, row)[0] for row in rows[:PAGE]]
-    return {"requests": shown, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
+    page = [_shape(deployment, row)[0] for row in rows[:PAGE]]
+    return {"requests": page, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
 
 
 def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
@@ -145,16 +147,16 @@ def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, A
     ).fetchone()
     if row is None:
         return None
-    shown, said = _shape(deployment, row)
-    return shown if said is None else {**shown, **json.loads(said)}
+    wire, text = _shape(deployment, row)
+    return wire if text is None else {**wire, **json.loads(text)}
 
 
 def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:
     """Return a request for the wire, with its text if that is kept."""
-    number, at, call, status, key, stream, prompt, completion, first, seconds, error, said = row
+    number, at, call, status, key, stream, prompt, completion, first, seconds, error, text = row
     since = _kept_since(deployment["runRetentionMode"], deployment.get("runRetentionDays"))
-    said = said if at >= since else None
-    shown = {
+    text = text if at >= since else None
+    wire = {
         "id": str(number),
         "at": at,
         "call": call,
@@ -165,9 +167,9 @@ def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str,
         "completionTokens": completion,
         "firstTokenSeconds": first,
         "seconds": seconds,
-        "kept": said is not None,
+        "kept": text is not None,
     }
-    return (shown if error is None else {**shown, "error": error}), said
+    return (wire if error is None else {**wire, "error": error}), text
 
 
 def _totals(store: Store, deployment: str) -> dict[str, Any]:
@@ -179,19 +181,19 @@ def _totals(store: Store, deployment: str) -> dict[str, Any]:
     ).fetchall()
     answered = sorted(seconds for status, _, _, seconds in rows if status < FAULT)
     written = sum(completion for status, _, completion, _ in rows if status < FAULT)
-    took = sum(answered)
+    seconds_in_all = sum(answered)
     return {
         "requests": len(rows),
         "errors": sum(status >= FAULT for status, *_ in rows),
         "promptTokens": sum(prompt for _, prompt, _, _ in rows),
         "completionTokens": sum(completion for _, _, completion, _ in rows),
-        "tokensPerSecond": round(written / took, 2) if took > 0 else None,
-        "medianSeconds": _at(answered, 0.5),
-        "slowSeconds": _at(answered, 0.95),
+        "tokensPerSecond": round(written / seconds_in_all, 2) if seconds_in_all > 0 else None,
+        "medianSeconds": _quantile(answered, 0.5),
+        "slowSeconds": _quantile(answered, 0.95),
     }
 
 
-def _at(ordered: Sequence[float], share: float) -> float | None:
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
     """Return the smallest figure that this share of them does not exceed."""
     if not ordered:
         return None

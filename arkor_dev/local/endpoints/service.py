@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEFT_TO_OTHERS: Final = 2
+RESERVED: Final = 2
 """Concurrent answers reserved for others: two columns of the playground always get a slot."""
 FORGET_SECONDS: Final = 600.0
 """How often to delete expired texts, which are hidden in the meantime."""
@@ -58,7 +58,7 @@ class Engine(Protocol):
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target of a chat call cannot answer now."""
 
-    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+    async def prepare(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
         """Return the engine's request for a chat call of ``caller``. Raises ArkorError."""
 
     def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -83,47 +83,47 @@ class _EngineChoice:
 
     def __init__(self, engine: str | None = None) -> None:
         self.engine = engine
-        self._finding = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def finding(self) -> AsyncIterator[None]:
-        """While the engine is unknown, admit nobody else until it is known or the body has failed."""
-        await self._finding.acquire()
+    async def deciding(self) -> AsyncIterator[None]:
+        """While the engine is unknown, admit one caller at a time, until it is known or the body fails."""
+        await self._lock.acquire()
         if self.engine is not None:
-            self._finding.release()
+            self._lock.release()
         try:
             yield
         finally:
             if self.engine is None:
-                self._finding.release()
+                self._lock.release()
 
     def settle(self, engine: str) -> None:
         """Use ``engine`` from now on."""
         if self.engine is None:
             self.engine = engine
-            if self._finding.locked():
-                self._finding.release()
+            if self._lock.locked():
+                self._lock.release()
 
 
 class CallerFault(Exception):  # noqa: N818 - a fault's other form
-    """An error as the caller sees it, beside what the owner sees."""
+    """An error as the caller sees it (``fault``) and as the owner sees it (``detail``)."""
 
-    def __init__(self, fault: ArkorError, why: str) -> None:
-        super().__init__(why)
-        self.fault, self.why = fault, why
+    def __init__(self, fault: ArkorError, detail: str) -> None:
+        super().__init__(detail)
+        self.fault, self.detail = fault, detail
 
 
 class Endpoints:
-    """The served deployments of one project; ``together`` is the engine's number of concurrent answers.
+    """The served deployments of one project; ``concurrent`` is the engine's number of concurrent answers.
 
     ``launched`` is the launch's default engine.
     """
 
-    def __init__(self, store: AsyncStore, engine: Engine, together: int, launched: str = AUTO) -> None:
+    def __init__(self, store: AsyncStore, engine: Engine, concurrent: int, launched: str = AUTO) -> None:
         self.store = store
         self._launched = launched
         self._engine = engine
-        self._line = AdmissionQueue(max(1, together - LEFT_TO_OTHERS))
+        self._queue = AdmissionQueue(max(1, concurrent - RESERVED))
         self._rate = RateLimit()
         self._running: dict[asyncio.Task[None], Caller] = {}
         self._engines: dict[str, _EngineChoice] = {}
@@ -134,21 +134,21 @@ class Endpoints:
     async def running(self) -> AsyncIterator[None]:
         """Delete expired texts while the block runs."""
 
-        over = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
+        ending = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
 
         async def forget() -> None:
-            while not over.is_set():
+            while not ending.is_set():
                 await self.forget_texts()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FORGET_SECONDS):
-                        await over.wait()
+                        await ending.wait()
 
         task = asyncio.create_task(forget(), name="kept texts")
         try:
             yield
         finally:
             self.cut(lambda _: True)
-            over.set()
+            ending.set()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -165,7 +165,7 @@ class Endpoints:
     async def trouble(self, target: Mapping[str, Any]) -> str | None:
         """Say why ``target`` cannot answer now; None if it can."""
         try:
-            await self._engine.check_target(_who(target))
+            await self._engine.check_target(_target_fields(target))
         except ArkorError as fault:
             return fault.text
         return None
@@ -178,37 +178,39 @@ class Endpoints:
         Raises NotFoundError if it does not exist or is off, ForbiddenError for a missing or wrong key, and
         RateLimitedError for too many requests.
         """
-        found = await self.store.read(deployments.by_slug, slug)
-        if found is None or not found["enabled"]:
+        deployment = await self.store.read(deployments.by_slug, slug)
+        if deployment is None or not deployment["enabled"]:
             raise NotFoundError("This endpoint does not exist", code="endpoint_not_found")
-        caller = Caller(found, None)
-        if found["authMode"] != "none":
-            known = None if key is None else await self.store.read(deployments.key_of, found["id"], key)
-            if known is None:
+        caller = Caller(deployment, None)
+        if deployment["authMode"] != "none":
+            matched = (
+                None if key is None else await self.store.read(deployments.key_of, deployment["id"], key)
+            )
+            if matched is None:
                 text = "This endpoint needs an API key: send it as a bearer token"
                 if key is not None:
                     text = "The API key is not one of this endpoint's"
-                self._keep_refusal(found["id"], 401, text)
+                self._log_refusal(deployment["id"], 401, text)
                 raise ForbiddenError(text, code=WRONG_KEY)
-            caller = Caller(found, known)
-            self._note_use(known.id)
+            caller = Caller(deployment, matched)
+            self._record_use(matched.id)
         try:
             self._rate.count(caller.name)
         except RateLimitedError as fault:
-            self._keep_refusal(found["id"], 429, fault.text)
+            self._log_refusal(deployment["id"], 429, fault.text)
             raise
         return caller
 
-    def _note_use(self, key: str) -> None:
+    def _record_use(self, key: str) -> None:
         now = time.monotonic()
         if now - self._used.get(key, -USED_SECONDS) >= USED_SECONDS:
             self._used[key] = now
-            self.store.post(deployments.was_used, key)
+            self.store.post(deployments.record_used, key)
 
-    def _keep_refusal(self, deployment: str, status: int, text: str) -> None:
-        self.keep(requests.Request(deployment, "", status=status, error=text))
+    def _log_refusal(self, deployment: str, status: int, text: str) -> None:
+        self.log_request(requests.Request(deployment, "", status=status, error=text))
 
-    def keep(self, request: Request) -> None:
+    def log_request(self, request: Request) -> None:
         """Log a finished request."""
         if request.status >= requests.FAULT:
             now = time.monotonic()
@@ -217,38 +219,38 @@ class Endpoints:
             self._refused[request.deployment] = now
         self.store.post(requests.add, request)
 
-    def cut(self, whose: Callable[[Caller], bool]) -> None:
+    def cut(self, matches: Callable[[Caller], bool]) -> None:
         """End the requests of these callers, including waiting ones."""
         for task, caller in self._running.items():
-            if whose(caller):
+            if matches(caller):
                 task.cancel()
 
     # Answers
 
     @contextlib.asynccontextmanager
     async def answers(
-        self, caller: Caller, asked: ChatRequest
+        self, caller: Caller, request: ChatRequest
     ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
         """Yield the messages of a request's answers, each with its answer's number; leaving ends them.
 
         Entering only checks the request. Errors are raised as `CallerFault`.
         """
-        who = _who(caller.deployment["target"])
-        asks = []
+        target = _target_fields(caller.deployment["target"])
+        prepared = []
         try:
-            if asked.chat.get("echo"):
+            if request.chat.get("echo"):
                 self._check_echo(caller.deployment)
-            for chat in asked.chats:
-                name, ask = await self._engine.asked({**who, **chat}, caller.name)
-                asks += [(name, {**ask, **asked.own(number)}) for number in range(asked.answers)]
+            for chat in request.chats:
+                name, ask = await self._engine.prepare({**target, **chat}, caller.name)
+                prepared += [(name, {**ask, **request.seed_of(number)}) for number in range(request.answers)]
         except ArkorError as fault:
             raise caller_fault(fault) from None
-        news: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
-        task = asyncio.create_task(self._all(caller, asks, news))
+        messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
+        task = asyncio.create_task(self._all(caller, prepared, messages_queue))
         self._running[task] = caller
-        task.add_done_callback(lambda _: news.put_nowait(None))
+        task.add_done_callback(lambda _: messages_queue.put_nowait(None))
         try:
-            yield self._messages(task, news)
+            yield self._messages(task, messages_queue)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -257,8 +259,8 @@ class Endpoints:
     def _check_echo(self, deployment: Mapping[str, Any]) -> None:
         """Raise BadRequestError if llama.cpp answers: the figures would not be those of its answers."""
         engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
-        by = deployment["answeredBy"] or {}
-        if engine == LLAMA or (engine == AUTO and by.get("engine") == LLAMA):
+        answered = deployment["answeredBy"] or {}
+        if engine == LLAMA or (engine == AUTO and answered.get("engine") == LLAMA):
             raise BadRequestError(
                 "echo is not available here: llama.cpp answers, and has no log probabilities of a prompt. "
                 "Set this endpoint's engine to exact",
@@ -276,28 +278,28 @@ class Endpoints:
             yield _EngineChoice(EXACT)
             return
         if deployment["engine"] != AUTO or self._launched != AUTO:
-            named = deployment["engine"] if deployment["engine"] != AUTO else self._launched
-            yield _EngineChoice(named)
+            engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
+            yield _EngineChoice(engine)
             return
-        if by := deployment["answeredBy"]:
-            yield _EngineChoice(LLAMA if by["engine"] == LLAMA else EXACT)
+        if answered := deployment["answeredBy"]:
+            yield _EngineChoice(LLAMA if answered["engine"] == LLAMA else EXACT)
             return
         choice = self._engines.setdefault(deployment["id"], _EngineChoice())
-        async with choice.finding():
+        async with choice.deciding():
             yield choice
 
     def choose_anew(self, deployment: str) -> None:
         """Reset the choice of a deployment's engine."""
         self._engines.pop(deployment, None)
 
-    def _keep_answered(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
-        if deployment["answeredBy"] is None and (by := answered_by(done)):
-            self.store.post(deployments.was_answered, deployment["id"], by)
+    def _record_engine(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+        if deployment["answeredBy"] is None and (engine_facts := answered_by(done)):
+            self.store.post(deployments.record_answered, deployment["id"], engine_facts)
 
     async def _messages(
-        self, task: asyncio.Task[None], news: asyncio.Queue[tuple[int, dict[str, Any]] | None]
+        self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None]
     ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        while (message := await news.get()) is not None:
+        while (message := await messages_queue.get()) is not None:
             yield message
         if task.cancelled():
             text = "The key was revoked, or the endpoint was changed, during this request"
@@ -308,25 +310,25 @@ class Endpoints:
     async def _all(
         self,
         caller: Caller,
-        asks: list[tuple[str, dict[str, Any]]],
-        news: asyncio.Queue[tuple[int, dict[str, Any]] | None],
+        prepared: list[tuple[str, dict[str, Any]]],
+        messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None],
     ) -> None:
         """Run each answer once admitted; the first failure ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
             echo = bool(ask.get("echo"))
-            async with self._line.admit(caller.name), self._choice(caller.deployment, echo=echo) as choice:
+            async with self._queue.admit(caller.name), self._choice(caller.deployment, echo=echo) as choice:
                 answer = self._engine.events(name, {**ask, "engine": choice.engine})
                 async with contextlib.aclosing(answer) as messages:
                     async for message in messages:
                         if "chosen" in message:
                             choice.settle(message["chosen"])
                         elif "progress" not in message:
-                            news.put_nowait((number, message))
+                            messages_queue.put_nowait((number, message))
                             if (done := message.get("done")) and not echo:
-                                self._keep_answered(caller.deployment, done)
+                                self._record_engine(caller.deployment, done)
 
-        tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(asks)]
+        tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(prepared)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -335,7 +337,7 @@ class Endpoints:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _who(target: Mapping[str, Any]) -> dict[str, Any]:
+def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:
     """Return the target in the fields of the chat call."""
     if target["kind"] == "adapter":
         return {"adapter": target["adapter"]}
@@ -347,7 +349,9 @@ def caller_fault(fault: BaseException) -> CallerFault:
     if isinstance(fault, ArkorError) and "code" in fault.extra:
         return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):
-        why = str(fault)
-        asked = context_fault(why) or format_fault(why) or template_fault(why) or prompt_fault(why)
-        return CallerFault(asked or UnavailableError(NOT_NOW, code="model_unavailable"), why)
+        detail = str(fault)
+        callers_fault = (
+            context_fault(detail) or format_fault(detail) or template_fault(detail) or prompt_fault(detail)
+        )
+        return CallerFault(callers_fault or UnavailableError(NOT_NOW, code="model_unavailable"), detail)
     raise fault

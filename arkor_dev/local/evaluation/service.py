@@ -18,19 +18,17 @@ from arkor_dev.data.sources import SourceError, inside, parts_of
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import JobEvaluating, Progress
+    from arkor_dev.contract.shapes import JobEvaluating
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -39,8 +37,8 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.training.worker"
 
 
-@dataclass
-class EvaluationTask:
+@dataclass(eq=False)
+class EvaluationTask(WorkerTask):
     """A requested evaluation of ``folder``, the checkpoint of ``step`` or the final adapter.
 
     On the job's held-out rows, or on the file ``data`` of the project.
@@ -50,31 +48,17 @@ class EvaluationTask:
     folder: Path
     step: int | None
     data: str | None = None
-    progress: Progress | None = None
-    error: str | None = None
-    child: Child | None = None
 
 
-class Evaluations:
+class Evaluations(WorkerService[EvaluationTask]):
     """Runs requested evaluations in order. ``busy`` says whether a job is training."""
 
     def __init__(
         self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
     ) -> None:
+        super().__init__(busy)
         self._store, self._models = store, models
         self._data, self._project = data, project
-        self._busy = busy
-        self._asked: dict[str, EvaluationTask] = {}
-        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
-
-    @property
-    def pending(self) -> bool:
-        """Whether a request waits or is being processed."""
-        return self._background.pending
-
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """Process requests while the body runs."""
-        return background_task(self._background.run())
 
     # Called by the server
 
@@ -88,7 +72,7 @@ class Evaluations:
         """
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: evaluate it when it has ended")
-        before = self._asked.get(job["id"])
+        before = self._tasks.get(job["id"])
         if before and not before.error:
             raise ConflictError(f"The job {job['name']} is being evaluated already")
         folder = await asyncio.to_thread(saved_folder, self._data, job, step)
@@ -99,18 +83,16 @@ class Evaluations:
                 raise BadRequestError(f"data: {fault}") from None
         elif not force:
             await asyncio.to_thread(self._check_data, job)
-        self._asked.pop(job["id"], None)
-        self._asked[job["id"]] = EvaluationTask(job, folder, step, data)
-        self._background.wake()
+        self._start(job["id"], EvaluationTask(job, folder, step, data))
 
     def told(self, job_id: str) -> JobEvaluating | None:
         """Return the progress of a job's evaluation; None if none was requested or the last one is done."""
-        asked = self._asked.get(job_id)
+        asked = self._tasks.get(job_id)
         if asked is None:
             return None
-        told: JobEvaluating = {"state": "running" if asked.child else "waiting"}
+        told: JobEvaluating = {"state": asked.state}
         if asked.error:
-            told = {"state": "failed", "error": asked.error}
+            told["error"] = asked.error
         if asked.step is not None:
             told["step"] = asked.step
         if asked.data is not None:
@@ -139,22 +121,7 @@ class Evaluations:
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget requests for a job."""
-        asked = self._asked.pop(job_id, None)
-        if asked and asked.child:
-            asked.child.kill()
-
-    # Called by the scheduler
-
-    def training_begins(self) -> None:
-        """Make room for a job; the current evaluation starts again later."""
-        self._background.preempt()
-        for asked in self._asked.values():
-            if asked.child:
-                asked.child.kill()
-
-    def training_ended(self) -> None:
-        """Continue with waiting requests."""
-        self._background.wake()
+        self._drop(job_id)
 
     # Internal
 
@@ -176,19 +143,13 @@ class Evaluations:
                     changed=True,
                 )
 
-    def _next(self) -> EvaluationTask | None:
-        return next((asked for asked in self._asked.values() if not asked.error), None)
-
     async def _work(self, asked: EvaluationTask) -> None:
         evaluation = await self._evaluate(asked)
         elsewhere = asked.job["config"].get(ELSEWHERE) is True  # it has no held-out rows but these
         if asked.step is None and (asked.data is None or elsewhere):
             await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
-        if self._asked.get(asked.job["id"]) is asked:
-            del self._asked[asked.job["id"]]
-
-    def _failed(self, asked: EvaluationTask, reason: str) -> None:
-        asked.error = reason
+        if self._tasks.get(asked.job["id"]) is asked:
+            del self._tasks[asked.job["id"]]
 
     async def _evaluate(self, asked: EvaluationTask) -> dict[str, Any]:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
@@ -202,28 +163,19 @@ class Evaluations:
         if asked.data is not None:
             config = _on_file(config, asked.data)
 
-        def tell(progress: Progress) -> None:
-            asked.progress = progress
-
-        model = await self._models.ensure(config["model"], tell)
-        child = asked.child = await Child.start(WORKER)
-        try:
-            if self._busy():  # a job has started in the meantime
-                raise JobFailure("A job has started")
+        model = await self._models.ensure(config["model"], asked.tell)
+        async with self._worker(asked, WORKER) as child:
             saved = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
             saved["general"] = config.get(ELSEWHERE) is True
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            message = await child.result("end", "The evaluating process", tell)
+            message = await child.result("end", "The evaluating process", asked.tell)
             fields: dict[str, Any] = message["fields"]
             if message["end"] != "completed":
                 raise JobFailure(fields.get("error", "It was ended"))
             return dict(fields["evaluation"])
-        finally:
-            asked.child, asked.progress = None, None
-            await child.stop()
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:

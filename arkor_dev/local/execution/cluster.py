@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .drivers import DriverProcess
-    from .interface import JobOrder, Worker
+    from .interface import JobRequest, Worker
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 TASK_SECONDS: Final = 150.0
@@ -68,20 +68,20 @@ class ClusterWorker:
         """See `Worker`; a driver that is free then is kept for another job."""
         await self._drivers.release(self._process, completed=self._completed)
 
-    def cause(self, what: str, relief: str = "") -> str:
+    def cause(self, subject: str, relief: str = "") -> str:
         """See `Worker`."""
         return f"The connection to the cluster has ended: {self._process.child.cause('its driver')}"
 
 
 class ClusterExecution:
-    """Trains on a node. ``grace`` allows for the way of an order to the node and of its answer."""
+    """Trains on a node. ``grace`` includes the round trip of a message to the node."""
 
     grace = 3.0
 
     def __init__(self) -> None:
         self._drivers = DriverPool()
 
-    async def start(self, job: JobOrder) -> Worker:
+    async def start(self, job: JobRequest) -> Worker:
         """See `Execution`."""
         config = job["config"]
         # A job that trains on is on its lease's cluster, which may differ from the config's.
@@ -113,10 +113,12 @@ class ClusterExecution:
             else:
                 abandoned.setdefault((lease.address, lease.insecure), []).append(lease)
         is_clean = True
-        for (address, insecure), leases_there in abandoned.items():
-            gone = await self._remove(address, insecure, {lease.name: lease.actor for lease in leases_there})
-            for lease in leases_there:
-                if lease.name in gone:
+        for (address, insecure), cluster_leases in abandoned.items():
+            removed = await self._remove(
+                address, insecure, {lease.name: lease.actor for lease in cluster_leases}
+            )
+            for lease in cluster_leases:
+                if lease.name in removed:
                     lease.delete()
                 else:
                     is_clean = False
@@ -124,10 +126,10 @@ class ClusterExecution:
 
     async def _remove(self, address: str, insecure: bool, actors: dict[str, str]) -> list[str]:
         answer = await _run_task(task="remove", address=address, insecure=insecure, actors=actors)
-        gone: list[str] = answer.get("gone", [])
-        return gone
+        removed: list[str] = answer.get("gone", [])
+        return removed
 
-    async def room(self, config: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
         """See `Execution`; a cluster that does not answer in time has none."""
         return bool((await _run_task(task="capacity", config=config)).get("room"))
 

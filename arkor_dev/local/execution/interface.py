@@ -1,13 +1,13 @@
 """Interface for running a job, on this machine or elsewhere.
 
-Messages to a worker: a `JobOrder`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
+Messages to a worker: a `JobRequest`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
 ``reason``. Those from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed, and
 the job resumes from what was kept last.
 
-Workers of some executions train on without the backend. They add ``mark`` to their messages, a text that the
+Workers of some executions continue without the backend. They add ``mark`` to their messages, a text that the
 backend stores with them, sends back as ``do: known`` once it has, and gives to the next worker, which
-continues after that message. ``do: detach`` ends only the backend's part. A worker whose job trains on like
-that begins with ``attached``; otherwise it sends ``wants`` and then receives the model.
+continues after that message. ``do: detach`` ends only the backend's part. A worker that attaches to such a
+job begins with ``attached``; otherwise it sends ``wants`` and then receives the model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
 
 
-class JobOrder(TypedDict):
+class JobRequest(TypedDict):
     """The first message to a worker. ``data`` and ``project`` are folders of this machine.
 
     ``resume`` says how an interrupted job resumes (``checkpoints.continuation``), ``device`` is the number of
@@ -78,8 +78,8 @@ class Worker(Protocol):
     async def stop(self) -> None:
         """End it and everything that it has started, and wait."""
 
-    def cause(self, what: str, relief: str = ...) -> str:
-        """Return why the worker, called ``what``, ended without a final message."""
+    def cause(self, subject: str, relief: str = ...) -> str:
+        """Return why the worker, called ``subject``, ended without a final message."""
 
 
 class Execution(Protocol):
@@ -87,11 +87,11 @@ class Execution(Protocol):
 
     grace: float
 
-    async def start(self, job: JobOrder) -> Worker:
+    async def start(self, job: JobRequest) -> Worker:
         """Start a worker for ``job``; its model follows. Raises OSError."""
 
     def attaches(self, data: Path, job_id: str) -> bool:
         """Return whether the job trains on alone, as far as is known here; `start` then attaches to it."""
 
-    async def room(self, config: Mapping[str, Any]) -> bool:
-        """Return whether a job of ``config`` that had to wait could start now."""
+    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a job of ``config`` that is waiting for resources could start now."""

@@ -128,12 +128,12 @@ class Lease:
 
 def leases(data: Path) -> list[Lease]:
     """Return all leases; other files are skipped."""
-    found = []
+    records = []
     with contextlib.suppress(OSError):
         for path in sorted((data / FOLDER).glob("*.json")):
             with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-                found.append(_read(path, json.loads(path.read_bytes())))
-    return found
+                records.append(_read(path, json.loads(path.read_bytes())))
+    return records
 
 
 def _read(path: Path, record: Mapping[str, Any]) -> Lease:

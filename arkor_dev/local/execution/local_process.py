@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .interface import Execution, JobOrder, Worker
+    from .interface import Execution, JobRequest, Worker
 
 WORKER: Final = "arkor_dev.local.training.worker"
 
@@ -20,7 +20,7 @@ class LocalProcess:
 
     grace = 0.3
 
-    async def start(self, job: JobOrder) -> Worker:
+    async def start(self, job: JobRequest) -> Worker:
         """See `Execution`."""
         child = await Child.start(WORKER)
         child.send(**job)
@@ -30,7 +30,7 @@ class LocalProcess:
         """Return False: a worker ends with the backend."""
         return False
 
-    async def room(self, _: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, _: Mapping[str, Any]) -> bool:
         """Return True: a job may always try."""
         return True
 

@@ -10,14 +10,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from arkor_dev.local.gguf.making import weights_of
+from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-BESIDE: Final = ("README.md", "provenance.json")
+DESCRIPTIONS: Final = ("README.md", "provenance.json")
 """Files that accompany the weights if present: the card and the provenance."""
-RUNS: Final = frozenset({MANIFEST, STATE})
+RUN_FILES: Final = frozenset({MANIFEST, STATE})
 """Files of the training run that no other program needs."""
 
 
 def copy_adapter(source: Path, folder: Path) -> None:
     """Copy the adapter in ``source`` with its descriptions, without the training state."""
-    for name in (WEIGHTS, CONFIG, *BESIDE):
+    for name in (WEIGHTS, CONFIG, *DESCRIPTIONS):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 
@@ -41,7 +41,7 @@ def copy_adapter(source: Path, folder: Path) -> None:
 def copy_model(source: Path, folder: Path) -> None:
     """Copy all files of a fully fine-tuned model."""
     for path in sorted(source.iterdir()):
-        if path.name not in RUNS and path.is_file() and not path.is_symlink():
+        if path.name not in RUN_FILES and path.is_file() and not path.is_symlink():
             shutil.copyfile(path, folder / path.name)
 
 
@@ -53,17 +53,17 @@ def weights_bytes(folder: Path) -> int:
 def stored_dtype(path: Path) -> Any:
     """Return the dtype of the weights in ``path``; float32 if unknown."""
     config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-    told = getattr(config, "dtype", None)
-    return told if isinstance(told, torch.dtype) and told.is_floating_point else torch.float32
+    dtype = getattr(config, "dtype", None)
+    return dtype if isinstance(dtype, torch.dtype) and dtype.is_floating_point else torch.float32
 
 
-def merge(worn: Any) -> Any:
-    """Merge the adapter of the PEFT model ``worn`` into its base. Raises :class:`JobFailure`.
+def merge(model: Any) -> Any:
+    """Merge the adapter of the PEFT model ``model`` into its base. Raises :class:`JobFailure`.
 
     The sum is computed in the dtype of the weights, which should be float32, and rounded once.
     """
     try:
-        merged = worn.merge_and_unload(safe_merge=True)
+        merged = model.merge_and_unload(safe_merge=True)
     except (ValueError, NotImplementedError, AttributeError) as error:
         raise JobFailure(f"This adapter cannot be merged with its base: {error}") from None
     # An adapter may have changed one of two tied layers: written as one, its change would be lost.
@@ -80,7 +80,7 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
     """
     hold_in(merged, dtype)
     merged.config.dtype = dtype
-    merged.name_or_path = merged.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    merged.name_or_path = merged.config._name_or_path = portable_name(name)  # noqa: SLF001
     end_answers(merged, tokenizer)
     save_whole(merged, tokenizer, folder)
 
@@ -97,12 +97,12 @@ SPARE: Final = 1.2
 """GPU memory of an answering model, as a multiple of its weights."""
 
 
-def wearing(model: Any, folder: Path) -> Any:
+def with_adapter(model: Any, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
-        place = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
-        return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=place).eval()
+        device = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
+        return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=device).eval()
     except UNREADABLE as error:
         raise JobFailure(f"The adapter does not fit its base model: {error}") from None
 
@@ -114,28 +114,28 @@ def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
     """
     if four_bit:
         return load_dequantized(path)
-    return load_base(path, asked="float32", device=_device(path))
+    return load_base(path, dtype_name="float32", device=_device(path))
 
 
 def free_memory() -> None:
-    """Return the memory of models that nothing refers to."""
+    """Free the memory of models that nothing refers to."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def _device(path: Path) -> str:
-    """Return where the model in ``path`` fits in float32."""
+    """Return the device on which the model in ``path`` fits in float32."""
     device = pick_device()[0]
     if device != "cuda":
         return device
     return device if torch.cuda.mem_get_info()[0] > SPARE * 4 * weights_of(path)[0] else "cpu"
 
 
-def read_plainly(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
-    """The exported model in float32, and the tokenizer that came with it; an adapter comes with none."""
+def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
+    """Load an export like another program: the model in float32, and its tokenizer (None for an adapter)."""
     if form == "adapter":
-        return wearing(load_in_float32(base, four_bit=four_bit).model, folder), None
+        return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,

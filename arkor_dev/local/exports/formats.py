@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. ``whole`` has the weights of the whole model; ``llama``: llama.cpp reads it.
+    """One format. ``full_model`` has the weights of the whole model; ``llama``: llama.cpp reads it.
 
     ``usage`` has a line to copy for each program, with FOLDER and NAME where a person puts theirs.
     """
 
     name: str
     usage: tuple[tuple[str, str], ...]
-    whole: bool = True
+    full_model: bool = True
     llama: bool = False
 
 
 FORMATS: Final = {
-    each.name: each
-    for each in (
-        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), whole=False),
+    record.name: record
+    for record in (
+        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), full_model=False),
         Format(
             "merged",
             (
@@ -54,7 +54,7 @@ FORMATS: Final = {
                 ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
                 ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
             ),
-            whole=False,
+            full_model=False,
             llama=True,
         ),
         Format(
@@ -91,13 +91,13 @@ def refusal(
 
     ``config`` is the job's.
     """
-    told = FORMATS[form]
-    if told.llama and (reason := lacking()):
+    record = FORMATS[form]
+    if record.llama and (reason := lacking()):
         return reason
-    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not told.whole):
+    if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.full_model):
         return (
             "This job trained the whole model and has no adapter. Export it as "
-            f"{'gguf' if told.llama else 'merged'}"
+            f"{'gguf' if record.llama else 'merged'}"
             f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
     if config.get("loadIn4bit") and form == "gguf-lora":
@@ -108,6 +108,6 @@ def refusal(
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
     if reason := why_full_strength_only(source):
-        what = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
-        return f"This adapter {what}: {reason}"
+        limit = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
+        return f"This adapter {limit}: {reason}"
     return None

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS: Final = 16
 """Longest greedy answer, in tokens."""
-TOGETHER: Final = 8
+BATCH_SIZE: Final = 8
 """Batch size for texts and for greedy answers."""
-ROOM: Final = 2**28
+OUTPUT_BYTES: Final = 2**28
 """Bytes for one model's probabilities; longer texts are truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits within which models count as the same: divergence in nats per token, and agreement of sure
+    """Limits within which two models count as the same: divergence in nats per token, agreement of sure
     choices.
 
     The divergence (Kullback and Leibler, 1951) is a mean over positions; ``learned`` raises the limit to this
@@ -66,20 +66,21 @@ rounded to the base's dtype. docs/exports.md explains the errors behind the othe
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Outputs:
     """A model's outputs: log probabilities at the learned positions, one tensor per text; answers, as
     tokens.
     """
 
-    likely: list[Any]
+    log_probabilities: list[Any]
     answers: list[list[int]] = field(default_factory=list)
 
     def loss(self, targets: Sequence[Any]) -> float:
         """Return the mean cross entropy per token of the texts' own next tokens, ``targets``."""
-        each = [
-            -likely.gather(1, wanted[:, None]) for likely, wanted in zip(self.likely, targets, strict=True)
+        losses = [
+            -by_token.gather(1, targets_of_text[:, None])
+            for by_token, targets_of_text in zip(self.log_probabilities, targets, strict=True)
         ]
-        return float(torch.cat(each).mean())
+        return float(torch.cat(losses).mean())
 
 
 @dataclass
@@ -96,36 +97,38 @@ class Questions:
     vocabulary: int
 
     def __post_init__(self) -> None:
-        places = max(1, ROOM // (4 * self.vocabulary))
-        kept = []
+        positions = max(1, OUTPUT_BYTES // (4 * self.vocabulary))
+        texts = []
         for text in self.texts:
-            learned = [place for place, label in enumerate(text.labels) if place and label != IGNORED]
-            if not learned or places < 1:
+            learned = [
+                position for position, label in enumerate(text.labels) if position and label != IGNORED
+            ]
+            if not learned or positions < 1:
                 continue
-            end = learned[:places][-1] + 1
-            kept.append(Example(text.ids[:end], text.labels[:end], text.where))
-            places -= len(learned[:places])
-        self.texts = kept
+            end = learned[:positions][-1] + 1
+            texts.append(Example(text.ids[:end], text.labels[:end], text.where))
+            positions -= len(learned[:positions])
+        self.texts = texts
 
     @property
     def targets(self) -> list[Any]:
         """Return each text's target tokens."""
         return [torch.tensor([label for label in text.labels[1:] if label != IGNORED]) for text in self.texts]
 
-    def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Said:
+    def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Outputs:
         """Let ``model`` read every text and, with ``answers``, answer every prompt."""
         total = len(self.texts) + (len(self.prompts) if answers else 0)
-        likely: list[Any] = []
-        said: list[list[int]] = []
+        log_probabilities: list[Any] = []
+        answers_so_far: list[list[int]] = []
         with torch.inference_mode():
             for texts in self.groups():
-                progress(len(likely), total)
-                likely += self._read(model, texts)
-            for start in range(0, len(self.prompts) if answers else 0, TOGETHER):
+                progress(len(log_probabilities), total)
+                log_probabilities += self._read(model, texts)
+            for start in range(0, len(self.prompts) if answers else 0, BATCH_SIZE):
                 progress(len(self.texts) + start, total)
-                said += self._answers(model, self.prompts[start : start + TOGETHER])
+                answers_so_far += self._answers(model, self.prompts[start : start + BATCH_SIZE])
         progress(total, total)
-        return Said(likely, said)
+        return Outputs(log_probabilities, answers_so_far)
 
     def groups(self) -> list[list[Example]]:
         """Batch the texts in order: at least one, at most as :data:`TOGETHER` and :data:`ROOM` allow."""
@@ -133,8 +136,8 @@ class Questions:
         longest = 0
         for text in self.texts:
             longest = max(longest, len(text.ids))
-            together = len(groups[-1]) + 1 if groups else 0
-            if groups and together <= TOGETHER and 4 * self.vocabulary * together * longest <= ROOM:
+            size = len(groups[-1]) + 1 if groups else 0
+            if groups and size <= BATCH_SIZE and 4 * self.vocabulary * size * longest <= OUTPUT_BYTES:
                 groups[-1].append(text)
             else:
                 groups.append([text])
@@ -143,70 +146,71 @@ class Questions:
 
     def _read(self, model: Any, texts: Sequence[Example]) -> list[Any]:
         """Return the log probabilities at the learned positions of each text."""
-        ids, seen, labels = rectangle(texts)
-        told = {"input_ids": ids.to(model.device), "attention_mask": seen.to(model.device)}
-        logits = model(**told).logits[:, :-1]
+        ids, attention_mask, labels = rectangle(texts)
+        inputs = {"input_ids": ids.to(model.device), "attention_mask": attention_mask.to(model.device)}
+        logits = model(**inputs).logits[:, :-1]
         learned = (labels[:, 1:] != IGNORED).to(logits.device)
         return [
-            places[which].float().log_softmax(-1).cpu() for places, which in zip(logits, learned, strict=True)
+            by_position[positions].float().log_softmax(-1).cpu()
+            for by_position, positions in zip(logits, learned, strict=True)
         ]
 
     def _answers(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
         longest = max(map(len, prompts))
         ids = [[self.pad] * (longest - len(prompt)) + prompt for prompt in prompts]
-        seen = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-        made = model.generate(
+        attention_mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        answers = model.generate(
             input_ids=torch.tensor(ids, device=model.device),
-            attention_mask=torch.tensor(seen, device=model.device),
+            attention_mask=torch.tensor(attention_mask, device=model.device),
             max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
             eos_token_id=self.ends,
             pad_token_id=self.pad,
         )[:, longest:].tolist()
-        return [self._ended(answer) for answer in made]
+        return [self._ended(answer) for answer in answers]
 
     def _ended(self, answer: list[int]) -> list[int]:
         """Truncate an answer after its end token."""
-        end = next((place for place, token in enumerate(answer) if token in self.ends), len(answer) - 1)
+        end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
 
 
-def divergence(trained: Said, other: Said) -> float:
+def divergence(trained: Outputs, other: Outputs) -> float:
     """Return the mean divergence of ``other`` from the trained model, in nats per position."""
-    each = [
-        (ours.exp() * (ours - theirs)).sum(-1)
-        for ours, theirs in zip(trained.likely, other.likely, strict=True)
+    by_text = [
+        (expected.exp() * (expected - actual)).sum(-1)
+        for expected, actual in zip(trained.log_probabilities, other.log_probabilities, strict=True)
     ]
-    return max(0.0, float(torch.cat(each).mean()))
+    return max(0.0, float(torch.cat(by_text).mean()))
 
 
-def first_choices(trained: Said, other: Said) -> float:
+def first_choices(trained: Outputs, other: Outputs) -> float:
     """Return the share of positions with the same most likely token."""
     same = [
-        ours.argmax(-1) == theirs.argmax(-1)
-        for ours, theirs in zip(trained.likely, other.likely, strict=True)
+        expected.argmax(-1) == actual.argmax(-1)
+        for expected, actual in zip(trained.log_probabilities, other.log_probabilities, strict=True)
     ]
     return float(torch.cat(same).float().mean())
 
 
-def sure_choices(trained: Said, other: Said) -> float:
+def sure_choices(trained: Outputs, other: Outputs) -> float:
     """Return the share of agreeing first choices among positions where the trained model is sure."""
     same = []
-    for ours, theirs in zip(trained.likely, other.likely, strict=True):
-        best, choice = ours.max(-1)
-        same.append((choice == theirs.argmax(-1))[best >= math.log(SURE)])
-    found = torch.cat(same).float()
-    return float(found.mean()) if len(found) else 1.0
+    for expected, actual in zip(trained.log_probabilities, other.log_probabilities, strict=True):
+        best, choice = expected.max(-1)
+        same.append((choice == actual.argmax(-1))[best >= math.log(SURE)])
+    agreement = torch.cat(same).float()
+    return float(agreement.mean()) if len(agreement) else 1.0
 
 
-def agreeing(trained: Said, other: Said) -> tuple[int, int]:
+def agreement(trained: Outputs, other: Outputs) -> tuple[int, int]:
     """Count equal tokens of the greedy answers up to the first difference; return this and the total."""
     same = 0
-    for ours, theirs in zip(trained.answers, other.answers, strict=True):
+    for expected, actual in zip(trained.answers, other.answers, strict=True):
         # An answer that ends earlier differs there.
         same += next(
-            (place for place, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
-            min(len(ours), len(theirs)),
+            (index for index, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b),
+            min(len(expected), len(actual)),
         )
     return same, sum(map(len, trained.answers))
 
@@ -214,9 +218,9 @@ def agreeing(trained: Said, other: Said) -> tuple[int, int]:
 def proof(
     bounds: Bounds,
     questions: Questions,
-    base: Said,
-    trained: Said,
-    exported: Said,
+    base: Outputs,
+    trained: Outputs,
+    exported: Outputs,
     faults: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the contract's ``ExportProof``: the figures of the models, and the verdict in a sentence.
@@ -226,15 +230,15 @@ def proof(
     """
     targets = questions.targets
     losses = {
-        name: round(said.loss(targets), 4)
-        for name, said in (("base", base), ("trained", trained), ("exported", exported))
+        name: round(outputs.loss(targets), 4)
+        for name, outputs in (("base", base), ("trained", trained), ("exported", exported))
     }
-    same, total = agreeing(trained, exported)
-    apart, of_base = divergence(trained, exported), divergence(trained, base)
+    same, total = agreement(trained, exported)
+    distance, of_base = divergence(trained, exported), divergence(trained, base)
     first, sure = first_choices(trained, exported), sure_choices(trained, exported)
     allowed = bounds.allowed(of_base)
     # NaN must not count as agreement.
-    good = apart <= allowed and sure >= bounds.sure and all(map(math.isfinite, losses.values()))
+    good = distance <= allowed and sure >= bounds.sure and all(map(math.isfinite, losses.values()))
     verdict = "same" if good and not faults else "differs"
     figures = (
         f"loss {losses['exported']:.2f} on {len(questions.texts)} texts "
@@ -247,7 +251,7 @@ def proof(
         sentence = f"Not usable as it is, although its weights match the trained model: {figures}."
     else:
         sentence = (
-            f"Not the trained model: {apart:.2g} nats per token away from it ({allowed:.2g} allowed), the "
+            f"Not the trained model: {distance:.2g} nats per token away from it ({allowed:.2g} allowed), the "
             f"same choice for {sure:.1%} of the tokens it is sure of ({bounds.sure:.1%} required); {figures}."
         )
     return {
@@ -261,7 +265,7 @@ def proof(
         "tokens": sum(map(len, targets)),
         "firstChoices": round(first, 5),
         "sureChoices": round(sure, 5),
-        "divergence": float(f"{apart:.3g}"),
+        "divergence": float(f"{distance:.3g}"),
         "divergenceOfBase": float(f"{of_base:.3g}"),
         "loss": losses,
         "allowed": {"divergence": float(f"{allowed:.3g}"), "sureChoices": bounds.sure},

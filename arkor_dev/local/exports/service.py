@@ -54,36 +54,36 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._label: object = None
-        self._began = 0.0
-        self._from = 0.0
+        self._started_at = 0.0
+        self._done_at_start = 0.0
 
-    def told(self, progress: Progress) -> ExportProgress:
+    def estimate(self, progress: Progress) -> ExportProgress:
         """Return ``progress``, with ``secondsLeft`` if it can be estimated."""
         now, done, total = self._clock(), progress["done"], progress["total"]
-        if progress["label"] != self._label or done < self._from:
-            self._label, self._began, self._from = progress["label"], now, done
-        took, came = now - self._began, done - self._from
-        told = cast("ExportProgress", {**progress})
-        if total and took >= ENOUGH_SECONDS and came > 0:
-            told["secondsLeft"] = round(max(0.0, total - done) * took / came, 1)
-        return told
+        if progress["label"] != self._label or done < self._done_at_start:
+            self._label, self._started_at, self._done_at_start = progress["label"], now, done
+        elapsed, done_since = now - self._started_at, done - self._done_at_start
+        estimate = cast("ExportProgress", {**progress})
+        if total and elapsed >= ENOUGH_SECONDS and done_since > 0:
+            estimate["secondsLeft"] = round(max(0.0, total - done) * elapsed / done_since, 1)
+        return estimate
 
 
 WORKER: Final = "arkor_dev.local.exports.worker"
 ATTENDED_SECONDS: Final = 30.0
 """How long an attended request survives without polling."""
-LOOK_SECONDS: Final = 5.0
+EXPIRY_CHECK_SECONDS: Final = 5.0
 
 
-class Order:
-    """A requested export: its record, and its worker."""
+class ExportRequest:
+    """A requested export: its job, the folder it is made from, its public record, and its worker."""
 
-    def __init__(self, job: dict[str, Any], source: Path, told: dict[str, Any]) -> None:
-        self.job, self.source, self.told = job, source, told
+    def __init__(self, job: dict[str, Any], source: Path, record: dict[str, Any]) -> None:
+        self.job, self.source, self.record = job, source, record
         self.child: Child | None = None
-        self.taken_back = False
-        self.asked: float | None = None
-        """Monotonic time of the last request for it; None for an unattended export."""
+        self.cancelled = False
+        self.attended_at: float | None = None
+        """Monotonic time at which its client last polled; None if it continues without one."""
 
 
 class Exports:
@@ -101,8 +101,8 @@ class Exports:
         self._store, self._models = store, models
         self._data, self._project, self._cache = data, project, cache
         self._busy = busy
-        self._orders: dict[str, Order] = {}
-        self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
+        self._requests: dict[str, ExportRequest] = {}
+        self._background = BackgroundQueue(busy, self._next, self._process, self._failed)
 
     @property
     def pending(self) -> bool:
@@ -111,21 +111,21 @@ class Exports:
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
-        return background_task(self._work_and_look())
+        return background_task(self._run())
 
-    async def _work_and_look(self) -> None:
-        async with background_task(self._look()):
+    async def _run(self) -> None:
+        async with background_task(self._expire()):
             await self._background.run()
 
-    async def _look(self) -> None:
+    async def _expire(self) -> None:
         """Cancel attended requests whose client is gone."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            gone = time.monotonic() - ATTENDED_SECONDS
-            for export_id, order in list(self._orders.items()):
-                if order.asked is not None and order.asked < gone:
+            await asyncio.sleep(EXPIRY_CHECK_SECONDS)
+            expired = time.monotonic() - ATTENDED_SECONDS
+            for export_id, request in list(self._requests.items()):
+                if request.attended_at is not None and request.attended_at < expired:
                     with contextlib.suppress(NotFoundError):  # removed in the meantime
-                        await self.remove(order.job["id"], export_id)
+                        await self.remove(request.job["id"], export_id)
 
     # Called by the server
 
@@ -140,34 +140,34 @@ class Exports:
         if reason := await asyncio.to_thread(refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             "id": f"exp_{secrets.token_hex(6)}",
             "format": form,
             "state": "waiting",
             "createdAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
         if step is not None:
-            told["step"] = step
+            record["step"] = step
         if strength != FULL_STRENGTH:
-            told["strength"] = strength
+            record["strength"] = strength
         if form in QUANTIZED_FORMATS:
-            told["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
-        order = self._orders[told["id"]] = Order(job, source, told)
+            record["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
+        request = self._requests[record["id"]] = ExportRequest(job, source, record)
         if body.get("attended"):
-            order.asked = time.monotonic()
+            request.attended_at = time.monotonic()
         self._background.wake()
-        return told
+        return record
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
         """Return all exports of a job, newest first. Reads files."""
         # Requests first: a finished one gets its file before it stops being a request.
-        told = [order.told for order in list(self._orders.values()) if order.job["id"] == job_id]
-        known = {each["id"] for each in told}
-        for export_id in export_ids(self._data, job_id) - known:
-            found = export_record(self._data, job_id, export_id).read_json()
-            if isinstance(found, dict) and found.get("id") == export_id:
-                told.append(found)
-        return sorted(told, key=lambda each: str(each.get("createdAt")), reverse=True)
+        records = [request.record for request in list(self._requests.values()) if request.job["id"] == job_id]
+        listed = {record["id"] for record in records}
+        for export_id in export_ids(self._data, job_id) - listed:
+            stored = export_record(self._data, job_id, export_id).read_json()
+            if isinstance(stored, dict) and stored.get("id") == export_id:
+                records.append(stored)
+        return sorted(records, key=lambda record: str(record.get("createdAt")), reverse=True)
 
     def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
         """Return the formats, with the ``problem`` if the job's result can't be exported to one. Reads
@@ -181,18 +181,18 @@ class Exports:
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
         """Return an export; polling it counts as attending. Raises NotFoundError."""
-        order = self._orders.get(export_id)
-        if order and order.asked is not None:
-            order.asked = time.monotonic()
-        for told in self.list(job_id):
-            if told.get("id") == export_id:
-                return told
+        request = self._requests.get(export_id)
+        if request and request.attended_at is not None:
+            request.attended_at = time.monotonic()
+        for record in self.list(job_id):
+            if record.get("id") == export_id:
+                return record
         raise NotFoundError(f"The job has no export {export_id}")
 
     def file(self, job_id: str, export_id: str, name: str) -> Path:
         """Return the path of a finished export's file. Raises NotFoundError for any other name."""
-        told = self.get(job_id, export_id)
-        if name not in {entry.get("name") for entry in told.get("files", ()) if isinstance(entry, dict)}:
+        record = self.get(job_id, export_id)
+        if name not in {entry.get("name") for entry in record.get("files", ()) if isinstance(entry, dict)}:
             raise NotFoundError(f"The export {export_id} has no file {name}")
         file = export_file(self._data, job_id, export_id, name)
         try:
@@ -204,30 +204,30 @@ class Exports:
     async def remove(self, job_id: str, export_id: str) -> None:
         """Stop the export if it is under way, and delete its files."""
         await asyncio.to_thread(self.get, job_id, export_id)
-        self._take_back(export_id)
+        self._cancel(export_id)
         await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget requests for a job, whose files are deleted with it."""
-        for export_id, order in list(self._orders.items()):
-            if order.job["id"] == job_id:
-                self._take_back(export_id)
+        for export_id, request in list(self._requests.items()):
+            if request.job["id"] == job_id:
+                self._cancel(export_id)
 
-    def _take_back(self, export_id: str) -> None:
-        order = self._orders.pop(export_id, None)
-        if order:
-            order.taken_back = True
-            if order.child:
-                order.child.kill()
+    def _cancel(self, export_id: str) -> None:
+        request = self._requests.pop(export_id, None)
+        if request:
+            request.cancelled = True
+            if request.child:
+                request.child.kill()
 
     # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Make room for a job; the current export starts again later."""
+        """Stop the current export, so that a job has the memory; it starts again later."""
         self._background.preempt()
-        for order in self._orders.values():
-            if order.child:
-                order.child.kill()
+        for request in self._requests.values():
+            if request.child:
+                request.child.kill()
 
     def training_ended(self) -> None:
         """Continue with waiting requests."""
@@ -237,84 +237,84 @@ class Exports:
 
     def _sweep(self, job_id: str) -> None:
         """Delete what a previous process left unfinished."""
-        finished = {each["id"] for each in self.list(job_id)}
-        for export_id in export_ids(self._data, job_id) - finished - self._orders.keys():
+        finished = {record["id"] for record in self.list(job_id)}
+        for export_id in export_ids(self._data, job_id) - finished - self._requests.keys():
             remove_export(self._data, job_id, export_id)
 
-    def _next(self) -> Order | None:
-        waiting = (order for order in self._orders.values() if order.told["state"] == "waiting")
+    def _next(self) -> ExportRequest | None:
+        waiting = (request for request in self._requests.values() if request.record["state"] == "waiting")
         return next(waiting, None)
 
-    async def _work(self, order: Order) -> None:
-        order.told["state"] = "running"
+    async def _process(self, request: ExportRequest) -> None:
+        request.record["state"] = "running"
         try:
-            order.told |= await self._make(order)
-            await self._done(order)
+            request.record |= await self._make(request)
+            await self._done(request)
         except BaseException as fault:
-            order.told["state"] = "waiting"  # unless it has failed
-            if isinstance(fault, Exception) and order.told.pop("files", None):
+            request.record["state"] = "waiting"  # unless it has failed
+            if isinstance(fault, Exception) and request.record.pop("files", None):
                 # An export that could not be verified is no longer offered.
-                order.told.pop("bytes", None)
-                await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
+                request.record.pop("bytes", None)
+                await asyncio.to_thread(remove_export, self._data, request.job["id"], request.record["id"])
             raise
         finally:
-            order.told.pop("progress", None)
-            if order.taken_back:  # while it was under way, or just written
-                await asyncio.to_thread(remove_export, self._data, order.job["id"], order.told["id"])
+            request.record.pop("progress", None)
+            if request.cancelled:  # while it was under way, or just written
+                await asyncio.to_thread(remove_export, self._data, request.job["id"], request.record["id"])
 
-    def _failed(self, order: Order, reason: str) -> None:
-        order.told |= {"state": "failed", "error": reason}
+    def _failed(self, request: ExportRequest, reason: str) -> None:
+        request.record |= {"state": "failed", "error": reason}
 
-    async def _done(self, order: Order) -> None:
+    async def _done(self, request: ExportRequest) -> None:
         """Store the record of a finished export, which ends the request."""
-        told = {key: value for key, value in order.told.items() if key != "progress"}
-        told["state"] = "completed"
-        record = export_record(self._data, order.job["id"], told["id"])
+        completed = {key: value for key, value in request.record.items() if key != "progress"}
+        completed["state"] = "completed"
+        file = export_record(self._data, request.job["id"], completed["id"])
         try:
-            await asyncio.to_thread(record.write_json, told)
+            await asyncio.to_thread(file.write_json, completed)
         except OSError as error:
-            order.told |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
+            request.record |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
             return
-        self._orders.pop(told["id"], None)
+        self._requests.pop(completed["id"], None)
 
-    async def _make(self, order: Order) -> dict[str, Any]:
+    async def _make(self, request: ExportRequest) -> dict[str, Any]:
         """Let a worker write and verify; raise JobFailure if it ends without a result."""
-        job_id, told = order.job["id"], order.told
+        job_id, record = request.job["id"], request.record
         config = await self._store.read(Store.config, job_id)
         if config is None:
             raise JobFailure("The job was deleted")
 
         pace = Pace()
 
-        def tell(progress: Progress) -> None:
-            told["progress"] = pace.told(progress)
+        def report(progress: Progress) -> None:
+            record["progress"] = pace.estimate(progress)
 
-        model = await self._models.ensure(config["model"], tell)
-        child = order.child = await Child.start(WORKER)
+        model = await self._models.ensure(config["model"], report)
+        child = request.child = await Child.start(WORKER)
         try:
-            if self._busy() or order.taken_back:  # in the meantime
+            if self._busy() or request.cancelled:  # in the meantime
                 raise JobFailure("A job has started, or the request was cancelled")
             child.send(
                 id=job_id,
                 config=config,
                 data=str(self._data),
                 project=str(self._project),
-                format=told["format"],
-                quantization=told.get("quantization"),
-                strength=told.get("strength", FULL_STRENGTH),
+                format=record["format"],
+                quantization=record.get("quantization"),
+                strength=record.get("strength", FULL_STRENGTH),
                 cache=str(self._cache),
-                source=str(order.source),
-                kind=await asyncio.to_thread(kind_of, order.source),
-                target=str(export_folder(self._data, job_id, told["id"])),
+                source=str(request.source),
+                kind=await asyncio.to_thread(kind_of, request.source),
+                target=str(export_folder(self._data, job_id, record["id"])),
             )
             child.send(name=model.name, path=str(model.path))
             # Written first; the message after that is the whole export, with its proof.
-            message = await child.result("files", "The exporting process", tell)
+            message = await child.result("files", "The exporting process", report)
             if "proof" not in message:
-                told |= {**message, "state": "verifying"}
-                message = await child.result("proof", "The exporting process", tell)
-            target = export_folder(self._data, job_id, told["id"])
-            return {**message, "usage": await asyncio.to_thread(usage, told["format"], target)}
+                record |= {**message, "state": "verifying"}
+                message = await child.result("proof", "The exporting process", report)
+            target = export_folder(self._data, job_id, record["id"])
+            return {**message, "usage": await asyncio.to_thread(usage, record["format"], target)}
         finally:
-            order.child = None
+            request.child = None
             await child.stop()

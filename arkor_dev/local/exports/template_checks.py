@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-SHOWN: Final = 60
+EXCERPT_LENGTH: Final = 60
 """Characters quoted around the first difference."""
 CONVERSATIONS: Final = (
     [{"role": "user", "content": "Where is my parcel?"}],
@@ -26,59 +26,65 @@ CONVERSATIONS: Final = (
 
 
 def faults(
-    ours: Any, theirs: Any, ends: Sequence[int], exported: Any, asked: Sequence[Sequence[Any]]
+    trained: Any, reloaded: Any, ends: Sequence[int], exported: Any, prompts: Sequence[Sequence[Any]]
 ) -> list[str]:
     """Describe each difference that another program would show in a sentence.
 
-    ``ours`` and ``theirs`` are the tokenizers, ``ends`` the tokens that end the trained model's answers,
-    ``exported`` the reloaded model, ``asked`` conversations that end with a question.
+    ``trained`` and ``reloaded`` are the tokenizers, ``ends`` the tokens that end the trained model's answers,
+    ``exported`` the reloaded model, ``prompts`` conversations that end with a question.
     """
-    found = [
-        template_fault(ours, theirs, [*CONVERSATIONS, *asked]) or _tokens(ours, theirs, asked),
-        _plain(ours, theirs),
-        _ends(ours, ends, exported),
+    differences = [
+        template_fault(trained, reloaded, [*CONVERSATIONS, *prompts]) or _tokens(trained, reloaded, prompts),
+        _plain(trained, reloaded),
+        _ends(trained, ends, exported),
     ]
-    return [fault for fault in found if fault]
+    return [fault for fault in differences if fault]
 
 
-def template_fault(ours: Any, theirs: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
+def template_fault(trained: Any, reloaded: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
     """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
         try:
-            wanted = render(ours, messages, cue=True)
+            expected = render(trained, messages, cue=True)
         except JobFailure:  # for example no system prompts: then the other need not accept them
             continue
         try:
-            written = render(theirs, messages, cue=True)
+            written = render(reloaded, messages, cue=True)
         except JobFailure as failure:
             return f"Its chat template rejects a conversation that the training's accepts: {failure}."
-        if wanted != written:
-            told = _around(written, wanted), _around(wanted, written)
-            return f"Its chat template writes {told[0]} where the training's writes {told[1]}."
+        if expected != written:
+            excerpts = _excerpt(written, expected), _excerpt(expected, written)
+            return f"Its chat template writes {excerpts[0]} where the training's writes {excerpts[1]}."
     return None
 
 
-def _tokens(ours: Any, theirs: Any, asked: Sequence[Sequence[Any]]) -> str | None:
+def _tokens(trained: Any, reloaded: Any, prompts: Sequence[Sequence[Any]]) -> str | None:
     """Compare the conversations' tokens."""
-    for messages in (*CONVERSATIONS, *asked):
+    for messages in (*CONVERSATIONS, *prompts):
         try:
-            text = render(ours, messages, cue=True)
+            text = render(trained, messages, cue=True)
         except JobFailure:
             continue
-        tokens, other = (each(text, add_special_tokens=False)["input_ids"] for each in (ours, theirs))
-        if tokens != other:
-            return f"Its tokenizer makes {len(other)} tokens of a conversation of {len(tokens)}, or others."
+        expected, actual = (
+            tokenizer(text, add_special_tokens=False)["input_ids"] for tokenizer in (trained, reloaded)
+        )
+        if expected != actual:
+            return (
+                f"Its tokenizer makes {len(actual)} tokens of a conversation of {len(expected)}, or others."
+            )
     return None
 
 
-def _plain(ours: Any, theirs: Any) -> str | None:
+def _plain(trained: Any, reloaded: Any) -> str | None:
     """Compare a plain text's tokens, with the start and end tokens that the tokenizers add."""
     text = str(CONVERSATIONS[-1][0]["content"])
-    wanted, other = ours(text)["input_ids"], theirs(text)["input_ids"]
-    if wanted == other:
+    expected, actual = trained(text)["input_ids"], reloaded(text)["input_ids"]
+    if expected == actual:
         return None
-    start = next((token for token in (ours.bos_token_id, theirs.bos_token_id) if token is not None), None)
-    counts = wanted.count(start), other.count(start)
+    start = next(
+        (token for token in (trained.bos_token_id, reloaded.bos_token_id) if token is not None), None
+    )
+    counts = expected.count(start), actual.count(start)
     if start is not None and counts[0] != counts[1]:
         return (
             f"It begins a text with {counts[1]} start tokens where the training's tokenizer sets {counts[0]}."
@@ -87,8 +93,8 @@ def _plain(ours: Any, theirs: Any) -> str | None:
 
 
 def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
-    told = exported.generation_config.eos_token_id
-    if lacking := set(ends) - set(told if isinstance(told, list) else [told]):
+    exported_ends = exported.generation_config.eos_token_id
+    if lacking := set(ends) - set(exported_ends if isinstance(exported_ends, list) else [exported_ends]):
         marks = ", ".join(tokenizer.convert_ids_to_tokens(sorted(lacking)))
         return (
             f"Its answers do not end where the trained model's do: it does not treat {marks} as an end token."
@@ -96,8 +102,8 @@ def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
     return None
 
 
-def _around(text: str, other: str) -> str:
+def _excerpt(text: str, reference: str) -> str:
     """Return the text from the first difference on."""
-    pairs = enumerate(zip(text, other, strict=False))
-    start = next((place for place, (one, two) in pairs if one != two), min(len(text), len(other)))
-    return repr(text[start : start + SHOWN])
+    pairs = enumerate(zip(text, reference, strict=False))
+    start = next((index for index, (one, two) in pairs if one != two), min(len(text), len(reference)))
+    return repr(text[start : start + EXCERPT_LENGTH])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
+from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -17,33 +18,43 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 
-def export(order: dict[str, Any], link: Link) -> dict[str, Any]:
+def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
     """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once they are written."""
-    form = order["format"]
-    rows = _rows(order, link)
+    form = request["format"]
+    rows = _rows(request, link)
     model = link.receive()
     os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
     with lean_imports():
-        from .making import Making
-    base, source, target = Path(model["path"]), Path(order["source"]), Path(order["target"])
-    what = (form, source, order["kind"], base, model["name"], target, link.progress, order["strength"])
+        from .export import Export
+    base, source, target = Path(model["path"]), Path(request["source"]), Path(request["target"])
+    arguments = (
+        form,
+        source,
+        request["kind"],
+        base,
+        model["name"],
+        target,
+        link.progress,
+        request["strength"],
+    )
 
     def written(files: dict[str, Any]) -> None:
         link.send(**files)
 
-    how: dict[str, Any] = {"four_bit": bool(order["config"].get("loadIn4bit")), "written": written}
+    options: dict[str, Any] = {"four_bit": bool(request["config"].get("loadIn4bit")), "written": written}
+    options["arguments"] = template_arguments(request["config"])
     if form in LLAMA_FORMATS:
-        from .llama.making import LlamaMaking
+        from .llama.export import LlamaExport
 
-        more = (order["quantization"], Path(order["cache"]))
-        return LlamaMaking(*what, *more, **how).make(rows)
-    return Making(*what, **how).make(rows)
+        llama_arguments = (request["quantization"], Path(request["cache"]))
+        return LlamaExport(*arguments, *llama_arguments, **options).make(rows)
+    return Export(*arguments, **options).make(rows)
 
 
-def _rows(order: dict[str, Any], link: Link) -> list[Row]:
+def _rows(request: dict[str, Any], link: Link) -> list[Row]:
     """Return rows of the job's data: held-out ones, else trained ones; empty if the data are gone."""
     try:
-        preparation = Preparation(order, lambda *_, **__: None, link.progress)
+        preparation = Preparation(request, lambda *_, **__: None, link.progress)
         preparation.read()
     except JobFailure:
         return []

@@ -17,10 +17,10 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     For a GPU, the total memory counts: the free part was measured some time ago.
     """
     device = forecast.get("device")
-    tight, room = (device, device["totalBytes"]) if device else (None, None)
-    if tight is None:
-        tight, room = forecast["memory"], forecast["memory"]["freeBytes"]
-    if room is not None and tight["peakBytes"] > TOO_MUCH * room:
+    limit, available = (device, device["totalBytes"]) if device else (None, None)
+    if limit is None:
+        limit, available = forecast["memory"], forecast["memory"]["freeBytes"]
+    if available is not None and limit["peakBytes"] > TOO_MUCH * available:
         return {
             "error": f"Not started, since it cannot fit into memory. {advice(forecast)}",
             "outOfMemory": True,
@@ -37,17 +37,17 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
 
 def advice(forecast: Forecast) -> str:
     """Describe the estimate and settings that fit."""
-    tight = forecast.get("device") or forecast["memory"]
-    free, need = tight["freeBytes"], tight["peakBytes"]
+    limit = forecast.get("device") or forecast["memory"]
+    free, need = limit["freeBytes"], limit["peakBytes"]
     if free is None:
         return f"It was estimated to take {size(need)}."
-    said = f"It was estimated to take {size(need)}, and {size(free)} are free now."
+    estimate = f"It was estimated to take {size(need)}, and {size(free)} are free now."
     if forecast.get("fits"):
-        return f"{said} Other programs have taken the memory since: close them, and run it again."
+        return f"{estimate} Other programs have taken the memory since: close them, and run it again."
     fixes = [f"{fix['words']} ({size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
     if not fixes:
-        return f"{said} No batch size or length of this model fits: choose a smaller model."
-    return f"{said} What would fit: {'; '.join(fixes)}."
+        return f"{estimate} No batch size or length of this model fits: choose a smaller model."
+    return f"{estimate} What would fit: {'; '.join(fixes)}."
 
 
 def size(count: float) -> str:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 SAMPLES: Final = 3
 """Default number of held-out rows that are answered."""
-SCORING: Final = 0.3
+SCORER_SECONDS: Final = 0.3
 """Seconds to start and end a process that scores answers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class GenerationSpeed:
     """Seconds: ``read`` a token of a question, padding included; ``step`` and ``row`` a token of each answer.
 
     A token of all of some answers takes ``step`` and so many times ``row``. ``prompt`` is the length of the
@@ -36,10 +36,12 @@ class Writing:
     prompt: int
 
     @classmethod
-    def of(cls, few: tuple[int, float, float], many: tuple[int, float, float], prompt: int) -> Writing:
+    def of(
+        cls, small: tuple[int, float, float], large: tuple[int, float, float], prompt: int
+    ) -> GenerationSpeed:
         """Fit two measurements: number of answers, seconds for their questions, and for a token of each."""
-        row = max(0.0, (many[2] - few[2]) / (many[0] - few[0]))
-        return cls(many[1] / (many[0] * prompt), max(0.0, few[2] - few[0] * row), row, prompt)
+        row = max(0.0, (large[2] - small[2]) / (large[0] - small[0]))
+        return cls(large[1] / (large[0] * prompt), max(0.0, small[2] - small[0] * row), row, prompt)
 
     def first(self, rows: int, longest: int) -> float:
         """Return the seconds to read so many questions."""
@@ -49,45 +51,45 @@ class Writing:
         """Return the seconds for a token of each of so many answers."""
         return self.step + self.row * rows
 
-    def batches(self, told: Sequence[tuple[int, int, int]]) -> float:
+    def batches(self, batches: Sequence[tuple[int, int, int]]) -> float:
         """Return the seconds for batches of answers: longest prompt, number, and tokens of each."""
-        return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in told)
+        return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in batches)
 
-    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, whole: float) -> float:
-        """Return the seconds that all sample answers of a job take, which takes ``whole`` without them."""
-        asked = config.get("samples")
-        if asks_nothing(asked):
+    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
+        """Return the seconds of all sample answers of a job that takes ``without_samples`` besides them."""
+        samples = config.get("samples")
+        if asks_nothing(samples):
             return 0.0
-        count = min(SAMPLES, held_out) if asked is None else 1 if isinstance(asked, str) else len(asked)
+        count = min(SAMPLES, held_out) if samples is None else 1 if isinstance(samples, str) else len(samples)
         if not count:
             return 0.0
         saves = plan.steps // plan.save if plan.save else 0
         between = saves - (saves > 0 and plan.steps % plan.save == 0)
-        return expected_seconds(between, whole, self.first(count, self.prompt), self.token(count))
+        return expected_seconds(between, without_samples, self.first(count, self.prompt), self.token(count))
 
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
         Assumes that the base uses all tokens an answer may have, and the adapter as many as wanted.
         """
-        taken = 2 * SCORING if batches else 0.0
+        seconds = 2 * SCORER_SECONDS if batches else 0.0
         for batch in batches:
-            reading = self.first(len(batch), max(asked for asked, _ in batch))
-            longest = min(MOST_TOKENS, max(wanted for _, wanted in batch))
-            taken += 2 * reading + (MOST_TOKENS + longest) * self.token(len(batch))
-        return taken
+            reading = self.first(len(batch), max(prompt for prompt, _ in batch))
+            longest = min(MOST_TOKENS, max(expected for _, expected in batch))
+            seconds += 2 * reading + (MOST_TOKENS + longest) * self.token(len(batch))
+        return seconds
 
 
-AGAIN: Final = -1
+REPEATED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Comparing:
+class ComparisonCosts:
     """``work`` is in tokens; ``held_out`` and ``question`` are the seconds of all held-out rows and of one
     question.
 
     ``keys`` are cache keys of the base's losses: of the held-out rows under 0, of their repeated measurement
-    under ``AGAIN`` (which takes ``again`` seconds), of general questions under their number. Nothing
+    under ``REPEATED`` (which takes ``again`` seconds), of general questions under their number. Nothing
     ``known`` is measured again. ``own`` is the time of the job's own sets with both models. ``asked`` is the
     length of the longest answered question in tokens, 0 for none; ``answers`` are cache keys of the base's
     answers by number and length.
@@ -103,7 +105,7 @@ class Comparing:
     asked: int = 0
     answers: Mapping[str, str] = field(default_factory=dict)
 
-    def answering(self, steps: int, every: int, writing: Writing | None) -> float:
+    def answering(self, steps: int, every: int, writing: GenerationSpeed | None) -> float:
         """Return the most seconds that a run of ``steps`` spends answering general questions, with both
         models.
         """
@@ -118,14 +120,14 @@ class Comparing:
         counts = sorted((count for count in self.keys if count > 0), reverse=True)
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
-        base += self.again * (self.keys[AGAIN] not in self.known)
+        base += self.again * (self.keys[REPEATED] not in self.known)
         questions = count * (1 + (self.keys.get(count) not in self.known)) + 2 * min(MOST, count)
         return base + questions * self.question + self.own
 
-    def knowing(self, known: Collection[str]) -> Comparing:
+    def with_cached(self, cached: Collection[str]) -> ComparisonCosts:
         """Return a copy with the keys that are cached."""
         keys = {*self.keys.values(), *self.answers.values()}
-        return replace(self, known=frozenset(known) & keys)
+        return replace(self, known=frozenset(cached) & keys)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -140,11 +142,13 @@ class Comparing:
         }
 
     @classmethod
-    def of_json(cls, told: Mapping[str, Any]) -> Comparing:
+    def of_json(cls, stored: Mapping[str, Any]) -> ComparisonCosts:
         """Parse stored JSON. Raises TypeError, KeyError or ValueError for another version's data."""
-        keys = {int(count): str(key) for count, key in told["keys"].items()}
+        keys = {int(count): str(key) for count, key in stored["keys"].items()}
         names = ("held_out", "again", "question", "own")
-        held_out, again, question, own = (float(told[name]) for name in names)
-        answers = {str(asked): str(key) for asked, key in told["answers"].items()}
-        work = Work(*map(float, told["work"]))
-        return cls(work, held_out, again, question, keys, own=own, asked=int(told["asked"]), answers=answers)
+        held_out, again, question, own = (float(stored[name]) for name in names)
+        answers = {str(size): str(key) for size, key in stored["answers"].items()}
+        work = Work(*map(float, stored["work"]))
+        return cls(
+            work, held_out, again, question, keys, own=own, asked=int(stored["asked"]), answers=answers
+        )

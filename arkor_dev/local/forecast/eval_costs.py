@@ -15,7 +15,7 @@ from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
-from .answer_costs import AGAIN, Comparing, Writing
+from .answer_costs import REPEATED, ComparisonCosts, GenerationSpeed
 from .steps import Batch, question_of
 
 if TYPE_CHECKING:
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
-FEW: Final = 4
-MANY: Final = 8
+SMALL_BATCH: Final = 4
+LARGE_BATCH: Final = 8
 """Batch size for measuring the speed of generation."""
-PACED: Final = 4
+TIMED_TOKENS: Final = 4
 """Timed tokens of each answer."""
 
 
-class Afterwards:
+class EvaluationCosts:
     """Measures the ``run`` of ``preparation``, already begun, until ``deadline``.
 
-    ``batches`` are the held-out ones.
-
-    ``work`` returns a batch's work, ``seconds`` the time of a step with that work.
+    ``batches`` are the held-out ones. ``work`` returns a batch's work, ``seconds`` the time of a step with
+    that work.
     """
 
     def __init__(
@@ -51,38 +50,40 @@ class Afterwards:
         self._work, self._seconds = work, seconds
         self.batches: list[Batch] = []
 
-    def writing(self) -> Writing | None:
+    def writing(self) -> GenerationSpeed | None:
         """Measure generation on a few tokens; None if no row has a prompt.
 
         Estimates from the reading speed if that would take too long.
         """
-        rows = [*self._run.held_out, *self._run.train][:MANY]
-        found = [asked for row in rows if (asked := question_of(row))]
-        if not found:
+        rows = [*self._run.held_out, *self._run.train][:LARGE_BATCH]
+        questions = [question for row in rows if (question := question_of(row))]
+        if not questions:
             return None
-        longest = max(map(len, found))
+        longest = max(map(len, questions))
         step = self._seconds(self._work(rows))
         if time.monotonic() + step > self._deadline:
             read = step / PASSES / sum(row.tokens for row in rows)
-            return Writing(read, 0.0, WRITTEN * read, longest)
+            return GenerationSpeed(read, 0.0, WRITTEN * read, longest)
         paces = {1: (0.0, 0.0)}  # the first tokens warm up
-        for count in (1, FEW, MANY):
+        for count in (1, SMALL_BATCH, LARGE_BATCH):
 
-            def length(first: float, each: float, count: int = count) -> int:
-                paces[count] = first, each
-                return PACED
+            def length(first: float, per_token: float, count: int = count) -> int:
+                paces[count] = first, per_token
+                return TIMED_TOKENS
 
-            some = [found[place % len(found)] for place in range(count)]
-            answers(self._run.loss, self._run.base.tokenizer, [], some, Watch(length, lambda: False))
-        return Writing.of((FEW, *paces[FEW]), (MANY, *paces[MANY]), longest)
+            batch = [questions[index % len(questions)] for index in range(count)]
+            answers(self._run.loss, self._run.base.tokenizer, [], batch, Watch(length, lambda: False))
+        return GenerationSpeed.of(
+            (SMALL_BATCH, *paces[SMALL_BATCH]), (LARGE_BATCH, *paces[LARGE_BATCH]), longest
+        )
 
-    def evaluation(self, writing: Writing | None) -> dict[str, Any]:
+    def evaluation(self, writing: GenerationSpeed | None) -> dict[str, Any]:
         """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and of
         the last one.
         """
         run, held_out = self._run, list(self._run.held_out)
-        places = batches_by_length(lengths_of(held_out), run.plan.batch_size)
-        batches = self.batches = [[held_out[place] for place in some] for some in places]
+        indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)
+        batches = self.batches = [[held_out[index] for index in group] for group in indices]
         if not batches:
             return {"evaluation": 0.0, "comparing": None}
         works = [self._work(batch) for batch in batches]
@@ -91,65 +92,65 @@ class Afterwards:
             seconds = writing.batches(written) if writing else 0.0
             pace = self._seconds(1.0) / PASSES
             comparing = replace(self._comparing(batches, pace, 0.0), held_out=2 * seconds, again=seconds)
-            own = self._own(pace, writing)
+            own = self._own_sets(pace, writing)
             return {"evaluation": seconds, "comparing": replace(comparing, own=own)}
-        left = self._deadline - time.monotonic()
+        remaining = self._deadline - time.monotonic()
         count = 1
-        while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < left:
+        while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < remaining:
             count += 1
         run.held_out = [row for batch in batches[:count] for row in batch]
-        began = time.monotonic()
+        started = time.monotonic()
         run.evaluate()
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         run.held_out = held_out
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
-        own = self._own(pace, writing)
+        own = self._own_sets(pace, writing)
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
-    def _own(self, pace: float, writing: Writing | None) -> float:
+    def _own_sets(self, pace: float, writing: GenerationSpeed | None) -> float:
         """Return the seconds of the job's own sets with both models."""
         seconds = 0.0
-        for own in sets_of(self._preparation, self._run, lambda *_: None):
+        for own_set in sets_of(self._preparation, self._run, lambda *_: None):
             with suppress(JobFailure):  # the run reports this and skips the set
-                if own.is_loss:
-                    rows = own.examples()
-                    laid = [
-                        [rows[place] for place in places]
-                        for places in batches_by_length(lengths_of(rows), TOGETHER, PADDED)
+                if own_set.is_loss:
+                    rows = own_set.examples()
+                    batches = [
+                        [rows[index] for index in indices]
+                        for indices in batches_by_length(lengths_of(rows), TOGETHER, PADDED)
                     ]
-                    self.batches = [*self.batches, *laid]
-                    seconds += 2 * pace * sum(map(self._work, laid))
+                    self.batches = [*self.batches, *batches]
+                    seconds += 2 * pace * sum(map(self._work, batches))
                 elif writing:
-                    seconds += writing.answered(own.questions())
+                    seconds += writing.answered(own_set.questions())
         return seconds
 
-    def _comparing(self, batches: list[Batch], pace: float, work: float) -> Comparing:
+    def _comparing(self, batches: list[Batch], pace: float, work: float) -> ComparisonCosts:
         """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""
         run, losses = self._run, base_losses(self._run)
-        found, counts = all_questions(run)
-        places, again = again_of(run.held_out, run.plan.batch_size)
-        measured = [[run.held_out[places[place]] for place in some] for some in again]
-        keys, asked = {0: losses.key(batches), AGAIN: losses.again().key(measured)}, 0.0
-        for count in counts if found else ():
-            some = fewer(found, count)
+        questions, counts = all_questions(run)
+        order, again = again_of(run.held_out, run.plan.batch_size)
+        measured = [[run.held_out[order[index]] for index in group] for group in again]
+        keys, seconds_per_question = {0: losses.key(batches), REPEATED: losses.again().key(measured)}, 0.0
+        for count in counts if questions else ():
+            group = fewer(questions, count)
             laid = [
-                [some[place] for place in places]
-                for places in batches_by_length(lengths_of(some), TOGETHER, PADDED)
+                [group[index] for index in order]
+                for order in batches_by_length(lengths_of(group), TOGETHER, PADDED)
             ]
-            keys[len(some)] = losses.key(laid)
+            keys[len(group)] = losses.key(laid)
             self.batches = [*self.batches, *laid]
-            asked = asked or sum(map(self._work, laid)) / len(some)
+            seconds_per_question = seconds_per_question or sum(map(self._work, laid)) / len(group)
         answered = {
-            f"{count}/{longest}": answers_of(self._preparation, run, found, losses, (count, longest))
+            f"{count}/{longest}": answers_of(self._preparation, run, questions, losses, (count, longest))
             for count, longest in ANSWERS
         }
-        return Comparing(
-            work_of(run, found),
+        return ComparisonCosts(
+            work_of(run, questions),
             pace * work,
             pace * sum(map(self._work, measured)),
-            pace * asked,
+            pace * seconds_per_question,
             keys,
-            asked=max(each.longest_prompt for each in answered.values()),
-            answers={name: each.key for name, each in answered.items()},
+            asked=max(answers_asked.longest_prompt for answers_asked in answered.values()),
+            answers={name: answers_asked.key for name, answers_asked in answered.items()},
         )

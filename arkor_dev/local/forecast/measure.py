@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cpu_kernels.packing import shared_beginning
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
 from arkor_dev.local.training.training_hooks import compute_again
 from arkor_dev.local.workers import resources
 
-from .eval_costs import Afterwards
-from .lines import Line, Shape, shape_of
-from .steps import Batch, Step, foreknown, sizes_in, sizes_of, spread, thinned
+from .eval_costs import EvaluationCosts
+from .linear_models import LinearModel, Shape, shape_of
+from .steps import Batch, Step, first_steps, sizes_in, sizes_of, spread, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
-    from .answer_costs import Writing
+    from .answer_costs import GenerationSpeed
 
 SAFE: Final = 0.85
 """Share of the free memory that a measuring step may use, by prediction."""
@@ -57,8 +57,8 @@ class Meter:
         self.free: int | None = None
         self._total = 0
         if device == "cuda":
-            left, self._total = torch.cuda.mem_get_info()
-            self.free = left + torch.cuda.memory_reserved()
+            free, self._total = torch.cuda.mem_get_info()
+            self.free = free + torch.cuda.memory_reserved()
 
     def clock(self) -> float:
         """Return the clock's seconds after the device has finished all its work."""
@@ -99,26 +99,26 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MeasuredStep:
     """An executed step: its batch, its duration, and its memory peak."""
 
     work: float
-    held: float
+    saved_bytes: float
     seconds: float
     peak: int
 
 
 @dataclass
-class Measuring:
+class StepMeasurement:
     """Measures ``run``, not yet begun, until ``deadline`` (of ``time.monotonic``)."""
 
     run: Run
     free: int | None
     deadline: float
     progress: Callable[[int, int], None]
-    rising: list[Made] = field(default_factory=list)
+    rising: list[MeasuredStep] = field(default_factory=list)
     """Steps, each larger than those before."""
-    typical: list[Made] = field(default_factory=list)
+    typical: list[MeasuredStep] = field(default_factory=list)
     total: int = 0
 
     def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
@@ -126,11 +126,11 @@ class Measuring:
         run.
         """
         run = self.run
-        prompts = foreknown(run)
+        prompts = first_steps(run)
         self.meter = Meter(run.base.device)
-        began = self.meter.clock()
+        started = self.meter.clock()
         run.begin()
-        beginning = self.meter.clock() - began
+        start_seconds = self.meter.clock() - started
         steps = [[list(batch) for batch in run.loss.expected(step)] for step in prompts]
         weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
@@ -142,40 +142,42 @@ class Measuring:
         # The peak so far counts for the run, too: loading may have converted weights.
         self.at_rest, self.before = self.meter.now(), self.meter.peak()
         shapes = [[self._shape(batch) for batch in step] for step in steps]
-        held = [max(map(self.sizes.held, batches)) for batches in shapes]
+        saved = [max(map(self.sizes.saved_bytes, batches)) for batches in shapes]
         works = [sum(map(self.sizes.work, batches)) for batches in shapes]
-        longest = max(steps[held.index(max(held))], key=self._held)
+        longest = max(steps[saved.index(max(saved))], key=self._saved_bytes)
         if long_rows:
             long_batches = run.loss.expected([long_rows[-len(longest) :]])
-            longest = max((list(batch) for batch in long_batches), key=self._held)
-        began = time.monotonic()
-        whole = self._rise(longest, began + OWN_SHARE * (self.deadline - began))
-        afterwards = Afterwards(preparation, run, self.deadline, self._work, self._seconds)
-        writing = afterwards.writing()
+            longest = max((list(batch) for batch in long_batches), key=self._saved_bytes)
+        started = time.monotonic()
+        reached_longest = self._rise(longest, started + OWN_SHARE * (self.deadline - started))
+        costs = EvaluationCosts(preparation, run, self.deadline, self._work, self._seconds)
+        writing = costs.writing()
         if run.replay and writing:
-            asked = run.replay.longest_prompt
+            prompt_tokens = run.replay.longest_prompt
             batches = len(run.replay.examples) / TOGETHER
-            beginning += batches * (writing.first(TOGETHER, asked) + LONGEST * writing.token(TOGETHER))
-        self._typical(steps, held, works)
-        memory = Line.rising(self._heights())
-        recomputed, slower = None, 1.0
-        expected = memory.at(self._held(longest))
+            start_seconds += batches * (
+                writing.first(TOGETHER, prompt_tokens) + LONGEST * writing.token(TOGETHER)
+            )
+        self._typical(steps, saved, works)
+        memory = LinearModel.through_last(self._heights())
+        recomputed, slowdown = None, 1.0
+        expected = memory.at(self._saved_bytes(longest))
         if not self.sizes.recomputed and self.free is not None and expected > SAFE * self.free:
-            recomputed, slower = self._recomputed(longest)
+            recomputed, slowdown = self._recomputed(longest)
         times = self._time_line()
         first = [
             round(times.at(work) + self._writing(writing, step), 4)
             for work, step in zip(works, prompts, strict=True)
         ]
-        evaluation = afterwards.evaluation(writing)
+        evaluation = costs.evaluation(writing)
         return {
             "first": first,
             "mean": sum(first) / len(first),
             "writing": writing,
             **evaluation,
-            "beginning": beginning + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
+            "beginning": start_seconds + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
             **self._saving(scratch),
-            **self._peaks(held, self._held(longest), memory, whole, afterwards.batches),
+            **self._peaks(saved, self._saved_bytes(longest), memory, reached_longest, costs.batches),
             **self.meter.facts(),
             "memory": memory,
             "sizes": self.sizes,
@@ -184,10 +186,10 @@ class Measuring:
             "shared": self._shared(longest),
             "weights": weights,
             "recomputed": recomputed,
-            "slower": slower,
+            "slower": slowdown,
         }
 
-    def _writing(self, writing: Writing | None, step: Step) -> float:
+    def _writing(self, writing: GenerationSpeed | None, step: Step) -> float:
         """Return the seconds in which a step's answers are generated, each as long as it may be."""
         rows = [row for batch in step for row in batch]
         return writing.batches(self.run.loss.writes(rows, learning=True)) if writing else 0.0
@@ -198,44 +200,44 @@ class Measuring:
         """Run growing parts of the longest batch, at last all of it; return whether that was reached."""
         row = max(longest, key=lambda example: example.tokens)
         parts = [[thinned(row, SMALLEST)], [thinned(row, row.tokens // 2)], [row]]
-        rest = [example for example in longest if example is not row]
+        others = [example for example in longest if example is not row]
         count = 2
         while count < len(longest):
-            parts.append([row, *rest[: count - 1]])
+            parts.append([row, *others[: count - 1]])
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL
         # From a step's second batch on, the first one's gradients add to the activations.
         before = [parts[0]] if self.run.plan.accumulation > 1 else []
-        for place, part in enumerate(parts):
-            last = place == len(parts) - 1
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
             # If the whole batch is cheap, skip the sizes between.
-            cheap = place > FEWEST and self._seconds(self._work(longest)) < 0.3 * (until - time.monotonic())
+            cheap = index > FEWEST and self._seconds(self._work(longest)) < 0.3 * (until - time.monotonic())
             if not last and cheap and self._affordable(longest, until):
                 continue
-            if place >= FEWEST and not self._affordable(part, until):
+            if index >= FEWEST and not self._affordable(part, until):
                 return False
-            self.rising.append(self._make([*before, part]))
+            self.rising.append(self._run_step([*before, part]))
         return True
 
-    def _typical(self, steps: list[Step], held: list[float], works: list[float]) -> None:
+    def _typical(self, steps: list[Step], saved: list[float], works: list[float]) -> None:
         """Run some of the run's own steps, light and heavy, no larger than those already run."""
-        most = 1.01 * self.rising[-1].held
-        possible = [place for place, size in enumerate(held) if size <= most]
-        for chosen in spread([works[place] for place in possible], TYPICAL):
-            place = possible[chosen]
-            if time.monotonic() + self._seconds(works[place]) > self.deadline:
+        limit = 1.01 * self.rising[-1].saved_bytes
+        possible = [index for index, size in enumerate(saved) if size <= limit]
+        for chosen in spread([works[index] for index in possible], TYPICAL):
+            index = possible[chosen]
+            if time.monotonic() + self._seconds(works[index]) > self.deadline:
                 continue
-            self.typical.append(self._make(steps[place]))
+            self.typical.append(self._run_step(steps[index]))
 
-    def _make(self, step: Step) -> Made:
+    def _run_step(self, step: Step) -> MeasuredStep:
         self.meter.forget()
-        began = self.meter.clock()
+        started = self.meter.clock()
         self.run.learn(*step)
-        seconds = self.meter.clock() - began
+        seconds = self.meter.clock() - started
         self.progress(len(self.rising) + len(self.typical) + 1, self.total)
-        work, held = sum(map(self._work, step)), max(map(self._held, step))
-        return Made(work, held, seconds, self.meter.peak())
+        work, saved = sum(map(self._work, step)), max(map(self._saved_bytes, step))
+        return MeasuredStep(work, saved, seconds, self.meter.peak())
 
     def _shared(self, batch: Batch) -> int:
         if self.padded or not self.shares:
@@ -248,8 +250,8 @@ class Measuring:
     def _work(self, batch: Batch) -> float:
         return self.sizes.work(self._shape(batch))
 
-    def _held(self, batch: Batch) -> float:
-        return self.sizes.held(self._shape(batch))
+    def _saved_bytes(self, batch: Batch) -> float:
+        return self.sizes.saved_bytes(self._shape(batch))
 
     def _affordable(self, batch: Batch, until: float) -> bool:
         """Return whether a step on ``batch`` would end in time and leave free memory."""
@@ -257,7 +259,7 @@ class Measuring:
             return False
         if self.free is None:
             return True
-        return Line.rising(self._heights()).at(self._held(batch)) < SAFE * self.free
+        return LinearModel.through_last(self._heights()).at(self._saved_bytes(batch)) < SAFE * self.free
 
     def _seconds(self, work: float) -> float:
         """Predict a step's seconds from the largest one so far."""
@@ -269,41 +271,48 @@ class Measuring:
         """Return the memory peaks over the predicted bytes; skip the first step, which is small and warms
         up.
         """
-        return [(made.held, float(made.peak)) for made in self.rising[1:] or self.rising]
+        return [(step.saved_bytes, float(step.peak)) for step in self.rising[1:] or self.rising]
 
-    def _time_line(self) -> Line:
-        made = [*self.rising[1:], *self.typical] or self.rising
-        return Line.through([(each.work, each.seconds) for each in made])
+    def _time_line(self) -> LinearModel:
+        steps = [*self.rising[1:], *self.typical] or self.rising
+        return LinearModel.fit([(step.work, step.seconds) for step in steps])
 
     def _saving(self, scratch: Path) -> dict[str, Any]:
         folder = scratch / "checkpoint"
-        began = time.monotonic()
-        size = write_whole(folder, self.run.save_checkpoint)
-        seconds = time.monotonic() - began
+        started = time.monotonic()
+        size = write_atomically(folder, self.run.save_checkpoint)
+        seconds = time.monotonic() - started
         state = (folder / STATE).stat().st_size
         shutil.rmtree(folder)
         return {"saving": seconds, "checkpoint": size, "adapter": size - state}
 
     def _peaks(
-        self, held: list[float], most: float, memory: Line, whole: bool, measured: list[Batch]
+        self,
+        saved: list[float],
+        largest: float,
+        memory: LinearModel,
+        reached_longest: bool,
+        measured: list[Batch],
     ) -> dict[str, Any]:
         """Predict memory peaks by step from the line, corrected by what was measured.
 
         ``measured`` are the held-out batches.
         """
-        highest = max(made.peak for made in [*self.rising, *self.typical])
+        highest = max(step.peak for step in [*self.rising, *self.typical])
         # Freed memory is not all returned: steps after the longest batch peaked a little higher.
-        surplus = max(0.0, highest - memory.at(self.rising[-1].held)) if whole else 0.0
+        surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
         parts = map(self._shape, measured)
-        floor = max([self.before, *(round(self.at_rest + self.sizes.passed(part)) for part in parts)])
+        floor = max(
+            [self.before, *(round(self.at_rest + self.sizes.evaluation_bytes(part)) for part in parts)]
+        )
         peaks: list[tuple[int, int]] = []
-        for number, bytes_held in enumerate(held, 1):
+        for number, bytes_held in enumerate(saved, 1):
             height = max(floor, round(memory.at(bytes_held) + surplus))
             if not peaks or height > peaks[-1][1]:
                 peaks.append((number, height))
-        return {"peaks": peaks, "worst": max(peaks[-1][1], round(memory.at(most) + surplus))}
+        return {"peaks": peaks, "worst": max(peaks[-1][1], round(memory.at(largest) + surplus))}
 
-    def _recomputed(self, longest: Batch) -> tuple[Line | None, float]:
+    def _recomputed(self, longest: Batch) -> tuple[LinearModel | None, float]:
         """Measure memory and slowdown with activation checkpointing."""
         try:
             compute_again(self.run.model)
@@ -311,8 +320,10 @@ class Measuring:
             return None, 1.0
         self.sizes = replace(self.sizes, recomputed=True)
         row = max(longest, key=lambda example: example.tokens)
-        made = [self._make([[part]]) for part in (thinned(row, row.tokens // 2), row)]
+        steps = [self._run_step([[part]]) for part in (thinned(row, row.tokens // 2), row)]
         self.sizes = replace(self.sizes, recomputed=False)
-        before = [each.seconds for each in self.rising if each.work == self._work([row])]
-        slower = made[-1].seconds / before[0] if before else 1.3
-        return Line.rising([(each.held, float(each.peak)) for each in made]), max(1.0, slower)
+        before = [step.seconds for step in self.rising if step.work == self._work([row])]
+        slowdown = steps[-1].seconds / before[0] if before else 1.3
+        return LinearModel.through_last([(step.saved_bytes, float(step.peak)) for step in steps]), max(
+            1.0, slowdown
+        )

@@ -13,10 +13,10 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.base_losses import known
-from arkor_dev.local.workers.machine import makers_of_speed
+from arkor_dev.local.workers.machine import speed_factors
 
-from .answer_costs import Comparing, Writing
-from .lines import Line, Sizes
+from .answer_costs import ComparisonCosts, GenerationSpeed
+from .linear_models import LinearModel, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import DatasetSource
 
-KEPT: Final = "forecasts.json"
-KEPT_MOST: Final = 100
+FILE_NAME: Final = "forecasts.json"
+MOST_MEASUREMENTS: Final = 100
 WITHOUT_EFFECT: Final = frozenset(
     {
         "maxSteps", "numTrainEpochs", "saveSteps", "evalSteps", "loggingSteps", "learningRate", "weightDecay",
@@ -66,7 +66,7 @@ class Measurement:
     adapter: int
     peaks: list[tuple[int, int]]
     worst: int
-    memory: Line
+    memory: LinearModel
     sizes: Sizes
     longest: list[tuple[int, int]]
     padded: bool
@@ -81,20 +81,20 @@ class Measurement:
     learned: int
     looked: int
     lengths: list[int]
-    recomputed: Line | None = None
+    recomputed: LinearModel | None = None
     slower: float = 1.0
     host: int = 0
     gpu: str = ""
     device_total: int = 0
-    comparing: Comparing | None = None
-    writing: Writing | None = None
+    comparing: ComparisonCosts | None = None
+    writing: GenerationSpeed | None = None
     late: float = 1.0
     heavy: float = 1.0
 
     def training(self, steps: int) -> float:
         """Return the seconds of this many steps."""
-        known = self.first[:steps]
-        return sum(known) + (steps - len(known)) * self.mean
+        measured = self.first[:steps]
+        return sum(measured) + (steps - len(measured)) * self.mean
 
     def peak(self, steps: int) -> int:
         """Return the peak memory of a run of this many steps."""
@@ -107,71 +107,71 @@ class Measurement:
     def corrected(self, seconds: float, size: float) -> Measurement:
         """Return a copy corrected by a run that took ``seconds`` and ``size`` times its estimate."""
         low, high = TRUST
-        late = self.late * math.sqrt(min(max(seconds, low), high))
+        late_factor = self.late * math.sqrt(min(max(seconds, low), high))
         heavy = self.heavy * min(max(size, low), high)
-        return replace(self, late=min(max(late, low), high), heavy=min(max(heavy, low), high))
+        return replace(self, late=min(max(late_factor, low), high), heavy=min(max(heavy, low), high))
 
     def as_json(self) -> dict[str, Any]:
         comparing = self.comparing.as_json() if self.comparing else None
         return {**asdict(replace(self, comparing=None)), "comparing": comparing}
 
     @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> Measurement:
+    def of_json(cls, stored: Mapping[str, Any]) -> Measurement:
         """Parse stored JSON. Raises TypeError or KeyError for another version's data."""
-        recomputed, comparing, writing = kept["recomputed"], kept["comparing"], kept["writing"]
+        recomputed, comparing, writing = stored["recomputed"], stored["comparing"], stored["writing"]
         return cls(
             **{
-                **kept,
-                "memory": Line(**kept["memory"]),
-                "comparing": Comparing.of_json(comparing) if comparing else None,
-                "writing": Writing(**writing) if writing else None,
-                "recomputed": Line(**recomputed) if recomputed else None,
-                "sizes": Sizes(**kept["sizes"]),
-                "longest": [(tokens, learned) for tokens, learned in kept["longest"]],
-                "peaks": [(step, size) for step, size in kept["peaks"]],
+                **stored,
+                "memory": LinearModel(**stored["memory"]),
+                "comparing": ComparisonCosts.of_json(comparing) if comparing else None,
+                "writing": GenerationSpeed(**writing) if writing else None,
+                "recomputed": LinearModel(**recomputed) if recomputed else None,
+                "sizes": Sizes(**stored["sizes"]),
+                "longest": [(tokens, learned) for tokens, learned in stored["longest"]],
+                "peaks": [(step, size) for step, size in stored["peaks"]],
             }
         )
 
 
-class Kept:
-    """The measurements of a data folder, in one file; the newest ``KEPT_MOST`` are kept."""
+class MeasurementStore:
+    """The measurements of a data folder, in one file; the newest ``MOST_MEASUREMENTS`` are kept."""
 
     def __init__(self, data: Path) -> None:
-        self._path = data / KEPT
-        self._known: dict[str, Any] | None = None
+        self._path = data / FILE_NAME
+        self._stored: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
-        """Return a measurement, updated with what is cached of the run's base."""
+        """Return a measurement, updated with the cached results of the run's base."""
         try:
-            found = Measurement.of_json(self._all()[key])
+            measurement = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
-        if not found.comparing:
-            return found
-        return replace(found, comparing=found.comparing.knowing(known(self._path.parent)))
+        if not measurement.comparing:
+            return measurement
+        return replace(measurement, comparing=measurement.comparing.with_cached(known(self._path.parent)))
 
     def put(self, key: str, measurement: Measurement) -> None:
         """Store a measurement; on a full disk it lasts until the process ends."""
-        known = self._all()
-        known.pop(key, None)
-        known[key] = measurement.as_json()
-        for old in list(known)[:-KEPT_MOST]:
-            del known[old]
+        stored = self._all()
+        stored.pop(key, None)
+        stored[key] = measurement.as_json()
+        for old in list(stored)[:-MOST_MEASUREMENTS]:
+            del stored[old]
         part = self._path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(known))
+            part.write_text(json.dumps(stored))
             part.replace(self._path)
         except OSError:
             part.unlink(missing_ok=True)
 
     def _all(self) -> dict[str, Any]:
-        if self._known is None:
+        if self._stored is None:
             try:
-                found = json.loads(self._path.read_text())
+                stored = json.loads(self._path.read_text())
             except (OSError, ValueError):
-                found = {}
-            self._known = found if isinstance(found, dict) else {}
-        return self._known
+                stored = {}
+            self._stored = stored if isinstance(stored, dict) else {}
+        return self._stored
 
 
 def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
@@ -182,17 +182,17 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
         if row.field not in WITHOUT_EFFECT and row.field != "model"
     }
     names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
-    told = [config.get(name) for name in names]
-    told.append(asks_nothing(config.get("samples")))  # and no general questions are answered
+    inputs = [config.get(name) for name in names]
+    inputs.append(asks_nothing(config.get("samples")))  # and no general questions are answered
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
-    parts = [makers_of_speed(), files, told, settings, config.get("evalSteps") != 0]
+    parts = [speed_factors(), files, inputs, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def sources_of(config: Mapping[str, Any]) -> list[DatasetSource]:
     """Return every data set of a config, the evaluation set included."""
-    named = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
-    return [part for source in named if source for part in parts_of(source)]
+    sources = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
+    return [part for source in sources if source for part in parts_of(source)]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

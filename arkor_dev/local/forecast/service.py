@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
-from arkor_dev.local.jobs.running.job_runner import Beside
+from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
-from .measurement import Kept, Measurement, key_of, sources_of
-from .outlook import outlook, together
+from .estimate import estimate, fit_together
+from .measurement import Measurement, MeasurementStore, key_of, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ SECONDS: Final = 17.0
 """Time for measuring steps, from its start; a step under way is finished."""
 PATIENCE: Final = 120.0
 """Time limit of a measurement: data may be slow to read, or the machine busy."""
-WANTED_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 30.0
 """A request that was not polled for this long is dropped."""
 ENTRIES: Final = 50
 FAILED_SECONDS: Final = 60.0
@@ -55,7 +55,7 @@ class Entry:
     key: str
     config: dict[str, Any]
     model: Model
-    asked: float = field(default_factory=time.monotonic)
+    polled_at: float = field(default_factory=time.monotonic)
     progress: Progress | None = None
     error: str | None = None
 
@@ -68,7 +68,7 @@ class Forecasts:
         self._data = data
         self._project = project
         self._busy = busy
-        self._kept = Kept(data)
+        self._store = MeasurementStore(data)
         self._entries: dict[str, Entry] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
@@ -86,7 +86,7 @@ class Forecasts:
         except JobFailure as failure:
             return {"id": _id_of("", config), "state": "failed", "error": str(failure)}
         before = self._entries.pop(entry.id, None)
-        if before and before.error and time.monotonic() - before.asked > FAILED_SECONDS:
+        if before and before.error and time.monotonic() - before.polled_at > FAILED_SECONDS:
             before.error = None
         entry = self._entries[entry.id] = before or entry
         for old in list(self._entries)[:-ENTRIES]:
@@ -102,7 +102,7 @@ class Forecasts:
         """Cancel and forget a request; return False if it is unknown."""
         return self._drop(forecast_id)
 
-    async def known(self, config: dict[str, Any]) -> Forecast | None:
+    async def stored_estimate(self, config: dict[str, Any]) -> Forecast | None:
         """Return the estimate of a job about to be created, if it needs no measurement."""
         try:
             entry = await self._entry(config)
@@ -114,7 +114,7 @@ class Forecasts:
     # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Make room for a job."""
+        """Stop measuring, so that a job has the machine."""
         self._background.preempt()
         if self._current:
             self._current[1].kill()
@@ -134,12 +134,12 @@ class Forecasts:
         """
         try:
             entry = await self._entry(config)
-            if self._kept.get(entry.key) is None:
+            if self._store.get(entry.key) is None:
                 await self._measure(entry, progress, urgent=True)
         except JobFailure:
             return ""
-        measured = self._kept.get(entry.key)
-        return advice(await self._outlook(measured, config, busy=False)) if measured else ""
+        measured = self._store.get(entry.key)
+        return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return why a job cannot fit here now, as fields of ``training.failed``; empty if it may.
@@ -150,19 +150,23 @@ class Forecasts:
             entry = await self._entry(config)
         except JobFailure:
             return {}
-        measured = self._kept.get(entry.key)
-        return refusal(await self._outlook(measured, config, busy=False)) if measured else {}
+        measured = self._store.get(entry.key)
+        return refusal(await self._estimate(measured, config, busy=False)) if measured else {}
 
-    async def room(self) -> int | None:
+    async def free_bytes(self) -> int | None:
         """Return the bytes available to a new process; None if unknown."""
         return (await asyncio.to_thread(memory)).free
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Return whether a job fits into ``room`` bytes beside ``others``, and on its device, if known."""
-        every = [Beside(config, same_device=True), *others]
+    async def fits_beside(
+        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+    ) -> bool:
+        """Return whether a job fits into ``free_bytes`` beside ``others``, and on its device, if known."""
+        jobs = [RunningJob(config, same_device=True), *others]
         with contextlib.suppress(JobFailure):
-            found = [self._kept.get((await self._entry(each.config)).key) for each in every]
-            return None not in found and together(list(zip(found, every, strict=True)), room)
+            measurements = [self._store.get((await self._entry(job.config)).key) for job in jobs]
+            return None not in measurements and fit_together(
+                list(zip(measurements, jobs, strict=True)), free_bytes
+            )
         return False
 
     # Internal
@@ -173,7 +177,7 @@ class Forecasts:
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
         if any(part["type"] != "file" for part in sources_of(config)):
             raise JobFailure("An estimate needs data in the project; this data is downloaded by the run")
-        model = self._models.at_hand(config["model"])
+        model = self._models.find_local(config["model"])
         if model is None:
             raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
         key = await asyncio.to_thread(self._key, config, model)
@@ -188,10 +192,10 @@ class Forecasts:
         return key_of(config, model.path, files)
 
     async def _view(self, entry: Entry) -> Forecast:
-        entry.asked = time.monotonic()
-        measured = self._kept.get(entry.key)
+        entry.polled_at = time.monotonic()
+        measured = self._store.get(entry.key)
         if measured:
-            forecast = await self._outlook(measured, entry.config, self._busy())
+            forecast = await self._estimate(measured, entry.config, self._busy())
             return {"id": entry.id, "state": "measured", **forecast}
         if entry.error:
             return {"id": entry.id, "state": "failed", "error": entry.error}
@@ -202,25 +206,25 @@ class Forecasts:
             view["progress"] = self._current[0].progress
         return view
 
-    async def _outlook(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
-        def look() -> tuple[Memory, int | None, int | None]:
+    async def _estimate(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
+        def measure_free() -> tuple[Memory, int | None, int | None]:
             return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
 
-        free, disk, gpu = await asyncio.to_thread(look)
-        return outlook(measured, config, free, disk, busy, gpu)
+        free, disk, gpu = await asyncio.to_thread(measure_free)
+        return estimate(measured, config, free, disk, busy, gpu)
 
     def _drop(self, forecast_id: str) -> bool:
         entry = self._entries.pop(forecast_id, None)
-        others = {other.key for other in self._entries.values()}
-        if entry and self._current and self._current[0].key == entry.key and entry.key not in others:
+        other_keys = {remaining.key for remaining in self._entries.values()}
+        if entry and self._current and self._current[0].key == entry.key and entry.key not in other_keys:
             self._current[1].kill()
         return entry is not None
 
     def _next(self) -> Entry | None:
         """Return the newest active request; the same person's older ones are outdated."""
         for entry in reversed(list(self._entries.values())):
-            wanted = time.monotonic() - entry.asked < WANTED_SECONDS
-            if wanted and not entry.error and self._kept.get(entry.key) is None:
+            is_polled = time.monotonic() - entry.polled_at < POLL_SECONDS
+            if is_polled and not entry.error and self._store.get(entry.key) is None:
                 return entry
         return None
 
@@ -238,7 +242,7 @@ class Forecasts:
 
         Runs beside a job only if ``urgent``.
         """
-        asked, scratch = time.time(), self._data / "forecast"
+        requested_at, scratch = time.time(), self._data / "forecast"
         child = await Child.start("arkor_dev.local.forecast.worker")
         self._current = entry, child
         try:
@@ -250,18 +254,18 @@ class Forecasts:
                 data=str(self._data),
                 project=str(self._project),
                 scratch=str(scratch),
-                asked=asked,
+                asked=requested_at,
                 seconds=SECONDS,
                 free=memory().free,
             )
             child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
 
-            def tell(fields: Progress) -> None:
+            def report(fields: Progress) -> None:
                 entry.progress = fields
                 progress(fields)
 
             async with asyncio.timeout(PATIENCE):
-                message = await child.result("measured", "The measuring process", tell, SMALLER)
+                message = await child.result("measured", "The measuring process", report, SMALLER)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
@@ -269,19 +273,19 @@ class Forecasts:
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
         measured = Measurement.of_json(message["measured"])
-        await asyncio.to_thread(self._kept.put, entry.key, measured)
+        await asyncio.to_thread(self._store.put, entry.key, measured)
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
-        model = self._models.at_hand(config["model"])
+        model = self._models.find_local(config["model"])
         elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in sources_of(config))
         if model is None or elsewhere:
             return
-        measured = self._kept.get(key := self._key(config, model))
+        measured = self._store.get(key := self._key(config, model))
         if measured is None:
             return
-        forecast = outlook(measured, config, memory(), None, busy=True)
+        forecast = estimate(measured, config, memory(), None, busy=True)
         size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0
-        self._kept.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
+        self._store.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
 
 
 def _id_of(key: str, config: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.training_hooks import compute_again
 
-from .lines import Sizes
+from .linear_models import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.run import Run
 
-FOREKNOWN_STEPS: Final = 512
+MOST_STEPS: Final = 512
 QUESTION: Final = 512
 """Longest question in tokens, as for a sample prompt."""
-FOREKNOWN_TOKENS: Final = 3_000_000
+MOST_TOKENS: Final = 3_000_000
 """Steps, or tokens in them, that are examined one by one; later ones are assumed to be alike."""
 COUNTED: Final = (32, 96)
 """Lengths of the two pieces of a row that show how much memory layers save."""
@@ -35,11 +35,11 @@ Step = list[Batch]
 """Batches whose gradients are accumulated before an update."""
 
 
-def foreknown(run: Run) -> list[Step]:
+def first_steps(run: Run) -> list[Step]:
     """Return the run's first steps exactly: at least an epoch, unless that is too long."""
     mean = sum(row.tokens for row in run.train) / len(run.train)
-    count = min(FOREKNOWN_STEPS, max(1, round(FOREKNOWN_TOKENS / (mean * run.plan.batch_size))))
-    count = max(count, min(run.plan.per_epoch, FOREKNOWN_STEPS))
+    count = min(MOST_STEPS, max(1, round(MOST_TOKENS / (mean * run.plan.batch_size))))
+    count = max(count, min(run.plan.per_epoch, MOST_STEPS))
     return list(itertools.islice(run.steps(), count))
 
 
@@ -51,7 +51,7 @@ def sizes_in(batch: Batch) -> list[tuple[int, int]]:
 
 def question_of(row: Example) -> list[int]:
     """Return a row's tokens before its first learned one; half of them if all are learned."""
-    learned = next((place for place, label in enumerate(row.labels) if label != IGNORED), 0)
+    learned = next((index for index, label in enumerate(row.labels) if label != IGNORED), 0)
     return row.ids[: min(QUESTION, learned or len(row.ids) // 2)]
 
 
@@ -65,7 +65,7 @@ def thinned(row: Example, tokens: int) -> Example:
         ids, labels = sequence.ids[::every], sequence.labels[::every]
         return replace(sequence, ids=ids, labels=[*labels[:-1], ids[-1]])
 
-    return replace(part(row), others=tuple(part(other) for other in row.others))
+    return replace(part(row), others=tuple(part(sequence) for sequence in row.others))
 
 
 def sizes_of(run: Run, row: Example) -> Sizes:
@@ -79,54 +79,56 @@ def sizes_of(run: Run, row: Example) -> Sizes:
     parameters = sum(weight.numel() for weight in model.parameters() if id(weight) not in outside)
     if run.plan.compute_again:
         model.gradient_checkpointing_disable()
-    (few, less), (many, more) = (_kept(run.loss, thinned(row, tokens)) for tokens in COUNTED)
+    (short, short_bytes), (long, long_bytes) = (
+        _saved_bytes(run.loss, thinned(row, tokens)) for tokens in COUNTED
+    )
     if run.plan.compute_again:
         compute_again(run.model)
-    kept = (more - less) / ((many - few) * layers) if many > few else 0.0
+    per_token = (long_bytes - short_bytes) / ((long - short) * layers) if long > short else 0.0
     return Sizes(
         layers=layers,
         hidden=hidden,
         vocabulary=int(config.vocab_size),
         parameters=parameters,
-        kept=kept,
+        kept=per_token,
         value=run.choice.dtype.itemsize,
         recomputed=run.plan.compute_again,
         fused=run.loss.fused,
     )
 
 
-def _kept(loss: Objective, row: Example) -> tuple[int, int]:
+def _saved_bytes(loss: Objective, row: Example) -> tuple[int, int]:
     """Return a row's tokens, and the bytes that its forward pass saves for the backward pass.
 
     Only the last token is learned, so that the output layer hardly counts. Weights count, too, equally for
     every row.
     """
-    kept: list[weakref.ref[torch.Tensor]] = []
+    saved: list[weakref.ref[torch.Tensor]] = []
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.detach()  # the tensor itself would keep the graph alive, and the graph the tensor
-        kept.append(weakref.ref(tensor))
+        saved.append(weakref.ref(tensor))
         return tensor
 
     def last_alone(part: Example) -> Example:
         return replace(part, labels=[*[IGNORED] * (len(part.ids) - 1), part.ids[-1]])
 
-    row = replace(last_alone(row), others=tuple(last_alone(other) for other in row.others))
+    row = replace(last_alone(row), others=tuple(last_alone(sequence) for sequence in row.others))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         value = loss([row])[0]  # keeps the saved tensors alive
-    storages = [tensor.untyped_storage() for each in kept if (tensor := each()) is not None]
+    storages = [tensor.untyped_storage() for reference in saved if (tensor := reference()) is not None]
     del value
-    return row.tokens, sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+    return row.tokens, sum({reference.data_ptr(): reference.nbytes() for reference in storages}.values())
 
 
 def _embeddings(model: Any) -> list[Any]:
-    found = (model.get_input_embeddings(), model.get_output_embeddings())
-    return [module for module in found if module is not None]
+    embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [module for module in embeddings if module is not None]
 
 
 def spread(weights: Sequence[float], count: int) -> list[int]:
     """Return the indices of ``count`` weights, evenly spaced from lightest to heaviest."""
-    ordered = sorted(range(len(weights)), key=lambda place: weights[place])
-    if len(ordered) <= count:
-        return ordered
-    return [ordered[int((part + 0.5) * len(ordered) / count)] for part in range(count)]
+    by_weight = sorted(range(len(weights)), key=lambda index: weights[index])
+    if len(by_weight) <= count:
+        return by_weight
+    return [by_weight[int((part + 0.5) * len(by_weight) / count)] for part in range(count)]

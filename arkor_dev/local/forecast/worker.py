@@ -31,14 +31,14 @@ LENGTHS: Final = 100
 """Stored percentiles of the rows' lengths."""
 
 
-def some_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
+def sample_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
     """Return a random sample of ``rows``, and the longest of the rest: enough for a batch."""
     if len(rows) <= 2 * LOOKED_ROWS:
         return list(rows), []
-    order = list(range(len(rows)))
-    random.Random(f"{seed}/looked").shuffle(order)  # noqa: S311 - a sample, no secret
-    rest = sorted(order[LOOKED_ROWS:], key=lambda place: _characters(rows[place]))
-    return [rows[place] for place in order[:LOOKED_ROWS]], [rows[place] for place in rest[-batch:]]
+    indices = list(range(len(rows)))
+    random.Random(f"{seed}/looked").shuffle(indices)  # noqa: S311 - a sample, no secret
+    remaining = sorted(indices[LOOKED_ROWS:], key=lambda index: _characters(rows[index]))
+    return [rows[index] for index in indices[:LOOKED_ROWS]], [rows[index] for index in remaining[-batch:]]
 
 
 def _characters(row: Row) -> int:
@@ -47,17 +47,17 @@ def _characters(row: Row) -> int:
 
 def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """Return ``measured``, what the job of the backend's message takes."""
-    # The moment in which this process was asked for, by this process's clock.
-    asked = time.monotonic() - (time.time() - job["asked"])
+    # When this process was requested, by its own clock.
+    requested_at = time.monotonic() - (time.time() - job["asked"])
     preparation = Preparation(job, lambda *_, **__: None, link.progress)
     preparation.read()
     train = preparation.train_rows
-    looked, longest = some_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
+    looked, longest = sample_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
     preparation.train_rows = looked
     preparation.load(link.receive())
-    began = time.monotonic()
+    started = time.monotonic()
     preparation.encode()
-    encoding, share = time.monotonic() - began, len(train) / len(looked)
+    encoding, share = time.monotonic() - started, len(train) / len(looked)
     cut, rows = preparation.cut, preparation.train
     run = preparation.make_run(lambda: False)
     units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
@@ -66,19 +66,19 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if longest:
         preparation.train_rows, preparation.eval_rows = longest, []
         preparation.encode()
-    from .measure import Measuring
+    from .measure import StepMeasurement
 
     def progress(done: int, total: int) -> None:
         link.progress("Measuring", done, total, "steps")
 
-    measuring = Measuring(run, job["free"], asked + job["seconds"], progress)
+    measuring = StepMeasurement(run, job["free"], requested_at + job["seconds"], progress)
     long_rows = preparation.train if longest else []
-    found = measuring.measure(Path(job["scratch"]), long_rows, preparation)
+    figures = measuring.measure(Path(job["scratch"]), long_rows, preparation)
     lengths = sorted(row.tokens for row in rows)
     learned = sum(sequence.learned for row in rows for sequence in row.sequences)
     measured = Measurement(
         device=run.base.device,
-        loading=ready - asked + encoding * (share - 1) + found.pop("beginning"),
+        loading=ready - requested_at + encoding * (share - 1) + figures.pop("beginning"),
         rows=len(train),
         units=round(share * units),
         packed_to=run.plan.packed_to,
@@ -87,13 +87,13 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
         tokens=round(sum(lengths) * share),
         learned=round(learned * share),
         looked=len(looked) + held_out,
-        lengths=[lengths[place * (len(lengths) - 1) // LENGTHS] for place in range(LENGTHS + 1)],
-        **found,
+        lengths=[lengths[percentile * (len(lengths) - 1) // LENGTHS] for percentile in range(LENGTHS + 1)],
+        **figures,
     )
     return {"measured": measured.as_json()}
 
 
-def go_first() -> None:
+def be_killed_first() -> None:
     """Ask the system to kill this process first if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -106,5 +106,5 @@ def _reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    go_first()
+    be_killed_first()
     serve_one(measure, _reason, nice=5)  # as the training, whose speed it measures

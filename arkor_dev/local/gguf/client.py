@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .cache_paths import base_path, lora_path
 from .installed import lacking
-from .places import base_place, lora_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Tell = Callable[[Progress], None]
+    Report = Callable[[Progress], None]
 
 WORKER: Final = "arkor_dev.local.gguf.worker"
 
@@ -29,33 +29,33 @@ class GgufFiles:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._making = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def ready(self, model: Model, quantization: str) -> Path | None:
         """Return the base model's file if it exists."""
         with suppress(OSError):
-            place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
-            return place if place.is_file() else None
+            path = await asyncio.to_thread(base_path, model.path, quantization, self._cache)
+            return path if path.is_file() else None
         return None
 
-    async def base(self, model: Model, progress: Tell, quantization: str = "f16") -> Path:
+    async def base(self, model: Model, progress: Report, quantization: str = "f16") -> Path:
         """Return the base model as GGUF. Raises JobFailure.
 
         For the starter model of the package index that is its own 4-bit file, whatever the ``quantization``.
         """
-        place = await asyncio.to_thread(base_place, model.path, quantization, self._cache)
-        return await self._made(place, model, progress, quantization=quantization, adapter=None)
+        path = await asyncio.to_thread(base_path, model.path, quantization, self._cache)
+        return await self._create(path, model, progress, quantization=quantization, adapter=None)
 
-    async def lora(self, model: Model, adapter: Path, progress: Tell) -> Path:
+    async def lora(self, model: Model, adapter: Path, progress: Report) -> Path:
         """Return the adapter as GGUF, trained strength at llama.cpp's scale of 1. Raises JobFailure."""
-        place = await asyncio.to_thread(lora_place, adapter, model.path, self._cache)
-        return await self._made(place, model, progress, adapter=str(adapter))
+        path = await asyncio.to_thread(lora_path, adapter, model.path, self._cache)
+        return await self._create(path, model, progress, adapter=str(adapter))
 
-    async def _made(self, place: Path, model: Model, progress: Tell, **order: Any) -> Path:
-        if await asyncio.to_thread(place.is_file):
-            return place
+    async def _create(self, path: Path, model: Model, progress: Report, **request: Any) -> Path:
+        if await asyncio.to_thread(path.is_file):
+            return path
         if reason := lacking():
             raise JobFailure(reason)
-        async with self._making, Child.running(WORKER) as child:
-            child.send(model=str(model.path), name=model.name, cache=str(self._cache), **order)
+        async with self._lock, Child.running(WORKER) as child:
+            child.send(model=str(model.path), name=model.name, cache=str(self._cache), **request)
             return Path((await child.result("path", "Making the GGUF file", progress))["path"])

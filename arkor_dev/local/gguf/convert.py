@@ -18,7 +18,7 @@ from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import serve_one
 
-from .limited import hold_to
+from .limited import limit_memory
 from .quantizing import quantize
 
 if TYPE_CHECKING:
@@ -32,25 +32,25 @@ PIECES: Final = "llama"
 """llama.cpp's name of a SentencePiece vocabulary."""
 
 
-def convert_model(order: Mapping[str, Any], scratch: Path) -> None:
+def convert_model(request: Mapping[str, Any], scratch: Path) -> None:
     """Convert a complete model in transformers' format to a 16-bit GGUF file."""
-    source, target = Path(order["source"]), Path(order["target"])
-    script = _script(Path(order["converters"]), "convert_hf_to_gguf")
+    source, target = Path(request["source"]), Path(request["target"])
+    script = _script(Path(request["converters"]), "convert_hf_to_gguf")
     tokenizer, ends = _tokenizer_of(source)
-    _say_as_trained(source, tokenizer, ends, scratch)
-    name = _name_of(order["name"], source, tokenizer)
-    arguments = ["--outfile", str(target), "--outtype", order["type"], "--model-name", name]
-    _main(script, [*arguments, str(source)])
+    _match_training(source, tokenizer, ends, scratch)
+    name = _name_of(request["name"], source, tokenizer)
+    arguments = ["--outfile", str(target), "--outtype", request["type"], "--model-name", name]
+    _run(script, [*arguments, str(source)])
 
 
-def convert_lora(order: Mapping[str, Any], scratch: Path) -> None:
+def convert_lora(request: Mapping[str, Any], scratch: Path) -> None:
     """Convert a LoRA adapter in PEFT's format to a GGUF file, scaled by ``strength``."""
     from .lora import plain_adapter
 
-    adapter = plain_adapter(Path(order["source"]), scratch / "adapter", float(order["strength"]))
-    folder = Path(order["converters"])
+    adapter = plain_adapter(Path(request["source"]), scratch / "adapter", float(request["strength"]))
+    folder = Path(request["converters"])
     _script(folder, "convert_hf_to_gguf")
-    arguments = ["--outfile", order["target"], "--outtype", "f32", "--base", order["base"], str(adapter)]
+    arguments = ["--outfile", request["target"], "--outtype", "f32", "--base", request["base"], str(adapter)]
     sys.argv = ["convert_lora_to_gguf.py", *arguments]
     try:
         runpy.run_path(str(folder / "convert_lora_to_gguf.py"), run_name="__main__")
@@ -66,7 +66,7 @@ def _script(folder: Path, name: str) -> Any:
         return __import__(name)
 
 
-def _main(script: Any, arguments: list[str]) -> None:
+def _run(script: Any, arguments: list[str]) -> None:
     sys.argv = [f"{script.__name__}.py", *arguments]
     try:
         script.main()
@@ -83,83 +83,86 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(source)
-    told: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for name in ("config.json", "generation_config.json"):
         if (source / name).is_file():
-            told |= json.loads(read_small(source / name))
-    ends = SimpleNamespace(eos_token_id=told.get("eos_token_id"))
+            config |= json.loads(read_small(source / name))
+    ends = SimpleNamespace(eos_token_id=config.get("eos_token_id"))
     return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
 
 
 def _name_of(name: str, source: Path, tokenizer: Any) -> str:
-    """Return llama.cpp's tokens of texts by a file's vocabulary. Raises ValueError for an invalid file."""
+    """Return the model's name, with "phi-3" added where llama.cpp needs it.
+
+    llama.cpp strips the spaces behind Phi-3's added tokens only in a file whose name says that it is one.
+    """
     kind = json.loads(read_small(source / "config.json")).get("model_type")
     strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
     return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
 
 
-def _say_as_trained(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
+def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
     """Make the converter reproduce the training's tokenizer and template."""
     import gguf
     from conversion import TextModel
 
-    from .splitting import space_before, with_added_tokens
+    from .pretokenizer import adds_space, with_added_tokens
 
     kinds, keys = gguf.GGUFValueType, gguf.Keys.Tokenizer
-    right_metadata, right_way = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
-    right_pieces = TextModel._create_vocab_sentencepiece  # noqa: SLF001 - there is no other place for it
-    known: dict[str, Any] = {}
+    original_metadata, original_pretokenizer = TextModel.prepare_metadata, TextModel.get_vocab_base_pre
+    original_pieces = TextModel._create_vocab_sentencepiece  # noqa: SLF001 - there is no public hook
+    state: dict[str, Any] = {}
 
     def prepare_metadata(self: Any, vocab_only: bool) -> None:
-        right_metadata(self, vocab_only=vocab_only)
+        original_metadata(self, vocab_only=vocab_only)
         values = self.gguf_writer.kv_data[0]
 
-        def tell(key: str, value: object, kind: Any) -> None:
+        def set_value(key: str, value: object, kind: Any) -> None:
             values.pop(key, None)
             self.gguf_writer.add_key_value(key, value, kind)
 
         # A start token that the template does not write is one that the training never saw.
         text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
-        both = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
+        starts = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
         start = tokenizer.bos_token_id
-        tell(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in both), kinds.BOOL)
+        set_value(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in starts), kinds.BOOL)
         if isinstance(tokenizer.chat_template, str):
-            tell(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)
+            set_value(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)
         # llama.cpp has two fields for tokens that end an answer.
         ordered = sorted(ends, key=lambda token: token != tokenizer.eos_token_id)
         for key, token in zip((keys.EOS_ID, keys.EOT_ID), ordered, strict=False):
-            tell(key, token, kinds.UINT32)
+            set_value(key, token, kinds.UINT32)
 
         def tokens(space: bool, texts: Sequence[str]) -> list[list[int]]:
-            known["space"] = space
-            return _tokens_of(_vocabulary_alone(self, scratch / f"vocabulary-{space}.gguf"), texts)
+            state["space"] = space
+            return _tokens_of(_write_vocabulary(self, scratch / f"vocabulary-{space}.gguf"), texts)
 
         if keys.MODEL in values and values[keys.MODEL].value == PIECES:
             before = values[keys.ADD_PREFIX].value if keys.ADD_PREFIX in values else True
-            if "space" not in known:
-                known["space"] = before
-                known["space"] = space_before(tokenizer, before, tokens)
-            tell(keys.ADD_PREFIX, known["space"], kinds.BOOL)
+            if "space" not in state:
+                state["space"] = before
+                state["space"] = adds_space(tokenizer, before, tokens)
+            set_value(keys.ADD_PREFIX, state["space"], kinds.BOOL)
 
-    def way(self: Any, its_tokenizer: Any) -> str:
-        if "now" in known:
-            return str(known["now"])
-        if "found" not in known:
+    def pretokenizer(self: Any, its_tokenizer: Any) -> str:
+        if "now" in state:
+            return str(state["now"])
+        if "found" not in state:
             try:
-                digest = str(right_way(self, its_tokenizer))
+                digest = str(original_pretokenizer(self, its_tokenizer))
             except NotImplementedError:
                 digest = None
-            known["found"] = _tried(self, source, tokenizer, scratch, known, digest)
-        return str(known["found"])
+            state["found"] = _find_pretokenizer(self, source, tokenizer, scratch, state, digest)
+        return str(state["found"])
 
     def pieces(self: Any) -> Any:
-        return with_added_tokens(tokenizer, *right_pieces(self))
+        return with_added_tokens(tokenizer, *original_pieces(self))
 
-    TextModel.prepare_metadata, TextModel.get_vocab_base_pre = prepare_metadata, way
+    TextModel.prepare_metadata, TextModel.get_vocab_base_pre = prepare_metadata, pretokenizer
     TextModel._create_vocab_sentencepiece = pieces  # noqa: SLF001
 
 
-def _vocabulary_alone(model: Any, path: Path) -> Path:
+def _write_vocabulary(model: Any, path: Path) -> Path:
     """Write a file with everything that the converter knows about ``model`` except the weights."""
     import gguf
 
@@ -174,9 +177,7 @@ def _vocabulary_alone(model: Any, path: Path) -> Path:
 
 
 def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
-    """Return llama.cpp's tokens of texts by a file's vocabulary. Raises ValueError if it cannot read the
-    file.
-    """
+    """Tokenize ``texts`` with the vocabulary of a GGUF file. Raises ValueError for an unreadable file."""
     from .llama_vocabulary import quiet, vocabulary_of
 
     quiet()
@@ -184,32 +185,32 @@ def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
         return [vocabulary.tokens(text, add_special=False) for text in texts]
 
 
-def _tried(
-    model: Any, source: Path, tokenizer: Any, scratch: Path, known: dict[str, Any], digest: str | None
+def _find_pretokenizer(
+    model: Any, source: Path, tokenizer: Any, scratch: Path, state: dict[str, Any], digest: str | None
 ) -> str:
     """Return the pre-tokenizer with which llama.cpp makes this tokenizer's tokens. Raises JobFailure."""
-    from .splitting import way_of
+    from .pretokenizer import find_pretokenizer
 
-    def written(name: str) -> Path:
-        known["now"] = name
+    def vocabulary_file(name: str) -> Path:
+        state["now"] = name
         try:
-            return _vocabulary_alone(model, scratch / f"vocabulary-{name}.gguf")
+            return _write_vocabulary(model, scratch / f"vocabulary-{name}.gguf")
         finally:
-            del known["now"]
+            del state["now"]
 
     def tokens(name: str, texts: Sequence[str]) -> list[list[int]]:
-        return _tokens_of(written(name), texts)
+        return _tokens_of(vocabulary_file(name), texts)
 
-    found = way_of(tokenizer, source / "tokenizer.json", tokens, digest)
-    if found is None:
+    name_found = find_pretokenizer(tokenizer, source / "tokenizer.json", tokens, digest)
+    if name_found is None:
         raise JobFailure(
             "llama.cpp cannot tokenize like this model's tokenizer, so GGUF is impossible: choose the "
             "format merged or adapter"
         )
-    return found
+    return name_found
 
 
-WORK: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
+TASKS: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
     "model": convert_model,
     "lora": convert_lora,
     "quantize": quantize,
@@ -217,12 +218,12 @@ WORK: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
 
 
 def main() -> None:
-    serve_one(_done, _reason)
+    serve_one(_serve, _reason)
 
 
-def _done(order: dict[str, Any], _link: Link) -> dict[str, Any]:
-    hold_to(order["memory"])
-    WORK[order["work"]](order, Path(order["scratch"]))
+def _serve(request: dict[str, Any], _link: Link) -> dict[str, Any]:
+    limit_memory(request["memory"])
+    TASKS[request["work"]](request, Path(request["scratch"]))
     return {"answer": True}
 
 

@@ -11,7 +11,7 @@ from arkor_dev.contract.extras import install_command
 
 PACKAGES: Final = ("llama_cpp", "sentencepiece")
 COMPILERS: Final = ("c++", "g++", "clang++", "cl")
-COMPILER_HOW: Final = {
+COMPILER_HINTS: Final = {
     "linux": "on Debian and Ubuntu: apt install g++ cmake",
     "darwin": "on a Mac: xcode-select --install",
     "win32": "on Windows: the Build Tools for Visual Studio",
@@ -24,8 +24,8 @@ def lacking() -> str | None:
         return None
     compiler = "compiling takes about 3 minutes"
     if not any(map(shutil.which, COMPILERS)):
-        how = COMPILER_HOW.get(sys.platform, COMPILER_HOW["linux"])
-        compiler += f" and needs a C++ compiler, which this machine lacks; {how}"
+        hint = COMPILER_HINTS.get(sys.platform, COMPILER_HINTS["linux"])
+        compiler += f" and needs a C++ compiler, which this machine lacks; {hint}"
     return f"GGUF needs llama.cpp, which is not installed ({compiler}). Install it with: {install()}"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 GIB: Final = 2**30
-LINE: Final = 500
+LINE_LENGTH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Limits:
         return cls(600 + size / 2e7, 6 * GIB + 3 * size)
 
 
-def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
-    """Send the program ``module`` one ``order``; return its ``answer``.
+def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
+    """Send the program ``module`` one ``request``; return its ``answer``.
 
     Raises JobFailure with its own reason, or how it ended; ``doing`` names the task.
     """
-    late = threading.Event()
+    timed_out = threading.Event()
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -58,19 +58,24 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
         assert child.stdout
 
         def end() -> None:
-            late.set()
+            timed_out.set()
             _kill(child)
 
         timer = threading.Timer(limits.seconds, end)
         timer.start()
         try:
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(json.dumps({**order, "memory": limits.memory}).encode() + b"\n")
+                child.stdin.write(json.dumps({**request, "memory": limits.memory}).encode() + b"\n")
                 child.stdin.flush()
             for message in _messages(child.stdout, doing):
                 if "progress" in message:
-                    told = message["progress"]
-                    progress(told["label"], told["done"], told["total"], told["unit"])
+                    progress_message = message["progress"]
+                    progress(
+                        progress_message["label"],
+                        progress_message["done"],
+                        progress_message["total"],
+                        progress_message["unit"],
+                    )
                 elif "error" in message:
                     raise JobFailure(message["error"])
                 elif "answer" in message:
@@ -83,24 +88,24 @@ def run(module: str, order: Mapping[str, Any], limits: Limits, progress: Progres
             child.stdout.close()
             with contextlib.suppress(OSError):
                 child.stdin.close()
-        if late.is_set():
+        if timed_out.is_set():
             raise JobFailure(f"{doing} took longer than {limits.seconds / 60:.0f} minutes and was ended")
         errors.seek(max(0, errors.tell() - 20_000))
         lines = errors.read().decode(errors="replace").splitlines()
         last = next((line for line in reversed(lines) if line.strip()), "it left no message")
-        raise JobFailure(f"{doing} ended with exit status {child.returncode}: {last[:LINE]}")
+        raise JobFailure(f"{doing} ended with exit status {child.returncode}: {last[:LINE_LENGTH]}")
 
 
-def _messages(said: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
+def _messages(stdout: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
     """Yield a child's messages up to its end. Raises JobFailure for anything but messages."""
-    while line := said.readline(MESSAGE_LIMIT):
+    while line := stdout.readline(MESSAGE_LIMIT):
         try:
             if line.endswith(b"\n"):  # otherwise it ended in the middle of a message
                 yield message_in(line)
             elif len(line) == MESSAGE_LIMIT:
                 raise ValueError("it has no end")
         except (ValueError, RecursionError) as fault:
-            raise JobFailure(f"{doing} sent an invalid message: {str(fault)[:LINE]}") from fault
+            raise JobFailure(f"{doing} sent an invalid message: {str(fault)[:LINE_LENGTH]}") from fault
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -108,7 +113,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def hold_to(memory: int) -> None:
+def limit_memory(memory: int) -> None:
     """In the child: limit private memory to ``memory`` bytes, where the system can."""
     try:
         import resource
@@ -118,8 +123,8 @@ def hold_to(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
-def allow_processor(seconds: int) -> None:
-    """In the child: have the system end it after this much more CPU time, if it can."""
+def limit_cpu_time(seconds: int) -> None:
+    """In the child: have the system end it after ``seconds`` more of CPU time, where the system can."""
     try:
         import resource
     except ImportError:

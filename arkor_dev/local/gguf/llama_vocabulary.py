@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _unheard(level: int, text: bytes, user_data: Any) -> None:
+def _discard(level: int, text: bytes, user_data: Any) -> None:
     """Discard llama.cpp's log messages."""
 
 
@@ -34,12 +34,12 @@ class Vocabulary:
         tokens.
         """
         raw = text.encode()
-        room = len(raw) + 16
-        found = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self.pointer, raw, len(raw), found, room, add_special, True)
+        capacity = len(raw) + 16
+        tokens = (llama_cpp.llama_token * capacity)()
+        count = llama_cpp.llama_tokenize(self.pointer, raw, len(raw), tokens, capacity, add_special, True)
         if count < 0:
             raise ValueError("llama.cpp cannot tokenize a text")
-        return list(found[:count])
+        return list(tokens[:count])
 
     def ends(self, token: int) -> bool:
         """Return whether llama.cpp ends an answer with this token."""
@@ -53,13 +53,13 @@ class Vocabulary:
     @property
     def template(self) -> str | None:
         """The chat template in the file."""
-        told = llama_cpp.llama_model_chat_template(self.model, None)
-        return told.decode(errors="replace") if told else None
+        template = llama_cpp.llama_model_chat_template(self.model, None)
+        return template.decode(errors="replace") if template else None
 
 
 def quiet() -> None:
     """Silence llama.cpp."""
-    llama_cpp.llama_log_set(_unheard, ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(_discard, ctypes.c_void_p(0))
 
 
 @contextlib.contextmanager

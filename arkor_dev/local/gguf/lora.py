@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX: Final = "base_model.model."
-SECOND: Final = re.compile(r"(?P<layer>.+)\.(?:lora_B\.weight|lora_embedding_B)")
+LORA_B: Final = re.compile(r"(?P<layer>.+)\.(?:lora_B\.weight|lora_embedding_B)")
 CONFIG_LIMIT: Final = 1 << 20
 
 
@@ -39,21 +39,21 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
     weights = load_file(source / "adapter_model.safetensors")
     scales: dict[str, float] = {}
     for name, weight in weights.items():
-        if found := SECOND.fullmatch(name):
-            layer = found["layer"].removeprefix(PREFIX)
+        if match := LORA_B.fullmatch(name):
+            layer = match["layer"].removeprefix(PREFIX)
             scales[name] = scale_of(settings, layer, weight.shape[-1])
-    plain = {settings["lora_alpha"] / weights[name].shape[-1] for name in scales}
-    if strength == 1 and len(plain) == 1 and set(scales.values()) == plain:
+    uniform = {settings["lora_alpha"] / weights[name].shape[-1] for name in scales}
+    if strength == 1 and len(uniform) == 1 and set(scales.values()) == uniform:
         return source
     for name, scale in scales.items():
         weights[name] = weights[name].float() * (scale * strength)
     # In llama.cpp an alpha of 0 means that the adapter has no scale of its own.
-    told = {**config, "lora_alpha": 0, "rank_pattern": {}, "alpha_pattern": {}, "use_rslora": False}
+    plain_config = {**config, "lora_alpha": 0, "rank_pattern": {}, "alpha_pattern": {}, "use_rslora": False}
     target.mkdir(parents=True)
     save_file(
         {name: weight.contiguous() for name, weight in weights.items()}, target / "adapter_model.safetensors"
     )
-    (target / "adapter_config.json").write_text(json.dumps(told))
+    (target / "adapter_config.json").write_text(json.dumps(plain_config))
     return target
 
 

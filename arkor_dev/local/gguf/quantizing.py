@@ -22,17 +22,17 @@ ROWS: Final = 256
 """Most sampled rows of a tensor, evenly spaced."""
 
 
-def quantize(order: Mapping[str, Any], scratch: Path) -> None:
+def quantize(request: Mapping[str, Any], scratch: Path) -> None:
     """Quantize the 16-bit file ``source`` to ``target`` as ``type``. Raises JobFailure."""
     del scratch
-    source, target = Path(order["source"]), Path(order["target"])
-    _by_llama(source, target, order["type"], {})
-    if types := _nearer(source, target):
+    source, target = Path(request["source"]), Path(request["target"])
+    _quantize(source, target, request["type"], {})
+    if types := _better_types(source, target):
         target.unlink()
-        _by_llama(source, target, order["type"], types)
+        _quantize(source, target, request["type"], types)
 
 
-def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:
+def _quantize(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:
     """Write it with the ``types`` of tensors by name; llama.cpp chooses the others."""
     import llama_cpp
 
@@ -44,13 +44,15 @@ def _by_llama(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
     params.nthread = available_cores()
     if types:
         # Regular expressions, terminated by an empty one.
-        named = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
-        params.tt_overrides = (llama_cpp.llama_model_tensor_override * (len(named) + 1))(*named, (None, 0))
+        overrides = [(f"^{name}$".replace(".", r"\.").encode(), number) for name, number in types.items()]
+        params.tt_overrides = (llama_cpp.llama_model_tensor_override * (len(overrides) + 1))(
+            *overrides, (None, 0)
+        )
     if llama_cpp.llama_model_quantize(bytes(source), bytes(target), params):
         raise JobFailure(f"llama.cpp cannot write this model in {kind}")
 
 
-def _nearer(source: Path, written: Path) -> dict[str, int]:
+def _better_types(source: Path, written: Path) -> dict[str, int]:
     """Return the types of all quantized tensors if a different type would be better for some; else nothing.
 
     All are listed, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
@@ -59,15 +61,17 @@ def _nearer(source: Path, written: Path) -> dict[str, int]:
     from gguf.quants import dequantize
 
     kinds = gguf.GGMLQuantizationType
-    found = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(written).tensors}
-    chosen = {name: kind for name, kind in found.items() if kind not in (kinds.F32, kinds.F16, kinds.BF16)}
+    written_types = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(written).tensors}
+    chosen = {
+        name: kind for name, kind in written_types.items() if kind not in (kinds.F32, kinds.F16, kinds.BF16)
+    }
     for tensor in gguf.GGUFReader(source).tensors if kinds.Q5_1 in chosen.values() else ():
         if chosen.get(tensor.name) == kinds.Q5_1:
             rows = tensor.data.reshape(-1, tensor.data.shape[-1])
             weights = dequantize(rows[:: max(1, len(rows) // ROWS)], tensor.tensor_type)
             chosen[tensor.name] = min((kinds.Q5_1, kinds.Q5_0), key=lambda kind: _error(weights, kind))
-    same = all(found[name] == kind for name, kind in chosen.items())
-    return {} if same else {name: int(kind) for name, kind in chosen.items()}
+    unchanged = all(written_types[name] == kind for name, kind in chosen.items())
+    return {} if unchanged else {name: int(kind) for name, kind in chosen.items()}
 
 
 def _error(weights: Any, kind: Any) -> float:

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.link import serve_one
 
-from .making import cached_base, cached_lora
+from .files import cached_base, cached_lora
 
 if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 
-def made(order: dict[str, Any], link: Link) -> dict[str, str]:
-    """Create the file that ``order`` requests; return its ``path``. Raises JobFailure."""
-    model, cache = Path(order["model"]), Path(order["cache"])
-    if order["adapter"] is not None:
-        path = cached_lora(Path(order["adapter"]), model, cache, link.progress)
+def create(request: dict[str, Any], link: Link) -> dict[str, str]:
+    """Create the requested file; return its ``path``. Raises JobFailure."""
+    model, cache = Path(request["model"]), Path(request["cache"])
+    if request["adapter"] is not None:
+        path = cached_lora(Path(request["adapter"]), model, cache, link.progress)
     else:
-        path = cached_base(model, order["name"], order["quantization"], cache, link.progress)
+        path = cached_base(model, request["name"], request["quantization"], cache, link.progress)
     return {"path": str(path)}
 
 
 def main() -> None:
-    serve_one(made, _reason)
+    serve_one(create, _reason)
 
 
 def _reason(error: Exception) -> str:

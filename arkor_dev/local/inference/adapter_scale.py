@@ -30,7 +30,9 @@ class AdapterScale:
         self._strength = FULL_STRENGTH
         scalings = (getattr(module, "scaling", None) for module in model.modules())
         self._layers = [
-            (each, each[adapter]) for each in scalings if isinstance(each, dict) and adapter in each
+            (scaling, scaling[adapter])
+            for scaling in scalings
+            if isinstance(scaling, dict) and adapter in scaling
         ]
 
     def set(self, strength: float) -> None:

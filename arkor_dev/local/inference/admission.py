@@ -44,30 +44,30 @@ class RateLimit:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._budgets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def count(self, caller: str) -> None:
         """Count one request. Raises RateLimitedError if it exceeds the rate."""
         now = self._clock()
-        left, at = self._left.pop(caller, (float(BURST), now))
-        left = min(BURST, left + (now - at) * A_SECOND)
-        if left >= 1:
-            self._left[caller] = left - 1, now
+        budget, counted_at = self._budgets.pop(caller, (float(BURST), now))
+        budget = min(BURST, budget + (now - counted_at) * A_SECOND)
+        if budget >= 1:
+            self._budgets[caller] = budget - 1, now
         else:
-            self._left[caller] = left, now
-            raise too_many_requests("Too many requests with this key", math.ceil((1 - left) / A_SECOND))
-        if len(self._left) > CALLERS:
-            self._left.popitem(last=False)
+            self._budgets[caller] = budget, now
+            raise too_many_requests("Too many requests with this key", math.ceil((1 - budget) / A_SECOND))
+        if len(self._budgets) > CALLERS:
+            self._budgets.popitem(last=False)
 
 
 class AdmissionQueue:
-    """Admits ``places`` requests at once. Each caller's requests wait in order, and the callers take turns.
+    """Admits ``slots`` requests at once. Each caller's requests wait in order, and the callers take turns.
 
     At most ``of_one`` requests of one caller may wait.
     """
 
-    def __init__(self, places: int, of_one: int | None = None) -> None:
-        self._free = places
+    def __init__(self, slots: int, of_one: int | None = None) -> None:
+        self._free = slots
         self._of_one = WAITING_OF_ONE if of_one is None else of_one
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -79,13 +79,13 @@ class AdmissionQueue:
     @contextlib.asynccontextmanager
     async def admit(self, caller: str) -> AsyncIterator[None]:
         """Wait for admission and hold it during the body. Raises RateLimitedError if too many are waiting."""
-        await self._take(caller)
+        await self._acquire(caller)
         try:
             yield
         finally:
-            self._give()
+            self._release()
 
-    async def _take(self, caller: str) -> None:
+    async def _acquire(self, caller: str) -> None:
         if self._free and not self._waiting:
             self._free -= 1
             return
@@ -98,19 +98,19 @@ class AdmissionQueue:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._leave(caller, turn)
+                self._withdraw(caller, turn)
             else:
-                self._give()  # it was admitted at this very moment
+                self._release()  # it was admitted at this very moment
             raise
 
-    def _leave(self, caller: str, turn: asyncio.Future[None]) -> None:
+    def _withdraw(self, caller: str, turn: asyncio.Future[None]) -> None:
         queue = self._waiting.get(caller, deque())
         if turn in queue:
             queue.remove(turn)
             if not queue:
                 del self._waiting[caller]
 
-    def _give(self) -> None:
+    def _release(self) -> None:
         """Admit a request of the next caller."""
         if not self._waiting:
             self._free += 1
@@ -122,6 +122,6 @@ class AdmissionQueue:
         else:
             del self._waiting[caller]
         if turn.cancelled():
-            self._give()
+            self._release()
         else:
             turn.set_result(None)

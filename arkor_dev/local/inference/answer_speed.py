@@ -25,7 +25,7 @@ LEAST_BYTES: Final = 16 * 2**20
 """A smaller model is not limited by reading its weights."""
 TURNS: Final = 3
 MARGIN: Final = 1.15
-"""How much faster a more complex way must be."""
+"""How many times as fast a less simple plan must be to be chosen."""
 THREADS_MARGIN: Final = 1.5
 """The same for more than half of the threads. Threads wait for each other, so one that shares its core (for
 example with the browser that shows the answer) slows all of them to less than half the speed of half the
@@ -43,40 +43,40 @@ class ComputePlan:
     shared_threads: int
 
 
-def half() -> int:
-    """Return a fair share of the cores beside a training job."""
+def half_of_cores() -> int:
+    """Return half of the cores: a fair share while a job is training."""
     return max(1, CORES // 2)
 
 
-def quickest(model: Any, loaded: Any) -> ComputePlan:
+def fastest_plan(model: Any, loaded: Any) -> ComputePlan:
     """Measure ``model``, whose weights are in ``loaded`` on the CPU."""
     weights = _some_weights(model)
     if loaded != torch.float32 or weights is None:
-        return ComputePlan(loaded, False, CORES if weights else half(), half())
+        return ComputePlan(loaded, False, CORES if weights else half_of_cores(), half_of_cores())
     before = torch.get_num_threads()
     best = (torch.float32, False)
     try:
-        seconds = _seconds(weights, *best, half())
-        for way in ((torch.float32, True), (torch.bfloat16, False), (torch.bfloat16, True)):
+        seconds = _seconds(weights, *best, half_of_cores())
+        for candidate in ((torch.float32, True), (torch.bfloat16, False), (torch.bfloat16, True)):
             # Not every processor has such products, nor every build of torch.
             with contextlib.suppress(RuntimeError, AttributeError):
-                needed = _seconds(weights, *way, half())
-                if seconds > MARGIN * needed:
-                    best, seconds = way, needed
-        quicker = seconds > THREADS_MARGIN * _seconds(weights, *best, CORES)
+                candidate_seconds = _seconds(weights, *candidate, half_of_cores())
+                if seconds > MARGIN * candidate_seconds:
+                    best, seconds = candidate, candidate_seconds
+        all_cores = seconds > THREADS_MARGIN * _seconds(weights, *best, CORES)
     finally:
         torch.set_num_threads(before)
-    return ComputePlan(*best, CORES if quicker else half(), half())
+    return ComputePlan(*best, CORES if all_cores else half_of_cores(), half_of_cores())
 
 
-def convert(model: Any, way: ComputePlan) -> None:
+def convert(model: Any, plan: ComputePlan) -> None:
     """Convert the weights to the plan's dtype. Buffers keep theirs: rotary frequencies lose too much in 16
     bits.
     """
     for weight in model.parameters():
         if weight.is_floating_point():
-            weight.data = weight.data.to(way.dtype)
-    if way.packed:
+            weight.data = weight.data.to(plan.dtype)
+    if plan.packed:
         for module in model.modules():
             # A subclass may compute more than this product, and other code may read its weight.
             if type(module) is torch.nn.Linear:
@@ -86,22 +86,22 @@ def convert(model: Any, way: ComputePlan) -> None:
 
 def _packed(weight: Any) -> Any:
     """Return ``weight`` in oneDNN's own order for products with one row."""
-    return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public one
+    return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
-def _packed_product(module: Any, given: Any) -> Any:
+def _packed_product(module: Any, rows: Any) -> Any:
     """Apply a linear layer with a packed weight."""
-    return torch.ops.mkldnn._linear_pointwise(given, module.weight, module.bias, "none", [], "")  # noqa: SLF001
+    return torch.ops.mkldnn._linear_pointwise(rows, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
 
 def _some_weights(model: Any) -> list[Any] | None:
     """Return the weights of the first linear layers up to ``MEASURED_BYTES``; None if there are too few."""
-    found, size = [], 0
+    weights, size = [], 0
     for module in model.modules():
         if isinstance(module, torch.nn.Linear) and size < MEASURED_BYTES:
-            found.append(module.weight.detach())
-            size += found[-1].nbytes
-    return found if size >= LEAST_BYTES else None
+            weights.append(module.weight.detach())
+            size += weights[-1].nbytes
+    return weights if size >= LEAST_BYTES else None
 
 
 def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
@@ -115,8 +115,8 @@ def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> floa
     times = []
     with torch.inference_mode():
         for _ in range(TURNS):
-            began = time.perf_counter()
+            started = time.perf_counter()
             for row, layer in zip(rows, layers, strict=True):
                 layer(row)
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - started)
     return min(times)

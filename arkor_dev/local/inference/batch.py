@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .generate_fallback import StepwiseGenerate
     from .generation.sampling import Chosen
 
-ROOM: Final = 128
-"""Free space in a cache, in tokens: copying all of it at each step would be slow."""
+GROWTH: Final = 128
+"""Free space appended to a full buffer, in tokens: copying the whole cache at each step would be slow."""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
 
 
-class Growing(DynamicLayer):  # type: ignore[misc]
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's keys and values; new ones are appended without copying the old ones."""
 
     keys: Any
@@ -36,28 +36,28 @@ class Growing(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._room: tuple[Any, Any] | None = None
+        self._buffers: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Return all keys and values, the new ones last."""
-        before = self.keys.shape[-2] if self._room else 0
+        before = self.keys.shape[-2] if self._buffers else 0
         after = before + key_states.shape[-2]
-        if self._room is None or self._room[0].shape[-2] < after:
-            self._room = tuple(
+        if self._buffers is None or self._buffers[0].shape[-2] < after:
+            self._buffers = tuple(
                 torch.cat(
                     [
-                        *([] if held is None else [held]),
+                        *([] if old is None else [old]),
                         new,
-                        new.new_empty((*new.shape[:-2], ROOM, new.shape[-1])),
+                        new.new_empty((*new.shape[:-2], GROWTH, new.shape[-1])),
                     ],
                     dim=-2,
                 )
-                for held, new in ((self.keys, key_states), (self.values, value_states))
+                for old, new in ((self.keys, key_states), (self.values, value_states))
             )
         else:
-            for room, new in zip(self._room, (key_states, value_states), strict=True):
-                room[..., before:after, :] = new
-        self.keys, self.values = (room[..., :after, :] for room in self._room)
+            for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+                buffer[..., before:after, :] = new
+        self.keys, self.values = (buffer[..., :after, :] for buffer in self._buffers)
         self.dtype, self.device, self.is_initialized = self.keys.dtype, self.keys.device, True
         return self.keys, self.values
 
@@ -65,9 +65,9 @@ class Growing(DynamicLayer):  # type: ignore[misc]
 def cache_of(layers: Layers) -> Any:
     """Return a cache of ``layers``, or an empty one."""
     cache = DynamicCache()
-    cache.layer_class_to_replicate = Growing
-    for place, (keys, values) in enumerate(layers):
-        cache.update(keys, values, place)
+    cache.layer_class_to_replicate = GrowingLayer
+    for layer, (keys, values) in enumerate(layers):
+        cache.update(keys, values, layer)
     return cache
 
 
@@ -95,11 +95,11 @@ class Forward:
         number of tokens in ``cache``, which is left-padded to the longest.
         """
         device, new = self._model.device, len(tokens[0])
-        before, most = torch.tensor(lengths, device=device), max(lengths)
-        places = torch.arange(most + new, device=device)
-        mask = (places[None] >= most - before[:, None]).long()
-        positions = before[:, None] + torch.arange(new, device=device)[None]
-        out = self._model(
+        cached, longest = torch.tensor(lengths, device=device), max(lengths)
+        columns = torch.arange(longest + new, device=device)
+        mask = (columns[None] >= longest - cached[:, None]).long()
+        positions = cached[:, None] + torch.arange(new, device=device)[None]
+        output = self._model(
             input_ids=torch.tensor(tokens, device=device),
             attention_mask=mask,
             position_ids=positions,
@@ -107,7 +107,7 @@ class Forward:
             **{self._cache: cache},
             **({} if every else self._last),
         )
-        return out.logits if every else out.logits[:, -1]
+        return output.logits if every else output.logits[:, -1]
 
 
 def _has_plain_layers(model: Any) -> bool:
@@ -127,12 +127,12 @@ class Row:
 
     group: ActiveAdapter
     prompt: list[int]
-    room: int
+    max_new_tokens: int
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
     cache: Any = None
     """The row's own cache while its prompt is read."""
-    alone: StepwiseGenerate | None = None
+    fallback: StepwiseGenerate | None = None
     scores: list[Chosen] | None = None
     """The prompt's own log probabilities, each with so many ``alternatives``, if they are requested."""
     alternatives: int = 0
@@ -145,7 +145,7 @@ class Batch:
         self.rows: list[Row] = []
         self._forward = forward
         self._cache: Any = None
-        self._whole = True
+        self._consistent = True
 
     def add(self, row: Row) -> None:
         """Add a row with its cache."""
@@ -154,7 +154,10 @@ class Batch:
         else:
             self._cache = cache_of(
                 [
-                    tuple(_together(ours, own) for ours, own in zip(layer, added, strict=True))
+                    tuple(
+                        _concatenate(batch_part, row_part)
+                        for batch_part, row_part in zip(layer, added, strict=True)
+                    )
                     for layer, added in zip(layers_of(self._cache), layers_of(row.cache), strict=True)
                 ]
             )
@@ -163,45 +166,48 @@ class Batch:
 
     def step(self, rows: list[Row], tokens: list[int]) -> Any:
         """Add a token to each row of the batch; return logits ``[rows, vocabulary]``."""
-        given = dict(zip(map(id, rows), tokens, strict=True))
-        ordered = [given[id(row)] for row in self.rows]
+        token_of = dict(zip(map(id, rows), tokens, strict=True))
+        ordered_tokens = [token_of[id(row)] for row in self.rows]
         # An interrupted step leaves some layers longer than others.
-        self._whole = False
+        self._consistent = False
         logits = self._forward(
-            [[token] for token in ordered], [len(row.tokens) for row in self.rows], self._cache
+            [[token] for token in ordered_tokens], [len(row.tokens) for row in self.rows], self._cache
         )
-        self._whole = True
-        for row, token in zip(self.rows, ordered, strict=True):
+        self._consistent = True
+        for row, token in zip(self.rows, ordered_tokens, strict=True):
             row.tokens.append(token)
-        places = {id(row): place for place, row in enumerate(self.rows)}
-        return logits[[places[id(row)] for row in rows]]
+        index_of = {id(row): index for index, row in enumerate(self.rows)}
+        return logits[[index_of[id(row)] for row in rows]]
 
     def remove(self, row: Row) -> Layers:
         """Remove a row; return its keys and values, one for each of its tokens, or None if they are
         incomplete.
         """
-        place = self.rows.index(row)
-        del self.rows[place]
-        if not self._whole:
+        index = self.rows.index(row)
+        del self.rows[index]
+        if not self._consistent:
             return []
         layers, length = layers_of(self._cache), len(row.tokens)
-        own = [
-            tuple(part[place : place + 1, :, part.shape[-2] - length :].clone() for part in layer)
+        removed = [
+            tuple(part[index : index + 1, :, part.shape[-2] - length :].clone() for part in layer)
             for layer in layers
         ]
         if self.rows:
-            others = [other for other in range(len(self.rows) + 1) if other != place]
-            most = max(len(other.tokens) for other in self.rows)
+            remaining_rows = [remaining for remaining in range(len(self.rows) + 1) if remaining != index]
+            longest = max(len(remaining.tokens) for remaining in self.rows)
             self._cache = cache_of(
-                [tuple(part[others, :, part.shape[-2] - most :] for part in layer) for layer in layers]
+                [
+                    tuple(part[remaining_rows, :, part.shape[-2] - longest :] for part in layer)
+                    for layer in layers
+                ]
             )
         else:
             self._cache = None
-        return own
+        return removed
 
 
-def _together(ours: Any, own: Any) -> Any:
+def _concatenate(first: Any, second: Any) -> Any:
     """Concatenate two tensors ``[rows, heads, tokens, width]``, left-padding the shorter one."""
-    most = max(ours.shape[-2], own.shape[-2])
+    longest = max(first.shape[-2], second.shape[-2])
     pad = torch.nn.functional.pad
-    return torch.cat([pad(each, (0, 0, most - each.shape[-2], 0)) for each in (ours, own)])
+    return torch.cat([pad(part, (0, 0, longest - part.shape[-2], 0)) for part in (first, second)])

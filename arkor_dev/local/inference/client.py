@@ -31,9 +31,9 @@ row.
 """
 STOP_SECONDS: Final = 5.0
 """How long a worker may take to acknowledge a stop."""
-ROOM_SECONDS: Final = 10.0
+EVICTION_SECONDS: Final = 10.0
 """How long answers may continue when a job needs the memory. Until then the job still loads its libraries."""
-NO_ROOM: Final = "A job has started and needs the memory of the model that answered: send the message again"
+EVICTED: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 
 @dataclass(eq=False)
@@ -43,7 +43,7 @@ class _Answer:
     ask: dict[str, Any]
     child: Child | None = None
     messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
-    begun: bool = False
+    started: bool = False
 
 
 class Inference:
@@ -62,8 +62,8 @@ class Inference:
         self._answers: dict[int, _Answer] = {}
         self._stopping: dict[int, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
-        self._again: asyncio.Task[None] | None = None
-        self._making_room: asyncio.TimerHandle | None = None
+        self._retry: asyncio.Task[None] | None = None
+        self._freeing_memory: asyncio.TimerHandle | None = None
         self._evicted: Child | None = None
         self._closed = False
 
@@ -85,18 +85,18 @@ class Inference:
             # Still there if no final message has come.
             if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
                 self._stop(number, answer.child)
-            self._rest()
+            self._start_idle_timer()
 
     async def close(self) -> None:
         """End the worker."""
         self._closed = True
-        for timer in (self._idle, self._making_room):
+        for timer in (self._idle, self._freeing_memory):
             if timer:
                 timer.cancel()
         if self._child:
             self._child.kill()
-        if self._again:
-            self._again.cancel()
+        if self._retry:
+            self._retry.cancel()
         if self._reader:
             await self._reader
 
@@ -105,26 +105,26 @@ class Inference:
         """Whether a worker is running, and so a model is in memory."""
         return self._child is not None and self._child.alive
 
-    def rest_at_most(self, seconds: float) -> None:
+    def unload_after(self, seconds: float) -> None:
         """Unload a worker that has been idle for ``seconds``."""
         now = asyncio.get_running_loop().time()
         if self._idle and self._child and self._idle.when() > now + seconds:
             self._idle.cancel()
             self._idle = asyncio.get_running_loop().call_later(seconds, self._unload)
 
-    def make_room(self, seconds: float = ROOM_SECONDS) -> None:
+    def free_memory(self, seconds: float = EVICTION_SECONDS) -> None:
         """Unload the model, but not in the middle of an answer that ends within ``seconds``."""
         child = self._child
-        if child is None or not child.alive or self._making_room:
+        if child is None or not child.alive or self._freeing_memory:
             return
 
         def unload() -> None:
-            self._making_room = None
+            self._freeing_memory = None
             if self._child is child:
                 self._evicted = child
                 child.kill()
 
-        self._making_room = asyncio.get_running_loop().call_later(seconds if self._answers else 0, unload)
+        self._freeing_memory = asyncio.get_running_loop().call_later(seconds if self._answers else 0, unload)
 
     async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
         while True:
@@ -160,7 +160,7 @@ class Inference:
 
     async def _read(self, child: Child) -> None:
         async for message in child.messages():
-            self._sort(message)
+            self._dispatch(message)
         await child.ended()
         if self._child is child:
             self._child = None
@@ -169,34 +169,38 @@ class Inference:
             timer.cancel()
         self._stopping.clear()
         # A later request is sent to the next worker anyway.
-        its = {number: answer for number, answer in self._answers.items() if answer.child is child}
-        waiting = {number: answer for number, answer in its.items() if stuck and not answer.begun}
-        for number, answer in its.items():
+        answers_of_child = {
+            number: answer for number, answer in self._answers.items() if answer.child is child
+        }
+        waiting = {
+            number: answer for number, answer in answers_of_child.items() if stuck and not answer.started
+        }
+        for number, answer in answers_of_child.items():
             if number not in waiting:
                 self._answers.pop(number)
                 reason = (
                     "The inference process was restarted, since another answer could not be stopped: "
                     "send the message again"
                     if stuck
-                    else NO_ROOM
+                    else EVICTED
                     if child is self._evicted
                     else child.cause("The chat process", SMALLER_MODEL)
                 )
                 answer.messages.put_nowait({"error": reason})
         if waiting:
-            self._again = asyncio.create_task(self._ask_again(waiting))
+            self._retry = asyncio.create_task(self._send_again(waiting))
 
-    def _sort(self, message: dict[str, Any]) -> None:
+    def _dispatch(self, message: dict[str, Any]) -> None:
         number, last = message["id"], "done" in message or "error" in message
         answer = self._answers.pop(number, None) if last else self._answers.get(number)
         if answer:
-            answer.begun = answer.begun or "text" in message
+            answer.started = answer.started or "text" in message
             answer.messages.put_nowait(message)
         elif last and (timer := self._stopping.pop(number, None)):
             timer.cancel()
-            self._rest()
+            self._start_idle_timer()
 
-    async def _ask_again(self, waiting: dict[int, _Answer]) -> None:
+    async def _send_again(self, waiting: dict[int, _Answer]) -> None:
         try:
             child = await self._worker()
         except JobFailure as failure:
@@ -212,12 +216,12 @@ class Inference:
         answer.child = child
         child.send(id=number, do="chat", **answer.ask)
 
-    def _rest(self) -> None:
+    def _start_idle_timer(self) -> None:
         """With no answer left, start the time until the worker is unloaded."""
         if not self._answers and not self._stopping:
             if self._idle:
                 self._idle.cancel()
-            seconds = 0.0 if self._making_room else self._idle_seconds
+            seconds = 0.0 if self._freeing_memory else self._idle_seconds
             self._idle = asyncio.get_running_loop().call_later(seconds, self._unload)
 
     def _unload(self) -> None:

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _Over(Exception):  # noqa: N818 - it is the way out of generate, and no error
+class _Ended(Exception):  # noqa: N818 - leaves generate, not an error
     """The answer has ended."""
 
 
 class StepwiseGenerate:
     """A ``generate`` call that pauses at each token."""
 
-    def __init__(self, model: Any, prompt: list[int], room: int) -> None:
+    def __init__(self, model: Any, prompt: list[int], max_tokens: int) -> None:
         self._model = model
         self._prompt = prompt
-        self._room = room
+        self._max_tokens = max_tokens
         self._logits: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tokens: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -52,11 +52,11 @@ class StepwiseGenerate:
             self._thread.join()
 
     def _next(self) -> NDArray[np.float32]:
-        got = self._logits.get()
-        if isinstance(got, BaseException):
-            raise got
-        found: NDArray[np.float32] = got
-        return found
+        item = self._logits.get()
+        if isinstance(item, BaseException):
+            raise item
+        logits: NDArray[np.float32] = item
+        return logits
 
     def _run(self) -> None:
         ids = torch.tensor([self._prompt], device=self._model.device)
@@ -64,13 +64,13 @@ class StepwiseGenerate:
             self._model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                max_new_tokens=self._room,
+                max_new_tokens=self._max_tokens,
                 do_sample=False,
                 repetition_penalty=1.0,
                 eos_token_id=None,
                 logits_processor=LogitsProcessorList([_Hold(self._logits, self._tokens)]),
             )
-        except _Over:
+        except _Ended:
             pass
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             self._logits.put(error)
@@ -87,7 +87,7 @@ class _Hold(LogitsProcessor):  # type: ignore[misc]
         self._logits.put(scores[0].float().cpu().numpy())
         token = self._tokens.get()
         if token is None:
-            raise _Over
+            raise _Ended
         forced = torch.full_like(scores, -torch.inf)
         forced[0, token] = 0
         return forced

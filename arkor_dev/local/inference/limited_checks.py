@@ -32,13 +32,13 @@ class LimitReachedError(Exception):
 
 
 class LimitedChecks:
-    """The backend's side of such a process; ``what`` is the subject of error messages."""
+    """The backend's side of such a process; ``subject`` begins its error messages."""
 
-    def __init__(self, module: str, what: str, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, module: str, subject: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self._module = module
-        self._what = what
+        self._subject = subject
         self._idle_seconds = idle_seconds
-        self._line = AdmissionQueue(1, WAITING_OF_ONE)
+        self._queue = AdmissionQueue(1, WAITING_OF_ONE)
         self._child: Child | None = None
         self._busy = False
         self._idle: asyncio.TimerHandle | None = None
@@ -46,7 +46,7 @@ class LimitedChecks:
         self._closed = False
 
     async def close(self) -> None:
-        """End the process for good."""
+        """End the process; no further check is accepted."""
         self._closed = True
         if self._idle:
             self._idle.cancel()
@@ -54,7 +54,7 @@ class LimitedChecks:
         if self._ending:
             await self._ending
 
-    async def _asked(self, order: Mapping[str, Any]) -> Any:
+    async def _check(self, request: Mapping[str, Any]) -> Any:
         """Return the process's answer; the caller must hold an admission.
 
         Raises LimitReachedError, and UnavailableError if this machine cannot check anything now.
@@ -65,40 +65,40 @@ class LimitedChecks:
         try:
             for _ in range(2):
                 child = await self._process()
-                answer = await self._answer(child, order)
+                answer = await self._answer(child, request)
                 if answer is not None:
                     return answer["answer"]
                 status = await child.ended()
                 if -status in OWN_SIGNALS:
                     break
                 if status >= 0:
-                    raise UnavailableError(child.cause(f"The process that checks {self._what.lower()}"))
+                    raise UnavailableError(child.cause(f"The process that checks {self._subject.lower()}"))
             raise LimitReachedError
         finally:
             self._busy = False
-            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._rest)
+            self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._unload)
 
-    async def _answer(self, child: Child, order: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def _answer(self, child: Child, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the process's message; None if it ends without one."""
-        over = False
+        received = False
         try:
             async with asyncio.timeout(SECONDS):
-                child.send(**order)
+                child.send(**request)
                 batch = await anext(child.batches(), None)
-                over = True
+                received = True
                 return batch[0] if batch else None
         except TimeoutError:
             raise UnavailableError(
-                f"{self._what} could not be checked in time: try again", code="not_checked"
+                f"{self._subject} could not be checked in time: try again", code="not_checked"
             ) from None
         finally:
             # A cancelled caller leaves an unread answer behind.
-            if not over:
+            if not received:
                 await asyncio.shield(self._end())
 
     async def _process(self) -> Child:
         if self._closed:
-            raise UnavailableError(f"{self._what} cannot be checked: the local backend is ending")
+            raise UnavailableError(f"{self._subject} cannot be checked: the local backend is ending")
         if self._child is None or not self._child.alive:
             await self._end()
             # A module of the project must not shadow one of ours.
@@ -106,10 +106,10 @@ class LimitedChecks:
             try:
                 self._child = await Child.start(self._module, env, alone=True)
             except OSError as error:
-                raise UnavailableError(f"{self._what} cannot be checked: {error}") from None
+                raise UnavailableError(f"{self._subject} cannot be checked: {error}") from None
         return self._child
 
-    def _rest(self) -> None:
+    def _unload(self) -> None:
         if self._child and not self._busy:
             self._ending = asyncio.create_task(self._end())
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .adapter_scale import ActiveAdapter
     from .batch import Layers
 
@@ -19,7 +21,7 @@ LEAST_TOKENS: Final = 16
 
 
 @dataclass(eq=False)
-class _Kept:
+class _Cached:
     group: ActiveAdapter
     tokens: list[int]
     layers: Layers
@@ -34,44 +36,44 @@ class PromptCache:
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
-        self._kept: list[_Kept] = []
+        self._cached: list[_Cached] = []
 
     def keep(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
         """Store a conversation; evict the oldest ones for it."""
         if not layers or len(tokens) < LEAST_TOKENS:
             return
-        new = _Kept(group, list(tokens), layers)
+        new = _Cached(group, list(tokens), layers)
         if new.size > self._limit:
             return
         # The stored one is a prefix of the new one, or the same.
-        self._kept = [
-            each
-            for each in self._kept
-            if each.group != group or _alike(each.tokens, tokens) < len(each.tokens)
+        self._cached = [
+            cached
+            for cached in self._cached
+            if cached.group != group or common_prefix(cached.tokens, tokens) < len(cached.tokens)
         ]
-        self._kept.append(new)
-        while sum(each.size for each in self._kept) > self._limit:
-            del self._kept[0]
+        self._cached.append(new)
+        while sum(cached.size for cached in self._cached) > self._limit:
+            del self._cached[0]
 
     def find(self, group: ActiveAdapter, prompt: list[int]) -> Layers:
         """Return the keys and values of the longest known prefix of ``prompt`` without its last token."""
-        best, most = None, LEAST_TOKENS - 1
-        for each in self._kept:
-            if each.group == group and (alike := _alike(each.tokens, prompt[:-1])) > most:
-                best, most = each, alike
+        best, longest = None, LEAST_TOKENS - 1
+        for cached in self._cached:
+            if cached.group == group and (common := common_prefix(cached.tokens, prompt[:-1])) > longest:
+                best, longest = cached, common
         if best is None:
             return []
-        self._kept.remove(best)
-        self._kept.append(best)
-        return [_first(layer, most) for layer in best.layers]
+        self._cached.remove(best)
+        self._cached.append(best)
+        return [_first(layer, longest) for layer in best.layers]
 
     def forget(self, adapter: str) -> None:
         """Forget what was read with ``adapter``."""
-        self._kept = [each for each in self._kept if each.group.adapter != adapter]
+        self._cached = [cached for cached in self._cached if cached.group.adapter != adapter]
 
     def clear(self) -> None:
         """Forget everything."""
-        self._kept.clear()
+        self._cached.clear()
 
 
 def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
@@ -79,9 +81,9 @@ def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
     return keys[..., :count, :], values[..., :count, :]
 
 
-def _alike(one: list[int], other: list[int]) -> int:
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the length of the common prefix."""
     return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.gguf.limited import allow_processor, hold_to
+from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.workers.link import Link
 
 if TYPE_CHECKING:
@@ -34,24 +34,24 @@ def main() -> None:
     """Answer until standard input ends."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     link = Link()
-    hold_to(MEMORY)
+    limit_memory(MEMORY)
     from tokenizers import Tokenizer
 
     folder: str | None = None
     tokenizer: Any = None
     most: int | None = None
     while True:
-        order: dict[str, Any] = link.receive()
-        allow_processor(KILL_SECONDS)
+        request: dict[str, Any] = link.receive()
+        limit_cpu_time(KILL_SECONDS)
         too_long = False
         # The library raises nothing more specific; the loop reports what is impossible.
         with contextlib.suppress(Exception):
-            if folder != order["model"]:
+            if folder != request["model"]:
                 folder, tokenizer, most = None, None, None
-                most = context(Path(order["model"]))
-                tokenizer = Tokenizer.from_file(str(Path(order["model"]) / "tokenizer.json"))
-                folder = order["model"]
-            too_long = most is not None and exceeds(tokenizer, order["texts"], most)
+                most = context(Path(request["model"]))
+                tokenizer = Tokenizer.from_file(str(Path(request["model"]) / "tokenizer.json"))
+                folder = request["model"]
+            too_long = most is not None and exceeds(tokenizer, request["texts"], most)
         link.send(answer=most if too_long else None)
 
 
@@ -70,8 +70,8 @@ def exceeds(tokenizer: Any, texts: Sequence[str], most: int) -> bool:
     tokenizer.no_truncation()
     count = 0
     for text in texts:
-        for place in range(0, len(text), PIECE):
-            piece = tokenizer.encode_batch_fast([text[place : place + PIECE]], add_special_tokens=False)[0]
+        for start in range(0, len(text), PIECE):
+            piece = tokenizer.encode_batch_fast([text[start : start + PIECE]], add_special_tokens=False)[0]
             count += max(0, len(piece) - SLACK)
             if count > most:
                 return True

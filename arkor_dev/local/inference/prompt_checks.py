@@ -40,9 +40,9 @@ class PromptChecks(LimitedChecks):
         texts = texts_of(ask)
         if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:
             return
-        async with self._line.admit(caller):
+        async with self._queue.admit(caller):
             try:
-                most: int | None = await self._asked({"model": str(model), "texts": texts})
+                most: int | None = await self._check({"model": str(model), "texts": texts})
             except LimitReachedError:
                 raise BadRequestError(
                     "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",

@@ -32,7 +32,7 @@ def is_prompt(value: object) -> bool:
     """Return whether ``value`` is a text to continue, or the ids of its tokens."""
     if not isinstance(value, list):
         return isinstance(value, str)
-    return 0 < len(value) <= MOST_IDS and all(type(each) is int and 0 <= each < 2**31 for each in value)
+    return 0 < len(value) <= MOST_IDS and all(type(token) is int and 0 <= token < 2**31 for token in value)
 
 
 TOOL: Final = Schema(
@@ -106,7 +106,7 @@ def problem(body: dict[str, Any]) -> str | None:
 
 def sampling(body: dict[str, Any]) -> dict[str, Any]:
     """Return the sampling options, tools and format in the worker's form."""
-    stop, wanted = body.get("stop"), format_of(body)
+    stop, response_format = body.get("stop"), format_of(body)
     return {
         **{
             name: body.get(name)
@@ -116,5 +116,5 @@ def sampling(body: dict[str, Any]) -> dict[str, Any]:
         "logprobs": (body.get("topLogprobs") or 0) if body.get("logprobs") else None,
         "echo": body.get("echo") is True,
         "tools": body.get("tools") if body.get("toolChoice") != "none" else None,
-        "format": wanted._asdict() if wanted else None,
+        "format": response_format._asdict() if response_format else None,
     }

@@ -52,8 +52,8 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": done.get("cachedTokens", 0)},
     }
-    by = answered_by(done)
-    return {"usage": usage, "timings": _timings(done), **({"answeredBy": by} if by else {})}
+    engine = answered_by(done)
+    return {"usage": usage, "timings": _timings(done), **({"answeredBy": engine} if engine else {})}
 
 
 def answered_by(done: Mapping[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 
-from arkor_dev.local.gguf.making import weights_of
+from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
@@ -26,7 +26,7 @@ from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memor
 from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
-from .answer_speed import CORES, ComputePlan, convert, half, quickest
+from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
 from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
@@ -42,22 +42,22 @@ ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
 """Suffix of a base's folder name if its weights must stay readable for adapters."""
 FOUR_BIT: Final = "\0nf4"
-"""The same where the answering adapter was trained on 4-bit weights."""
-BESIDE: Final = "\0beside"
-"""The same while a job trains, which may leave too little of the GPU: later it has room there again."""
+"""Suffix if the answering adapter was trained on 4-bit weights."""
+WITH_TRAINING: Final = "\0beside"
+"""Suffix while a job is training, which may leave too little of the GPU: the base is loaded again later."""
 SCORED: Final = "\0scored"
-"""The same where prompts are scored: no faster format is used, so that others compute the same figures."""
-LOADED: Final = 1.2
-"""How many times its weights' bytes a loaded model takes: with the keys and values of conversations."""
-QUARTERED: Final = 0.6
-"""Bytes of a number in 4 bit, its scales and the layers included that stay in 16 bit."""
-LEFT: Final = 0.25
-"""The part of a GPU that is left to a job which trains on it, as its batches vary in length."""
+"""Suffix if prompts are scored: no faster dtype, so that other programs compute the same figures."""
+LOADED_FACTOR: Final = 1.2
+"""Memory of a loaded model with the keys and values of conversations, as a multiple of its weights."""
+FOUR_BIT_BYTES: Final = 0.6
+"""Mean bytes per 4-bit weight, including scales and the layers that stay in 16 bits."""
+TRAINING_SHARE: Final = 0.25
+"""Share of the GPU's memory that a training job keeps in reserve, as its batches vary in length."""
 PIECE: Final = 64
 """Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
 SCORED_PIECE: Final = 256
-"""The same where each token's logits are kept for its score: as large as the vocabulary each."""
+"""Chunk size while scoring, which keeps a vocabulary of logits for each token."""
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
@@ -83,7 +83,7 @@ class TransformersEngine:
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._scales: dict[str, AdapterScale] = {}
         self._active: ActiveAdapter | None = None
-        self._way: ComputePlan | None = None
+        self._plan: ComputePlan | None = None
         self._batches: dict[ActiveAdapter, Batch] = {}
         self._prompt_cache = PromptCache()
 
@@ -105,56 +105,56 @@ class TransformersEngine:
         key = f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
         key += FOUR_BIT if ask.get("fourBit") else ""
         key += SCORED if _is_scored(ask) else ""
-        return key + BESIDE if ask.get("training") and torch.cuda.is_available() else key
+        return key + WITH_TRAINING if ask.get("training") and torch.cuda.is_available() else key
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
-        if self._way:
-            torch.set_num_threads(self._way.shared_threads if ask.get("training") else self._way.threads)
+        if self._plan:
+            torch.set_num_threads(self._plan.shared_threads if ask.get("training") else self._plan.threads)
         row = Row(active, prompt, self.base.context - len(prompt))
         if _is_scored(ask):
             row.scores, row.alternatives = [Chosen(prompt[0])], ask["logprobs"]
         assert self._forward
         if self._forward.plain:
-            known = [] if row.scores else self._prompt_cache.find(active, prompt)
-            row.cached = known[0][0].shape[-2] if known else 0
-            row.tokens, row.cache = prompt[: row.cached], cache_of(known)
+            cached_layers = [] if row.scores else self._prompt_cache.find(active, prompt)
+            row.cached = cached_layers[0][0].shape[-2] if cached_layers else 0
+            row.tokens, row.cache = prompt[: row.cached], cache_of(cached_layers)
         else:
-            row.alone = StepwiseGenerate(self.base.model, prompt, row.room)
+            row.fallback = StepwiseGenerate(self.base.model, prompt, row.max_new_tokens)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1
         return row
 
-    def left(self, row: Row) -> int:
+    def unread(self, row: Row) -> int:
         """Return how many tokens of the prompt are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; once complete, the row steps with its group."""
         self._activate(row.group)
-        if row.alone:
+        if row.fallback:
             if row.scores:
                 self._score_at_once(row)
-            return row.alone.first()
+            return row.fallback.first()
         assert self._forward
-        known, scored = len(row.tokens), row.scores is not None
+        start, scored = len(row.tokens), row.scores is not None
         size = PIECE if self.base.device == "cpu" else SCORED_PIECE if scored else DEVICE_PIECE
-        piece = row.prompt[known : known + size]
+        piece = row.prompt[start : start + size]
         with torch.inference_mode():
             try:
-                logits = self._forward([piece], [known], row.cache, every=scored)
+                logits = self._forward([piece], [start], row.cache, every=scored)
                 if row.scores:
                     row.scores += _scores(
-                        logits[0], row.prompt[known + 1 : known + size + 1], row.alternatives
+                        logits[0], row.prompt[start + 1 : start + size + 1], row.alternatives
                     )
                     logits = logits[:, -1]
             except BaseException:
                 row.cache = None  # some layers have read it, others have not
                 raise
-            row.tokens = row.prompt[: known + len(piece)]
-            if self.left(row):
+            row.tokens = row.prompt[: start + len(piece)]
+            if self.unread(row):
                 return None
             self._batches.setdefault(row.group, Batch(self._forward)).add(row)
             return _figures(logits[0])
@@ -170,10 +170,10 @@ class TransformersEngine:
     def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each row of one group; return the next logits."""
         self._activate(rows[0].group)
-        if rows[0].alone:
+        if rows[0].fallback:
             # Such a model computes one answer at a time, so its rows take turns.
             pairs = zip(rows, tokens, strict=True)
-            return np.stack([row.alone.step(token) for row, token in pairs if row.alone])
+            return np.stack([row.fallback.step(token) for row, token in pairs if row.fallback])
         with torch.inference_mode():
             return _figures(self._batches[rows[0].group].step(rows, tokens))
 
@@ -181,8 +181,8 @@ class TransformersEngine:
         """Remove a row, and cache what was read and generated."""
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
-        if row.alone:
-            row.alone.close()
+        if row.fallback:
+            row.fallback.close()
             return
         batch = self._batches.get(row.group)
         with torch.inference_mode():
@@ -217,24 +217,24 @@ class TransformersEngine:
             self._scales.clear()
             self._batches.clear()
             self._prompt_cache.clear()
-            base, why = _load_base(
-                Path(ask["base"]), four_bit=FOUR_BIT in base_key, beside=BESIDE in base_key
+            base, why_not_gpu = _load_base(
+                Path(ask["base"]), four_bit=FOUR_BIT in base_key, with_training=WITH_TRAINING in base_key
             )
             base.model.eval()
-            self._way = None
+            self._plan = None
             if base.device == "cpu" and SCORED in base_key:
-                self._way = ComputePlan(base.dtype, False, CORES, half())
+                self._plan = ComputePlan(base.dtype, False, CORES, half_of_cores())
             elif base.device == "cpu":
-                self._way = quickest(base.model, base.dtype)
-                self._way = replace(self._way, packed=self._way.packed and UNPACKED not in base_key)
-                convert(base.model, self._way)
+                self._plan = fastest_plan(base.model, base.dtype)
+                self._plan = replace(self._plan, packed=self._plan.packed and UNPACKED not in base_key)
+                convert(base.model, self._plan)
             base.model.config.use_cache = True
             self.ends = end_ids(base.tokenizer, base.model)
             self.repetition = base.model.generation_config.repetition_penalty or 1.0
-            dtype = self._way.dtype if self._way else base.dtype
+            dtype = self._plan.dtype if self._plan else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
-            if why:
-                self.facts["why"] = why
+            if why_not_gpu:
+                self.facts["why"] = why_not_gpu
             self._forward = Forward(base.model)
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
@@ -252,19 +252,19 @@ class TransformersEngine:
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
         refuse_pickled_adapter(Path(folder))
-        wearing = isinstance(base.model, PeftModel)
-        config = lora_config(Path(folder), base.model.get_base_model() if wearing else base.model)
+        has_adapters = isinstance(base.model, PeftModel)
+        config = lora_config(Path(folder), base.model.get_base_model() if has_adapters else base.model)
         self._active = None  # loading an adapter changes which one is active
         try:
-            if wearing:
+            if has_adapters:
                 base.model.add_adapter(adapter, config)
                 base.model.load_adapter(folder, adapter, is_trainable=False, torch_device=base.device)
             else:
                 # Without the device PEFT would read the weights into a GPU, whichever holds the model.
-                how = {"config": config, "torch_device": base.device}
-                base.model = PeftModel.from_pretrained(base.model, folder, adapter, **how)
+                options = {"config": config, "torch_device": base.device}
+                base.model = PeftModel.from_pretrained(base.model, folder, adapter, **options)
         except Exception as error:
-            if wearing and adapter in base.model.peft_config:
+            if has_adapters and adapter in base.model.peft_config:
                 base.model.delete_adapter(adapter)
             if out_of_memory(error):
                 raise
@@ -279,36 +279,36 @@ class TransformersEngine:
             del self._adapters[name], self._scales[name]
 
 
-def _load_base(path: Path, *, four_bit: bool, beside: bool) -> tuple[Base, str | None]:
-    """Load a base onto a device that has room, and return why it is not on the GPU; ``beside`` a job that
-    trains there.
+def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base, str | None]:
+    """Load a base onto a device that has room; return also why that is not the GPU. With
+    ``with_training`` a job trains there.
 
     Raises JobFailure if it fits nowhere.
     """
     device, dtype = pick_device()
-    why = None
+    reason = None
     if device == "cuda":
         torch.cuda.empty_cache()
         free, total = torch.cuda.mem_get_info()
-        needed = LOADED * weights_of(path)[0] * (QUARTERED if four_bit else dtype.itemsize)
-        if needed > free - (LEFT * total if beside else 0):
-            why = (
+        needed = LOADED_FACTOR * weights_of(path)[0] * (FOUR_BIT_BYTES if four_bit else dtype.itemsize)
+        if needed > free - (TRAINING_SHARE * total if with_training else 0):
+            reason = (
                 f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
-                f"{free / 1e9:.1f} GB are free{' while a job trains on it' if beside else ''}"
+                f"{free / 1e9:.1f} GB are free{' while a job trains on it' if with_training else ''}"
             )
-    if device == "cuda" and not why:
+    if device == "cuda" and not reason:
         return load_base(path, four_bit), None
     if device != "cpu":
-        needed, room = LOADED * weights_of(path)[0] * 4, memory().free
-        if why and room is not None and needed > room:
+        needed, free_memory = LOADED_FACTOR * weights_of(path)[0] * 4, memory().free
+        if reason and free_memory is not None and needed > free_memory:
             raise OutOfMemory(
-                f"This model cannot answer now: {why.partition(': ')[2]}; the processor would need "
-                f"{needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free. Ask again when no job "
-                "is training, or choose a smaller model"
+                f"This model cannot answer now: {reason.partition(': ')[2]}; the processor would need "
+                f"{needed / 1e9:.1f} GB of memory, and {free_memory / 1e9:.1f} GB are free. Ask again when "
+                "no job is training, or choose a smaller model"
             )
     if four_bit:
-        return load_dequantized(path), why
-    return load_base(path, device="cpu" if why else None), why
+        return load_dequantized(path), reason
+    return load_base(path, device="cpu" if reason else None), reason
 
 
 def _is_scored(ask: dict[str, Any]) -> bool:
@@ -316,20 +316,20 @@ def _is_scored(ask: dict[str, Any]) -> bool:
     return bool(ask.get("echo")) and ask.get("logprobs") is not None
 
 
-def _scores(logits: Any, following: list[int], count: int) -> list[Chosen]:
-    """Return the log probability of each token of ``following`` after the one before it.
+def _scores(logits: Any, targets: list[int], count: int) -> list[Chosen]:
+    """Return the log probability of each token of ``targets`` after the one before it.
 
     ``logits`` are ``[tokens, vocabulary]``, and ``count`` the number of alternatives.
     """
-    if not following:
+    if not targets:
         return []
-    logs = torch.log_softmax(logits[: len(following)].float(), dim=-1)
-    own = logs.gather(-1, torch.tensor(following, device=logs.device)[:, None])[:, 0].tolist()
+    logs = torch.log_softmax(logits[: len(targets)].float(), dim=-1)
+    logprobs = logs.gather(-1, torch.tensor(targets, device=logs.device)[:, None])[:, 0].tolist()
     best = logs.topk(min(count, logs.shape[-1]))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [
         Chosen(token, logprob, tuple(zip(*likeliest, strict=True)))
-        for token, logprob, likeliest in zip(following, own, pairs, strict=True)
+        for token, logprob, likeliest in zip(targets, logprobs, pairs, strict=True)
     ]
 
 

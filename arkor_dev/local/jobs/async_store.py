@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PASSING: Final = frozenset(
+TEMPORARY: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -48,12 +48,12 @@ REQUEST_SECONDS: Final = 20.0
 CLOSE_SECONDS: Final = 1.0
 
 
-def passing(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Return whether a write that failed with ``error`` may succeed later by itself."""
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in TEMPORARY
 
 
-class Pulse:
+class ChangeSignal:
     """Wakes everyone who waits for changes. Call ``next()`` before reading, so that no change is missed."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Writer:
         self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any], Callable[[], object]]] = (
             queue.SimpleQueue()
         )
-        self._over = threading.Event()
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._doing: Future[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -86,27 +86,27 @@ class Writer:
         self._queue.put((future, work, refused))
         return future
 
-    def take_back(self, future: Future[Any]) -> bool:
+    def cancel(self, future: Future[Any]) -> bool:
         """Cancel a call unless it has run or is being tried; return whether it will never run."""
         with self._lock:
             return self._doing is not future and future.cancel()
 
     def close(self, seconds: float) -> bool:
         """Try each queued call once more at most; return whether the thread ended in time."""
-        self._over.set()
+        self._closing.set()
         self._queue.put((Future(), lambda: None, lambda: None))
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not (self._over.is_set() and self._queue.empty()):
+        while not (self._closing.is_set() and self._queue.empty()):
             future, work, refused = self._queue.get()
             pause = PAUSES[0]
             while self._begin(future):
                 try:
                     result = work()
                 except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
-                    if not passing(error) or self._over.is_set():
+                    if not is_temporary(error) or self._closing.is_set():
                         with contextlib.suppress(InvalidStateError):
                             future.set_exception(error)
                         break
@@ -114,7 +114,7 @@ class Writer:
                     if pause == PAUSES[0]:
                         log.warning("the database cannot be written (%s): retrying", error)
                         refused()
-                    self._over.wait(pause)
+                    self._closing.wait(pause)
                     pause = min(2 * pause, PAUSES[1])
                 else:
                     with contextlib.suppress(InvalidStateError):
@@ -137,7 +137,7 @@ class AsyncStore:
         self._store = store
         self._writer = Writer()
         self._reader = ThreadPoolExecutor(1, "store-reader")
-        self.pulse = Pulse()
+        self.pulse = ChangeSignal()
         self.project_id = store.project_id
 
     async def read(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
@@ -159,7 +159,7 @@ class AsyncStore:
         writing = asyncio.wrap_future(future)
         try:
             done, _ = await asyncio.wait({writing}, timeout=REQUEST_SECONDS)
-            while not (done or self._writer.take_back(future)):
+            while not (done or self._writer.cancel(future)):
                 # It is being tried right now, and its outcome decides whether anything has changed.
                 done, _ = await asyncio.wait({writing}, timeout=PAUSES[0] / 5)
         except asyncio.CancelledError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    Beside = Callable[[Path, Mapping[str, Mapping[str, Any]]], None]
+    ExtraFiles = Callable[[Path, Mapping[str, Mapping[str, Any]]], None]
 
 MANIFEST: Final = "manifest.json"
 PART: Final = ".part"
@@ -40,27 +40,28 @@ class DiskFullError(OSError):
     """A folder could not be written because the disk is full."""
 
 
-class NotWholeError(Exception):
+class DamagedFolderError(Exception):
     """A folder differs from what was written; ``str()`` says how."""
 
 
-def write_whole(
+def write_atomically(
     target: Path,
     write: Callable[[Path], None],
     facts: Mapping[str, Any] | None = None,
-    beside: Beside | None = None,
+    add_extras: ExtraFiles | None = None,
 ) -> int:
     """Let ``write`` fill a folder, then move it to ``target`` in one step; return its size in bytes.
 
-    ``facts`` are stored in its manifest. ``beside`` receives the folder and its files, ``{bytes, sha256}`` by
-    name, and adds files that are not in the manifest, since they may be rewritten. Everything is flushed
-    first: a rename that survives a power cut must not refer to empty files. On failure nothing has changed.
+    ``facts`` are stored in its manifest. ``add_extras`` receives the folder and its files, ``{bytes,
+    sha256}`` by name, and adds files that are not in the manifest, since they may be rewritten. Everything is
+    flushed first: a rename that survives a power cut must not refer to empty files. On failure nothing has
+    changed.
     Raises OSError for disk errors, and DiskFullError for a full disk whatever ``write`` has raised.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
-    for rest in (part, old):
-        shutil.rmtree(rest, ignore_errors=True)
+    for leftover in (part, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     part.mkdir()
     try:
         write(part)
@@ -71,11 +72,11 @@ def write_whole(
         }
         manifest = part / MANIFEST
         manifest.write_text(json.dumps({"format": FORMAT, **(facts or {}), "files": files}, indent=1))
-        if beside:
-            beside(part, files)
-        found = {path.relative_to(part).as_posix(): path for path in part.rglob("*") if path.is_file()}
-        more = [_flushed(path) for name, path in found.items() if name not in files]
-        size = sum(int(entry["bytes"]) for entry in (*files.values(), *more))
+        if add_extras:
+            add_extras(part, files)
+        paths = {path.relative_to(part).as_posix(): path for path in part.rglob("*") if path.is_file()}
+        extras = [_flushed(path) for name, path in paths.items() if name not in files]
+        size = sum(int(entry["bytes"]) for entry in (*files.values(), *extras))
         for folder in (*(path for path in part.rglob("*") if path.is_dir()), part):
             _flush(folder)
         if target.exists():
@@ -141,15 +142,15 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     try:
         manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
     except (FileNotFoundError, IsADirectoryError):
-        raise NotWholeError(f"it has no {MANIFEST}") from None
+        raise DamagedFolderError(f"it has no {MANIFEST}") from None
     except OSError as error:
-        raise NotWholeError(f"{MANIFEST} cannot be read: {error.strerror}") from None
+        raise DamagedFolderError(f"{MANIFEST} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise NotWholeError(f"{MANIFEST} cannot be read") from None
+        raise DamagedFolderError(f"{MANIFEST} cannot be read") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise NotWholeError(f"{MANIFEST} cannot be read")
+        raise DamagedFolderError(f"{MANIFEST} cannot be read")
     if manifest.get("format") != FORMAT:
-        raise NotWholeError("another version of arkor-dev wrote it")
+        raise DamagedFolderError("another version of arkor-dev wrote it")
     return manifest
 
 
@@ -160,19 +161,19 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
     """
     manifest = manifest_of(folder)
     if needed not in manifest["files"]:
-        raise NotWholeError(f"it has no {needed}")
+        raise DamagedFolderError(f"it has no {needed}")
     for name, entry in manifest["files"].items():
         try:
             with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size
                 if not isinstance(entry, dict) or size != entry.get("bytes"):
-                    raise NotWholeError(f"{name} has a different size than was written")
+                    raise DamagedFolderError(f"{name} has a different size than was written")
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry.get("sha256"):
-                    raise NotWholeError(f"{name} differs from what was written")
+                    raise DamagedFolderError(f"{name} differs from what was written")
         except FileNotFoundError:
-            raise NotWholeError(f"{name} is missing") from None
+            raise DamagedFolderError(f"{name} is missing") from None
         except OSError as error:
-            raise NotWholeError(f"{name} cannot be read: {error.strerror}") from None
+            raise DamagedFolderError(f"{name} cannot be read: {error.strerror}") from None
     return manifest
 
 
@@ -185,6 +186,6 @@ def damage(folder: Path) -> str | None:
         return None
     try:
         checked(folder, next(iter(manifest_of(folder)["files"]), ""))
-    except NotWholeError as error:
+    except DamagedFolderError as error:
         return str(error)
     return None

@@ -169,9 +169,9 @@ def refuse_empty(path: Path) -> None:
     if path.exists() and path.stat().st_size:
         return
     if count := len(job_ids(path.parent)):
-        what = "is empty" if path.exists() else "is missing"
+        problem = "is empty" if path.exists() else "is missing"
         jobs = "the folder of a job" if count == 1 else f"the folders of {count} jobs"
-        raise _damaged(path, f"{what}, while {jobs} lie{'s' if count == 1 else ''} beside it")
+        raise _damaged(path, f"{problem}, while {jobs} lie{'s' if count == 1 else ''} beside it")
 
 
 @contextlib.contextmanager
@@ -192,14 +192,14 @@ def is_damage(error: BaseException) -> bool:
 
 def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
     """Check every page; 100 MiB take a tenth of a second."""
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise _damaged(path, f"is damaged: {' '.join(str(found).split())}")
+    (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if problem != "ok":
+        raise _damaged(path, f"is damaged: {' '.join(str(problem).split())}")
 
 
-def _damaged(path: Path, what: str) -> DamagedError:
+def _damaged(path: Path, problem: str) -> DamagedError:
     return DamagedError(
-        f"{path} {what}. Nothing was changed. `arkor-dev local rebuild` restores the list of jobs from "
+        f"{path} {problem}. Nothing was changed. `arkor-dev local rebuild` restores the list of jobs from "
         f"its readable parts and the job folders; or move {path.parent} away to start over."
     )
 
@@ -216,10 +216,10 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     writer = "an arkor-dev from before the first release"
     if owner == APPLICATION_ID:
         try:
-            found = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
+            row = db.execute("SELECT value FROM meta WHERE key = 'writtenBy'").fetchone()
         except sqlite3.OperationalError:  # an unknown format
-            found = None
-        writer = f"arkor-dev {found[0]}" if found else "a later arkor-dev"
+            row = None
+        writer = f"arkor-dev {row[0]}" if row else "a later arkor-dev"
     raise UnknownFormatError(
         f"{path} was written by {writer}, in a format that this arkor-dev {__version__} does not read. "
         f"Nothing was changed. Use that version, or move {path.parent} away to start over."
@@ -240,8 +240,8 @@ def unused_bytes(db: sqlite3.Connection) -> int:
     size, pages, spare = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
     )
-    much = spare * size >= UNUSED_BYTES and spare >= UNUSED_SHARE * pages
-    return int(spare * size) if much else 0
+    worthwhile = spare * size >= UNUSED_BYTES and spare >= UNUSED_SHARE * pages
+    return int(spare * size) if worthwhile else 0
 
 
 def give_back(db: sqlite3.Connection) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
 
-from .job_folder import gradients_folder, job_folder, jobs_folder
+from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -60,17 +60,22 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
     return {
         "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
         "models": [*_own_models(data, cache), *_hub_models()],
+        "embeddings": _bytes(embeddings_folder(data)),
         "leftovers": sum(_bytes(path) for path in leftovers(data, names)),
         "database": sum(path.stat().st_size for path in data.glob("backend*.sqlite*")),
         "free": shutil.disk_usage(data).free,
     }
 
 
-def short_of_room(folder: Path) -> str | None:
+def disk_shortage(folder: Path) -> str | None:
     """Return why nothing large should be written to the disk of ``folder`` now; None if it has space."""
     usage = shutil.disk_usage(folder)
-    told = os.environ.get(LEAST_FREE, "")
-    least = int(told) if told.isascii() and told.isdigit() else max(LEAST_BYTES, LEAST_SHARE * usage.total)
+    override = os.environ.get(LEAST_FREE, "")
+    least = (
+        int(override)
+        if override.isascii() and override.isdigit()
+        else max(LEAST_BYTES, LEAST_SHARE * usage.total)
+    )
     if usage.free >= least:
         return None
     return (
@@ -79,10 +84,10 @@ def short_of_room(folder: Path) -> str | None:
     )
 
 
-def leftovers(data: Path, known: Collection[str]) -> list[Path]:
-    """Return what lies among the job folders without belonging to a job."""
+def leftovers(data: Path, job_ids: Collection[str]) -> list[Path]:
+    """Return the entries of the jobs folder that belong to no job."""
     with contextlib.suppress(OSError):
-        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in known]
+        return [path for path in sorted(jobs_folder(data).iterdir()) if path.name not in job_ids]
     return []
 
 
@@ -96,10 +101,9 @@ def remove_leftovers(paths: Collection[Path]) -> int:
     return freed
 
 
-def remove_gradients(data: Path, names: Collection[str]) -> int:
-    """Remove the gradients of the jobs with these ids, which can be made again; return the bytes freed."""
-    folders = [gradients_folder(data, job_id) for job_id in names]
-    return remove_leftovers([part for folder in folders for part in folder.parent.glob(f"{folder.name}*")])
+def embeddings_folder(data: Path) -> Path:
+    """Return the folder with the embeddings of data sets, which can be made again."""
+    return data / "embeddings"
 
 
 def remove_models(data: Path, cache: Path) -> int:

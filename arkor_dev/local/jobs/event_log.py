@@ -26,7 +26,7 @@ from .records import Records, compact, now
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-SAMPLES_KEPT: Final = 2000
+MOST_SAMPLES: Final = 2000
 """Most ``system.metrics`` events kept for an ended job: those of an hour, or every nth."""
 
 Event = tuple[str, dict[str, Any]]
@@ -36,12 +36,12 @@ class EventLog(Records):
     """The jobs of one project, with their events."""
 
     def append(
-        self, job_id: str, events: Sequence[Event], kept: int | None = None, mark: str | None = None
+        self, job_id: str, events: Sequence[Event], resumable: int | None = None, mark: str | None = None
     ) -> None:
         """Append events in one commit, and update the job's metrics and settings.
 
-        The same commit records that the job can resume after the step ``kept``, and the last ``mark`` read
-        from its worker: a reader who continues from it misses nothing and sees nothing twice.
+        The same commit records that the job can resume after the step ``resumable``, and the last ``mark``
+        read from its worker: a reader who continues from it misses nothing and sees nothing twice.
         """
         with transaction(self._db):
             last = self._last(job_id)
@@ -55,11 +55,11 @@ class EventLog(Records):
                     break
             self._append(job_id, events, last)
             self._measure(job_id, events)
-            if kept is not None:
-                self._db.execute("UPDATE jobs SET resumable = ? WHERE id = ?", (kept, job_id))
+            if resumable is not None:
+                self._db.execute("UPDATE jobs SET resumable = ? WHERE id = ?", (resumable, job_id))
             if mark is not None:
-                orders = interruptions.orders_of(self._db, job_id)
-                interruptions.set_orders(self._db, job_id, {**orders, "mark": mark})
+                options = interruptions.resume_options_of(self._db, job_id)
+                interruptions.set_resume_options(self._db, job_id, {**options, "mark": mark})
         self._changed(job_id)
 
     def _last(self, job_id: str) -> int:
@@ -93,8 +93,8 @@ class EventLog(Records):
         self._measure(job_id, events)
 
     def _measure(self, job_id: str, events: Iterable[Event]) -> None:
-        found = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        metrics = json.loads(found[0])
+        row = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        metrics = json.loads(row[0])
         for name, fields in events:
             if name == TRAINING_STARTED:
                 if "totalSteps" in fields["metadata"]:  # a reported run may not know
@@ -128,12 +128,12 @@ class EventLog(Records):
         self._db.execute("UPDATE jobs SET evaluation = ? WHERE id = ?", (compact(evaluation), job_id))
 
     def _thin_out(self, job_id: str) -> None:
-        """Keep every nth of a job's machine samples, at most ``SAMPLES_KEPT``."""
+        """Keep every nth of a job's machine samples, at most ``MOST_SAMPLES``."""
         of_job = (job_id, SYSTEM_METRICS)
         (count,) = self._db.execute(
             "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
         ).fetchone()
-        every = -(-count // SAMPLES_KEPT)
+        every = -(-count // MOST_SAMPLES)
         if every > 1:
             self._db.execute(
                 """DELETE FROM events WHERE job = :job AND id IN (
@@ -152,26 +152,26 @@ class EventLog(Records):
             (job_id, after, limit),
         ).fetchall()
 
-    def news(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
+    def read_events(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
         """Return whether the job has ended, and its ``events``; read in this order, so that none is
         missed.
         """
-        over = self.is_over(job_id)
-        return over, self.events(job_id, after, limit)
+        is_over = self.is_over(job_id)
+        return is_over, self.events(job_id, after, limit)
 
     def last_event(self, job_id: str) -> int:
         """Return the id of a job's newest event, 0 without any."""
-        found = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
-        return found[0] or 0
+        row = self._reader.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()
+        return row[0] or 0
 
     def newest(self, job_id: str, name: str) -> list[Event]:
         """Return a job's newest event of this name, if any."""
-        found = self._reader.execute(
+        rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )
-        return [(name, json.loads(data)) for (data,) in found.fetchall()]
+        return [(name, json.loads(data)) for (data,) in rows.fetchall()]
 
     def is_over(self, job_id: str) -> bool:
         """Return whether a job has its final status, and so its last event."""
-        found = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return found is None or found[0] in TERMINAL
+        row = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return row is None or row[0] in TERMINAL

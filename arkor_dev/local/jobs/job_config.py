@@ -89,7 +89,7 @@ LEAVES_OUT: Final = Schema(
     )
 )
 REPEATS: Final = Schema((Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),))
-PLACE: Final = Schema(
+PLACEMENT: Final = Schema(
     (
         Field(CLUSTER, CLUSTER_ADDRESS, null=True),
         Field(INSECURE, FLAG, null=True),
@@ -108,7 +108,7 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, REPEATS, PLACE):
+        for schema in (SET_BY_HAND, REPEATS, PLACEMENT):
             check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
@@ -120,21 +120,21 @@ def check_config(config: object) -> dict[str, Any]:
 
 def check_files(config: dict[str, Any], project: Path) -> None:
     """Raise `BadRequestError` for a missing file of a valid config's data sets."""
-    for where in ("datasetSource", "evalDatasetSource"):
-        for part in parts_of(config[where]) if config.get(where) else []:
+    for field in ("datasetSource", "evalDatasetSource"):
+        for part in parts_of(config[field]) if config.get(field) else []:
             try:
                 if part["type"] == "file":
                     inside(project, part["path"])
             except SourceError as fault:
-                raise BadRequestError(f"config.{where}: {fault}") from None
-    for each in config.get(FIELD) or ():
+                raise BadRequestError(f"config.{field}: {fault}") from None
+    for evaluation_set in config.get(FIELD) or ():
         try:
-            inside(project, each["path"])
+            inside(project, evaluation_set["path"])
         except SourceError as fault:
-            raise BadRequestError(f"config.{FIELD}, {each['name']}: {fault}") from None
+            raise BadRequestError(f"config.{FIELD}, {evaluation_set['name']}: {fault}") from None
 
 
-def as_judged_now(config: dict[str, Any], project: Path) -> dict[str, Any]:
+def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any]:
     """Return a valid config whose files exist, with the judgements that count: those of this moment.
 
     So a job that pauses resumes with the same rows. Raises `BadRequestError` for a missing file, and for
@@ -166,17 +166,17 @@ def public(config: dict[str, Any]) -> dict[str, Any]:
 def _without_token(source: Any) -> Any:
     if not isinstance(source, dict):
         return source
-    shown = {**source, "token": "***"} if source.get("token") else source
+    masked = {**source, "token": "***"} if source.get("token") else source
     if isinstance(source.get("sources"), list):
-        shown = {**shown, "sources": [_without_token(part) for part in source["sources"]]}
-    return shown
+        masked = {**masked, "sources": [_without_token(part) for part in source["sources"]]}
+    return masked
 
 
-def _check_source(source: object, where: str) -> None:
-    checked = check(source, SOURCE, where, f"{where}.")
-    check(checked, Schema((SOURCES[checked["type"]],)), where, f"{where}.")
+def _check_source(source: object, path: str) -> None:
+    checked = check(source, SOURCE, path, f"{path}.")
+    check(checked, Schema((SOURCES[checked["type"]],)), path, f"{path}.")
     for index, part in enumerate(checked["sources"] if checked["type"] == "list" else []):
-        place = f"{where}.sources[{index}]"
+        part_path = f"{path}.sources[{index}]"
         if isinstance(part, dict) and part.get("type") == "list":
-            raise SchemaError(f"{place} must be a data set itself, not a list of them")
-        _check_source(part, place)
+            raise SchemaError(f"{part_path} must be a data set itself, not a list of them")
+        _check_source(part, part_path)

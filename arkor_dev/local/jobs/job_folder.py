@@ -7,7 +7,7 @@
         parent/                       the adapter that the job started from
         evaluation/                   results, the history of a run, answers to sample prompts
         votes.jsonl                   blind preferences
-        attribution/                  answers traced to rows, and the rows' gradients, which can be made again
+        attribution/                  answers traced to rows, and rows that contradict others
         exports/<id>/ · <id>.json     exports for other programs
         reports/ · scratch/           files of reporters and of a run on this machine
         verdict.json                  how the job ended, while the database cannot store it
@@ -52,7 +52,6 @@ RESUME: Final = "resume"
 PARENT: Final = "parent"
 EVALUATION: Final = "evaluation"
 ATTRIBUTION: Final = "attribution"
-GRADIENTS: Final = "gradients"
 EXPORTS: Final = "exports"
 PROBE: Final = "probe"
 """A file written and removed at once, to test that the folder is writable."""
@@ -161,8 +160,8 @@ class JobFile(NamedTuple):
             os.unlink(last, dir_fd=folder)
 
 
-def _created(name: str, how: int, folder: int) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how
+def _created(name: str, extra_flags: int, folder: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | extra_flags
     handle = os.open(name, flags, 0o600, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -239,11 +238,6 @@ def adapter_folder(data: Path, job_id: str, step: int | None) -> Path:
     return final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
 
 
-def gradients_folder(data: Path, job_id: str) -> Path:
-    """Return the folder of the rows' gradients, which can be made again."""
-    return job_folder(data, job_id) / ATTRIBUTION / GRADIENTS
-
-
 def exports_folder(data: Path, job_id: str) -> Path:
     """Return the folder of exports, which can be made again."""
     return job_folder(data, job_id) / EXPORTS
@@ -263,9 +257,9 @@ def scratch_folder(data: Path, job_id: str) -> Path:
 def job_ids(data: Path) -> list[str]:
     """Return the ids of all jobs with a non-empty folder, whether or not they are in the list."""
     folder = jobs_folder(data)
-    found = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
+    names = [entry for entry in folder.iterdir() if _NEW_ID.fullmatch(entry.name)] if folder.is_dir() else []
     return sorted(
-        entry.name for entry in found if entry.is_dir() and not entry.is_symlink() and any(entry.iterdir())
+        entry.name for entry in names if entry.is_dir() and not entry.is_symlink() and any(entry.iterdir())
     )
 
 
@@ -286,8 +280,8 @@ def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
             raise ConflictError(f"The job {job['name']} has no final adapter{instead}")
         return folder
     if step not in steps:
-        there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-        raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+        available = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+        raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {available}")
     return checkpoint_folder(data, job["id"], step)
 
 
@@ -368,8 +362,8 @@ def export_ids(data: Path, job_id: str) -> set[str]:
 def attribution_ids(data: Path, job_id: str) -> list[str]:
     """Return the ids of the job's attributions, in order."""
     folder = job_folder(data, job_id) / ATTRIBUTION
-    found = [entry.name.removesuffix(".json") for entry in folder.iterdir()] if folder.is_dir() else []
-    return sorted(name for name in found if _ATTRIBUTION_ID.fullmatch(name))
+    names = [entry.name.removesuffix(".json") for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name for name in names if _ATTRIBUTION_ID.fullmatch(name))
 
 
 def remove_export(data: Path, job_id: str, export_id: str) -> None:
@@ -401,8 +395,8 @@ def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
 def sweep(data: Path, job_id: str) -> None:
     """Remove what a job that ended while writing left unfinished."""
     folder = job_folder(data, job_id)
-    for place in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
-        for part in folder.glob(f"{place}*{PART}"):
+    for prefix in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
+        for part in folder.glob(f"{prefix}*{PART}"):
             _remove(part)
     for name in ("scratch", PROBE):
         _remove(folder / name)

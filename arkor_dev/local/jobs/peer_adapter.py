@@ -20,7 +20,7 @@ from arkor_dev.contract.events import TRAINING_COMPLETED
 from arkor_dev.contract.regular_files import open_regular, read_small
 from arkor_dev.contract.schema import SchemaError, check
 
-from .atomic_folder import write_whole
+from .atomic_folder import write_atomically
 from .disk import remove_files
 from .job_config import check_config
 from .job_folder import describe, final_folder, limit_of
@@ -33,7 +33,7 @@ CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 PICKLED: Final = "adapter_model.bin"
 ELSEWHERE: Final = "trainedElsewhere"
-"""Field of the config of such a job: none of its rows and settings are those of its training."""
+"""Config field of such a job, whose rows and settings say nothing about its training."""
 SPARE: Final = 256 << 20
 """Bytes to leave free on the disk."""
 UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the model yourself"
@@ -56,7 +56,7 @@ class PeerAdapter:
         """
         try:
             settings = read_small(folder / CONFIG, limit_of(CONFIG) or 0)
-            told = strict_json.parse(settings)
+            config = strict_json.parse(settings)
             with open_regular(folder / WEIGHTS) as file:
                 weights = hashlib.file_digest(file, "sha256").digest()
         except FileNotFoundError as missing:
@@ -65,11 +65,11 @@ class PeerAdapter:
             raise _refused(f"{error.filename or folder} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise _refused(f"its {CONFIG} {error}") from None
-        base = model or (told.get("base_model_name_or_path") if isinstance(told, dict) else None)
+        base = model or (config.get("base_model_name_or_path") if isinstance(config, dict) else None)
         if not isinstance(base, str) or not base.strip() or not base.isprintable():
             raise _refused(UNKNOWN_BASE)
-        own = hashlib.sha256(b"\0".join([settings, weights, base.encode("utf-8", "replace")])).hexdigest()
-        return cls(folder, settings, base, f"job_{own[:12]}")
+        digest = hashlib.sha256(b"\0".join([settings, weights, base.encode("utf-8", "replace")])).hexdigest()
+        return cls(folder, settings, base, f"job_{digest[:12]}")
 
     def job(self, data: str) -> dict[str, Any]:
         """Return the job, in the contract's form, that ``data``, a file of the project, is measured on.
@@ -109,18 +109,18 @@ class PeerAdapter:
 
         folder = final_folder(data, self.job_id)
         try:
-            size = write_whole(folder, write)
+            size = write_atomically(folder, write)
         except OSError as error:
             raise InternalError(f"The adapter could not be copied: {error.strerror}") from None
         return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
 
-    def take_back(self, data: Path) -> None:
+    def remove_copies(self, data: Path) -> None:
         """Remove the copied files."""
         remove_files(data, self.job_id)
 
 
-def _refused(why: str) -> BadRequestError:
-    return BadRequestError(f"The adapter cannot be used: {why}")
+def _refused(reason: str) -> BadRequestError:
+    return BadRequestError(f"The adapter cannot be used: {reason}")
 
 
 def _missing(folder: Path, error: FileNotFoundError) -> str:

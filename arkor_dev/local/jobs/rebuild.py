@@ -68,15 +68,15 @@ REBUILT: Final = (
 class Rebuilt(NamedTuple):
     """Result: ``jobs`` in the list now, and how many of them were ``read`` from the old one.
 
-    ``added`` has the names of those restored from folders, ``left`` the ids of folders without a usable
-    record. A damaged old file is kept as ``kept``.
+    ``added`` has the names of those restored from folders, ``unusable`` the ids of folders without a usable
+    record. A damaged old file is kept as ``damaged_file``.
     """
 
     jobs: int
     read: int
     added: list[str]
-    left: list[str]
-    kept: str | None
+    unusable: list[str]
+    damaged_file: str | None
 
 
 def rebuild(data: Path, org: str) -> Rebuilt:
@@ -89,17 +89,17 @@ def rebuild(data: Path, org: str) -> Rebuilt:
         refuse_empty(path)
         open_database(path).close()
     except DamagedError:
-        return _anew(path, org)
+        return _rebuild(path, org)
     return _complete(path, org, None)
 
 
-def _anew(path: Path, org: str) -> Rebuilt:
+def _rebuild(path: Path, org: str) -> Rebuilt:
     new, old = path.with_name(f"{DATABASE}.part"), path.with_name("old.sqlite.part")
-    for place in (new, old):
+    for database in (new, old):
         for end in (*FILES, "-shm"):
-            place.with_name(place.name + end).unlink(missing_ok=True)
+            database.with_name(database.name + end).unlink(missing_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    kept = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
+    damaged_file = path.with_name(f"{path.stem}-damaged-{stamp}{path.suffix}")
     try:
         with contextlib.closing(open_database(new)) as db:
             for end in FILES:  # read a copy: even opening may write to the file
@@ -108,10 +108,10 @@ def _anew(path: Path, org: str) -> Rebuilt:
             if old.exists():
                 with transaction(db), contextlib.closing(connect(old)) as source:
                     _salvage(source, db, job_ids(path.parent))
-        rebuilt = _complete(new, org, kept.name if path.exists() else None)
+        rebuilt = _complete(new, org, damaged_file.name if path.exists() else None)
         for end in reversed(FILES):
             with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+                path.with_name(path.name + end).rename(damaged_file.with_name(damaged_file.name + end))
         path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
         new.rename(path)
     finally:
@@ -132,24 +132,24 @@ def _copy(
     source: sqlite3.Connection, target: sqlite3.Connection, table: str, key: str, job: str = ""
 ) -> None:
     """Copy the readable rows of ``table``; for events, those of one ``job``."""
-    ours, theirs = (_columns(db, table) for db in (target, source))
-    columns = [name for name in ours if name in theirs]
+    own_columns, old_columns = (_columns(db, table) for db in (target, source))
+    columns = [name for name in own_columns if name in old_columns]
     if not columns:
         return
     marks = ", ".join("?" * len(columns))
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
-    where, which = ("WHERE job = ?", (job,)) if job else ("", ())
-    for order in ("ASC", "DESC"):
-        query = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {key} {order}"  # noqa: S608 - our own names
-        rows = _readable(source, query, which)
-        whole = True
+    condition, arguments = ("WHERE job = ?", (job,)) if job else ("", ())
+    for direction in ("ASC", "DESC"):
+        query = f"SELECT {', '.join(columns)} FROM {table} {condition} ORDER BY {key} {direction}"  # noqa: S608 - our own names
+        rows = _readable(source, query, arguments)
+        complete = True
         for row in rows:
             if row is None:
-                whole = False
+                complete = False
             elif _is_sound(dict(zip(columns, row, strict=True))):
                 with contextlib.suppress(sqlite3.IntegrityError):
                     target.execute(insert, row)
-        if whole:
+        if complete:
             return
 
 
@@ -159,10 +159,10 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     return []
 
 
-def _readable(db: sqlite3.Connection, query: str, which: Sequence[str]) -> Iterator[Sequence[Any] | None]:
+def _readable(db: sqlite3.Connection, query: str, arguments: Sequence[str]) -> Iterator[Sequence[Any] | None]:
     """Yield rows up to the first unreadable one, then None."""
     try:
-        yield from db.execute(query, which)
+        yield from db.execute(query, arguments)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         yield None
 
@@ -177,13 +177,13 @@ def _is_sound(row: dict[str, Any]) -> bool:
     return True
 
 
-def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
+def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
     """Add jobs from folders that are missing in the list."""
-    data, added, left = path.parent, [], []
+    data, added, unusable = path.parent, [], []
     with contextlib.closing(Store(path, org)) as store:
-        known = store.names().keys() | set(store.removed())
+        listed = store.names().keys() | set(store.removed())
         for job_id in job_ids(data):
-            if job_id in known:
+            if job_id in listed:
                 continue
             job = record_file(data, job_id).read_json()
             try:
@@ -191,13 +191,13 @@ def _complete(path: Path, org: str, kept: str | None) -> Rebuilt:
                 if job["id"] != job_id:
                     raise BadRequestError("It belongs to another job")
             except BadRequestError:
-                left.append(job_id)
+                unusable.append(job_id)
                 continue
             _add(store, data, job)
             added.append(job["name"])
         count = len(store.names())
         store.writing.execute("DELETE FROM events WHERE job NOT IN (SELECT id FROM jobs)")
-    return Rebuilt(count, count - len(added), added, left, kept)
+    return Rebuilt(count, count - len(added), added, unusable, damaged_file)
 
 
 def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
@@ -210,16 +210,16 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
         events.append((CHECKPOINT_SAVED, {"step": step, "artifacts": [saved]}))
     if job["status"] in TERMINAL:
         final = final_folder(data, job_id)
-        made = [describe(kind_of(final), "final", final, size_of(final))] if final.is_dir() else []
-        told = {"artifacts": made} if job["status"] == "completed" else {}
+        artifacts = [describe(kind_of(final), "final", final, size_of(final))] if final.is_dir() else []
+        end_fields = {"artifacts": artifacts} if job["status"] == "completed" else {}
         error = {"error": job["error"]} if job.get("error") else {}
-        events.append((ENDINGS[job["status"]], {**told, **error}))
+        events.append((ENDINGS[job["status"]], {**end_fields, **error}))
     else:  # it was running or paused
         pause = {"step": max(points), "reason": "asked", "message": REBUILT}
         job = {**job, "status": "paused", "pause": pause}
         events.append((TRAINING_PAUSED, pause))
     resumable = {"resumable": max(points)} if max(points) else {}
-    store.take_in({**job, **resumable, "config": _without_masks(job["config"])}, None)
+    store.import_job({**job, **resumable, "config": _without_masks(job["config"])}, None)
     if not store.last_event(job_id):
         store.append(job_id, events)
 
@@ -227,6 +227,6 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
 def _without_masks(value: Any) -> Any:
     """Return a config without the asterisks that replace a token."""
     if isinstance(value, dict):
-        kept = {key: each for key, each in value.items() if (key, each) != ("token", "***")}
-        return {key: _without_masks(each) for key, each in kept.items()}
-    return [_without_masks(each) for each in value] if isinstance(value, list) else value
+        unmasked = {key: member for key, member in value.items() if (key, member) != ("token", "***")}
+        return {key: _without_masks(member) for key, member in unmasked.items()}
+    return [_without_masks(member) for member in value] if isinstance(value, list) else value

@@ -54,8 +54,8 @@ class Records:
         self.project_id = self._project_id()
         self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self._reader = connect(path)
-        self.lacks: dict[str, str] = {}
-        """Why a waiting job has no place where it runs, for a person; by its id."""
+        self.waiting_reasons: dict[str, str] = {}
+        """By job id: why its target has no resources for it now, as a sentence."""
         self._data = path.parent
         self._recorded: set[str] = set()
         self._lock = threading.Lock()  # protects the two below, which both threads use
@@ -88,12 +88,12 @@ class Records:
         self._db.execute(
             "INSERT OR IGNORE INTO meta VALUES ('projectId', ?)", (f"prj_{secrets.token_hex(6)}",)
         )
-        found = self._db.execute("SELECT value FROM meta WHERE key = 'projectId'").fetchone()
-        return str(found[0])
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'projectId'").fetchone()
+        return str(row[0])
 
     def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
-        job_id, name, status, config, error, created, started, completed, metrics, *told = row
-        *kept, resumable, notes, tags, starred = told
+        job_id, name, status, config, error, created, started, completed, metrics, *further = row
+        *json_texts, resumable, notes, tags, starred = further
         job = {
             "id": job_id,
             "orgId": self.org,
@@ -112,14 +112,14 @@ class Records:
         if error is not None:
             job["error"] = error
         for field, text in zip(
-            ("settings", "forecast", "pause", "parent", "evaluation", "sweep"), kept, strict=True
+            ("settings", "forecast", "pause", "parent", "evaluation", "sweep"), json_texts, strict=True
         ):
             if text is not None:
                 job[field] = json.loads(text)
         if resumable is not None and status in TERMINAL:
             job["resumable"] = resumable
-        said = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
-        return job | {field: value for field, value in said.items() if value}
+        annotations = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
+        return job | {field: value for field, value in annotations.items() if value}
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
         row: Sequence[Any] | None = db.execute(
@@ -160,8 +160,8 @@ class Records:
         if row is None:
             return None
         job = self._shape(row)
-        if job["status"] == "queued" and (place := waiting.place(db, job_id)):
-            job["queue"] = self._reasoned(job_id, place)
+        if job["status"] == "queued" and (position := waiting.queue_position(db, job_id)):
+            job["queue"] = self._with_reason(job_id, position)
         return job
 
     def listing(self) -> bytes:
@@ -173,25 +173,25 @@ class Records:
                     self._encoded = {row[0]: compact(self._shape(row)).encode() for row in rows}
                 jobs = dict(self._encoded)
                 # The queue position changes independently of the job, so it is not cached.
-                for job_id, place in waiting.places(self._reader).items():
+                for job_id, position in waiting.queue_positions(self._reader).items():
                     if job_id in jobs:
                         jobs[job_id] = (
                             jobs[job_id][:-1]
                             + b',"queue":'
-                            + compact(self._reasoned(job_id, place)).encode()
+                            + compact(self._with_reason(job_id, position)).encode()
                             + b"}"
                         )
                 queue = compact({"held": waiting.is_held(self._reader)}).encode()
                 self._listing = b'{"jobs":[%s],"queue":%s}' % (b",".join(reversed(jobs.values())), queue)
             return self._listing
 
-    def _reasoned(self, job_id: str, place: dict[str, Any]) -> dict[str, Any]:
-        why = self.lacks.get(job_id)
-        return place if why is None else {**place, "reason": why}
+    def _with_reason(self, job_id: str, position: dict[str, Any]) -> dict[str, Any]:
+        reason = self.waiting_reasons.get(job_id)
+        return position if reason is None else {**position, "reason": reason}
 
-    def put_back(self, job_id: str, why: str) -> None:
+    def requeue(self, job_id: str, reason: str) -> None:
         """Return a running job to its position in the queue, since its target has no room."""
-        self.lacks[job_id] = why
+        self.waiting_reasons[job_id] = reason
         self._db.execute("UPDATE jobs SET status = 'queued' WHERE id = ? AND status = 'running'", (job_id,))
         self._changed(job_id)
 
@@ -220,11 +220,11 @@ class Records:
         (:meth:`removed`).
         """
         with transaction(self._db):
-            found = self._db.execute("SELECT name, status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-            if found is None:
+            row = self._db.execute("SELECT name, status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if row is None:
                 raise NotFoundError(f"There is no job {job_id}")
-            if found[1] not in TERMINAL:
-                raise ConflictError(f"The job {found[0]} is {found[1]}: cancel it before you delete it")
+            if row[1] not in TERMINAL:
+                raise ConflictError(f"The job {row[0]} is {row[1]}: cancel it before you delete it")
             self._db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (job_id,))
             self._db.execute("DELETE FROM events WHERE job = ?", (job_id,))
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
@@ -241,11 +241,11 @@ class Records:
         """Record that a deleted job's files are gone."""
         self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
 
-    def arrange(self, order: Sequence[str] | None, held: bool | None) -> dict[str, Any]:
+    def arrange(self, job_ids: Sequence[str] | None, held: bool | None) -> dict[str, Any]:
         """Reorder waiting jobs, and hold or release the queue; return the contract's ``Queue``."""
         with transaction(self._db):
-            if order is not None:
-                waiting.arrange(self._db, order)
+            if job_ids is not None:
+                waiting.arrange(self._db, job_ids)
             if held is not None:
                 waiting.hold(self._db, held)
         with self._lock:
@@ -273,8 +273,8 @@ class Records:
 
     def is_of_sweep(self, job_id: str) -> bool:
         """Return whether a job is part of a sweep."""
-        found = self._reader.execute("SELECT sweep IS NOT NULL FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return bool(found and found[0])
+        row = self._reader.execute("SELECT sweep IS NOT NULL FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return bool(row and row[0])
 
     def of_sweep(self, sweep_id: str) -> dict[str, dict[str, Any]]:
         """Return the jobs of a sweep by id, oldest first."""
@@ -285,7 +285,7 @@ class Records:
         )
         return {row[0]: self._shape(row) for row in rows.fetchall()}
 
-    def standing(self) -> dict[str, str]:
+    def unfinished(self) -> dict[str, str]:
         """Return the status of every job that has not ended, by id."""
         rows = self._reader.execute(
             f"SELECT id, status FROM jobs WHERE status NOT IN ({', '.join('?' * len(TERMINAL))})",  # noqa: S608 - question marks
@@ -293,10 +293,10 @@ class Records:
         )
         return dict(rows.fetchall())
 
-    def next_up(self, but: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
-        """Return the id and config of the next job that may start, except those in ``but``."""
-        found = waiting.first(self._reader, but)
-        return None if found is None else (found[0], json.loads(found[1]))
+    def peek_next(self, excluded: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
+        """Return the id and config of the next job that may start, except those in ``excluded``."""
+        row = waiting.first(self._reader, excluded)
+        return None if row is None else (row[0], json.loads(row[1]))
 
     def queue(self) -> dict[str, Any]:
         """Return the contract's ``Queue``."""

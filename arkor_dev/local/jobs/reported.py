@@ -25,7 +25,7 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.schema import check
 
 from .event_log import Event
-from .interruptions import orders_of
+from .interruptions import resume_options_of
 from .store import REPORTED, Store, Verdict
 
 if TYPE_CHECKING:
@@ -85,22 +85,22 @@ class ReportedRuns:
     async def take(self, path: Path) -> bool:
         """Add a file's next lines to its job; return whether there may be more. Deletes an ended one."""
         job_id = path.name.removesuffix(".jsonl")
-        job, offset = await self._store.read(_known, job_id)
+        job, offset = await self._store.read(_read_so_far, job_id)
         if job is not None and job["status"] != "running":
             return await self._drop(path)
-        lines, size, alive, changed = await asyncio.to_thread(_news, path, offset)
+        lines, size, alive, changed = await asyncio.to_thread(_new_lines, path, offset)
         verdict, events = None, list[Event]()
         try:
             if lines and job is None:
                 job, started = _job(job_id, strict_json.parse(lines[0]))
                 names = await self._store.read(Store.names)
                 job["name"] = free_name(job["name"], names.values())
-                await self._store.write(Store.take_in, job, None, [started])
+                await self._store.write(Store.import_job, job, None, [started])
             for line in lines[offset == 0 :]:
-                told = strict_json.parse(line)
-                if (verdict := _end(told)) is not None:
+                line_object = strict_json.parse(line)
+                if (verdict := _end(line_object)) is not None:
                     break
-                events.append(_row(told))
+                events.append(_row(line_object))
         except (ValueError, TypeError, KeyError, AttributeError):
             verdict = Verdict("failed", {"error": BROKEN})
         if job is None:  # its first line is still being written, or is not that of a report
@@ -119,12 +119,12 @@ class ReportedRuns:
         return False
 
 
-def _known(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
+def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
     """Return the job of a file, and how far the file was read."""
-    return store.get(job_id), int(orders_of(store.reading, job_id).get("mark", 0))
+    return store.get(job_id), int(resume_options_of(store.reading, job_id).get("mark", 0))
 
 
-def _news(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
+def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
     """Return whole lines from ``offset`` on, their size, whether the program lives, and the last change."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         alive = False
@@ -135,74 +135,79 @@ def _news(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
         file.seek(offset)
         piece = file.read(PIECE)
         changed = _moment(os.fstat(file.fileno()).st_mtime)
-    whole = piece[: piece.rfind(b"\n") + 1]
-    if not whole and len(piece) == PIECE:
-        whole = b"\n"  # not a report
-    return whole.splitlines(), len(whole), alive, changed
+    complete = piece[: piece.rfind(b"\n") + 1]
+    if not complete and len(piece) == PIECE:
+        complete = b"\n"  # not a report
+    return complete.splitlines(), len(complete), alive, changed
 
 
-def _job(job_id: str, told: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
+def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
     """Return the job and its first event from a file's first line. Raises ValueError for another one."""
-    name, model, steps, figures = told["name"], told["model"], told["steps"], told["figures"]
-    at = _checked(told["at"])
+    name, model, steps, figures = (
+        first_line["name"],
+        first_line["model"],
+        first_line["steps"],
+        first_line["figures"],
+    )
+    started = _time(first_line["at"])
     check({"name": name}, JOB_CHANGES)
     check({"name": model}, JOB_CHANGES)
     if not _are_figures(figures):
         raise ValueError
     metadata: dict[str, Any] = {
         "model": model,
-        "figures": [{"name": each, "label": each, "unit": ""} for each in figures],
+        "figures": [{"name": figure, "label": figure, "unit": ""} for figure in figures],
     }
     if steps is not None:
-        metadata["totalSteps"] = _whole(steps)
+        metadata["totalSteps"] = _step(steps)
     job = {
         "id": job_id, "name": name, "status": "running", "config": {"model": model, REPORTED: True},
-        "createdAt": at, "startedAt": at, "metrics": {} if steps is None else {"totalSteps": steps},
+        "createdAt": started, "startedAt": started, "metrics": {} if steps is None else {"totalSteps": steps},
     }  # fmt: skip
-    return job, (TRAINING_STARTED, {"metadata": metadata, "timestamp": at})
+    return job, (TRAINING_STARTED, {"metadata": metadata, "timestamp": started})
 
 
 def _are_figures(figures: object) -> bool:
     return (
         isinstance(figures, list)
         and len(figures) <= MOST_FIGURES
-        and all(isinstance(each, str) and FIGURE_NAME.fullmatch(each) for each in figures)
+        and all(isinstance(name, str) and FIGURE_NAME.fullmatch(name) for name in figures)
     )
 
 
-def _row(told: Mapping[str, Any]) -> Event:
+def _row(line: Mapping[str, Any]) -> Event:
     """Return a row of figures as an event. Raises ValueError for anything else."""
     figures: dict[str, float | None] = {}
-    for name, value in told["log"].items():
+    for name, value in line["log"].items():
         if not FIGURE_NAME.fullmatch(name) or not (value is None or type(value) in (int, float)):
             raise ValueError
         figures[name] = value
-    return TRAINING_LOG, {**figures, "step": _whole(told["step"]), "timestamp": _checked(told["at"])}
+    return TRAINING_LOG, {**figures, "step": _step(line["step"]), "timestamp": _time(line["at"])}
 
 
-def _end(told: Mapping[str, Any]) -> Verdict | None:
+def _end(line: Mapping[str, Any]) -> Verdict | None:
     """Return how a run ended if a line says so. Raises ValueError for an unknown status."""
-    if (status := told.get("end")) is None:
+    if (status := line.get("end")) is None:
         return None
-    fields: dict[str, Any] = {"timestamp": _checked(told["at"])}
+    fields: dict[str, Any] = {"timestamp": _time(line["at"])}
     if status == "failed":
-        fields["error"] = str(told["error"])[:2000]
+        fields["error"] = str(line["error"])[:2000]
     elif status not in ("completed", "cancelled"):
         raise ValueError
     return Verdict(status, fields)
 
 
-def _whole(value: object) -> int:
+def _step(value: object) -> int:
     if type(value) is not int or not 0 <= value <= _MOST_STEPS:
         raise ValueError
     return value
 
 
-def _checked(at: object) -> str:
+def _time(value: object) -> str:
     """Return a time as the contract writes it. Raises ValueError for anything else."""
-    if not isinstance(at, str):
+    if not isinstance(value, str):
         raise TypeError
-    return _moment(datetime.fromisoformat(at).timestamp())
+    return _moment(datetime.fromisoformat(value).timestamp())
 
 
 def _moment(seconds: float) -> str:

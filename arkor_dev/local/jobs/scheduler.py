@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
-from arkor_dev.local.jobs.running.job_runner import Beside
+from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -26,7 +26,7 @@ from .database import is_damage
 from .disk import remove_files
 from .job_folder import report_file, sweep, sweep_data
 from .running import auto_resume
-from .running.auto_resume import let_go_on
+from .running.auto_resume import resume_due
 from .running.job_runner import JobRunner, end
 from .running.placement_queue import PlacementQueue
 from .running.remote_cleanup import RemoteCleanup
@@ -77,13 +77,16 @@ class Scheduler:
         self._data = data
         self._project = project
         self._reporting = Reporting(functools.partial(report_file, data), project)
-        self._wake, self._wanted = asyncio.Event(), asyncio.Event()
-        self._placing, self._cleanup = PlacementQueue(store, data, self._wake.set), RemoteCleanup(store, data)
+        self._wake, self._woken = asyncio.Event(), asyncio.Event()
+        self._placement_queue, self._cleanup = (
+            PlacementQueue(store, data, self._wake.set),
+            RemoteCleanup(store, data),
+        )
         self._devices = list(devices) if len(devices) > 1 else []
         self._at_once = at_once or max(1, len(self._devices))
         self._running: dict[str, tuple[JobRunner, asyncio.Task[None]]] = {}
-        self._room: int | None = None
-        self._unwanted: set[str] = set()
+        self._free_bytes: int | None = None
+        self._cancelled: set[str] = set()
         self._to_pause: set[str] = set()
         self._ending = self._idle = self._damaged = False
 
@@ -99,8 +102,8 @@ class Scheduler:
         self._idle = idle or on_demand
         recovered, working = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(self._run(recovered, working, never=idle, resume=resume))
-        more = [
-            asyncio.create_task(self._placing.look(), name="places of waiting jobs"),
+        watchers = [
+            asyncio.create_task(self._placement_queue.watch(), name="places of waiting jobs"),
             asyncio.create_task(self._clear(working), name="remains of jobs"),
         ]
         with contextlib.suppress(TimeoutError):  # don't delay the start for a locked database
@@ -111,10 +114,10 @@ class Scheduler:
             self._ending = True
             self.wake()
             await asyncio.wait({task}, timeout=SETTLE_SECONDS)
-            await self._rest()
-            for each in (task, *more):
-                each.cancel()
-            await asyncio.gather(task, *more, return_exceptions=True)
+            await self._pause_running()
+            for task_to_end in (task, *watchers):
+                task_to_end.cancel()
+            await asyncio.gather(task, *watchers, return_exceptions=True)
             await choice.close()
             await self._reporting.close()
 
@@ -135,7 +138,7 @@ class Scheduler:
 
     def wake(self) -> None:
         """Signal a new job or a change of the queue; an on-demand backend starts working."""
-        self._wanted.set()
+        self._woken.set()
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
@@ -143,16 +146,16 @@ class Scheduler:
         if await self._store.request(Store.cancel_queued, job_id):
             self._cleanup.wake()
             return
-        if self._idle:  # it trains on elsewhere, and only this process can end it
+        if self._idle:  # it keeps training elsewhere, and only this process can end it
             await end(self._store, self._data, job_id, Verdict("cancelled", {}))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
             return
-        self._unwanted.add(job_id)
+        self._cancelled.add(job_id)
         if job_id in self._running:
             self._running[job_id][0].cancel()
         await self._until(job_id, ("completed", "failed", "cancelled"), CANCEL_SECONDS)
-        self._unwanted.discard(job_id)
+        self._cancelled.discard(job_id)
 
     async def pause(self, job_id: str) -> None:
         """Pause a running job after its step, and wait for it. Raises ConflictError for any other job."""
@@ -176,29 +179,29 @@ class Scheduler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
-                    news = self._store.pulse.next()
+                    update = self._store.pulse.next()
                     job = await self._store.read(Store.get, job_id)
                     if job is None or job["status"] in statuses:
                         break
-                    await news.wait()
+                    await update.wait()
 
-    async def _rest(self) -> None:
+    async def _pause_running(self) -> None:
         """Pause running jobs; kill those that take too long."""
         running = dict(self._running)
-        begun = {task for runner, task in running.values() if runner.training}
+        training_tasks = {task for runner, task in running.values() if runner.training}
         for runner, _ in running.values():
             runner.pause("ended")
-        if begun:
-            await asyncio.wait(begun, timeout=REST_SECONDS)
+        if training_tasks:
+            await asyncio.wait(training_tasks, timeout=REST_SECONDS)
         # Also pause one without a worker yet: the next process must not take it for crashed.
-        late = [job_id for job_id, (_, task) in running.items() if not task.done()]
-        for job_id in late:
+        unfinished = [job_id for job_id, (_, task) in running.items() if not task.done()]
+        for job_id in unfinished:
             running[job_id][1].cancel()
-        if late:
-            await asyncio.wait({running[job_id][1] for job_id in late}, timeout=REST_SECONDS)
-        for job_id in late:
+        if unfinished:
+            await asyncio.wait({running[job_id][1] for job_id in unfinished}, timeout=REST_SECONDS)
+        for job_id in unfinished:
             if execution_of(running[job_id][0].config).attaches(self._data, job_id):
-                continue  # it trains on elsewhere
+                continue  # it keeps training elsewhere
             await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
@@ -222,7 +225,7 @@ class Scheduler:
         if never:
             return
         if self._idle:
-            await self._wanted.wait()
+            await self._woken.wait()
             if self._ending:
                 return
             self._idle = False
@@ -231,7 +234,7 @@ class Scheduler:
         while not self._ending:
             self._wake.clear()
             try:
-                waits = await let_go_on(self._store, self._data)
+                waits = await resume_due(self._store, self._data)
                 started, for_room = await self._next()
             except sqlite3.Error as error:
                 log.exception("the next job")
@@ -239,12 +242,12 @@ class Scheduler:
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if started:
-                self._begin(*started)
+                self._start(*started)
                 continue
             await self._yield()
-            look = auto_resume.LOOK_SECONDS if waits or for_room else None
+            timeout = auto_resume.CHECK_SECONDS if waits or for_room else None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), look)
+                await asyncio.wait_for(self._wake.wait(), timeout)
 
     async def _next(self) -> tuple[tuple[str, dict[str, Any]] | None, bool]:
         """Return the job to start now, if any, and whether one waits only for memory."""
@@ -252,28 +255,30 @@ class Scheduler:
             return None, False
         if not self._running:
             if self._at_once > 1 and self.observer:
-                self._room = await self.observer.room()
-            return await self._store.write(Store.start_next, self._placing.waiting), False
-        if len(self._running) >= self._at_once or self.observer is None or self._room is None:
+                self._free_bytes = await self.observer.free_bytes()
+            return await self._store.write(Store.start_next, self._placement_queue.waiting), False
+        if len(self._running) >= self._at_once or self.observer is None or self._free_bytes is None:
             return None, False
-        passed = self._placing.waiting
-        found = await self._store.read(Store.next_up, passed)
-        if found is None:
+        passed = self._placement_queue.waiting
+        next_job = await self._store.read(Store.peek_next, passed)
+        if next_job is None:
             return None, False
         device = self._device()
-        here = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
-        others = [Beside(runner.config, runner.device == device) for runner in here]
+        local_runners = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
+        others = [RunningJob(runner.config, runner.device == device) for runner in local_runners]
         # One of a cluster takes no memory here that would count.
-        if not is_elsewhere(found[1]) and not await self.observer.fits_beside(found[1], others, self._room):
+        if not is_elsewhere(next_job[1]) and not await self.observer.fits_beside(
+            next_job[1], others, self._free_bytes
+        ):
             return None, True
-        return await self._store.write(Store.start_next, passed, found[0]), False
+        return await self._store.write(Store.start_next, passed, next_job[0]), False
 
     async def _yield(self) -> None:
         """Pause a running job of a sweep if any other job waits for its place."""
         running = [runner for runner, _ in self._running.values() if not runner.pausing]
         if self._damaged or len(running) < len(self._running):
             return  # a place will be free in a moment
-        up = await self._store.read(Store.next_up, self._placing.waiting)
+        up = await self._store.read(Store.peek_next, self._placement_queue.waiting)
         if up is None or await self._store.read(Store.is_of_sweep, up[0]):
             return
         for runner in reversed(running):
@@ -286,16 +291,16 @@ class Scheduler:
         used = [runner.device for runner, _ in self._running.values()]
         return min(self._devices, key=used.count, default=None)
 
-    def _begin(self, job_id: str, config: dict[str, Any]) -> None:
+    def _start(self, job_id: str, config: dict[str, Any]) -> None:
         device = self._device()
-        told = self._reporting, self._placing, self.observer
-        runner = JobRunner(self._store, self.models, *told, job_id, config, device)
-        if job_id in self._unwanted:
+        collaborators = self._reporting, self._placement_queue, self.observer
+        runner = JobRunner(self._store, self.models, *collaborators, job_id, config, device)
+        if job_id in self._cancelled:
             runner.cancel()
         if job_id in self._to_pause or self._ending:
             runner.pause("ended" if self._ending else "asked")
-        for other, _ in self._running.values():
-            other.alone = runner.alone = False
+        for other_runner, _ in self._running.values():
+            other_runner.ran_alone = runner.ran_alone = False
         self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")
         if self.observer:
             self.observer.training_begins()
@@ -327,7 +332,7 @@ class Scheduler:
 
     async def _clear(self, working: asyncio.Event) -> None:
         await working.wait()
-        await self._cleanup.look()
+        await self._cleanup.watch()
 
     async def _settle(self, resume: bool) -> None:
         try:
@@ -339,13 +344,15 @@ class Scheduler:
         """Settle jobs marked as running; none runs yet."""
         data = self._data
 
-        def alone(job_id: str, config: Mapping[str, Any]) -> bool:
+        def trains_elsewhere(job_id: str, config: Mapping[str, Any]) -> bool:
             return execution_of(config).attaches(data, job_id)
 
         await asyncio.to_thread(sweep_data, self._data)
         verdict_of = functools.partial(kept_verdict, self._data)
-        how = {"go_on": resume, "look": idle}
-        for job_id in await self._store.write(Store.recover, verdict_of, alone=alone, **how):
+        options = {"resume": resume, "read_only": idle}
+        for job_id in await self._store.write(
+            Store.recover, verdict_of, trains_elsewhere=trains_elsewhere, **options
+        ):
             sweep(self._data, job_id)
             drop_verdict(self._data, job_id)
         for job_id in await self._store.write(Store.removed):

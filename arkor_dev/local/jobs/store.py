@@ -54,25 +54,25 @@ PARENT_LIMIT: Final = 1000
 """Largest accepted description of a job's parent, in characters."""
 
 
-def _is_parent(told: object) -> bool:
+def _is_parent(parent: object) -> bool:
     """Return whether an archive's description of a job's parent is a ``JobParent``."""
     return (
-        isinstance(told, dict)
-        and isinstance(told.get("jobId"), str)
-        and type(told.get("step")) is int
-        and isinstance(told.get("name", ""), str)
-        and len(told) <= 3
-        and len(compact(told)) <= PARENT_LIMIT
+        isinstance(parent, dict)
+        and isinstance(parent.get("jobId"), str)
+        and type(parent.get("step")) is int
+        and isinstance(parent.get("name", ""), str)
+        and len(parent) <= 3
+        and len(compact(parent)) <= PARENT_LIMIT
     )
 
 
-def _is_evaluation(told: object) -> bool:
+def _is_evaluation(evaluation: object) -> bool:
     """Return whether another machine's verdict is valid for the list of jobs."""
     return (
-        isinstance(told, dict)
-        and isinstance(told.get("verdict"), str)
-        and isinstance(told.get("sentence"), str)
-        and len(compact(told)) <= EVALUATION_LIMIT
+        isinstance(evaluation, dict)
+        and isinstance(evaluation.get("verdict"), str)
+        and isinstance(evaluation.get("sentence"), str)
+        and len(compact(evaluation)) <= EVALUATION_LIMIT
     )
 
 
@@ -83,36 +83,36 @@ class Store(EventLog):
         self,
         verdict_of: Callable[[str], Verdict | None] = lambda _: None,
         *,
-        go_on: bool = True,
-        alone: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
-        look: bool = False,
+        resume: bool = True,
+        trains_elsewhere: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
+        read_only: bool = False,
     ) -> list[str]:
         """Settle jobs that a previous process left running; return their ids.
 
-        They end as ``verdict_of`` says, or else are paused, unless they crashed too often. ``go_on`` queues
-        jobs paused by a process's end before all others. The same goes for those, accepted by ``alone`` (by
-        id and config), that train on elsewhere without a pause; a process that only wants to ``look`` leaves
-        them alone. Without ``go_on`` such a job resumes only where it trains.
+        They end as ``verdict_of`` says, or else are paused, unless they crashed too often. ``resume`` queues
+        jobs paused by a process's end before all others. It also queues those that ``trains_elsewhere`` (by
+        id and config) says keep training without this process; ``read_only`` leaves them alone. Without
+        ``resume`` such a job resumes only where it trains.
         """
         rows = self._db.execute(
             f"""SELECT id, config FROM jobs WHERE status = 'running'
                 AND json_extract(config, '$.{REPORTED}') IS NULL"""  # noqa: S608 - constant text
         ).fetchall()
-        if look:
-            rows = [row for row in rows if not alone(row[0], json.loads(row[1]))]
+        if read_only:
+            rows = [row for row in rows if not trains_elsewhere(row[0], json.loads(row[1]))]
         for job_id, config in rows:
             if verdict := verdict_of(job_id):
                 self.finish(job_id, verdict)
                 continue
-            if alone(job_id, json.loads(config)):
-                orders = {"why": ENDED, "auto": True, **({} if go_on else {"stand": True})}
+            if trains_elsewhere(job_id, json.loads(config)):
+                resume_options = {"why": ENDED, "auto": True, **({} if resume else {"stand": True})}
                 with transaction(self._db):
-                    interruptions.queue_first(self._db, job_id, orders)
+                    interruptions.queue_first(self._db, job_id, resume_options)
                 self._changed(job_id)
                 continue
             self.crashed(job_id, Verdict("failed", {"error": ENDED}), "ended")
-        for job_id in self.paused_for("ended") if go_on else ():
-            self.go_on(job_id, ENDED, {"auto": True})
+        for job_id in self.paused_for("ended") if resume else ():
+            self.resume(job_id, ENDED, {"auto": True})
         return [job_id for job_id, _ in rows]
 
     # Interruptions
@@ -124,11 +124,11 @@ class Store(EventLog):
         self._changed(job_id)
 
     def _pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
-        status, kept = self._db.execute(
+        status, resumable = self._db.execute(
             "SELECT status, resumable FROM jobs WHERE id = ?", (job_id,)
         ).fetchone()
         if status == "running":
-            pause = {"step": kept or 0, **fields}
+            pause = {"step": resumable or 0, **fields}
             self._append(job_id, [(TRAINING_PAUSED, pause)])
             changed = (compact(pause), job_id)
             self._db.execute("UPDATE jobs SET status = 'paused', pause = ? WHERE id = ?", changed)
@@ -142,10 +142,10 @@ class Store(EventLog):
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
             step = json.loads(metrics).get("step", 0)
-            if interruptions.crashes_again(self._db, job_id, step):
+            if interruptions.record_crash(self._db, job_id, step):
                 if pause is None:
-                    why = verdict.fields.get("why", CRASHED)
-                    interruptions.queue_first(self._db, job_id, {"why": why, "auto": True})
+                    cause_text = verdict.fields.get("why", CRASHED)
+                    interruptions.queue_first(self._db, job_id, {"why": cause_text, "auto": True})
                 else:
                     self._pause(job_id, {"reason": pause, **({"message": ENDED} if pause == "ended" else {})})
                 verdict = Verdict(AGAIN, {"error": verdict.error})
@@ -157,46 +157,50 @@ class Store(EventLog):
         self._changed(job_id)
         return verdict
 
-    def go_on(
-        self, job_id: str, why: str, orders: Mapping[str, Any], config: Mapping[str, Any] | None = None
+    def resume(
+        self, job_id: str, reason: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``why`` is for a person. In ``orders``, ``auto`` marks an automatic resume and ``unasked`` one that
-        waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises ConflictError
-        if the job cannot resume.
+        ``reason`` is for a person. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
+        that waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises
+        ConflictError if the job cannot resume.
         """
         with transaction(self._db):
-            found = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
-            row = found.fetchone()
+            cursor = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
+            row = cursor.fetchone()
             if row is None:
                 raise NotFoundError(f"There is no job {job_id}")
-            name, status, kept = row
+            name, status, resumable = row
             if status == "completed" and config is None:
                 raise ConflictError(f"The job {name} is completed: extend it to continue")
             if status not in ("paused", *TERMINAL):
                 raise ConflictError(f"The job {name} is {status}")
-            if status != "paused" and kept is None:
+            if status != "paused" and resumable is None:
                 raise ConflictError(f"The job {name} cannot resume: it has no saved state")
             if config is not None:
                 self._db.execute("UPDATE jobs SET config = ? WHERE id = ?", (compact(config), job_id))
-            interruptions.queue_first(self._db, job_id, {**orders, "why": why})
+            interruptions.queue_first(self._db, job_id, {**options, "why": reason})
         self._changed(job_id)
         job = self._get(self._db, job_id)
         assert job
         return job
 
-    def orders(self, job_id: str) -> dict[str, Any]:
+    def resume_options(self, job_id: str) -> dict[str, Any]:
         """Return how a starting job resumes; without ``why`` it starts from the beginning.
 
         ``kept`` is the newest step from which it can resume with every earlier event stored. ``sampled``
         lists the steps whose prompts have been answered.
         """
-        (kept,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        orders = interruptions.orders_of(self._reader, job_id)
-        if "why" not in orders:
-            return orders
-        return {**orders, "kept": kept or 0, "sampled": interruptions.sampled_steps(self._reader, job_id)}
+        (resumable,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        resume_options = interruptions.resume_options_of(self._reader, job_id)
+        if "why" not in resume_options:
+            return resume_options
+        return {
+            **resume_options,
+            "kept": resumable or 0,
+            "sampled": interruptions.sampled_steps(self._reader, job_id),
+        }
 
     def keep(self, job_id: str, step: int) -> None:
         """Record that a job can resume after ``step``."""
@@ -219,7 +223,9 @@ class Store(EventLog):
         """
         job_id = job_id or new_id()
         if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
-            name = next_if_taken(name, (each for (each,) in self._db.execute("SELECT name FROM jobs")))
+            name = next_if_taken(
+                name, (name_of_other for (name_of_other,) in self._db.execute("SELECT name FROM jobs"))
+            )
         self._db.execute(
             f"""INSERT INTO jobs (seq, id, name, status, config, created, forecast, parent, sweep)
                 VALUES ({waiting.LAST}, ?, ?, 'queued', ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
@@ -228,7 +234,10 @@ class Store(EventLog):
                 name,
                 compact(config),
                 now(),
-                *(None if each is None else compact(each) for each in (forecast, parent, sweep)),
+                *(
+                    None if name_of_other is None else compact(name_of_other)
+                    for name_of_other in (forecast, parent, sweep)
+                ),
             ),
         )
         self._changed(job_id)
@@ -236,24 +245,24 @@ class Store(EventLog):
         assert job
         return job
 
-    def take_in(
+    def import_job(
         self,
         job: Mapping[str, Any],
         events: Path | None,
-        said: Sequence[tuple[str, dict[str, Any]]] = (),
+        further_events: Sequence[tuple[str, dict[str, Any]]] = (),
     ) -> dict[str, Any]:
         """Import a job that this list does not have, completely or not at all; return it.
 
-        ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``said`` are further
-        ones.
+        ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``further_events`` are
+        appended.
         """
         job_id = job["id"]
         times = (job["createdAt"], job.get("startedAt"), job.get("completedAt"))
         facts = (job_id, job["name"], job["status"], compact(job["config"]), job.get("error"))
         settings = compact(job["settings"]) if "settings" in job else None
-        kept, parent, evaluation = (job.get(field) for field in ("resumable", "parent", "evaluation"))
-        facts_besides = (
-            kept if type(kept) is int and 0 < kept < 1 << 62 else None,
+        resumable, parent, evaluation = (job.get(field) for field in ("resumable", "parent", "evaluation"))
+        further_facts = (
+            resumable if type(resumable) is int and 0 < resumable < 1 << 62 else None,
             compact(parent) if _is_parent(parent) else None,
             compact(evaluation) if _is_evaluation(evaluation) else None,
             compact(job.get("metrics", {})),
@@ -272,49 +281,49 @@ class Store(EventLog):
                 f"""INSERT INTO jobs (seq, id, name, status, config, error, created, started, completed,
                         resumable, parent, evaluation, metrics, settings, notes, tags, starred, pause)
                     VALUES ({waiting.LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - constant text
-                (*facts, *times, *facts_besides),
+                (*facts, *times, *further_facts),
             )
             if events:
                 copied = "INSERT INTO events SELECT ?, id, name, data FROM other.events ORDER BY id"
                 self._db.execute(copied, (job_id,))
-            self._append(job_id, said)
+            self._append(job_id, further_events)
         self._changed(job_id)
-        taken = self._get(self._db, job_id)
-        assert taken
-        return taken
+        imported = self._get(self._db, job_id)
+        assert imported
+        return imported
 
     @contextlib.contextmanager
-    def _attached(self, other: Path) -> Iterator[None]:
-        """Attach the database ``other`` as ``other.<table>``."""
-        self._db.execute("ATTACH DATABASE ? AS other", (str(other),))
+    def _attached(self, path: Path) -> Iterator[None]:
+        """Attach the database ``path`` as ``other.<table>``."""
+        self._db.execute("ATTACH DATABASE ? AS other", (str(path),))
         try:
             yield
         finally:
             self._db.execute("DETACH DATABASE other")
 
     def start_next(
-        self, but: Sequence[str] = (), only: str | None = None
+        self, excluded: Sequence[str] = (), only: str | None = None
     ) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job not in ``but``, if it is ``only``; return its id and its config with secrets."""
+        """Start the next job not in ``excluded``, if it is ``only``; return id and config with secrets."""
         with transaction(self._db):
-            found = waiting.first(self._db, but)
-            found = found if found and only in (None, found[0]) else None
-            if found:
+            next_job = waiting.first(self._db, excluded)
+            next_job = next_job if next_job and only in (None, next_job[0]) else None
+            if next_job:
                 self._db.execute(
                     "UPDATE jobs SET status = 'running', started = coalesce(started, ?) WHERE id = ?",
-                    (now(), found[0]),
+                    (now(), next_job[0]),
                 )
-        if not found:
+        if not next_job:
             return None
-        self.lacks.pop(found[0], None)
-        self._changed(found[0])
-        return found[0], json.loads(found[1])
+        self.waiting_reasons.pop(next_job[0], None)
+        self._changed(next_job[0])
+        return next_job[0], json.loads(next_job[1])
 
     def cancel_queued(self, job_id: str) -> bool:
         """Cancel a waiting or paused job; return False if it is running or has ended."""
         with transaction(self._db):
-            found = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
-            waits = found is not None and found[0] in ("queued", "paused")
+            row = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            waits = row is not None and row[0] in ("queued", "paused")
             if waits:
                 self._finish(job_id, Verdict("cancelled", {}))
         self._changed(job_id)
@@ -337,8 +346,8 @@ class Store(EventLog):
         peak = verdict.fields.get("metrics", {}).get("peakBytes")
         if peak is not None:
             metrics["peakBytes"] = peak
-        known = {} if step is None or verdict.status == "completed" else {"step": step}
-        self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **known})])
+        at_step = {} if step is None or verdict.status == "completed" else {"step": step}
+        self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **at_step})])
         self._thin_out(job_id)
         self._db.execute(
             """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL
@@ -351,6 +360,6 @@ class Store(EventLog):
                 job_id,
             ),
         )
-        orders = interruptions.orders_of(self._db, job_id)
-        lasting: dict[str, Any] = {key: orders[key] for key in interruptions.LASTING if key in orders}
-        interruptions.set_orders(self._db, job_id, lasting)
+        options = interruptions.resume_options_of(self._db, job_id)
+        lasting: dict[str, Any] = {key: options[key] for key in interruptions.LASTING if key in options}
+        interruptions.set_resume_options(self._db, job_id, lasting)

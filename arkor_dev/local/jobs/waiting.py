@@ -16,97 +16,97 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OWN_PLACE: Final = "coalesce(place, seq)"
-PLACE: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
+RANK: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
 LAST: Final = """(SELECT 1 + max(
     ifnull((SELECT max(seq) FROM jobs), 0), ifnull((SELECT max(place) FROM jobs WHERE place IS NOT NULL), 0)
 ))"""
 """Age of a new job: after every other, even if jobs that gave up their positions are deleted."""
-HELD: Final = "queueHeld"
+HELD_KEY: Final = "queueHeld"
 
 
 def is_held(db: sqlite3.Connection) -> bool:
     """Return whether the queue is held, so that no job starts."""
-    return db.execute("SELECT 1 FROM meta WHERE key = ?", (HELD,)).fetchone() is not None
+    return db.execute("SELECT 1 FROM meta WHERE key = ?", (HELD_KEY,)).fetchone() is not None
 
 
 def hold(db: sqlite3.Connection, held: bool) -> None:
     """Hold or release the queue, across restarts."""
     if held:
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (HELD,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (HELD_KEY,))
     else:
-        db.execute("DELETE FROM meta WHERE key = ?", (HELD,))
+        db.execute("DELETE FROM meta WHERE key = ?", (HELD_KEY,))
 
 
-def first(db: sqlite3.Connection, but: Sequence[str] = ()) -> tuple[str, str] | None:
-    """Return id and config (JSON) of the next job that may start, except those in ``but``."""
+def first(db: sqlite3.Connection, excluded: Sequence[str] = ()) -> tuple[str, str] | None:
+    """Return id and config (JSON) of the next job that may start, except those in ``excluded``."""
     # A job that resumes by itself after running does not wait for a held queue.
-    which = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
-    found: tuple[str, str] | None = db.execute(
-        f"""SELECT id, config FROM jobs WHERE status = 'queued' {which}
-            AND id NOT IN ({", ".join("?" * len(but))}) ORDER BY {PLACE} LIMIT 1""",  # noqa: S608 - constant text
-        tuple(but),
+    condition = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
+    row: tuple[str, str] | None = db.execute(
+        f"""SELECT id, config FROM jobs WHERE status = 'queued' {condition}
+            AND id NOT IN ({", ".join("?" * len(excluded))}) ORDER BY {RANK} LIMIT 1""",  # noqa: S608 - constant text
+        tuple(excluded),
     ).fetchone()
-    return found
+    return row
 
 
 def queue(db: sqlite3.Connection) -> dict[str, Any]:
     """Return the contract's ``Queue``: ``{held, order}``, the ids of waiting jobs, next one first."""
-    return {"held": is_held(db), "order": list(places(db))}
+    return {"held": is_held(db), "order": list(queue_positions(db))}
 
 
-def arrange(db: sqlite3.Connection, order: Sequence[str]) -> None:
-    """Move the jobs ``order`` to the front, in this order, ignoring those that no longer wait.
+def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
+    """Move the jobs ``job_ids`` to the front, in this order, ignoring those that no longer wait.
 
     Raises ``NotFoundError`` for an unknown job. Uses the writer's connection, within a transaction.
     """
     rows = db.execute(
-        f"""SELECT id, {OWN_PLACE}, sweep IS NOT NULL FROM jobs WHERE status = 'queued' ORDER BY {PLACE}"""  # noqa: S608 - constant text
+        f"""SELECT id, {OWN_PLACE}, sweep IS NOT NULL FROM jobs WHERE status = 'queued' ORDER BY {RANK}"""  # noqa: S608 - constant text
     ).fetchall()
-    waits = {job_id: place for job_id, place, _ in rows}
+    place_of = {job_id: position for job_id, position, _ in rows}
     of_sweep = {job_id: bool(behind) for job_id, _, behind in rows}
-    for job_id in order:
-        known = job_id in waits or db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        if not known:
+    for job_id in job_ids:
+        exists = job_id in place_of or db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if not exists:
             raise NotFoundError(f"There is no job {job_id}")
     # A dict keeps each id at its first position.
-    wanted = dict.fromkeys([*(job_id for job_id in order if job_id in waits), *waits])
-    placed = zip(sorted(waits.values()), sorted(wanted, key=of_sweep.__getitem__), strict=True)
+    new_order = dict.fromkeys([*(job_id for job_id in job_ids if job_id in place_of), *place_of])
+    placed = zip(sorted(place_of.values()), sorted(new_order, key=of_sweep.__getitem__), strict=True)
     db.executemany("UPDATE jobs SET place = ? WHERE id = ?", placed)
 
 
-def place(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
+def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
     """Return the contract's ``queue`` of a job: its position and the job before it; None if it does not
     wait.
     """
-    found = db.execute(f"SELECT {PLACE} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
-    if found is None:
+    row = db.execute(f"SELECT {RANK} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
+    if row is None:
         return None
-    before = f"FROM jobs WHERE status = 'queued' AND {PLACE} < ?"
-    (ahead,) = db.execute(f"SELECT count(*) {before}", found).fetchone()
-    if ahead:
-        last = db.execute(f"SELECT id, name {before} ORDER BY {PLACE} DESC LIMIT 1", found)
+    before = f"FROM jobs WHERE status = 'queued' AND {RANK} < ?"
+    (jobs_ahead,) = db.execute(f"SELECT count(*) {before}", row).fetchone()
+    if jobs_ahead:
+        last = db.execute(f"SELECT id, name {before} ORDER BY {RANK} DESC LIMIT 1", row)
     else:
         last = db.execute("SELECT id, name FROM jobs WHERE status = 'running' ORDER BY seq DESC LIMIT 1")
-    behind = last.fetchone()
+    job_before = last.fetchone()
     held = {"held": True} if is_held(db) else {}
     return {
-        "position": ahead + 1,
-        "behind": {"id": behind[0], "name": behind[1]} if behind else None,
+        "position": jobs_ahead + 1,
+        "behind": {"id": job_before[0], "name": job_before[1]} if job_before else None,
         **held,
     }
 
 
-def places(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+def queue_positions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     """Return :func:`place` of every waiting job, next one first."""
     rows = db.execute(
         f"""SELECT id, name, status FROM jobs WHERE status IN ('queued', 'running')
-            ORDER BY status = 'queued', {PLACE}"""  # noqa: S608 - constant text
+            ORDER BY status = 'queued', {RANK}"""  # noqa: S608 - constant text
     )
     held = {"held": True} if is_held(db) else {}
-    found: dict[str, dict[str, Any]] = {}
-    before: dict[str, str] | None = None
+    positions: dict[str, dict[str, Any]] = {}
+    job_before: dict[str, str] | None = None
     for job_id, name, status in rows:
         if status == "queued":
-            found[job_id] = {"position": len(found) + 1, "behind": before, **held}
-        before = {"id": job_id, "name": name}
-    return found
+            positions[job_id] = {"position": len(positions) + 1, "behind": job_before, **held}
+        job_before = {"id": job_id, "name": name}
+    return positions

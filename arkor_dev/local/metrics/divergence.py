@@ -30,12 +30,12 @@ class Divergence:
         self._last: deque[float] = deque(maxlen=WINDOW)
         self._best = math.inf
         self._best_step = 0
-        self._told = False
+        self._reported = False
 
     def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """Record an event; return the message if the loss has started to diverge with it."""
         loss, step = fields.get("loss"), fields.get("step")
-        if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._told:
+        if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._reported:
             return None
         self._last.append(loss)
         if len(self._last) < WINDOW:
@@ -45,7 +45,7 @@ class Divergence:
             self._best, self._best_step = middle, int(step or 0)
         if middle <= TIMES * self._best or middle - self._best <= ABOVE:
             return None
-        self._told = True
+        self._reported = True
         return {
             "message": (
                 f"The loss is rising: the median of the last {WINDOW} logged values is {middle:.3f}, and was "

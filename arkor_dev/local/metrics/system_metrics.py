@@ -91,15 +91,15 @@ class _Gpu:
 
     def read(self) -> dict[str, float]:
         nvml, handle, figures = self._nvml, self._handle, dict[str, float]()
-        asks: tuple[tuple[str, Callable[[], float]], ...] = (
+        queries: tuple[tuple[str, Callable[[], float]], ...] = (
             ("gpu", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
             ("gpuMemory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
             ("gpuWatts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
             ("gpuCelsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
         )
-        for name, ask in asks:
+        for name, query in queries:
             with contextlib.suppress(Exception):  # many cards do not report their power
-                figures[name] = ask()
+                figures[name] = query()
         return figures
 
 
@@ -120,7 +120,7 @@ class Sampler:
         self._step = step
         self._machine = machine
         self._seconds = seconds
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system metrics", daemon=True)
 
     def __enter__(self) -> Self:
@@ -131,18 +131,18 @@ class Sampler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop: no event follows. It waits only a moment for a reading that hangs."""
-        self._over.set()
+        self._stopped.set()
         self._thread.join(1)
 
     def _run(self) -> None:
         try:
             machine = self._machine()
             due = time.monotonic() + self._seconds
-            while not self._over.wait(max(0.0, due - time.monotonic())):
+            while not self._stopped.wait(max(0.0, due - time.monotonic())):
                 # don't make up for samples missed during sleep
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
-                if not self._over.is_set():
+                if not self._stopped.is_set():
                     self._emit(SYSTEM_METRICS, step=self._step(), **figures)
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return

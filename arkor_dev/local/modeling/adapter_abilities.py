@@ -40,22 +40,22 @@ def reads_weights(folder: Path) -> bool:
 
 def why_full_strength_only(folder: Path) -> str | None:
     """Say why the adapter in ``folder`` works only at full strength, as the end of a sentence; None if it
-    need not. For the same reasons it is no plain LoRA file for llama.cpp.
+    works at any. For the same reasons llama.cpp has no LoRA file of it.
     """
     settings = settings_of(folder)
     if settings is None:
         return "its adapter_config.json cannot be read"
     if settings.get("peft_type") != "LORA":
-        return "it is no LoRA adapter"
+        return "it is not a LoRA adapter"
     if settings.get("use_dora"):
         return "it is a DoRA adapter, which at 0 % would not be the base model"
     if saved := settings.get("modules_to_save"):
         names = ", ".join(map(str, saved)) if isinstance(saved, list) else str(saved)
-        return f"it holds layers that learned in full ({quoted(names)}), which have no strength"
+        return f"it contains fully trained layers ({quoted(names)}), which have no strength"
     if settings.get("bias", "none") not in ("none", None):
         return "it changes biases, which have no strength"
     if variant := next((name for name in VARIANTS if settings.get(name)), None):
-        return f"it is of another kind than plain LoRA ({variant})"
+        return f"it is not plain LoRA ({variant})"
     return None
 
 
@@ -67,9 +67,9 @@ def vllm_options(folder: Path) -> str | None:
     settings = settings_of(folder) or {}
     patterns = settings.get("rank_pattern")
     ranks = [settings.get("r"), *(patterns.values() if isinstance(patterns, dict) else ())]
-    rank = max((each for each in ranks if isinstance(each, int)), default=0)
-    begun = str(settings.get("init_lora_weights"))
-    if reads_weights(folder) or begun.startswith(("pissa", "olora")) or rank > VLLM_RANKS[-1]:
+    rank = max((value for value in ranks if isinstance(value, int)), default=0)
+    initialization = str(settings.get("init_lora_weights"))
+    if reads_weights(folder) or initialization.startswith(("pissa", "olora")) or rank > VLLM_RANKS[-1]:
         return None
-    most = next(each for each in VLLM_RANKS if each >= rank)
+    most = next(value for value in VLLM_RANKS if value >= rank)
     return "--enable-lora" + ("" if most == VLLM_RANKS[0] else f" --max-lora-rank {most}")

@@ -30,7 +30,7 @@ PARTS: Final = re.compile(
     r"(?P<module>.+)\.(?P<part>lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector)(?:\.(?:weight|bias))?"
 )
 MOST_ALPHA: Final = 1e6
-BEGINNINGS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
+INITIALIZATIONS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
 """Initializations fully contained in the weights. Others have changed the base, too."""
 OTHER_KINDS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
@@ -57,41 +57,47 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     DoRA, or whose settings do not fit its weights.
     """
     try:
-        told = json.loads(read_small(folder / CONFIG, LIMIT))
+        config = json.loads(read_small(folder / CONFIG, LIMIT))
     except (OSError, ValueError, RecursionError) as error:
         raise _unusable(f"its {CONFIG} cannot be read: {error}") from None
     shapes = _shapes(folder)
-    if not isinstance(told, dict) or told.get("peft_type") != "LORA":
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise _unusable("it is not a LoRA adapter")
-    if kind := next((name for name in OTHER_KINDS if told.get(name)), None):
+    if kind := next((name for name in OTHER_KINDS if config.get(name)), None):
         raise _unusable(f"it is not plain LoRA ({kind})")
-    beginning = told.get("init_lora_weights")
-    if not isinstance(beginning, str | bool | None) or beginning not in BEGINNINGS:
+    initialization = config.get("init_lora_weights")
+    if not isinstance(initialization, str | bool | None) or initialization not in INITIALIZATIONS:
         raise _unusable(
-            f"its initialization changed the base (init_lora_weights is {quoted(beginning)}), and was "
+            f"its initialization changed the base (init_lora_weights is {quoted(initialization)}), and was "
             "not saved as "
             "plain LoRA"
         )
-    if told.get("bias") not in (None, "none", "all", "lora_only"):
-        raise _unusable(f"its bias is {quoted(told['bias'])}")
+    if config.get("bias") not in (None, "none", "all", "lora_only"):
+        raise _unusable(f"its bias is {quoted(config['bias'])}")
     ranks = _ranks(shapes)
     if not ranks:
         raise _unusable("its weights adapt no layer")
     rank = Counter(ranks.values()).most_common(1)[0][0]
-    if isinstance(said := told.get("r"), int) and not told.get("rank_pattern") and said != rank:
-        raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(said)}")
-    alpha = _alpha(told.get("lora_alpha"))
+    if (
+        isinstance(stated_rank := config.get("r"), int)
+        and not config.get("rank_pattern")
+        and stated_rank != rank
+    ):
+        raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(stated_rank)}")
+    alpha = _alpha(config.get("lora_alpha"))
     settings: dict[str, Any] = {
         "r": rank,
-        "rank_pattern": {re.escape(name): own for name, own in ranks.items() if own != rank},
+        "rank_pattern": {re.escape(name): value for name, value in ranks.items() if value != rank},
         "lora_alpha": alpha,
         "alpha_pattern": {
-            re.escape(name): own for name, own in _alphas(told.get("alpha_pattern"), ranks) if own != alpha
+            re.escape(name): value
+            for name, value in _alphas(config.get("alpha_pattern"), ranks)
+            if value != alpha
         },
         "target_modules": sorted(ranks),
-        "modules_to_save": _names(told.get("modules_to_save")) or None,
-        "bias": told.get("bias") or "none",
-        **{name: told.get(name) is True for name in FLAGS},
+        "modules_to_save": _names(config.get("modules_to_save")) or None,
+        "bias": config.get("bias") or "none",
+        **{name: config.get(name) is True for name in FLAGS},
     }
     if max(len(settings["rank_pattern"]), len(settings["alpha_pattern"])) > PATTERNS:
         raise _unusable(f"more than {PATTERNS} of its layers have their own rank or alpha")
@@ -108,23 +114,23 @@ def lora_config(folder: Path, model: Any) -> Any:
     settings, shapes = read_lora(folder)
     modules = dict(model.named_modules())
     for name, shape in shapes.items():
-        found = PARTS.fullmatch(name.removeprefix(PREFIX))
-        if found is None:
+        match = PARTS.fullmatch(name.removeprefix(PREFIX))
+        if match is None:
             continue
-        module = modules.get(found["module"])
+        module = modules.get(match["module"])
         if module is None:
-            raise _unusable(f"its base has no layer {quoted(found['module'])}")
-        wide = _width(module, found["part"])
-        if wide is not None and len(shape) == 2 and wide not in shape:
+            raise _unusable(f"its base has no layer {quoted(match['module'])}")
+        width = _width(module, match["part"])
+        if width is not None and len(shape) == 2 and width not in shape:
             raise _unusable(
-                f"{quoted(found['module'])} is {wide} wide in its base, and {shape} in the adapter"
+                f"{quoted(match['module'])} is {width} wide in its base, and {shape} in the adapter"
             )
-    saved = settings["modules_to_save"] or ()
-    whole = {name.removeprefix(PREFIX) for name in shapes}
-    for wanted in saved:
-        named = [name for name in modules if name == wanted or name.endswith(f".{wanted}")]
-        for name in named:
-            if not any(each.startswith(f"{name}.") for each in whole):
+    saved_modules = settings["modules_to_save"] or ()
+    names = {name.removeprefix(PREFIX) for name in shapes}
+    for saved_module in saved_modules:
+        full_names = [name for name in modules if name == saved_module or name.endswith(f".{saved_module}")]
+        for name in full_names:
+            if not any(weight_name.startswith(f"{name}.") for weight_name in names):
                 raise _unusable(f"it claims to include {quoted(name)} in full, but does not")
     settings["target_modules"] = _short(settings["target_modules"], modules)
     return LoraConfig(**settings, task_type="CAUSAL_LM", inference_mode=True)
@@ -138,8 +144,8 @@ def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _unusable(why: str) -> JobFailure:
-    return JobFailure(f"The adapter cannot be used: {why}")
+def _unusable(reason: str) -> JobFailure:
+    return JobFailure(f"The adapter cannot be used: {reason}")
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -157,12 +163,12 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Return the rank of each adapted layer, by its name in the base."""
     parts: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
-        if (found := PARTS.fullmatch(name.removeprefix(PREFIX))) and not name.endswith(".bias"):
-            parts.setdefault(found["module"], {})[found["part"]] = shape
+        if (match := PARTS.fullmatch(name.removeprefix(PREFIX))) and not name.endswith(".bias"):
+            parts.setdefault(match["module"], {})[match["part"]] = shape
     ranks = {}
-    for module, own in parts.items():
-        first = own.get("lora_A") or own.get("lora_embedding_A") or ()
-        second = own.get("lora_B") or own.get("lora_embedding_B") or ()
+    for module, matrices in parts.items():
+        first = matrices.get("lora_A") or matrices.get("lora_embedding_A") or ()
+        second = matrices.get("lora_B") or matrices.get("lora_embedding_B") or ()
         if len(first) < 2 or len(second) < 2 or first[0] != second[1] or first[0] < 1:
             raise _unusable(f"the weights of {quoted(module)} do not belong together: {first} and {second}")
         ranks[module] = first[0]
@@ -177,8 +183,8 @@ def _width(module: Any, part: str) -> int | None:
         "lora_embedding_A": "num_embeddings",
         "lora_embedding_B": "embedding_dim",
     }
-    wide = getattr(module, names.get(part, ""), None)
-    return wide if isinstance(wide, int) else None
+    width = getattr(module, names.get(part, ""), None)
+    return width if isinstance(width, int) else None
 
 
 def _alpha(value: object) -> float:
@@ -189,7 +195,7 @@ def _alpha(value: object) -> float:
 
 def _names(value: object) -> list[str]:
     names: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
-    if len(names) > NAMES or not all(isinstance(each, str) and NAME.fullmatch(each) for each in names):
+    if len(names) > NAMES or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
         raise _unusable(f"its modules_to_save is {quoted(value)}, which are not layer names")
     return names
 
@@ -200,10 +206,10 @@ def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[s
         return
     if not isinstance(patterns, dict) or len(patterns) > PATTERNS:
         raise _unusable(f"its alpha_pattern has more than {PATTERNS} entries, or is not an object")
-    own = [(_pattern(key), _alpha(value)) for key, value in patterns.items()]
+    patterns_with_alpha = [(_pattern(key), _alpha(value)) for key, value in patterns.items()]
     end = time.monotonic() + SECONDS
     for module in modules:
-        for pattern, alpha in own:
+        for pattern, alpha in patterns_with_alpha:
             if time.monotonic() > end:
                 raise _unusable("its alpha_pattern takes too long to match")
             if pattern.match(module):

@@ -56,8 +56,8 @@ def why_processor() -> str | None:
     """Return why a machine with a GPU computes on its CPU, and what to do; None if it should."""
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
-    if found := idle_gpu(kind := torch_build() or "cpu"):
-        name, needed = found
+    if gpu_and_build := idle_gpu(kind := torch_build() or "cpu"):
+        name, needed = gpu_and_build
         return (
             f"This machine has a GPU ({name}), but the installed PyTorch {torch.__version__} cannot use it, "
             f"so training runs on the processor. Install {needed}: https://pytorch.org/get-started/locally"
@@ -112,47 +112,47 @@ def _four_bit(dtype: Any) -> Any:
 def load_base(
     path: Path,
     four_bit: bool = False,
-    asked: str | None = None,
+    dtype_name: str | None = None,
     learning: bool = False,
     as_stored: bool = False,
     device: str | None = None,
 ) -> Base:
     """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit.
 
-    On a GPU the weights get the dtype ``asked``, by torch's name; on a CPU, and if ``learning`` themselves,
-    float32. ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
+    On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, and if ``learning`` themselves, float32.
+    ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
     ``device`` is "cpu" for a model that must not be on the GPU.
     """
-    found, dtype = pick_device()
-    if device == "cpu" and found != "cpu":
-        found, dtype = device, torch.float32
-    if asked and found != "cpu":
-        dtype = getattr(torch, asked)
+    detected, dtype = pick_device()
+    if device == "cpu" and detected != "cpu":
+        detected, dtype = device, torch.float32
+    if dtype_name and detected != "cpu":
+        dtype = getattr(torch, dtype_name)
     extra: dict[str, Any] = {}
-    if found != "cpu":
-        extra["device_map"] = {"": found}  # straight to the device, not through the processor's memory
+    if detected != "cpu":
+        extra["device_map"] = {"": detected}  # straight to the device, not through the processor's memory
     if four_bit:
-        if found != "cuda":
+        if detected != "cuda":
             raise JobFailure(
-                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {found}: remove "
+                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {detected}: remove "
                 "loadIn4bit from the trainer"
             )
         extra["quantization_config"] = _four_bit(dtype)
-    stored = torch.float32 if learning else "auto" if as_stored and found == "cpu" else dtype
+    stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    model = _read(path, found, dtype=stored, **extra)
+    model = _read(path, detected, dtype=stored, **extra)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
-    return Base(model, tokenizer, found, dtype, context_of(model.config))
+    return Base(model, tokenizer, detected, dtype, context_of(model.config))
 
 
-def load_dequantized(path: Path, asked: str | None = None) -> Base:
+def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     """Load the model of a job with ``loadIn4bit`` with unquantized weights into CPU memory.
 
-    Its weights are the quantized ones, dequantized to the dtype ``asked`` (bfloat16 by default) in which a
-    GPU computes with them, and stored in float32.
+    Its weights are the quantized ones, dequantized to ``dtype_name`` (bfloat16 by default), in which a GPU
+    computes with them, and stored in float32.
     """
-    dtype = getattr(torch, asked or "bfloat16")
+    dtype = getattr(torch, dtype_name or "bfloat16")
     tokenizer = load_tokenizer(path)
     model = _read(path, "cpu", dtype=dtype, quantization_config=_four_bit(dtype), device_map={"": "cpu"})
     model = model.dequantize(dtype=dtype).float()
@@ -160,15 +160,15 @@ def load_dequantized(path: Path, asked: str | None = None) -> Base:
     return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
 
 
-def _read(path: Path, device: str, **how: Any) -> Any:
+def _read(path: Path, device: str, **options: Any) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
         return AutoModelForCausalLM.from_pretrained(
-            path, trust_remote_code=False, use_safetensors=True, **how
+            path, trust_remote_code=False, use_safetensors=True, **options
         )
     except (*UNREADABLE, MemoryError) as error:
         if out_of_memory(error):
-            raise _does_not_fit(path, device, four_bit="quantization_config" in how) from error
+            raise _does_not_fit(path, device, four_bit="quantization_config" in options) from error
         raise unreadable(path, error) from error
 
 
@@ -191,11 +191,11 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
     return OutOfMemory(f"{text}: {', '.join(reliefs[:-1])}, or {reliefs[-1]}")
 
 
-def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+def _in_one_piece(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Copy the last positions of several rows side by side: torch would otherwise copy the output layer for
     each row.
     """
-    return tuple(each.contiguous() if isinstance(each, torch.Tensor) else each for each in given)
+    return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 
 def bare(model: Any) -> Any:
@@ -214,12 +214,14 @@ def linear_targets(model: Any) -> str | list[str]:
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
     kind = getattr(getattr(model, "config", None), "model_type", "")
     linear = [name for name in linear if kind not in FIXED or _end(name) not in FIXED[kind]]
-    spoken = [name for name in linear if "language_model" in name.split(".")] or linear
-    ends = sorted({_end(name) for name in spoken})
-    others = {_end(name) for name, _ in model.named_modules() if name and name not in set(spoken)}
-    if others.isdisjoint(ends):
+    language_layers = [name for name in linear if "language_model" in name.split(".")] or linear
+    ends = sorted({_end(name) for name in language_layers})
+    other_ends = {
+        _end(name) for name, _ in model.named_modules() if name and name not in set(language_layers)
+    }
+    if other_ends.isdisjoint(ends):
         return ends
-    if len(spoken) < len(linear):
+    if len(language_layers) < len(linear):
         return rf"(.*\.)?language_model\.(.*\.)?({'|'.join(map(re.escape, ends))})"
     return "all-linear"
 

@@ -8,6 +8,7 @@ model gives it only while it is the last message; that answer is learned from it
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 PLAIN_TEMPLATE: Final = (
@@ -24,6 +25,8 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
+ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
+"""Arguments of templates that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
 PROBE: Final = "\ue000"
 """An answer that starts like no cue: with a character that nobody uses."""
@@ -40,6 +43,31 @@ def ready_tokenizer(tokenizer: Any) -> Any:
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
     return tokenizer
+
+
+def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the arguments that a job's config sets for its chat template, by their names there."""
+    found = {name: config.get(field) for name, field in ARGUMENTS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
+    """Return a copy of ``tokenizer`` whose template has these defaults, for names that a caller does not set.
+
+    They become part of the template, so that files written with it, and whoever reads these, use them too.
+    """
+    defaults = "".join(
+        f"{{%- if {name} is not defined %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
+        for name, value in arguments.items()
+    )
+    if not defaults:
+        return tokenizer
+    set_up, template = copy.copy(tokenizer), tokenizer.chat_template
+    if isinstance(template, dict):
+        set_up.chat_template = {name: defaults + each for name, each in template.items()}
+    else:
+        set_up.chat_template = defaults + template
+    return set_up
 
 
 def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:
@@ -85,35 +113,40 @@ def renderings(
     that it renders differently has its own rendering before it. ``last_only`` skips all answers but the last
     one. Raises JobFailure if the template refuses the whole conversation.
     """
-    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
-    last = places[-1]
-    whole = Rendering(render(tokenizer, messages[: last + 1], cue=False, tools=tools), [])
-    own: list[Rendering] = []  # longest first
+    answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    last = answers[-1]
+    complete = Rendering(render(tokenizer, messages[: last + 1], cue=False, tools=tools), [])
+    separate: list[Rendering] = []  # longest first
     missed: list[int] = []
-    for place in reversed(places[-1:] if last_only else places):
+    for index in reversed(answers[-1:] if last_only else answers):
         try:
-            after = whole.text
-            if place != last:
-                after = render(tokenizer, messages[: place + 1], cue=False, tools=tools)
-            start = _start(tokenizer, messages[: place + 1], tools, after)
+            after = complete.text
+            if index != last:
+                after = render(tokenizer, messages[: index + 1], cue=False, tools=tools)
+            start = _start(tokenizer, messages[: index + 1], tools, after)
         except JobFailure:
-            if place == last:
+            if index == last:
                 raise
-            missed.append(place)
+            missed.append(index)
             continue
-        ends = _ends(tokenizer, messages[place], after)
-        if start >= ends[0] or _says_nothing(tokenizer, messages[: place + 1], tools, after):
-            missed.append(place)
+        ends = _ends(tokenizer, messages[index], after)
+        if start >= ends[0] or _is_empty(tokenizer, messages[: index + 1], tools, after):
+            missed.append(index)
             continue
-        hosts = ((each, end) for each in (whole, *own) for end in ends if each.text.startswith(after[:end]))
+        hosts = (
+            (candidate, end)
+            for candidate in (complete, *separate)
+            for end in ends
+            if candidate.text.startswith(after[:end])
+        )
         host, end = next(hosts, (None, ends[0]))
         if host is None:
-            if sum(len(each.text) for each in own) + len(after) > MOST_TEXT:
-                missed.append(place)
+            if sum(len(candidate.text) for candidate in separate) + len(after) > MOST_TEXT:
+                missed.append(index)
                 continue
-            own.append(host := Rendering(after, []))
+            separate.append(host := Rendering(after, []))
         host.spans.insert(0, (start, end))
-    return [*own[::-1], whole], missed[::-1]
+    return [*separate[::-1], complete], missed[::-1]
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
@@ -132,10 +165,11 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
     return start
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(first: str, second: str) -> int:
     """Return the length of the common prefix."""
     return next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
     )
 
 
@@ -144,16 +178,16 @@ def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
 
     Phi-3 closes a text with its own end token, which disappears once the conversation continues.
     """
-    stem, mark, said = after.rstrip(), tokenizer.eos_token, str(message.get("content") or "").strip()
+    stem, mark, content = after.rstrip(), tokenizer.eos_token, str(message.get("content") or "").strip()
     ends = [len(stem)]
-    if mark and said and stem.endswith(mark):
+    if mark and content and stem.endswith(mark):
         shorter = stem.removesuffix(mark).rstrip()
-        if not shorter.endswith(said):  # otherwise no end token would be left
+        if not shorter.endswith(content):  # otherwise no end token would be left
             ends.append(len(shorter))
     return ends
 
 
-def _says_nothing(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> bool:
+def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> bool:
     """Return whether the last message has only tool calls, and the template omits them."""
     *before, message = messages
     if not message.get("tool_calls") or str(message.get("content") or "").strip():
@@ -169,13 +203,13 @@ def end_ids(tokenizer: Any, model: Any) -> list[int]:
     """Return the token ids that end an answer: the model's own, and the template's mark after an assistant
     turn.
     """
-    found = {tokenizer.eos_token_id}
+    ids = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id
-    found.update(configured if isinstance(configured, list) else [configured])
+    ids.update(configured if isinstance(configured, list) else [configured])
     probe = "x"
-    talk = [{"role": "user", "content": probe}, {"role": "assistant", "content": probe}]
-    for rendering in renderings(tokenizer, talk)[0]:
+    conversation = [{"role": "user", "content": probe}, {"role": "assistant", "content": probe}]
+    for rendering in renderings(tokenizer, conversation)[0]:
         for start, end in rendering.spans:
             tail = tokenizer(rendering.text[start:end], add_special_tokens=False)["input_ids"]
-            found.update(token for token in tail[-1:] if token in tokenizer.all_special_ids)
-    return sorted(token for token in found if token is not None)
+            ids.update(token for token in tail[-1:] if token in tokenizer.all_special_ids)
+    return sorted(token for token in ids if token is not None)

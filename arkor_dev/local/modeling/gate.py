@@ -36,14 +36,14 @@ def check_trainable(path: Path) -> str | None:
         return None
     quantized = config.get("quantization_config")
     if isinstance(quantized, dict):
-        told = quantized.get("quant_method", "bitsandbytes" if quantized.get("load_in_4bit") else None)
-        method = METHODS.get(told) if isinstance(told, str) else None
+        kind = quantized.get("quant_method", "bitsandbytes" if quantized.get("load_in_4bit") else None)
+        method = METHODS.get(kind) if isinstance(kind, str) else None
         raise JobFailure(
-            f"The weights of this model are quantized ({method or quoted(told)}), and such weights are not "
+            f"The weights of this model are quantized ({method or quoted(kind)}), and such weights are not "
             "trained here. Choose the repository with the full ones, often the same name without the ending "
             "-GPTQ, -AWQ, -FP8 or -bnb-4bit: load_in_4bit = true quantizes them as they are loaded"
         )
-    senses = [what for key, what in SENSES.items() if isinstance(config.get(key), dict)]
+    senses = [sense for key, sense in SENSES.items() if isinstance(config.get(key), dict)]
     if senses:
         return (
             f"This model also takes {' and '.join(senses)}. Its language part is trained, on text; the rest "

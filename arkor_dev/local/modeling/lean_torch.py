@@ -33,7 +33,7 @@ MASKS: Final = f"{COMPILER}._trace_wrapped_higher_order_op"
 MASK: Final = "TransformGetItemToIndex"
 SHARDED: Final = "torch.distributed.tensor"
 """Tensors spread over several machines: unused here, and their package imports sympy."""
-_TOLD: Final[list[tuple[str, Any]]] = []
+_DEFERRED_CALLS: Final[list[tuple[str, Any]]] = []
 """Calls to repeat on the real compiler when it is loaded."""
 
 
@@ -72,19 +72,19 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def put_off() -> bool:
+def is_deferred() -> bool:
     """Return whether the compiler is left out."""
     return isinstance(sys.modules.get(COMPILER), _Compiler)
 
 
 def _real(name: str) -> ModuleType:
     """Return the real compiler's module of that name, which replaces the stubs from here on."""
-    if put_off():
-        sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _Finder)]
+    if is_deferred():
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
         for stand_in in (COMPILER, MASKS):
             del sys.modules[stand_in]
-        for what, function in _TOLD:
-            getattr(importlib.import_module(COMPILER), what)(function)
+        for method, function in _DEFERRED_CALLS:
+            getattr(importlib.import_module(COMPILER), method)(function)
     return importlib.import_module(name)
 
 
@@ -113,32 +113,32 @@ class _Compiler(_StandIn):
     def graph_break(self, *_: Any, **__: Any) -> None:
         """Marks where compiled code must not continue."""
 
-    def disable(self, function: Any = None, recursive: bool = True, **how: Any) -> Any:
+    def disable(self, function: Any = None, recursive: bool = True, **options: Any) -> Any:
         """Return ``function``, which is never compiled; without an argument, return a decorator."""
         if function is None:
-            return functools.partial(self.disable, recursive=recursive, **how)
+            return functools.partial(self.disable, recursive=recursive, **options)
         if not inspect.isroutine(function):
-            return _real(COMPILER).disable(function, recursive, **how)
-        kept: list[Any] = []
+            return _real(COMPILER).disable(function, recursive, **options)
+        compiled: list[Any] = []
 
         @functools.wraps(function)
-        def uncompiled(*given: Any, **named: Any) -> Any:
-            if put_off():
-                return function(*given, **named)
-            if not kept:
-                kept.append(_real(COMPILER).disable(function, recursive, **how))
-            return kept[0](*given, **named)
+        def uncompiled(*args: Any, **kwargs: Any) -> Any:
+            if is_deferred():
+                return function(*args, **kwargs)
+            if not compiled:
+                compiled.append(_real(COMPILER).disable(function, recursive, **options))
+            return compiled[0](*args, **kwargs)
 
         return uncompiled
 
     def allow_in_graph(self, function: Any) -> Any:
         """Return ``function``, and repeat the call on the real compiler once it is loaded."""
-        _TOLD.append(("allow_in_graph", function))
+        _DEFERRED_CALLS.append(("allow_in_graph", function))
         return function
 
     def assume_constant_result(self, function: Any) -> Any:
         """See ``allow_in_graph``."""
-        _TOLD.append(("assume_constant_result", function))
+        _DEFERRED_CALLS.append(("assume_constant_result", function))
         return function
 
 
@@ -148,8 +148,8 @@ class _Masks(_StandIn):
     def __init__(self, name: str) -> None:
         super().__init__(name)
 
-        def used(_: Any, *given: Any) -> Any:
-            return getattr(_real(MASKS), MASK)(*given)
+        def used(_: Any, *args: Any) -> Any:
+            return getattr(_real(MASKS), MASK)(*args)
 
         vars(self)[MASK] = type(MASK, (), {"__new__": used})
 

@@ -55,7 +55,9 @@ def install() -> None:
     try:
         importlib.import_module(PACKAGE)
     except Exception:  # noqa: BLE001 - another version of the library: then as everybody imports it
-        for name in [each for each in sys.modules if each.partition(".")[0] == PACKAGE]:
+        for name in [
+            name_of_module for name_of_module in sys.modules if name_of_module.partition(".")[0] == PACKAGE
+        ]:
             del sys.modules[name]
         sys.meta_path.remove(finder)
 
@@ -87,8 +89,8 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         if hasattr(module, "define_import_structure") and hasattr(module, "_LazyModule"):
-            _put_off(module)
-        if lean_torch.put_off():
+            _defer_list(module)
+        if lean_torch.is_deferred():
             for name in LEFT_OUT:
                 if hasattr(module, name):
                     setattr(module, name, lambda *_: False)
@@ -96,7 +98,7 @@ class _Loader(SourceFileLoader):
                 setattr(module, SHARDED, False)
 
 
-def _put_off(reader: Any) -> None:
+def _defer_list(reader: Any) -> None:
     """Make the library's reader skip the list, and its packages search for unknown names."""
     folder = Path(reader.__file__).parents[1] / "models"
     read, library = reader.define_import_structure, reader._LazyModule  # noqa: SLF001
@@ -110,8 +112,12 @@ def _put_off(reader: Any) -> None:
         """A package of the library; that of the models and the one above it search for a model's names."""
 
         def __getattr__(self, name: str) -> Any:
-            own = vars(self)
-            if own.get("__name__") in (PACKAGE, MODELS) and "_name" in own and name.isidentifier():
+            attributes = vars(self)
+            if (
+                attributes.get("__name__") in (PACKAGE, MODELS)
+                and "_name" in attributes
+                and name.isidentifier()
+            ):
                 self._look_for(name)
             return super().__getattr__(name)
 
@@ -126,33 +132,35 @@ def _put_off(reader: Any) -> None:
             if name.startswith("_") or self._knows(name) or (folder.parent / f"{name}.py").is_file():
                 return  # the last part is a module of the library, which Python finds by itself
             letters = _letters(name)
-            likely = (each.name for each in folder.iterdir() if letters.startswith(_letters(each.name)))
-            for place in (*sorted(likely, key=len, reverse=True), "."):
-                self._learn(folder / place)
+            candidates = (
+                entry.name for entry in folder.iterdir() if letters.startswith(_letters(entry.name))
+            )
+            for subfolder in (*sorted(candidates, key=len, reverse=True), "."):
+                self._learn(folder / subfolder)
                 if self._knows(name):
                     return
 
         def _knows(self, name: str) -> bool:
             """Return whether it is a name of the library, or one for which the library uses another."""
             tables = (self._objects, self._modules, *(vars(self)[table] for table in TABLES))
-            return any(each in table for table in tables for each in (name, name.removesuffix("Fast")))
+            return any(entry in table for table in tables for entry in (name, name.removesuffix("Fast")))
 
-        def _learn(self, place: Path) -> None:
+        def _learn(self, subfolder: Path) -> None:
             """Add what the library's reader says about a folder of models."""
             learned: set[Path] = self.__dict__.setdefault("_learned", set())
-            if learned & {place, folder}:
+            if learned & {subfolder, folder}:
                 return
-            above = [*(["models"] if self.__name__ == PACKAGE else []), *place.relative_to(folder).parts]
-            said = {
+            above = [*(["models"] if self.__name__ == PACKAGE else []), *subfolder.relative_to(folder).parts]
+            structure = {
                 backends: {".".join([*above, module]): names for module, names in modules.items()}
-                for backends, modules in read(place).items()
+                for backends, modules in read(subfolder).items()
             }
-            found = library(self.__name__, self.__file__, {frozenset(): {}, **said})
-            self._modules |= found._modules  # noqa: SLF001
-            self.__all__ += found.__all__
+            package = library(self.__name__, self.__file__, {frozenset(): {}, **structure})
+            self._modules |= package._modules  # noqa: SLF001
+            self.__all__ += package.__all__
             for table in TABLES:
-                vars(self)[table].update(vars(found)[table])
-            learned.add(place)
+                vars(self)[table].update(vars(package)[table])
+            learned.add(subfolder)
 
     reader.define_import_structure, reader._LazyModule = define_import_structure, LazyModule  # noqa: SLF001
 

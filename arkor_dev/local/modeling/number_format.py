@@ -38,34 +38,34 @@ class Choice:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose(model: Any, device: str, loaded: Any, tokens: int, asked: str | None, kept: Path) -> Choice:
+def choose(model: Any, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path) -> Choice:
     """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens per
     step.
 
-    ``asked`` is the job's own choice (float32, bfloat16 or float16) or None, ``kept`` the file of earlier
-    measurements.
+    ``requested`` is the job's own choice (float32, bfloat16 or float16) or None, ``cache`` the file of
+    earlier measurements.
     """
     if device != "cpu":
         return Choice(
-            loaded, "as requested by the job" if asked else f"what this {device} device computes in"
+            loaded, "as requested by the job" if requested else f"what this {device} device computes in"
         )
-    if asked:
-        return Choice(getattr(torch, asked), "as requested by the job")
+    if requested:
+        return Choice(getattr(torch, requested), "as requested by the job")
     if loaded != torch.float32:
         return Choice(loaded, "as the model was loaded")
     shape = _largest_product(model)
     if shape is None:
         return Choice(torch.float32, "the model has no linear layer to measure")
     rows = 1 << (min(max(tokens, ROWS[0]), ROWS[1]) - 1).bit_length()
-    seconds = _remembered(kept, rows, *shape)
+    seconds = _cached_measurement(cache, rows, *shape)
     if seconds is None:
         return Choice(torch.float32, "this processor does not support bfloat16 products")
     slow, quick = seconds
-    what = (
+    reason = (
         f"a product of this model's shape ({rows} by {shape[0]} by {shape[1]}) takes this processor "
         f"{1000 * quick:.2g} ms in bfloat16 and {1000 * slow:.2g} ms in float32"
     )
-    return Choice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, what)
+    return Choice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, reason)
 
 
 def _largest_product(model: Any) -> tuple[int, int] | None:
@@ -79,8 +79,8 @@ def _largest_product(model: Any) -> tuple[int, int] | None:
     return max(shapes, key=lambda shape: shape[0] * shape[1], default=None)
 
 
-def _remembered(kept: Path, rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
-    """Return ``_measure``'s result for this processor, from the file ``kept`` or a new measurement."""
+def _cached_measurement(cache: Path, rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
+    """Return ``_measure``'s result for this processor, from the file ``cache`` or a new measurement."""
     machine = [
         _processor(),
         torch.__version__,
@@ -89,26 +89,26 @@ def _remembered(kept: Path, rows: int, inputs: int, outputs: int) -> tuple[float
     ]
     key = hashlib.sha256(json.dumps([machine, rows, inputs, outputs]).encode()).hexdigest()[:16]
     try:
-        known = json.loads(kept.read_text())
-        slow, quick = known[key]
+        stored = json.loads(cache.read_text())
+        slow, quick = stored[key]
         return float(slow), float(quick)
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    found = _measure(rows, inputs, outputs)
-    if found:
-        _keep(kept, key, found)
-    return found
+    measured = _measure(rows, inputs, outputs)
+    if measured:
+        _store(cache, key, measured)
+    return measured
 
 
-def _keep(kept: Path, key: str, found: tuple[float, float]) -> None:
+def _store(cache: Path, key: str, measured: tuple[float, float]) -> None:
     try:
-        known = json.loads(kept.read_text())
+        stored = json.loads(cache.read_text())
     except (OSError, ValueError):
-        known = {}
-    part = kept.with_suffix(".part")
+        stored = {}
+    part = cache.with_suffix(".part")
     try:
-        part.write_text(json.dumps({**(known if isinstance(known, dict) else {}), key: found}))
-        part.replace(kept)
+        part.write_text(json.dumps({**(stored if isinstance(stored, dict) else {}), key: measured}))
+        part.replace(cache)
     except OSError:
         part.unlink(missing_ok=True)  # a full disk: measure again next time
 
@@ -119,23 +119,23 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
     weights = {dtype: torch.randn(outputs, inputs).to(dtype) for dtype in formats}
 
     def once(count: int, dtype: Any) -> float:
-        given = torch.randn(count, inputs).to(dtype).requires_grad_()
-        began = time.perf_counter()
-        result = torch.nn.functional.linear(given, weights[dtype])
+        rows_in = torch.randn(count, inputs).to(dtype).requires_grad_()
+        started = time.perf_counter()
+        result = torch.nn.functional.linear(rows_in, weights[dtype])
         result.backward(torch.ones_like(result))
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
     try:
         once(1, torch.bfloat16)
         # Without the instructions it may be a hundred times slower: a few rows show that at once.
-        few = [min(once(ROWS[0], dtype) for _ in range(3)) for dtype in formats]
-        if few[1] > 4 * few[0]:
+        quick_check = [min(once(ROWS[0], dtype) for _ in range(3)) for dtype in formats]
+        if quick_check[1] > 4 * quick_check[0]:
             scale = rows / ROWS[0]
-            return few[0] * scale, few[1] * scale
+            return quick_check[0] * scale, quick_check[1] * scale
         times: tuple[list[float], list[float]] = ([], [])
         while sum(times[0]) < SECONDS or len(times[0]) < 3:
-            for found, dtype in zip(times, formats, strict=True):
-                found.append(once(rows, dtype))
+            for durations, dtype in zip(times, formats, strict=True):
+                durations.append(once(rows, dtype))
     except RuntimeError:
         return None
     return min(times[0]), min(times[1])

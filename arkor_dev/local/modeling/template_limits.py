@@ -60,7 +60,7 @@ class _TimeUpError(Exception):
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     """Raise `_TimeUpError` in this thread if the body takes longer; it interrupts only Python code."""
-    thread, lock, over = threading.get_ident(), threading.Lock(), False
+    thread, lock, finished = threading.get_ident(), threading.Lock(), False
 
     def interrupt(kind: type[BaseException] | None) -> None:
         number = ctypes.c_ulong(thread)
@@ -68,7 +68,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
     def time_up() -> None:
         with lock:
-            if not over:
+            if not finished:
                 interrupt(_TimeUpError)
 
     timer = threading.Timer(seconds, time_up)
@@ -79,7 +79,7 @@ def _limited(seconds: float) -> Iterator[None]:
     finally:
         timer.cancel()
         with lock:
-            over = True
+            finished = True
             interrupt(None)  # a late exception must not hit later code
 
 
@@ -90,7 +90,7 @@ def _statm(_: int) -> int:
 
 
 @contextlib.contextmanager
-def _held() -> Iterator[None]:
+def _limited_growth() -> Iterator[None]:
     """Limit this process's growth to ``MEMORY`` bytes, if the system can (Linux)."""
     try:
         import resource
@@ -113,7 +113,7 @@ def _held() -> Iterator[None]:
 def within_limits(render: Callable[[], str]) -> str:
     """Return the result of ``render``. Raises JobFailure if the template exceeds a limit."""
     try:
-        with _limited(SECONDS), _held():
+        with _limited(SECONDS), _limited_growth():
             return render()
     except MemoryError:
         raise JobFailure(

@@ -40,7 +40,7 @@ def _template(model: Path) -> str | None:
         path = model / "chat_template.jinja"
         if path.is_file():
             return path.read_text()[:LIMIT]
-        found = json.loads((model / "tokenizer_config.json").read_text()).get("chat_template")
+        template = json.loads((model / "tokenizer_config.json").read_text()).get("chat_template")
     except (OSError, ValueError, AttributeError):
         return None
-    return found if isinstance(found, str) else None
+    return template if isinstance(template, str) else None

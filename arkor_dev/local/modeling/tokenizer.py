@@ -28,7 +28,7 @@ UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 CONFIG: Final = "tokenizer_config.json"
 PIECES: Final = "tokenizer.model"
 """SentencePiece's own file, which llama.cpp's converter needs for Gemma, Llama 2, Mistral and Phi."""
-OF_HERE: Final = (
+PATH_KEYS: Final = (
     "vocab_file",
     "tokenizer_file",
     "merges_file",
@@ -54,8 +54,8 @@ def load_tokenizer(path: Path) -> Any:
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Write the complete result of `load_tokenizer` into ``folder``, without its path."""
     tokenizer.save_pretrained(str(folder))
-    told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    plain = {key: value for key, value in told.items() if key not in OF_HERE}
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    plain = {key: value for key, value in config.items() if key not in PATH_KEYS}
     text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
     pieces = getattr(tokenizer, "came_with", None)
@@ -85,10 +85,10 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
         )
     for file in (path / "config.json", path / "tokenizer_config.json"):
         try:
-            own = "auto_map" in json.loads(file.read_text())
+            needs_code = "auto_map" in json.loads(file.read_text())
         except (OSError, ValueError, TypeError):
             continue
-        if own:
+        if needs_code:
             return JobFailure(
                 f"The model in {path} needs custom code to load (auto_map in its {file.name}), which is "
                 "never run here: choose a model whose architecture transformers supports itself"
@@ -113,7 +113,7 @@ def likely_device() -> str:
     count = ctypes.c_int()
     try:
         driver = ctypes.CDLL("libcuda.so.1")
-        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        driver_works = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
     except (OSError, AttributeError):
         return "cpu"
-    return "cuda" if found and count.value > 0 else "cpu"
+    return "cuda" if driver_works and count.value > 0 else "cpu"

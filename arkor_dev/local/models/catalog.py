@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Progress
 
-    Tell = Callable[[Progress], None]
+    Report = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Model:
     note: str | None = None
 
 
-def travelling_name(name: str) -> str:
+def portable_name(name: str) -> str:
     """Return the portable name of a base model for adapters, without this machine's folders."""
     if name.startswith(("/", "~")) or ".." in Path(name).parts:
         return Path(name).name
@@ -102,7 +102,7 @@ class _Fetch:
     """A running download and everybody who waits for it."""
 
     task: asyncio.Task[Model]
-    listeners: list[Tell] = field(default_factory=list)
+    listeners: list[Report] = field(default_factory=list)
     last: Progress | None = None
 
 
@@ -112,14 +112,14 @@ class Models:
     def __init__(self, project: Path, cache: Path) -> None:
         self._project = project
         self._cache = cache
-        self._known: dict[str, Model] = {}
+        self._resolved: dict[str, Model] = {}
         self._fetches: dict[str, _Fetch] = {}
 
-    def at_hand(self, name: str) -> Model | None:
+    def find_local(self, name: str) -> Model | None:
         """Return a model that needs no download, or None. Raises JobFailure for a folder that holds none."""
-        known = self._known.get(STARTER if is_starter(name) else name)
-        if known and known.path.is_dir():
-            return known
+        resolved = self._resolved.get(STARTER if is_starter(name) else name)
+        if resolved and resolved.path.is_dir():
+            return resolved
         if is_starter(name):
             folder = starter_folder(self._cache)
             return Model(STARTER, folder, STARTER_NOTE) if lacks(folder) is None else None
@@ -139,11 +139,11 @@ class Models:
             )
         return None
 
-    async def ensure(self, name: str, progress: Tell) -> Model:
+    async def ensure(self, name: str, progress: Report) -> Model:
         """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
         waiter.
         """
-        model = self.at_hand(name)
+        model = self.find_local(name)
         if model:
             return model
         key = STARTER if is_starter(name) else name
@@ -171,13 +171,13 @@ class Models:
     async def _fetch(self, name: str) -> Model:
         async with Child.running("arkor_dev.local.models.worker") as child:
             child.send(model=name, starter=name == STARTER, cache=str(self._cache))
-            tell = functools.partial(self._tell, name)
-            path = Path((await child.result("path", f"Preparing the model {name}", tell))["path"])
+            report = functools.partial(self._report, name)
+            path = Path((await child.result("path", f"Preparing the model {name}", report))["path"])
         note = STARTER_NOTE if path == starter_folder(self._cache) else None
-        model = self._known[name] = Model(name, path, note)
+        model = self._resolved[name] = Model(name, path, note)
         return model
 
-    def _tell(self, name: str, progress: Progress) -> None:
+    def _report(self, name: str, progress: Progress) -> None:
         fetch = self._fetches.get(name)
         if fetch:
             fetch.last = progress

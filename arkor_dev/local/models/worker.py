@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def _reason(error: Exception) -> str:
-    what = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    return f"The model could not be prepared: {what}"
+    reason = error if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return f"The model could not be prepared: {reason}"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METR
 """The events that reporters receive."""
 WAITING: Final = 5000
 """Most events waiting for a slow reporter."""
-TOGETHER: Final = 200
+BATCH_SIZE: Final = 200
 CLOSE_SECONDS: Final = 20.0
 """How long a reporter may take to finish after its job's end."""
 END_SECONDS: Final = 0.5
@@ -42,27 +42,32 @@ class _Fault(Exception):  # noqa: N818 - why nothing more is reported
 
 
 class Report:
-    """One job's connection to one reporter, ``to``. ``job`` is what its process receives about the job.
+    """One job's connection to one ``reporter``. ``job`` is what its process receives about the job.
 
-    It starts when the task ``before``, of an earlier report on the same job, is done. ``tell`` gets a
-    sentence about an error, ``where`` one that says where to look.
+    It starts when the task ``before``, of an earlier report on the same job, is done. ``report_fault`` gets a
+    sentence about an error, ``report_location`` one that says where to look.
     """
 
     def __init__(
         self,
-        to: str,
+        reporter: str,
         job: Mapping[str, Any],
-        tell: Callable[[str], None],
-        where: Callable[[str], None],
+        report_fault: Callable[[str], None],
+        report_location: Callable[[str], None],
         before: asyncio.Task[None] | None = None,
     ) -> None:
-        self.to, self._job, self._tell, self._where = to, job, tell, where
+        self.reporter, self._job, self._report_fault, self._report_location = (
+            reporter,
+            job,
+            report_fault,
+            report_location,
+        )
         self._queue: deque[Event] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._status: str | None = None
         self._failed = False
         self.lost = 0
-        self.task = asyncio.create_task(self._run(before), name=f"report to {to}")
+        self.task = asyncio.create_task(self._run(before), name=f"report to {reporter}")
 
     def add(self, events: Iterable[Event]) -> None:
         """Add events, without waiting. If too many are waiting the oldest figures are dropped."""
@@ -76,21 +81,25 @@ class Report:
                 del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
                 self.lost += 1
                 if self.lost == 1:
-                    self._tell(f"{self.to} accepts metrics too slowly: the oldest are dropped")
+                    self._report_fault(f"{self.reporter} accepts metrics too slowly: the oldest are dropped")
             self._queue.append(event)
-        self._news.set()
+        self._changed.set()
 
     def end(self, status: str) -> None:
         """Finish what is waiting: the job is over, paused or has crashed."""
         if self.lost:
-            self._tell(f"{self.lost:,} metrics were not reported to {self.to}, which was too slow")
+            self._report_fault(
+                f"{self.lost:,} metrics were not reported to {self.reporter}, which was too slow"
+            )
         self._status = status
-        self._news.set()
+        self._changed.set()
 
-    def late(self) -> None:
+    def report_late(self) -> None:
         """Report that it has not finished in time."""
-        left = f": {len(self._queue):,} metrics are missing there" if self._queue else ""
-        self._tell(f"{self.to} has not finished {CLOSE_SECONDS:g} s after the job, and was killed{left}")
+        missing = f": {len(self._queue):,} metrics are missing there" if self._queue else ""
+        self._report_fault(
+            f"{self.reporter} has not finished {CLOSE_SECONDS:g} s after the job, and was killed{missing}"
+        )
 
     async def _run(self, before: asyncio.Task[None] | None) -> None:
         if before:
@@ -99,13 +108,13 @@ class Report:
         try:
             child = await Child.start(WORKER)
             answers = child.messages()
-            child.send(to=self.to, **self._job)
+            child.send(to=self.reporter, **self._job)
             await self._answered(child, answers)
             while True:
                 while not self._queue and self._status is None:
-                    self._news.clear()
-                    await self._news.wait()
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), TOGETHER))]
+                    self._changed.clear()
+                    await self._changed.wait()
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
                 if not batch:
                     break
                 child.send(events=batch)
@@ -115,12 +124,13 @@ class Report:
         except (_Fault, OSError) as fault:
             self._failed = True
             self._queue.clear()
-            self._tell(f"No further metrics are reported to {self.to}: {fault}")
+            self._report_fault(f"No further metrics are reported to {self.reporter}: {fault}")
         except Exception:
-            log.exception("the report to %s", self.to)
+            log.exception("the report to %s", self.reporter)
             self._failed = True
-            self._tell(
-                f"No further metrics are reported to {self.to}: the local backend failed; its log says more"
+            self._report_fault(
+                f"No further metrics are reported to {self.reporter}: the local backend failed; its log says "
+                "more"
             )
         finally:
             if child:
@@ -135,7 +145,7 @@ class Report:
         if "fault" in answer:
             raise _Fault(answer["fault"])
         if "where" in answer:
-            self._where(f"Reported to {self.to}: {answer['where']}")
+            self._report_location(f"Reported to {self.reporter}: {answer['where']}")
 
 
 class Reports:
@@ -144,15 +154,15 @@ class Reports:
     What the log of a resumed job has already is not repeated.
     """
 
-    def __init__(self, say: Callable[[str], None], *, going_on: bool) -> None:
+    def __init__(self, say: Callable[[str], None], *, resumes: bool) -> None:
         self._say = say
-        self._anew = not going_on
+        self._is_new_log = not resumes
         self._later: list[str] = []
         self.reports: list[Report] = []
 
     def once(self, text: str) -> None:
         """Add a sentence about the whole job, once."""
-        if self._anew:
+        if self._is_new_log:
             self._say(text)
         else:
             self._later.append(text)
@@ -162,9 +172,9 @@ class Reports:
         events = list(events)
         for name, fields in events:
             if name == TRAINING_RESUMED:
-                self._anew = not fields["step"]  # then the log has started again, too
+                self._is_new_log = not fields["step"]  # then the log has started again, too
             elif name == TRAINING_STARTED:
-                for text in self._later if self._anew else ():
+                for text in self._later if self._is_new_log else ():
                     self._say(text)
                 self._later.clear()
         for report in self.reports:
@@ -192,34 +202,34 @@ class Reporting:
     def begin(
         self,
         job: Mapping[str, Any],
-        to: str | Iterable[str] | None,
+        reporters: str | Iterable[str] | None,
         say: Callable[[str], None],
         *,
-        going_on: bool,
+        resumes: bool,
     ) -> Reports:
-        """Report a job, ``{id, name}``, to the reporters ``to``; say which of them are not installed."""
-        reports = Reports(say, going_on=going_on)
-        for name in dict.fromkeys([to] if isinstance(to, str) else to or ()):
+        """Report a job, ``{id, name}``, to ``reporters``; say which of them are not installed."""
+        reports = Reports(say, resumes=resumes)
+        for name in dict.fromkeys([reporters] if isinstance(reporters, str) else reporters or ()):
             if not installed(name):
                 reports.once(
                     f"No metrics are reported to {name}, which is not installed. Install it with: "
                     f"{install_command(name)}"
                 )
                 continue
-            told = {
+            child_job = {
                 "job": {"id": job["id"], "name": job["name"], "project": self._project.name},
                 "folder": str(self._project),
                 "state": str(self._state(job["id"], name)),
             }
             before = self._finishing.get((job["id"], name))
-            reports.reports.append(Report(name, told, say, reports.once, before))
+            reports.reports.append(Report(name, child_job, say, reports.once, before))
         return reports
 
     def end(self, job: Mapping[str, Any], reports: Reports, status: str) -> None:
         """Let the reporters of a job finish in the background; ``status`` is how it ended."""
         for report in reports.reports:
             report.end(status)
-            key = (job["id"], report.to)
+            key = (job["id"], report.reporter)
             task = self._finishing[key] = asyncio.create_task(self._finish(report), name=f"end of {key}")
             task.add_done_callback(lambda done, key=key: self._forget(key, done))  # type: ignore[misc]
 
@@ -227,7 +237,7 @@ class Reporting:
         try:
             await asyncio.wait({report.task}, timeout=CLOSE_SECONDS)
             if not report.task.done():
-                report.late()
+                report.report_late()
         finally:
             report.task.cancel()
             await asyncio.wait({report.task})
@@ -240,8 +250,8 @@ class Reporting:
         """Give finishing reporters a moment more, then end them."""
         tasks = set(self._finishing.values())
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=END_SECONDS)
-            for task in late:
+            _, unfinished = await asyncio.wait(tasks, timeout=END_SECONDS)
+            for task in unfinished:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*late, return_exceptions=True)
+                await asyncio.gather(*unfinished, return_exceptions=True)

@@ -1,7 +1,7 @@
 """The process that reports one job to one program, through that program's own package.
 
 It receives ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` repeatedly, and
-``{"end": status}``. It answers each with ``{"done": true}``, with a ``where`` to look once the run is open,
+``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open,
 or with ``{"fault": why}`` before it ends. The file ``state`` records how far the figures have been reported:
 steps that are computed again after a crash are not reported twice.
 """
@@ -62,10 +62,10 @@ class Reported:
         self.run: str | None = None
         self.steps: dict[str, int] = {}
         with contextlib.suppress(OSError, ValueError):
-            kept = json.loads(path.read_text())
-            if isinstance(kept, dict) and isinstance(kept.get("steps"), dict):
-                self.steps = {str(kind): step for kind, step in kept["steps"].items() if type(step) is int}
-                self.run = kept["run"] if isinstance(kept.get("run"), str) else None
+            stored = json.loads(path.read_text())
+            if isinstance(stored, dict) and isinstance(stored.get("steps"), dict):
+                self.steps = {str(kind): step for kind, step in stored["steps"].items() if type(step) is int}
+                self.run = stored["run"] if isinstance(stored.get("run"), str) else None
 
     def keep(self) -> None:
         """Write it; a deleted job, or a full disk, is not an error."""
@@ -77,13 +77,13 @@ class Reported:
 
 
 class Reporter:
-    """Passes a job's events to a ``writer``; ``where`` says where to look, once that is known."""
+    """Passes a job's events to a ``writer``; ``location`` says where to look, once that is known."""
 
     def __init__(self, writer: Writer, reported: Reported) -> None:
         self._writer, self._reported = writer, reported
         self._open = False
         self._train, self._eval = dict(TRAIN), dict(EVAL)
-        self.where: str | None = None
+        self.location: str | None = None
 
     def take(self, name: str, fields: Mapping[str, Any]) -> None:
         """Report one event; those before the run's start are skipped."""
@@ -94,7 +94,9 @@ class Reporter:
             for field, tag in figure_fields(metadata).items():
                 (self._train if tag.startswith("train/") else self._eval)[field] = tag
             metadata.pop("figures", None)
-            self._reported.run, self.where = self._writer.open({**metadata, **settings}, self._reported.run)
+            self._reported.run, self.location = self._writer.open(
+                {**metadata, **settings}, self._reported.run
+            )
         elif not self._open:
             return
         elif name == TRAINING_RESUMED:
@@ -109,15 +111,20 @@ class Reporter:
             self._figures("system", SYSTEM, fields)
 
     def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, Any]) -> None:
-        found = {name: fields[field] for field, name in names.items() if _is_figure(fields.get(field))}
-        step, told = fields.get("step"), self._reported.steps.get(kind, -1)
+        figures = {name: fields[field] for field, name in names.items() if _is_figure(fields.get(field))}
+        step, reported_step = fields.get("step"), self._reported.steps.get(kind, -1)
         # Samples of the machine come several to a step.
-        if not found or not isinstance(step, int) or step < told or (step == told and kind != "system"):
+        if (
+            not figures
+            or not isinstance(step, int)
+            or step < reported_step
+            or (step == reported_step and kind != "system")
+        ):
             return
-        if kind != "system" and not found.keys() - {"train/epoch", "train/learning_rate"}:
+        if kind != "system" and not figures.keys() - {"train/epoch", "train/learning_rate"}:
             return  # belongs to an evaluation's metric
         self._reported.steps[kind] = step
-        self._writer.write(found, step, _moment(fields.get("timestamp")))
+        self._writer.write(figures, step, _moment(fields.get("timestamp")))
 
     def flush(self) -> None:
         """Ensure that everything taken is stored, as far as the package reports."""
@@ -144,8 +151,8 @@ def _moment(time: object) -> float | None:
 
 def words_of(error: BaseException) -> str:
     """Describe an error on one line, without passwords in URLs."""
-    said = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def private_input() -> IO[str]:
@@ -162,14 +169,14 @@ def main() -> None:
     """Report until told to end; send any error as an answer."""
     pipe = private_input()
     link = Link()
-    asked = link.receive()
+    request = link.receive()
     try:
         # If the package asks a question, it must not read the pipe, which the link has taken over.
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the rest of the process's life
         assert not pipe.closed
-        os.chdir(asked["folder"])
-        writer = WRITERS[asked["to"]](Job(**asked["job"]))
-        reporter = Reporter(writer, Reported(Path(asked["state"])))
+        os.chdir(request["folder"])
+        writer = WRITERS[request["to"]](Job(**request["job"]))
+        reporter = Reporter(writer, Reported(Path(request["state"])))
         link.send(done=True)
         while True:
             message = link.receive()
@@ -180,8 +187,8 @@ def main() -> None:
             for name, fields in message["events"]:
                 reporter.take(name, fields)
             reporter.flush()
-            told, reporter.where = reporter.where, None
-            link.send(done=True, **({"where": SECRET.sub("//***@", told)} if told else {}))
+            location, reporter.location = reporter.location, None
+            link.send(done=True, **({"where": SECRET.sub("//***@", location)} if location else {}))
     except BaseException as error:  # noqa: BLE001 - a package may raise what it likes, and end the process
         traceback.print_exc()
         link.send(fault=words_of(error))

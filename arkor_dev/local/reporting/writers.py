@@ -70,18 +70,18 @@ class TensorBoard:
     def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
         self._writer = self._make(str(self._folder))
         if run is None:
-            said = "\n".join(f"    {key} = {json.dumps(value)}" for key, value in settings.items())
+            listing = "\n".join(f"    {key} = {json.dumps(value)}" for key, value in settings.items())
             data = self._summary.SummaryMetadata.PluginData(plugin_name="text")
             text = self._summary.Summary.Value(
                 tag="settings",
                 metadata=self._summary.SummaryMetadata(plugin_data=data),
-                tensor=self._tensor(dtype="DT_STRING", string_val=[said.encode()]),
+                tensor=self._tensor(dtype="DT_STRING", string_val=[listing.encode()]),
             )
             self._add(0, None, summary=self._summary.Summary(value=[text]))
         return str(self._folder), f"{self._folder} (tensorboard --logdir {self._folder.parent})"
 
-    def _add(self, step: int, moment: float | None, **what: Any) -> None:
-        event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **what)
+    def _add(self, step: int, moment: float | None, **fields: Any) -> None:
+        event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **fields)
         self._writer.add_event(event)
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:

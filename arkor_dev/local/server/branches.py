@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.contract.settings import by_field
-from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage, write_whole
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage, write_atomically
 from arkor_dev.local.jobs.job_folder import STATE, adapter_folder, kind_of, parent_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import is_starter
@@ -54,7 +54,7 @@ def keep_parent(data: Path, job_id: str, folder: Path) -> None:
             if path.is_file() and not path.is_symlink() and path.name not in (STATE, MANIFEST, CARD):
                 shutil.copyfile(path, target / path.name)
 
-    write_whole(parent_folder(data, job_id), copy)
+    write_atomically(parent_folder(data, job_id), copy)
 
 
 def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:

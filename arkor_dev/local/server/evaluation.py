@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from arkor_dev.contract.shapes import Progress
-    from arkor_dev.local.jobs.running.job_runner import Beside, Observer
+    from arkor_dev.local.jobs.running.job_runner import Observer, RunningJob
     from arkor_dev.local.jobs.store import Verdict
 
 routes = web.RouteTableDef()
@@ -60,11 +60,13 @@ class JobObservers:
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         return await self._forecasts.refusal(config)
 
-    async def room(self) -> int | None:
-        return await self._forecasts.room()
+    async def free_bytes(self) -> int | None:
+        return await self._forecasts.free_bytes()
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        return await self._forecasts.fits_beside(config, others, room)
+    async def fits_beside(
+        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+    ) -> bool:
+        return await self._forecasts.fits_beside(config, others, free_bytes)
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
@@ -101,9 +103,9 @@ async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) ->
             return known
         ended = await asyncio.to_thread(adapter.put_in_place, setup.data)
         try:
-            return await setup.store.request(Store.take_in, job, None, [ended])
+            return await setup.store.request(Store.import_job, job, None, [ended])
         except Exception:
-            await asyncio.to_thread(adapter.take_back, setup.data)
+            await asyncio.to_thread(adapter.remove_copies, setup.data)
             raise
 
 

@@ -58,7 +58,7 @@ async def stream_events(request: web.Request, store: AsyncStore, job_id: str) ->
     response = await open_stream(request)
     while True:
         news = store.pulse.next()
-        over, rows = await store.read(Store.news, job_id, after, CHUNK)
+        over, rows = await store.read(Store.read_events, job_id, after, CHUNK)
         if rows:
             await response.write(b"".join(frame(name, data, event_id) for event_id, name, data in rows))
             after = rows[-1][0]

@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.forecast.service import Forecasts
-from arkor_dev.local.jobs.job_config import as_judged_now, check_config
+from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 
 from .requests import body_of, check_scope
 
@@ -25,7 +25,7 @@ routes = web.RouteTableDef()
 async def create(request: web.Request) -> web.Response:
     setup = check_scope(request)
     config = check_config((await body_of(request, ASK))["config"])
-    config = await asyncio.to_thread(as_judged_now, config, setup.project)
+    config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     return web.json_response({"forecast": await request.app[FORECASTS].request(config)})
 
 

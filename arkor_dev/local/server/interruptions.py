@@ -85,7 +85,7 @@ async def _go_on(
     orders: Mapping[str, Any],
     config: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    going_on = await request.app[SETUP].store.request(Store.go_on, job["id"], why, orders, config)
+    going_on = await request.app[SETUP].store.request(Store.resume, job["id"], why, orders, config)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": going_on})
 
@@ -129,7 +129,7 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
         return
     setup, model = request.app[SETUP], None
     try:
-        model = request.app[SCHEDULER].models.at_hand(job["config"]["model"])
+        model = request.app[SCHEDULER].models.find_local(job["config"]["model"])
     except JobFailure as failure:
         raise ConflictError(f"The job {job['name']} cannot resume: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])

@@ -21,13 +21,13 @@ from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.disk import (
     disk_use,
+    embeddings_folder,
     job_bytes,
     leftovers,
-    remove_gradients,
     remove_leftovers,
     remove_models,
 )
-from arkor_dev.local.jobs.job_config import as_judged_now, check_config
+from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import REPORTED, Store, new_id
@@ -103,12 +103,12 @@ async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
     config = check_config(body["config"])
-    config = await asyncio.to_thread(as_judged_now, config, setup.project)
+    config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
         await asyncio.to_thread(keep_parent, setup.data, job_id, folder)
-    forecast = await request.app[FORECASTS].known(config)
+    forecast = await request.app[FORECASTS].stored_estimate(config)
     job = await setup.store.request(Store.create, body["name"].strip(), config, forecast, parent, job_id)
     request.app[SCHEDULER].wake()
     return web.json_response({"job": job})
@@ -173,12 +173,12 @@ async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, A
                 raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
                 await asyncio.to_thread(imported.put_in_place)
-                return await setup.store.request(Store.take_in, imported.job, imported.events)
+                return await setup.store.request(Store.import_job, imported.job, imported.events)
             except OSError as error:
                 reason = f"The job could not be imported: {error.strerror}. Nothing was changed"
                 raise BadRequestError(reason) from None
             except Exception:
-                await asyncio.to_thread(imported.take_back)
+                await asyncio.to_thread(imported.remove_files)
                 raise
     finally:
         await asyncio.to_thread(imported.drop)
@@ -215,7 +215,7 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
-        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
+        freed += await asyncio.to_thread(remove_leftovers, [embeddings_folder(setup.data)])
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)
     except OSError as error:

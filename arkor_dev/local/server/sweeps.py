@@ -34,6 +34,13 @@ async def sweep(request: web.Request) -> web.Response:
     return web.json_response({"sweep": request.app[SWEEPS].view(request.match_info["id"])})
 
 
+@routes.delete("/v1/sweeps/{id}")
+async def delete(request: web.Request) -> web.Response:
+    check_scope(request)
+    await request.app[SWEEPS].delete(request.match_info["id"])
+    return web.Response(status=204)
+
+
 @routes.post("/v1/sweeps/{id}/stop")
 async def stop(request: web.Request) -> web.Response:
     check_scope(request)

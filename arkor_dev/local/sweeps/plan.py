@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.sweep_space import LENGTH, SCHEDULE, combinations
 
-from .record import SEARCH, START, WINNER
+from .record import MOST_TRIALS, SEARCH, START, WINNER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,6 @@ SEEDS: Final = 3
 """Runs of the winner, and of the starting settings, with fresh seeds."""
 FEWEST_GROUPS: Final = 8
 """Fewest independent rows of each half: as ``evaluation.paired.FEWEST``, which only workers can import."""
-MOST_TRIALS: Final = 500
 MOST_FAILURES: Final = 5
 """Trials that may fail at the beginning before the sweep gives up."""
 UNKNOWN_PACE: Final = 1.3
@@ -196,8 +195,9 @@ def left_of(sweep: Sweep, now: float) -> float:
 
 
 def confirming_seconds(sweep: Sweep) -> float:
-    """Return the estimated seconds of all runs that confirm a winner."""
-    return 2 * SEEDS * seconds_of(sweep, 0.0, 1.0)
+    """Return the estimated seconds of the runs that are left to confirm a winner."""
+    done = sum(not trial.under_way for trial in sweep.trials if trial.role != SEARCH)
+    return (2 * SEEDS - done) * seconds_of(sweep, 0.0, 1.0)
 
 
 def halving_seconds(sweep: Sweep, trials: int) -> float:
@@ -237,8 +237,7 @@ def planned(sweep: Sweep, left: float) -> tuple[int, float]:
     for level in range(sweep.level, len(sweep.rungs)):
         to_go = sum(len(trial.losses) <= level for trial in _promoted(sweep, level))
         total += to_go * seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
-    done = sum(not trial.under_way for trial in sweep.trials if trial.role != SEARCH)
-    return count, total + (2 * SEEDS - done) * seconds_of(sweep, 0.0, 1.0)
+    return count, total + confirming_seconds(sweep)
 
 
 # What comes next
@@ -319,13 +318,17 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
     if failed:
         return Conclude(f"A run that was to confirm the winner failed: {failed}")
     begun = {(trial.role, trial.seed) for trial in runs}
-    first = value_of(sweep.config, "seed") + 1
-    for seed in range(first, first + SEEDS):
+    for seed in fresh_seeds(sweep):
         for role in (WINNER, START):
-            if (role, seed % 2**32) not in begun:
+            if (role, seed) not in begun:
                 fits = seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= left
-                return Confirm(role, seed % 2**32) if fits else _late(waiting=waiting)
+                return Confirm(role, seed) if fits else _late(waiting=waiting)
     return None if waiting else Conclude()
+
+
+def fresh_seeds(sweep: Sweep) -> list[int]:
+    """Return the seeds of the runs that confirm a winner."""
+    return [(value_of(sweep.config, "seed") + each) % 2**32 for each in range(1, SEEDS + 1)]
 
 
 def _late(*, waiting: bool) -> Action | None:

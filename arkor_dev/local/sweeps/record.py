@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ SEARCH: Final = "search"
 WINNER: Final = "winner"
 START: Final = "start"
 """Roles of a trial: the search, and the runs of the best and of the starting settings that confirm it."""
+MOST_TRIALS: Final = 500
+"""Most trials of a search; the runs that confirm its result are numbered from there on."""
 
 
 def new_sweep_id() -> str:
@@ -69,9 +72,11 @@ class Estimate:
 class Sweep:
     """A sweep from its start to its verdict. ``began`` and ``deadline`` are in seconds since 1970.
 
-    ``rungs`` are fractions of the whole length, the last one 1. Promotions have come to ``level``: 0 while
-    new trials start, ``len(rungs)`` once the winner is being confirmed. ``paces`` are ratios of measured to
-    estimated seconds. ``facts`` identify the held-out rows of trial 0.
+    ``estimate`` is None until it is measured, or until the first trial has been timed: a run of the starting
+    settings that also serves to confirm. ``rungs`` are fractions of the whole length, the last one 1.
+    Promotions have come to ``level``: 0 while new trials start, ``len(rungs)`` once the winner is being
+    confirmed. ``paces`` are ratios of measured to estimated seconds. ``facts`` identify the held-out rows of
+    the first trial, and ``measure`` is what they are measured by, if that is not the usual loss.
     """
 
     id: str
@@ -92,6 +97,7 @@ class Sweep:
     best: int | None = None
     paces: list[float] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    measure: dict[str, Any] | None = None
     trials: list[Trial] = field(default_factory=list)
     importances: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] | None = None
@@ -106,10 +112,22 @@ class Sweep:
         """The index of the last rung."""
         return len(self.rungs) - 1
 
+    def number_of(self, role: str) -> int:
+        """Return the number of the next trial with this role."""
+        searched = len(self.search)
+        return searched if role == SEARCH else MOST_TRIALS + len(self.trials) - searched
+
 
 def write(data: Path, sweep: Sweep) -> None:
     """Store a sweep, flushed to disk. Raises OSError."""
     _file(data, sweep.id).write_json(asdict(sweep))
+
+
+def delete(data: Path, sweep_id: str) -> None:
+    """Delete a sweep's record. Raises OSError."""
+    path = _file(data, sweep_id).path
+    path.unlink(missing_ok=True)  # a folder without it is no sweep
+    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def read_all(data: Path) -> dict[str, Sweep]:

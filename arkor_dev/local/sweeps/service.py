@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
 import logging
 import math
 import sqlite3
@@ -18,11 +19,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.execution.choice import is_elsewhere
-from arkor_dev.local.jobs.job_config import check_config, check_files, public
+from arkor_dev.local.jobs.job_config import check_config, check_files, public, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.records import now
 from arkor_dev.local.jobs.store import Store, new_id
@@ -54,6 +55,8 @@ LOOK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
 """Shortest pause between two looks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
+MEASURE: Final = 40
+"""Longest name of a measure, in characters."""
 EXTENDED: Final = "It is one of the better trials of its sweep, and continues."
 TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
@@ -82,6 +85,7 @@ class Sweeps:
         self._news = asyncio.Event()
         self._exhausted: set[str] = set()
         self._spent: dict[str, float] = {}
+        self._begun: set[str] = set()
         self._seen: dict[str, float] = {}
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -92,8 +96,7 @@ class Sweeps:
 
     async def start(self, body: dict[str, Any]) -> dict[str, Any]:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
-        config = check_config(body["config"])
-        await asyncio.to_thread(check_files, config, self._project)
+        config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         _check_request(config, body)
         began = time.time()
         deadline = None
@@ -131,6 +134,15 @@ class Sweeps:
                 await self._cancel(sweep)
                 await self._end(sweep, "stopped", STOPPED)
         return self._view(sweep)
+
+    async def delete(self, sweep_id: str) -> None:
+        """Delete an ended sweep; its jobs stay. Raises ConflictError while it runs."""
+        sweep = self._get(sweep_id)
+        async with self._turn:
+            if sweep.state == "running":
+                raise ConflictError(f"The sweep {sweep.name} is running: stop it before you delete it")
+            await asyncio.to_thread(record.delete, self._data, sweep_id)
+            self._sweeps.pop(sweep_id, None)
 
     def _get(self, sweep_id: str) -> Sweep:
         if sweep_id not in self._sweeps:
@@ -175,10 +187,10 @@ class Sweeps:
             await self._take_results(sweep)
             await self._end(sweep, "completed", TIME_IS_UP)
             return False
-        if sweep.estimate is None:
-            return await self._estimate(sweep)
         if await self._take_results(sweep):
             return True
+        if sweep.estimate is None:
+            return await self._estimate(sweep)
         if self._wanted() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
             return False
         before = sweep.level, sweep.best
@@ -193,8 +205,7 @@ class Sweeps:
             case Confirm(role, seed):
                 assert sweep.best is not None
                 settings = sweep.search[sweep.best].settings if role == WINNER else {}
-                trial = Trial(len(sweep.trials), settings, new_id(), role, seed)
-                await self._begin(sweep, trial)
+                await self._begin(sweep, settings, role, seed)
             case Conclude(why):
                 await self._end(sweep, "completed", why)
             case None if before != (sweep.level, sweep.best):
@@ -202,34 +213,51 @@ class Sweeps:
         return action is not None
 
     async def _estimate(self, sweep: Sweep) -> bool:
-        """Estimate a run of the starting settings; return whether that is done."""
+        """Estimate a run of the starting settings; return whether that is done.
+
+        What cannot be measured in advance, such as data to download or a run on a cluster, is timed: the
+        sweep begins with a run of the starting settings that it needs at its end in any case.
+        """
+        if sweep.trials:
+            if error := sweep.trials[0].error:
+                await self._fail(sweep, f"The run with your settings failed: {error}")
+            return False
+        if self._wanted():
+            return False
         forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
         if forecast["state"] == "failed":
-            await self._fail(sweep, f"The time of a run cannot be estimated: {forecast['error']}")
+            await self._begin(sweep, {}, START, plan.fresh_seeds(sweep)[0])
+            return True
         if forecast["state"] != "measured":
             return False
         training = float(forecast["trainingSeconds"])
-        sweep.estimate = Estimate(int(forecast["steps"]), float(forecast["seconds"]) - training, training)
+        fixed = float(forecast["seconds"]) - training
+        self._take_estimate(sweep, Estimate(int(forecast["steps"]), fixed, training))
+        if sweep.error:
+            await self._fail(sweep, sweep.error)
+            return False
+        await self._write(sweep)
+        return True
+
+    def _take_estimate(self, sweep: Sweep, estimate: Estimate) -> None:
+        """Plan the search by the estimate; set the sweep's error if there is no time for it."""
+        sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
         left = plan.left_of(sweep, time.time())
         count, needed = plan.planned(sweep, left)
         if count < 2:
             whole = plan.seconds_of(sweep, 0, 1)
             least = _minutes(needed + 2 * whole)
-            await self._fail(
-                sweep,
+            sweep.error = (
                 f"There is no time for a sweep: a run takes about {_minutes(whole)}, and with "
-                f"{plan.SEEDS} fresh seeds of the winner and of your settings it needs at least {least}",
+                f"{plan.SEEDS} fresh seeds of the winner and of your settings it needs at least {least}"
             )
-            return False
-        await self._write(sweep)
-        return True
 
     # Trials
 
     async def _try(self, sweep: Sweep) -> None:
         settings: dict[str, Any] | None = {}
-        if sweep.trials:
+        if sweep.search:
             told = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
             kept = [
                 each for each, trial in zip(told, sweep.search, strict=True) if not trial.error or each[1]
@@ -243,9 +271,13 @@ class Sweeps:
         if settings is None:
             self._exhausted.add(sweep.id)
             return
-        await self._begin(sweep, Trial(len(sweep.trials), settings, new_id()))
+        await self._begin(sweep, settings)
 
-    async def _begin(self, sweep: Sweep, trial: Trial) -> None:
+    async def _begin(
+        self, sweep: Sweep, settings: dict[str, Any], role: str = SEARCH, seed: int | None = None
+    ) -> None:
+        trial = Trial(sweep.number_of(role), settings, new_id(), role, seed)
+        self._begun.add(trial.job)
         sweep.trials.append(trial)
         await self._write(sweep)
         await self._create(sweep, trial)
@@ -261,7 +293,7 @@ class Sweeps:
         what = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
         name = f"{sweep.name}, {what} {trial.number if trial.seed is None else trial.seed}"
         part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
-        forecast = await self._forecasts.known(config)
+        forecast = await self._forecasts.stored_estimate(config)
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
         self._scheduler.wake()
 
@@ -270,7 +302,7 @@ class Sweeps:
         orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
         try:
             await self._store.write(
-                Store.go_on, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
+                Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
             )
         except ArkorError as error:
             trial.error = error.text
@@ -301,7 +333,7 @@ class Sweeps:
                 continue
             else:
                 await asyncio.to_thread(self._take, sweep, trial, job)
-                self._take_time(sweep, trial)
+                await self._take_time(sweep, trial, job)
             changed = True
         if changed:
             if problem := sweep.error:
@@ -312,13 +344,13 @@ class Sweeps:
 
     def _take(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
         """Record the result of a completed job."""
-        scores = self._scores(trial)
+        scores, measure = self._scores(trial)
         if scores is None:
             trial.error = "It has no losses of held-out rows"
             return
         facts = {key: scores[key] for key in ("rows", "tokens")}
         if not sweep.facts:
-            sweep.facts = facts
+            sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
             if count < 2 * plan.FEWEST_GROUPS:
                 sweep.error = (
@@ -336,15 +368,19 @@ class Sweeps:
             trial.error = "It has no finite loss"
             return
         trial.losses.append(round(loss, 6))
-        trial.ends.append(now())
+        trial.ends.append(job["completedAt"])
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
-    def _scores(self, trial: Trial) -> dict[str, Any] | None:
+    def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return the losses of the held-out rows, and what they are measured by if not the usual loss."""
         found = results.result(job_folder(self._data, trial.job), None, None)
         scores = found.get("scores") if found else None
         if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
-            return None
-        return scores
+            return None, None
+        held_out = (found or {})["evaluation"].get("heldOut")
+        measure = held_out.get("measure") if isinstance(held_out, dict) else None
+        is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
+        return scores, measure if is_named else None
 
     def _clock(self, job: dict[str, Any]) -> None:
         """Add up the seconds that a job runs, without those that it waits or is paused."""
@@ -354,15 +390,33 @@ class Sweeps:
         if job["status"] == "running":
             self._seen[job["id"]] = at
 
-    def _take_time(self, sweep: Sweep, trial: Trial) -> None:
+    async def _take_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
         """Correct the estimate by the job's time; that of a job seen in part only says too little."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
-        if spent is None or trial.error:
+        if trial.error or sweep.error:
+            return
+        if sweep.estimate is None:
+            if spent is None or trial.job not in self._begun:  # with its pauses rather than too little
+                spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
+            training = min(spent, await self._training_seconds(job))
+            steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])
+            self._take_estimate(sweep, Estimate(max(1, steps), spent - training, training))
+            return
+        if spent is None:
             return
         before, after = 0.0, 1.0
         if trial.role == SEARCH:
             before, after = sweep.rungs[reached - 2] if reached > 1 else 0.0, sweep.rungs[reached - 1]
         sweep.paces.append(round(max(0.1, spent / plan.unstretched(sweep, before, after)), 4))
+
+    async def _training_seconds(self, job: dict[str, Any]) -> float:
+        """Return the seconds of all its steps, by those between its first and its last report."""
+        told = await self._store.read(Store.events, job["id"], 0, -1)
+        rows = [json.loads(data) for _, name, data in told if name == TRAINING_LOG]
+        times = [(row["step"], _moment(row["timestamp"])) for row in rows if row.get("loss") is not None]
+        (first, begun), (last, ended) = (times[0], times[-1]) if times else ((0, 0.0), (0, 0.0))
+        steps = int(job["metrics"].get("totalSteps") or last)
+        return (ended - begun) / (last - first) * steps if last > first else math.inf
 
     # The end
 
@@ -381,7 +435,12 @@ class Sweeps:
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
         told = [[_whole(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
-        ask: dict[str, Any] = {"space": sweep.space, "seed": sweep.seed, "told": told}
+        ask: dict[str, Any] = {
+            "space": sweep.space,
+            "seed": sweep.seed,
+            "told": told,
+            "measure": _measure(sweep),
+        }
         ask["start"] = [start for start, _ in pairs] if complete else []
         ask["winner"] = [winner for _, winner in pairs] if complete else []
         try:
@@ -393,7 +452,8 @@ class Sweeps:
         if verdict is None:
             if not why and sweep.best is None:
                 tried = sum(bool(trial.losses) for trial in sweep.search)
-                why = f"they had the lowest loss of {tried} trials"
+                end = "highest" if (sweep.measure or {}).get("higher") else "lowest"
+                why = f"they had the {end} {_measure(sweep)} of {tried} trials"
             verdict = none(_lower(why).removesuffix("."))
         sweep.verdict = verdict
         sweep.state, sweep.ended = state, now()
@@ -404,7 +464,7 @@ class Sweeps:
         """Return the scores of the starting settings and of the winner, by seed."""
         found: dict[tuple[str, int | None], dict[str, Any]] = {}
         for trial in sweep.trials:
-            scores = self._scores(trial) if trial.role != SEARCH and trial.losses else None
+            scores, _ = self._scores(trial) if trial.role != SEARCH and trial.losses else (None, None)
             if scores:
                 found[trial.role, trial.seed] = scores
         seeds = sorted(seed or 0 for role, seed in found if role == START and (WINNER, seed) in found)
@@ -447,6 +507,8 @@ class Sweeps:
         ranked = plan.furthest(sweep) if sweep.rungs else []
         if ranked:
             view["best"] = ranked[0].number
+        if sweep.measure:
+            view["measure"] = sweep.measure
         if sweep.importances:
             view["importances"] = sweep.importances
         if sweep.verdict:
@@ -494,8 +556,6 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
             "A sweep compares settings on held-out rows, and this trainer holds out none: set datasetSplit, "
             "or evalDatasetSource"
         )
-    if is_elsewhere(config):
-        raise BadRequestError("A sweep runs on the backend's own machine, and this trainer on a cluster")
     every = combinations(space)
     if (every is None or every > GRID_MOST) and importlib.util.find_spec("optuna") is None:
         raise BadRequestError(
@@ -510,8 +570,18 @@ def _whole(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     return {**shared, **trial.settings}
 
 
+def _measure(sweep: Sweep) -> str:
+    """Return the name of what held-out rows are measured by, such as ``mean loss``."""
+    label = _lower(str((sweep.measure or {}).get("label", "loss")))[:MEASURE]
+    return label if label.startswith("mean ") else f"mean {label}"
+
+
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _iso(seconds: float) -> str:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import linear_targets
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
-from arkor_dev.local.models.catalog import travelling_name
+from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def whole(model: Any, name: str) -> Any:
 def _name(model: Any, name: str) -> None:
     # It is written into saved files and PEFT's README: use the portable name, not this machine's path.
     model.config.use_cache = False
-    model.name_or_path = model.config._name_or_path = travelling_name(name)  # noqa: SLF001
+    model.name_or_path = model.config._name_or_path = portable_name(name)  # noqa: SLF001
 
 
 def hold_in(model: Any, dtype: Any) -> None:

@@ -66,8 +66,8 @@ class Preparation:
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
         self.continuation = Continuation(job)
-        if anew := self.continuation.anew:
-            self.emit(TRAINING_RESUMED, step=0, message=anew)
+        if restart_reason := self.continuation.restart_reason:
+            self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
             for sentence in self.continuation.passed:
                 self.emit(TRAINING_MESSAGE, message=sentence)
 
@@ -110,7 +110,7 @@ class Preparation:
         self.plan = self._plan(*self._counts)
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
-        restart = self.continuation.orders.get("restart", 0)
+        restart = self.continuation.options.get("restart", 0)
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
@@ -140,13 +140,14 @@ class Preparation:
         self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
-        self.continuation.look_at_files(self.path)
+        self.continuation.hash_files(self.path)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         if part := check_trainable(self.path):
             self.say(part)
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        self._set_up_template()
         if why := why_processor():
             self.say(why)
         self.parameters = self.base.model.num_parameters()
@@ -155,6 +156,16 @@ class Preparation:
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
+
+    def _set_up_template(self) -> None:
+        """Give the tokenizer's chat template the arguments that the job sets."""
+        from arkor_dev.local.modeling.chat_template import ARGUMENTS, template_arguments, with_arguments
+
+        arguments = template_arguments({field: self.settings.get(field) for field in ARGUMENTS.values()})
+        for name in arguments:
+            if name not in str(self.base.tokenizer.chat_template):
+                self.say(f"The chat template of {self.name} has no {name}, so setting it changes nothing")
+        self.base.tokenizer = with_arguments(self.base.tokenizer, arguments)
 
     def _say_rate(self) -> None:
         """Report the chosen default learning rate with its reason."""
@@ -204,13 +215,12 @@ class Preparation:
         """Return what the steps replay; None if the job doesn't."""
         from .replay.rows import Replay
 
-        if not (share := self.settings.get("replay")):
-            return None
-        replay = Replay.of(share, self.plan, self.base)
-        self.say(
-            f"Replay: the base model answers {len(replay.examples)} general prompts before training; they "
-            f"are {share:.0%} of the rows of each step"
-        )
+        if replay := Replay.of(self.plan, self.base):
+            self.say(
+                f"{'Replay' if replay.learned else 'KL from the base'}: the base model answers "
+                f"{len(replay.examples)} general prompts before training; they are {replay.share:.0%} of the "
+                "rows of each step"
+            )
         return replay
 
     def make_run(
@@ -274,7 +284,7 @@ class Preparation:
             pausing=pausing,
             origin=self.continuation.depends_on,
             told=told,
-            going_on=self.continuation.going_on(),
+            going_on=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
 from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
-from arkor_dev.local.checkpoints.keeper import Keeper, NoRoomError
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
-from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, take_newest, write_state
+from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
@@ -93,12 +93,12 @@ class Run:
     pausing: Callable[[], str | None] = lambda: None
     origin: Callable[[], Mapping[str, Any]] = dict
     told: Callable[[int], None] = lambda _: None
-    going_on: ResumeOrder | None = None
+    going_on: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
     beside: Callable[..., None] = lambda *_: None
-    make_keeper: Callable[..., Keeper] = Keeper
+    make_keeper: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
@@ -191,7 +191,7 @@ class Run:
                 self.keeper.point(self.step, self.state)
                 self.clock.lap("save")
                 return self._finish()
-        except NoRoomError as error:
+        except NoSpaceError as error:
             return self._pause("disk", error)
         finally:
             self.loss.close()
@@ -298,14 +298,14 @@ class Run:
         artifacts = [artifact, *self.keeper.best(self.kept_step)]
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
-    def _pause(self, reason: str, fault: NoRoomError | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
         """Save all state that the next step depends on; if the disk is full, the newest resume point
         serves.
         """
         try:
             if self.step:
                 self.keeper.point(self.step, self.state)
-        except NoRoomError as error:
+        except NoSpaceError as error:
             reason, fault = "disk", fault or error
         fields: dict[str, Any] = {"step": self.keeper.step or 0, "reason": reason}
         if fault:
@@ -314,9 +314,9 @@ class Run:
             fields["needs"] = fault.needs
         return Ending("paused", fields)
 
-    def _go_on(self, going_on: ResumeOrder) -> None:
+    def _go_on(self, going_on: ResumePlan) -> None:
         """Load the newest readable state; without one, start from the beginning."""
-        taken, passed = take_newest(going_on, self._take_over)
+        taken, passed = restore_newest(going_on, self._take_over)
         if taken:
             self.step = self.keeper.step = taken
         if going_on.further is not None and self.step <= going_on.further:
@@ -363,7 +363,7 @@ class Run:
         """
         self.optimizer.zero_grad(set_to_none=True)
         weight, own = weight_of(batches), weight_of([batch for batch in batches if not is_replayed(batch)])
-        value = self._gradients(batches, weight) * (weight / own)
+        value = self._gradients(batches, weight) * (weight / own if own else 0)
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)

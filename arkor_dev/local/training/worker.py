@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.local.cards.job_rows import keep_rows
-from arkor_dev.local.cards.sample_file import keeping_samples
+from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.jobs.job_folder import job_folder
@@ -67,7 +67,7 @@ class Work:
         if not job.get("resume") and not job.get("evaluate"):
             drop_later(Path(job["data"]), job["id"], -1)  # of a start that the database has lost
         check_writable(Path(job["data"]), job["id"])
-        keep = keeping_samples(job_folder(Path(job["data"]), job["id"]))
+        keep = sample_observer(job_folder(Path(job["data"]), job["id"]))
         emit = RunEvents(self._send, keep, self._look_for_divergence)
         phases = Phases(emit)
         if not job.get("evaluate"):

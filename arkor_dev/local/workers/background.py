@@ -46,7 +46,7 @@ class BackgroundQueue(Generic[Task]):
     ) -> None:
         self._is_busy, self._next_task = is_busy, next_task
         self._run_task, self._on_failure = run_task, on_failure
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._preempted = False
 
     @property
@@ -56,7 +56,7 @@ class BackgroundQueue(Generic[Task]):
 
     def wake(self) -> None:
         """Look for a task: there may be a new one, or training may have ended."""
-        self._news.set()
+        self._changed.set()
 
     def preempt(self) -> None:
         """Record that the current task is being ended for a job, which may itself be over before that is
@@ -67,10 +67,10 @@ class BackgroundQueue(Generic[Task]):
     async def run(self) -> None:
         """Run tasks forever."""
         while True:
-            self._news.clear()
+            self._changed.clear()
             task = None if self._is_busy() else self._next_task()
             if task is None:
-                await self._news.wait()
+                await self._changed.wait()
                 continue
             self._preempted = False
             try:

@@ -53,9 +53,9 @@ def _descendants(pid: int) -> list[int]:
         except (OSError, ValueError, IndexError):
             continue
         children.setdefault(parent, []).append(int(path.parent.name))
-    found, look = [], [pid]
-    while look:
-        own = children.get(look.pop(), [])
-        found += own
-        look += own
-    return found
+    descendants, pending = [], [pid]
+    while pending:
+        direct = children.get(pending.pop(), [])
+        descendants += direct
+        pending += direct
+    return descendants

@@ -105,9 +105,9 @@ def serve_one(
     if hasattr(os, "nice"):
         os.nice(nice)
     link = Link()
-    order = link.receive()
+    request = link.receive()
     try:
-        link.send(**work(order, link))
+        link.send(**work(request, link))
     except JobFailure as failure:
         link.send(error=str(failure))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end

@@ -33,15 +33,15 @@ class Memory(NamedTuple):
 
 def gpu_memory(name: str) -> Memory:
     """What a process may take of the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
-    found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
-    return Memory(found.free, found.total) if found else Memory(None, None)
+    gpu_found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
+    return Memory(gpu_found.free, gpu_found.total) if gpu_found else Memory(None, None)
 
 
 def memory() -> Memory:
     """Return the tightest of the system's, the control groups' and the process's own limits."""
-    found = [_system(), *_groups(), *_limits()]
-    free = [each.free for each in found if each.free is not None]
-    total = [each.total for each in found if each.total is not None]
+    limits = [_system(), *_groups(), *_limits()]
+    free = [limit.free for limit in limits if limit.free is not None]
+    total = [limit.total for limit in limits if limit.total is not None]
     return Memory(min(free, default=None), min(total, default=None))
 
 
@@ -54,8 +54,8 @@ def _system() -> Memory:
     with contextlib.suppress(ImportError):
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
-        found = psutil.virtual_memory()
-        return Memory(found.available, found.total)
+        virtual = psutil.virtual_memory()
+        return Memory(virtual.available, virtual.total)
     return Memory(None, _pages())
 
 
@@ -72,7 +72,7 @@ def _groups() -> list[Memory]:
         lines = GROUPS.read_text().splitlines()
     except OSError:
         return []
-    found: list[Memory] = []
+    groups: list[Memory] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
@@ -86,9 +86,9 @@ def _groups() -> list[Memory]:
         while folder.is_relative_to(root):
             group = _group(folder, *names)
             if group is not None:
-                found.append(group)
+                groups.append(group)
             folder = folder.parent
-    return found
+    return groups
 
 
 def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
@@ -111,7 +111,7 @@ def _limits() -> list[Memory]:
     except ImportError:
         return []
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    return [Memory(each, each) for each in limits if each not in (resource.RLIM_INFINITY, -1)]
+    return [Memory(limit, limit) for limit in limits if limit not in (resource.RLIM_INFINITY, -1)]
 
 
 def free_disk(folder: Path) -> int | None:
@@ -123,7 +123,7 @@ def free_disk(folder: Path) -> int | None:
 
 
 @functools.cache
-def makers_of_speed() -> tuple[str, ...]:
+def speed_factors() -> tuple[str, ...]:
     """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
     libraries.
     """

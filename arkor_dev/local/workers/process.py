@@ -132,15 +132,15 @@ class Child:
         A worker that writes anything but messages is killed.
         """
         assert self._process.stdout
-        begun = bytearray()
+        buffer = bytearray()
         while data := await self._process.stdout.read(2**16):
-            begun += data
+            buffer += data
             try:
                 if b"\n" in data:
-                    *lines, rest = begun.split(b"\n")
-                    begun = rest
+                    *lines, incomplete = buffer.split(b"\n")
+                    buffer = incomplete
                     yield [message_in(line) for line in lines]
-                if len(begun) > MESSAGE_LIMIT:
+                if len(buffer) > MESSAGE_LIMIT:
                     raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
             except (ValueError, RecursionError) as fault:
                 self._strange = str(fault)
@@ -156,13 +156,13 @@ class Child:
     async def result(
         self,
         field: str,
-        what: str,
+        subject: str,
         progress: Callable[[Progress], None] = lambda _: None,
         relief: str = TRY_AGAIN,
     ) -> dict[str, Any]:
         """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.
 
-        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``what``
+        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``subject``
         names it, ``relief`` helps where memory ran out.
         """
         async for message in self.messages():
@@ -173,7 +173,7 @@ class Child:
             if field in message:
                 return message
         await self.ended()
-        raise JobFailure(self.cause(what, relief))
+        raise JobFailure(self.cause(subject, relief))
 
     def kill(self) -> None:
         """Kill the worker and everything that it has started."""
@@ -207,18 +207,19 @@ class Child:
         """Whether it was ended by signal 9, which is what a system does when memory runs out."""
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
-    def cause(self, what: str, relief: str = TRY_AGAIN) -> str:
+    def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
         """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
         status = self._process.returncode
         if self._strange:
-            return f"{what} sent an invalid message, and was killed: {self._strange[:200]}"
+            return f"{subject} sent an invalid message, and was killed: {self._strange[:200]}"
         if self.killed:
             return (
-                f"{what} was killed (signal 9), most likely because the machine ran out of memory: {relief}."
+                f"{subject} was killed (signal 9), most likely because the machine ran out of memory: "
+                f"{relief}."
             )
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")
-        return f"{what} ended {ending}: {last}"
+        return f"{subject} ended {ending}: {last}"
 
     async def _read_errors(self) -> None:
         assert self._process.stderr

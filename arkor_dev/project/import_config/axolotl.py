@@ -65,10 +65,10 @@ def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] |
     more: dict[str, Any] = {}
     name, files = part["path"], part.get("data_files")
     if part.get("ds_type") in ("json", "csv", "parquet") and isinstance(files, list | str):
-        listed = [files] if isinstance(files, str) else files
-        name = str(listed[0])
-        if len(listed) > 1:
-            conversion.note(entry, f"only {name} of {len(listed)} data_files: list the others by hand")
+        paths = [files] if isinstance(files, str) else files
+        name = str(paths[0])
+        if len(paths) > 1:
+            conversion.note(entry, f"only {name} of {len(paths)} data_files: list the others by hand")
     if part.get("split") not in (None, "train"):
         more["split"] = str(part["split"])
     if part.get("name"):
@@ -104,9 +104,9 @@ def _chat(part: dict[str, Any]) -> dict[str, Any]:
     names = part.get("message_property_mappings") or {}
     role = names.get("role") or part.get("message_field_role") or "role"
     sharegpt = role == "from"
-    ours, theirs = "conversations" if sharegpt else "messages", part.get("field_messages") or "messages"
+    target, source = "conversations" if sharegpt else "messages", part.get("field_messages") or "messages"
     more: dict[str, Any] = {"form": "sharegpt"} if sharegpt else {}
-    return {**more, "columns": {ours: theirs}} if theirs != ours else more
+    return {**more, "columns": {target: source}} if source != target else more
 
 
 def _columns(kind: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _columns(kind: dict[str, Any]) -> dict[str, Any]:
         "output": kind.get("field_output"),
         "system": kind.get("field_system"),
     }
-    columns = {ours: str(theirs) for ours, theirs in names.items() if theirs}
+    columns = {target: str(source) for target, source in names.items() if source}
     return {"form": "alpaca", "columns": columns} if columns else {}
 
 
@@ -124,23 +124,23 @@ def _preferences(conversion: Conversion, entry: Entry, part: dict[str, Any], kin
     """Return the columns of rows with two answers, or with one and its rating."""
     fields = {**part, **kind} if isinstance(kind, dict) else part
     columns = {
-        ours: str(fields[theirs])
-        for ours, theirs in (
+        target: str(fields[source])
+        for target, source in (
             ("prompt", "field_messages"), ("prompt", "field_prompt"), ("chosen", "field_chosen"),
             ("rejected", "field_rejected"), ("completion", "field_completion"), ("label", "field_label"),
         )
-        if fields.get(theirs)
+        if fields.get(source)
     }  # fmt: skip
     if isinstance(kind, str):
         style = kind.partition(".")[2].partition(".")[0]
-        known = RATING_COLUMNS if conversion.settings["method"] == "kto" else PAIR_COLUMNS
-        if style in known:
-            columns = known[style] | columns
+        allowed = RATING_COLUMNS if conversion.settings["method"] == "kto" else PAIR_COLUMNS
+        if style in allowed:
+            columns = allowed[style] | columns
         elif not columns:
             conversion.note(
                 entry, f"{part['path']}: rows of type {kind} are recognised by their keys, if at all"
             )
-    columns = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
+    columns = {target: source for target, source in columns.items() if target != source}
     return {"columns": columns} if columns else {}
 
 
@@ -259,14 +259,14 @@ RULES: Final[dict[str, Any]] = {
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry a file over; without an adapter Axolotl trains all weights."""
-    given = {entry.key: entry for entry in entries}
-    if given.get("adapter") is None or not given["adapter"].value:
-        conversion.set("full_fine_tuning", given["base_model"], True)
+    by_key = {entry.key: entry for entry in entries}
+    if by_key.get("adapter") is None or not by_key["adapter"].value:
+        conversion.set("full_fine_tuning", by_key["base_model"], True)
     conversion.apply(entries, RULES)
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
     """Return the training method, and the entry that says so: ``rl``, if it is there."""
-    found = next((entry for entry in entries if entry.key == "rl" and entry.value), None)
-    name = str(found.value) if found else "sft"
-    return METHODS.get(name, name), found
+    entry_found = next((entry for entry in entries if entry.key == "rl" and entry.value), None)
+    name = str(entry_found.value) if entry_found else "sft"
+    return METHODS.get(name, name), entry_found

@@ -140,10 +140,10 @@ class Conversion:
             )
         for _ in SETTINGS:
             config = {ROWS[key].field: value for key, value in self.settings.items()}
-            found = next(conflicts(config, lambda name: FIELDS[name].key), None)
-            if found is None:
+            conflict = next(conflicts(config, lambda name: FIELDS[name].key), None)
+            if conflict is None:
                 break
-            self._drop(FIELDS[found[0]].key, found[1].partition(". ")[0])
+            self._drop(FIELDS[conflict[0]].key, conflict[1].partition(". ")[0])
         self.notes.sort(key=lambda note: note.line)
 
     def _drop(self, key: str, text: str) -> None:
@@ -184,21 +184,21 @@ BY_NAME: Final = {name: row.key for row in SETTINGS for name in row.names}
 def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
     """Return a rule that sets ``key`` where the entry is ``when``."""
 
-    def carry(conversion: Conversion, entry: Entry) -> None:
+    def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value is when:
             conversion.set(key, entry, value)
 
-    return carry
+    return convert
 
 
 def unsupported(text: str) -> Any:
     """Return a rule for an unsupported feature, noted where it is switched on."""
 
-    def carry(conversion: Conversion, entry: Entry) -> None:
+    def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value not in (False, 0, [], {}, "no", "none"):
             conversion.note(entry, text)
 
-    return carry
+    return convert
 
 
 def optimizer(conversion: Conversion, entry: Entry) -> None:
@@ -252,22 +252,22 @@ def held_out(conversion: Conversion, entry: Entry) -> None:
 def half_precision(key: str) -> Any:
     """Return a rule for ``bf16`` and ``fp16``, which may be "auto" or "full"."""
 
-    def carry(conversion: Conversion, entry: Entry) -> None:
+    def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value in (True, "true", "full"):
             conversion.set(key, entry, True)
 
-    return carry
+    return convert
 
 
 def reporters(conversion: Conversion, entry: Entry) -> None:
     """Carry over where metrics go; "none" and "all" are the default here."""
-    wanted = entry.value if isinstance(entry.value, list) else [entry.value]
-    known = [name for name in wanted if name in REPORTERS]
-    for name in wanted:
+    names_given = entry.value if isinstance(entry.value, list) else [entry.value]
+    supported = [name for name in names_given if name in REPORTERS]
+    for name in names_given:
         if name not in (*REPORTERS, "none", "all"):
             conversion.note(entry, f"{quoted(name)} is not among {', '.join(REPORTERS)}")
-    if known:
-        conversion.set("report_to", entry, known)
+    if supported:
+        conversion.set("report_to", entry, supported)
 
 
 def target_modules(conversion: Conversion, entry: Entry) -> None:
@@ -298,13 +298,13 @@ def rewards(conversion: Conversion, entry: Entry) -> None:
 def interval(key: str) -> Any:
     """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
 
-    def carry(conversion: Conversion, entry: Entry) -> None:
+    def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value == "no":
             conversion.set(key, entry, 0)
         elif entry.value == "epoch":
             conversion.note(entry, f"{key} counts steps here: the automatic interval is used")
 
-    return carry
+    return convert
 
 
 def remote_code(conversion: Conversion, entry: Entry) -> None:

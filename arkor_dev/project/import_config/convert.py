@@ -12,7 +12,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.preference import PAIRS, RATINGS
 from arkor_dev.contract.settings.reward import METHOD as REWARDS
 from arkor_dev.core.plain_text import slug_of
-from arkor_dev.project.toml.edit import written
+from arkor_dev.project.toml.edit import to_toml
 
 from . import axolotl, hugging_face, llama_factory, openai
 from .conversion import Conversion
@@ -55,15 +55,15 @@ def convert(path: Path, project: Path) -> Conversion:
     tool: Any = _tool(entries, script=script)
     if tool is None:
         raise BadRequestError(f"{path} is not a training configuration of {TOOLS}: no known key is in it.")
-    wanted, where = tool.method(entries)
-    if wanted not in METHODS:
+    method, origin = tool.method(entries)
+    if method not in METHODS:
         raise BadRequestError(
-            f"{path} trains by {quoted(wanted)}, which is not supported here. Nothing was written."
+            f"{path} trains by {quoted(method)}, which is not supported here. Nothing was written."
         )
     by_unsloth = script and re.search(r"\b(from|import) unsloth\b", text)
     conversion = Conversion(hugging_face.UNSLOTH if by_unsloth else tool.NAME, folders)
-    if where is not None:  # first: the rules of other settings depend on it
-        conversion.set("method", where, wanted)
+    if origin is not None:  # first: the rules of other settings depend on it
+        conversion.set("method", origin, method)
     if script:
         hugging_face.convert_script(conversion, entries)
     else:
@@ -77,8 +77,8 @@ def _tool(entries: list[Entry], *, script: bool) -> Any:
     keys = {entry.key for entry in entries}
     groups = {entry.group for entry in entries}
     if script:
-        known = [group for group in groups if hugging_face.ARGUMENTS.fullmatch(group)]
-        return hugging_face if known or {"LoraConfig", "get_peft_model"} & groups else None
+        argument_groups = [group for group in groups if hugging_face.ARGUMENTS.fullmatch(group)]
+        return hugging_face if argument_groups or {"LoraConfig", "get_peft_model"} & groups else None
     if "base_model" in keys:
         return axolotl
     if {"model", "training_file"} <= keys:
@@ -100,16 +100,16 @@ def as_toml(conversion: Conversion, name: str) -> str:
     datasets = [_short(source) for source in conversion.datasets] or ["data/train.jsonl"]
     lines = [
         "[[trainer]]",
-        f"name = {written(name)}",
-        f"model = {written(conversion.model or STARTER)}",
-        f"dataset = {written(datasets[0] if len(datasets) == 1 else datasets)}",
+        f"name = {to_toml(name)}",
+        f"model = {to_toml(conversion.model or STARTER)}",
+        f"dataset = {to_toml(datasets[0] if len(datasets) == 1 else datasets)}",
     ]
     if conversion.held_out is not None:
-        lines.append(f"eval_dataset = {written(_short(conversion.held_out))}")
+        lines.append(f"eval_dataset = {to_toml(_short(conversion.held_out))}")
     tables: dict[str, list[str]] = {}
     for row in SETTINGS:
         if row.key in conversion.settings:
-            tables.setdefault(row.table, []).append(f"{row.name} = {written(conversion.settings[row.key])}")
+            tables.setdefault(row.table, []).append(f"{row.name} = {to_toml(conversion.settings[row.key])}")
     lines += tables.pop("", [])
     for table, settings in tables.items():
         lines += ["", f"[trainer.{table}]", *settings]

@@ -48,15 +48,15 @@ def from_yaml(text: str) -> list[Entry]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             raise BadRequestError("The file has no keys: it is not a training configuration.")
-        left = [VALUES]
+        budget = [VALUES]
         loader = yaml.SafeLoader("")
 
         def plain(node: Any, depth: int) -> Any:
-            left[0] -= 1
-            if left[0] < 0 or depth > DEPTH:
+            budget[0] -= 1
+            if budget[0] < 0 or depth > DEPTH:
                 raise BadRequestError(f"The file holds more than {VALUES:,} values, or nests too deeply.")
             if isinstance(node, yaml.SequenceNode):
-                return [plain(each, depth + 1) for each in node.value]
+                return [plain(child, depth + 1) for child in node.value]
             if isinstance(node, yaml.MappingNode):
                 return {str(plain(key, depth + 1)): plain(value, depth + 1) for key, value in node.value}
             return loader.construct_object(node)
@@ -64,9 +64,9 @@ def from_yaml(text: str) -> list[Entry]:
         return [Entry(str(key.value), plain(value, 0), key.start_mark.line + 1) for key, value in root.value]
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
-        where = f"Line {mark.line + 1}: " if mark else ""
+        prefix = f"Line {mark.line + 1}: " if mark else ""
         raise BadRequestError(
-            f"{where}not valid YAML ({getattr(fault, 'problem', None) or fault})."
+            f"{prefix}not valid YAML ({getattr(fault, 'problem', None) or fault})."
         ) from None
     except (RecursionError, ValueError) as fault:
         raise BadRequestError(f"The file cannot be read: {fault}.") from None
@@ -84,7 +84,7 @@ def from_json(text: str) -> list[Entry]:
     for number, line in enumerate(text.splitlines(), 1):
         for key in re.findall(r'"((?:[^"\\]|\\.)*)"\s*:', line):
             lines.setdefault(key, number)
-    return [Entry(key, held, lines.get(key, 1)) for key, held in value.items()]
+    return [Entry(key, item, lines.get(key, 1)) for key, item in value.items()]
 
 
 def from_notebook(text: str) -> list[Entry]:
@@ -107,8 +107,10 @@ def from_script(text: str) -> list[Entry]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
         line = getattr(fault, "lineno", None)
-        where = f"Line {line}: " if line else ""
-        raise BadRequestError(f"{where}not a valid Python script ({getattr(fault, 'msg', fault)}).") from None
+        prefix = f"Line {line}: " if line else ""
+        raise BadRequestError(
+            f"{prefix}not a valid Python script ({getattr(fault, 'msg', fault)})."
+        ) from None
     names = _constants(tree)
     entries: list[Entry] = []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -135,13 +137,13 @@ def _name(function: ast.expr) -> str:
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     """Return the expressions of names that are assigned exactly once."""
-    found: dict[str, list[ast.expr]] = {}
+    constants: dict[str, list[ast.expr]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            found.setdefault(node.targets[0].id, []).append(node.value)
+            constants.setdefault(node.targets[0].id, []).append(node.value)
         elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
-            found.setdefault(node.target.id, []).extend([node.value] * 2 if node.value else [])
-    return {name: values[0] for name, values in found.items() if len(values) == 1}
+            constants.setdefault(node.target.id, []).extend([node.value] * 2 if node.value else [])
+    return {name: values[0] for name, values in constants.items() if len(values) == 1}
 
 
 def _value(node: ast.expr, names: dict[str, ast.expr]) -> Any:

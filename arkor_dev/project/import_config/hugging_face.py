@@ -176,13 +176,13 @@ def _load_dataset(conversion: Conversion, entry: Entry) -> None:
         if entry.key in ("0", "path", "data_files"):
             conversion.note(entry, f"the data set is computed by the script: {entry.value.source}")
         return
-    here = conversion.lines.get("load_dataset")
-    if entry.key in ("0", "path") and here is None:
+    line = conversion.lines.get("load_dataset")
+    if entry.key in ("0", "path") and line is None:
         conversion.lines["load_dataset"] = entry.line
         if entry.value in ("json", "csv", "parquet", "text"):
             return
         _data(conversion, entry)
-    elif here != entry.line:
+    elif line != entry.line:
         return
     elif entry.key == "data_files":
         files = entry.value.get("train") if isinstance(entry.value, dict) else entry.value

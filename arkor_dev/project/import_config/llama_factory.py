@@ -120,14 +120,14 @@ RULES: Final[dict[str, Any]] = {
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry a file over, with the data sets that it names."""
     conversion.apply(entries, RULES)
-    given = {entry.key: entry for entry in entries}
-    if conversion.settings.get("method") == "cpo" and "pref_ftx" not in given:
-        conversion.set("cpo_alpha", given["pref_loss"], 0)  # plain SimPO there
-    info = _info(conversion, str(given["dataset_dir"].value) if "dataset_dir" in given else "data")
-    for name in _names(given.get("dataset")):
-        conversion.datasets.append(_source(conversion, given["dataset"], name, info))
-    for name in _names(given.get("eval_dataset"))[:1]:
-        conversion.held_out = _source(conversion, given["eval_dataset"], name, info)
+    by_key = {entry.key: entry for entry in entries}
+    if conversion.settings.get("method") == "cpo" and "pref_ftx" not in by_key:
+        conversion.set("cpo_alpha", by_key["pref_loss"], 0)  # plain SimPO there
+    info = _info(conversion, str(by_key["dataset_dir"].value) if "dataset_dir" in by_key else "data")
+    for name in _names(by_key.get("dataset")):
+        conversion.datasets.append(_source(conversion, by_key["dataset"], name, info))
+    for name in _names(by_key.get("eval_dataset"))[:1]:
+        conversion.held_out = _source(conversion, by_key["eval_dataset"], name, info)
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
@@ -135,8 +135,8 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
 
     Pretraining is supervised training on plain text. ORPO and SimPO are losses of the stage ``dpo`` there.
     """
-    given = {entry.key: entry for entry in entries}
-    stage, loss = given.get("stage"), given.get("pref_loss")
+    by_key = {entry.key: entry for entry in entries}
+    stage, loss = by_key.get("stage"), by_key.get("pref_loss")
     if stage is None or stage.value in ("pt", "sft"):
         return "sft", None
     if stage.value == "dpo" and loss is not None and loss.value in LOSSES:
@@ -147,8 +147,8 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
 def _names(entry: Entry | None) -> list[str]:
     if entry is None or not entry.value:
         return []
-    listed = entry.value if isinstance(entry.value, list) else str(entry.value).split(",")
-    return [str(name).strip() for name in listed]
+    names = entry.value if isinstance(entry.value, list) else str(entry.value).split(",")
+    return [str(name).strip() for name in names]
 
 
 def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
@@ -165,35 +165,37 @@ def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
 
 def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, Any]) -> dict[str, Any]:
     """Return one of the data sets that ``dataset_info.json`` describes."""
-    known = info.get(name)
-    if not isinstance(known, dict):
+    entry_info = info.get(name)
+    if not isinstance(entry_info, dict):
         conversion.note(entry, f"{name} is described in {INFO}, which is not here: put its path in its place")
         return {"path": f"data/{name}.json"}
     more: dict[str, Any] = {}
-    sharegpt = known.get("formatting") == "sharegpt"
-    tags, given = (part if isinstance(part := known.get(key), dict) else {} for key in ("tags", "columns"))
+    sharegpt = entry_info.get("formatting") == "sharegpt"
+    tags, columns_given = (
+        part if isinstance(part := entry_info.get(key), dict) else {} for key in ("tags", "columns")
+    )
     by_role = tags.get("role_tag") == "role" and tags.get("content_tag") == "content"
     columns: dict[str, str] = {}
     learns = conversion.settings.get("method", "sft")
-    for theirs, column in given.items():
-        if theirs not in COLUMNS:
-            conversion.note(entry, f"{name}: the column {theirs} has no counterpart here")
+    for source_key, column in columns_given.items():
+        if source_key not in COLUMNS:
+            conversion.note(entry, f"{name}: the column {source_key} has no counterpart here")
             continue
         if learns != "sft":
-            ours = PAIR_COLUMNS.get(theirs, COLUMNS[theirs])
+            target = PAIR_COLUMNS.get(source_key, COLUMNS[source_key])
         else:
-            ours = "conversations" if theirs == "messages" and not by_role else COLUMNS[theirs]
-        if ours != column:
-            columns[ours] = str(column)
+            target = "conversations" if source_key == "messages" and not by_role else COLUMNS[source_key]
+        if target != column:
+            columns[target] = str(column)
     if sharegpt and not by_role and learns == "sft":
         more["form"] = "sharegpt"
     if set(columns) == {"instruction"} and learns == "sft":
         columns = {"text": columns["instruction"]}
     if columns:
         more["columns"] = columns
-    for key, ours in (("split", "split"), ("subset", "subset")):
-        if known.get(key) not in (None, "train"):
-            more[ours] = str(known[key])
-    if isinstance(known.get("file_name"), str):
-        return conversion.data(entry, f"./{info['']}/{known['file_name']}", **more)
-    return conversion.data(entry, str(known.get("hf_hub_url") or name), **more)
+    for key, target in (("split", "split"), ("subset", "subset")):
+        if entry_info.get(key) not in (None, "train"):
+            more[target] = str(entry_info[key])
+    if isinstance(entry_info.get("file_name"), str):
+        return conversion.data(entry, f"./{info['']}/{entry_info['file_name']}", **more)
+    return conversion.data(entry, str(entry_info.get("hf_hub_url") or name), **more)

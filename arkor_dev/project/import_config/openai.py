@@ -20,22 +20,22 @@ FIRST_ROW: Final = 4 * 1024 * 1024
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over a job's hyperparameters; its model stays with OpenAI."""
-    given = {entry.key: entry for entry in entries}
-    model = given["model"]
+    by_key = {entry.key: entry for entry in entries}
+    model = by_key["model"]
     conversion.note(model, f"{model.value} can't be trained here: a small open model stands in its place")
-    file = given.get("training_file")
+    file = by_key.get("training_file")
     if file is not None:
         inside = f"data/{file.value}.jsonl"
         conversion.note(file, f"download it with OpenAI's API into {inside}")
         conversion.datasets.append({"path": inside})
-    held_out = given.get("validation_file")
+    held_out = by_key.get("validation_file")
     if held_out is not None and held_out.value:
         inside = f"data/{held_out.value}.jsonl"
         conversion.note(held_out, f"download it with OpenAI's API into {inside}")
         conversion.held_out = {"path": inside}
-    if given.get("seed") is not None and given["seed"].value is not None:
-        conversion.set("seed", given["seed"])
-    entry, values = _hyperparameters(given)
+    if by_key.get("seed") is not None and by_key["seed"].value is not None:
+        conversion.set("seed", by_key["seed"])
+    entry, values = _hyperparameters(by_key)
     for name, value in values.items():
         if entry is None or value in (None, "auto"):
             continue
@@ -49,14 +49,14 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
             conversion.note(entry, f"{name} = {value} has no counterpart here")
 
 
-def _hyperparameters(given: dict[str, Entry]) -> tuple[Entry | None, dict[str, Any]]:
+def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, Any]]:
     """Return the hyperparameters, which newer jobs have under ``method``, with the entry that has them."""
-    entry = given.get("method")
+    entry = by_key.get("method")
     if entry is not None and isinstance(entry.value, dict):
         kind = entry.value.get(str(entry.value.get("type")))
         if isinstance(kind, dict) and isinstance(kind.get("hyperparameters"), dict):
             return entry, kind["hyperparameters"]
-    entry = given.get("hyperparameters")
+    entry = by_key.get("hyperparameters")
     return entry, entry.value if entry is not None and isinstance(entry.value, dict) else {}
 
 

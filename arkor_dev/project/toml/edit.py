@@ -34,7 +34,7 @@ SMALL = 1e-3
 """Smaller numbers are written with an exponent: ``2e-4``."""
 
 
-def written(value: object, before: str = "") -> str:
+def to_toml(value: object, before: str = "") -> str:
     """Return a flag, number, text, list or table as TOML; ``before`` is the text that it replaces."""
     match value:
         case bool():
@@ -46,9 +46,9 @@ def written(value: object, before: str = "") -> str:
         case str():
             return _text(value, before)
         case list():
-            return f"[{', '.join(written(each, before.lstrip('[ ')) for each in value)}]"
+            return f"[{', '.join(to_toml(item, before.lstrip('[ ')) for item in value)}]"
         case dict():
-            pairs = ", ".join(f"{_key(key)} = {written(each)}" for key, each in value.items())
+            pairs = ", ".join(f"{_key(key)} = {to_toml(item)}" for key, item in value.items())
             return f"{{ {pairs} }}"
     raise TypeError(f"no TOML for {type(value).__name__}")
 
@@ -98,11 +98,11 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
     result would not be exactly what was requested.
     """
     rows = settings.by_field()
-    wanted = [(rows[field], value) for field, value in changes.items()]
+    edits = [(rows[field], value) for field, value in changes.items()]
     result = text
-    for row, value in wanted:
+    for row, value in edits:
         result = _Editor(result, trainer).change(row, value)
-    if not _says(result, text, trainer, wanted) or _comments(result) != _comments(text):
+    if not _says(result, text, trainer, edits) or _comments(result) != _comments(text):
         raise EditError
     return result
 
@@ -116,21 +116,21 @@ def add_to_dataset(text: str, trainer: int, path: str) -> str:
     pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)
     if pair is None:
         raise EditError
-    wanted: dict[str, Any] = tomllib.loads(text)
-    block = wanted["trainer"][trainer]
-    held = block["dataset"]
-    block["dataset"] = [*held, path] if isinstance(held, list) else [held, path]
-    for value in _longer(text[pair.value : pair.end], written(path), listed=isinstance(held, list)):
+    document: dict[str, Any] = tomllib.loads(text)
+    block = document["trainer"][trainer]
+    dataset = block["dataset"]
+    block["dataset"] = [*dataset, path] if isinstance(dataset, list) else [dataset, path]
+    for value in _longer(text[pair.value : pair.end], to_toml(path), in_list=isinstance(dataset, list)):
         with suppress(EditError):
-            return _checked(f"{text[: pair.value]}{value}{text[pair.end :]}", text, wanted)
+            return _checked(f"{text[: pair.value]}{value}{text[pair.end :]}", text, document)
     raise EditError
 
 
 def set_dataset(text: str, trainer: int, path: str) -> str:
     """Return ``text`` with the file ``path`` as the ``dataset`` of that trainer. Raises EditError."""
-    wanted: dict[str, Any] = tomllib.loads(text)
-    wanted["trainer"][trainer]["dataset"] = path
-    return _with_value(text, ("trainer", trainer, "dataset"), path, wanted)
+    document: dict[str, Any] = tomllib.loads(text)
+    document["trainer"][trainer]["dataset"] = path
+    return _with_value(text, ("trainer", trainer, "dataset"), path, document)
 
 
 def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) -> str:
@@ -139,7 +139,7 @@ def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) 
     ``part`` counts the sources of a list from 0. Raises EditError if the result would not be exactly that.
     """
     # A column without a name is a number.
-    mapped = {ours: int(theirs) if theirs.isdecimal() else theirs for ours, theirs in columns.items()}
+    mapped = {target: int(column) if column.isdecimal() else column for target, column in columns.items()}
     return _with_source_key(text, trainer, part, "columns", lambda _: mapped)
 
 
@@ -150,11 +150,11 @@ def set_path(text: str, trainer: int, part: int, path: str) -> str:
 
 def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, excluded: bool) -> str:
     """Return ``text`` with ``entries`` added to one source's ``exclude``, or removed; see `set_columns`."""
-    given = set(entries)
+    changed_entries = set(entries)
 
-    def changed(held: Any) -> object:
-        others = [entry for entry in held or () if entry not in given]
-        return [*others, *dict.fromkeys(entries)] if excluded else others
+    def changed(old_entries: Any) -> object:
+        kept_entries = [entry for entry in old_entries or () if entry not in changed_entries]
+        return [*kept_entries, *dict.fromkeys(entries)] if excluded else kept_entries
 
     return _with_source_key(text, trainer, part, "exclude", changed)
 
@@ -163,8 +163,8 @@ def _with_source_key(
     text: str, trainer: int, part: int, key: str, changed: Callable[[object], object]
 ) -> str:
     """Return ``text`` with another value of ``key`` in a source's table, made from the current one."""
-    wanted: dict[str, Any] = tomllib.loads(text)
-    holder: Any = wanted["trainer"][trainer]
+    document: dict[str, Any] = tomllib.loads(text)
+    holder: Any = document["trainer"][trainer]
     path: Path = ("trainer", trainer, "dataset")
     at: str | int = "dataset"
     if isinstance(holder["dataset"], list):
@@ -173,53 +173,53 @@ def _with_source_key(
             raise EditError
     elif part:
         raise EditError
-    held = holder[at]
-    table = held if isinstance(held, dict) else {"path": held}
+    item = holder[at]
+    table = item if isinstance(item, dict) else {"path": item}
     value = changed(table.get(key))
-    holder[at] = value if key == "path" and held is not table else {**table, key: value}
+    holder[at] = value if key == "path" and item is not table else {**table, key: value}
     if not value:  # an inline table does without
         del holder[at][key]
     try:
-        return _with_value(text, path, holder[at], wanted)
+        return _with_value(text, path, holder[at], document)
     except EditError:
         holder[at] = {**table, key: value}
-        return _with_line(text, path, key, value, wanted)
+        return _with_line(text, path, key, value, document)
 
 
-def _with_value(text: str, at: Path, value: object, wanted: dict[str, Any]) -> str:
+def _with_value(text: str, at: Path, value: object, expected: dict[str, Any]) -> str:
     """Return ``text`` with another value where one is written as a whole."""
-    found = layout(text)
-    pair = next((pair for pair in found.pairs if pair.path == at), None)
-    span = (pair.value, pair.end) if pair else found.members.get(at)
+    toml_layout = layout(text)
+    pair = next((pair for pair in toml_layout.pairs if pair.path == at), None)
+    span = (pair.value, pair.end) if pair else toml_layout.members.get(at)
     if span is None:
         raise EditError
     start, end = span
-    return _checked(f"{text[:start]}{written(value, text[start:end])}{text[end:]}", text, wanted)
+    return _checked(f"{text[:start]}{to_toml(value, text[start:end])}{text[end:]}", text, expected)
 
 
-def _with_line(text: str, at: Path, name: str, value: object, wanted: dict[str, Any]) -> str:
+def _with_line(text: str, at: Path, name: str, value: object, expected: dict[str, Any]) -> str:
     """Return ``text`` with the key ``name`` of a source that has its own table or dotted keys."""
     pairs = [pair for pair in layout(text).pairs if pair.path[:-1] == at and pair.braces is None]
-    held = next((pair for pair in pairs if pair.path[-1] == name), None)
-    if held is not None:
-        return _with_value(text, held.path, value, wanted)
+    pair_found = next((pair for pair in pairs if pair.path[-1] == name), None)
+    if pair_found is not None:
+        return _with_value(text, pair_found.path, value, expected)
     if not pairs:
         raise EditError
     last = pairs[-1]
     start = text.rfind("\n", 0, last.start) + 1
     key = text[last.start : last.key_end]
-    line = f"{text[start : last.start]}{key[: key.rfind('.') + 1]}{name} = {written(value)}"
+    line = f"{text[start : last.start]}{key[: key.rfind('.') + 1]}{name} = {to_toml(value)}"
     end = text.find("\n", last.end)
     end = len(text) if end < 0 else end
     end -= text[end - 1 : end] == "\r"
     line_end = "\r\n" if "\r\n" in text else "\n"
-    return _checked(f"{text[:end]}{line_end}{line}{text[end:]}", text, wanted)
+    return _checked(f"{text[:end]}{line_end}{line}{text[end:]}", text, expected)
 
 
-def _checked(result: str, before: str, wanted: dict[str, Any]) -> str:
+def _checked(result: str, before: str, expected: dict[str, Any]) -> str:
     """Return ``result`` if it says what was requested and has every comment of the original."""
     try:
-        says = _same(tomllib.loads(result), wanted)
+        says = _equal_values(tomllib.loads(result), expected)
     except (ValueError, RecursionError):
         raise EditError from None
     if not says or _comments(result) != _comments(before):
@@ -227,9 +227,9 @@ def _checked(result: str, before: str, wanted: dict[str, Any]) -> str:
     return result
 
 
-def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:
+def _longer(value: str, member: str, *, in_list: bool) -> Iterator[str]:
     """Yield ways to write a list with one more member; parsing shows which of them is right."""
-    if not listed:
+    if not in_list:
         yield f"[{value}, {member}]"
         return
     inside = value[:-1]
@@ -246,7 +246,7 @@ def _longer(value: str, member: str, *, listed: bool) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Place:
-    """Where a new line goes: after that of ``at``, with its indentation, spaced like ``like``."""
+    """The position of a new line: after that of ``at``, with ``indent``, spaced like the pair ``like``."""
 
     at: int
     indent: str
@@ -278,28 +278,28 @@ class _Editor:
         start, indent = self._line_start(statement), self._indent(statement)
         lifted = [f"{indent}{comment}{self._line_end(start)}" for comment in _comments(before).elements()]
         head, between = self.text[:start], self.text[start : pair.value]
-        return f"{head}{''.join(lifted)}{between}{written(value, before)}{self.text[pair.end :]}"
+        return f"{head}{''.join(lifted)}{between}{to_toml(value, before)}{self.text[pair.end :]}"
 
     def _take_line(self, pair: Pair) -> str:
         """Remove the line; a comment after the value, or in it, becomes its own line."""
         start, end = self._line_start(pair.start), self._next_line(pair.end)
         comments = _comments(self.text[pair.value : end]).elements()
         indent, line_end = self.text[start : pair.start], self._line_end(start)
-        kept = "".join(f"{indent}{comment}{line_end}" for comment in comments)
+        comment_lines = "".join(f"{indent}{comment}{line_end}" for comment in comments)
         if not self.text[start:end].endswith("\n"):  # the last line, without a line end
-            kept = kept.removesuffix(line_end)
-            if not kept:
+            comment_lines = comment_lines.removesuffix(line_end)
+            if not comment_lines:
                 start = len(self.text[:start].rstrip("\r\n"))
-        return self.text[:start] + kept + self.text[end:]
+        return self.text[:start] + comment_lines + self.text[end:]
 
     def _take_from_braces(self, pair: Pair) -> str:
         """Remove the pair with one of its commas."""
         head, rest = self.text[: pair.start], self.text[pair.end :]
-        behind = rest.lstrip(" \t")
-        if behind.startswith(","):
-            return head + behind[1:].lstrip(" \t")
+        after = rest.lstrip(" \t")
+        if after.startswith(","):
+            return head + after[1:].lstrip(" \t")
         before = head.rstrip(" \t")
-        return before[:-1].rstrip(" \t") + rest if before.endswith(",") else head + behind
+        return before[:-1].rstrip(" \t") + rest if before.endswith(",") else head + after
 
     # --- a new key ------------------------------------------------------------------------------------------
 
@@ -308,31 +308,31 @@ class _Editor:
         # In its own table, or else under a dotted key, which needs none.
         for path, inner in [((*self.at, *table.split(".")), name), (self.at, key)]:
             if path in self.layout.braces:
-                return self._into_braces(self.layout.braces[path], f"{inner} = {written(value)}")
+                return self._into_braces(self.layout.braces[path], f"{inner} = {to_toml(value)}")
             header = next((header for header in self.layout.headers if header.path == path), None)
             if header is not None:
-                return self._line(self._place(header, inner), inner, value)
+                return self._line(self._insertion(header, inner), inner, value)
         raise EditError
 
     def _into_braces(self, opening: int, pair: str) -> str:
-        inside = [each for each in self.layout.pairs if each.braces == opening]
+        inside = [entry for entry in self.layout.pairs if entry.braces == opening]
         if inside:
             end = inside[-1].end
             return f"{self.text[:end]}, {pair}{self.text[end:]}"
         return f"{self.text[: opening + 1]} {pair} {self.text[opening + 1 :].lstrip(' ')}"
 
-    def _place(self, header: Header, key: str) -> _Place:
+    def _insertion(self, header: Header, key: str) -> _Place:
         """Return the place below the comment that shows the key, the last pair before it, or the header."""
-        after = [other.start for other in self.layout.headers if other.start > header.start]
+        after = [next_header.start for next_header in self.layout.headers if next_header.start > header.start]
         end = min(after, default=len(self.text))
         pairs = [pair for pair in self._lines() if header.end <= pair.start < end]
         like = next(iter(reversed(pairs)), None)
         depth = len(header.path)
-        shown = re.compile(rf"^([ \t]*)#+[ \t]*{re.escape(key)}[ \t]*=[^\n]*$", re.MULTILINE)
-        for found in reversed(list(shown.finditer(self.text, header.end, end))):
-            above = bisect_left(pairs, found.start(), key=lambda pair: pair.start) - 1
-            if above < 0 or pairs[above].end <= found.start():  # not inside a multi-line text
-                return _Place(found.end(), found[1], like)
+        commented = re.compile(rf"^([ \t]*)#+[ \t]*{re.escape(key)}[ \t]*=[^\n]*$", re.MULTILINE)
+        for match in reversed(list(commented.finditer(self.text, header.end, end))):
+            above = bisect_left(pairs, match.start(), key=lambda pair: pair.start) - 1
+            if above < 0 or pairs[above].end <= match.start():  # not inside a multi-line text
+                return _Place(match.end(), match[1], like)
         first = key.partition(".")[0]
         before = [pair for pair in pairs if pair.path[depth] == first]  # of the same table, under dotted keys
         before = before or [pair for pair in pairs if _rank(str(pair.path[depth])) < _rank(first)]
@@ -340,10 +340,10 @@ class _Editor:
             return _Place(header.end, self._indent(header.start), like)
         return _Place(before[-1].end, self._indent(before[-1].start), before[-1])
 
-    def _line(self, place: _Place, key: str, value: object) -> str:
-        at = self._next_line(place.at)
-        line_end = self._line_end(self._line_start(place.at))
-        line = f"{place.indent}{key}{self._equals(place.like, key)}{written(value)}"
+    def _line(self, insertion: _Place, key: str, value: object) -> str:
+        at = self._next_line(insertion.at)
+        line_end = self._line_end(self._line_start(insertion.at))
+        line = f"{insertion.indent}{key}{self._equals(insertion.like, key)}{to_toml(value)}"
         if self.text[:at].endswith("\n"):
             return f"{self.text[:at]}{line}{line_end}{self.text[at:]}"
         return f"{self.text}{line_end}{line}"  # the file ends without a line end, and continues to
@@ -352,10 +352,10 @@ class _Editor:
         """Return the equals sign, spaced like the neighbour's and in its column if possible."""
         if like is None:
             return " = "
-        left, _, right = self.text[like.key_end : like.value].partition("=")
-        if len(left) > 1 and not left.strip(" "):
-            left = " " * max(1, like.key_end - like.start + len(left) - len(key))
-        return f"{left}={right}"
+        before, _, right = self.text[like.key_end : like.value].partition("=")
+        if len(before) > 1 and not before.strip(" "):
+            before = " " * max(1, like.key_end - like.start + len(before) - len(key))
+        return f"{before}={right}"
 
     # --- lines ----------------------------------------------------------------------------------------------
 
@@ -364,14 +364,14 @@ class _Editor:
 
     def _statement(self, pair: Pair) -> Pair:
         """Return the pair on its own lines that contains this one."""
-        return next(each for each in reversed(self._lines()) if each.start <= pair.start)
+        return next(statement for statement in reversed(self._lines()) if statement.start <= pair.start)
 
     def _line_start(self, at: int) -> int:
         return self.text.rfind("\n", 0, at) + 1
 
     def _next_line(self, at: int) -> int:
-        found = self.text.find("\n", at)
-        return len(self.text) if found < 0 else found + 1
+        index = self.text.find("\n", at)
+        return len(self.text) if index < 0 else index + 1
 
     def _indent(self, start: int) -> str:
         return self.text[self._line_start(start) : start]
@@ -389,14 +389,14 @@ def _rank(key: str) -> float:
         return _TABLES
     if key in _FIRST:
         return _FIRST.index(key)
-    places = [place for place, row in enumerate(settings.SETTINGS) if key in row.names]
-    return len(_FIRST) + (places[0] if places else -0.5)
+    positions = [position for position, row in enumerate(settings.SETTINGS) if key in row.names]
+    return len(_FIRST) + (positions[0] if positions else -0.5)
 
 
 def _comments(text: str) -> Counter[str]:
     """Count each comment, in the order of first appearance."""
-    found = (match["comment"] for match in _COMMENT.finditer(text))
-    return Counter(comment.rstrip() for comment in found if comment is not None)
+    comments = (match["comment"] for match in _COMMENT.finditer(text))
+    return Counter(comment.rstrip() for comment in comments if comment is not None)
 
 
 def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
@@ -405,26 +405,26 @@ def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, obj
         document: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError):
         return False
-    wanted: dict[str, Any] = tomllib.loads(before)
-    block = wanted["trainer"][trainer]
+    expected: dict[str, Any] = tomllib.loads(before)
+    block = expected["trainer"][trainer]
     for row, value in changes:
-        held = block.setdefault(row.table, {}) if row.table else block
-        name = next((name for name in row.names if name in held), row.name)
+        target_table = block.setdefault(row.table, {}) if row.table else block
+        name = next((name for name in row.names if name in target_table), row.name)
         if value is None:
-            held.pop(name, None)
+            target_table.pop(name, None)
         else:
-            held[name] = value
-    for each in (block, document["trainer"][trainer]):
+            target_table[name] = value
+    for target in (block, document["trainer"][trainer]):
         for table in settings.tables():
-            if each.get(table) == {}:
-                del each[table]  # an empty table says as much as none
-    return _same(document, wanted)
+            if target.get(table) == {}:
+                del target[table]  # an empty table says as much as none
+    return _equal_values(document, expected)
 
 
-def _same(one: object, other: object) -> bool:
+def _equal_values(one: object, other: object) -> bool:
     """Return whether both are equal in type, too: 1 is not 1.0 and not true, and NaN is NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_equal_values(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(_equal_values, one, other))
     return type(one) is type(other) and repr(one) == repr(other)

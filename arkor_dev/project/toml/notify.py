@@ -74,8 +74,8 @@ def check_notify(table: object, problems: Problems) -> None:
     if not {"webhook", "webhook_env", "command"} & set(table) and table.get("desktop", False) is False:
         problems.add(at, "[notify] has no recipient. Add webhook, command or desktop = true")
     address = table.get("webhook")
-    if isinstance(address, str) and (fault := address_fault(address, table.get("allow_http") is True)):
-        problems.add((*at, "webhook"), fault)
+    if isinstance(address, str) and (problem := address_fault(address, table.get("allow_http") is True)):
+        problems.add((*at, "webhook"), problem)
 
 
 def address_fault(address: str, allow_http: bool) -> str | None:

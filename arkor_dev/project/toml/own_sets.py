@@ -39,12 +39,12 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
         if not problems.check_keys(at, block, KEYS):
             continue
         entry = _read(project, block)
-        fault = entry if isinstance(entry, tuple) else fault_of(entry)
-        if fault is None and any(other["name"] == entry["name"] for other in sets):  # type: ignore[call-overload]
-            fault = ("name", "is used by another [[evaluation]]: names must be unique")
-        if fault:
-            key = SPELLED.get(fault[0], fault[0])
-            problems.add((*at, key), f"{key} {fault[1]}")
+        problem = entry if isinstance(entry, tuple) else fault_of(entry)
+        if problem is None and any(other["name"] == entry["name"] for other in sets):  # type: ignore[call-overload]
+            problem = ("name", "is used by another [[evaluation]]: names must be unique")
+        if problem:
+            key = SPELLED.get(problem[0], problem[0])
+            problems.add((*at, key), f"{key} {problem[1]}")
         elif isinstance(entry, dict):
             sets.append(entry)
     return cast("list[EvaluationSet]", sets)

@@ -104,17 +104,17 @@ class _Scanner:
 
     def _header(self) -> Path:
         start = self.at
-        many = self.text.startswith("[[", self.at)
-        self.at += 2 if many else 1
+        is_array = self.text.startswith("[[", self.at)
+        self.at += 2 if is_array else 1
         keys = self._dotted_key()
         self._skip(_SPACE)
-        self.at += 2 if many else 1
+        self.at += 2 if is_array else 1
         path: Path = ()
         for key in keys[:-1]:
             path = self._enter((*path, key), start)
         path = (*path, keys[-1])
         self._note(path, start)
-        if many:
+        if is_array:
             self.arrays[path] = self.arrays.get(path, -1) + 1
             path = self._note((*path, self.arrays[path]), start)
         self.layout.headers.append(Header(path, start, self.at))
@@ -133,10 +133,10 @@ class _Scanner:
         key_end = start + len(self.text[start : self.at].rstrip(" \t"))
         self.at += 1  # the equals sign
         self._skip(_SPACE)
-        place, value = len(self.layout.pairs), self.at
+        index, value = len(self.layout.pairs), self.at
         self._value(path)
         end = value + len(self.text[value : self.at].rstrip(" \t"))
-        self.layout.pairs.insert(place, Pair(path, start, key_end, value, end, braces))
+        self.layout.pairs.insert(index, Pair(path, start, key_end, value, end, braces))
 
     def _dotted_key(self) -> list[str]:
         keys: list[str] = []
@@ -191,16 +191,16 @@ class _Scanner:
         return path
 
     def _skip(self, pattern: re.Pattern[str]) -> None:
-        found = pattern.match(self.text, self.at)
-        if found:
-            self.at = found.end()
+        match = pattern.match(self.text, self.at)
+        if match:
+            self.at = match.end()
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self.text, self.at)
-        if found is None:
+        match = pattern.match(self.text, self.at)
+        if match is None:
             raise ValueError(f"not TOML at offset {self.at}")
-        self.at = found.end()
-        return found.group()
+        self.at = match.end()
+        return match.group()
 
 
 def _unquoted(quoted: str) -> str:

@@ -24,10 +24,10 @@ class Problems:
 
     def __init__(self, lines: dict[KeyPath, int]) -> None:
         self.lines = lines
-        self._found: list[tuple[int, Callable[[], str]]] = []
+        self._problems: list[tuple[int, Callable[[], str]]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._problems)
 
     def add(self, at: KeyPath, text: str) -> None:
         """Add a problem with the key ``at``, or with the nearest one above it that has a line."""
@@ -48,14 +48,14 @@ class Problems:
         self._add(at, lambda: f"unknown key {spelled(at)}.{suggest(key, allowed, 'Allowed here')}")
 
     def _add(self, at: KeyPath, text: Callable[[], str]) -> None:
-        self._found.append((line_of(self.lines, at), text))
+        self._problems.append((line_of(self.lines, at), text))
 
     def text(self) -> str:
         """Return one line for each problem, in the order of the file, the first few of them."""
-        found = sorted(self._found, key=lambda problem: problem[0])
-        lines = [f"{FILE}:{line}: {text()}" for line, text in found[:SHOWN_PROBLEMS]]
-        if len(found) > SHOWN_PROBLEMS:
-            lines.append(f"… and {len(found) - SHOWN_PROBLEMS} more")
+        problems = sorted(self._problems, key=lambda problem: problem[0])
+        lines = [f"{FILE}:{line}: {text()}" for line, text in problems[:SHOWN_PROBLEMS]]
+        if len(problems) > SHOWN_PROBLEMS:
+            lines.append(f"… and {len(problems) - SHOWN_PROBLEMS} more")
         return "\n".join(lines)
 
 
@@ -72,13 +72,13 @@ def spelled(at: KeyPath) -> str:
     return shortened(text) if text.isprintable() else quoted(text)
 
 
-def suggest(written: str, known: Iterable[str], otherwise: str) -> str:
+def suggest(text: str, known: Iterable[str], otherwise: str) -> str:
     """Return the ``known`` word that is most similar to an unknown one, or else the first of them."""
     names = list(known)
-    guess = ABBREVIATIONS.get(written, written)
+    guess = ABBREVIATIONS.get(text, text)
     spelled = guess.lower().replace("-", "_")
-    near = difflib.get_close_matches(guess, names, n=1) or difflib.get_close_matches(spelled, names, n=1)
-    if near:
-        return f" Did you mean {near[0]}?"
+    close = difflib.get_close_matches(guess, names, n=1) or difflib.get_close_matches(spelled, names, n=1)
+    if close:
+        return f" Did you mean {close[0]}?"
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     return f" {otherwise}: {', '.join(names[:SHOWN_NAMES])}{more}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.contract.shapes import ManifestSweep, Trainer
 
 TABLE: Final = "sweep"
 SPACE: Final = "space"
@@ -26,7 +26,7 @@ CLOCK: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
 def _is_until(value: object) -> bool:
-    return isinstance(value, str) and _moment(value, datetime.now().astimezone()) is not None
+    return isinstance(value, str) and _deadline(value, datetime.now().astimezone()) is not None
 
 
 RULES: Final = {
@@ -47,9 +47,14 @@ class SweepTable:
     jobs: int | None = None
     space: dict[str, Any] | None = None
 
+    def written(self) -> ManifestSweep:
+        """Return what is set."""
+        found: ManifestSweep = {key: value for key, value in asdict(self).items() if value is not None}  # type: ignore[assignment]
+        return found
+
 
 def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> SweepTable:
-    """Return ``[sweep]`` of a document with these trainers; what is wrong with it goes into ``problems``."""
+    """Return the checked ``[sweep]`` table of a document with these trainers; errors go into ``problems``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(at, table, 'a table, such as [sweep] with until = "07:00" below it')
@@ -63,9 +68,9 @@ def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -
     if not {"until", "hours", "jobs"} & table.keys():
         problems.add(at, '[sweep] has no end. Add until = "07:00", hours or jobs')
     name = table.get("trainer")
-    chosen = next((each for each in trainers if name in (None, each["name"])), None)
+    chosen = next((trainer for trainer in trainers if name in (None, trainer["name"])), None)
     if name is not None and chosen is None:
-        names = [each["name"] for each in trainers]
+        names = [trainer["name"] for trainer in trainers]
         problems.add(
             (*at, "trainer"), f"there is no trainer {quoted(name)}.{suggest(str(name), names, 'There is')}"
         )
@@ -84,64 +89,62 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
     flat: dict[str, tuple[tuple[str, ...], Any]] = {}
     for key, value in space.items():
         if key in tables() and isinstance(value, dict):  # lora.r without quotes is a table
-            flat |= {f"{key}.{name}": ((*at, key, name), each) for name, each in value.items()}
+            flat |= {f"{key}.{name}": ((*at, key, name), item) for name, item in value.items()}
         else:
             flat[key] = ((*at, key), value)
-    found: dict[str, Any] = {}
-    for key, (place, value) in flat.items():
+    space_read: dict[str, Any] = {}
+    for key, (position, value) in flat.items():
         if key not in rows:
-            problems.add(place, f"unknown setting {quoted(key)}.{suggest(key, rows, 'There are')}")
+            problems.add(position, f"unknown setting {quoted(key)}.{suggest(key, rows, 'There are')}")
             continue
-        found[rows[key].field] = value
+        space_read[rows[key].field] = value
         if fault := space_problem({rows[key].field: value}, method):
-            problems.add(place, f"{key} {fault[1]}")
-    if found and not problems and (fault := space_problem(found, method)):
+            problems.add(position, f"{key} {fault[1]}")
+    if space_read and not problems and (fault := space_problem(space_read, method)):
         problems.add(at, f"[sweep.space] {fault[1]}")
-    return found
+    return space_read
 
 
-def space_of(texts: Sequence[str], values: Any) -> dict[str, Any]:
-    """Return a space by field from ``KEY=VALUES`` texts; ``values`` reads TOML.
+def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, Any]:
+    """Return a space by field from ``KEY=VALUES`` texts for a trainer with ``method``; ``values`` reads TOML.
 
     Raises ValueError with the reason.
     """
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
-    found: dict[str, Any] = {}
+    space: dict[str, Any] = {}
     for text in texts:
-        key, equals, written = (part.strip() for part in text.partition("="))
-        if not equals or not written:
+        key, equals, value_text = (part.strip() for part in text.partition("="))
+        if not equals or not value_text:
             raise ValueError(f"--space needs a setting and its values: {VALUES_WORDS}")
         if key not in rows:
             raise ValueError(f"unknown setting {quoted(key)}.{suggest(key, rows, 'There are')}")
-        read = values(written) or values(f"[{written}]")
+        read = values(value_text) or values(f"[{value_text}]")
         if not read:
-            raise ValueError(f"{key} must be {VALUES_WORDS}, not {quoted(written)}")
-        found[rows[key].field] = read[0]
-        if fault := space_problem(
-            {rows[key].field: read[0]}, None if not rows[key].methods else rows[key].methods[0]
-        ):
+            raise ValueError(f"{key} must be {VALUES_WORDS}, not {quoted(value_text)}")
+        space[rows[key].field] = read[0]
+        if fault := space_problem({rows[key].field: read[0]}, method):
             raise ValueError(f"{key} {fault[1]}")
-    return found
+    return space
 
 
 def load_sweep(project: Path, trainers: Sequence[Trainer]) -> SweepTable:
     """Return the project's ``[sweep]``, empty without a valid one (the trainers report why)."""
     table, problems = load_table(project, TABLE), Problems({})
-    found = SweepTable() if table is None else read_sweep(table, trainers, problems)
-    return SweepTable() if problems else found
+    table_read = SweepTable() if table is None else read_sweep(table, trainers, problems)
+    return SweepTable() if problems else table_read
 
 
 def deadline_of(until: str | None, hours: float | None, now: datetime) -> datetime | None:
     """Return the end of a sweep that starts ``now``, a time with its zone; None without one."""
     if hours is not None:
         return now + timedelta(hours=hours)
-    return None if until is None else _moment(until, now)
+    return None if until is None else _deadline(until, now)
 
 
-def _moment(text: str, now: datetime) -> datetime | None:
+def _deadline(text: str, now: datetime) -> datetime | None:
     """Return the next such time of day, or that date and time; None for other texts."""
-    if found := CLOCK.fullmatch(text.strip()):
-        at = datetime.combine(now.date(), time(int(found[1]), int(found[2])), now.tzinfo)
+    if match := CLOCK.fullmatch(text.strip()):
+        at = datetime.combine(now.date(), time(int(match[1]), int(match[2])), now.tzinfo)
         return at if at > now else at + timedelta(days=1)
     try:
         at = datetime.fromisoformat(text.strip())

@@ -1,7 +1,8 @@
-"""Routes whose calls go to the backend as they are, once their body is checked: one line each."""
+"""Routes that check the body and pass the call on to the backend: one line each."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
 
 from .envelope import answered, read_object
 
@@ -60,12 +61,12 @@ def passed(
     names = re.findall(r"{(\w+)}", path)
 
     async def handler(request: web.Request) -> web.Response:
-        given: list[object] = [request.match_info[name] for name in names]
+        arguments: list[object] = [request.match_info[name] for name in names]
         if schema is not None:
-            given.append(await read_object(request, schema, optional=optional))
+            arguments.append(await read_object(request, schema, optional=optional))
         elif query:
-            given.append({name: request.query[name] for name in query if name in request.query})
-        answer = await call(request.app[BACKEND], *given)
+            arguments.append({name: request.query[name] for name in query if name in request.query})
+        answer = await call(request.app[BACKEND], *arguments)
         if then is not None:
             then(request)
         return web.json_response({}, headers=answer.headers) if answer.status == 204 else answered(answer)
@@ -85,16 +86,19 @@ def reopen(request: web.Request) -> None:
 
 
 OF_DATASETS: Final = frozenset(
-    {"from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most", "source"}
-)
+    {
+        "from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most",
+        "source", "group", "row",
+    }
+)  # fmt: skip
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 
 async def get_dataset(request: web.Request) -> web.Response:
     """``GET /api/datasets/:id`` and the paths below it."""
     path = [request.match_info["id"], *request.match_info.get("below", "").split("/")]
-    asked = {name: value for name, value in request.query.items() if name in OF_DATASETS}
-    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=asked))
+    query = {name: value for name, value in request.query.items() if name in OF_DATASETS}
+    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=query))
 
 
 async def list_deployments(request: web.Request) -> web.Response:
@@ -113,6 +117,19 @@ async def create_key(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))
 
 
+async def start_sweep(request: web.Request) -> web.Response:
+    """``POST /api/sweeps``; as with a training that starts here, the project's ``[notify]`` applies from now
+    on.
+    """
+    from arkor_dev.notices.notifier import Notifier  # the page's first byte does not need it
+
+    answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))
+    with contextlib.suppress(OSError):
+        await Notifier(request.app[SETTINGS], lambda _: None).trust()
+    refresh(request)
+    return answered(answer)
+
+
 JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
 COMPARED = ("step", "data", "against", "againstStep", "seeds")
 ROUTES = [
@@ -127,8 +144,9 @@ ROUTES = [
     passed("GET", "/api/forecast/{id}", Backend.get_forecast),
     passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
     passed("GET", "/api/sweeps", Backend.list_sweeps),
-    passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
+    web.post("/api/sweeps", start_sweep),
     passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
+    passed("DELETE", "/api/sweeps/{id}", Backend.delete_sweep),
     passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),
     passed("POST", f"{JOB}/evaluate", Backend.evaluate_job, EVALUATE, optional=True),
     passed("GET", f"{JOB}/evaluation", Backend.get_evaluation, query=COMPARED, then=refresh),
@@ -163,7 +181,12 @@ ROUTES = [
     passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
     passed("POST", "/api/datasets/{id}/render", Backend.render_row, RENDER),
     web.get("/api/datasets/{id}", get_dataset),
-    web.get("/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+}", get_dataset),
+    passed("POST", "/api/datasets/{id}/embeddings", Backend.embed_rows),
+    passed("DELETE", "/api/datasets/{id}/embeddings", Backend.cancel_embeddings),
+    web.get(
+        "/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+|embeddings|similar|groups|map|surprising}",
+        get_dataset,
+    ),
     web.get("/api/deployments", list_deployments),
     web.post("/api/deployments/{id}/keys", create_key),
 ]

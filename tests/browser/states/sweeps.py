@@ -64,7 +64,7 @@ def sweep(scene: Scene) -> dict[str, Any]:
             "settings": {**winner["settings"], "lrSchedulerType": "wsd", "warmupSteps": 4},
         },
     }  # fmt: skip
-    scene.fake.features = ["sweeps"]
+    scene.fake.features = ["sweeps", "delete"]
     declare(scene.project, TRAINER)
     scene.fake.sweeps.sweeps.append(made)
     part = {"id": made["id"], "name": made["name"]}

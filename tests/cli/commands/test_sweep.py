@@ -84,3 +84,8 @@ def test_a_wrong_request_is_refused_before_a_backend_is_asked(
     (tmp_path / "arkor.toml").write_text(TOML)
     assert cli.main(["sweep", "start", "--local", "--project", str(tmp_path), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_only_a_named_sweep_is_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["sweep", "delete", "--local", "--project", str(tmp_path)]) == 2
+    assert "Name the sweep to delete" in capsys.readouterr().err

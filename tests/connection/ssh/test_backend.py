@@ -13,7 +13,7 @@ import pytest
 
 from arkor_dev.backend.unix_address import address_of
 from arkor_dev.connection.ssh import backend, package
-from arkor_dev.connection.ssh.backend import SshBackend, look
+from arkor_dev.connection.ssh.backend import SshBackend, describe_host
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from tests.support.processes import script
@@ -176,6 +176,6 @@ async def test_much_is_sent_only_after_asking(
         assert "asks first" in await fault_of(launch)
         assert re.fullmatch(
             r"gpu-box has Python 3\.\d+\.\d+ and (an|no) NVIDIA GPU\. Everything is installed\.",
-            await look(launch, HOST),
+            await describe_host(launch, HOST),
         )
         assert not list(server.home.rglob("rows.jsonl"))

@@ -22,7 +22,7 @@ def gradients(
     signs[wrong] = -1
     shared = kinds.repeat_interleave(EACH, 0) * signs[:, None]
     other = noise * torch.randn(2, KINDS * EACH, SIZE, generator=chance) / SIZE**0.5
-    losses = torch.rand(KINDS * EACH, generator=chance) + (signs < 0)
+    losses = torch.rand(KINDS * EACH, generator=chance) + 2 * (signs < 0)
     return torch.nn.functional.normalize(shared + other, dim=-1), losses
 
 
@@ -33,13 +33,33 @@ def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
         unit, losses = gradients(chance, wrong)
         found = contradictions(unit, losses)
         assert sorted(row for row, _ in found) == wrong
-        assert all(agrees < 0 for _, agrees in found)
+        assert all(agrees < 0.1 for _, agrees in found)
         assert set(suspicion(unit, losses).topk(3).indices.tolist()) == set(wrong)
+
+
+@pytest.mark.parametrize(("share", "wrong", "listed"), [(0.3, [5], 0), (0.3, [5, 29], 2), (-0.3, [5], 1)])
+def test_a_single_row_has_to_oppose_its_like(share: float, wrong: list[int], listed: int) -> None:
+    unit, losses = gradients(torch.Generator().manual_seed(0), [])
+    for row in wrong:  # what it has in common with its kind is that much of it, and the rest its own
+        kind = unit[:, row - row % EACH + 7]
+        own = torch.zeros(SIZE)
+        own[row] = 1
+        unit[:, row] = torch.nn.functional.normalize(share * kind + (1 - share**2) ** 0.5 * own, dim=-1)
+        losses[row] = 4 * losses.median()
+    assert len(contradictions(unit, losses)) == listed
 
 
 def test_clean_rows_say_nothing() -> None:
     said = [contradictions(*gradients(torch.Generator().manual_seed(seed), [])) for seed in range(40)]
     assert said == [[]] * 40
+
+
+def test_rows_that_have_nothing_in_common_say_nothing() -> None:
+    for seed in range(40):
+        chance = torch.Generator().manual_seed(seed)
+        unit = torch.nn.functional.normalize(torch.randn(1, 72, SIZE, generator=chance), dim=-1)
+        losses = torch.randn(72, generator=chance).exp()  # some are many times the median
+        assert contradictions(unit, losses) == []
 
 
 def test_few_rows_say_nothing() -> None:

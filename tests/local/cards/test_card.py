@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.contract.provenance.statement import statement_of
 from arkor_dev.data.findings.privacy import Private
 from arkor_dev.local.cards.card import card_of
-from arkor_dev.local.cards.own_words import BEGIN, EMPTY, END
+from arkor_dev.local.cards.user_text import BEGIN, EMPTY, END
 from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import changed, raw_statement
@@ -198,3 +198,14 @@ def test_a_number_that_is_none_is_not_told() -> None:
         assert "held-out rows |" not in card
         assert "after step" not in card
         assert data_of(card) is not None
+
+
+def test_a_card_has_the_verdict_on_preferences_in_words_and_not_as_a_loss() -> None:
+    told = {
+        **EVALUATION,
+        "heldOut": {**EVALUATION["heldOut"], "sentence": "It follows 45 of 50.", "preferred": {"won": 45}},
+    }
+    found = section(whole(evaluation=told), "Is it better than its base?")
+    assert "It follows 45 of 50." in found
+    assert "held-out rows |" not in found
+    assert "general questions |" in found

@@ -54,7 +54,7 @@ def test_settings_are_those_of_the_table_that_may_be_told() -> None:
     settings: dict[str, Any] = {row.field: row.shown for row in SETTINGS}
     settings |= {"model": "/home/ann-smith/models/tiny", "datasetSource": {"path": "x"}, "token": TOKEN}
     settings |= {"loraTargetModules": ["q_proj", "/home/ann-smith/x"], "learningRate": float("inf")}
-    told = provenance.settings_told(settings, PRIVATE)
+    told = provenance.public_settings(settings, PRIVATE)
     assert told["model"] == "tiny"
     assert told["loraR"] == settings["loraR"]
     assert not {"datasetSource", "token", "loraTargetModules", "learningRate"} & told.keys()
@@ -72,14 +72,14 @@ def test_data_are_told_by_kind_and_by_name_where_everybody_can_read_them(
     ]
     config = {"datasetSource": {"type": "list", "sources": parts}, "evalDatasetSource": hub}
     public = {"type": "huggingface", "name": "org/rows", "split": "train"}
-    told = provenance.data_told(config, PRIVATE)
+    told = provenance.public_data(config, PRIVATE)
     assert told == [{"type": "file"}, {"type": "blob"}, public, {"type": "huggingface"}, public]
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert provenance.data_told(config, PRIVATE)[2] == {"type": "huggingface"}
+    assert provenance.public_data(config, PRIVATE)[2] == {"type": "huggingface"}
     monkeypatch.delenv("HF_TOKEN")
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "token").write_text(TOKEN)
-    assert provenance.data_told(config, PRIVATE)[2] == {"type": "huggingface"}
+    assert provenance.public_data(config, PRIVATE)[2] == {"type": "huggingface"}
 
 
 def test_what_went_in_has_its_hashes_and_data_no_names(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arkor_dev.local.cards.sample_file import keeping_samples, samples_in
+from arkor_dev.local.cards.sample_file import sample_observer, samples_in
 from arkor_dev.local.training.run_events import RunEvents
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_what_is_sent_is_kept_until_it_counts_no_more(tmp_path: Path) -> None:
-    send = RunEvents(lambda *_: None, keeping_samples(tmp_path))
+    send = RunEvents(lambda *_: None, sample_observer(tmp_path))
     assert samples_in(tmp_path) == []
     for step in (0, 10, 20):
         send("sample.created", step=step, number=1, prompt="Wh\u00e9re?\n", answer=str(step))
@@ -26,7 +26,7 @@ def test_what_is_sent_is_kept_until_it_counts_no_more(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_or_kept_is_no_fault(tmp_path: Path) -> None:
-    send = RunEvents(lambda *_: None, keeping_samples(tmp_path))
+    send = RunEvents(lambda *_: None, sample_observer(tmp_path))
     send("sample.created", step=0, prompt="a", answer="b")
     path = tmp_path / "evaluation" / "samples.jsonl"
     path.write_bytes(path.read_bytes() + b"[1]\n{half\n\xff\n" + b"[" * 5000)

@@ -17,9 +17,9 @@ import pytest
 from arkor_dev.contract.provenance.compare import compare
 from arkor_dev.contract.provenance.statement import CARD, FILE, internal, read_statement
 from arkor_dev.data.findings.privacy import PrivateError
-from arkor_dev.local.cards.own_words import END, FRONT_END
-from arkor_dev.local.cards.sample_file import keeping_samples
-from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, write_again
+from arkor_dev.local.cards.sample_file import sample_observer
+from arkor_dev.local.cards.user_text import END, FRONT_END
+from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.atomic_folder import damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
@@ -48,14 +48,14 @@ def card_in(data: Path) -> str:
 
 
 def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -> None:
-    write_again(data, "job")
+    rewrite_card(data, "job")
     assert "It has not been compared" in card_in(data).replace("it has", "It has")
     card = final_folder(data, "job") / CARD
     card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
-    emit = RunEvents(lambda *_: None, keeping_samples(job_folder(data, "job")))
+    emit = RunEvents(lambda *_: None, sample_observer(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
-    write_again(data, "job")
+    rewrite_card(data, "job")
     assert EVALUATION["sentence"] in card_in(data)
     assert "> There." in card_in(data)
     assert "\nthumbnail: x\n" in card_in(data)
@@ -87,7 +87,7 @@ def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_
 def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path) -> None:
     source = final_folder(data, "job")
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
-    write_again(data, "job")
+    rewrite_card(data, "job")
     (source / CARD).write_text((source / CARD).read_text() + "\nMy own words.\n")
     cards = {}
     for name, describe, strength in (
@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, troubl
         case _:
             (folder / CARD).mkdir()
     before = sorted(folder.iterdir())
-    write_again(data, "job")
+    rewrite_card(data, "job")
     assert sorted(folder.iterdir()) == before
     if trouble == "link":
         assert (tmp_path / "mine").read_text() == "mine"
@@ -152,7 +152,7 @@ def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> 
     return SimpleNamespace(
         config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},
         data=data, project=project, path=tiny, job_id=run.job_id,
-        continuation=SimpleNamespace(orders={}),
+        continuation=SimpleNamespace(options={}),
     )  # fmt: skip
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.resume_points import whole_points
+from arkor_dev.local.checkpoints.resume_points import checked_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG, SAMPLED
-from tests.local.harness import until
+from tests.local.harness import Backend, until
 
 from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, held, kept_here, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
-    from tests.local.harness import Backend, Frame
+    from tests.local.harness import Frame
 
     from .conftest import Nodes
 
@@ -148,7 +148,7 @@ def test_a_job_is_paused_and_goes_on_with_the_same_bits(
     arrive(beside, job, 30)
     paused = beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]
     assert paused["status"] == "paused"
-    point, flaw = next(whole_points(data, job))  # a checkpoint's, where it was paused at one
+    point, flaw = next(checked_points(data, job))  # a checkpoint's, where it was paused at one
     assert (point.step, flaw) == (paused["pause"]["step"], None)
     assert (point.folder / "state.pt").is_file()
     until(lambda: clean(nodes))
@@ -220,3 +220,29 @@ def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
     assert beside.call("GET", "/v1/clusters?address=nowhere").status == 400
     away = beside.call("GET", "/v1/clusters?address=127.0.0.2:9").json["cluster"]
     assert away["problem"].startswith("Nothing answers")
+
+
+def test_trials_of_a_sweep_train_beside_each_other(
+    tmp_path: Path, shared_project: Path, nodes: Nodes, template: dict[str, str]
+) -> None:
+    """Nothing is measured here: a run of the starting settings on a node says how long one takes."""
+    data = tmp_path / "data"
+    backend = Backend.start(data, shared_project, tmp_path / "cache", "--at-once", "2", **template)
+
+    def beside() -> list[Any]:
+        listed = backend.call("GET", "/v1/jobs").json["jobs"]
+        return [job["sweep"]["trial"] for job in listed if job["status"] == "running"]
+
+    try:
+        space = {"learningRate": [1e-5, 1e-2]}
+        config = on(nodes, CONFIG, datasetSplit=0.3)
+        body = {"name": "night", "config": config, "space": space, "jobs": 2}
+        sweep = backend.call("POST", "/v1/sweeps", body).json["sweep"]["id"]
+        until(lambda: sorted(beside()) == [0, 1], CONNECTED)
+        stopped = backend.call("POST", f"/v1/sweeps/{sweep}/stop").json["sweep"]
+        assert stopped["state"] == "stopped"
+        assert stopped["trials"][0]["role"] == "start"
+        assert stopped["trials"][0]["results"], stopped
+    finally:
+        backend.stop()
+    until(lambda: clean(nodes))

@@ -141,7 +141,7 @@ def test_a_driver_whose_job_is_completed_and_gone_is_free_and_knows_nothing_of_i
     assert leases.leases(tmp_path) == []
     assert work.job is not before
     assert vars(work.job).keys() == vars(JobSession(work.link, work._connection, work._spare)).keys()
-    assert (work.job.group, work.job.lease, work.job._early_orders, work.job._acknowledged) == (
+    assert (work.job.group, work.job.lease, work.job._early_messages, work.job._acknowledged) == (
         None,
         None,
         [],
@@ -228,7 +228,7 @@ def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: st
 def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
     work._end({})
     work._pass_on({"do": "cancel"})
-    assert work.job._early_orders == [{"do": "cancel"}]
+    assert work.job._early_messages == [{"do": "cancel"}]
 
 
 def test_a_line_holds_for_the_same_cluster_and_token_as_long_as_it_answers(

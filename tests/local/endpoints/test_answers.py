@@ -7,7 +7,7 @@ from typing import Any
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
 TOKEN = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
@@ -23,7 +23,7 @@ def said(*messages: dict[str, Any]) -> Choice:
 
 def test_a_call_of_a_tool_is_a_message_without_text() -> None:
     choice = said({"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}})
-    told = ChatCompletion.model_validate(Form(CHAT, "bot").whole([choice]), strict=True)
+    told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([choice]), strict=True)
     (answer,) = told.choices
     assert answer.finish_reason == "tool_calls"
     assert answer.message.content is None
@@ -33,7 +33,7 @@ def test_a_call_of_a_tool_is_a_message_without_text() -> None:
 
 def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
     message = {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL, CALL]}}
-    chunk = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(1, message), strict=True)
+    chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(1, message), strict=True)
     (choice,) = chunk.choices
     assert (choice.index, choice.finish_reason) == (1, "tool_calls")
     calls = choice.delta.tool_calls or []
@@ -44,20 +44,20 @@ def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
 
 def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
     first, last = {"text": "Hi", "logprobs": [TOKEN]}, {"done": {**DONE, "logprobs": [TOKEN]}}
-    told = ChatCompletion.model_validate(Form(CHAT, "bot").whole([said(first, last)]), strict=True)
+    told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([said(first, last)]), strict=True)
     assert told.choices[0].logprobs is not None
     assert len(told.choices[0].logprobs.content or []) == 2
     for message in (first, last):
-        chunk = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(0, message), strict=True)
+        chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, message), strict=True)
         assert chunk.choices[0].logprobs is not None
-    plain = ChatCompletionChunk.model_validate(Form(CHAT, "bot").part(0, {"text": "Hi"}), strict=True)
+    plain = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, {"text": "Hi"}), strict=True)
     assert plain.choices[0].logprobs is None
 
 
 def test_what_was_asked_counts_once_for_several_answers() -> None:
     choices = [said({"text": "a"}, {"done": DONE}), said({"text": "b"}, {"done": DONE})]
-    form = Form(CHAT, "bot", answers=2)
-    usage = ChatCompletion.model_validate(form.whole(choices), strict=True).usage
+    form = AnswerFormat(CHAT, "bot", answers=2)
+    usage = ChatCompletion.model_validate(form.complete(choices), strict=True).usage
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (5, 4, 9)
     assert usage.prompt_tokens_details is not None
@@ -67,8 +67,8 @@ def test_what_was_asked_counts_once_for_several_answers() -> None:
 
 
 def test_a_bare_text_has_no_roles() -> None:
-    form = Form(COMPLETION, "bot")
-    told = Completion.model_validate(form.whole([said({"text": "on"}, {"done": DONE})]), strict=True)
+    form = AnswerFormat(COMPLETION, "bot")
+    told = Completion.model_validate(form.complete([said({"text": "on"}, {"done": DONE})]), strict=True)
     assert (told.choices[0].text, told.choices[0].finish_reason) == ("on", "stop")
     assert form.begin(0) is None
     (choice,) = form.part(0, {"text": "on"})["choices"]
@@ -81,7 +81,7 @@ def test_a_bare_text_has_its_probabilities_in_columns() -> None:
     second = {"token": "m", "logprob": -3.0, "bytes": [109], "top_logprobs": likely, "offset": 1}
     third = {**second, "token": "x", "logprob": -9.0, "offset": 2}
     choice = said({"text": "Omx", "logprobs": [first, second, third]}, {"done": DONE})
-    told = Form(COMPLETION, "bot").whole([choice])["choices"][0]["logprobs"]
+    told = AnswerFormat(COMPLETION, "bot").complete([choice])["choices"][0]["logprobs"]
     assert told == {
         "tokens": ["O", "m", "x"],
         "token_logprobs": [None, -3.0, -9.0],
@@ -92,16 +92,19 @@ def test_a_bare_text_has_its_probabilities_in_columns() -> None:
 
 def test_each_prompt_counts_once_in_the_usage() -> None:
     choices = [said({"done": {**DONE, "promptTokens": tokens}}) for tokens in (5, 5, 7, 7)]
-    usage = Form(COMPLETION, "bot", answers=2).usage(choices)
+    usage = AnswerFormat(COMPLETION, "bot", answers=2).usage(choices)
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 8)
 
 
 def test_a_fingerprint_names_engine_weights_and_number_format() -> None:
     done = {**DONE, "engine": "llama.cpp", "precision": "q8_0", "weights": "0a1b2c"}
-    form = Form(CHAT, "bot")
+    form = AnswerFormat(CHAT, "bot")
     assert form.part(0, {"text": "Hi"})["system_fingerprint"] is None  # it is not known yet
     assert form.part(0, {"done": done})["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     assert form.end([said({"done": done})])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
-    assert Form(CHAT, "bot").whole([said({"done": done})])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
-    known = Form(COMPLETION, "bot", {"engine": "transformers", "precision": "float32"})
+    assert (
+        AnswerFormat(CHAT, "bot").complete([said({"done": done})])["system_fingerprint"]
+        == "fp_llama.cpp_q8_0_0a1b2c"
+    )
+    known = AnswerFormat(COMPLETION, "bot", {"engine": "transformers", "precision": "float32"})
     assert known.part(0, {"text": "Hi"})["system_fingerprint"] == "fp_transformers_float32"

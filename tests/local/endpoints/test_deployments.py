@@ -57,12 +57,12 @@ def test_who_answered_first_is_kept_until_an_engine_is_chosen_anew(
     made, by = make(engine="exact"), {"engine": "transformers", "precision": "float32"}
     assert (made["engine"], made["answeredBy"]) == ("exact", None)
     for each in (by, {"engine": "llama.cpp"}):
-        deployments.was_answered(store, made["id"], each)
+        deployments.record_answered(store, made["id"], each)
     for kept in ({"authMode": "none"}, {"runRetentionMode": "unlimited"}):
         assert deployments.change(store, made["id"], kept)["answeredBy"] == by
     for anew in ({"engine": "auto"}, {"enabled": True}, {"target": made["target"]}):
         assert deployments.change(store, made["id"], anew)["answeredBy"] is None
-        deployments.was_answered(store, made["id"], by)
+        deployments.record_answered(store, made["id"], by)
 
 
 def test_a_change_changes_that_alone(store: Store, make: Callable[..., dict[str, Any]]) -> None:
@@ -120,7 +120,7 @@ def test_when_a_key_was_used_is_known(store: Store, make: Callable[..., dict[str
     bot = make()
     issued = deployments.issue(store, bot["id"], "shop")
     assert issued["lastUsedAt"] is None
-    deployments.was_used(store, issued["id"])
+    deployments.record_used(store, issued["id"])
     (key,) = deployments.keys(store, bot["id"])
     assert key["lastUsedAt"] >= issued["createdAt"]
 

@@ -86,8 +86,8 @@ def test_how_it_is_answered() -> None:
 
 
 def test_each_answer_has_a_seed_of_its_own() -> None:
-    assert [read(seed=7, n=3).own(number)["seed"] for number in range(3)] == [7, 8, 9]
-    assert read(n=3).own(2) == {}
+    assert [read(seed=7, n=3).seed_of(number)["seed"] for number in range(3)] == [7, 8, 9]
+    assert read(n=3).seed_of(2) == {}
 
 
 def test_what_says_nothing_is_as_if_it_were_not_there() -> None:

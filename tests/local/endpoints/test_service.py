@@ -50,7 +50,7 @@ class Engine:
         if self.refusal:
             raise self.refusal
 
-    async def asked(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+    async def prepare(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
         if caller in self.slow_checks:
             self.checking += 1
             await asyncio.Event().wait()
@@ -174,7 +174,7 @@ async def test_when_a_key_was_used_is_written_down_now_and_then(
     monkeypatch.setattr(service, "USED_SECONDS", 3600.0)
     made, key = await make(endpoints)
     written: list[str] = []
-    monkeypatch.setattr(deployments, "was_used", lambda _, used: written.append(used))
+    monkeypatch.setattr(deployments, "record_used", lambda _, used: written.append(used))
     for _ in range(3):
         await endpoints.caller("bot", key["plaintext"])
     await endpoints.store.request(deployments.listing)  # behind what is to be written
@@ -205,7 +205,7 @@ async def test_places_are_left_to_the_playground(endpoints: Endpoints, engine: E
     caller = await endpoints.caller("bot", None)
     engine.let.clear()
     asking = [asyncio.create_task(answer(endpoints, caller)) for _ in range(6)]
-    await until(lambda: engine.active == 2 and endpoints._line.waiting == 4)
+    await until(lambda: engine.active == 2 and endpoints._queue.waiting == 4)
     engine.let.set()
     assert all(len(messages) == 2 for messages in await asyncio.gather(*asking))
     assert engine.most == 2
@@ -279,11 +279,11 @@ async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> 
     caller = await endpoints.caller("bot", None)
     engine.let.clear()
     asking = [asyncio.create_task(answer(endpoints, caller)) for _ in range(5)]
-    await until(lambda: engine.active == 2 and endpoints._line.waiting == 3)
+    await until(lambda: engine.active == 2 and endpoints._queue.waiting == 3)
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
-    assert (engine.active, endpoints._line.waiting, endpoints._running) == (0, 0, {})
+    assert (engine.active, endpoints._queue.waiting, endpoints._running) == (0, 0, {})
 
 
 async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, engine: Engine) -> None:
@@ -292,7 +292,7 @@ async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, en
     engine.let.clear()
     callers = [await endpoints.caller("bot", each["plaintext"]) for each in (key, key, key, kept)]
     asking = [asyncio.create_task(answer(endpoints, caller)) for caller in callers]
-    await until(lambda: engine.active == 2 and endpoints._line.waiting == 2)
+    await until(lambda: engine.active == 2 and endpoints._queue.waiting == 2)
     endpoints.cut(lambda caller: caller.key is not None and caller.key.id == key["id"])
     gone = await asyncio.gather(*asking[:3], return_exceptions=True)
     assert [type(fault) for fault in gone] == [CallerFault] * 3
@@ -312,7 +312,7 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
             await answer(endpoints, caller)
         assert "/home" not in caught.value.fault.text
         assert caught.value.fault.extra == {"code": "model_unavailable"}
-        assert caught.value.why == str(fault)
+        assert caught.value.detail == str(fault)
     assert engine.active == 0
 
 
@@ -358,7 +358,7 @@ async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engin
     engine.fault = JobFailure("no")
     with pytest.raises(CallerFault):
         await answer(endpoints, await endpoints.caller("bot", None), ChatRequest(HI.chat, 4, False, False))
-    assert (engine.active, endpoints._line.waiting) == (0, 0)
+    assert (engine.active, endpoints._queue.waiting) == (0, 0)
 
 
 async def test_a_flood_of_refusals_does_not_fill_the_log(
@@ -369,7 +369,7 @@ async def test_a_flood_of_refusals_does_not_fill_the_log(
     for _ in range(20):
         with pytest.raises(ForbiddenError):
             await endpoints.caller("bot", "ak-wrong")
-    endpoints.keep(Request(made["id"], "chat/completions", key["prefix"]))
+    endpoints.log_request(Request(made["id"], "chat/completions", key["prefix"]))
     await endpoints.store.request(deployments.listing)  # behind what is to be written
     log = (await endpoints.store.read(requests.listing, made, None))["requests"]
     assert [each["status"] for each in log] == [200, 401]

@@ -18,7 +18,7 @@ async def test_it_is_not_taken_for_one_that_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluations = Evaluations(None, None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    evaluations._asked = {
+    evaluations._tasks = {
         name: EvaluationTask({"id": name, "config": {}}, tmp_path, 10) for name in ("job_1", "job_2")
     }
     begun: list[str] = []
@@ -34,7 +34,7 @@ async def test_it_is_not_taken_for_one_that_has_failed(
 
     monkeypatch.setattr(evaluations, "_evaluate", evaluate)
     async with evaluations.running(), asyncio.timeout(60):
-        while not evaluations._asked["job_2"].error:  # noqa: ASYNC110 - only the report shows the end
+        while not evaluations._tasks["job_2"].error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert begun == ["job_1", "job_1", "job_2"]
     assert evaluations.told("job_1") is None

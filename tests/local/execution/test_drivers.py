@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.local.execution import drivers
 from arkor_dev.local.execution.cluster import ClusterExecution
-from arkor_dev.local.execution.interface import JobOrder
+from arkor_dev.local.execution.interface import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -123,7 +123,7 @@ async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(await carry(cluster), signal.SIGKILL)
-    order = JobOrder(id="job_2", config={"cluster": ADDRESS}, data="/data", project="/project")
+    order = JobRequest(id="job_2", config={"cluster": ADDRESS}, data="/data", project="/project")
     worker = await cluster.start(order)
     start = drivers.DriverPool.start
 
@@ -175,7 +175,7 @@ async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(
     assert not (await carried(cluster))["held"]
     assert (await carried(cluster, "job_2"))["held"]
     config = {"cluster": ADDRESS, "seeks": True}
-    worker = await cluster.start(JobOrder(id="job_s", config=config, data="/other", project="/project"))
+    worker = await cluster.start(JobRequest(id="job_s", config=config, data="/other", project="/project"))
     worker.send(name="model", path="/model", note=None)
     async for batch in worker.batches():
         assert batch == [{"seeks": True}]

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running.worker_session import ALONE, CRASHED, WorkerSession
+from arkor_dev.local.jobs.running.worker_session import CRASHED, DETACHED, WorkerSession
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
 from tests.local.jobs.test_async_store import CONFIG
@@ -82,7 +82,7 @@ async def run(
             jobs = await store.read(Store.names)
         [job] = jobs
         await store.write(Store.start_next)
-        orders = await store.read(Store.orders, job)
+        orders = await store.read(Store.resume_options, job)
         training = WorkerSession(store, Here(folder), job, CONFIG, orders, execution=execution)  # type: ignore[arg-type]
         if pause:
             training.pause(pause)
@@ -143,7 +143,7 @@ async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(t
     verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
     assert verdict.status == CRASHED
     store = Store(tmp_path / "backend.sqlite", "local")
-    assert store.recover(alone=lambda *_: True) == [job]
+    assert store.recover(trains_elsewhere=lambda *_: True) == [job]
     store.close()
     left = Left(*words, {"end": "completed", "fields": {"metrics": {}}})
     verdict, events, _ = await run(tmp_path, left)
@@ -158,7 +158,7 @@ async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(t
 async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_path: Path) -> None:
     left = Left(said(1))
     verdict, _, _ = await run(tmp_path, left, pause="ended")
-    assert verdict.status == ALONE
+    assert verdict.status == DETACHED
     assert left.told[-1] == {"do": "detach"}
     assert left.stopped
 
@@ -166,7 +166,7 @@ async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_pat
 async def test_where_it_is_gone_the_model_is_asked_for(tmp_path: Path) -> None:
     await run(tmp_path, Elsewhere(said(1)))
     store = Store(tmp_path / "backend.sqlite", "local")
-    store.recover(alone=lambda *_: True)
+    store.recover(trains_elsewhere=lambda *_: True)
     store.close()
     gone = Left({"mark": "place:1"}, {"wants": "model"}, LOSS, {"end": "completed", "fields": {}})
     verdict, _, _ = await run(tmp_path, gone)

@@ -17,6 +17,6 @@ def all_questions() -> None:
 
 @pytest.fixture(autouse=True)
 def _fewer_questions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    making = sys.modules.get("arkor_dev.local.exports.making")
-    if making is not None and "all_questions" not in request.fixturenames:
-        monkeypatch.setattr(making, "ROWS", FEWER)
+    export = sys.modules.get("arkor_dev.local.exports.export")
+    if export is not None and "all_questions" not in request.fixturenames:
+        monkeypatch.setattr(export, "ROWS", FEWER)

@@ -13,7 +13,7 @@ def test_the_time_left_is_that_of_this_piece_of_work() -> None:
 
     def left(seconds: float, label: str, done: float, total: float | None = 100.0) -> Any:
         now[0] = seconds
-        return pace.told({"label": label, "done": done, "total": total, "unit": "B"}).get("secondsLeft")
+        return pace.estimate({"label": label, "done": done, "total": total, "unit": "B"}).get("secondsLeft")
 
     assert left(0, "a", 20) is None
     assert left(1, "a", 30) is None, "too early"

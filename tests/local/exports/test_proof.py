@@ -13,14 +13,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from arkor_dev.local.exports import proof
-from arkor_dev.local.exports.proof import TOGETHER, Questions
+from arkor_dev.local.exports.proof import BATCH_SIZE, Questions
 from tests.local.tiny_run import made_up
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.engine
-TEXTS = 2 * TOGETHER + 3
+TEXTS = 2 * BATCH_SIZE + 3
 
 
 def asked(count: int = TEXTS) -> Questions:
@@ -31,11 +31,13 @@ def test_texts_that_are_read_together_say_the_same(tiny: Path, monkeypatch: pyte
     model = AutoModelForCausalLM.from_pretrained(tiny).eval()
     told: list[tuple[int, int]] = []
     together = asked().ask(model, lambda done, total: told.append((done, total)))
-    assert told == [(0, TEXTS), (TOGETHER, TEXTS), (2 * TOGETHER, TEXTS), (TEXTS, TEXTS)]
-    monkeypatch.setattr(proof, "TOGETHER", 1)
+    assert told == [(0, TEXTS), (BATCH_SIZE, TEXTS), (2 * BATCH_SIZE, TEXTS), (TEXTS, TEXTS)]
+    monkeypatch.setattr(proof, "BATCH_SIZE", 1)
     alone = asked().ask(model, lambda *_: None)
-    assert len(together.likely) == len(alone.likely) == TEXTS
-    for one, other, wanted in zip(together.likely, alone.likely, asked().targets, strict=True):
+    assert len(together.log_probabilities) == len(alone.log_probabilities) == TEXTS
+    for one, other, wanted in zip(
+        together.log_probabilities, alone.log_probabilities, asked().targets, strict=True
+    ):
         assert one.shape == other.shape == (len(wanted), 1024)
         assert torch.allclose(one, other, atol=1e-4)
     assert proof.divergence(alone, together) < 1e-6
@@ -46,12 +48,12 @@ def test_only_so_many_are_read_together_as_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch, places: int
 ) -> None:
     questions = asked()
-    monkeypatch.setattr(proof, "ROOM", 4 * 1024 * places)
+    monkeypatch.setattr(proof, "OUTPUT_BYTES", 4 * 1024 * places)
     groups = questions.groups()
     assert [text for group in groups for text in group] == questions.texts
 
     def fits(group: list[Any]) -> bool:
-        return len(group) <= TOGETHER and len(group) * max(len(text.ids) for text in group) <= places
+        return len(group) <= BATCH_SIZE and len(group) * max(len(text.ids) for text in group) <= places
 
     assert all(fits(group) or len(group) == 1 for group in groups)
     assert not any(fits([*group, after[0]]) for group, after in pairwise(groups))

@@ -10,7 +10,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.exports import formats, service
-from arkor_dev.local.exports.service import Exports, Order
+from arkor_dev.local.exports.service import ExportRequest, Exports
 from arkor_dev.local.gguf.installed import install
 from arkor_dev.local.jobs.job_folder import (
     export_folder,
@@ -24,7 +24,11 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOLD: dict[str, Any] = {"id": "exp_000000000001", "state": "running", "createdAt": "2026-01-01T00:00:00.000Z"}
+RECORD: dict[str, Any] = {
+    "id": "exp_000000000001",
+    "state": "running",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+}
 
 
 def test_one_that_is_done_while_the_list_is_read_is_in_it(
@@ -33,13 +37,13 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
     """Its file is written and its order forgotten between the two looks."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     done = export_record(tmp_path, "job_1", "exp_000000000000")
-    done.write_json({**TOLD, "id": "exp_000000000000", "state": "completed"})
-    exports._orders["exp_000000000001"] = Order({"id": "job_1"}, tmp_path, dict(TOLD))
+    done.write_json({**RECORD, "id": "exp_000000000000", "state": "completed"})
+    exports._requests["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, dict(RECORD))
     look = export_ids
 
     def done_meanwhile(data: Path, job_id: str) -> set[str]:
-        if exports._orders.pop("exp_000000000001", None):
-            export_record(data, job_id, "exp_000000000001").write_json({**TOLD, "state": "completed"})
+        if exports._requests.pop("exp_000000000001", None):
+            export_record(data, job_id, "exp_000000000001").write_json({**RECORD, "state": "completed"})
         return look(data, job_id)
 
     monkeypatch.setattr("arkor_dev.local.exports.service.export_ids", done_meanwhile)
@@ -52,13 +56,13 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 ) -> None:
     """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    order = exports._orders["exp_000000000001"] = Order(
-        {"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"}
+    request = exports._requests["exp_000000000001"] = ExportRequest(
+        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
     )
     made: list[str] = []
 
-    async def make(order: Order) -> dict[str, Any]:
-        made.append(order.told["state"])
+    async def make(request: ExportRequest) -> dict[str, Any]:
+        made.append(request.record["state"])
         if len(made) == 1:
             exports.training_begins()
             raise JobFailure("It was killed (signal 9), most likely because the machine ran out of memory")
@@ -66,11 +70,11 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000001" in exports._orders and "error" not in order.told:  # noqa: ASYNC110 - only the report shows the end
+        while "exp_000000000001" in exports._requests and "error" not in request.record:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert made == ["running", "running"]
-    (told,) = exports.list("job_1")
-    assert (told["state"], told["bytes"]) == ("completed", 7)
+    (record,) = exports.list("job_1")
+    assert (record["state"], record["bytes"]) == ("completed", 7)
 
 
 async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
@@ -78,19 +82,19 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
-        told = {**TOLD, "id": f"exp_{number:012}", "state": "waiting"}
-        exports._orders[f"exp_{number:012}"] = Order({"id": "job_1"}, tmp_path, told)
+        record = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
+        exports._requests[f"exp_{number:012}"] = ExportRequest({"id": "job_1"}, tmp_path, record)
 
-    async def make(order: Order) -> dict[str, Any]:
-        if order.told["id"] == "exp_000000000001":
+    async def make(request: ExportRequest) -> dict[str, Any]:
+        if request.record["id"] == "exp_000000000001":
             raise JobFailure("no room")
-        if order.told["id"] == "exp_000000000002":
+        if request.record["id"] == "exp_000000000002":
             raise KeyError("x")
         return {}
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000003" in exports._orders:  # noqa: ASYNC110 - only the report shows the end
+        while "exp_000000000003" in exports._requests:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
         "exp_000000000001": ("failed", "no room"),
@@ -103,26 +107,26 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    order = exports._orders["exp_000000000001"] = Order(
-        {"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"}
+    request = exports._requests["exp_000000000001"] = ExportRequest(
+        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
     )
     folder = export_folder(tmp_path, "job_1", "exp_000000000001")
     offered: list[Path] = []
 
-    async def make(order: Order) -> dict[str, Any]:
+    async def make(request: ExportRequest) -> dict[str, Any]:
         folder.mkdir(parents=True)
         (folder / "a.bin").write_bytes(b"1")
-        order.told |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        request.record |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
         offered.append(exports.file("job_1", "exp_000000000001", "a.bin"))
         raise JobFailure("no memory")
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while order.told["state"] != "failed":  # noqa: ASYNC110 - only the report shows the end
+        while request.record["state"] != "failed":  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert offered == [folder / "a.bin"]
-    (told,) = exports.list("job_1")
-    assert (told["error"], "files" in told, "bytes" in told) == ("no memory", False, False)
+    (record,) = exports.list("job_1")
+    assert (record["error"], "files" in record, "bytes" in record) == ("no memory", False, False)
     assert not folder.exists()
     with pytest.raises(NotFoundError):
         exports.file("job_1", "exp_000000000001", "a.bin")
@@ -133,17 +137,19 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
 ) -> None:
     """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    exports._orders["exp_000000000001"] = Order({"id": "job_1"}, tmp_path, {**TOLD, "state": "waiting"})
+    exports._requests["exp_000000000001"] = ExportRequest(
+        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
+    )
     folder = exports_folder(tmp_path, "job_1")
 
-    async def make(_: Order) -> dict[str, Any]:
+    async def make(_: ExportRequest) -> dict[str, Any]:
         (folder / "exp_000000000001.part").mkdir(parents=True)
         exports.drop("job_1")
         raise JobFailure("It was killed")
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while exports._orders or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
+        while exports._requests or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
             await asyncio.sleep(0.01)
     assert list(folder.parent.parent.iterdir()) == []
 
@@ -171,11 +177,11 @@ async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_else
     names = ["../../../../outside/kept", "/etc/passwd", "..", ".", "a/b", "link", "folder", "\0"]
     (folder / good / "link").symlink_to(tmp_path / "outside" / "kept")
     (folder / good / "folder").mkdir()
-    told = {**TOLD, "state": "completed", "files": [{"name": name} for name in names]}
-    for record in ("exp_a.json", "exp_..json", f"{good}.json"):
-        (folder / record).write_text(json.dumps({**told, "id": "../../../../outside"}))
+    record = {**RECORD, "state": "completed", "files": [{"name": name} for name in names]}
+    for name in ("exp_a.json", "exp_..json", f"{good}.json"):
+        (folder / name).write_text(json.dumps({**record, "id": "../../../../outside"}))
     assert exports.list("job_1") == []
-    (folder / f"{good}.json").write_text(json.dumps({**told, "id": good}))
+    (folder / f"{good}.json").write_text(json.dumps({**record, "id": good}))
     for hostile in HOSTILE_IDS:
         with pytest.raises(NotFoundError):
             exports.get("job_1", hostile)
@@ -192,7 +198,7 @@ async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_else
 
 async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client was killed; one that was ordered on the page goes on."""
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(service, "EXPIRY_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
     job = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
     final_folder(tmp_path, "job_1").mkdir(parents=True)
@@ -202,7 +208,7 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
         page = await exports.request(job, {"format": "adapter"})
         killed = await exports.request(job, {"format": "adapter", "attended": True})
         attended = await exports.request(job, {"format": "adapter", "attended": True})
-        while killed["id"] in exports._orders:
+        while killed["id"] in exports._requests:
             exports.get("job_1", attended["id"])
             await asyncio.sleep(0.01)
     assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}

@@ -8,14 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.link import Link
 
 
 def main() -> None:
     link = Link()
     order = link.receive()
-    hold_to(order["memory"])
+    limit_memory(order["memory"])
     match order["do"]:
         case "environment":
             link.progress("Looking", 1, 2, "B")

@@ -11,8 +11,8 @@ import pytest
 
 from arkor_dev.local.gguf import client as module
 from arkor_dev.local.gguf import installed
+from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.gguf.client import GgufFiles
-from arkor_dev.local.gguf.places import base_place
 from arkor_dev.local.models.catalog import Model, starter_folder
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -41,7 +41,7 @@ async def test_what_is_there_is_found_and_nothing_is_started(
     assert await files.ready(model, "q8_0") is None
     with pytest.raises(JobFailure, match="pip install it"):
         await files.base(model, nothing, "q8_0")
-    place = base_place(model.path, "q8_0", tmp_path / "cache")
+    place = base_path(model.path, "q8_0", tmp_path / "cache")
     place.parent.mkdir(parents=True)
     place.write_bytes(b"GGUF")
     assert await files.ready(model, "q8_0") == place
@@ -54,7 +54,7 @@ async def test_what_is_there_is_found_and_nothing_is_started(
 
 def test_the_starter_of_the_package_index_has_one_place(tmp_path: Path) -> None:
     folder = starter_folder(tmp_path)
-    assert base_place(folder, "q8_0", tmp_path) == base_place(folder, "f16", tmp_path)
+    assert base_path(folder, "q8_0", tmp_path) == base_path(folder, "f16", tmp_path)
 
 
 def test_how_to_get_llama_cpp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

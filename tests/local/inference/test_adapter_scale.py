@@ -33,7 +33,7 @@ def plain_way(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     from arkor_dev.local.inference.answer_speed import ComputePlan
 
     packed = getattr(request, "param", False)
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
 
 
 def logits(engine: Any, question: dict[str, Any]) -> Any:

@@ -121,11 +121,11 @@ async def test_the_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("1", "2", "3"):
         await requests.ask("a", name)
     with pytest.raises(RateLimitedError) as fault:
-        await requests.line._take("a")
+        await requests.line._acquire("a")
     assert fault.value.extra == {"code": "rate_limit_exceeded", "retryAfter": 2}
     await requests.ask("b", "b1")
     with pytest.raises(RateLimitedError):
-        await requests.line._take("c")
+        await requests.line._acquire("c")
     for task in requests.tasks.values():
         task.cancel()
     await asyncio.gather(*requests.tasks.values(), return_exceptions=True)
@@ -157,4 +157,4 @@ def test_callers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch
     rate = RateLimit(lambda: 0.0)
     for caller in ("a", "b", "c", "d"):
         rate.count(caller)
-    assert list(rate._left) == ["c", "d"]
+    assert list(rate._budgets) == ["c", "d"]

@@ -58,7 +58,7 @@ def test_the_quickest_way_is_taken(
         raise time or AttributeError("a build of torch without these products")
 
     monkeypatch.setattr(answer_speed, "_seconds", measured)
-    way = answer_speed.quickest(model(1024, 6), torch.float32)
+    way = answer_speed.fastest_plan(model(1024, 6), torch.float32)
     assert (str(way.dtype), way.packed, way.threads) == (f"torch.{expected[0]}", *expected[1:])
     assert way.shared_threads == 2  # beside a training job it is half of the cores in any case
     ways = [(f"torch.{name}", packed, 2) for name in ("float32", "bfloat16") for packed in (False, True)]
@@ -94,18 +94,18 @@ def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     from arkor_dev.local.inference import answer_speed
 
     monkeypatch.delattr(answer_speed, "_seconds")
-    assert answer_speed.quickest(model(64, 4), torch.float32).dtype == torch.float32
+    assert answer_speed.fastest_plan(model(64, 4), torch.float32).dtype == torch.float32
 
 
 def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
     import torch
 
-    from arkor_dev.local.inference.answer_speed import ComputePlan, convert, quickest
+    from arkor_dev.local.inference.answer_speed import ComputePlan, convert, fastest_plan
 
     whole = model(1024, 40)
     threads = torch.get_num_threads()
     began = time.thread_time()
-    quickest(whole, torch.float32)
+    fastest_plan(whole, torch.float32)
     # 0.2 s, of its own: a busy machine may take far longer to give them.
     assert time.thread_time() - began < 5
     assert torch.get_num_threads() == threads

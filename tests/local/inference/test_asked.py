@@ -87,7 +87,7 @@ def test_a_call_of_a_tool_is_told_as_such(
 
     whole, plain = (
         '<tool_call>{"name": "ledger", "arguments": {"open": true}}</tool_call>',
-        decoding.Incremental.push,
+        decoding.IncrementalDecoder.push,
     )
     words: list[str] = []
 
@@ -96,7 +96,7 @@ def test_a_call_of_a_tool_is_told_as_such(
         said = "".join(words)
         return whole if said == PHRASE else ""
 
-    monkeypatch.setattr(decoding.Incremental, "push", push)
+    monkeypatch.setattr(decoding.IncrementalDecoder, "push", push)
     tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
     said, done = asking.answer(parrot(tools=tools, maxTokens=40))
     if not words or "".join(words) != PHRASE:

@@ -42,7 +42,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     from arkor_dev.local.inference import transformers_engine as engine_module
     from arkor_dev.local.inference.answer_speed import ComputePlan
 
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, False, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, False, 1, 1))
 
 
 @pytest.fixture
@@ -209,10 +209,10 @@ def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> No
     assert cache.find(ActiveAdapter("a"), list(range(1, 30)))
     # A conversation that goes on takes the place of its beginning; never all of a prompt is known.
     cache.keep(ActiveAdapter("a"), list(range(50, 75)), layers(25))
-    assert len(cache._kept) == 2
+    assert len(cache._cached) == 2
     assert cache.find(ActiveAdapter("a"), list(range(50, 75)))[0][0].shape[-2] == 24
     cache.keep(ActiveAdapter("a"), list(range(1000)), layers(1000))
-    assert len(cache._kept) == 2
+    assert len(cache._cached) == 2
 
 
 @pytest.mark.usefixtures("endless")

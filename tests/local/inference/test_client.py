@@ -89,12 +89,12 @@ async def test_a_job_that_starts_gets_the_memory_of_the_model(inference: Inferen
     await said(inference)
     resting = inference._child
     assert resting
-    inference.make_room()
+    inference.free_memory()
     await until(lambda: not resting.alive, 60)
     assert await said(inference) == "1"
     async with asyncio.timeout(60), inference.answer(endless=True) as messages:
         assert await anext(messages)
-        inference.make_room(0.01)
+        inference.free_memory(0.01)
         with pytest.raises(JobFailure, match="A job has started and needs the memory"):
             await anext(messages)
     assert await said(inference) == "1"

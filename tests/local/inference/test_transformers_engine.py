@@ -40,7 +40,7 @@ def test_adapters_are_switched_kept_and_let_go(
     from arkor_dev.local.inference.answer_speed import ComputePlan
     from arkor_dev.local.inference.transformers_engine import ADAPTERS, TransformersEngine
 
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
     engine = TransformersEngine()
     bare, done = answer(engine, ask(tiny, None))
     assert PHRASE not in bare
@@ -93,13 +93,13 @@ def test_adapters_are_switched_kept_and_let_go(
 
 
 def test_a_character_of_several_tokens_comes_whole() -> None:
-    from arkor_dev.local.inference.generation.decoding import Incremental
+    from arkor_dev.local.inference.generation.decoding import IncrementalDecoder
 
     tokenizer = make_tokenizer()
     text = "the parrot — 🦜 keeps\n\nthe é ledger."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(ids) > len(text.split())
-    incremental = Incremental(tokenizer)
+    incremental = IncrementalDecoder(tokenizer)
     pieces = [incremental.push(token) for token in [*ids, tokenizer.eos_token_id]]
     assert "".join(pieces) == text
     assert "\ufffd" not in "".join(pieces)
@@ -205,7 +205,7 @@ def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
     from arkor_dev.local.inference.answer_speed import ComputePlan
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
 
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
     tiny, folders = of_every_kind
     alone = {name: answer(TransformersEngine(), ask(tiny, folder))[0] for name, folder in folders.items()}
     assert len(set(alone.values())) == len(alone)

@@ -78,7 +78,7 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     taken = import_job(tmp_path / "two", exported)
     job_id = taken.job["id"]
     taken.put_in_place()
-    job = there.take_in(taken.job, taken.events)
+    job = there.import_job(taken.job, taken.events)
     known = before.get(job_id) or {}
     assert {**job, "projectId": ""} == {**known, "projectId": ""}
     assert there.get(job_id) == job
@@ -94,7 +94,7 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     ]  # and no link, no program
     assert (final / "adapter \u00fc.safetensors").read_bytes() == b"123456789"
     with pytest.raises(ConflictError):
-        there.take_in(taken.job, taken.events)
+        there.import_job(taken.job, taken.events)
     taken.drop()
     assert [path.name for path in (tmp_path / "two" / "jobs").iterdir()] == [job_id]
     before.close()
@@ -127,7 +127,7 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", tmp_path / "judged.tar")
     taken.put_in_place()
-    assert there.take_in(taken.job, taken.events)["evaluation"] == VERDICT
+    assert there.import_job(taken.job, taken.events)["evaluation"] == VERDICT
     assert json.loads(there.listing())["jobs"][0]["evaluation"] == VERDICT
     assert results.result(job_folder(tmp_path / "two", job_id), None, None) == result
     there.close()
@@ -149,7 +149,7 @@ def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> 
     (tmp_path / "hostile.tar").write_bytes(whole(*built(evaluation=verdict)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     store = Store(tmp_path / "there" / "backend.sqlite", "local")
-    job = store.take_in(taken.job, taken.events)
+    job = store.import_job(taken.job, taken.events)
     assert "evaluation" not in job
     assert job["status"] == "completed"
     store.close()
@@ -164,7 +164,7 @@ def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: P
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config={**CONFIG, "evaluations": asked})))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     store = Store(tmp_path / "there" / "backend.sqlite", "local")
-    job = store.take_in(taken.job, taken.events)
+    job = store.import_job(taken.job, taken.events)
     assert [each["name"] for each in job["config"]["evaluations"]] == ["plain", "loss"]
     store.close()
 

@@ -78,7 +78,7 @@ async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -
         assert not first.done()
         make_room(store)
         await finishing
-    over, events = await store.read(Store.news, job, 0, 10)
+    over, events = await store.read(Store.read_events, job, 0, 10)
     assert over
     assert [json.loads(data).get("step") for _, _, data in events] == [1, 2, None]
 

@@ -14,12 +14,12 @@ import pytest
 from arkor_dev.local.jobs.atomic_folder import (
     MANIFEST,
     PROBE_BYTES,
+    DamagedFolderError,
     DiskFullError,
-    NotWholeError,
     checked,
     damage,
     manifest_of,
-    write_whole,
+    write_atomically,
 )
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def fill(folder: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_whole(tmp_path / "20", fill, {"step": 20})
+    write_atomically(tmp_path / "20", fill, {"step": 20})
     return tmp_path / "20"
 
 
 def test_what_was_written_is_whole_and_says_its_facts(folder: Path) -> None:
-    size = write_whole(folder, fill, {"step": 20})
+    size = write_atomically(folder, fill, {"step": 20})
     manifest = checked(folder, "state.pt")
     assert manifest["step"] == 20
     assert manifest["files"]["state.pt"]["bytes"] == 5000
@@ -67,7 +67,7 @@ def test_whatever_is_cut_or_changed_shows(folder: Path, seed: int) -> None:
             path.unlink()
     if path.name == MANIFEST and seed % 4 == 1:  # what it says besides of the files may be another
         path.write_bytes(content.replace(b'"sha256"', b'"sha257"'))
-    with pytest.raises(NotWholeError):
+    with pytest.raises(DamagedFolderError):
         checked(folder, "state.pt")
 
 
@@ -75,11 +75,11 @@ def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> 
     (tmp_path / "elsewhere").write_bytes((folder / "state.pt").read_bytes())
     (folder / "state.pt").unlink()
     (folder / "state.pt").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotWholeError, match=r"state\.pt cannot be read: a link"):
+    with pytest.raises(DamagedFolderError, match=r"state\.pt cannot be read: a link"):
         checked(folder, "state.pt")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 2}))
-    with pytest.raises(NotWholeError, match="another version"):
+    with pytest.raises(DamagedFolderError, match="another version"):
         checked(folder, "state.pt")
 
 
@@ -93,13 +93,13 @@ def test_a_manifest_leads_nowhere_else(folder: Path, tmp_path: Path, name: str) 
     manifest = manifest_of(folder)
     manifest["files"][name] = {"bytes": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(NotWholeError, match="cannot be read"):
+    with pytest.raises(DamagedFolderError, match="cannot be read"):
         checked(folder, "state.pt")
 
 
 def test_a_file_that_is_not_listed_does_not_count(folder: Path) -> None:
     (folder / "other.pt").write_bytes(b"1")
-    with pytest.raises(NotWholeError, match=r"no other\.pt"):
+    with pytest.raises(DamagedFolderError, match=r"no other\.pt"):
         checked(folder, "other.pt")
 
 
@@ -109,7 +109,7 @@ def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        write_whole(folder, fail)
+        write_atomically(folder, fail)
     assert checked(folder, "state.pt")["step"] == 20
     assert [path.name for path in folder.parent.iterdir()] == ["20"]
 
@@ -142,7 +142,7 @@ def test_a_full_disk_is_known_by_whatever_a_library_says(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(DiskFullError if full else type(fault)):
-        write_whole(folder, fail)
+        write_atomically(folder, fail)
     assert bool(refused) == isinstance(fault, RuntimeError)
     assert [path.name for path in folder.parent.iterdir()] == ["20"]
     assert checked(folder, "state.pt")["step"] == 20

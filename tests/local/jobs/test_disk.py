@@ -16,13 +16,13 @@ import pytest
 
 from arkor_dev.local.jobs.disk import (
     LEAST_FREE,
+    disk_shortage,
     disk_use,
     job_bytes,
     leftovers,
     remove_files,
     remove_leftovers,
     remove_models,
-    short_of_room,
 )
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
@@ -191,7 +191,7 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
     gib = 2**30
     usage = SimpleNamespace(total=int(total * gib), free=int(free * gib))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    said = short_of_room(tmp_path)
+    said = disk_shortage(tmp_path)
     assert (said is not None) is short
     if said:
         assert said.startswith(f"The disk has {free:.1f} GiB free")

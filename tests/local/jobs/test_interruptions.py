@@ -49,7 +49,7 @@ def test_what_is_made_again_is_dropped_and_no_id_is_used_twice(store: Store) -> 
     before = told(store, job)
     store.pause(job, {"step": 5, "reason": "asked"})
     assert told(store, job)[-1] == (len(before) + 1, "training.paused", 5)
-    store.go_on(job, "Why.", {})
+    store.resume(job, "Why.", {})
     store.start_next()
     store.append(job, [("training.resumed", {"step": 4}), STARTED, log(5, loss=4.0)])
     kept = [event for event in before if event[0] <= 11]
@@ -136,17 +136,17 @@ def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
     assert (found["status"], found["resumable"]) == ("failed", 4)
     assert store.is_over(job)
     waiting = new(store, "b")
-    going_on = store.go_on(job, "Why.", {"force": True})
+    going_on = store.resume(job, "Why.", {"force": True})
     assert going_on["status"] == "queued"
     assert going_on["queue"]["position"] == 1
     assert not {"error", "resumable", "pause"} & going_on.keys()
     assert not store.is_over(job)
-    assert store.orders(job) == {"why": "Why.", "force": True, "kept": 4, "sampled": []}
+    assert store.resume_options(job) == {"why": "Why.", "force": True, "kept": 4, "sampled": []}
     assert store.start_next() == (job, CONFIG)
     store.append(job, [("training.resumed", {"step": 4})])
     assert "training.failed" not in [name for _, name, _ in told(store, job)]
     store.finish(job, Verdict("completed", {}))
-    assert store.orders(job) == {}
+    assert store.resume_options(job) == {}
     assert store.start_next() == (waiting, CONFIG)
 
 
@@ -156,26 +156,26 @@ def test_a_job_that_goes_on_knows_which_steps_have_their_answers(store: Store) -
     answers = [{"step": step, "number": number, **told} for step in (0, 4) for number in (1, 2)]
     store.append(job, [("sample.created", answer) for answer in answers])
     store.pause(job, {"step": 4, "reason": "asked"})
-    store.go_on(job, "Why.", {})
-    assert store.orders(job)["sampled"] == [0, 4]
+    store.resume(job, "Why.", {})
+    assert store.resume_options(job)["sampled"] == [0, 4]
 
 
 def test_who_cannot_go_on_is_refused(store: Store) -> None:
     waiting, job = new(store), new(store)
     with pytest.raises(ConflictError, match="is queued"):
-        store.go_on(waiting, "", {})
+        store.resume(waiting, "", {})
     store.cancel_queued(waiting)
     with pytest.raises(ConflictError, match="it has no saved state"):
-        store.go_on(waiting, "", {})
+        store.resume(waiting, "", {})
     store.start_next()
     with pytest.raises(ConflictError, match="is running"):
-        store.go_on(job, "", {})
+        store.resume(job, "", {})
     store.keep(job, 3)
     store.finish(job, Verdict("completed", {}))
     with pytest.raises(ConflictError, match="extend it to continue"):
-        store.go_on(job, "", {})
+        store.resume(job, "", {})
     longer = {**CONFIG, "maxSteps": 20}
-    assert store.go_on(job, "", {"further": 3}, longer)["config"] == longer
+    assert store.resume(job, "", {"further": 3}, longer)["config"] == longer
     assert store.start_next() == (job, longer)
 
 
@@ -200,7 +200,7 @@ def test_three_crashes_without_a_further_step_are_enough(store: Store) -> None:
     cause = Verdict("crashed", {"error": "It was killed."})
     for _ in range(2):
         assert store.crashed(job, cause, None).status == AGAIN
-        assert store.orders(job)["auto"]
+        assert store.resume_options(job)["auto"]
         assert store.start_next() == (job, CONFIG)
     store.append(job, [log(6, loss=3.0)])  # it has come further: it may try again
     for _ in range(2):
@@ -236,7 +236,7 @@ def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Stor
     assert store.start_next() == (job, CONFIG)
     assert store.start_next() is None
     store.pause(job, {"reason": "asked"})
-    store.go_on(job, "It was resumed by a person.", {})
+    store.resume(job, "It was resumed by a person.", {})
     assert store.start_next() is None  # a person has held the queue, and sees it
     assert store.cancel_queued(waiting)
 
@@ -246,37 +246,37 @@ def test_a_job_that_trains_on_alone_is_not_paused_and_goes_on_first(store: Store
     new(store, "b")
     before = store.events(job, 0, 100)
     for _ in range(5):  # no end of the backend is a crash of it
-        assert store.recover(alone=lambda *_: True, look=True) == []
+        assert store.recover(trains_elsewhere=lambda *_: True, read_only=True) == []
         found = store.get(job)
         assert found
         assert found["status"] == "running"
-        assert store.recover(alone=lambda each, _: each == job) == [job]
+        assert store.recover(trains_elsewhere=lambda each, _: each == job) == [job]
         assert store.start_next() == (job, CONFIG)
     assert store.events(job, 0, 100) == before
-    assert store.orders(job)["auto"]
-    assert "stand" not in store.orders(job)
-    store.recover(alone=lambda *_: True, go_on=False)
-    assert store.orders(job)["stand"]
+    assert store.resume_options(job)["auto"]
+    assert "stand" not in store.resume_options(job)
+    store.recover(trains_elsewhere=lambda *_: True, resume=False)
+    assert store.resume_options(job)["stand"]
 
 
 def test_what_was_heard_is_known_with_the_events_or_not_at_all(store: Store) -> None:
     job = trained(store)
-    store.append(job, [log(6)], kept=6, mark="place:9")
+    store.append(job, [log(6)], resumable=6, mark="place:9")
     broken: Any = ("training.log", {"step": {1, 2}})  # no JSON
     with pytest.raises(TypeError):
-        store.append(job, [log(7), broken], kept=7, mark="place:11")
-    assert store.orders(job)["mark"] == "place:9"
+        store.append(job, [log(7), broken], resumable=7, mark="place:11")
+    assert store.resume_options(job)["mark"] == "place:9"
     assert json.loads(store.events(job, 0, 100)[-1][2])["step"] == 6
     assert store.crashed(job, Verdict("failed", {"error": "It was killed."}), None).status == AGAIN
-    orders = store.orders(job)
+    orders = store.resume_options(job)
     assert (orders["mark"], orders["kept"]) == ("place:9", 6)
     store.start_next()
     store.finish(job, Verdict("completed", {}))
-    assert "mark" not in store.orders(job)
+    assert "mark" not in store.resume_options(job)
 
 
 def test_those_that_are_not_over_are_told_with_their_status(store: Store) -> None:
     done, runs, waits = new(store, "a"), new(store, "b"), new(store, "c")
     store.cancel_queued(done)
     store.start_next()
-    assert store.standing() == {runs: "running", waits: "queued"}
+    assert store.unfinished() == {runs: "running", waits: "queued"}

@@ -13,7 +13,7 @@ from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reviews import FILE
 from arkor_dev.data.sources import SourceError
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_data
-from arkor_dev.local.jobs.job_config import as_judged_now, check_config
+from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 from arkor_dev.local.training.rows.datasets import load_rows
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_a_job_keeps_the_judgements_of_the_moment_when_it_was_made(tmp_path: Pat
         file = {"type": "file", "path": "data/a.jsonl", **source}
         listed = {"type": "list", "sources": [file, {"type": "blob", "url": "https://localhost/x"}]}
         config = check_config({"model": "m", "datasetSource": listed, "evalDatasetSource": file})
-        return as_judged_now(config, tmp_path)["evalDatasetSource"]
+        return with_current_reviews(config, tmp_path)["evalDatasetSource"]
 
     def answers(source: Any) -> list[str]:
         read = load_rows(source, tmp_path, tmp_path, lambda *_: None, FORMS, None)

@@ -128,7 +128,10 @@ def test_a_job_is_removed_whole_or_not_at_all(store: Store, path: Path) -> None:
     store.remove(job_id)
     assert store.get(job_id) is None
     assert [job["id"] for job in json.loads(store.listing())["jobs"]] == [other]
-    assert store.news(job_id, 1, 10) == (True, [])  # a reader in the middle of it hears that it is over
+    assert store.read_events(job_id, 1, 10) == (
+        True,
+        [],
+    )  # a reader in the middle of it hears that it is over
     assert len(store.events(other, 0, 10)) == 3
     assert store.removed() == [job_id]
     store.forget_removed(job_id)

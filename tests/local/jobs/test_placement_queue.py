@@ -48,7 +48,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Full:
     full = Full()
     for module in (worker_session, placement_queue):
         monkeypatch.setattr(module, "execution_of", lambda _: full)
-    monkeypatch.setattr(placement_queue, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(placement_queue, "CHECK_SECONDS", 0.01)
     return full
 
 

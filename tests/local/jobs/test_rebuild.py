@@ -63,7 +63,7 @@ def test_an_empty_list_beside_folders_is_refused_and_rebuilt_of_them(tmp_path: P
     (job_folder(tmp_path, "job_0123456789ab") / "final").mkdir(parents=True)
     rebuilt = rebuild(tmp_path, "local")
     assert (rebuilt.jobs, rebuilt.read, sorted(rebuilt.added)) == (3, 0, ["done", "paused", "runs"])
-    assert (rebuilt.left, bool(rebuilt.kept)) == (["job_0123456789ab"], there)
+    assert (rebuilt.unusable, bool(rebuilt.damaged_file)) == (["job_0123456789ab"], there)
     refuse_empty(tmp_path / DATABASE)
     after = jobs_in(tmp_path)
     assert {
@@ -94,8 +94,8 @@ def test_flipped_bytes_are_noticed_and_cost_what_lies_there(tmp_path: Path) -> N
     assert path.read_bytes() == damaged
     rebuilt = rebuild(tmp_path, "local")
     assert (rebuilt.jobs, rebuilt.read, rebuilt.added) == (4, 4, [])
-    assert rebuilt.kept
-    assert (tmp_path / rebuilt.kept).read_bytes() == damaged
+    assert rebuilt.damaged_file
+    assert (tmp_path / rebuilt.damaged_file).read_bytes() == damaged
     counts = [len(events_in(tmp_path, job_id)) for job_id in ids[:3]]
     assert counts[:2] == [EVENTS, EVENTS]  # with the end, or the pause
     steps = [json.loads(data)["step"] for _, _, data in events_in(tmp_path, ids[2])]

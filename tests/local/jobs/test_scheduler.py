@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.job_runner import Beside
+    from arkor_dev.local.jobs.running.job_runner import RunningJob
 
 
 class Worker:
@@ -139,7 +139,7 @@ async def test_a_job_is_cancelled_in_the_moment_of_its_start(
         answer = await write(call, *arguments, **more)
         if call is Store.start_next and answer is not None:
             cancelling.append(asyncio.create_task(scheduler.cancel(job)))
-            while job not in scheduler._unwanted:  # noqa: ASYNC110
+            while job not in scheduler._cancelled:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         return answer
 
@@ -162,7 +162,7 @@ class Refusing:
     def training_ended(self, *_: object) -> None:
         pass
 
-    async def room(self) -> int:
+    async def free_bytes(self) -> int:
         return 0
 
     async def fits_beside(self, *_: object) -> bool:
@@ -191,7 +191,7 @@ async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
         await trains(store, other)
         assert [worker.job["id"] for worker in Worker.started] == [other]
         # What has run here once is let go on.
-        await store.write(Store.go_on, again, "It was resumed by a person.", {})
+        await store.write(Store.resume, again, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, again, "running")
 
@@ -237,7 +237,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
             await scheduler.pause(job)
         await store.write(Store.arrange, None, True)
         waiting = (await store.write(Store.create, "b", CONFIG))["id"]
-        await store.write(Store.go_on, job, "It was resumed by a person.", {"force": True})
+        await store.write(Store.resume, job, "It was resumed by a person.", {"force": True})
         await store.write(Store.arrange, None, False)
         scheduler.wake()
         await has_status(store, job, "running")
@@ -322,7 +322,7 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
 async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_resume, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(auto_resume, "CHECK_SECONDS", 0.02)
     monkeypatch.setenv(LEAST_FREE, str(1 << 60))
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
@@ -365,7 +365,7 @@ class Power:
 def power(monkeypatch: pytest.MonkeyPatch) -> Power:
     power = Power()
     monkeypatch.setattr(auto_resume, "on_battery", power)
-    monkeypatch.setattr(auto_resume, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(auto_resume, "CHECK_SECONDS", 0.02)
     return power
 
 
@@ -385,7 +385,7 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
         await trains(store, other)
         assert await status_of(store, job) == "paused"
         # A person may have it go on all the same; the next time it stands again.
-        await store.write(Store.go_on, job, "It was resumed by a person.", {})
+        await store.write(Store.resume, job, "It was resumed by a person.", {})
         await scheduler.cancel(other)
         await has_status(store, job, "running")
         while len(Worker.started) < 3:  # noqa: ASYNC110
@@ -427,10 +427,10 @@ class Knowing:
     async def refusal(self, *_: object) -> dict[str, Any]:
         return {}
 
-    async def room(self) -> int:
+    async def free_bytes(self) -> int:
         return 10
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
+    async def fits_beside(self, config: dict[str, Any], others: Sequence[RunningJob], room: int) -> bool:
         sizes: list[int] = [
             each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
         ]
@@ -466,7 +466,7 @@ async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_p
         assert await status_of(store, last) == "queued"
         await scheduler.pause(two)
         await trains(store, last)
-        await store.write(Store.go_on, two, "It was resumed by a person.", {})
+        await store.write(Store.resume, two, "It was resumed by a person.", {})
         scheduler.wake()
         await scheduler.cancel(large)
         await has_status(store, two, "running")

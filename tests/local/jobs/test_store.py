@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.jobs.event_log import SAMPLES_KEPT
+from arkor_dev.local.jobs.event_log import MOST_SAMPLES
 from arkor_dev.local.jobs.store import ENDED, Store, Verdict
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path)
     after = Store(path, "local")
     try:
         assert after.project_id == store.project_id
-        assert after.recover(go_on=False) == [running]
+        assert after.recover(resume=False) == [running]
         job = after.get(running)
         assert job
         assert (job["status"], job["pause"]) == ("paused", {"step": 0, "reason": "ended", "message": ENDED})
@@ -243,7 +243,7 @@ def test_what_a_job_runs_with_is_kept(store: Store, path: Path) -> None:
         after.close()
 
 
-@pytest.mark.parametrize("count", [10, SAMPLES_KEPT, SAMPLES_KEPT + 1, 5 * SAMPLES_KEPT - 7])
+@pytest.mark.parametrize("count", [10, MOST_SAMPLES, MOST_SAMPLES + 1, 5 * MOST_SAMPLES - 7])
 def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_last_part(
     store: Store, count: int
 ) -> None:
@@ -258,9 +258,9 @@ def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_las
     store.finish(job, Verdict("completed", {}))
     after = store.events(job, 0, 10**6)
     kept = [json.loads(data)["step"] for _, name, data in after if name == "system.metrics"]
-    every = -(-count // SAMPLES_KEPT)
+    every = -(-count // MOST_SAMPLES)
     assert kept == list(range(0, count, every))
-    assert len(kept) <= SAMPLES_KEPT
+    assert len(kept) <= MOST_SAMPLES
     # All else is there as it was, under its old id; the end comes last.
     assert [row for row in after[:-1] if row[1] != "system.metrics"] == [
         row for row in before if row[1] != "system.metrics"

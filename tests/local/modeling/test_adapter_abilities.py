@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ({"peft_type": "LORA", "bias": "none", "modules_to_save": None, "use_dora": False}, None),
         ({"peft_type": "LORA", "use_dora": True}, "DoRA"),
         ({"peft_type": "LORA", "modules_to_save": ["lm_head"]}, "lm_head"),
-        ({"peft_type": "LORA", "modules_to_save": "x" * 5000}, "layers that learned in full"),
+        ({"peft_type": "LORA", "modules_to_save": "x" * 5000}, "fully trained layers"),
         ({"peft_type": "LORA", "bias": "lora_only"}, "biases"),
         ({"peft_type": "LORA", "trainable_token_indices": [1]}, "trainable_token_indices"),
         ({"peft_type": "IA3"}, "no LoRA"),

@@ -157,7 +157,7 @@ sys.modules["torch"] = None
 from arkor_dev.local.modeling import lean_transformers
 def put_off(reader):
     reader.define_import_structure = None
-lean_transformers._put_off = put_off
+lean_transformers._defer_list = put_off
 lean_transformers.install()
 assert "transformers" not in sys.modules
 from transformers import AutoTokenizer

@@ -12,8 +12,8 @@ from arkor_dev.local.models.catalog import (
     Models,
     is_starter,
     lacks,
+    portable_name,
     starter_folder,
-    travelling_name,
 )
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -39,16 +39,16 @@ def models(tmp_path: Path) -> Models:
 )
 def test_the_starter_model_has_three_names_and_one_folder(models: Models, tmp_path: Path, name: str) -> None:
     assert is_starter(name)
-    assert models.at_hand(name) is None
+    assert models.find_local(name) is None
     fill(starter_folder(tmp_path / "cache"))
-    found = models.at_hand(name)
+    found = models.find_local(name)
     assert found
     assert (found.name, found.path) == (STARTER, tmp_path / "cache" / "models" / "smollm2-135m-instruct")
 
 
 def test_half_a_starter_folder_is_none(models: Models, tmp_path: Path) -> None:
     fill(starter_folder(tmp_path / "cache"), "config.json")
-    assert models.at_hand(STARTER) is None
+    assert models.find_local(STARTER) is None
 
 
 def test_a_folder_counts_inside_and_outside_the_project(models: Models, tmp_path: Path) -> None:
@@ -59,20 +59,20 @@ def test_a_folder_counts_inside_and_outside_the_project(models: Models, tmp_path
         (str(outside), outside),
         ("../elsewhere", outside),
     ]:
-        found = models.at_hand(name)
+        found = models.find_local(name)
         assert found
         assert (found.name, found.path) == (name, path)
 
 
 def test_a_hub_s_id_is_for_the_hub(models: Models) -> None:
-    assert models.at_hand("google/gemma-3-270m-it") is None
-    assert models.at_hand("gpt2") is None
+    assert models.find_local("google/gemma-3-270m-it") is None
+    assert models.find_local("gpt2") is None
 
 
 @pytest.mark.parametrize("name", ["./none", "/none", "~/none-such", "a b", "a/b/c"])
 def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> None:
     with pytest.raises(JobFailure, match="Model folder not found"):
-        models.at_hand(name)
+        models.find_local(name)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_what_a_folder_lacks_is_named(
     folder = fill(tmp_path / "project" / "m", *names)
     if missing is None:
         assert lacks(folder) is None
-        assert models.at_hand("m")
+        assert models.find_local("m")
     else:
         with pytest.raises(JobFailure, match=missing):
-            models.at_hand("m")
+            models.find_local("m")
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_what_a_folder_lacks_is_named(
     ],
 )
 def test_an_adapter_names_its_model_and_not_its_owner_s_folders(name: str, travels: str) -> None:
-    assert travelling_name(name) == travels
+    assert portable_name(name) == travels
 
 
 def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Models, tmp_path: Path) -> None:
     fill(starter_folder(tmp_path / "cache"))
     fill(tmp_path / "project" / "models" / "own")
-    starter, own = models.at_hand("smollm2-135m-instruct"), models.at_hand("models/own")
+    starter, own = models.find_local("smollm2-135m-instruct"), models.find_local("models/own")
     assert starter
     assert starter.note == STARTER_NOTE
     assert "4 bits" in STARTER_NOTE

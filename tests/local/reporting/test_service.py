@@ -56,7 +56,7 @@ class Bench:
 
     def begin(self, *to: str, going_on: bool = False) -> Reports:
         importlib.invalidate_caches()
-        return self.reporting.begin(JOB, list(to), self.said.append, going_on=going_on)
+        return self.reporting.begin(JOB, list(to), self.said.append, resumes=going_on)
 
     async def end(self, reports: Reports, status: str = "completed") -> None:
         self.reporting.end(JOB, reports, status)
@@ -173,7 +173,7 @@ async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, pack
 
 def only(reports: Reports, report: Report) -> Reports:
     """One of a job's reporters, to be ended by itself."""
-    some = Reports(lambda _: None, going_on=False)
+    some = Reports(lambda _: None, resumes=False)
     some.reports = [report]
     assert report in reports.reports
     return some

@@ -51,15 +51,15 @@ async def test_an_import_that_fails_late_leaves_nothing(
     client: Client, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "job.tar").write_bytes(whole(*built(events=b'["training.log", {"step": 1}]\n')))
-    take_in = Store.take_in
+    take_in = Store.import_job
 
     def fails(*_: object) -> None:
         raise RuntimeError("fault")
 
-    monkeypatch.setattr(Store, "take_in", fails)
+    monkeypatch.setattr(Store, "import_job", fails)
     assert (await post(client, "import", tmp_path / "job.tar"))[0] == 500
     assert list(jobs_folder(data).iterdir()) == []
-    monkeypatch.setattr(Store, "take_in", take_in)
+    monkeypatch.setattr(Store, "import_job", take_in)
     status, answer = await post(client, "import", tmp_path / "job.tar")
     assert (status, answer["job"]["id"]) == (200, ID)
     assert [path.name for path in jobs_folder(data).iterdir()] == [ID]

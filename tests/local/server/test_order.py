@@ -31,7 +31,7 @@ async def test_a_job_that_answers_stays_until_it_is_done(tmp_path: Path) -> None
         jobs.append(job_id)
     served, other = jobs
     app = create_app(setup)
-    asked = app[INFERENCE]._asked
+    asked = app[INFERENCE]._active
     try:
         async with TestClient(TestServer(app), headers=HEADERS) as client:
 

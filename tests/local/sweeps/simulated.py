@@ -42,7 +42,7 @@ def run(
             return length, clock, action
         if isinstance(action, Confirm):
             settings = sweep.search[sweep.best or 0].settings if action.role == WINNER else {}
-            trial = Trial(len(sweep.trials), settings, "job", action.role, action.seed)
+            trial = Trial(sweep.number_of(action.role), settings, "job", action.role, action.seed)
             before, after = 0.0, 1.0
         elif isinstance(action, Extend):
             trial = action.trial
@@ -55,7 +55,7 @@ def run(
             if found is None:
                 exhausted = True
                 continue
-            trial = Trial(len(sweep.trials), found, "job")
+            trial = Trial(sweep.number_of(SEARCH), found, "job")
             before, after = 0.0, sweep.rungs[0]
         if trial not in sweep.trials:
             sweep.trials.append(trial)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.evaluation import results
+from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
-from arkor_dev.local.sweeps import plan, record
-from arkor_dev.local.sweeps.record import Estimate, Sweep, Trial
+from arkor_dev.local.sweeps import plan, record, service
+from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, Sweep, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
 from tests.local.harness import Backend, until
@@ -78,11 +81,11 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
     def results() -> list[Any]:
         return [each for trial in sweep()["trials"] for each in trial["results"]]
 
-    def command(action: str) -> dict[str, Any]:
+    def command(action: str, *more: str) -> dict[str, Any]:
         home = tmp_path / "home"
         backend.leave_word(project, home)
         data = {"XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CACHE_HOME": str(home / "cache")}
-        line = [sys.executable, "-m", "arkor_dev", "sweep", action, "--local", "--json"]
+        line = [sys.executable, "-m", "arkor_dev", "sweep", action, *more, "--local", "--json"]
         done = subprocess.run(
             line, cwd=project, env={**os.environ, "HOME": str(home), **data}, capture_output=True, check=True
         )
@@ -114,9 +117,13 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
         assert verdict["settings"] == {"learningRate": 1e-2, "lrSchedulerType": "wsd", "warmupSteps": 0}
         assert verdict["rows"] == 9  # half of 18
         jobs = backend.call("GET", "/v1/jobs").json["jobs"]
-        assert sorted(job["sweep"]["trial"] for job in jobs) == list(range(8))  # nothing lost, nothing twice
+        numbers = [0, 1, *range(MOST_TRIALS, MOST_TRIALS + 6)]
+        assert sorted(job["sweep"]["trial"] for job in jobs) == numbers  # nothing lost, nothing twice
         steps = [[each["step"] for each in trial["results"]] for trial in found["trials"]]
         assert steps == [[3, 9], [3, 9], *[[9]] * 6]
+        command("delete", found["id"], "--with-jobs")
+        assert backend.call("GET", "/v1/sweeps").json["sweeps"] == []
+        assert backend.call("GET", "/v1/jobs").json["jobs"] == []
     finally:
         backend.stop()
 
@@ -127,7 +134,7 @@ class Known:
     async def request(self, config: dict[str, Any]) -> dict[str, Any]:
         return FORECAST
 
-    async def known(self, config: dict[str, Any]) -> None:
+    async def stored_estimate(self, config: dict[str, Any]) -> None:
         return None
 
 
@@ -165,6 +172,8 @@ async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
         begun = await sweeps.start({**body, "deadline": in_time(3600)})
         with pytest.raises(ConflictError, match="is running"):
             await sweeps.start({**body, "jobs": 3})
+        with pytest.raises(ConflictError, match="stop it before"):
+            await sweeps.delete(begun["id"])
         await until_async(lambda: bool(Worker.started) and Worker.started[0].trains)
         (trial,) = sweeps.view(begun["id"])["trials"]
         await scheduler.pause(trial["jobId"])
@@ -239,3 +248,131 @@ async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: P
     assert stopped["state"] == "stopped"
     assert await queued() == []
     assert record.read_all(tmp_path)[sweep.id].state == "stopped"
+    await sweeps.delete(sweep.id)
+    assert sweeps.views() == []
+    assert record.read_all(tmp_path) == {}
+    assert await store.read(Store.get, first.job)  # its jobs stay
+
+
+def scores_of(loss: float) -> dict[str, Any]:
+    """Scores of 18 held-out rows with this loss."""
+    return {
+        "adapter": [loss] * 18, "groups": list(range(18)), "keys": [f"{key:016x}" for key in range(18)],
+        "margin": 0.01, "rows": "r", "tokens": "t",
+    }  # fmt: skip
+
+
+class Unknown(Known):
+    """Estimates nothing: the data would have to be downloaded, or the run is on a cluster."""
+
+    async def request(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {"state": "failed", "error": "An estimate needs data in the project"}
+
+
+@pytest.mark.usefixtures("asked")
+async def test_what_cannot_be_estimated_is_timed_by_a_run_that_confirms(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    """A run of the starting settings with a fresh seed comes first; it is not repeated at the end."""
+    hub = {**TINY, "datasetSource": {"type": "huggingface", "name": "org/rows", "token": "hf_secret"}}
+    sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
+    body = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+
+    def trials() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = sweeps.view(begun["id"])["trials"]
+        return found
+
+    async with asyncio.timeout(60), sweeps.running():
+        begun = await sweeps.start({**body, "deadline": in_time(3600)})
+        assert "hf_secret" not in json.dumps(begun)
+        await until_async(lambda: bool(trials()))
+        (timed,) = trials()
+        assert (timed["role"], timed["seed"], timed["number"]) == ("start", 43, MOST_TRIALS)
+        job = timed["jobId"]
+        while not await store.write(Store.start_next):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        steps = [
+            ("training.log", {"step": step, "loss": 1.0, "timestamp": f"2026-01-01T00:00:0{step}Z"})
+            for step in (1, 9)
+        ]
+        await store.write(Store.append, job, [("training.started", {"metadata": {"totalSteps": 9}}), *steps])
+        results.write(
+            results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores_of(2.0)}
+        )
+        sweeps._spent[job] = 15.0
+        await store.write(Store.finish, job, Verdict("completed", {}))
+        await until_async(lambda: len(trials()) > 1)
+        assert trials()[1]["role"] == "search"
+        sweep = sweeps._sweeps[begun["id"]]
+        assert sweep.estimate
+        assert (sweep.estimate.steps, sweep.estimate.training) == (9, 9.0)
+        assert sweep.estimate.fixed == pytest.approx(6, abs=3)
+        assert plan.confirming_seconds(sweep) == pytest.approx(5 * plan.seconds_of(sweep, 0, 1))
+        await sweeps.stop(begun["id"])
+
+
+class Quick(Known):
+    async def request(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {"state": "measured", "steps": 27, "seconds": 0.3, "trainingSeconds": 0.2}
+
+
+async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
+    """Stand in for the scheduler and its workers: run one job after another, with a loss by its rate."""
+    while True:
+        if (started := await store.write(Store.start_next)) is None:
+            await asyncio.sleep(0.002)
+            continue
+        job, config = started
+        await asyncio.sleep(chance.uniform(0, 0.01))
+        loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
+        told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
+        await store.write(Store.append, job, told, config["maxSteps"])
+        file = results.result_file(job_folder(folder, job), None)
+        results.write(file, {"evaluation": {}, "scores": scores_of(loss)})
+        await store.write(Store.finish, job, Verdict("completed", {}))
+
+
+async def recover(store: AsyncStore) -> None:
+    """Queue the jobs again that nobody runs any longer, once what was being written is written."""
+    await store.write(Store.removed)
+    jobs = await store.read(Store.unfinished)
+    for job in [job for job, status in jobs.items() if status == "running"]:
+        await store.write(Store.requeue, job, "killed")
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("seed", range(4))
+async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Between any two steps of a sweep the backend ends and another one continues from the record."""
+    monkeypatch.setattr(service, "TICK_SECONDS", 0.001)
+    make_project(tmp_path)
+    chance = random.Random(seed)
+    trained = {**TINY, "maxSteps": 27}
+    body = {"name": "s", "config": trained, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    kills = 0
+
+    def begin() -> Sweeps:
+        return Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
+
+    sweeps = begin()
+    begun = await sweeps.start({**body, "jobs": 6, "deadline": in_time(120)})
+    async with asyncio.timeout(60):
+        while sweeps.view(begun["id"])["state"] == "running":
+            training = asyncio.create_task(train(store, tmp_path, chance))
+            async with sweeps.running():
+                await asyncio.sleep(chance.uniform(0.01, 0.2) if kills else 0.03)
+            training.cancel()
+            await asyncio.gather(training, return_exceptions=True)
+            await recover(store)
+            sweeps, kills = begin(), kills + 1
+    found = sweeps.view(begun["id"])
+    assert kills > 1
+    assert (found["state"], found["best"]) == ("completed", 3), found
+    assert found["endedAt"] < found["deadline"]
+    steps = [[each["step"] for each in trial["results"]] for trial in found["trials"]]
+    assert steps == [[3, 9, 27], [3], [3], [3, 9, 27], [3, 9], [3], *[[27]] * 6]
+    jobs = await store.read(Store.of_sweep, begun["id"])
+    assert sorted(trial["jobId"] for trial in found["trials"]) == sorted(jobs)
+    assert {job["status"] for job in jobs.values()} == {"completed"}

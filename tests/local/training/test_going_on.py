@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.resume_points import ResumeOrder, whole_points
+from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 from arkor_dev.local.jobs import atomic_folder, disk
 from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import (
@@ -44,6 +44,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("pissa", {"initLoraWeights": "pissa", "useRslora": True}),
     ("whole", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3}),
     ("whole, replayed", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3, "replay": 0.3}),
+    ("near the base", {"baseKl": 0.5, "loraDropout": 0.1, "batchSize": 3}),
 ]
 
 
@@ -71,8 +72,8 @@ def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Run:
     return run
 
 
-def points(data: Path) -> ResumeOrder:
-    return ResumeOrder([point for point, wrong in whole_points(data, "job") if wrong is None], "Why.")
+def points(data: Path) -> ResumePlan:
+    return ResumePlan([point for point, wrong in checked_points(data, "job") if wrong is None], "Why.")
 
 
 def bytes_of(data: Path) -> bytes:
@@ -121,7 +122,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_p
     shutil.rmtree(tmp_path / "data" / "jobs" / "job" / "resume")  # as a kill leaves it
     torn = checkpoint_folder(tmp_path / "data", "job", 6) / STATE
     torn.write_bytes(torn.read_bytes()[:-1])
-    found = [(point.step, wrong) for point, wrong in whole_points(tmp_path / "data", "job")]
+    found = [(point.step, wrong) for point, wrong in checked_points(tmp_path / "data", "job")]
     assert found == [(6, "state.pt has a different size than was written"), (4, None), (2, None)]
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"
@@ -135,7 +136,7 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
     """Its hash is right, as whoever can write the file can write the manifest too."""
     import torch
 
-    from arkor_dev.local.jobs.atomic_folder import write_whole
+    from arkor_dev.local.jobs.atomic_folder import write_atomically
 
     class Program:
         def __reduce__(self) -> tuple[Any, ...]:
@@ -151,8 +152,8 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
     run = begin(tiny, tmp_path, config)
     pausing_after(2)(run)
     run.run()
-    write_whole(checkpoint_folder(tmp_path, "job", 4), hostile, {"job": "job", "step": 4})
-    write_whole(checkpoint_folder(tmp_path, "job", 3), foreign, {"job": "job", "step": 3})
+    write_atomically(checkpoint_folder(tmp_path, "job", 4), hostile, {"job": "job", "step": 4})
+    write_atomically(checkpoint_folder(tmp_path, "job", 3), foreign, {"job": "job", "step": 3})
     run = begin(tiny, tmp_path, config, going_on=points(tmp_path))
     run.run()
     assert not (tmp_path / "ran").exists()
@@ -207,7 +208,7 @@ def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
     begin(tiny, tmp_path / "data", {**config, "maxSteps": 5}).run()
     assert resume_steps(tmp_path / "data", "job") == [5]
     going_on = points(tmp_path / "data")
-    run = begin(tiny, tmp_path / "data", config, going_on=ResumeOrder(going_on.points, "Why.", further=5))
+    run = begin(tiny, tmp_path / "data", config, going_on=ResumePlan(going_on.points, "Why.", further=5))
     assert run.run().fields["metrics"]["steps"] == STEPS
     # The evaluation at the first end draws no random numbers.
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")

@@ -13,7 +13,7 @@ import pytest
 from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
-from arkor_dev.project.toml.edit import EditError, written
+from arkor_dev.project.toml.edit import EditError, to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def test_in_the_file_of_init_a_key_stands_below_its_own_comment() -> None:
     for row in shown:
         lines = edit(starter, 0, {row.key: row.shown}).splitlines()
         at = next(n for n, line in enumerate(lines) if line.startswith(f"# {row.name} = "))
-        assert lines[at + 1] == f"{row.name} = {written(row.shown)}"
+        assert lines[at + 1] == f"{row.name} = {to_toml(row.shown)}"
         assert edit("\n".join([*lines, ""]), 0, {row.key: None}) == starter
 
 
@@ -178,8 +178,8 @@ def test_comments_inside_a_list_are_kept_above_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_list_is_written_with_the_quotes_that_it_had() -> None:
-    assert written(["q_proj", "v_proj"], "['a', \"b\"]") == "['q_proj', 'v_proj']"
-    assert written(["a'b\x7f", 1, True]) == '["a\'b\\u007f", 1, true]'
+    assert to_toml(["q_proj", "v_proj"], "['a', \"b\"]") == "['q_proj', 'v_proj']"
+    assert to_toml(["a'b\x7f", 1, True]) == '["a\'b\\u007f", 1, true]'
 
 
 def test_what_else_is_in_the_file_stays_to_the_last_bit() -> None:
@@ -206,7 +206,7 @@ def test_nothing_is_changed_where_the_result_would_say_something_else(
     with pytest.raises(EditError):
         edit(f"{HEAD}\nlora = 3\n", 0, {"lora.r": 2})
     for wrong in ("7", '"2"', "2.0", "2\nseed = 1", "2 # more", "["):
-        monkeypatch.setattr(editor, "written", lambda *_, wrong=wrong: wrong)
+        monkeypatch.setattr(editor, "to_toml", lambda *_, wrong=wrong: wrong)
         with pytest.raises(EditError):
             edit(f"{HEAD}\nsteps = 1\n", 0, {"steps": 2})
 
@@ -235,7 +235,7 @@ class Author:
             return f"'{value}'"
         if isinstance(value, str) and self.chance.random() < 0.2:
             return f'"""{self.end}{value}"""'
-        return written(value)
+        return to_toml(value)
 
     def pair(self, key: str, value: object, indent: str = "") -> str:
         name = key if self.chance.random() < 0.8 else self.chance.choice(['"{}"', "'{}'"]).format(key)
@@ -271,7 +271,7 @@ class Author:
                 below += "".join(self.filler() + self.pair(name, value) for name, value in held.items())
             elif form == "inline" and held:
                 inner = f"{self.space()},{self.space()}".join(
-                    f"{name}{self.space()}={self.space()}{written(v)}" for name, v in held.items()
+                    f"{name}{self.space()}={self.space()}{to_toml(v)}" for name, v in held.items()
                 )
                 braces = f"{{{self.space()}{inner}{self.space()}}}"
                 lines.append(f"{table} = {braces}{self.space()}{self.comment()}{self.end}")

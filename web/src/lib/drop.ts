@@ -1,10 +1,11 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** Accepts what is dropped anywhere: outside a zone the browser would show it instead of the page. */
 export function useDrop(setOver: (over: boolean) => void, take: (dropped: DataTransfer) => void): void {
   const latest = useRef(take);
   latest.current = take;
-  useEffect(() => {
+  // Before the first paint: a drop a moment later would make the browser leave the page.
+  useLayoutEffect(() => {
     const listening = new AbortController();
     const on = (name: "dragover" | "dragleave" | "drop", act: (event: DragEvent) => void): void =>
       addEventListener(name, act, { signal: listening.signal });

@@ -48,8 +48,8 @@ def open_storage(job: Mapping[str, Any], actor: ActorClient) -> tuple[SharedFile
     try:
         return SharedFiles.open(root, job["id"], lambda: _keep_alive(actor), writes=False), ""
     except OSError as fault:
-        why = _line(str(fault))
-        return None, f" This machine does not see {root} ({why}): they come through the cluster."
+        reason = _line(str(fault))
+        return None, f" This machine does not see {root} ({reason}): they come through the cluster."
 
 
 def _keep_alive(actor: ActorClient) -> None:

@@ -27,24 +27,24 @@ class FolderStore:
     def __init__(self, root: str, job: str, *, writes: bool) -> None:
         if not Path(root).is_dir():
             raise OSError(f"no such folder: {root}")
-        own = Path(root) / f"arkor-dev-{os.getuid()}"
-        self._folder = own / job
+        user_folder = Path(root) / f"arkor-dev-{os.getuid()}"
+        self._folder = user_folder / job
         if writes:
-            own.mkdir(mode=0o700, exist_ok=True)
+            user_folder.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            status = own.lstat()
+            status = user_folder.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-                raise OSError(f"{own} is not private to this user")
+                raise OSError(f"{user_folder} is not private to this user")
         if writes:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self.touch()
-            self._sweep(own)
+            self._sweep(user_folder)
 
-    def _sweep(self, own: Path) -> None:
-        for other in own.iterdir():
+    def _sweep(self, user_folder: Path) -> None:
+        for job_folder in user_folder.iterdir():
             with contextlib.suppress(OSError):
-                if other != self._folder and time.time() - other.stat().st_mtime > KEPT_SECONDS:
-                    shutil.rmtree(other, ignore_errors=True)
+                if job_folder != self._folder and time.time() - job_folder.stat().st_mtime > KEPT_SECONDS:
+                    shutil.rmtree(job_folder, ignore_errors=True)
 
     def touch(self) -> None:
         """Mark it as in use. Raises OSError if it is read-only."""

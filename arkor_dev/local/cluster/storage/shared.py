@@ -63,8 +63,8 @@ class SharedFiles:
         store = run_with_deadline(OPEN_SECONDS, lambda _: kind(root, job, writes=writes), keep_alive)
         return cls(store, keep_alive)
 
-    def put(self, files: Mapping[str, Path], wanted: Collection[str]) -> None:
-        """Store ``files`` by their hashes, and remove others that are not ``wanted``.
+    def put(self, files: Mapping[str, Path], wanted_names: Collection[str]) -> None:
+        """Store ``files`` by their hashes, and remove others that are not ``wanted_names``.
 
         Errors, such as a full store, are ignored.
         """
@@ -78,7 +78,7 @@ class SharedFiles:
                     if sizes.get(sha256) != path.stat().st_size:
                         store.write(sha256, path, step)
                 step()
-            for name in sizes.keys() - set(wanted):
+            for name in sizes.keys() - set(wanted_names):
                 with contextlib.suppress(OSError):
                     store.remove(name)
                 step()

@@ -30,12 +30,12 @@ def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive
     meanwhile, and may raise.
     """
     start = moved = time.monotonic()
-    over = threading.Event()
+    finished = threading.Event()
     outcome: Future[Result] = Future()
 
     def step() -> None:
         nonlocal moved
-        if over.is_set():
+        if finished.is_set():
             raise StalledError("its deadline has passed")
         moved = time.monotonic()
 
@@ -48,11 +48,11 @@ def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive
     threading.Thread(target=run, name="shared storage", daemon=True).start()
     try:
         while True:
-            left = min(start + seconds, moved + STALL_SECONDS) - time.monotonic()
-            if wait((outcome,), max(0.0, min(KEEP_ALIVE_SECONDS, left))).done:
+            remaining = min(start + seconds, moved + STALL_SECONDS) - time.monotonic()
+            if wait((outcome,), max(0.0, min(KEEP_ALIVE_SECONDS, remaining))).done:
                 return outcome.result()
-            if left <= 0:
+            if remaining <= 0:
                 raise StalledError(f"it has not answered for {time.monotonic() - moved:.0f} s")
             keep_alive()
     finally:
-        over.set()
+        finished.set()

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
-WORDS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
-UNTAKEN: Final = "This model's chat template cannot be expressed in Ollama's language: choose the format gguf"
+MARKERS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
+UNSUPPORTED: Final = (
+    "This model's chat template cannot be expressed in Ollama's language: choose the format gguf"
+)
 PARAMETER: Final = "PARAMETER"
 ESCAPE: Final = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
 """Go's escapes for arbitrary characters, which JSON lacks; or any other escape."""
@@ -46,41 +48,43 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
     """Take the template apart. Raises :class:`JobFailure` if it has another structure."""
 
     def written(*roles: str, cue: bool) -> list[str]:
-        """Return the text before, between and behind the words of these roles."""
-        text = render(tokenizer, [{"role": role, "content": WORDS[role]} for role in roles], cue=cue)
-        pieces = re.split("|".join(WORDS.values()), text)
+        """Return the text before, between and behind the markers of these roles."""
+        text = render(tokenizer, [{"role": role, "content": MARKERS[role]} for role in roles], cue=cue)
+        pieces = re.split("|".join(MARKERS.values()), text)
         if len(pieces) != len(roles) + 1:
-            raise JobFailure(UNTAKEN)
+            raise JobFailure(UNSUPPORTED)
         return pieces
 
     first, after_user = written(USER, cue=False)
     _, between, after_answer = written(USER, ASSISTANT, cue=False)
-    *_, again, last = written(USER, ASSISTANT, USER, cue=True)
+    *_, before_next_user, last = written(USER, ASSISTANT, USER, cue=True)
     if not (
-        between.startswith(after_user) and last.startswith(after_user) and again.startswith(after_answer)
+        between.startswith(after_user)
+        and last.startswith(after_user)
+        and before_next_user.startswith(after_answer)
     ):
-        raise JobFailure(UNTAKEN)
-    before_user = again[len(after_answer) :]
+        raise JobFailure(UNSUPPORTED)
+    before_user = before_next_user[len(after_answer) :]
     roles = {
         USER: (before_user, after_user),
         ASSISTANT: (between[len(after_user) :], after_answer),
     }
     cue, begin, default = last[len(after_user) :], first.removesuffix(before_user), ""
     if not first.endswith(before_user):
-        raise JobFailure(UNTAKEN)
+        raise JobFailure(UNSUPPORTED)
     try:
-        before_system, then, _ = written(SYSTEM, USER, cue=False)
+        before_system, between_system_and_user, _ = written(SYSTEM, USER, cue=False)
     except JobFailure:
-        before_system, then = "", ""
-    if then.endswith(before_user) and (then or before_system):
-        after_system = then.removesuffix(before_user)
+        before_system, between_system_and_user = "", ""
+    if between_system_and_user.endswith(before_user) and (between_system_and_user or before_system):
+        after_system = between_system_and_user.removesuffix(before_user)
         opened = ""
         if begin and before_system.startswith(begin):
             opened = begin
         elif begin.startswith(before_system) and begin.endswith(after_system):
             default = begin[len(before_system) : len(begin) - len(after_system)]
         elif begin:
-            raise JobFailure(UNTAKEN)
+            raise JobFailure(UNSUPPORTED)
         roles[SYSTEM] = (before_system.removeprefix(opened), after_system)
         begin = opened
     stops = [text for text in tokenizer.convert_ids_to_tokens(list(ends)) if text]
@@ -102,9 +106,9 @@ def _literal(text: str) -> str:
 
     Non-printable characters (such as a no-break space) use Go's escapes, since Ollama drops them otherwise.
     """
-    said = json.dumps(text, ensure_ascii=False)
-    said = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in said)
-    return f"{{{{ {said} }}}}" if text else ""
+    literal = json.dumps(text, ensure_ascii=False)
+    literal = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in literal)
+    return f"{{{{ {literal} }}}}" if text else ""
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
@@ -128,9 +132,9 @@ def _instruction(name: str, value: str) -> str:
     try:
         read = instructions(line)
     except ValueError as error:
-        raise JobFailure(UNTAKEN) from error
+        raise JobFailure(UNSUPPORTED) from error
     if '"""' in value or read != [(name.removeprefix(f"{PARAMETER} "), value)]:
-        raise JobFailure(UNTAKEN)
+        raise JobFailure(UNSUPPORTED)
     return line
 
 
@@ -143,8 +147,8 @@ def instructions(text: str) -> list[tuple[str, str]]:
     Ollama drops non-printable characters, undoes no escapes, and lets a quotation end with a line. Raises
     ValueError for an unterminated one.
     """
-    kept = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
-    found, lines = [], iter(re.split(r"(?<=[\r\n])", kept))
+    printable = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
+    parsed, lines = [], iter(re.split(r"(?<=[\r\n])", printable))
     for line in lines:
         if line.startswith("#"):
             continue
@@ -152,13 +156,13 @@ def instructions(text: str) -> list[tuple[str, str]]:
         if name == PARAMETER:
             name, _, value = value.partition(" ")
         while (read := _unquoted(value.strip())) is None:
-            following = next(lines, None)
-            if following is None:
+            next_line = next(lines, None)
+            if next_line is None:
                 raise ValueError("a quotation in it has no end")
-            value += following
+            value += next_line
         if name.strip():
-            found.append((name, read))
-    return found
+            parsed.append((name, read))
+    return parsed
 
 
 def _unquoted(value: str) -> str | None:
@@ -170,10 +174,10 @@ def _unquoted(value: str) -> str | None:
     return value
 
 
-def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
+def render_modelfile(text: str, messages: Sequence[Mapping[str, str]]) -> str:
     """Render a conversation with the Modelfile ``text`` by Ollama's rules. Raises ValueError."""
-    told = dict(instructions(text))
-    template, system = told.get("TEMPLATE"), told.get("SYSTEM")
+    parsed = dict(instructions(text))
+    template, system = parsed.get("TEMPLATE"), parsed.get("SYSTEM")
     if template is None:
         raise ValueError("the Modelfile has no template")
     if system is not None and messages[0]["role"] != SYSTEM:
@@ -182,8 +186,8 @@ def written_by(text: str, messages: Sequence[Mapping[str, str]]) -> str:
     inside, behind = inside.split("{{ end }}{{ end }}")
     cases = re.split(r"\{\{ (?:else )?if eq \.Role \"(\w+)\" \}\}", inside)
     bodies = dict(zip(cases[1::2], cases[2::2], strict=True))
-    said = [_run(bodies.get(message["role"], ""), message["content"]) for message in messages]
-    return _run(before, "") + "".join(said) + _run(behind, "")
+    turns = [_run(bodies.get(message["role"], ""), message["content"]) for message in messages]
+    return _run(before, "") + "".join(turns) + _run(behind, "")
 
 
 def _run(body: str, content: str) -> str:
@@ -207,26 +211,26 @@ def faults(
     text: str, tokenizer: Any, ends: Sequence[int], conversations: Sequence[Sequence[Any]], *, adds_start: str
 ) -> list[str]:
     """Describe each difference between Ollama and the training in a sentence."""
-    found = []
+    differences = []
     try:
         stops = set(stops_of(text))
     except ValueError as error:
         return [f"Its Modelfile cannot be read: {error}."]
     for messages in conversations:
         try:
-            wanted = render(tokenizer, messages, cue=True)
+            expected = render(tokenizer, messages, cue=True)
         except JobFailure:
             continue
         try:
-            told = adds_start + written_by(text, messages)
+            rendered = adds_start + render_modelfile(text, messages)
         except ValueError as error:
             return [f"Its Modelfile cannot be read: {error}."]
-        if told != wanted:
-            found.append(
+        if rendered != expected:
+            differences.append(
                 "Its Modelfile renders a conversation differently from the training's chat template."
             )
             break
     lacking = {token for token in tokenizer.convert_ids_to_tokens(list(ends)) if token} - stops
     if lacking:
-        found.append(f"Its Modelfile does not stop at {', '.join(sorted(lacking))}.")
-    return found
+        differences.append(f"Its Modelfile does not stop at {', '.join(sorted(lacking))}.")
+    return differences

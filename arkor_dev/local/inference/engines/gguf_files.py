@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
 
-    Tell = Callable[[Progress], None]
+    Report = Callable[[Progress], None]
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class LlamaFiles:
         # Separate, so that converting a large base does not delay an adapter.
         self._bases, self._adapters = GgufFiles(cache), GgufFiles(cache)
         self._failed: dict[str, str] = {}
-        self._making: asyncio.Task[None] | None = None
+        self._conversion: asyncio.Task[None] | None = None
 
     async def ready(self, model: Model) -> Path | None:
         """Return the base model's file if it exists."""
@@ -42,27 +42,27 @@ class LlamaFiles:
         """Say why the GGUF file for ``folder`` could not be created."""
         return self._failed.get(folder)
 
-    def make_soon(self, model: Model) -> None:
+    def convert_soon(self, model: Model) -> None:
         """Start converting the base model, unless another conversion is running."""
-        if not (self._making or self.failed(str(model.path))):
-            self._making = asyncio.create_task(self._make(model))
-            self._making.add_done_callback(self._made)
+        if not (self._conversion or self.failed(str(model.path))):
+            self._conversion = asyncio.create_task(self._convert(model))
+            self._conversion.add_done_callback(self._finished)
 
-    async def base(self, model: Model, progress: Tell) -> Path:
+    async def base(self, model: Model, progress: Report) -> Path:
         """Return the base model's file, creating it if needed. Raises JobFailure."""
-        return await self._noted(str(model.path), self._bases.base(model, progress, QUANTIZATION))
+        return await self._recording_failure(str(model.path), self._bases.base(model, progress, QUANTIZATION))
 
-    async def adapter(self, model: Model, folder: Path, progress: Tell) -> Path:
+    async def adapter(self, model: Model, folder: Path, progress: Report) -> Path:
         """Return the adapter's file, creating it if needed. Raises JobFailure."""
-        return await self._noted(str(folder), self._adapters.lora(model, folder, progress))
+        return await self._recording_failure(str(folder), self._adapters.lora(model, folder, progress))
 
     async def close(self) -> None:
         """End the running conversion."""
-        if self._making:
-            self._making.cancel()
-            await asyncio.gather(self._making, return_exceptions=True)
+        if self._conversion:
+            self._conversion.cancel()
+            await asyncio.gather(self._conversion, return_exceptions=True)
 
-    async def _noted(self, folder: str, making: Any) -> Path:
+    async def _recording_failure(self, folder: str, making: Any) -> Path:
         try:
             path: Path = await making
         except (JobFailure, OSError) as error:
@@ -71,11 +71,11 @@ class LlamaFiles:
         self._failed.pop(folder, None)
         return path
 
-    async def _make(self, model: Model) -> None:
+    async def _convert(self, model: Model) -> None:
         try:
             await self.base(model, lambda _: None)
         except JobFailure as failure:
             log.warning("the model %s cannot be converted to GGUF: %s", model.name, failure)
 
-    def _made(self, _: asyncio.Task[None]) -> None:
-        self._making = None
+    def _finished(self, _: asyncio.Task[None]) -> None:
+        self._conversion = None

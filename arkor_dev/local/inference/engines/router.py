@@ -34,21 +34,23 @@ WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 
 class EngineRouter:
-    """Both engines. ``wanted`` is the default one, ``gpu`` says whether torch has a GPU here.
+    """Both engines. ``default_engine`` answers unless a request names one; ``gpu``: torch has a GPU here.
 
     ``shared``: jobs and answers share a GPU's memory. Then models are unloaded when a job starts.
     """
 
-    def __init__(self, cache: Path, wanted: str = AUTO, *, gpu: bool = False, shared: bool = False) -> None:
-        self._wanted = wanted
+    def __init__(
+        self, cache: Path, default_engine: str = AUTO, *, gpu: bool = False, shared: bool = False
+    ) -> None:
+        self._default_engine = default_engine
         self._shared = shared
         self._gpu = gpu
         self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
         self._files = LlamaFiles(cache)
         self._pace = Pace()
         self._names = WeightsNames()
-        self._asked: list[dict[str, Any]] = []
-        self._begun = 0
+        self._active: list[dict[str, Any]] = []
+        self._started = 0
 
     @contextlib.asynccontextmanager
     async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
@@ -58,15 +60,15 @@ class EngineRouter:
         One message has ``chosen``, the engine that answers, before the first text. ``whole`` in ``ask`` says
         that the base is a model that a job has fully trained.
         """
-        self._asked.append(ask)
-        self._begun += 1
+        self._active.append(ask)
+        self._started += 1
         try:
-            wanted = EXACT if ask.get("echo") else engine or self._wanted
-            async with contextlib.aclosing(self._messages(wanted, ask)) as messages:
+            engine_name = EXACT if ask.get("echo") else engine or self._default_engine
+            async with contextlib.aclosing(self._messages(engine_name, ask)) as messages:
                 yield messages
         finally:
             # Equal requests still count separately.
-            del self._asked[next(place for place, each in enumerate(self._asked) if each is ask)]
+            del self._active[next(index for index, active in enumerate(self._active) if active is ask)]
 
     async def close(self) -> None:
         """End both engines and the conversions for them."""
@@ -80,40 +82,42 @@ class EngineRouter:
         """Leave the GPU's memory to the job."""
         if self._shared:
             for engine in self._engines.values():
-                engine.make_room()
+                engine.free_memory()
 
     def training_ended(self) -> None:
         """Nothing waits for that: the next answer has the GPU again."""
 
     def answers_from(self, folder: Path) -> bool:
         """Return whether an adapter or model in ``folder`` is answering now."""
-        used = [ask.get(part) for ask in self._asked for part in ("adapter", "base")]
+        used = [ask.get(part) for ask in self._active for part in ("adapter", "base")]
         return any(part and Path(part).is_relative_to(folder) for part in used)
 
-    async def _messages(self, wanted: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        why: str | None = None
-        if wanted != EXACT:
-            begun = False
+    async def _messages(self, engine_name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        reason: str | None = None
+        if engine_name != EXACT:
+            started = False
             try:
-                if wanted == AUTO and (why := await self._against(ask)):
-                    raise JobFailure(why)
-                async with contextlib.aclosing(self._by_llama(ask)) as messages:
+                if engine_name == AUTO and (reason := await self._reason_against_llama(ask)):
+                    raise JobFailure(reason)
+                async with contextlib.aclosing(self._llama_messages(ask)) as messages:
                     async for message in messages:
-                        if not begun and "progress" not in message:
-                            begun = True
+                        if not started and "progress" not in message:
+                            started = True
                             yield {"chosen": LLAMA}
                         yield message
                 return
             except JobFailure as failure:
-                if begun or wanted == LLAMA:
+                if started or engine_name == LLAMA:
                     raise
-                why = str(failure)
+                reason = str(failure)
         yield {"chosen": EXACT}
-        async with contextlib.aclosing(self._by(EXACT, ask)) as messages:
+        async with contextlib.aclosing(self._engine_messages(EXACT, ask)) as messages:
             async for message in messages:
-                yield {"done": {"why": why, **message["done"]}} if why and "done" in message else message
+                yield (
+                    {"done": {"why": reason, **message["done"]}} if reason and "done" in message else message
+                )
 
-    async def _against(self, ask: dict[str, Any]) -> str | None:
+    async def _reason_against_llama(self, ask: dict[str, Any]) -> str | None:
         """Say why llama.cpp should not answer this request, which does not name it; None if it should."""
         if lacking():
             return NOT_INSTALLED
@@ -137,38 +141,40 @@ class EngineRouter:
             return reason
         if ask.get("training"):
             return AFTER_TRAINING
-        self._files.make_soon(model)
+        self._files.convert_soon(model)
         return MAKING
 
-    async def _by_llama(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _llama_messages(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer, after ``progress`` of the files that must be created for it."""
         if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
-        found: dict[str, Any] = {"gguf": None, "lora": None}
+        files: dict[str, Any] = {"gguf": None, "lora": None}
 
         async def prepare(progress: Callable[[Progress], None]) -> None:
-            found["gguf"] = str(await self._files.base(model, progress))
+            files["gguf"] = str(await self._files.base(model, progress))
             if adapter is not None and ask.get("strength", 1) > 0:
-                found["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
+                files["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
 
         async with contextlib.aclosing(_progress_of(prepare)) as updates:
             async for message in updates:
                 yield message
-        async with contextlib.aclosing(self._by(LLAMA, {**ask, **found})) as messages:
+        async with contextlib.aclosing(self._engine_messages(LLAMA, {**ask, **files})) as messages:
             async for message in messages:
                 yield message
 
-    async def _by(self, engine: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        begun, alone = self._begun, len(self._asked) == 1 and not ask.get("training")
+    async def _engine_messages(
+        self, engine: str, ask: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        started_before, alone = self._started, len(self._active) == 1 and not ask.get("training")
         async with self._engines[engine].answer(**ask) as messages:
             async for message in messages:
                 if "done" in message:
                     weights = await asyncio.to_thread(self._weights, ask)
                     message = {**message, "done": {**message["done"], "weights": weights}}
-                    if alone and self._begun == begun:
+                    if alone and self._started == started_before:
                         self._pace.add(engine, ask["base"], message["done"])
-                    self._engines[LLAMA if engine == EXACT else EXACT].rest_at_most(UNUSED_SECONDS)
+                    self._engines[LLAMA if engine == EXACT else EXACT].unload_after(UNUSED_SECONDS)
                 yield message
 
     def _weights(self, ask: dict[str, Any]) -> str | None:

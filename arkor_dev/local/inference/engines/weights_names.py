@@ -1,4 +1,4 @@
-"""Short names of weights: the same for the same files, in whatever folder they are."""
+"""Short names of weights, which depend on the files and not on their folder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class WeightsNames:
     """Names of weights, cached while their files do not change."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[tuple[str, int, int], ...], str] = {}
+        self._names: dict[tuple[tuple[str, int, int], ...], str] = {}
 
     def of(self, *folders: Path) -> str:
         """Name the weights in ``folders``, a base's and perhaps an adapter's. Raises OSError."""
         files = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
-        found = [path.stat() for path in files]
+        stats = [path.stat() for path in files]
         key = tuple(
-            (str(path), each.st_size, each.st_mtime_ns) for path, each in zip(files, found, strict=True)
+            (str(path), stat.st_size, stat.st_mtime_ns) for path, stat in zip(files, stats, strict=True)
         )
-        if key not in self._known:
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[key] = self._read(files)
-        return self._known[key]
+        if key not in self._names:
+            if len(self._names) >= MOST:
+                self._names.clear()
+            self._names[key] = self._read(files)
+        return self._names[key]
 
     @staticmethod
     def _read(files: list[Path]) -> str:
@@ -41,7 +41,7 @@ class WeightsNames:
             with path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 digest.update(f"{path.name} {size}\n".encode())
-                for place in (0, max(0, size - ENDS)):
-                    file.seek(place)
+                for offset in (0, max(0, size - ENDS)):
+                    file.seek(offset)
                     digest.update(file.read(ENDS))
         return digest.hexdigest()[:DIGITS]

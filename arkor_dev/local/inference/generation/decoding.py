@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Incremental:
+class IncrementalDecoder:
     """Decodes token ids as they come, and holds back incomplete characters.
 
     ``special`` keeps the text of special tokens.
@@ -24,12 +24,12 @@ class Incremental:
     def push(self, token: int) -> str:
         """Return the text that ``token`` completes; some spaces depend on the tokens before it."""
         self._ids.append(token)
-        known = self._decode(self._ids[self._start : self._read])
+        sent = self._decode(self._ids[self._start : self._read])
         text = self._decode(self._ids[self._start :])
-        if len(text) <= len(known) or text.endswith("\ufffd"):
+        if len(text) <= len(sent) or text.endswith("\ufffd"):
             return ""
         self._start, self._read = self._read, len(self._ids)
-        return text[len(known) :]
+        return text[len(sent) :]
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -38,32 +38,32 @@ class Incremental:
         return text
 
 
-class Stops:
+class StopFilter:
     """Passes text on up to the first stop sequence, which ends the answer and is dropped."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
-        self._held = ""
+        self._pending = ""
         self.met = False
 
     def push(self, text: str) -> str:
         """Return the text that can be sent now because no stop sequence can begin in it."""
         if not self._stops:
             return text
-        self._held += text
-        starts = [start for stop in self._stops if (start := self._held.find(stop)) >= 0]
+        self._pending += text
+        starts = [start for stop in self._stops if (start := self._pending.find(stop)) >= 0]
         if starts:
             self.met = True
-            out, self._held = self._held[: min(starts)], ""
+            out, self._pending = self._pending[: min(starts)], ""
             return out
-        hold = max(_beginning(self._held, stop) for stop in self._stops)
-        out = self._held[: len(self._held) - hold]
-        self._held = self._held[len(out) :]
+        possible = max(_beginning(self._pending, stop) for stop in self._stops)
+        out = self._pending[: len(self._pending) - possible]
+        self._pending = self._pending[len(out) :]
         return out
 
-    def rest(self) -> str:
-        """Return the text held back for a stop sequence that did not follow."""
-        out, self._held = self._held, ""
+    def flush(self) -> str:
+        """Return the text that was held back for a stop sequence that did not follow."""
+        out, self._pending = self._pending, ""
         return out
 
 

@@ -26,7 +26,7 @@ class GenerationRequest:
     or the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
     (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
-    (the answer begins with the prompt, whose tokens are reported as its own are), the other fields of
+    (the answer begins with the prompt and its log probabilities), the other fields of
     ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``, ``text``,
     and finally ``done`` or ``error``.
     """
@@ -59,7 +59,7 @@ class Conversation(Protocol):
         """
 
     @property
-    def room(self) -> int:
+    def max_new_tokens(self) -> int:
         """How many tokens the model can still write after the prompt; at least 1."""
 
 
@@ -88,7 +88,7 @@ class Engine(Protocol):
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
 
-    def left(self, conversation: Any) -> int:
+    def unread(self, conversation: Any) -> int:
         """Return how many tokens of the prompt are still unread."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:

@@ -22,7 +22,7 @@ from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
-from .decoding import Incremental, Stops
+from .decoding import IncrementalDecoder, StopFilter
 from .sampling import Chosen, Sampler, Sampling
 from .tool_calls import ToolCalls, tool_names
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOGETHER: Final = 256
+LOGPROBS_PER_MESSAGE: Final = 256
 """Tokens of a prompt whose log probabilities are sent in one message."""
 
 
@@ -49,11 +49,11 @@ class _Answer:
     request: GenerationRequest
     conversation: Any
     sampler: Sampler
-    text: Incremental
-    stops: Stops
+    text: IncrementalDecoder
+    stops: StopFilter
     calls: ToolCalls
     limit: int
-    began: float
+    started: float
     constraint: Constraint | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
@@ -94,9 +94,9 @@ class Loop:
         """Give every group its turn; wait for a request if there is none."""
         self._receive()
         self._admit()
-        for group in list(dict.fromkeys(each.conversation.group for each in self._answers)):
+        for group in list(dict.fromkeys(answer.conversation.group for answer in self._answers)):
             self._drop_stopped()
-            answers = [each for each in self._answers if each.conversation.group == group]
+            answers = [answer for answer in self._answers if answer.conversation.group == group]
             if answers:
                 self._advance(answers)
 
@@ -108,10 +108,10 @@ class Loop:
         self._drop_stopped()
 
     def _drop_stopped(self) -> None:
-        for request in [each for each in self._waiting if each.stop.is_set()]:
+        for request in [candidate for candidate in self._waiting if candidate.stop.is_set()]:
             self._waiting.remove(request)
             request.send(done=_done("cancelled"))
-        for answer in [each for each in self._answers if each.request.stop.is_set()]:
+        for answer in [candidate for candidate in self._answers if candidate.request.stop.is_set()]:
             self._finish(answer, "cancelled")
 
     def _admit(self) -> None:
@@ -133,9 +133,9 @@ class Loop:
         conversation = engine.begin(
             ask, request.base_key, lambda label: request.send(progress=_progress(label))
         )
-        wanted = ask.get("format")
+        format_options = ask.get("format")
         try:
-            constraint = self._vocabulary().constrain(**wanted) if wanted else None
+            constraint = self._vocabulary().constrain(**format_options) if format_options else None
         except BaseException:
             engine.end(conversation)
             raise
@@ -144,10 +144,10 @@ class Loop:
             request,
             conversation,
             Sampler(Sampling.of(ask, engine.repetition), conversation.prompt),
-            Incremental(engine.tokenizer),
-            Stops(ask.get("stop") or ()),
+            IncrementalDecoder(engine.tokenizer),
+            StopFilter(ask.get("stop") or ()),
             ToolCalls(names),
-            min(ask["maxTokens"], conversation.room),
+            min(ask["maxTokens"], conversation.max_new_tokens),
             time.monotonic(),
             constraint,
         )
@@ -162,27 +162,27 @@ class Loop:
     def _advance(self, answers: list[_Answer]) -> None:
         """Read a chunk of the prompt that is complete soonest, then a token for each answer that is ready."""
         engine = self.engine
-        reading = [each for each in answers if each.logits is None]
+        reading = [answer for answer in answers if answer.logits is None]
         if reading:
-            next_read = min(reading, key=lambda each: engine.left(each.conversation))
+            next_read = min(reading, key=lambda answer: engine.unread(answer.conversation))
             with self._guarded([next_read.request]):
                 next_read.logits = engine.read(next_read.conversation)
                 if next_read.logits is not None and next_read.request.ask.get("echo"):
                     self._send_prompt(next_read)
                     if not next_read.limit:
                         self._finish(next_read, "length")
-        going_on = []
+        continuing = []
         for answer in answers:
             if answer in self._answers and answer.logits is not None:
                 with self._guarded([answer.request]):
                     if self._chosen(answer):
-                        going_on.append(answer)
-        if going_on:
-            with self._guarded([each.request for each in going_on]):
+                        continuing.append(answer)
+        if continuing:
+            with self._guarded([answer.request for answer in continuing]):
                 rows = engine.step(
-                    [each.conversation for each in going_on], [each.token for each in going_on]
+                    [answer.conversation for answer in continuing], [answer.token for answer in continuing]
                 )
-                for answer, logits in zip(going_on, rows, strict=True):
+                for answer, logits in zip(continuing, rows, strict=True):
                     answer.logits = logits
 
     def _chosen(self, answer: _Answer) -> bool:
@@ -217,21 +217,21 @@ class Loop:
 
     def _send_prompt(self, answer: _Answer) -> None:
         """Send the prompt as the answer's beginning, with its log probabilities if they are requested."""
-        tokenizer, given = self.engine.tokenizer, answer.request.ask["prompt"]
+        tokenizer, prompt = self.engine.tokenizer, answer.request.ask["prompt"]
         scores, entries = answer.conversation.scores or (), []
-        text = given
-        if not isinstance(given, str):
-            text = tokenizer.decode(given, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        written = Incremental(tokenizer, special=True)
+        text = prompt
+        if not isinstance(prompt, str):
+            text = tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        written = IncrementalDecoder(tokenizer, special=True)
         for chosen in scores:
             entries.append(self._logprob(chosen, answer))
             piece = written.push(chosen.token)
             # The tokenizer may have put a token before a text that is not in it.
             answer.offset += len(piece) if text.startswith(piece, answer.offset) else 0
         answer.offset = len(text)
-        answer.request.send(text=text, **({"logprobs": entries[:TOGETHER]} if entries else {}))
-        for place in range(TOGETHER, len(entries), TOGETHER):
-            answer.request.send(text="", logprobs=entries[place : place + TOGETHER])
+        answer.request.send(text=text, **({"logprobs": entries[:LOGPROBS_PER_MESSAGE]} if entries else {}))
+        for start in range(LOGPROBS_PER_MESSAGE, len(entries), LOGPROBS_PER_MESSAGE):
+            answer.request.send(text="", logprobs=entries[start : start + LOGPROBS_PER_MESSAGE])
 
     def _send_text(self, answer: _Answer, text: str) -> None:
         if out := answer.calls.push(text):
@@ -241,7 +241,7 @@ class Loop:
     def _finish(self, answer: _Answer, reason: str) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
-        self._send_text(answer, answer.stops.rest())
+        self._send_text(answer, answer.stops.flush())
         text, calls = answer.calls.end()
         if text:
             answer.request.send(text=text)
@@ -251,8 +251,8 @@ class Loop:
             promptTokens=len(answer.conversation.prompt),
             cachedTokens=answer.conversation.cached,
             completionTokens=answer.tokens,
-            firstTokenSeconds=round((answer.first or now) - answer.began, 4),
-            seconds=round(now - answer.began, 4),
+            firstTokenSeconds=round((answer.first or now) - answer.started, 4),
+            seconds=round(now - answer.started, 4),
             **self.engine.facts,
         )
         if calls:
@@ -263,8 +263,8 @@ class Loop:
 
     def _logprob(self, chosen: Chosen, answer: _Answer) -> dict[str, Any]:
         likeliest = [self._token(token, logprob) for token, logprob in chosen.likeliest]
-        place = {"offset": answer.offset} if answer.is_plain else {}
-        return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest, **place}
+        offset = {"offset": answer.offset} if answer.is_plain else {}
+        return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest, **offset}
 
     def _token(self, token: int, logprob: float | None) -> dict[str, Any]:
         text = self.engine.tokenizer.decode([token], clean_up_tokenization_spaces=False)
@@ -277,7 +277,7 @@ class Loop:
 
     def drop(self, requests: list[GenerationRequest], reason: str) -> None:
         """End answers that cannot continue."""
-        for answer in [each for each in self._answers if each.request in requests]:
+        for answer in [answer for answer in self._answers if answer.request in requests]:
             self._answers.remove(answer)
             self.engine.end(answer.conversation)
         for request in requests:
@@ -307,9 +307,9 @@ class _Guard:
         return True
 
 
-def _done(reason: str, **more: Any) -> dict[str, Any]:
+def _done(reason: str, **fields: Any) -> dict[str, Any]:
     figures = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": 0.0, "seconds": 0.0}
-    return {"reason": reason, **figures, **more}
+    return {"reason": reason, **figures, **fields}
 
 
 def _progress(label: str) -> dict[str, Any]:

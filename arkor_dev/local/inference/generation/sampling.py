@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LIKELY: Final = 512
+FIRST_CANDIDATES: Final = 512
 """Likeliest tokens that are considered first: sorting a whole vocabulary is slow."""
 
 
@@ -71,8 +71,8 @@ class Sampler:
 
     def __init__(self, sampling: Sampling, prompt: Iterable[int]) -> None:
         self._sampling = sampling
-        self._seen = set(prompt)
-        self._said: Counter[int] = Counter()
+        self._in_context = set(prompt)
+        self._counts: Counter[int] = Counter()
         seed = sampling.seed
         # Generators accept no negative seed, but every seed must have its own stream.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
@@ -88,41 +88,43 @@ class Sampler:
             scores = np.where(allowed, scores, np.float32(-np.inf))
         hot = self._sampling.temperature > 0
         token = self._draw(scores) if hot else int(scores.argmax())
-        self._said[token] += 1
-        self._seen.add(token)
+        self._counts[token] += 1
+        self._in_context.add(token)
         return self._describe(token, logits)
 
     def _penalised(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         sampling, scores = self._sampling, logits
-        if sampling.repetition != 1 and self._seen:
-            seen = np.fromiter(self._seen, np.int64)
-            seen = seen[seen < scores.size]
+        if sampling.repetition != 1 and self._in_context:
+            in_context = np.fromiter(self._in_context, np.int64)
+            in_context = in_context[in_context < scores.size]
             scores = scores.copy()
-            scores[seen] = np.where(
-                scores[seen] < 0, scores[seen] * sampling.repetition, scores[seen] / sampling.repetition
+            scores[in_context] = np.where(
+                scores[in_context] < 0,
+                scores[in_context] * sampling.repetition,
+                scores[in_context] / sampling.repetition,
             )
-        if (sampling.frequency or sampling.presence) and self._said:
-            said = np.fromiter(self._said, np.int64)
-            times = np.fromiter(self._said.values(), np.float32)
+        if (sampling.frequency or sampling.presence) and self._counts:
+            written = np.fromiter(self._counts, np.int64)
+            times = np.fromiter(self._counts.values(), np.float32)
             scores = scores.copy()
-            scores[said] -= sampling.frequency * times + sampling.presence
+            scores[written] -= sampling.frequency * times + sampling.presence
         return scores
 
     def _draw(self, scores: NDArray[np.float32]) -> int:
         sampling = self._sampling
         heights = (scores - scores.max()) / np.float32(sampling.temperature)
         shares = np.exp(heights, dtype=np.float32)
-        whole = float(shares.sum(dtype=np.float64))
-        kept = self._kept(shares, whole)
-        if kept is not None:
+        total = float(shares.sum(dtype=np.float64))
+        candidates = self._candidates(shares, total)
+        if candidates is not None:
             # Sorted by number, as the full vocabulary is: rounding decides between almost equal ones.
-            kept.sort()
-        chances = np.cumsum(shares if kept is None else shares[kept], dtype=np.float64)
+            candidates.sort()
+        chances = np.cumsum(shares if candidates is None else shares[candidates], dtype=np.float64)
         index = int(np.searchsorted(chances, self._chance.random() * chances[-1], side="right"))
         index = min(index, chances.size - 1)
-        return index if kept is None else int(kept[index])
+        return index if candidates is None else int(candidates[index])
 
-    def _kept(self, shares: NDArray[np.float32], whole: float) -> NDArray[np.int64] | None:
+    def _candidates(self, shares: NDArray[np.float32], total: float) -> NDArray[np.int64] | None:
         """Return the tokens that stay in the draw; None for all of them."""
         sampling, size = self._sampling, shares.size
         top_k = min(sampling.top_k or size, size)
@@ -130,17 +132,17 @@ class Sampler:
             if sampling.min_p <= 0:
                 return None
             return np.flatnonzero(shares >= sampling.min_p * shares.max())
-        order = likeliest(shares, min(max(LIKELY, top_k if top_k < size else 0), size))
-        if top_k == size and shares[order].sum(dtype=np.float64) < sampling.top_p * whole:
-            order = likeliest(shares, size)
-        order = order[:top_k]
+        ranked = likeliest(shares, min(max(FIRST_CANDIDATES, top_k if top_k < size else 0), size))
+        if top_k == size and shares[ranked].sum(dtype=np.float64) < sampling.top_p * total:
+            ranked = likeliest(shares, size)
+        ranked = ranked[:top_k]
         if sampling.top_p < 1:
-            sums = np.cumsum(shares[order], dtype=np.float64)
-            enough = sampling.top_p * (float(sums[-1]) if top_k < size else whole)
-            order = order[: int(np.searchsorted(sums, enough)) + 1]
+            sums = np.cumsum(shares[ranked], dtype=np.float64)
+            enough = sampling.top_p * (float(sums[-1]) if top_k < size else total)
+            ranked = ranked[: int(np.searchsorted(sums, enough)) + 1]
         if sampling.min_p > 0:
-            order = order[shares[order] >= sampling.min_p * shares[order[0]]]
-        return order
+            ranked = ranked[shares[ranked] >= sampling.min_p * shares[ranked[0]]]
+        return ranked
 
     def _describe(self, token: int, logits: NDArray[np.float32]) -> Chosen:
         count = self._sampling.logprobs
@@ -149,7 +151,7 @@ class Sampler:
         heights = logits.astype(np.float64) - float(logits.max())
         logs = heights - np.log(np.exp(heights).sum())
         best = likeliest(logits, min(count, logits.size)) if count else ()
-        return Chosen(token, float(logs[token]), tuple((int(each), float(logs[each])) for each in best))
+        return Chosen(token, float(logs[token]), tuple((int(index), float(logs[index])) for index in best))
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:

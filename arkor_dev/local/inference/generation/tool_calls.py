@@ -28,28 +28,28 @@ class ToolCalls:
     def __init__(self, names: Collection[str]) -> None:
         """``names`` are the tools that may be called; without any, nothing is a call."""
         self._names = names
-        self._kept = ""
+        self._held_back = ""
         self._calling = False
-        self._begun = False
+        self._has_text = False
 
     def push(self, text: str) -> str:
         """Return the text that cannot be the beginning of a call."""
         if not self._names:
             return text
-        self._kept += text
+        self._held_back += text
         # A bare object or list is a call only at the beginning of the answer.
-        if self._calling or (not self._begun and self._kept.lstrip()[:1] in ("{", "[")):
+        if self._calling or (not self._has_text and self._held_back.lstrip()[:1] in ("{", "[")):
             return ""
-        start = _beginning(self._kept)
-        self._calling = self._kept.startswith(MARKS, start)
-        out, self._kept = self._kept[:start], self._kept[start:]
-        self._begun = self._begun or bool(out.strip())
+        start = _beginning(self._held_back)
+        self._calling = self._held_back.startswith(MARKS, start)
+        out, self._held_back = self._held_back[:start], self._held_back[start:]
+        self._has_text = self._has_text or bool(out.strip())
         return out
 
     def end(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the held-back text if it was no call, else OpenAI's ``tool_calls``."""
-        calls = _calls(self._kept, self._names) if self._names else []
-        return ("", calls) if calls else (self._kept, [])
+        calls = _calls(self._held_back, self._names) if self._names else []
+        return ("", calls) if calls else (self._held_back, [])
 
 
 def _beginning(text: str) -> int:
@@ -58,7 +58,7 @@ def _beginning(text: str) -> int:
     """
     starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
     beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
-    starts += [len(text) - len(each) for each in beginnings if text.endswith(each)]
+    starts += [len(text) - len(beginning) for beginning in beginnings if text.endswith(beginning)]
     return min(starts, default=len(text))
 
 
@@ -89,10 +89,10 @@ def _call(value: Any, names: Collection[str]) -> dict[str, Any] | None:
         return None
     inner = value.get("function", value)
     name = inner.get("name") if isinstance(inner, dict) else None
-    given = inner.get("arguments", inner.get("parameters", {})) if isinstance(inner, dict) else None
-    if not isinstance(name, str) or name not in names or not isinstance(given, dict | str):
+    arguments = inner.get("arguments", inner.get("parameters", {})) if isinstance(inner, dict) else None
+    if not isinstance(name, str) or name not in names or not isinstance(arguments, dict | str):
         return None
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {
         "id": f"call_{secrets.token_hex(DIGITS)}",
         "type": "function",
@@ -102,7 +102,7 @@ def _call(value: Any, names: Collection[str]) -> dict[str, Any] | None:
 
 def tool_names(tools: Any) -> frozenset[str]:
     """Return the names of OpenAI's ``tools``; nameless ones are skipped."""
-    found = [each.get("function") if isinstance(each, dict) else None for each in tools or ()]
+    functions = [entry.get("function") if isinstance(entry, dict) else None for entry in tools or ()]
     return frozenset(
-        each["name"] for each in found if isinstance(each, dict) and isinstance(each.get("name"), str)
+        entry["name"] for entry in functions if isinstance(entry, dict) and isinstance(entry.get("name"), str)
     )

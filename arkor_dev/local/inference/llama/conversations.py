@@ -8,19 +8,18 @@ needed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from arkor_dev.local.inference.prompt_cache import LEAST_TOKENS, common_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from .native import Native
 
-LEAST_TOKENS: Final = 16
-"""A shorter common prefix is not worth a lookup."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Cached:
     group: Hashable
     tokens: list[int]
     sequence: int
@@ -32,62 +31,54 @@ class Conversations:
     def __init__(self, native: Native) -> None:
         self._native = native
         self._free = list(range(native.sequences))
-        self._kept: list[_Kept] = []
+        self._cached: list[_Cached] = []
 
     def open(self, group: Hashable, prompt: Sequence[int]) -> tuple[int, int]:
         """Return a sequence for ``prompt``, and how many of its tokens are in memory there; never its last
         one.
         """
-        best, most = None, LEAST_TOKENS - 1
+        best, longest = None, LEAST_TOKENS - 1
         if self._native.shares:
-            for each in self._kept:
-                if each.group == group and (alike := _alike(each.tokens, prompt[:-1])) > most:
-                    best, most = each, alike
+            for cached in self._cached:
+                if cached.group == group and (common := common_prefix(cached.tokens, prompt[:-1])) > longest:
+                    best, longest = cached, common
         if best:
-            self._kept.remove(best)
-            self._kept.append(best)
+            self._cached.remove(best)
+            self._cached.append(best)
         # Evict the continued conversation last: it must exist until it is copied.
-        if not self._free and not self.let_go():
+        if not self._free and not self.evict():
             raise RuntimeError("more conversations than llama.cpp has room for")
         sequence = self._free.pop()
         if best:
-            self._native.copy(best.sequence, sequence, most)
-        return sequence, most if best else 0
+            self._native.copy(best.sequence, sequence, longest)
+        return sequence, longest if best else 0
 
-    def close(self, group: Hashable, tokens: list[int], sequence: int, *, whole: bool) -> None:
+    def close(self, group: Hashable, tokens: list[int], sequence: int, *, complete: bool) -> None:
         """Cache a finished conversation, whose ``tokens`` are in memory, unless they are incomplete."""
-        if not whole or not self._native.shares or len(tokens) < LEAST_TOKENS:
+        if not complete or not self._native.shares or len(tokens) < LEAST_TOKENS:
             self._drop(sequence)
             return
-        for each in [each for each in self._kept if each.group == group]:
+        for cached in [cached for cached in self._cached if cached.group == group]:
             # The cached one is a prefix of the new one, or the same.
-            if _alike(each.tokens, tokens) == len(each.tokens):
-                self._kept.remove(each)
-                self._drop(each.sequence)
-        self._kept.append(_Kept(group, list(tokens), sequence))
+            if common_prefix(cached.tokens, tokens) == len(cached.tokens):
+                self._cached.remove(cached)
+                self._drop(cached.sequence)
+        self._cached.append(_Cached(group, list(tokens), sequence))
 
-    def let_go(self) -> bool:
+    def evict(self) -> bool:
         """Evict the least recently used conversation; return False if there is none."""
-        if not self._kept:
+        if not self._cached:
             return False
-        self._drop(self._kept.pop(0).sequence)
+        self._drop(self._cached.pop(0).sequence)
         return True
 
     def forget(self, adapter: str | None = None) -> None:
         """Forget everything, or what was read with ``adapter``."""
-        for each in list(self._kept):
-            if adapter is None or getattr(each.group, "adapter", None) == adapter:
-                self._kept.remove(each)
-                self._drop(each.sequence)
+        for cached in list(self._cached):
+            if adapter is None or getattr(cached.group, "adapter", None) == adapter:
+                self._cached.remove(cached)
+                self._drop(cached.sequence)
 
     def _drop(self, sequence: int) -> None:
         self._native.drop(sequence)
         self._free.append(sequence)
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the common prefix."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )

@@ -24,7 +24,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import available_cores
 
 from .conversations import Conversations
-from .native import BATCH, ROOM_BYTES, MemoryFullError, Native
+from .native import BATCH, MEMORY_BYTES, MemoryFullError, Native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ADAPTERS: Final = 4
-KEPT: Final = 8
+MOST_CACHED: Final = 8
 """Most finished conversations that stay cached."""
-USUAL: Final = 1536
+INITIAL_TOKENS: Final = 1536
 """Initial space for each concurrent conversation, in tokens."""
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
@@ -47,7 +47,7 @@ THREADS_MARGIN: Final = 1.5
 """How much faster all cores must be than half of them."""
 MEASURED: Final = 4
 CONFIG_LIMIT: Final = 1 << 24
-FULL: Final = (
+OUT_OF_MEMORY: Final = (
     "llama.cpp has no memory left for this conversation while others are being answered: wait "
     "for them, or request fewer tokens"
 )
@@ -59,13 +59,13 @@ class Row:
 
     group: ActiveAdapter
     prompt: list[int]
-    room: int
+    max_new_tokens: int
     sequence: int
     cached: int
     reserved: int
     """Most tokens that it may reach."""
     tokens: list[int] = field(default_factory=list)
-    whole: bool = True
+    complete: bool = True
     scores: None = None
 
 
@@ -83,7 +83,7 @@ class LlamaEngine:
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._open: list[Row] = []
         self._threads = self._shared_threads = max(1, CORES // 2)
-        self._piece = LEAST_PIECE
+        self._piece_size = LEAST_PIECE
 
     @property
     def native(self) -> Native:
@@ -101,35 +101,36 @@ class LlamaEngine:
         prompt = prompt_of(self.tokenizer, ask, self._context)
         if max(prompt) >= self.native.size:
             raise JobFailure("The GGUF file has fewer tokens than the model's tokenizer")
-        room = self._context - len(prompt)
-        reserved = len(prompt) + min(ask["maxTokens"], room)
-        self._make_room(reserved)
+        max_new_tokens = self._context - len(prompt)
+        reserved = len(prompt) + min(ask["maxTokens"], max_new_tokens)
+        # For the longest possible answer: llama.cpp cannot grow its memory while others are being answered.
+        self._reserve(reserved)
         sequence, cached = self._conversations.open(active, prompt)
-        row = Row(active, prompt, room, sequence, cached, reserved, prompt[:cached])
+        row = Row(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])
         self._open.append(row)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1
         return row
 
-    def left(self, row: Row) -> int:
+    def unread(self, row: Row) -> int:
         """Return how many tokens of the prompt are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read."""
-        self.native.wear(row.group.adapter, row.group.strength)
-        known = len(row.tokens)
-        piece = row.prompt[known : known + self._piece]
-        last = known + len(piece) == len(row.prompt)
-        began = time.perf_counter()
-        logits = self._read([row], [piece], wanted=last)
-        if len(piece) == self._piece:
-            self._pace(time.perf_counter() - began)
+        self.native.use_adapter(row.group.adapter, row.group.strength)
+        start = len(row.tokens)
+        piece = row.prompt[start : start + self._piece_size]
+        last = start + len(piece) == len(row.prompt)
+        started = time.perf_counter()
+        logits = self._read([row], [piece], want_logits=last)
+        if len(piece) == self._piece_size:
+            self._adjust_piece(time.perf_counter() - started)
         return logits[0] if last else None
 
     def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each row of one group; return the next logits."""
-        self.native.wear(rows[0].group.adapter, rows[0].group.strength)
+        self.native.use_adapter(rows[0].group.adapter, rows[0].group.strength)
         return self._read(rows, [[token] for token in tokens])
 
     def end(self, row: Row) -> None:
@@ -137,49 +138,51 @@ class LlamaEngine:
         self._open.remove(row)
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1
-        self._conversations.close(row.group, row.tokens, row.sequence, whole=row.whole)
+        self._conversations.close(row.group, row.tokens, row.sequence, complete=row.complete)
 
-    def _read(self, rows: list[Row], pieces: list[list[int]], *, wanted: bool = True) -> NDArray[np.float32]:
-        given = [(row.sequence, len(row.tokens), piece) for row, piece in zip(rows, pieces, strict=True)]
+    def _read(
+        self, rows: list[Row], pieces: list[list[int]], *, want_logits: bool = True
+    ) -> NDArray[np.float32]:
+        batch = [(row.sequence, len(row.tokens), piece) for row, piece in zip(rows, pieces, strict=True)]
         try:
             while True:
                 try:
-                    logits = self.native.read(given, wanted=wanted)
+                    logits = self.native.read(batch, want_logits=want_logits)
                     break
                 except MemoryFullError:
-                    if not self._conversations.let_go():
-                        raise JobFailure(FULL) from None
+                    if not self._conversations.evict():
+                        raise JobFailure(OUT_OF_MEMORY) from None
         except BaseException:
             for row in rows:
-                row.whole = False  # some layers have read it, others have not
+                row.complete = False  # some layers have read it, others have not
             raise
         for row, piece in zip(rows, pieces, strict=True):
             row.tokens.extend(piece)
         return logits
 
-    def _pace(self, seconds: float) -> None:
+    def _adjust_piece(self, seconds: float) -> None:
         """Adjust the chunk size so that reading a chunk takes the intended time."""
-        wanted = int(self._piece * PIECE_SECONDS / max(seconds, 1e-6))
-        self._piece = max(LEAST_PIECE, min(BATCH, self.native.cells, 2 * self._piece, wanted))
+        intended = int(self._piece_size * PIECE_SECONDS / max(seconds, 1e-6))
+        self._piece_size = max(LEAST_PIECE, min(BATCH, self.native.cells, 2 * self._piece_size, intended))
 
-    def _make_room(self, reserved: int) -> None:
+    def _reserve(self, reserved: int) -> None:
         """Make space for a conversation of ``reserved`` tokens. Raises JobFailure without enough memory."""
         native = self.native
         used = sum(row.reserved for row in self._open)
         if used + reserved <= native.cells:
             return
-        most = ROOM_BYTES // native.cell_bytes
-        if reserved > most:
+        limit = MEMORY_BYTES // native.cell_bytes
+        if reserved > limit:
             raise JobFailure(
-                f"llama.cpp has memory here for {most:,} tokens, and this conversation may reach "
+                f"llama.cpp has memory here for {limit:,} tokens, and this conversation may reach "
                 f"{reserved:,}: request fewer"
             )
         if self._open:
-            raise JobFailure(FULL)
+            raise JobFailure(OUT_OF_MEMORY)
         # Nothing is being answered, so the memory can be replaced; cached conversations are read again. If
         # the allocation fails there is none, and the model is loaded again.
         base_key, self._base_key = self._base_key, None
-        native.make_room(min(most, 2 * reserved))
+        native.allocate(min(limit, 2 * reserved))
         self._conversations = Conversations(native)
         self._base_key = base_key
 
@@ -197,10 +200,10 @@ class LlamaEngine:
             generation = _generation(folder)
             self.ends = end_ids(self.tokenizer, SimpleNamespace(generation_config=generation))
             self.repetition = generation.repetition_penalty or 1.0
-            usual = min(self._context, USUAL)
-            self._native = Native(Path(base_key), MAX_CONCURRENT + KEPT, self._threads)
-            most = max(usual, ROOM_BYTES // self.native.cell_bytes)
-            self.native.make_room(min(most, MAX_CONCURRENT * usual))
+            initial = min(self._context, INITIAL_TOKENS)
+            self._native = Native(Path(base_key), MAX_CONCURRENT + MOST_CACHED, self._threads)
+            limit = max(initial, MEMORY_BYTES // self.native.cell_bytes)
+            self.native.allocate(min(limit, MAX_CONCURRENT * initial))
             self._conversations = Conversations(self.native)
             self._measure()
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}
@@ -232,9 +235,9 @@ class LlamaEngine:
             native.use_threads(threads)
             times = []
             for position in range(MEASURED):
-                began = time.perf_counter()
+                started = time.perf_counter()
                 native.read([(0, position, [token])])
-                times.append(time.perf_counter() - began)
+                times.append(time.perf_counter() - started)
             native.drop(0)
             return min(times)
 
@@ -245,8 +248,8 @@ class LlamaEngine:
 
 def _generation(folder: Path) -> Any:
     """Return a model's end tokens and repetition penalty, as found by transformers."""
-    own = folder / "generation_config.json"
-    path = own if own.is_file() else folder / "config.json"
+    generation_config = folder / "generation_config.json"
+    path = generation_config if generation_config.is_file() else folder / "config.json"
     try:
         config = json.loads(read_small(path, CONFIG_LIMIT))
     except (OSError, ValueError, RecursionError):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BATCH: Final = 256
 """Most tokens computed at once."""
 NAMES: Final = "LLAMA_FTYPE_MOSTLY_"
-ROOM_BYTES: Final = 2**31
+MEMORY_BYTES: Final = 2**31
 """Memory limit for keys and values of all conversations, in bytes."""
 FULL: Final = 1
 """llama.cpp's return code when its memory is full."""
@@ -39,7 +39,7 @@ class Native:
     """One model. All calls come from one thread."""
 
     def __init__(self, path: Path, sequences: int, threads: int) -> None:
-        """Load the file at ``path`` after calling ``make_room``. Raises JobFailure."""
+        """Load the file at ``path`` after calling ``allocate``. Raises JobFailure."""
         quiet()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
@@ -62,7 +62,7 @@ class Native:
         self.cells = 0
         self._threads = threads
 
-    def make_room(self, cells: int) -> None:
+    def allocate(self, cells: int) -> None:
         """Allocate an empty memory of ``cells`` tokens. Raises JobFailure."""
         self._free_context()
         params = llama_cpp.llama_context_default_params()
@@ -108,10 +108,10 @@ class Native:
     def remove_adapter(self, path: str) -> None:
         """Unload an adapter."""
         if self._active[0] == path:
-            self.wear(None, 0.0)
+            self.use_adapter(None, 0.0)
         llama_cpp.llama_adapter_lora_free(self._adapters.pop(path))
 
-    def wear(self, path: str | None, scale: float) -> None:
+    def use_adapter(self, path: str | None, scale: float) -> None:
         """Use this adapter, scaled by ``scale``, from now on; None for the base."""
         if self._active == (path, scale):
             return
@@ -123,19 +123,20 @@ class Native:
             raise JobFailure("llama.cpp cannot use the adapter with this model")
         self._active = (path, scale)
 
-    def read(self, rows: Sequence[Piece], *, wanted: bool = True) -> NDArray[np.float32]:
+    def read(self, rows: Sequence[Piece], *, want_logits: bool = True) -> NDArray[np.float32]:
         """Read ``(sequence, position, tokens)`` of each row, ``position`` being that of its first token.
 
-        Returns the logits after each row's last token, ``[rows, vocabulary]``; no rows unless ``wanted``.
+        Returns the logits after each row's last token, ``[rows, vocabulary]``, or none (``want_logits``).
         Raises MemoryFullError, and RuntimeError if llama.cpp fails.
         """
+        # One call computes all rows, each at its own position: a token attends only to its own sequence.
         batch, count = self._batch, 0
         ends: list[int] = []
         for sequence, position, tokens in rows:
             for offset, token in enumerate(tokens):
                 batch.token[count], batch.pos[count] = token, position + offset
                 batch.n_seq_id[count], batch.seq_id[count][0] = 1, sequence
-                batch.logits[count] = wanted and offset == len(tokens) - 1
+                batch.logits[count] = want_logits and offset == len(tokens) - 1
                 count += 1
             ends.append(count - 1)
         batch.n_tokens = count
@@ -144,7 +145,7 @@ class Native:
             raise MemoryFullError
         if status:
             raise RuntimeError(f"llama.cpp could not compute (status {status})")
-        logits = np.empty((len(ends) if wanted else 0, self.size), np.float32)
+        logits = np.empty((len(ends) if want_logits else 0, self.size), np.float32)
         for row in range(len(logits)):
             row_logits = llama_cpp.llama_get_logits_ith(self._context, ends[row])
             logits[row] = np.ctypeslib.as_array(row_logits, (self.size,))

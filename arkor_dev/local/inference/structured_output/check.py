@@ -9,7 +9,7 @@ from typing import Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 
-KNOWN: Final = 256
+MOST_RESULTS: Final = 256
 """Most schemas whose result is remembered, by hash: a schema may be megabytes."""
 TOO_MUCH: Final = "it exceeds the limits on time or memory of a schema"
 
@@ -19,7 +19,7 @@ class FormatChecks(LimitedChecks):
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         super().__init__(f"{__package__}.check_worker", "The format", idle_seconds)
-        self._known: OrderedDict[str, str | None] = OrderedDict()
+        self._results: OrderedDict[str, str | None] = OrderedDict()
 
     async def check(self, caller: str, schema: str, field: str) -> None:
         """Check that ``schema``, the JSON of one that was read, can be compiled.
@@ -27,20 +27,20 @@ class FormatChecks(LimitedChecks):
         Raises BadRequestError with a reason that begins with the ``field``, RateLimitedError if too many
         checks of ``caller`` wait, and UnavailableError if this machine cannot check it.
         """
-        known = hashlib.sha256(schema.encode()).hexdigest()
-        if known not in self._known:
-            async with self._line.admit(caller):
-                if known not in self._known:
-                    self._known[known] = await self._wrong(schema)
-        self._known.move_to_end(known)
-        if len(self._known) > KNOWN:
-            self._known.popitem(last=False)
-        if wrong := self._known[known]:
+        key = hashlib.sha256(schema.encode()).hexdigest()
+        if key not in self._results:
+            async with self._queue.admit(caller):
+                if key not in self._results:
+                    self._results[key] = await self._compile(schema)
+        self._results.move_to_end(key)
+        if len(self._results) > MOST_RESULTS:
+            self._results.popitem(last=False)
+        if wrong := self._results[key]:
             raise BadRequestError(f"{field} cannot be enforced: {wrong}", code="invalid_value", param=field)
 
-    async def _wrong(self, schema: str) -> str | None:
+    async def _compile(self, schema: str) -> str | None:
         try:
-            wrong: str | None = await self._asked({"schema": schema})
+            wrong: str | None = await self._check({"schema": schema})
         except LimitReachedError:
             return TOO_MUCH
         return wrong

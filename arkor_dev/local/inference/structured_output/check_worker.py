@@ -9,38 +9,38 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from arkor_dev.local.gguf.limited import allow_processor, hold_to
+from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
 """Processor time for compiling a schema: other requests wait this long when it is compiled again for use."""
 KILL_SECONDS: Final = 2
-"""Whole seconds after which the system ends the process, whatever it does."""
+"""Processor time after which the system kills the process, in whole seconds."""
 
 
 def main() -> None:
     """Answer until standard input ends."""
     link = Link()
-    hold_to(MEMORY)
+    limit_memory(MEMORY)
     from .grammar import GrammarError, bytes_alone, matcher_of
 
     vocabulary = bytes_alone()
 
-    def wrong(schema: str) -> str | None:
-        began = time.process_time()
+    def fault_in(schema: str) -> str | None:
+        started = time.process_time()
         try:
             matcher_of(schema, vocabulary)
         except GrammarError as fault:
             return str(fault)
         except BaseException as error:  # noqa: BLE001 - a fault of the library must not read as one of ours
             return f"it cannot be compiled ({type(error).__name__})"
-        return None if time.process_time() - began <= SECONDS else "it takes too long to compile"
+        return None if time.process_time() - started <= SECONDS else "it takes too long to compile"
 
     while True:
-        order: dict[str, Any] = link.receive()
-        allow_processor(KILL_SECONDS)
-        link.send(answer=wrong(order["schema"]))
+        request: dict[str, Any] = link.receive()
+        limit_cpu_time(KILL_SECONDS)
+        link.send(answer=fault_in(request["schema"]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from numpy.typing import NDArray
 
-KEPT: Final = 16
+MOST_COMPILED: Final = 16
 """Most compiled schemas cached with a vocabulary: a program sends many requests with the same one."""
 DIGITS: Final = 300
 """Longest number, in characters: other programs read no longer ones."""
@@ -55,7 +55,7 @@ class Vocabulary:
             except GrammarError as fault:
                 raise JobFailure(f"{field} cannot be enforced: {fault}") from fault
         self._compiled.move_to_end(schema)
-        if len(self._compiled) > KEPT:
+        if len(self._compiled) > MOST_COMPILED:
             self._compiled.popitem(last=False)
         return Constraint(self._compiled[schema].deep_copy(), self.tokens, field)
 

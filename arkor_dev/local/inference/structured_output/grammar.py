@@ -70,7 +70,7 @@ class _Bytes:
 
     eos_token_id = 256
     bos_token_id = None
-    tokens: Final = [*(bytes([each]) for each in range(256)), b"\xff<end>"]
+    tokens: Final = [*(bytes([value]) for value in range(256)), b"\xff<end>"]
     special_token_ids: Final = [256]
 
     def __call__(self, text: bytes | str) -> list[int]:

@@ -27,29 +27,29 @@ def format_of(body: dict[str, Any]) -> Format | None:
 
     Raises FormatError with a full sentence that begins with the name of the field.
     """
-    choice, wanted = body.get(CHOICE), body.get(RESPONSE)
+    choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
-    if wanted not in FREE and body.get("tools") and choice != "none":
+    if response_format not in FREE and body.get("tools") and choice != "none":
         raise FormatError(
             f"{RESPONSE} cannot be enforced together with tools, whose calls have their own form: remove one"
         )
-    if not forced and wanted in FREE:
+    if not forced and response_format in FREE:
         return None
     field = CHOICE if forced else RESPONSE
     try:
-        schema = _call(choice, body.get("tools") or []) if forced else _response(wanted)
+        schema = _call(choice, body.get("tools") or []) if forced else _response(response_format)
     except FormatError as fault:
         raise FormatError(f"{field} cannot be enforced: {fault}") from None
     return Format(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
 
 
-def _response(wanted: Any) -> Any:
-    kind = wanted.get("type")
+def _response(response_format: Any) -> Any:
+    kind = response_format.get("type")
     if kind == "json_object":
         return {"type": "object"}
     if kind != "json_schema":
         raise FormatError(f'its type must be "text", "json_object" or "json_schema", not {quoted(kind)}')
-    json_schema = wanted.get("json_schema")
+    json_schema = response_format.get("json_schema")
     schema = json_schema.get("schema") if isinstance(json_schema, dict) else None
     if not isinstance(schema, dict):
         raise FormatError(f"json_schema.schema must be a JSON object, not {quoted(schema)}")
@@ -79,22 +79,25 @@ def _call(choice: Any, tools: list[Any]) -> Any:
         functions = {name: functions[name]}
     if not functions:
         raise FormatError("tools has no callable function")
-    calls = [_one(name, given, f"#/anyOf/{place}") for place, (name, given) in enumerate(functions.items())]
+    calls = [
+        _one(name, parameters, f"#/anyOf/{number}")
+        for number, (name, parameters) in enumerate(functions.items())
+    ]
     return {"type": "object", "anyOf": calls}
 
 
-def _one(name: str, parameters: Any, place: str) -> Any:
+def _one(name: str, parameters: Any, pointer: str) -> Any:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:
         # A function's arguments are an object, whatever its schema says.
-        json_schema = read(parameters or {}, f"{place}/properties/arguments/allOf/0")
-        given = {"allOf": [json_schema, {"type": "object"}]}
+        json_schema = read(parameters or {}, f"{pointer}/properties/arguments/allOf/0")
+        arguments = {"allOf": [json_schema, {"type": "object"}]}
     except FormatError as fault:
         raise FormatError(f"of the parameters of {quoted(name)}, {fault}") from None
     return {
         "type": "object",
-        "properties": {"name": {"const": name}, "arguments": given},
+        "properties": {"name": {"const": name}, "arguments": arguments},
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }

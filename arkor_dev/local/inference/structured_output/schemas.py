@@ -26,7 +26,7 @@ PATTERN: Final = 1_000
 """Longest pattern, in characters."""
 COUNT: Final = 100_000
 """Largest minLength, maxItems and so on."""
-WHOLE: Final = 2**53 - 1
+MOST_WHOLE_NUMBER: Final = 2**53 - 1
 """Largest integer that every JSON parser represents exactly."""
 LEAST_MULTIPLE: Final = 1e-6
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
@@ -46,7 +46,7 @@ BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveM
 SINGLE: Final = frozenset({"items", "additionalProperties"})
 LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 MAPS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
-IN_PLACE: Final = frozenset({"anyOf", "oneOf", "allOf"})
+SAME_VALUE: Final = frozenset({"anyOf", "oneOf", "allOf"})
 """Keywords whose schemas apply to the same value instead of a part of it."""
 REFUSED: Final = frozenset(
     {
@@ -56,7 +56,7 @@ REFUSED: Final = frozenset(
     }
 )
 """JSON Schema keywords that constrain a value and are not supported here."""
-WHERE: Final = 80
+POINTER_LENGTH: Final = 80
 _NOTHING: Final = object()
 
 
@@ -64,45 +64,47 @@ class FormatError(ValueError):
     """Why a format is refused, as the end of a sentence: ``uniqueItems in #/properties/tags is …``."""
 
 
-def read(schema: object, at: str = "#") -> Any:
-    """Return what is enforced of ``schema``; ``at`` is where it will be in a larger one.
+def read(schema: object, location: str = "#") -> Any:
+    """Return what is enforced of ``schema``; ``location`` is where it will be in a larger one.
 
     Raises FormatError with what is wrong or not enforced, and where.
     """
-    reader = _Reader(at)
+    reader = _Reader(location)
     result = reader.schema(schema, "#", 0)
     reader.check_references()
     return result
 
 
 class _Reader:
-    def __init__(self, at: str) -> None:
-        self._at = at
+    def __init__(self, location: str) -> None:
+        self._location = location
         self._schemas = self._values = self._characters = 0
-        self._known: set[str] = set()
+        self._schemas_at: set[str] = set()
         self._references: list[tuple[str, str]] = []
-        self._same: dict[str, list[str]] = {}
+        self._same_value: dict[str, list[str]] = {}
         """For each schema's location, the locations of those for the same value."""
 
-    def schema(self, given: object, pointer: str, depth: int) -> Any:
+    def schema(self, schema: object, pointer: str, depth: int) -> Any:
         self._schemas += 1
         if self._schemas > SCHEMAS:
             raise FormatError(f"it has more than {SCHEMAS:,} schemas in it")
         if depth > DEPTH:
             raise FormatError(f"its schemas are nested more than {DEPTH} deep")
-        self._known.add(pointer)
-        if isinstance(given, bool):
-            return given
-        if not isinstance(given, dict):
-            raise FormatError(f"{_shown(pointer)} must be a schema, which is an object, not {quoted(given)}")
+        self._schemas_at.add(pointer)
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, dict):
+            raise FormatError(
+                f"{_shortened(pointer)} must be a schema, which is an object, not {quoted(schema)}"
+            )
         result: dict[str, Any] = {}
-        for keyword, value in given.items():
+        for keyword, value in schema.items():
             if keyword == "$id" and depth:
                 raise FormatError(
-                    f"$id in {_shown(pointer)} is not supported: only the outermost may have one"
+                    f"$id in {_shortened(pointer)} is not supported: only the outermost may have one"
                 )
             if keyword in REFUSED and not (keyword == "uniqueItems" and value is False):
-                raise FormatError(f"{keyword} in {_shown(pointer)} is not supported")
+                raise FormatError(f"{keyword} in {_shortened(pointer)} is not supported")
             read = self._keyword(keyword, value, pointer, depth)
             if read is not _NOTHING:
                 result[keyword] = read
@@ -112,7 +114,7 @@ class _Reader:
         if result.get("minProperties", 0) > needed + 1:
             # Unlisted names may occur twice, so their count is unreliable.
             raise FormatError(
-                f"minProperties in {_shown(pointer)} may be 1 more than required names, at most"
+                f"minProperties in {_shortened(pointer)} may be 1 more than required names, at most"
             )
         return result
 
@@ -125,37 +127,37 @@ class _Reader:
             return self._list(keyword, value, pointer, depth)
         if keyword in MAPS:
             if not isinstance(value, dict):
-                raise FormatError(f"{_shown(inside)} must be an object of schemas, not {quoted(value)}")
+                raise FormatError(f"{_shortened(inside)} must be an object of schemas, not {quoted(value)}")
             for name in value:
                 self._count_text(name, inside, PATTERN if keyword == "patternProperties" else CHARACTERS)
             return {
-                name: self.schema(each, f"{inside}/{_escaped(name)}", depth + 1)
-                for name, each in value.items()
+                name: self.schema(member, f"{inside}/{_escaped(name)}", depth + 1)
+                for name, member in value.items()
             }
         if keyword == "$ref":
             return self._reference(value, pointer)
         if keyword in COUNTS:
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or not 0 <= value <= COUNT:
-                raise FormatError(f"{_shown(inside)} must be a whole number from 0 to {COUNT:,}")
+            is_whole = isinstance(value, int) and not isinstance(value, bool)
+            if not is_whole or not 0 <= value <= COUNT:
+                raise FormatError(f"{_shortened(inside)} must be a whole number from 0 to {COUNT:,}")
             return value
         if keyword in BOUNDS:
             return self._number(value, inside)
-        return self._other(keyword, value, inside)
+        return self._assertion(keyword, value, inside)
 
-    def _other(self, keyword: str, value: Any, inside: str) -> Any:
+    def _assertion(self, keyword: str, value: Any, inside: str) -> Any:
         match keyword:
             case "enum":
                 if not isinstance(value, list) or not value:
-                    raise FormatError(f"{_shown(inside)} must be a list of one or more values")
-                return [self._value(each, inside, 0) for each in value]
+                    raise FormatError(f"{_shortened(inside)} must be a list of one or more values")
+                return [self._value(member, inside, 0) for member in value]
             case "const":
                 return self._value(value, inside, 0)
             case "type":
                 types = value if isinstance(value, list) else [value]
-                if not types or not all(isinstance(each, str) and each in TYPES for each in types):
+                if not types or not all(isinstance(member, str) and member in TYPES for member in types):
                     raise FormatError(
-                        f"{_shown(inside)} must be one of {', '.join(TYPES)}, or a list of them"
+                        f"{_shortened(inside)} must be one of {', '.join(TYPES)}, or a list of them"
                     )
                 return list(dict.fromkeys(types)) if isinstance(value, list) else value
             case "pattern":
@@ -164,16 +166,16 @@ class _Reader:
             case "format":
                 if value not in FORMATS:
                     raise FormatError(
-                        f"{_shown(inside)} {quoted(value)} is not supported: {', '.join(FORMATS)} are"
+                        f"{_shortened(inside)} {quoted(value)} is not supported: {', '.join(FORMATS)} are"
                     )
                 return value
             case "multipleOf":
                 if not LEAST_MULTIPLE <= self._number(value, inside) <= 2**31:
-                    raise FormatError(f"{_shown(inside)} must be from {LEAST_MULTIPLE:f} to {2**31}")
+                    raise FormatError(f"{_shortened(inside)} must be from {LEAST_MULTIPLE:f} to {2**31}")
                 return value
             case "required":
                 if not isinstance(value, list) or len(value) > SCHEMAS:
-                    raise FormatError(f"{_shown(inside)} must be a list of up to {SCHEMAS:,} names")
+                    raise FormatError(f"{_shortened(inside)} must be a list of up to {SCHEMAS:,} names")
                 for name in value:
                     self._count_text(name, inside, CHARACTERS)
                 return list(dict.fromkeys(value))
@@ -182,53 +184,64 @@ class _Reader:
     def _list(self, keyword: str, value: Any, pointer: str, depth: int) -> list[Any]:
         inside = f"{pointer}/{keyword}"
         if not isinstance(value, list) or not value:
-            raise FormatError(f"{_shown(inside)} must be a list of one or more schemas, not {quoted(value)}")
-        places = [f"{inside}/{number}" for number in range(len(value))]
-        if keyword in IN_PLACE:
-            self._same.setdefault(pointer, []).extend(places)
-        return [self.schema(each, at, depth + 1) for each, at in zip(value, places, strict=True)]
+            raise FormatError(
+                f"{_shortened(inside)} must be a list of one or more schemas, not {quoted(value)}"
+            )
+        pointers = [f"{inside}/{number}" for number in range(len(value))]
+        if keyword in SAME_VALUE:
+            self._same_value.setdefault(pointer, []).extend(pointers)
+        return [
+            self.schema(member, pointer_of, depth + 1)
+            for member, pointer_of in zip(value, pointers, strict=True)
+        ]
 
     def _reference(self, value: Any, pointer: str) -> str:
         if not isinstance(value, str) or not re.match(r"#(/|$)", value):
             raise FormatError(
-                f"$ref in {_shown(pointer)} must point into the schema itself (#/$defs/…), not to "
+                f"$ref in {_shortened(pointer)} must point into the schema itself (#/$defs/…), not to "
                 f"{quoted(value)}: nothing is fetched"
             )
         self._count_text(value, pointer, CHARACTERS)
         target = unquote(value)
         self._references.append((pointer, target))
-        self._same.setdefault(pointer, []).append(target)
-        return self._at + value[1:]
+        self._same_value.setdefault(pointer, []).append(target)
+        return self._location + value[1:]
 
     def _value(self, value: Any, pointer: str, depth: int) -> Any:
         self._values += 1
         if self._values > VALUES:
             raise FormatError(f"it has more than {VALUES:,} values in enum and const")
         if depth > DEPTH:
-            raise FormatError(f"a value in {_shown(pointer)} is nested more than {DEPTH} deep")
+            raise FormatError(f"a value in {_shortened(pointer)} is nested more than {DEPTH} deep")
         if isinstance(value, str):
             self._count_text(value, pointer, CHARACTERS)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             self._number(value, pointer)
         elif isinstance(value, list):
-            return [self._value(each, pointer, depth + 1) for each in value]
+            return [self._value(member, pointer, depth + 1) for member in value]
         elif isinstance(value, Mapping):
             for name in value:
                 self._count_text(name, pointer, CHARACTERS)
-            return {name: self._value(each, pointer, depth + 1) for name, each in value.items()}
+            return {name: self._value(member, pointer, depth + 1) for name, member in value.items()}
         return value
 
     def _number(self, value: Any, pointer: str) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= WHOLE:
-            raise FormatError(f"{_shown(pointer)} must be a number from -{WHOLE:,} to {WHOLE:,}")
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not abs(value) <= MOST_WHOLE_NUMBER
+        ):
+            raise FormatError(
+                f"{_shortened(pointer)} must be a number from -{MOST_WHOLE_NUMBER:,} to {MOST_WHOLE_NUMBER:,}"
+            )
         # A grammar cannot express steps smaller than these.
         if value and math.isclose(value, 0, abs_tol=1e-12):
-            raise FormatError(f"{_shown(pointer)} is too close to 0: {value}")
+            raise FormatError(f"{_shortened(pointer)} is too close to 0: {value}")
         return value
 
     def _count_text(self, text: Any, pointer: str, most: int) -> None:
         if not isinstance(text, str) or len(text) > most:
-            raise FormatError(f"{_shown(pointer)} must have strings of up to {most:,} characters")
+            raise FormatError(f"{_shortened(pointer)} must have strings of up to {most:,} characters")
         self._characters += len(text)
         if self._characters > CHARACTERS:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
@@ -236,13 +249,13 @@ class _Reader:
     def check_references(self) -> None:
         """Check that every reference leads to a schema, and none to itself for the same value."""
         for pointer, target in self._references:
-            if target not in self._known:
+            if target not in self._schemas_at:
                 raise FormatError(
-                    f"$ref in {_shown(pointer)} points to {quoted(target)}, where there is no schema"
+                    f"$ref in {_shortened(pointer)} points to {quoted(target)}, where there is no schema"
                 )
         # A chain of locations for the same value must end; each location is visited once.
         done: set[str] = set()
-        for start in self._same:
+        for start in self._same_value:
             path: dict[str, None] = {}
             stack: list[tuple[str, bool]] = [(start, False)]
             while stack:
@@ -251,11 +264,13 @@ class _Reader:
                     del path[pointer]
                     done.add(pointer)
                 elif pointer in path:
-                    raise FormatError(f"$ref in {_shown(pointer)} refers only to itself, never to a value")
+                    raise FormatError(
+                        f"$ref in {_shortened(pointer)} refers only to itself, never to a value"
+                    )
                 elif pointer not in done:
                     path[pointer] = None
                     stack.append((pointer, True))
-                    stack += [(each, False) for each in self._same.get(pointer, ())]
+                    stack += [(target_pointer, False) for target_pointer in self._same_value.get(pointer, ())]
 
 
 def _escaped(name: str) -> str:
@@ -263,5 +278,5 @@ def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _shown(pointer: str) -> str:
-    return pointer if len(pointer) <= WHERE else f"{pointer[: WHERE - 1]}…"
+def _shortened(pointer: str) -> str:
+    return pointer if len(pointer) <= POINTER_LENGTH else f"{pointer[: POINTER_LENGTH - 1]}…"

@@ -47,7 +47,7 @@ MOST_EVENTS: Final = 500_000
 """Most events: these take a few seconds to read."""
 LINE_LIMIT: Final = 1 << 20
 """Size limit of one event, in bytes."""
-TOGETHER: Final = 40
+EVENTS_PER_PARSE: Final = 40
 """Events parsed together: few enough for the parser to reject deep nesting."""
 FILES_LIMIT: Final = 10_000
 ERROR_LIMIT: Final = 100_000
@@ -62,7 +62,7 @@ SPARE: Final = 256 << 20
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
 
 
-class Imported:
+class ImportedJob:
     """A job read from an archive into its own folder until it is committed.
 
     ``events`` is a database with its validated events, in the store's table.
@@ -80,7 +80,7 @@ class Imported:
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)
 
-    def take_back(self) -> None:
+    def remove_files(self) -> None:
         """Remove the files from there."""
         with contextlib.suppress(OSError):
             remove_files(self._data, self.job["id"])
@@ -90,11 +90,11 @@ class Imported:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _wrong(why: str) -> BadRequestError:
-    return BadRequestError(f"The file cannot be imported: {why}. Nothing was changed")
+def _wrong(reason: str) -> BadRequestError:
+    return BadRequestError(f"The file cannot be imported: {reason}. Nothing was changed")
 
 
-def import_job(data: Path, source: Path) -> Imported:
+def import_job(data: Path, source: Path) -> ImportedJob:
     """Read the archive ``source`` into its own folder and validate all parts."""
     folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
@@ -117,7 +117,7 @@ def import_job(data: Path, source: Path) -> Imported:
     return imported
 
 
-def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
+def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     size = _next(file, MANIFEST)
     if size > MANIFEST_LIMIT:
         raise _wrong("its record is too long")
@@ -126,13 +126,13 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
         job, events, files = manifest["job"], manifest["events"], manifest["files"]
         if manifest["format"] != FORMAT:
             raise _wrong("a later arkor-dev wrote it: update arkor-dev")
-        entries = [(EVENTS, events), *((FILES + each["path"], each) for each in files)]
+        entries = [(EVENTS, events), *((FILES + entry["path"], entry) for entry in files)]
         sizes = [entry["bytes"] for _, entry in entries]
-        sound = all(type(each) is int and each >= 0 for each in sizes)
-        sound &= all(isinstance(entry["sha256"], str) for _, entry in entries)
+        is_valid = all(type(entry) is int and entry >= 0 for entry in sizes)
+        is_valid &= all(isinstance(entry["sha256"], str) for _, entry in entries)
     except (ValueError, KeyError, TypeError):
         raise _wrong("its record is unreadable") from None
-    if not sound:
+    if not is_valid:
         raise _wrong("its record is unreadable")
     if len(entries) > FILES_LIMIT or sizes[0] > EVENTS_LIMIT:
         raise _wrong("it has more files or events than a job has")
@@ -161,7 +161,7 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> Imported:
     # Nor where it resumes, with this machine's data and model.
     for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
-    return Imported(data, folder, job)
+    return ImportedJob(data, folder, job)
 
 
 def _check_file(name: str, size: int) -> None:
@@ -173,7 +173,7 @@ def _check_file(name: str, size: int) -> None:
         raise _wrong(f"its {name[:80]!a} is larger than {limit >> 20} MiB")
 
 
-def _read_events(imported: Imported, path: Path) -> None:
+def _read_events(imported: ImportedJob, path: Path) -> None:
     """Validate an archive's events and write them to ``imported.events``.
 
     A separate database: reading takes seconds, during which the store writes the events of running jobs.
@@ -194,7 +194,7 @@ def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str
     if sum(content.count(b"\n") for content in iter(lambda: file.read(CHUNK), b"")) > MOST_EVENTS:
         raise _wrong(f"it has more than {MOST_EVENTS:,} events")
     file.seek(0)
-    while lines := list(itertools.islice(iter(lambda: file.readline(LINE_LIMIT), b""), TOGETHER)):
+    while lines := list(itertools.islice(iter(lambda: file.readline(LINE_LIMIT), b""), EVENTS_PER_PARSE)):
         try:
             events = strict_json.parse(b"[%s]" % b",".join(lines))
         except ValueError:
@@ -222,20 +222,20 @@ def _is_event(value: object) -> bool:
     return False
 
 
-def _next(file: IO[bytes], wanted: str) -> int:
-    """Return the size of the next member, which must be the plain file ``wanted``."""
+def _next(file: IO[bytes], expected: str) -> int:
+    """Return the size of the next member, which must be the plain file ``expected``."""
     block = _exactly(file, BLOCK)
     try:
-        told = int(block[148:156].strip(b" \0"), 8)
+        checksum = int(block[148:156].strip(b" \0"), 8)
         size = int(block[124:136].strip(b" \0"), 8)
         name, prefix = (block[a:b].split(b"\0", 1)[0].decode() for a, b in ((0, 100), (345, 500)))
     except ValueError:
         raise _wrong("it is not an arkor-dev archive") from None
-    if block[257:262] != b"ustar" or told != sum(block) - sum(block[148:156]) + 8 * 32 or size < 0:
+    if block[257:262] != b"ustar" or checksum != sum(block) - sum(block[148:156]) + 8 * 32 or size < 0:
         raise _wrong("it is not an arkor-dev archive")
     if block[156:157] not in (b"0", b"\0"):
         raise _wrong("it contains a link, a device or something else that is not a plain file")
-    if (f"{prefix}/{name}" if prefix else name) != wanted:
+    if (f"{prefix}/{name}" if prefix else name) != expected:
         raise _wrong("its files differ from its list")
     return size
 
@@ -254,13 +254,13 @@ def _skip_padding(file: IO[bytes], size: int) -> None:
 def _extract(file: IO[bytes], target: Path, size: int) -> str:
     """Write the next ``size`` bytes to a new file; return their SHA-256."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest, left = hashlib.sha256(), size
+    digest, remaining = hashlib.sha256(), size
     with target.open("xb") as out:
-        while left:
-            content = _exactly(file, min(left, CHUNK))
+        while remaining:
+            content = _exactly(file, min(remaining, CHUNK))
             digest.update(content)
             out.write(content)
-            left -= len(content)
+            remaining -= len(content)
     _skip_padding(file, size)
     return digest.hexdigest()
 

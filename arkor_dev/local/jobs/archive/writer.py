@@ -57,9 +57,9 @@ def _export(data: Path, job: dict[str, Any], folder: Path, part: Path, target: P
             events = b"".join(_event_lines(data, job["id"], folder))
             files = [JobFile(folder, name) for name in sorted(_names(folder))]
             listed = [_described(file) for file in files]
-            kept = {key: value for key, value in job.items() if key not in ("orgId", "projectId", "queue")}
-            told = {"bytes": len(events), "sha256": hashlib.sha256(events).hexdigest()}
-            manifest = {"format": FORMAT, "job": kept, "events": told, "files": listed}
+            record = {key: value for key, value in job.items() if key not in ("orgId", "projectId", "queue")}
+            events_entry = {"bytes": len(events), "sha256": hashlib.sha256(events).hexdigest()}
+            manifest = {"format": FORMAT, "job": record, "events": events_entry, "files": listed}
             _add(out, MANIFEST, json.dumps(manifest, ensure_ascii=False).encode())
             _add(out, EVENTS, events)
             for file, entry in zip(files, listed, strict=True):
@@ -90,7 +90,7 @@ def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
 def artifacts_of(event: Any) -> list[dict[str, Any]]:
     """Return the artifacts in an event."""
     listed = event.get("artifacts") if isinstance(event, dict) else None
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [artifact for artifact in listed if isinstance(artifact, dict)] if isinstance(listed, list) else []
 
 
 def _names(folder: Path) -> Iterator[str]:

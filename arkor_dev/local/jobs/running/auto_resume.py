@@ -9,7 +9,7 @@ import asyncio
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.jobs.disk import short_of_room
+from arkor_dev.local.jobs.disk import disk_shortage
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.metrics.system_metrics import on_battery
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.jobs.async_store import AsyncStore
 
-LOOK_SECONDS: Final = 10.0
+CHECK_SECONDS: Final = 10.0
 """How often to check disk space and power supply."""
 BATTERY: Final = "battery"
 YIELDED: Final = "yielded"
@@ -31,10 +31,10 @@ PASSED: Final = {
 """Reasons of pauses that end by themselves, each with the message on resuming."""
 
 
-async def let_go_on(store: AsyncStore, data: Path) -> bool:
+async def resume_due(store: AsyncStore, data: Path) -> bool:
     """Queue the jobs whose reason has passed; return whether any other is still paused for such a reason."""
-    stands = False
-    for reason, words in PASSED.items():
+    still_paused = False
+    for reason, message in PASSED.items():
         jobs = await store.read(Store.paused_for, reason)
         if not jobs:
             continue
@@ -43,13 +43,13 @@ async def let_go_on(store: AsyncStore, data: Path) -> bool:
         elif reason == BATTERY:
             lasts = await asyncio.to_thread(on_battery)
         else:
-            lasts = short_of_room(data) is not None
+            lasts = disk_shortage(data) is not None
         for job_id in jobs:
             if lasts or (reason == "disk" and await _needs_more(store, data, job_id)):
-                stands = True
+                still_paused = True
             else:
-                await store.write(Store.go_on, job_id, words, {"auto": True})
-    return stands
+                await store.write(Store.resume, job_id, message, {"auto": True})
+    return still_paused
 
 
 async def _needs_more(store: AsyncStore, data: Path, job_id: str) -> bool:
@@ -58,12 +58,12 @@ async def _needs_more(store: AsyncStore, data: Path, job_id: str) -> bool:
     return job is not None and shutil.disk_usage(data).free < job.get("pause", {}).get("needs", 0)
 
 
-async def watch_power(pause: Callable[[str], None], *, asked: bool) -> None:
-    """Pause when the machine switches to battery, unless a person has ``asked`` to resume despite it."""
-    heeded = not asked
+async def watch_power(pause: Callable[[str], None], *, despite_battery: bool) -> None:
+    """Pause when the machine switches to battery, unless a person resumed ``despite_battery``."""
+    watching = not despite_battery
     while True:
         battery = await asyncio.to_thread(on_battery)
-        if battery and heeded:
+        if battery and watching:
             return pause(BATTERY)
-        heeded = heeded or not battery
-        await asyncio.sleep(LOOK_SECONDS)
+        watching = watching or not battery
+        await asyncio.sleep(CHECK_SECONDS)

@@ -22,14 +22,14 @@ def gpus(environ: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
     """
     kind = torch_build()
     for variable in VARIABLES[: 3 if kind == "rocm" else 1]:
-        if (told := environ.get(variable)) is not None:
-            return [each.strip() for each in told.split(",") if each.strip() and each.strip() != "-1"]
+        if (visible := environ.get(variable)) is not None:
+            return [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
     if kind == "rocm":
         return [gpu.uuid for gpu in amd_gpus()]
     if kind != "cuda":
         return []
-    if found := nvidia_gpus():
-        return [gpu.uuid for gpu in found]
+    if nvidia := nvidia_gpus():
+        return [gpu.uuid for gpu in nvidia]
     with contextlib.suppress(OSError):
         return [str(number) for number, _ in enumerate(sorted(driver.iterdir()))]
     return []

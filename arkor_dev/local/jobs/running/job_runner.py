@@ -13,7 +13,7 @@ from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .worker_session import ALONE, CRASHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
+from .worker_session import CRASHED, DETACHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .placement_queue import PlacementQueue
 
 
-class Beside(NamedTuple):
+class RunningJob(NamedTuple):
     """A running job: its config, and whether it uses the device that the next job would get."""
 
     config: dict[str, Any]
@@ -47,25 +47,27 @@ class Observer(Protocol):
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return why a job cannot fit on this machine, as fields of its ``training.failed``; else empty."""
 
-    async def room(self) -> int | None:
+    async def free_bytes(self) -> int | None:
         """Return the bytes of memory that a new process may use now; None if unknown."""
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[Beside], room: int) -> bool:
-        """Return whether a job fits into ``room`` bytes beside the running ``others``; false if unknown."""
+    async def fits_beside(
+        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+    ) -> bool:
+        """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """Return sentences of advice for a job that ran out of memory; may be empty."""
 
 
-def _tell(name: str, fields: Mapping[str, Any]) -> None:
+def _notify_resumed(name: str, fields: Mapping[str, Any]) -> None:
     """Report in the terminal that a job resumes by itself."""
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
 class JobRunner:
-    """One job that runs. It may be asked to end or to pause from before its worker is there.
+    """Runs one job. It can be cancelled or paused even before its worker has started.
 
-    ``alone`` stays true while no other job runs at the same time. ``device`` is the number of its own GPU.
+    ``ran_alone`` stays true while no other job runs at the same time. ``device`` is the number of its GPU.
     """
 
     def __init__(
@@ -73,30 +75,30 @@ class JobRunner:
         store: AsyncStore,
         models: Models,
         reporting: Reporting,
-        placing: PlacementQueue,
+        placement_queue: PlacementQueue,
         observer: Observer | None,
         job_id: str,
         config: dict[str, Any],
         device: str | None = None,
     ) -> None:
         self._store, self._models, self._reporting = store, models, reporting
-        self._placing, self._observer = placing, observer
+        self._placement_queue, self._observer = placement_queue, observer
         self.job, self.config, self.device = job_id, config, device
-        self.alone = True
+        self.ran_alone = True
         self.training: WorkerSession | None = None
-        self._unwanted = False
+        self._cancelled = False
         self._pause: str | None = None
 
     def cancel(self) -> None:
         """Cancel the job."""
-        self._unwanted = True
+        self._cancelled = True
         if self.training:
             self.training.cancel()
 
     @property
     def pausing(self) -> bool:
-        """Return whether the job was told to pause or to end."""
-        return self._unwanted or self._pause is not None
+        """Return whether the job is pausing or ending."""
+        return self._cancelled or self._pause is not None
 
     def pause(self, reason: str) -> None:
         """Pause it after its step; ``reason`` as in ``training.paused``."""
@@ -106,37 +108,37 @@ class JobRunner:
 
     async def run(self, data: Path, project: Path) -> None:
         """Train, and store the verdict."""
-        job_id, config, began = self.job, self.config, time.monotonic()
-        orders = await self._store.read(Store.orders, job_id)
+        job_id, config, started = self.job, self.config, time.monotonic()
+        resume_options = await self._store.read(Store.resume_options, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
-        job, going_on = {"id": job_id, "name": name}, "why" in orders
-        if self._observer and not going_on and (why := await self._observer.refusal(config)):
-            await end(self._store, data, job_id, Verdict("failed", why))
+        job, resumes = {"id": job_id, "name": name}, "why" in resume_options
+        if self._observer and not resumes and (refusal_fields := await self._observer.refusal(config)):
+            await end(self._store, data, job_id, Verdict("failed", refusal_fields))
             return
         log_of = Log(self._store, job_id, name)
-        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, going_on=going_on)
+        reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, resumes=resumes)
 
-        begin = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if going_on else []
+        start_events = await self._store.read(Store.newest, job_id, TRAINING_STARTED) if resumes else []
 
-        def heard(events: Sequence[Event]) -> None:
+        def observe(events: Sequence[Event]) -> None:
             if training.attached:  # reporters need the start, which this process has not seen
-                reports.take(begin)
-            begin.clear()
+                reports.take(start_events)
+            start_events.clear()
             reports.take(events)
             for event, fields in events:
-                if event == TRAINING_RESUMED and orders.get("auto"):
-                    _tell(name, fields)
+                if event == TRAINING_RESUMED and resume_options.get("auto"):
+                    _notify_resumed(name, fields)
 
         training = self.training = WorkerSession(
-            self._store, self._models, job_id, config, orders, heard, device=self.device
+            self._store, self._models, job_id, config, resume_options, observe, device=self.device
         )
-        if self._unwanted:
+        if self._cancelled:
             training.cancel()
         if self._pause:
             training.pause(self._pause)
-        asked = going_on and not (orders.get("auto") or orders.get("unasked"))
+        despite_battery = resumes and not (resume_options.get("auto") or resume_options.get("unasked"))
         watching = config.get("pauseOnBattery") and asyncio.create_task(
-            watch_power(training.pause, asked=asked), name="where the power comes from"
+            watch_power(training.pause, despite_battery=despite_battery), name="where the power comes from"
         )
         verdict = Verdict(CRASHED, {})
         try:
@@ -145,22 +147,22 @@ class JobRunner:
             if watching:
                 watching.cancel()
             self._reporting.end(job, reports, verdict.status)
-            log_of.over = True
-        seconds = time.monotonic() - began
+            log_of.closed = True
+        seconds = time.monotonic() - started
         if verdict.status == CRASHED:
             verdict = await self._crashed(verdict)
         if self._observer and verdict.fields.get("outOfMemory"):
             verdict = await self._advised(self._observer, training, verdict)
         if verdict.status == PAUSED:
             await self._store.write(Store.pause, job_id, verdict.fields)
-        elif verdict.status == WAITS and not self._unwanted:
-            await self._placing.put_back(job_id, config, verdict.fields["why"])
-        elif verdict.status not in (AGAIN, ALONE):
-            over = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
-            await end(self._store, data, job_id, over)
+        elif verdict.status == WAITS and not self._cancelled:
+            await self._placement_queue.requeue(job_id, config, verdict.fields["why"])
+        elif verdict.status not in (AGAIN, DETACHED):
+            final_verdict = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
+            await end(self._store, data, job_id, final_verdict)
         if self._observer:
-            whole = self.alone and not training.attached
-            self._observer.training_ended(config, verdict, seconds if whole else 0.0)
+            is_representative = self.ran_alone and not training.attached
+            self._observer.training_ended(config, verdict, seconds if is_representative else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
         """Handle a worker that ended without a message: resume the job unless that has failed repeatedly."""
@@ -176,11 +178,11 @@ class JobRunner:
         )
         cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
-        said = advising.result() if advising.done() and not advising.exception() else ""
+        advice = advising.result() if advising.done() and not advising.exception() else ""
         for task in (advising, cancelling):
             task.cancel()
         await asyncio.gather(advising, cancelling, return_exceptions=True)
-        return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {said}".strip()})
+        return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {advice}".strip()})
 
 
 async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that found no room at their target: they wait and let others pass until there is some."""
+"""Jobs whose target has no free resources: they wait, and later jobs may start before them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 15.0
-"""How often to check for room."""
+CHECK_SECONDS: Final = 15.0
+"""Interval between checks for free resources."""
 
 
 class PlacementQueue:
@@ -27,33 +27,33 @@ class PlacementQueue:
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake
         self._configs: dict[str, Mapping[str, Any]] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def waiting(self) -> list[str]:
         """Return the ids of those that cannot start now."""
         return list(self._configs)
 
-    async def put_back(self, job_id: str, config: Mapping[str, Any], why: str) -> None:
-        """Return a running job to its position in the queue; ``why`` is a sentence for a person."""
+    async def requeue(self, job_id: str, config: Mapping[str, Any], reason: str) -> None:
+        """Return a running job to its position in the queue; ``reason`` is a sentence for a person."""
         self._configs[job_id] = config
-        await self._store.write(Store.put_back, job_id, why)
-        self._news.set()
+        await self._store.write(Store.requeue, job_id, reason)
+        self._changed.set()
 
-    async def look(self) -> None:
+    async def watch(self) -> None:
         """Check periodically, forever."""
         while True:
             if not self._configs:
-                self._news.clear()
-                await self._news.wait()
-            await asyncio.sleep(LOOK_SECONDS)
+                self._changed.clear()
+                await self._changed.wait()
+            await asyncio.sleep(CHECK_SECONDS)
             for job_id, config in list(self._configs.items()):
                 try:
                     job = await self._store.read(Store.get, job_id)
                     waits = job is not None and job["status"] == "queued"
-                    where = execution_of(config)
-                    has_place = not waits or where.attaches(self._data, job_id)
-                    if not has_place and not await where.room(config):
+                    target = execution_of(config)
+                    may_start = not waits or target.attaches(self._data, job_id)
+                    if not may_start and not await target.has_capacity(config):
                         continue
                 except Exception:
                     log.exception("a place for the job %s", job_id)

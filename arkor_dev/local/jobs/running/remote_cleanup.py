@@ -27,28 +27,28 @@ class RemoteCleanup:
 
     def __init__(self, store: AsyncStore, data: Path) -> None:
         self._store, self._data = store, data
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def wake(self) -> None:
         """Signal that a job no longer needs its target."""
-        self._news.set()
+        self._changed.set()
 
     async def clear(self) -> bool:
         """Clean up now; return whether nothing remains."""
         try:
-            return await clear(self._data, await self._store.read(Store.standing))
+            return await clear(self._data, await self._store.read(Store.unfinished))
         except Exception:
             log.exception("what jobs have left elsewhere")
             return False
 
-    async def look(self) -> None:
+    async def watch(self) -> None:
         """Clean up now and whenever signalled, forever."""
         pause = SOON_SECONDS
         while True:
-            self._news.clear()
-            gone = await self.clear()
+            self._changed.clear()
+            all_removed = await self.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), None if gone else pause)
+                await asyncio.wait_for(self._changed.wait(), None if all_removed else pause)
                 pause = SOON_SECONDS
             except TimeoutError:
                 pause = min(2 * pause, AGAIN_SECONDS)

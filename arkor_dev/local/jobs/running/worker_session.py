@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
-from arkor_dev.local.execution.interface import JobOrder
+from arkor_dev.local.execution.interface import JobRequest
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing may follow its end: once ``over``, messages go to the terminal."""
+    """The log of one job. Nothing may follow its end: once ``closed``, messages go to the terminal."""
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
-        self.over = False
+        self.closed = False
 
     def say(self, text: str) -> None:
         """Log a sentence without waiting."""
-        if self.over:
+        if self.closed:
             notices.message("warning", f"{self._name}: {text}")
         else:
             self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
@@ -55,17 +55,17 @@ class PreparationProgress:
         self._store = store
         self._job = job_id
         self._label = ""
-        self._told = 0.0
+        self._sent_at = 0.0
         self._last: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
         label, moment = progress["label"], time.monotonic()
-        over = progress["total"] is not None and progress["done"] >= progress["total"]
+        finished = progress["total"] is not None and progress["done"] >= progress["total"]
         if progress == self._last:
             return
-        if label == self._label and moment - self._told < PROGRESS_SECONDS and not over:
+        if label == self._label and moment - self._sent_at < PROGRESS_SECONDS and not finished:
             return
-        self._label, self._told, self._last = label, moment, progress
+        self._label, self._sent_at, self._last = label, moment, progress
         self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
         notices.progress(progress)
 
@@ -73,18 +73,18 @@ class PreparationProgress:
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
-ALONE: Final = "alone"
-"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no room to
-start, or it trains on after this process ends.
+DETACHED: Final = "alone"
+"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no free
+resources, or it keeps training after this process ends.
 """
 ENDED: Final = "ended"
 """Reason of a pause when this process ends."""
 
 
 class WorkerSession:
-    """Trains the job ``job_id``; its ``orders`` describe how an interrupted job resumes.
+    """Trains the job ``job_id``; its ``resume_options`` describe how an interrupted job resumes.
 
-    ``heard`` receives events after they are logged; ``execution`` overrides the target in the config.
+    ``on_events`` receives events after they are logged; ``execution`` overrides the target in the config.
     ``device`` is the number of its GPU if there are several.
     """
 
@@ -94,17 +94,17 @@ class WorkerSession:
         models: Models,
         job_id: str,
         config: dict[str, Any],
-        orders: Mapping[str, Any],
-        heard: Callable[[Sequence[Event]], None] = lambda _: None,
+        resume_options: Mapping[str, Any],
+        on_events: Callable[[Sequence[Event]], None] = lambda _: None,
         execution: Execution | None = None,
         device: str | None = None,
     ) -> None:
         self._store, self._models = store, models
-        self._job, self._config, self._orders = job_id, config, orders
-        self._heard, self._device = heard, device
+        self._job, self._config, self._resume_options = job_id, config, resume_options
+        self._on_events, self._device = on_events, device
         self._execution = execution or execution_of(config)
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
-        self._wanted = asyncio.Event()
+        self._model_wanted = asyncio.Event()
         self._reason = ""
         self._steps = False
         self._marked = False
@@ -129,16 +129,16 @@ class WorkerSession:
 
         ``attached`` then says whether the worker was found already training.
         """
-        job = JobOrder(id=self._job, config=self._config, data=str(data), project=str(project))
+        job = JobRequest(id=self._job, config=self._config, data=str(data), project=str(project))
         if self._device is not None:
             job["device"] = self._device
-        orders = {key: value for key, value in self._orders.items() if key != "mark"}
-        job["resume"] = orders if orders.get("why") else None
+        resume_options = {key: value for key, value in self._resume_options.items() if key != "mark"}
+        job["resume"] = resume_options if resume_options.get("why") else None
         self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)
         if self.attached:
-            job["attaches"], job["mark"] = True, self._orders.get("mark")
+            job["attaches"], job["mark"] = True, self._resume_options.get("mark")
         else:
-            self._wanted.set()
+            self._model_wanted.set()
         worker = await self._execution.start(job)
         following = asyncio.create_task(self._follow(worker))
         providing = asyncio.create_task(self._provide(worker))
@@ -155,7 +155,7 @@ class WorkerSession:
                 if pausing in done:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(do="detach")
-                        return Verdict(ALONE, {})
+                        return Verdict(DETACHED, {})
                     if not (self._steps or self.attached):  # there is nothing to store
                         break
                     worker.send(do="pause", reason=self._reason)
@@ -183,7 +183,7 @@ class WorkerSession:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _provide(self, worker: Worker) -> None:
-        await self._wanted.wait()
+        await self._model_wanted.wait()
         model = await self._models.ensure(self._config["model"], PreparationProgress(self._store, self._job))
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
@@ -192,11 +192,11 @@ class WorkerSession:
         preparing = PreparationProgress(self._store, self._job)
         async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
-            kept, mark = (_last(batch, key) for key in ("kept", "mark"))
-            if events or kept is not None or mark is not None:
+            resumable, mark = (_last(batch, key) for key in ("kept", "mark"))
+            if events or resumable is not None or mark is not None:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
-                await self._store.write(Store.append, self._job, events, kept, mark)
-                self._heard(events)
+                await self._store.write(Store.append, self._job, events, resumable, mark)
+                self._on_events(events)
             if mark is not None:
                 self._marked = True
                 worker.send(do="known", mark=mark)
@@ -205,7 +205,7 @@ class WorkerSession:
                     preparing(message["progress"])
                 if "wants" in message:
                     self.attached = False
-                    self._wanted.set()
+                    self._model_wanted.set()
                 if "end" in message:
                     return Verdict(message["end"], message["fields"])
                 if "lost" in message:

@@ -17,7 +17,7 @@ from arkor_dev.contract import strict_json
 from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, error_body
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
-from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, Choice, Form
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
 from arkor_dev.local.endpoints.openai import ChatRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.service import Caller, CallerFault
@@ -94,7 +94,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         asked = await _asked(request, call, caller)
         record.stream, record.messages = asked.stream, _said(asked)
         choices = [Choice() for _ in range(asked.answers * len(asked.chats))]
-        form = Form(call, caller.deployment["slug"], caller.deployment["answeredBy"], asked.answers)
+        form = AnswerFormat(call, caller.deployment["slug"], caller.deployment["answeredBy"], asked.answers)
         try:
             async with request.app[ENDPOINTS].answers(caller, asked) as messages:
                 noted = _noted(messages, choices, record, began)
@@ -102,12 +102,12 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                     return await _streamed(request, form, asked, choices, noted, record)
                 async for _ in noted:
                     pass
-                return web.json_response(form.whole(choices))
+                return web.json_response(form.complete(choices))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
             record.prompt = form.usage(choices)["prompt_tokens"]
     except CallerFault as fault:
-        record.status, record.error = status_of(fault.fault), fault.why
+        record.status, record.error = status_of(fault.fault), fault.detail
         raise fault.fault from None
     except ArkorError as fault:
         record.status, record.error = status_of(fault), fault.text
@@ -117,7 +117,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         raise
     finally:
         record.seconds = round(time.monotonic() - began, 4)
-        request.app[ENDPOINTS].keep(record)
+        request.app[ENDPOINTS].log_request(record)
 
 
 async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
@@ -157,7 +157,7 @@ async def _noted(
 
 async def _streamed(
     request: web.Request,
-    form: Form,
+    form: AnswerFormat,
     asked: ChatRequest,
     choices: list[Choice],
     messages: AsyncIterator[tuple[int, dict[str, Any]]],
@@ -179,7 +179,7 @@ async def _streamed(
         except CallerFault as fault:
             if response is None:
                 raise
-            record.status, record.error = status_of(fault.fault), fault.why
+            record.status, record.error = status_of(fault.fault), fault.detail
             error = error_body(record.status, fault.fault.text, fault.fault.extra.get("code"))
             await response.write(frame(None, compact(error)))
         else:

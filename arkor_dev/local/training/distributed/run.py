@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.checkpoints.keeper import Keeper
+from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.checkpoints.resume_points import ResumeOrder
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.replay.rows import Replay
 
@@ -43,7 +43,7 @@ def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]
     return Choice(getattr(torch, name), reason)
 
 
-class NullKeeper(Keeper):
+class NullKeeper(CheckpointWriter):
     """The keeper of a worker other than rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
@@ -106,7 +106,7 @@ class DistributedRun(Run):
         replay.take_over(self.group.broadcast_value(replay.state()))
         return replay.answered
 
-    def _go_on(self, going_on: ResumeOrder) -> None:
+    def _go_on(self, going_on: ResumePlan) -> None:
         super()._go_on(going_on)
         if self.group.broadcast_value(self.step) != self.step:
             raise JobFailure("The workers of this job cannot resume from the same step: resume the job again")

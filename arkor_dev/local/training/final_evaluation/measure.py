@@ -17,7 +17,7 @@ from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.contract.settings.evaluation import asks_nothing
-from arkor_dev.local.cards.writer import write_again
+from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
@@ -42,6 +42,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import WEIGHTS, hold_in, take_weights, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
+from arkor_dev.local.training.replay.rows import SETTINGS
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -179,7 +180,7 @@ class FinalEvaluation:
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
-            write_again(preparation.data, preparation.job_id)
+            rewrite_card(preparation.data, preparation.job_id)
             return True
         try:
             self._history.end(run.kept_step)
@@ -195,7 +196,7 @@ class FinalEvaluation:
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
             results.write(results.result_file(self._job, None), judged._asdict())
-            write_again(preparation.data, preparation.job_id)
+            rewrite_card(preparation.data, preparation.job_id)
             self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
         except Stopped:
             return False
@@ -249,7 +250,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     if saved.get("general"):  # the job has no other rows, and the page shows these
         results.write(results.result_file(job, step), judged._asdict())
     if data is None:
-        write_again(preparation.data, preparation.job_id, step)
+        rewrite_card(preparation.data, preparation.job_id, step)
     return judged.evaluation
 
 
@@ -271,7 +272,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
-            **run.plan.method,
+            **{field: value for field, value in run.plan.method.items() if field not in SETTINGS},
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,

@@ -65,7 +65,7 @@ class Samples:
         self._clock = clock
         self._tokenizer = preparation.base.tokenizer
         self._prompts, self._ends = prompts_of(preparation)
-        orders, points = preparation.continuation.orders, preparation.continuation.points
+        orders, points = preparation.continuation.options, preparation.continuation.points
         self._sent: set[int] = set(orders.get("sampled", ())) if points else set()
         self._run: Run | None = None
         self._due: set[int] = set()

@@ -11,13 +11,13 @@ pytest.importorskip("torch")
 
 from transformers import AutoTokenizer
 
-from arkor_dev.local.exports.making import Making
-from tests.local.exports.test_making import ROWS, trained
+from arkor_dev.local.exports.export import Export
+from tests.local.exports.test_export import ROWS, trained
 from tests.local.families import FAMILIES
-from tests.local.gguf.test_making import with_converters
+from tests.local.gguf.test_files import with_converters
 from tests.local.gguf_extra import needs_gguf
 
-from .test_making import export, nothing
+from .test_export import export, nothing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def family(
 
 def test_a_merged_model_is_whole_and_names_no_folder(family: tuple[str, Path, Path], tmp_path: Path) -> None:
     name, base, adapter = family
-    made = Making("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
+    made = Export("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
     assert made["proof"]["verdict"] == "same", made["proof"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert ("tokenizer.model" in names) == (name in WITH_PIECES)

@@ -52,7 +52,7 @@ def test_what_ollama_writes_is_what_the_template_writes(template: str, default: 
     assert parts.default == default
     text = ollama.modelfile(parts, adds_start="", context=256)
     for messages in CONVERSATIONS:
-        assert ollama.written_by(text, messages) == render(mine, messages, cue=True)
+        assert ollama.render_modelfile(text, messages) == render(mine, messages, cue=True)
     assert ollama.faults(text, mine, ends, CONVERSATIONS, adds_start="") == []
     assert 'PARAMETER stop "</s>"' in text
     assert "PARAMETER num_ctx 256" in text
@@ -62,7 +62,7 @@ def test_a_start_token_that_the_file_sets_is_not_written_twice() -> None:
     mine = made(STARTED_TEMPLATE)
     parts = ollama.parts_of(mine, [mine.eos_token_id])
     text = ollama.modelfile(parts, adds_start="<s>", context=256)
-    assert "<s>" not in ollama.written_by(text, CONVERSATIONS[0])
+    assert "<s>" not in ollama.render_modelfile(text, CONVERSATIONS[0])
     assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="<s>") == []
     doubled = ollama.modelfile(parts, adds_start="", context=256)
     assert "differently" in ollama.faults(doubled, mine, [], CONVERSATIONS, adds_start="<s>")[0]
@@ -74,7 +74,7 @@ def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:
     parts = ollama.parts_of(mine, [])
     text = ollama.modelfile(parts, adds_start="", context=256)
     assert '{{ "{{ .System }} user: " }}' in text
-    assert ollama.written_by(text, CONVERSATIONS[0]) == render(mine, CONVERSATIONS[0], cue=True)
+    assert ollama.render_modelfile(text, CONVERSATIONS[0]) == render(mine, CONVERSATIONS[0], cue=True)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_cannot_be_printed_is_not_lost(mark: str) -> None:
     text = ollama.modelfile(ollama.parts_of(mine, []), adds_start="", context=256)
     assert "".join(char for char in text if char.isprintable() or char in "\t\n") == text
     for messages in CONVERSATIONS:
-        assert ollama.written_by(text, messages) == render(mine, messages, cue=True)
+        assert ollama.render_modelfile(text, messages) == render(mine, messages, cue=True)
     bare = text.replace(f"\\U{ord(mark[0]):08x}", mark)
     assert bare == text or ollama.faults(bare, mine, [], CONVERSATIONS, adds_start="")
 

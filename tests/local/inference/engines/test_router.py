@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.inference.engines import router as module
 from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
@@ -50,7 +50,7 @@ class Pretended:
 
         yield messages()
 
-    def rest_at_most(self, seconds: float) -> None:
+    def unload_after(self, seconds: float) -> None:
         self.at_most.append(seconds)
 
     async def close(self) -> None:
@@ -66,7 +66,7 @@ class Asked:
         self.model.mkdir()
         (self.model / "config.json").write_text("{}")
         (self.model / "model.safetensors").write_bytes(b"weights")
-        self.place = base_place(self.model, QUANTIZATION, self.cache)
+        self.place = base_path(self.model, QUANTIZATION, self.cache)
         self.place.parent.mkdir(parents=True)
         self.place.write_bytes(b"GGUF")
         self.exact, self.llama = Pretended("exact"), Pretended("llama")
@@ -86,7 +86,7 @@ class Asked:
             async for message in messages:
                 text += message.get("text", "")
                 done = message.get("done", done)
-        assert not self.answers._asked
+        assert not self.answers._active
         return text, done.get("why")
 
 
@@ -143,7 +143,7 @@ async def test_where_it_cannot_the_exact_one_answers_and_says_why(
     assert await asked(whole=True) == ("exact", WHOLE_MODEL)
     assert await asked(training=True) == ("exact", AFTER_TRAINING)
     made: list[Any] = []
-    monkeypatch.setattr(asked.answers._files, "make_soon", made.append)
+    monkeypatch.setattr(asked.answers._files, "convert_soon", made.append)
     assert await asked() == ("exact", MAKING)
     assert [model.path for model in made] == [asked.model]
     asked.of(AUTO, gpu=True)
@@ -168,7 +168,7 @@ async def test_what_could_not_be_made_is_tried_again_only_by_name(
 
     monkeypatch.setattr(asked.answers._files._bases, "base", fails)
     assert await asked() == ("exact", MAKING)
-    if making := asked.answers._files._making:
+    if making := asked.answers._files._conversion:
         await making
     assert await asked() == ("exact", "the converter does not know it")
     assert await asked() == ("exact", "the converter does not know it")
@@ -242,7 +242,7 @@ def test_a_job_gets_the_memory_of_models_where_it_is_shared(asked: Asked, shared
     answers = EngineRouter(asked.cache, AUTO, gpu=shared, shared=shared)
     unloaded: list[str] = []
     engines = {
-        name: SimpleNamespace(make_room=functools.partial(unloaded.append, name)) for name in ("a", "b")
+        name: SimpleNamespace(free_memory=functools.partial(unloaded.append, name)) for name in ("a", "b")
     }
     answers._engines = engines  # type: ignore[assignment]
     answers.training_begins()

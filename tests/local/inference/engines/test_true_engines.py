@@ -56,7 +56,7 @@ async def test_the_quick_engine_takes_over_once_its_file_is_made(
         text, done, _ = await said(answers, **parrot)
         assert (text, done["engine"], done["why"]) == (PHRASE, "transformers", MAKING)
         async with asyncio.timeout(300):
-            if making := answers._files._making:  # else it was quicker than the answer
+            if making := answers._files._conversion:  # else it was quicker than the answer
                 await making
         text, done, labels = await said(answers, **parrot)
         assert (text, done["engine"], done["precision"]) == (PHRASE, "llama.cpp", "q8_0")

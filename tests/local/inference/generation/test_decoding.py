@@ -6,17 +6,17 @@ import json
 
 import pytest
 
-from arkor_dev.local.inference.generation.decoding import Stops
+from arkor_dev.local.inference.generation.decoding import StopFilter
 from arkor_dev.local.inference.generation.tool_calls import ToolCalls, tool_names
 
 
-def through(stops: Stops, pieces: list[str]) -> str:
+def through(stops: StopFilter, pieces: list[str]) -> str:
     out = ""
     for piece in pieces:
         out += stops.push(piece)
         if stops.met:
             return out
-    return out + stops.rest()
+    return out + stops.flush()
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_an_answer_ends_before_its_first_stop_text_however_it_comes(
 ) -> None:
     for size in (1, 2, 3, 100):
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
-        assert through(Stops(stops), pieces) == wanted, size
+        assert through(StopFilter(stops), pieces) == wanted, size
 
 
 def test_what_cannot_begin_a_stop_text_goes_out_at_once() -> None:
-    stops = Stops(["###"])
+    stops = StopFilter(["###"])
     assert [stops.push(piece) for piece in ("Hello", " #", "x", "##")] == ["Hello", " ", "#x", ""]
-    assert stops.rest() == "##"
+    assert stops.flush() == "##"
 
 
 CALL = {"name": "weather", "arguments": {"city": "Zürich"}}

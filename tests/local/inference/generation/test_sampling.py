@@ -9,7 +9,7 @@ import pytest
 
 np = pytest.importorskip("numpy")
 
-from arkor_dev.local.inference.generation.sampling import LIKELY, Sampler, Sampling, likeliest  # noqa: E402
+from arkor_dev.local.inference.generation.sampling import FIRST_CANDIDATES, Sampler, Sampling, likeliest  # noqa: E402
 
 VOCABULARY = 2000
 
@@ -45,7 +45,7 @@ def test_a_seed_draws_the_same_again_and_another_seed_others() -> None:
     [
         {"top_k": 1},
         {"top_k": 40},
-        {"top_k": LIKELY + 300},
+        {"top_k": FIRST_CANDIDATES + 300},
         {"top_p": 0.3},
         {"top_p": 0.9},
         {"top_p": 0.9999},
@@ -73,7 +73,7 @@ def test_those_are_drawn_from_which_transformers_keeps(asked: dict[str, Any], te
     wanted = set(torch.isfinite(scores[0]).nonzero().flatten().tolist())
     sampler = Sampler(Sampling(temperature=temperature, **asked), [])
     shares = np.exp((figures - figures.max()) / np.float32(temperature))
-    kept = sampler._kept(shares, float(shares.sum(dtype=np.float64)))
+    kept = sampler._candidates(shares, float(shares.sum(dtype=np.float64)))
     assert kept is not None
     assert set(kept.tolist()) == wanted
     assert drawn(Sampling(temperature=temperature, **asked), figures) <= wanted

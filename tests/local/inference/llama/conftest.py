@@ -35,7 +35,7 @@ def with_converters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def question(tiny: Path, adapter: Path, with_converters: Path) -> Callable[..., dict[str, Any]]:
     """Return a request for the tiny model in 16 bits, alone or with its adapter (``parrot``)."""
-    from arkor_dev.local.gguf.making import cached_base, cached_lora
+    from arkor_dev.local.gguf.files import cached_base, cached_lora
     from tests.local.inference.asking import ask
 
     def quiet(*_: Any) -> None:

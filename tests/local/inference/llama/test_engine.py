@@ -125,7 +125,7 @@ def test_a_prompt_is_read_in_pieces_as_in_one(asking: Asking, question: Question
     assert whole.done["promptTokens"] > 3 * module.LEAST_PIECE
     asking.engine._conversations.forget()
     monkeypatch.setattr(module, "BATCH", module.LEAST_PIECE)
-    asking.engine._piece = module.LEAST_PIECE
+    asking.engine._piece_size = module.LEAST_PIECE
     pieces = told(asking, long)
     assert pieces.text == whole.text
     assert max(abs(a - b) for a, b in zip(pieces.heights, whole.heights, strict=True)) < NEAR
@@ -141,12 +141,14 @@ def test_stop_texts_seeds_and_penalties_are_those_of_the_loop(asking: Asking, qu
 
 def test_what_is_over_is_let_go_for_what_comes(asking: Asking, question: Question) -> None:
     from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
-    from arkor_dev.local.inference.llama.engine import KEPT
+    from arkor_dev.local.inference.llama.engine import MOST_CACHED
 
-    for number in range(2 * (KEPT + MAX_CONCURRENT)):
+    for number in range(2 * (MOST_CACHED + MAX_CONCURRENT)):
         asking.answer(question(messages=[{"role": "user", "content": f"{number} {HELLO['content']}"}]))
     engine = asking.engine
-    assert len(engine._conversations._kept) + len(engine._conversations._free) == KEPT + MAX_CONCURRENT
+    assert (
+        len(engine._conversations._cached) + len(engine._conversations._free) == MOST_CACHED + MAX_CONCURRENT
+    )
     many = [
         asking.ask(question(maxTokens=40, messages=[{"role": "user", "content": f"{number} once more"}]))
         for number in range(MAX_CONCURRENT + 2)
@@ -165,7 +167,7 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
 
     asking.answer(question())
     native = asking.engine.native
-    native.make_room(64)
+    native.allocate(64)
     asking.engine._conversations = Conversations(native)
     # One after another there is room for as much as may be taken; beside each other there is not.
     assert asking.answer(question(maxTokens=100))[1]["completionTokens"] > 0
@@ -174,8 +176,8 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
     asking.finish(*both)
     assert both[0].done
     assert "no memory" in both[1].error
-    monkeypatch.setattr(module, "ROOM_BYTES", 64 * native.cell_bytes)
-    native.make_room(64)
+    monkeypatch.setattr(module, "MEMORY_BYTES", 64 * native.cell_bytes)
+    native.allocate(64)
     asking.engine._conversations = Conversations(native)
     with pytest.raises(JobFailure, match=r"memory here for 64 tokens, .* may reach 1\d\d: request fewer$"):
         asking.answer(question(maxTokens=100))
@@ -193,7 +195,7 @@ def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
 
     first = asking.answer(question(parrot=True))[0]
     native = asking.engine.native
-    native.make_room(64)
+    native.allocate(64)
     asking.engine._conversations = Conversations(native)
     with monkeypatch.context() as patch:
         patch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)

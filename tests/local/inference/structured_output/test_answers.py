@@ -64,7 +64,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     from arkor_dev.local.inference import transformers_engine as engine_module
     from arkor_dev.local.inference.answer_speed import ComputePlan
 
-    monkeypatch.setattr(engine_module, "quickest", lambda *_: ComputePlan(torch.float32, False, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, False, 1, 1))
 
 
 @pytest.mark.numeric

@@ -118,7 +118,7 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
     await checks._end()
     await both()
     # A caller's text may be megabytes: what is remembered is not.
-    assert {len(key) for key in checks._known} == {64}
+    assert {len(key) for key in checks._results} == {64}
     assert checks._child is None  # nobody was asked again
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 
 from jsonschema import Draft202012Validator  # noqa: E402
 
-from arkor_dev.local.inference.generation.decoding import Incremental  # noqa: E402
+from arkor_dev.local.inference.generation.decoding import IncrementalDecoder  # noqa: E402
 from arkor_dev.local.inference.generation.sampling import Sampler, Sampling  # noqa: E402
 from arkor_dev.local.inference.structured_output.constraint import DIGITS, NESTED, Bounds, Vocabulary  # noqa: E402
 from arkor_dev.local.inference.structured_output.schemas import read  # noqa: E402
@@ -158,7 +158,7 @@ def written(
 ) -> tuple[str, str]:
     """A text of tokens that are drawn at random of those that may come, and why it ends."""
     constraint = vocabulary.constrain(json.dumps(read(schema)), "responseFormat")
-    sampler, text = Sampler(Sampling(temperature=1.5, seed=seed), []), Incremental(tokenizer)
+    sampler, text = Sampler(Sampling(temperature=1.5, seed=seed), []), IncrementalDecoder(tokenizer)
     chance = np.random.default_rng(seed)
     marks = [tokenizer.convert_tokens_to_ids(each) for each in ('"', "}", "]")]
     said = ""
@@ -206,7 +206,7 @@ def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any
     constraint = vocabulary.constrain(
         json.dumps(read({"type": "string", "format": format_})), "responseFormat"
     )
-    digit, text = tokenizer.convert_tokens_to_ids("1"), Incremental(tokenizer)
+    digit, text = tokenizer.convert_tokens_to_ids("1"), IncrementalDecoder(tokenizer)
     said = ""
     for _ in range(100):
         allowed = constraint.allowed(len(tokenizer))

@@ -56,6 +56,6 @@ async def test_it_is_tried_again_soon_and_then_less_often(
     monkeypatch.setattr(remote_cleanup, "clear", clear)
     monkeypatch.setattr(remote_cleanup, "asyncio", SimpleNamespace(Event=asyncio.Event, wait_for=wait_for))
     with pytest.raises(EndError):
-        await RemoteCleanup(Jobs(), tmp_path).look()  # type: ignore[arg-type]
+        await RemoteCleanup(Jobs(), tmp_path).watch()  # type: ignore[arg-type]
     # Whenever there is news it is tried at once, and soon again.
     assert waited == [10, 20, 40, 80, 160, 320, *[AGAIN_SECONDS] * 3, 10, 10, None, 10]

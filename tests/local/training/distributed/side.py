@@ -46,7 +46,7 @@ class Say:
 
 def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
     """The run of a case, as one worker has it."""
-    from arkor_dev.local.checkpoints.resume_points import ResumeOrder, whole_points
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 
     common = {"maxSteps": 20, "learningRate": 1e-2, "batchSize": 4, "evalSteps": 0, "loggingSteps": 1}
     data.mkdir(parents=True, exist_ok=True)
@@ -66,8 +66,8 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
         settings = JobSettings({"saveSteps": 0, "warmupSteps": 0, **common, **case["config"]})
         run.plan = Plan.of(settings, len(packs(run.train, PACKED)), 0, PACKED * run_packs)
     if case.get("resume"):
-        points = [point for point, wrong in whole_points(data, "job") if wrong is None]
-        run.going_on = ResumeOrder(points, "It was interrupted.")
+        points = [point for point, wrong in checked_points(data, "job") if wrong is None]
+        run.going_on = ResumePlan(points, "It was interrupted.")
     return run
 
 

@@ -68,7 +68,7 @@ def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] =
         eval_rows=rows,
         emit=run.emit,
         say=print,
-        continuation=SimpleNamespace(orders={"sampled": sorted(known)}, points=bool(run.going_on)),
+        continuation=SimpleNamespace(options={"sampled": sorted(known)}, points=bool(run.going_on)),
     )
     samples = Samples(preparation, stopped, time.monotonic())
     samples.follow(run)

@@ -69,7 +69,7 @@ class Simulated:
         preparation: Any = SimpleNamespace(
             emit=self.run.emit,
             base=SimpleNamespace(tokenizer=None),
-            continuation=SimpleNamespace(orders={}, points=[]),
+            continuation=SimpleNamespace(options={}, points=[]),
         )
         run: Any = self.run
         samples = Samples(preparation, lambda: False, 0.0, lambda: self.now)

@@ -5,8 +5,10 @@ import { api, errorText } from "../../api/client";
 import type { Sweep, SweepVerdict } from "../../contract.gen";
 import { clock, number, plural, time } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
-import { href, jobHref, route } from "../../router";
+import { go, href, jobHref, route } from "../../router";
 import { setTitle } from "../../store/document-title";
+import { features } from "../../store/features";
+import { deleteJob, isOver, jobs, refreshJobs } from "../../store/jobs";
 import { loadManifest, manifest, reloadManifest, trainerNamed } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { Button } from "../../ui/controls/button";
@@ -46,7 +48,8 @@ export default function Sweeps() {
     return () => asking.stop();
   }, []);
   const all = sweeps.value;
-  const sweep = query.has("new") ? undefined : (all?.find(({ id }) => id === query.get("id")) ?? all?.[0]);
+  const id = query.get("id");
+  const sweep = query.has("new") ? undefined : all?.find((each) => id === null || each.id === id);
   return (
     <div style={styles.page} data-focus-next="h1">
       <header style={styles.row}>
@@ -60,7 +63,12 @@ export default function Sweeps() {
       {failure.value && !all && <ErrorNote title="The sweeps could not be read" error={failure.value} />}
       {!all && !failure.value && <Skeleton lines={6} height={20} />}
       {sweep && <One key={sweep.id} sweep={sweep} />}
-      {all && !sweep && <StartForm />}
+      {all && !sweep && id && (
+        <Empty title="This sweep was deleted.">
+          <a href={href("/jobs", { sweep: id })}>Show its jobs</a>
+        </Empty>
+      )}
+      {all && !sweep && !id && <StartForm />}
       {all && all.length > 0 && (
         <nav aria-label="Sweeps">
           <h2>All sweeps</h2>
@@ -81,7 +89,7 @@ export default function Sweeps() {
 }
 
 function One({ sweep }: { sweep: Sweep }) {
-  const problem = useSignal<string | null>(null);
+  const problem = useSignal<[title: string, error: string] | null>(null);
   const { verdict } = sweep;
   const stop = async (): Promise<void> => {
     const text =
@@ -92,7 +100,17 @@ function One({ sweep }: { sweep: Sweep }) {
       announce("The sweep has ended");
       await load();
     } catch (error) {
-      problem.value = errorText(error);
+      problem.value = ["The sweep could not be stopped", errorText(error)];
+    }
+  };
+  const remove = async (): Promise<void> => {
+    try {
+      if (!(await askToDelete(sweep))) return;
+      announce("The sweep was deleted");
+      go(href("/sweeps"));
+      await load();
+    } catch (error) {
+      problem.value = ["The sweep could not be deleted", errorText(error)];
     }
   };
   return (
@@ -100,7 +118,7 @@ function One({ sweep }: { sweep: Sweep }) {
       <section style={styles.result} aria-label="Result">
         <p style={styles.verdict}>{verdict ? clean(verdict.sentence, 600) : progressWords(sweep)}</p>
         {sweep.error && <ErrorNote title="The sweep has failed" error={clean(sweep.error, 1000)} />}
-        {problem.value && <ErrorNote title="The sweep could not be stopped" error={problem.value} />}
+        {problem.value && <ErrorNote title={problem.value[0]} error={problem.value[1]} />}
         <div style={styles.row}>
           {verdict?.settings && <Winner sweep={sweep} verdict={verdict} />}
           {sweep.state === "running" && (
@@ -111,6 +129,11 @@ function One({ sweep }: { sweep: Sweep }) {
           <a class="ui-button ui-button-plain" href={href("/jobs", { sweep: sweep.id })}>
             Show its jobs
           </a>
+          {sweep.state !== "running" && (
+            <Button kind="quiet" onClick={() => void remove()}>
+              Delete sweep
+            </Button>
+          )}
         </div>
       </section>
       <BestOverTime sweep={sweep} />
@@ -124,11 +147,42 @@ function One({ sweep }: { sweep: Sweep }) {
   );
 }
 
+/** Asks whether to delete a sweep, and its jobs with it; true once the sweep is deleted. */
+async function askToDelete(sweep: Sweep): Promise<boolean> {
+  const own = jobs.peek().filter((job) => job.sweep?.id === sweep.id && isOver(job));
+  let withJobs = false;
+  const text = (
+    <>
+      Its trials and its verdict are deleted.
+      {own.length > 0 && features.value.has("delete") && (
+        <label style={styles.also}>
+          <input
+            class="ui-check"
+            type="checkbox"
+            onChange={(event) => {
+              withJobs = event.currentTarget.checked;
+            }}
+          />
+          Also delete {plural(own.length, "job")}, with adapters and checkpoints
+        </label>
+      )}
+    </>
+  );
+  const title = `Delete “${displayName(sweep.name)}”?`;
+  if (!(await confirm({ title, text, action: "Delete sweep", danger: true }))) return false;
+  await api(`/sweeps/${encodeURIComponent(sweep.id)}`, { method: "DELETE" });
+  if (withJobs) {
+    for (const { id } of own) await deleteJob(id);
+    refreshJobs();
+  }
+  return true;
+}
+
 function progressWords(sweep: Sweep): string {
   const done = searched(sweep).filter(({ results }) => results.length > 0).length;
   if (sweep.state !== "running") return "";
   const ends = time(sweep.plan?.endsAt);
-  const confirming = sweep.trials.some(({ role }) => role !== "search");
+  const confirming = sweep.trials.some(({ role }) => role === "winner");
   const parts = [
     sweep.plan ? `${number(done)} of about ${plural(sweep.plan.trials, "trial")}` : "Estimating a run",
     confirming ? "the best is being confirmed with fresh seeds" : "",

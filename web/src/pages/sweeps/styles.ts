@@ -31,6 +31,7 @@ const entry: Style = {
   alignItems: "center",
   gap: "8px",
 };
+const also: Style = { display: "flex", alignItems: "center", gap: "8px", marginBlockStart: "12px" };
 const list = stack(4, { listStyle: "none", margin: 0, padding: 0 });
 
 export const styles = {
@@ -51,4 +52,5 @@ export const styles = {
   field,
   entry,
   list,
+  also,
 };

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 
-from .lines import shape_of
+from .linear_models import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.shapes import Forecast, ForecastFix
-    from arkor_dev.local.jobs.running.job_runner import Beside
+    from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.machine import Memory
 
-    from .lines import Line, Shape
+    from .linear_models import LinearModel, Shape
     from .measurement import Measurement
 
 MARGIN: Final = 1.05
@@ -34,7 +34,7 @@ QUARTER: Final = 0.3
 """Size of 4-bit weights relative to 16-bit ones, scales included."""
 
 
-def outlook(
+def estimate(
     measured: Measurement,
     config: Mapping[str, Any],
     memory: Memory,
@@ -49,30 +49,32 @@ def outlook(
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
-    late = measured.late
-    comparing = 0.0
+    time_factor = measured.late
+    comparison = 0.0
     if measured.comparing:
-        comparing = measured.comparing.seconds(plan.steps, plan.evaluate)
-        comparing += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
-    taken = {
+        comparison = measured.comparing.seconds(plan.steps, plan.evaluate)
+        comparison += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
+    seconds_of = {
         "loadingSeconds": measured.loading,
         "trainingSeconds": measured.training(plan.steps),
         "evaluationSeconds": evaluations * measured.evaluation,
         "savingSeconds": (saves + 1) * measured.saving,
     }
     if measured.writing:
-        whole = sum(taken.values())
-        taken["samplesSeconds"] = measured.writing.samples(config, plan, measured.held_out, whole)
-    taken["evaluationSeconds"] += comparing
-    parts = {name: round(seconds * late, 1) for name, seconds in taken.items()}
+        without_samples = sum(seconds_of.values())
+        seconds_of["samplesSeconds"] = measured.writing.samples(
+            config, plan, measured.held_out, without_samples
+        )
+    seconds_of["evaluationSeconds"] += comparison
+    parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
     peak = measured.peak(plan.steps)
     # The best checkpoint is kept besides the newest ones.
-    left = (
+    kept_checkpoints = (
         min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
     )
     # A completed job's resume point is kept, too, unless its last checkpoint has it.
     state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
-    written = left * measured.checkpoint + measured.adapter + state
+    written = kept_checkpoints * measured.checkpoint + measured.adapter + state
     forecast: Forecast = {
         "seconds": round(sum(parts.values()), 1),
         **parts,  # type: ignore[typeddict-item]
@@ -88,33 +90,35 @@ def outlook(
         "learnedTokens": measured.learned,
         "lookedAtRows": measured.looked,
         "diskBytes": written,
-        "checkpoints": left,
+        "checkpoints": kept_checkpoints,
         "freeDiskBytes": disk,
     }
-    room = memory.free
+    available = memory.free
     if measured.host:
-        room = None if gpu is None else gpu - CONTEXT
+        available = None if gpu is None else gpu - CONTEXT
         forecast["device"] = {
             "name": measured.device,
             "peakBytes": peak,
-            "freeBytes": room,
+            "freeBytes": available,
             "totalBytes": measured.device_total,
         }
-    if room is not None and not busy:
-        forecast["fits"] = peak * MARGIN <= room and (disk is None or disk > written)
-        if peak * MARGIN > room:
-            forecast["fixes"] = fixes(measured, config, plan, peak, room / MARGIN)
+    if available is not None and not busy:
+        forecast["fits"] = peak * MARGIN <= available and (disk is None or disk > written)
+        if peak * MARGIN > available:
+            forecast["fixes"] = fixes(measured, config, plan, peak, available / MARGIN)
     return forecast
 
 
-def together(jobs: Sequence[tuple[Measurement | None, Beside]], room: int) -> bool:
-    """Return whether jobs, the first of them new, fit into ``room`` bytes together, and onto their device."""
-    peaks = [(each, beside, each.peak(_steps(each, beside.config))) for each, beside in jobs if each]
-    if MARGIN * sum(each.host or peak for each, _, peak in peaks) > room:
+def fit_together(jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int) -> bool:
+    """Return whether jobs, the first of them new, fit together into ``free_bytes`` and onto their device."""
+    peaks = [
+        (measured, job, measured.peak(_steps(measured, job.config))) for measured, job in jobs if measured
+    ]
+    if MARGIN * sum(measured.host or peak for measured, _, peak in peaks) > free_bytes:
         return False
     first = peaks[0][0]
-    taken = sum(peak for each, beside, peak in peaks if each.host and beside.same_device)
-    return not first.host or MARGIN * taken <= first.device_total
+    on_device = sum(peak for measured, job, peak in peaks if measured.host and job.same_device)
+    return not first.host or MARGIN * on_device <= first.device_total
 
 
 def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
@@ -126,72 +130,72 @@ def _times(every: int, steps: int) -> int:
 
 
 def fixes(
-    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
+    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
 ) -> list[ForecastFix]:
-    """Return settings with which a step stays within ``room`` bytes, closest to the original first."""
-    made = _Fixes(measured, config, plan, need, room)
-    return list(made.found())[:FIXES]
+    """Return settings with which a step stays within ``limit`` bytes, closest to the original first."""
+    search = _Fixes(measured, config, plan, need, limit)
+    return list(search.search())[:FIXES]
 
 
 class _Fixes:
     """Tries changes, alone and combined, and keeps those that fit."""
 
     def __init__(
-        self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, room: float
+        self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
     ) -> None:
-        self.measured, self.config, self.plan, self.room = measured, config, plan, room
+        self.measured, self.config, self.plan, self.limit = measured, config, plan, limit
         # The prediction for the heaviest batch, scaled to the estimate.
-        said = measured.memory.at(measured.sizes.held(self.shape(measured.longest)))
-        self.surplus = max(0.0, need - said)
+        predicted = measured.memory.at(measured.sizes.saved_bytes(self.shape(measured.longest)))
+        self.surplus = max(0.0, need - predicted)
         self.cheaper = replace(measured.sizes, recomputed=True)
 
     def shape(self, rows: Sequence[tuple[int, int]]) -> Shape:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
-    def held(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
+    def peak(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
         """Return a run's peak with this batch size, truncation ``length``, and with layers ``recomputed``."""
         rows = self.measured.longest
         # A pack holds several rows.
-        some = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
+        batch_rows = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
         if length is not None:
-            some = [(min(tokens, length), min(learned, length)) for tokens, learned in some]
-        line: Line | None = self.measured.recomputed if recomputed else self.measured.memory
+            batch_rows = [(min(tokens, length), min(learned, length)) for tokens, learned in batch_rows]
+        line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
         sizes = self.cheaper if recomputed else self.measured.sizes
-        return math.inf if line is None else line.at(sizes.held(self.shape(some))) + self.surplus
+        return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus
 
-    def found(self) -> Iterator[ForecastFix]:
+    def search(self) -> Iterator[ForecastFix]:
         size, recompute = self.plan.batch_size, self.measured.recomputed is not None
-        batch = self._most(range(1, size), self.held)
+        batch = self._most(range(1, size), self.peak)
         if batch:
-            yield self._fix(self._fewer(batch), self.held(batch))
-        whole = self.held(size, recomputed=True)
-        if recompute and whole <= self.room:
-            yield self._fix({"gradientCheckpointing": True}, whole)
-        if recompute and not batch and whole > self.room:
-            batch = self._most(range(1, size), lambda rows: self.held(rows, recomputed=True))
+            yield self._fix(self._fewer(batch), self.peak(batch))
+        recomputed_peak = self.peak(size, recomputed=True)
+        if recompute and recomputed_peak <= self.limit:
+            yield self._fix({"gradientCheckpointing": True}, recomputed_peak)
+        if recompute and not batch and recomputed_peak > self.limit:
+            batch = self._most(range(1, size), lambda rows: self.peak(rows, recomputed=True))
             if batch:
                 settings = {**self._fewer(batch), "gradientCheckpointing": True}
-                yield self._fix(settings, self.held(batch, recomputed=True))
+                yield self._fix(settings, self.peak(batch, recomputed=True))
         # Combine shorter rows with a smaller batch only if neither suffices.
-        both = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
-        for rows, checkpointing in both:
-            held = functools.partial(self.held, rows, recomputed=checkpointing)
+        combinations = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
+        for rows, checkpointing in combinations:
+            peak = functools.partial(self.peak, rows, recomputed=checkpointing)
             # Truncating most rows would be a different training, not a fix.
             least = max(SHORTEST, self.measured.lengths[len(self.measured.lengths) // 2])
-            length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), held)
+            length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), peak)
             if length:
                 fewer = self._fewer(rows) if rows < size else {}
                 cheaper = {"gradientCheckpointing": True} if checkpointing else {}
-                yield self._fix({**fewer, "maxLength": length, **cheaper}, held(length))
+                yield self._fix({**fewer, "maxLength": length, **cheaper}, peak(length))
                 break
         if self.measured.device == "cuda" and not self.config.get("loadIn4bit"):
-            need = self.held(size) - (1 - QUARTER) * self.measured.weights
-            if need <= self.room:
+            need = self.peak(size) - (1 - QUARTER) * self.measured.weights
+            if need <= self.limit:
                 yield self._fix({"loadIn4bit": True}, need)
 
-    def _most(self, choices: range, held: Callable[[int], float]) -> int:
+    def _most(self, choices: range, peak: Callable[[int], float]) -> int:
         """Return the last choice that fits, or 0. Memory must not decrease along ``choices``."""
-        fitting = bisect.bisect_right(choices, self.room, key=held)
+        fitting = bisect.bisect_right(choices, self.limit, key=peak)
         return choices[fitting - 1] if fitting else 0
 
     def _fewer(self, rows: int) -> dict[str, Any]:
@@ -199,24 +203,24 @@ class _Fixes:
         accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
         return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
 
-    def _fix(self, settings: dict[str, Any], held: float) -> ForecastFix:
-        return {"settings": settings, "words": self._words(settings), "peakBytes": round(held)}
+    def _fix(self, settings: dict[str, Any], peak: float) -> ForecastFix:
+        return {"settings": settings, "words": self._describe(settings), "peakBytes": round(peak)}
 
-    def _words(self, settings: Mapping[str, Any]) -> str:
-        words = []
+    def _describe(self, settings: Mapping[str, Any]) -> str:
+        parts = []
         for field, value in settings.items():
             match field:
                 case "batchSize":
-                    words.append(f"a batch size of {value:,}")
+                    parts.append(f"a batch size of {value:,}")
                 case "gradientAccumulationSteps":
-                    words[-1] += f", {value:,} accumulated"
+                    parts[-1] += f", {value:,} accumulated"
                 case "gradientCheckpointing":
-                    words.append(f"gradient checkpointing ({self._slower()} slower)")
+                    parts.append(f"gradient checkpointing ({self._slower()} slower)")
                 case "maxLength":
-                    words.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
                 case "loadIn4bit":
-                    words.append("the model in 4 bit")
-        return " and ".join(words)
+                    parts.append("the model in 4 bit")
+        return " and ".join(parts)
 
     def _slower(self) -> str:
         return f"{max(1, round(100 * (self.measured.slower - 1)))} %"

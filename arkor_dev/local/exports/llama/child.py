@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.gguf.limited import hold_to
+from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.link import serve_one
 from arkor_dev.local.workers.resources import available_cores
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.workers.link import Link
 
-LIKELY: Final = "likely.npy"
+LOG_PROBABILITIES: Final = "likely.npy"
 IGNORED: Final = -100
 """Label of a token that is not learned, as everywhere in training."""
 
@@ -28,7 +28,7 @@ class Reader:
     def __init__(self, model: str, lora: str | None, longest: int) -> None:
         from llama_cpp import Llama
 
-        more = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
+        adapter = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
         threads = available_cores()
         self.llama: Any = Llama(
             model_path=model,
@@ -40,7 +40,7 @@ class Reader:
             n_gpu_layers=0,
             logits_all=True,
             verbose=False,
-            **more,
+            **adapter,
         )
 
     def logits(self, ids: Sequence[int]) -> Any:
@@ -51,69 +51,69 @@ class Reader:
 
     def answer(self, prompt: Sequence[int], ends: set[int], most: int) -> list[int]:
         """Return the greedy answer, including its end token."""
-        said: list[int] = []
+        tokens: list[int] = []
         self.llama.reset()
         self.llama.eval(list(prompt))
-        while len(said) < most:
-            said.append(int(self.llama.scores[self.llama.n_tokens - 1].argmax()))
-            if said[-1] in ends:
+        while len(tokens) < most:
+            tokens.append(int(self.llama.scores[self.llama.n_tokens - 1].argmax()))
+            if tokens[-1] in ends:
                 break
-            self.llama.eval(said[-1:])
-        return said
+            self.llama.eval(tokens[-1:])
+        return tokens
 
 
-def ask(order: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
-    """Read every text and answer every prompt of ``order``; return ``{answers, vocabulary, …}``."""
+def evaluate(request: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
+    """Read every text and answer every prompt of ``request``; return ``{answers, vocabulary}``."""
     import numpy as np
 
     from arkor_dev.local.gguf.llama_vocabulary import quiet, vocabulary_of
 
     quiet()
-    texts, prompts, most = order["texts"], order["prompts"], order["answerTokens"]
+    texts, prompts, most = request["texts"], request["prompts"], request["answerTokens"]
     longest = max(len(ids) for ids in (*(text["ids"] for text in texts), *prompts)) + most
-    reader = Reader(order["model"], order["lora"], longest)
-    learned = [[at for at, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
+    reader = Reader(request["model"], request["lora"], longest)
+    learned = [[row for row, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
     total, size = len(texts) + len(prompts), reader.llama.n_vocab()
-    likely = np.lib.format.open_memmap(
-        Path(order["out"]) / LIKELY, "w+", np.float32, (sum(map(len, learned)), size)
+    log_probabilities = np.lib.format.open_memmap(
+        Path(request["out"]) / LOG_PROBABILITIES, "w+", np.float32, (sum(map(len, learned)), size)
     )
-    at = 0
-    for number, (text, places) in enumerate(zip(texts, learned, strict=True)):
+    row = 0
+    for number, (text, positions) in enumerate(zip(texts, learned, strict=True)):
         progress(number, total)
-        logits = reader.logits(text["ids"])[places].astype(np.float64)
+        logits = reader.logits(text["ids"])[positions].astype(np.float64)
         logits -= logits.max(-1, keepdims=True)
-        likely[at : at + len(places)] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-        at += len(places)
-    likely.flush()
+        log_probabilities[row : row + len(positions)] = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        row += len(positions)
+    log_probabilities.flush()
     answers = []
     for number, prompt in enumerate(prompts, len(texts)):
         progress(number, total)
-        answers.append(reader.answer(prompt, set(order["ends"]), most))
-    with vocabulary_of(Path(order["model"])) as vocabulary:
-        told = {
+        answers.append(reader.answer(prompt, set(request["ends"]), most))
+    with vocabulary_of(Path(request["model"])) as vocabulary:
+        vocabulary_facts = {
             "size": size,
             "template": vocabulary.template,
             "addsStart": vocabulary.adds_start,
-            "noEnds": [token for token in order["ends"] if not vocabulary.ends(token)],
-            "tokens": [vocabulary.tokens(text, add_special=False) for text in order["conversations"]],
+            "noEnds": [token for token in request["ends"] if not vocabulary.ends(token)],
+            "tokens": [vocabulary.tokens(text, add_special=False) for text in request["conversations"]],
         }
-    return {"answers": answers, "vocabulary": told}
+    return {"answers": answers, "vocabulary": vocabulary_facts}
 
 
 def main() -> None:
     serve_one(
-        _asked,
+        _serve,
         lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
     )
 
 
-def _asked(order: dict[str, Any], link: Link) -> dict[str, Any]:
-    hold_to(order["memory"])
+def _serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
+    limit_memory(request["memory"])
 
     def progress(done: float, total: float) -> None:
-        link.progress(f"Testing {order['whom']}", done, total, "questions")
+        link.progress(f"Testing {request['subject']}", done, total, "questions")
 
-    return {"answer": ask(order, progress)}
+    return {"answer": evaluate(request, progress)}
 
 
 if __name__ == "__main__":

@@ -13,17 +13,17 @@ pytest.importorskip("torch")
 import gguf
 
 from arkor_dev.local.exports import files
-from arkor_dev.local.exports.llama import making
-from arkor_dev.local.exports.llama.making import LlamaMaking
-from arkor_dev.local.gguf.making import convert, make_lora
-from tests.local.exports.test_making import (
+from arkor_dev.local.exports.llama import export as export_module
+from arkor_dev.local.exports.llama.export import LlamaExport
+from arkor_dev.local.gguf.files import convert, make_lora
+from tests.local.exports.test_export import (
     ROWS,
     half_as_strong,
     not_applied,
     one_layer_left_out,
     trained,
 )
-from tests.local.gguf.test_making import with_converters
+from tests.local.gguf.test_files import with_converters
 from tests.local.gguf_extra import needs_gguf
 from tests.local.other_models import make_qwen, make_started
 
@@ -64,7 +64,7 @@ def converted_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
         return shutil.copyfile(place, scratch / "whole.gguf")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "convert", once)
+        patch.setattr(export_module, "convert", once)
         yield once
 
 
@@ -91,7 +91,7 @@ def export(
     kind: str = "adapter",
 ) -> dict[str, Any]:
     what = (form, source, kind, base, "tiny", target, nothing, strength)
-    return LlamaMaking(*what, quantization, own).make(ROWS)
+    return LlamaExport(*what, quantization, own).make(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_weights_that_are_wrong_are_found(
 ) -> None:
     """Also where the weights get so few bits that the error of that is larger than the fault."""
     right = files.merge
-    monkeypatch.setattr(making, "merge", lambda worn: fault(right, worn))
+    monkeypatch.setattr(export_module, "merge", lambda worn: fault(right, worn))
     proof = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization="q4_0")["proof"]
     assert proof["verdict"] == "differs", proof
 
@@ -178,7 +178,7 @@ def test_an_adapter_file_that_is_wrong_is_found(
 ) -> None:
     right = make_lora
     monkeypatch.setattr(
-        making,
+        export_module,
         "make_lora",
         lambda source, base, path, _, *rest: right(source, base, path, strength, *rest),
     )
@@ -201,7 +201,7 @@ def test_an_adapter_file_without_a_layer_is_found(
         save_file(kept, other / "adapter_model.safetensors")
         right(other, *rest)
 
-    monkeypatch.setattr(making, "make_lora", without)
+    monkeypatch.setattr(export_module, "make_lora", without)
     proof = export(adapters["tiny"], tiny, tmp_path / "out", own, "gguf-lora")["proof"]
     assert proof["verdict"] == "differs", proof
 
@@ -263,7 +263,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
         fault(path)
         return path
 
-    monkeypatch.setattr(making, "convert", wrong)
+    monkeypatch.setattr(export_module, "convert", wrong)
     proof = export(adapters[name], bases[name], tmp_path / "out", own)["proof"]
     assert proof["verdict"] == "differs", proof
     assert said in " ".join(proof["faults"])

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import files
-from arkor_dev.local.exports.making import Making
+from arkor_dev.local.exports.export import Export
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
@@ -59,7 +59,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(
     source: Path, tiny: Path, target: Path, form: str = "merged", kind: str = "adapter"
 ) -> dict[str, Any]:
-    return Making(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
+    return Export(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
 def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
@@ -78,7 +78,7 @@ def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
             }
 
         target = tmp_path / form
-        made = Making(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
+        made = Export(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
         assert (heard.index("written") == 0) == first
         assert heard.index("written") < heard.index("Testing the exported files")
         assert made["proof"]["verdict"] == "same"
@@ -176,7 +176,7 @@ def test_weights_that_are_wrong_are_found(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., Any]
 ) -> None:
     right = files.merge
-    monkeypatch.setattr("arkor_dev.local.exports.making.merge", lambda worn: fault(right, worn))
+    monkeypatch.setattr("arkor_dev.local.exports.export.merge", lambda worn: fault(right, worn))
     proof = export(adapter, tiny, tmp_path / "out")["proof"]
     assert proof["verdict"] == "differs", proof
     assert proof["sentence"].startswith("Not the trained model: ")
@@ -229,7 +229,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
         right(*arguments)
         fault(arguments[-1])
 
-    monkeypatch.setattr("arkor_dev.local.exports.making.save_merged", wrong)
+    monkeypatch.setattr("arkor_dev.local.exports.export.save_merged", wrong)
     proof = export(adapter, tiny, tmp_path / "out")["proof"]
     assert proof["verdict"] == "differs", proof
     assert said in " ".join(proof["faults"])
@@ -247,7 +247,7 @@ def test_a_broken_file_cannot_pass(
         weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], float("nan"))
         save_file(weights, path, metadata={"format": "pt"})
 
-    monkeypatch.setattr("arkor_dev.local.exports.making.save_merged", not_a_number)
+    monkeypatch.setattr("arkor_dev.local.exports.export.save_merged", not_a_number)
     assert export(adapter, tiny, tmp_path / "out")["proof"]["verdict"] == "differs"
 
 

@@ -60,15 +60,15 @@ class Sizes:
         attention = self.layers * self.hidden * shape.pairs
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
-    def held(self, shape: Shape) -> float:
+    def saved_bytes(self, shape: Shape) -> float:
         """Return a step's bytes: what is saved for the backward pass, plus the working memory of one
         layer.
         """
         inputs = self.layers * self.value * self.hidden
-        kept = inputs + self.kept if self.recomputed else self.layers * self.kept
-        return shape.tokens * (kept + self.kept) + self._answer(shape)
+        per_token = inputs + self.kept if self.recomputed else self.layers * self.kept
+        return shape.tokens * (per_token + self.kept) + self._answer(shape)
 
-    def passed(self, shape: Shape) -> float:
+    def evaluation_bytes(self, shape: Shape) -> float:
         """Return the bytes that evaluating the batch holds at once: one layer's and the output's."""
         return 2 * shape.tokens * self.kept + self._answer(shape)
 
@@ -78,7 +78,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearModel:
     """``base + slope * x``."""
 
     base: float
@@ -88,7 +88,7 @@ class Line:
         return self.base + self.slope * x
 
     @classmethod
-    def rising(cls, points: Sequence[tuple[float, float]]) -> Line:
+    def through_last(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
         """Fit through the last and largest of points that should lie on a line of slope about 1."""
         (low, least), (x, y) = points[0], points[-1]
         slope = (y - least) / (x - low) if x > low else 1.0
@@ -97,7 +97,7 @@ class Line:
         return cls(y - slope * x, slope)
 
     @classmethod
-    def through(cls, points: Sequence[tuple[float, float]]) -> Line:
+    def fit(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
         """Fit with the least relative errors; through the origin, or flat, if it would fall below."""
         weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
         total = sum(weights)

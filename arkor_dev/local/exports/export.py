@@ -1,4 +1,4 @@
-"""Makes an export: writes it, loads it like other programs, and compares it with the trained model.
+"""Writes an export, loads it like other programs, and compares it with the trained model.
 
 A plain copy (an adapter, or a fully fine-tuned model) is written first, so that its files can be used while
 verification runs.
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_whole
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
+from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
@@ -25,24 +25,24 @@ from .files import (
     free_memory,
     load_in_float32,
     merge,
-    read_plainly,
+    reload,
     save_merged,
     stored_dtype,
-    wearing,
     weights_bytes,
+    with_adapter,
 )
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
-    from .proof import Said
+    from .proof import Outputs
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -56,13 +56,14 @@ ADAPTER: Final = "default"
 
 
 @dataclass
-class Making:
+class Export:
     """The export of ``source`` as ``form``.
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
-    of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
-    its base counts ``strength`` times. With ``four_bit`` the adapter was trained on 4-bit weights, and those
-    are written, multiplied out. ``written`` is called with ``{bytes, files}`` once these are in place.
+    of its base model, ``name`` what that is called, ``arguments`` are those of its chat template in training.
+    It is written into ``target``. An adapter's change of its base counts ``strength`` times. With
+    ``four_bit`` the adapter was trained on 4-bit weights, and those are written, multiplied out. ``written``
+    is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -74,6 +75,7 @@ class Making:
     progress: Progress
     strength: float = FULL_STRENGTH
     four_bit: bool = field(default=False, kw_only=True)
+    arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -87,10 +89,11 @@ class Making:
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_in_float32(self.base, four_bit=self.four_bit)
+        base.tokenizer = with_arguments(base.tokenizer, self.arguments)
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
-        trained = wearing(base.model, self.source) if self.kind == "adapter" else None
+        trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
             base.model = None  # the two need not fit into memory together
             free_memory()
@@ -103,10 +106,10 @@ class Making:
             self._write(trained, base.tokenizer)
         base.model = trained = None
         free_memory()
-        asked = [_asked(row) for row in rows if row.text is None]
-        of_exported, wrong = self._read_again(questions, of_trained, asked)
-        found = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
-        return {**self._files(), "proof": found}
+        prompts = [_prompt_of(row) for row in rows if row.text is None]
+        of_exported, wrong = self._read_again(questions, of_trained, prompts)
+        verification = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
+        return {**self._files(), "proof": verification}
 
     @property
     def _is_copy(self) -> bool:
@@ -125,20 +128,21 @@ class Making:
         return self.form
 
     def _read_again(
-        self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
-    ) -> tuple[Said, list[str]]:
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
+    ) -> tuple[Outputs, list[str]]:
         """Return the exported model's answers, and sentences on other problems."""
         del trained
-        exported, tokenizer = read_plainly(self.form, self.target, self.base, four_bit=self.four_bit)
-        said = self._ask("the exported files", questions, exported)
+        exported, tokenizer = reload(self.form, self.target, self.base, four_bit=self.four_bit)
+        outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
-            return said, []
-        return said, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, asked)
+            return outputs, []
+        trained_with = with_arguments(load_tokenizer(self.base), self.arguments)
+        return outputs, faults(trained_with, tokenizer, questions.ends, exported, prompts)
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        of = self.base if self.form == "merged" and self.kind == "adapter" else self.source
-        needed = SPARE * weights_bytes(of)
+        weights_folder = self.base if self.form == "merged" and self.kind == "adapter" else self.source
+        needed = SPARE * weights_bytes(weights_folder)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
@@ -149,7 +153,7 @@ class Making:
 
     def _copy(self) -> None:
         copy = copy_adapter if self.form == "adapter" else copy_model
-        write_whole(self.target, lambda folder: copy(self.source, folder))
+        write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
@@ -159,7 +163,7 @@ class Making:
             save_merged(merged, tokenizer, self.name, dtype, folder)
             describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
@@ -170,7 +174,7 @@ class Making:
             try:
                 texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
-                    text = render(tokenizer, _asked(row), cue=True, tools=row.tools)
+                    text = render(tokenizer, _prompt_of(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
             except JobFailure:  # one question fewer matters little
                 continue
@@ -179,13 +183,13 @@ class Making:
         vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
 
-    def _ask(self, whom: str, questions: Questions, model: Any) -> Said:
+    def _ask(self, subject: str, questions: Questions, model: Any) -> Outputs:
         return questions.ask(
-            model, lambda done, total: self.progress(f"Testing {whom}", done, total, "questions")
+            model, lambda done, total: self.progress(f"Testing {subject}", done, total, "questions")
         )
 
 
-def _asked(row: Row) -> list[Any]:
-    """Return a conversation up to its last answer."""
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+def _prompt_of(row: Row) -> list[Any]:
+    """Return a row's messages before its last answer."""
+    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return list(row.messages[:last])

@@ -1,4 +1,4 @@
-"""Makes an export for llama.cpp: merges, converts, quantizes, and verifies it with llama.cpp.
+"""Exports for llama.cpp: merges, converts, quantizes, and verifies the result with llama.cpp.
 
 A model quantized below 16 bits is verified twice: after conversion, within narrow bounds, so that a missing
 or wrong adapter is not mistaken for quantization error, and in its final form.
@@ -15,37 +15,38 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
+from arkor_dev.local.exports.export import Export
 from arkor_dev.local.exports.files import merge, save_merged
-from arkor_dev.local.exports.making import Making
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.template_checks import CONVERSATIONS
-from arkor_dev.local.gguf.making import (
+from arkor_dev.local.gguf.files import (
     FULL,
     cached_base,
     convert,
     file_bytes,
     make_lora,
-    need_room,
     quantize,
+    require_space,
     weights_of,
 )
-from arkor_dev.local.jobs.atomic_folder import write_whole
+from arkor_dev.local.jobs.atomic_folder import write_atomically
+from arkor_dev.local.modeling.chat_template import with_arguments
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama
-from .heard import adds_start, conversations_of, faults, hear
+from .verification import adds_start, conversations_of, evaluate, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.exports.proof import Questions, Said
+    from arkor_dev.local.exports.proof import Outputs, Questions
 
 FORMS: Final = ("gguf", "gguf-lora", "ollama")
 MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 
 @dataclass
-class LlamaMaking(Making):
+class LlamaExport(Export):
     """The export of ``source`` as GGUF with ``quantization``; ``cache`` holds converters and base files."""
 
     quantization: str = FULL
@@ -62,7 +63,7 @@ class LlamaMaking(Making):
         return FULL if self.form == "gguf-lora" else self.quantization
 
     def make(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """See ``Making.make``."""
+        """See ``Export.make``."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for path in self.target.parent.glob(
             f"{self.target.name}.*.part"
@@ -70,8 +71,8 @@ class LlamaMaking(Making):
             shutil.rmtree(path, ignore_errors=True)
         with tempfile.TemporaryDirectory(
             prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
-        ) as made:
-            self._scratch = Path(made)
+        ) as folder:
+            self._scratch = Path(folder)
             return super().make(rows)
 
     def _check_room(self) -> None:
@@ -79,8 +80,9 @@ class LlamaMaking(Making):
             # The merged 16-bit weights, their conversion, and the final file.
             count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
             merged = 2 * count if self.kind == "adapter" else 0
-            need_room(
-                self._scratch, merged + sum(file_bytes(count, each) for each in {FULL, self.quantization})
+            require_space(
+                self._scratch,
+                merged + sum(file_bytes(count, quantization) for quantization in {FULL, self.quantization}),
             )
 
     def _write(self, trained: Any, tokenizer: Any) -> None:
@@ -91,20 +93,20 @@ class LlamaMaking(Making):
             save_merged(merge(trained), tokenizer, self.name, torch.float16, folder)
 
     def _read_again(
-        self, questions: Questions, trained: Said, asked: Sequence[Sequence[Any]]
-    ) -> tuple[Said, list[str]]:
-        tokenizer = load_tokenizer(self.base)
-        conversations = conversations_of(tokenizer, asked)
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
+    ) -> tuple[Outputs, list[str]]:
+        tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
+        conversations = conversations_of(tokenizer, prompts)
 
-        def heard(model: Path, lora: Path | None, whom: str, *, answers: bool = True) -> Any:
-            return hear(
+        def run(model: Path, lora: Path | None, subject: str, *, answers: bool = True) -> Any:
+            return evaluate(
                 model,
                 lora,
                 questions,
                 conversations,
                 self._scratch,
                 self.progress,
-                whom=whom,
+                subject=subject,
                 answers=answers,
             )
 
@@ -113,15 +115,15 @@ class LlamaMaking(Making):
             make_lora(self.source, self.base, path, self.strength, self.cache, self.progress)
             base = cached_base(self.base, self.name, FULL, self.cache, self.progress, as_came=False)
             self._put({ADAPTER: path})
-            found = heard(base, self.target / ADAPTER, "the exported files")
-            return found.said, faults(tokenizer, found, asked)
+            exported = run(base, self.target / ADAPTER, "the exported files")
+            return exported.outputs, faults(tokenizer, exported, prompts)
         source = self._scratch / "merged" if self.kind == "adapter" else self.source
         last = convert(source, self.quantization, self.name, self._scratch, self.cache, self.progress)
         shutil.rmtree(self._scratch / "merged", ignore_errors=True)
         wrong: list[str] = []
         if self.quantization != FULL:
-            whole = heard(last, None, "the converted model", answers=False)
-            wrong += self._faults_of_whole(trained, whole.said)
+            unquantized = run(last, None, "the converted model", answers=False)
+            wrong += self._faults_before_quantization(trained, unquantized.outputs)
             last = quantize(last, self.quantization, self._scratch, self.progress)
         files = {MODEL: last}
         if self.form == "ollama":
@@ -131,23 +133,27 @@ class LlamaMaking(Making):
             text = ollama.modelfile(parts, adds_start=start, context=load_context(self.base))
             files[MODELFILE].write_text(text, encoding="utf-8")
         self._put(files)
-        found = heard(self.target / MODEL, None, "the exported files")
-        wrong += faults(tokenizer, found, asked)
+        exported = run(self.target / MODEL, None, "the exported files")
+        wrong += faults(tokenizer, exported, prompts)
         if self.form == "ollama":
             text = (self.target / MODELFILE).read_text(encoding="utf-8")
-            start = tokenizer.bos_token if found.vocabulary["addsStart"] else ""
+            start = tokenizer.bos_token if exported.vocabulary["addsStart"] else ""
             wrong += ollama.faults(
-                text, tokenizer, questions.ends, [*CONVERSATIONS, *asked], adds_start=start or ""
+                text, tokenizer, questions.ends, [*CONVERSATIONS, *prompts], adds_start=start or ""
             )
-        return found.said, wrong
+        return exported.outputs, wrong
 
-    def _faults_of_whole(self, trained: Said, said: Said) -> list[str]:
+    def _faults_before_quantization(self, trained: Outputs, converted: Outputs) -> list[str]:
         """Return what is wrong with the model before quantization."""
-        bounds, apart, sure = BOUNDS[FULL], divergence(trained, said), sure_choices(trained, said)
-        if apart <= bounds.divergence and sure >= bounds.sure:
+        bounds, distance, sure = (
+            BOUNDS[FULL],
+            divergence(trained, converted),
+            sure_choices(trained, converted),
+        )
+        if distance <= bounds.divergence and sure >= bounds.sure:
             return []
-        away = f"{apart:.3g} nats per token away from the trained model ({bounds.divergence:g} allowed)"
-        return [f"Before quantization it already was {away}."]
+        excess = f"{distance:.3g} nats per token away from the trained model ({bounds.divergence:g} allowed)"
+        return [f"Before quantization it already was {excess}."]
 
     def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
         """Return the start token that readers of the file add by themselves."""
@@ -165,5 +171,5 @@ class LlamaMaking(Making):
             elif self.kind == "adapter":
                 describe_merged(self.source, folder, self.strength)
 
-        write_whole(self.target, write)
+        write_atomically(self.target, write)
         self.written(self._files())

@@ -15,8 +15,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arkor_dev.local.gguf.making import cached_base, cached_lora, make_model
-from arkor_dev.local.gguf.places import base_place
+from arkor_dev.local.gguf.cache_paths import base_path
+from arkor_dev.local.gguf.files import cached_base, cached_lora, make_model
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.gguf_extra import cache, needs_gguf
 
@@ -75,7 +75,7 @@ def test_a_model_computes_the_same_and_splits_texts_the_same(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     from arkor_dev.local.gguf.llama_vocabulary import vocabulary_of
-    from arkor_dev.local.gguf.splitting import TEXTS
+    from arkor_dev.local.gguf.pretokenizer import TEXTS
 
     folder: Path = request.getfixturevalue(which)
     path = tmp_path / "model.gguf"
@@ -180,7 +180,7 @@ def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_pa
     assert cached_base(model, "m", "f16", own, lambda label, *_: told.append(label)) == first
     assert told == []
     (model / "model.safetensors").touch()
-    assert base_place(model, "f16", own) != first
+    assert base_path(model, "f16", own) != first
 
 
 def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.local.cards.own_words import BEGIN, EMPTY, END, FRONT_BEGIN, FRONT_END, OwnWords
+from arkor_dev.local.cards.user_text import BEGIN, EMPTY, END, FRONT_BEGIN, FRONT_END, UserText
 
 CARD = 'license: "apache-2.0"\ntags:\n- "lora"\n\n# Title\n\nText.'
 NEWER = 'license: "apache-2.0"\ntags:\n- "lora"\nlanguage:\n- "en"\n\n# Title\n\nOther text.'
@@ -19,8 +19,8 @@ def test_a_card_is_whole() -> None:
 
 def test_made_again_it_is_the_same() -> None:
     once = EMPTY.around(CARD)
-    assert OwnWords.of(once) == EMPTY
-    assert OwnWords.of(once).around(CARD) == once
+    assert UserText.of(once) == EMPTY
+    assert UserText.of(once).around(CARD) == once
 
 
 def test_words_around_and_keys_stay() -> None:
@@ -30,17 +30,17 @@ def test_words_around_and_keys_stay() -> None:
         .replace(f"{END}\n", f"{END}\n\n## Mine\n\n- a\n\n---\n\nb\n")
         .replace(f"{FRONT_END}\n", f"{FRONT_END}\nlicense: mit\nthumbnail: x.png\n")
     )
-    again = OwnWords.of(written).around(NEWER)
+    again = UserText.of(written).around(NEWER)
     assert again.count("license:") == 1
     assert "license: mit\nthumbnail: x.png\n---\n" in again
     assert again.index("Before.") < again.index(BEGIN) < again.index("Other text.") < again.index(END)
     assert again.endswith(f"{END}\n\n## Mine\n\n- a\n\n---\n\nb\n")
     assert "\nText." not in again
-    assert OwnWords.of(again).around(NEWER) == again
+    assert UserText.of(again).around(NEWER) == again
 
 
 def test_a_list_of_ours_goes_as_a_whole() -> None:
-    again = OwnWords(front="tags:\n- mine").around(NEWER)
+    again = UserText(front_matter="tags:\n- mine").around(NEWER)
     assert '- "lora"' not in again
     assert '- "en"' in again
 
@@ -56,14 +56,14 @@ def test_a_list_of_ours_goes_as_a_whole() -> None:
     ],
 )
 def test_without_our_marks_all_is_theirs(written: str) -> None:
-    again = OwnWords.of(written).around(CARD)
+    again = UserText.of(written).around(CARD)
     for line in written.split("\n"):
         if line and line not in (BEGIN, END):
             assert line in again.split("\n")
     assert again.count(BEGIN) == again.count(END) == 1
-    assert OwnWords.of(again).around(CARD) == again
+    assert UserText.of(again).around(CARD) == again
 
 
 def test_line_ends_of_windows_are_read() -> None:
     written = EMPTY.around(CARD).replace(END, f"{END}\n\nMine.").replace("\n", "\r\n")
-    assert OwnWords.of(written) == OwnWords(after="Mine.")
+    assert UserText.of(written) == UserText(after="Mine.")

@@ -12,12 +12,12 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work
-from arkor_dev.local.forecast.answer_costs import Comparing, Writing
-from arkor_dev.local.forecast.lines import Line, Sizes, shape_of
-from arkor_dev.local.forecast.measurement import KEPT, Kept, Measurement, key_of
-from arkor_dev.local.forecast.outlook import outlook, together
-from arkor_dev.local.forecast.worker import LOOKED_ROWS, some_of
-from arkor_dev.local.jobs.running.job_runner import Beside
+from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
+from arkor_dev.local.forecast.estimate import estimate, fit_together
+from arkor_dev.local.forecast.linear_models import LinearModel, Sizes, shape_of
+from arkor_dev.local.forecast.measurement import FILE_NAME, Measurement, MeasurementStore, key_of
+from arkor_dev.local.forecast.worker import LOOKED_ROWS, sample_of
+from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.machine import Memory, memory
 
@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
 }
 SIZES = Sizes(layers=30, hidden=576, vocabulary=49152, parameters=107_000_000, kept=4 * (10 * 576 + 4 * 1536))
 ROWS = [(512 - 32 * place, 256) for place in range(8)]
-HELD = SIZES.held(shape_of(ROWS, padded=False))
+HELD = SIZES.saved_bytes(shape_of(ROWS, padded=False))
 MEASURED = Measurement(
     device="cpu",
     loading=5.0,
@@ -47,7 +47,7 @@ MEASURED = Measurement(
     adapter=4 * MB,
     peaks=[(1, 3000 * MB), (3, 8000 * MB)],
     worst=round(900 * MB + HELD),
-    memory=Line(900e6, 1.0),
+    memory=LinearModel(900e6, 1.0),
     sizes=SIZES,
     longest=ROWS,
     padded=False,
@@ -62,11 +62,11 @@ MEASURED = Measurement(
     learned=15_000,
     looked=100,
     lengths=[120] * 60 + list(range(130, 540, 10)),
-    recomputed=Line(950e6, 1.0),
+    recomputed=LinearModel(950e6, 1.0),
     slower=1.31,
 )
 PLENTY = Memory(64 * 10**9, 64 * 10**9)
-COMPARING = Comparing(
+COMPARING = ComparisonCosts(
     Work(step=600, held_out=1500, question=60),
     2.0,
     0.5,
@@ -80,14 +80,14 @@ MARKS = 2 * MOST * 0.1
 
 
 def test_any_number_of_steps_is_known_from_one_measurement() -> None:
-    forecast = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    forecast = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
-    compared = outlook(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    compared = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
     # The base beside the adapter, at the end, on as few questions as there may be: the run is short.
     assert compared["evaluationSeconds"] == pytest.approx(4 * 1.5 + 2.5 + 2 * 24 * 0.1 + MARKS)
     assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7.3 + MARKS)
-    longer = outlook(
+    longer = estimate(
         replace(MEASURED, comparing=COMPARING), {**CONFIG, "maxSteps": 600}, PLENTY, None, busy=False
     )
     assert longer["evaluationSeconds"] == pytest.approx(100 * 1.5 + 2.5 + 2 * 64 * 0.1 + MARKS)
@@ -97,17 +97,17 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     assert forecast["fits"] is True
     assert "fixes" not in forecast
     # Without a checkpoint of the last step its state is kept by itself.
-    other = outlook(MEASURED, {**CONFIG, "saveSteps": 6}, PLENTY, 10**12, busy=False)
+    other = estimate(MEASURED, {**CONFIG, "saveSteps": 6}, PLENTY, 10**12, busy=False)
     assert (other["checkpoints"], other["diskBytes"]) == (3, 3 * 11 * MB + 4 * MB + 7 * MB)
-    few = outlook(MEASURED, {**CONFIG, "saveTotalLimit": 2}, PLENTY, 10**12, busy=False)
+    few = estimate(MEASURED, {**CONFIG, "saveTotalLimit": 2}, PLENTY, 10**12, busy=False)
     assert few["checkpoints"] == 3  # the best one stays beside the newest
-    short = outlook(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
+    short = estimate(MEASURED, {**CONFIG, "maxSteps": 2, "saveTotalLimit": 1}, PLENTY, 10**12, busy=False)
     assert short["trainingSeconds"] == 6
     assert short["memory"]["peakBytes"] == 3000 * MB
     assert forecast["memory"]["peakBytes"] == MEASURED.worst
 
 
-WRITING = Writing.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
+WRITING = GenerationSpeed.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
 
 
 def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
@@ -120,20 +120,20 @@ def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
 
 def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
     measured = replace(MEASURED, writing=WRITING)
-    plain = outlook(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
-    forecast = outlook(measured, CONFIG, PLENTY, 10**12, busy=False)
+    plain = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+    forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
     reading = WRITING.first(3, 50)
     # Base and final adapter have 64 tokens each; for the three checkpoints in between there is no time.
     assert forecast["samplesSeconds"] == pytest.approx(2 * (reading + 64 * WRITING.token(3)), abs=0.06)
     assert forecast["seconds"] == pytest.approx(plain["seconds"] + forecast["samplesSeconds"])
-    short = outlook(measured, {**CONFIG, "maxSteps": 2, "saveSteps": 0}, PLENTY, None, busy=False)
+    short = estimate(measured, {**CONFIG, "maxSteps": 2, "saveSteps": 0}, PLENTY, None, busy=False)
     assert short["samplesSeconds"] == pytest.approx(forecast["samplesSeconds"])
-    long = outlook(measured, {**CONFIG, "maxSteps": 2000, "saveSteps": 500}, PLENTY, None, busy=False)
+    long = estimate(measured, {**CONFIG, "maxSteps": 2000, "saveSteps": 500}, PLENTY, None, busy=False)
     assert long["samplesSeconds"] == pytest.approx(5 * (reading + 128 * WRITING.token(3)), abs=0.06)
-    more = outlook(measured, {**CONFIG, "samples": ["q"] * 8, "maxSteps": 2000}, PLENTY, None, busy=False)
+    more = estimate(measured, {**CONFIG, "samples": ["q"] * 8, "maxSteps": 2000}, PLENTY, None, busy=False)
     assert more["samplesSeconds"] > long["samplesSeconds"]
     for samples in ("off", ["off"]):
-        off = outlook(measured, {**CONFIG, "samples": samples}, PLENTY, None, busy=False)
+        off = estimate(measured, {**CONFIG, "samples": samples}, PLENTY, None, busy=False)
         assert off["samplesSeconds"] == 0
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
@@ -145,9 +145,9 @@ def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> 
     plain = replace(measured, comparing=COMPARING)
 
     def more(known: str, **changes: Any) -> float:
-        with_answers = replace(measured, comparing=asked.knowing([known]))
+        with_answers = replace(measured, comparing=asked.with_cached([known]))
         told = [
-            outlook(each, {**CONFIG, **changes}, PLENTY, None, busy=False)["evaluationSeconds"]
+            estimate(each, {**CONFIG, **changes}, PLENTY, None, busy=False)["evaluationSeconds"]
             for each in (with_answers, plain)
         ]
         return told[0] - told[1]
@@ -156,45 +156,50 @@ def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> 
     assert more("short") == pytest.approx(8 * 30 * 0.001 + 32 * 0.07, abs=0.1)
     assert more("") == pytest.approx(2 * (8 * 30 * 0.001 + 32 * 0.07), abs=0.1)
     assert more("long", maxSteps=20_000) == pytest.approx(16 * 30 * 0.001 + 96 * 0.11, abs=0.1)
-    assert outlook(replace(measured, writing=None), CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] > 0
+    assert (
+        estimate(replace(measured, writing=None), CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] > 0
+    )
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
 def test_own_sets_are_counted_with_the_comparison() -> None:
     measured = replace(MEASURED, comparing=replace(COMPARING, own=12.0))
-    plain = outlook(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
-    forecast = outlook(measured, CONFIG, PLENTY, 10**12, busy=False)
+    plain = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
+    forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["evaluationSeconds"] == pytest.approx(plain["evaluationSeconds"] + 12)
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
 def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
     need = MEASURED.peak(20)
-    new, other = Beside(CONFIG, same_device=True), Beside({**CONFIG, "maxSteps": 2}, same_device=False)
+    new, other = (
+        RunningJob(CONFIG, same_device=True),
+        RunningJob({**CONFIG, "maxSteps": 2}, same_device=False),
+    )
     both = [(MEASURED, new), (MEASURED, other)]
-    assert together(both, round(1.06 * (need + 3000 * MB)))
-    assert not together(both, round(1.04 * (need + 3000 * MB)))
+    assert fit_together(both, round(1.06 * (need + 3000 * MB)))
+    assert not fit_together(both, round(1.04 * (need + 3000 * MB)))
     gpu = replace(MEASURED, device="cuda", host=700 * MB, device_total=need + 3000 * MB)
     on_gpus = [(gpu, new), (gpu, other)]
-    assert together(on_gpus, 1500 * MB), "each has a device of its own"
-    assert not together(on_gpus, 1400 * MB), "and both share the machine's memory"
-    assert not together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
+    assert fit_together(on_gpus, 1500 * MB), "each has a device of its own"
+    assert not fit_together(on_gpus, 1400 * MB), "and both share the machine's memory"
+    assert not fit_together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
 
 
 def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
-    forecast = outlook(MEASURED, CONFIG, PLENTY, MB, busy=False)
+    forecast = estimate(MEASURED, CONFIG, PLENTY, MB, busy=False)
     assert forecast["fits"] is False
     assert "fixes" not in forecast
 
 
 def test_nobody_judges_beside_a_running_job_or_where_memory_is_not_known() -> None:
-    assert "fits" not in outlook(MEASURED, CONFIG, PLENTY, None, busy=True)
-    assert "fits" not in outlook(MEASURED, CONFIG, Memory(None, None), None, busy=False)
+    assert "fits" not in estimate(MEASURED, CONFIG, PLENTY, None, busy=True)
+    assert "fits" not in estimate(MEASURED, CONFIG, Memory(None, None), None, busy=False)
 
 
 def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> None:
     room = 4000 * MB
-    forecast = outlook(MEASURED, CONFIG, Memory(room, room), None, busy=False)
+    forecast = estimate(MEASURED, CONFIG, Memory(room, room), None, busy=False)
     assert forecast["fits"] is False
     fixes = forecast["fixes"]
     assert all(1.05 * fix["peakBytes"] <= room for fix in fixes)
@@ -202,8 +207,8 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     rows, most = fewer["batchSize"], shorter["maxLength"]
     assert isinstance(rows, int)
     assert isinstance(most, int)
-    assert 900 * MB + SIZES.held(shape_of(ROWS[:rows], padded=False)) <= room / 1.05
-    assert 900 * MB + SIZES.held(shape_of(ROWS[: rows + 1], padded=False)) > room / 1.05
+    assert 900 * MB + SIZES.saved_bytes(shape_of(ROWS[:rows], padded=False)) <= room / 1.05
+    assert 900 * MB + SIZES.saved_bytes(shape_of(ROWS[: rows + 1], padded=False)) > room / 1.05
     assert checkpointing == {"gradientCheckpointing": True}
     assert list(shorter) == ["maxLength"]
     assert fewer["gradientAccumulationSteps"] == -(-8 // rows)
@@ -212,22 +217,22 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert f"(truncates {round(100 * cut / 101)} % of the rows)" in fixes[2]["words"]
     # A length that would cut most of the rows is none.
     alike = replace(MEASURED, lengths=[500] * 101)
-    found = outlook(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]
+    found = estimate(alike, CONFIG, Memory(room, room), None, busy=False)["fixes"]
     assert not [fix for fix in found if "maxLength" in fix["settings"]]
 
 
 def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_none() -> None:
     tight = Memory(1400 * MB, None)
-    (fix,) = outlook(MEASURED, CONFIG, tight, None, busy=False)["fixes"][:1]
+    (fix,) = estimate(MEASURED, CONFIG, tight, None, busy=False)["fixes"][:1]
     assert set(fix["settings"]) >= {"batchSize"} or set(fix["settings"]) >= {"gradientCheckpointing"}
     assert 1.05 * fix["peakBytes"] <= 1400 * MB
-    assert outlook(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
+    assert estimate(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
 
 
 def test_a_gpu_s_memory_is_what_counts_there() -> None:
     """And what it has free is looked up each time: what the measurement found was a moment's."""
     gpu = replace(MEASURED, device="cuda", host=700 * MB, gpu="GPU-1", device_total=8000 * MB)
-    forecast = outlook(gpu, CONFIG, PLENTY, None, busy=False, gpu=4500 * MB)
+    forecast = estimate(gpu, CONFIG, PLENTY, None, busy=False, gpu=4500 * MB)
     assert forecast["device"] == {
         "name": "cuda",
         "peakBytes": MEASURED.worst,
@@ -236,47 +241,47 @@ def test_a_gpu_s_memory_is_what_counts_there() -> None:
     }
     assert forecast["memory"]["peakBytes"] == 700 * MB
     assert forecast["fits"] is False
-    assert outlook(gpu, CONFIG, PLENTY, None, busy=False, gpu=64_000 * MB)["fits"]
-    unknown = outlook(gpu, CONFIG, PLENTY, None, busy=False)
+    assert estimate(gpu, CONFIG, PLENTY, None, busy=False, gpu=64_000 * MB)["fits"]
+    unknown = estimate(gpu, CONFIG, PLENTY, None, busy=False)
     assert unknown["device"]["freeBytes"] is None
     assert "fits" not in unknown
 
 
 def test_a_run_corrects_its_forecast_though_not_beyond_belief() -> None:
     later = MEASURED.corrected(1.44, 1.1)
-    assert outlook(later, CONFIG, PLENTY, None, busy=False)["seconds"] == pytest.approx(71.5 * 1.2, abs=0.2)
+    assert estimate(later, CONFIG, PLENTY, None, busy=False)["seconds"] == pytest.approx(71.5 * 1.2, abs=0.2)
     assert later.peak(20) == round(MEASURED.worst * 1.1)
     assert MEASURED.corrected(100, 1).late == pytest.approx(2**0.5)
 
 
 def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path) -> None:
-    Kept(tmp_path).put("one", MEASURED)
-    kept = Kept(tmp_path)
+    MeasurementStore(tmp_path).put("one", MEASURED)
+    kept = MeasurementStore(tmp_path)
     assert kept.get("one") == MEASURED
     assert kept.get("two") is None
     for text in ("not json", "[]", '{"one": {"device": "cpu"}}', '{"one": 3}'):
-        (tmp_path / KEPT).write_text(text)
-        assert Kept(tmp_path).get("one") is None
+        (tmp_path / FILE_NAME).write_text(text)
+        assert MeasurementStore(tmp_path).get("one") is None
 
 
 def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) -> None:
     measured = replace(MEASURED, comparing=COMPARING)
-    Kept(tmp_path).put("one", measured)
+    MeasurementStore(tmp_path).put("one", measured)
 
     def seconds() -> float:
-        found = Kept(tmp_path).get("one")
+        found = MeasurementStore(tmp_path).get("one")
         assert found
-        return outlook(found, CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] - 4 * 1.5
+        return estimate(found, CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] - 4 * 1.5
 
-    assert Kept(tmp_path).get("one") == measured
+    assert MeasurementStore(tmp_path).get("one") == measured
     assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS)
     (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "other": [2.0]}))
     assert seconds() == pytest.approx(2.5 + 24 * 0.1 + MARKS)
     (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "rows": [2.0], "again": [2.0]}))
     assert seconds() == pytest.approx(24 * 0.1 + MARKS)
-    found = Kept(tmp_path).get("one")
+    found = MeasurementStore(tmp_path).get("one")
     assert found
-    Kept(tmp_path).put("one", found.corrected(1.0, 1.0))
+    MeasurementStore(tmp_path).put("one", found.corrected(1.0, 1.0))
     (tmp_path / FILE).unlink()
     assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS), (
         "what is known is not kept with the measurement"
@@ -304,11 +309,11 @@ def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
 
 def test_large_data_are_looked_at_in_part_and_their_longest_rows_besides() -> None:
     rows = [Row([{"role": "user", "content": "x" * (n % 97)}], f"line {n}") for n in range(5000)]
-    some, longest = some_of(rows, 4, 1)
+    some, longest = sample_of(rows, 4, 1)
     assert (len(some), len(longest)) == (LOOKED_ROWS, 4)
     assert not {row.where for row in some} & {row.where for row in longest}
     assert all(len(row.messages[0]["content"]) == 96 for row in longest)
-    assert some_of(rows[:100], 4, 1) == (rows[:100], [])
+    assert sample_of(rows[:100], 4, 1) == (rows[:100], [])
 
 
 def test_rows_weigh_what_they_are_to_the_processor() -> None:
@@ -319,15 +324,15 @@ def test_rows_weigh_what_they_are_to_the_processor() -> None:
 
 
 def test_a_line_goes_through_its_points_and_never_falls() -> None:
-    line = Line.through([(1, 12), (2, 14), (4, 18)])
+    line = LinearModel.fit([(1, 12), (2, 14), (4, 18)])
     assert (line.base, line.slope) == pytest.approx((10, 2))
-    assert Line.through([(1, 5), (2, 4)]).slope == 0
-    assert Line.through([(2, 6)]).at(4) == 12
-    assert Line.through([(1, 1), (2, 3)]).base == 0
-    assert Line.rising([(100, 1100), (200, 1210)]).at(300) == pytest.approx(1320)
+    assert LinearModel.fit([(1, 5), (2, 4)]).slope == 0
+    assert LinearModel.fit([(2, 6)]).at(4) == 12
+    assert LinearModel.fit([(1, 1), (2, 3)]).base == 0
+    assert LinearModel.through_last([(100, 1100), (200, 1210)]).at(300) == pytest.approx(1320)
     # A plateau, or one point alone: as the sizes say, from the last one on.
-    assert Line.rising([(100, 1100), (200, 1100)]).at(300) == pytest.approx(1110)
-    assert Line.rising([(100, 1100)]).at(200) == 1200
+    assert LinearModel.through_last([(100, 1100), (200, 1100)]).at(300) == pytest.approx(1110)
+    assert LinearModel.through_last([(100, 1100)]).at(200) == 1200
 
 
 def test_the_tightest_limit_is_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

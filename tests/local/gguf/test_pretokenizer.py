@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.gguf.splitting import WAYS, likely_first, way_of
+from arkor_dev.local.gguf.pretokenizer import PRETOKENIZERS, find_pretokenizer, likely_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ LEVEL = {"type": "ByteLevel", "use_regex": True}
         (LEVEL, "gpt-2"),
         ({"type": "Split", "pattern": {"Regex": r"\p{N}| ?x"}}, "qwen2"),
         ({"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}| ?x"}}, "llama-bpe"),
-        (None, WAYS[0]),
+        (None, PRETOKENIZERS[0]),
     ],
 )
 def test_the_likeliest_is_tried_first(told: object, first: str, tmp_path: Path) -> None:
@@ -32,8 +32,8 @@ def test_the_likeliest_is_tried_first(told: object, first: str, tmp_path: Path) 
     path.write_text(json.dumps({"pre_tokenizer": told}))
     found = likely_first(path)
     assert found[0] == first
-    assert sorted(found) == sorted(WAYS)
-    assert likely_first(tmp_path / "none") == list(WAYS)
+    assert sorted(found) == sorted(PRETOKENIZERS)
+    assert likely_first(tmp_path / "none") == list(PRETOKENIZERS)
 
 
 class Words:
@@ -54,9 +54,9 @@ def test_the_first_that_makes_the_same_tokens_is_taken(tmp_path: Path) -> None:
         right = [Words()(text, add_special_tokens=False)["input_ids"] for text in texts]
         return right if way == "qwen2" else [*right[:-1], [0]]
 
-    assert way_of(Words(), tmp_path / "none", tokens) == "qwen2"
+    assert find_pretokenizer(Words(), tmp_path / "none", tokens) == "qwen2"
     assert tried == ["gpt-2", "smollm", "qwen2"]
-    assert way_of(Words(), tmp_path / "none", lambda *_: [[0]]) is None
+    assert find_pretokenizer(Words(), tmp_path / "none", lambda *_: [[0]]) is None
 
 
 def test_what_a_digest_says_is_tried_too(tmp_path: Path) -> None:
@@ -64,6 +64,6 @@ def test_what_a_digest_says_is_tried_too(tmp_path: Path) -> None:
         right = [Words()(text, add_special_tokens=False)["input_ids"] for text in texts]
         return right if way in ("gpt-2", "olmo") else [[0]]
 
-    assert way_of(Words(), tmp_path / "none", tokens, "olmo") == "olmo"
-    assert way_of(Words(), tmp_path / "none", tokens, "smollm") == "gpt-2"
-    assert way_of(Words(), tmp_path / "none", lambda *_: [[0]], "smollm") == "smollm"
+    assert find_pretokenizer(Words(), tmp_path / "none", tokens, "olmo") == "olmo"
+    assert find_pretokenizer(Words(), tmp_path / "none", tokens, "smollm") == "gpt-2"
+    assert find_pretokenizer(Words(), tmp_path / "none", lambda *_: [[0]], "smollm") == "smollm"

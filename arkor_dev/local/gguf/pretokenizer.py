@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-WAYS: Final = (
+PRETOKENIZERS: Final = (
     "gpt-2", "smollm", "qwen2", "llama-bpe", "gpt-4o", "tekken", "starcoder", "deepseek-llm", "falcon",
     "mpt", "olmo", "stablelm2", "command-r", "default",
 )  # fmt: skip
@@ -48,37 +48,37 @@ def likely_first(tokenizer_json: Path) -> list[str]:
     try:
         text = json.dumps(json.loads(tokenizer_json.read_text()).get("pre_tokenizer") or {})
     except (OSError, ValueError, AttributeError):
-        return list(WAYS)
-    said = (
+        return list(PRETOKENIZERS)
+    hints = (
         ("smollm", '"Digits"' in text),
         ("qwen2", "\\\\p{N}|" in text),
         ("llama-bpe", "\\\\p{N}{1,3}|" in text),
         ("gpt-2", '"use_regex": true' in text),
     )
-    first = [way for way, speaks in said if speaks]
-    return [*first, *(way for way in WAYS if way not in first)]
+    first = [name for name, matches in hints if matches]
+    return [*first, *(name for name in PRETOKENIZERS if name not in first)]
 
 
-def way_of(
+def find_pretokenizer(
     tokenizer: Any,
     tokenizer_json: Path,
     tokens: Callable[[str, Sequence[str]], list[list[int]]],
-    known: str | None = None,
+    default: str | None = None,
 ) -> str | None:
-    """Return the first one with which llama.cpp makes the same tokens; ``known`` if there is none.
+    """Return the first one with which llama.cpp makes the same tokens; ``default`` if there is none.
 
-    ``known`` is the converters' own choice, which is tried first, although a hash can be that of another
+    ``default`` is the converters' own choice, which is tried first, although a hash can be that of another
     tokenizer. ``tokens`` returns llama.cpp's tokens of some texts, and raises ValueError for an unknown
     pre-tokenizer.
     """
-    wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
-    for way in [*([known] if known else []), *likely_first(tokenizer_json)]:
+    expected = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
+    for name in [*([default] if default else []), *likely_first(tokenizer_json)]:
         try:
-            if tokens(way, TEXTS) == wanted:
-                return way
+            if tokens(name, TEXTS) == expected:
+                return name
         except ValueError:
             continue
-    return known
+    return default
 
 
 def with_added_tokens(
@@ -92,12 +92,12 @@ def with_added_tokens(
     return tokens, scores, kinds
 
 
-def space_before(
-    tokenizer: Any, told: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
+def adds_space(
+    tokenizer: Any, default: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
 ) -> bool:
     """Return whether llama.cpp should add a space before a text to make the training's tokens.
 
-    ``told`` is the converters' own choice, used if neither works. ``tokens`` returns llama.cpp's tokens of
+    ``default`` is the converters' own choice, used if neither works. ``tokens`` returns llama.cpp's tokens of
     some texts with such a space, or without. Tokenizers differ in what they do after a mark, such as the
     start token of a conversation.
     """
@@ -107,11 +107,11 @@ def space_before(
             texts.append(render(tokenizer, messages, cue=True))
         except JobFailure:
             continue
-    wanted = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    for space in (told, not told):
+    expected = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    for space in (default, not default):
         try:
-            if tokens(space, texts) == wanted:
+            if tokens(space, texts) == expected:
                 return space
         except ValueError:
             continue
-    return told
+    return default

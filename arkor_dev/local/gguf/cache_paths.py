@@ -27,7 +27,7 @@ def is_starter_wheel(model: Path, cache: Path) -> bool:
     return model == starter_folder(cache) or model == starter_folder(cache).resolve()
 
 
-def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = True) -> Path:
+def base_path(model: Path, quantization: str, cache: Path, *, as_came: bool = True) -> Path:
     """Return the path of the base model in ``model`` as GGUF. Raises OSError.
 
     The starter model of the package index came as GGUF: ``as_came`` means that file.
@@ -38,7 +38,7 @@ def base_place(model: Path, quantization: str, cache: Path, *, as_came: bool = T
     return gguf_folder(cache) / f"{name}-{quantization}-{_digest(model)}.gguf"
 
 
-def lora_place(adapter: Path, model: Path, cache: Path) -> Path:
+def lora_path(adapter: Path, model: Path, cache: Path) -> Path:
     """Return the path of the adapter in ``adapter`` of the base ``model`` as GGUF. Raises OSError."""
     return gguf_folder(cache) / "lora" / f"{_digest(adapter)}-{_digest(model)}.gguf"
 
@@ -56,5 +56,5 @@ def _digest(folder: Path) -> str:
         for path in sorted(folder.glob("*.safetensors"))
         for stat in (path.stat(),)
     ]
-    told = json.dumps([FORMAT, str(folder.resolve()), settings, weights])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    content = json.dumps([FORMAT, str(folder.resolve()), settings, weights])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
-from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_whole
-from arkor_dev.local.jobs.disk import short_of_room
+from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_atomically
+from arkor_dev.local.jobs.disk import disk_shortage
 from arkor_dev.local.jobs.job_folder import (
     checkpoint_folder,
     checkpoint_steps,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.local.jobs.atomic_folder import Beside
+    from arkor_dev.local.jobs.atomic_folder import ExtraFiles
 
     from .figures import Best
 
@@ -35,7 +35,7 @@ MORE_ROOM: Final = 256 << 20
 """Free bytes required beyond the size of a failed write before it is tried again."""
 
 
-class NoRoomError(Exception):
+class NoSpaceError(Exception):
     """Not enough disk space; ``str()`` says so for the user.
 
     ``needs`` is how many bytes must be free before another attempt makes sense, if known.
@@ -46,14 +46,14 @@ class NoRoomError(Exception):
         self.needs = needs
 
 
-class Keeper:
-    """What one job writes to disk while it trains.
+class CheckpointWriter:
+    """Writes one job's checkpoints, resume points and result to disk while it trains.
 
     ``limit``: only the newest checkpoints and that of the ``best`` evaluation stay; None for all. ``emit``
-    sends an event, ``told`` is called with each step that the job can resume from, and ``origin`` says what
-    the run depends on. ``beside`` writes the card and provenance of an adapter into its folder, from its
-    files, ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to resume from, None before
-    the first.
+    sends an event, ``on_resumable`` is called with each step that the job can resume from, and ``origin``
+    returns what the run depends on. ``describe_files`` writes the card and provenance of an adapter into its
+    folder, from its files, ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to resume
+    from, None before the first.
     """
 
     def __init__(
@@ -62,24 +62,31 @@ class Keeper:
         job_id: str,
         limit: int | None,
         emit: Callable[..., None],
-        told: Callable[[int], None],
+        on_resumable: Callable[[int], None],
         origin: Callable[[], Mapping[str, Any]],
-        beside: Callable[..., None] = lambda *_: None,
+        describe_files: Callable[..., None] = lambda *_: None,
         best: Best | None = None,
     ) -> None:
         self._best = best
         self._data, self._job, self._limit = data, job_id, limit
-        self._emit, self._told, self._origin, self._beside = emit, told, origin, beside
+        self._emit, self._on_resumable, self._origin, self._describe = (
+            emit,
+            on_resumable,
+            origin,
+            describe_files,
+        )
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Have ``write`` fill a checkpoint: the trained weights, and the state beside them. Raises
         NoRoomError.
         """
-        if short := short_of_room(self._data):
-            raise NoRoomError(short)
+        if short := disk_shortage(self._data):
+            raise NoSpaceError(short)
         folder = checkpoint_folder(self._data, self._job, step)
-        size = self._write(folder, step, write, lambda *made: self._beside(*made, "checkpoint", step))
+        size = self._write(
+            folder, step, write, lambda *arguments: self._describe(*arguments, "checkpoint", step)
+        )
         artifact = describe("checkpoint", f"step {step}", folder, size, step)
         self._emit(CHECKPOINT_SAVED, step=step, artifacts=[artifact])
         if self._limit:
@@ -95,13 +102,13 @@ class Keeper:
         Raises NoRoomError.
         """
         folder = final_folder(self._data, self._job)
-        size = self._write(folder, step, write, lambda *made: self._beside(*made, "final", step))
+        size = self._write(folder, step, write, lambda *arguments: self._describe(*arguments, "final", step))
         return describe(kind_of(folder), "final", folder, size)
 
-    def best(self, kept: int) -> list[dict[str, Any]]:
-        """Return the contract's ``Artifact`` of the best checkpoint, if that is not the step ``kept``."""
+    def best(self, final_step: int) -> list[dict[str, Any]]:
+        """Return the contract's ``Artifact`` of the best checkpoint, if that is not ``final_step``."""
         step = self._best.step if self._best else 0
-        if step in (0, kept) or not self.has_checkpoint(step):
+        if step in (0, final_step) or not self.has_checkpoint(step):
             return []
         folder = checkpoint_folder(self._data, self._job, step)
         return [describe("checkpoint", "best", folder, size_of(folder), step)]
@@ -117,13 +124,13 @@ class Keeper:
         return checkpoint_folder(self._data, self._job, step).is_dir()
 
     def _write(
-        self, folder: Path, step: int, write: Callable[[Path], None], beside: Beside | None = None
+        self, folder: Path, step: int, write: Callable[[Path], None], describe_files: ExtraFiles | None = None
     ) -> int:
         facts = {"job": self._job, "step": step, "origin": self._origin()}
         try:
-            return write_whole(folder, write, facts, beside)
+            return write_atomically(folder, write, facts, describe_files)
         except DiskFullError:
-            raise NoRoomError(
+            raise NoSpaceError(
                 f"The disk is full: the state of step {step} could not be written. Free disk space "
                 "(arkor-dev local status shows what uses it)",
                 shutil.disk_usage(self._data).free + MORE_ROOM,
@@ -132,4 +139,4 @@ class Keeper:
     def _keep(self, step: int) -> None:
         drop_before(self._data, self._job, step)
         self.step = step
-        self._told(step)
+        self._on_resumable(step)

