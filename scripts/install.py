@@ -18,6 +18,7 @@ from arkor_dev.core.installer import (  # noqa: E402 (not installed yet)
     GIGABYTE,
     Build,
     Installer,
+    TextDisplay,
     build_lines,
     bytes_in,
     tail_of,
@@ -47,7 +48,7 @@ def main(extras: str) -> int:
         print("Looking for the PyTorch that suits this machine …", flush=True)
         build = installer.resolve_torch()
     print(announcement(extras, build, has_gpu=has_nvidia_gpu()), flush=True)
-    if code := installer.install(["--editable", f".[{extras}]"], folder, sys.stdout):
+    if code := installer.install(["--editable", f".[{extras}]"], folder, TextDisplay(sys.stdout)):
         print(tail_of(folder), file=sys.stderr)
         return code
     size = bytes_in(folder) / GIGABYTE

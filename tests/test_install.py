@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from arkor_dev.core import installer
-from arkor_dev.core.installer import Build, Installer
+from arkor_dev.core.installer import Build, Installer, Progress, TextDisplay
 from tests.support.processes import script
 
 ROOT = Path(__file__).parent.parent
@@ -70,8 +70,20 @@ def test_uv_is_believed_and_its_failure_is_no_build(tmp_path: Path) -> None:
 
 
 def test_the_time_is_minutes_and_seconds_from_the_beginning() -> None:
-    assert installer.progress_line(0, 0, "looking", 0.9).startswith("0:00  0.00 GB fetched")
-    assert installer.progress_line(0, 0, "looking", 125.2).startswith("2:05  ")
+    for seconds, shown in ((0.9, "0:00  0.00 GB fetched"), (125.2, "2:05  ")):
+        assert installer.progress_line(Progress(seconds, 0, 0, "looking")).startswith(shown)
+
+
+def test_the_progress_of_uv_is_read_from_its_output() -> None:
+    words = (
+        "Resolved 4 packages in 314ms\nDownloading numpy (16.0MiB)\nDownloading torch (1.5GiB)\n"
+        "Downloading sympy (512.0KiB)\n Downloaded sympy\n Downloaded numpy\n"
+    )
+    assert installer.activity_of(words) == "torch (1.5GiB)"
+    assert installer.fetched_by_uv(words) == 16 * 2**20 + 2**19
+    words += " Downloaded torch\nPrepared 4 packages in 1.14s\nInstalled 4 packages in 100ms\n"
+    assert installer.activity_of(words) == "unpacking"
+    assert installer.fetched_by_uv(words) == 3 * 2**29 + 16 * 2**20 + 2**19
 
 
 FETCHED = "0.03 GB fetched, 0.00 GB unpacked  torch-2.whl (539.2 MB)"
@@ -129,7 +141,7 @@ def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(installer, "PAUSE", 0.05)
     monkeypatch.setattr(installer, "PAUSE_LOG", 0.1)
-    assert installer.run_shown(working(folder, told, 3), folder, out) == 3
+    assert installer.run_shown(working(folder, told, 3), folder, TextDisplay(out)) == 3
     lines = [line.removeprefix("\x1b[K") for line in re.split(r"[\r\n]", out.getvalue())]
     for shown in (FETCHED, UNPACKED):
         assert any(re.fullmatch(rf"\d:\d\d  {re.escape(shown)}", line) for line in lines), lines

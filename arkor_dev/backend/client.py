@@ -171,6 +171,8 @@ class Backend(ScopedCalls):
 
     open_dataset = _call("POST", "datasets")  # a view of what a job of {config} would train on
     drop_dataset = _call("DELETE", "datasets/{}")
+    embed_rows = _call("POST", "datasets/{}/embeddings")
+    cancel_embeddings = _call("DELETE", "datasets/{}/embeddings")
     render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
 
     async def create_job(

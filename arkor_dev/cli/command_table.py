@@ -628,13 +628,22 @@ def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any,
 def _setup_arguments(setup: CommandLine) -> None:
     setup.add_argument("--dry-run", action="store_true", help="only say what would be installed where")
     setup.add_argument("--remove", action="store_true", help="delete what setup has installed")
+    setup.add_argument(
+        "--json", action="store_true", help="print an object a line: looking, plan, progress, installed"
+    )
     add_yes(setup, "do not ask")
 
 
 def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
     from .commands.setup import run_setup
 
-    return run_setup(settings, yes=arguments.yes, dry_run=arguments.dry_run, remove=arguments.remove)
+    return run_setup(
+        settings,
+        yes=arguments.yes,
+        dry_run=arguments.dry_run,
+        remove=arguments.remove,
+        as_json=arguments.json,
+    )
 
 
 def _self_arguments(own: CommandLine) -> None:

@@ -142,14 +142,6 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
 def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command is None:
-        if settings.local and not settings.ssh:
-            from arkor_dev.identity.engine import missing_extra
-
-            if missing_extra(settings) is not None:
-                from .commands.setup import offer_setup
-
-                if code := offer_setup(settings):
-                    return code
         gc.disable()  # Imported modules are never garbage: scanning them costs a twentieth of the start.
         from arkor_dev.cli.commands.studio import run_studio
 

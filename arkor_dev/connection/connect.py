@@ -48,6 +48,7 @@ async def connected(
     on_demand: bool = False,
     ask: Callable[[str], bool] | None = None,
     opened: SshBackend | None = None,
+    awaits_engine: bool = False,
 ) -> AsyncIterator[Backend]:
     """Yield a backend for one launch; with ``--local`` start the local one and end it afterwards.
 
@@ -55,7 +56,8 @@ async def connected(
     sending it much. ``opened`` is one that is connected already.
 
     An ``idle`` backend starts no job: waiting jobs are not for a command that ends at once. With
-    ``on_demand`` it starts none before a job is added or resumed or the queue is changed.
+    ``on_demand`` it starts none before a job is added or resumed or the queue is changed. With
+    ``awaits_engine`` the local one answers once the training libraries are installed.
 
     Raises ArkorError if the managed backend can never work as things are.
     """
@@ -75,7 +77,7 @@ async def connected(
         elif settings.local:
             from arkor_dev.identity.local_backend import LocalBackend  # only --local needs it
 
-            options = {"idle": idle, "on_demand": on_demand}
+            options = {"idle": idle, "on_demand": on_demand, "awaits_engine": awaits_engine}
             local = await stack.enter_async_context(LocalBackend(settings, on_notice, **options))
             yield Backend(http, local, FixedScope(local.scope), ends_with_launch=True)
         else:

@@ -178,6 +178,66 @@ class DatasetFound(TypedDict):
     reached: int
 
 
+class RowEmbeddings(TypedDict):
+    """Whether the rows of a view are embedded: ``none`` before it was requested for what they are now."""
+
+    state: Literal["none", "waiting", "running", "completed", "failed"]
+    progress: NotRequired[Preparation]
+    error: NotRequired[str]
+
+
+class SimilarRow(TypedDict):
+    """A row like another one, by the cosine of both embeddings, -1 to 1, after the mean was subtracted."""
+
+    row: int
+    similarity: float
+    excerpt: str
+    heldOut: NotRequired[bool]
+
+
+class RowGroup(TypedDict):
+    """Rows of similar meaning: ``terms`` are words that set them apart, ``examples`` the most typical rows.
+
+    ``heldOut`` counts the held-out rows, also those of a separate evaluation set, which ``rows`` does not.
+    """
+
+    rows: int
+    heldOut: int
+    terms: list[str]
+    examples: list[int]
+
+
+class RowGroups(TypedDict):
+    """Groups of ``rows`` embedded rows, the largest first; none if no groups stand out from chance.
+
+    ``skipped`` rows could not be embedded.
+    """
+
+    rows: int
+    heldOut: int
+    skipped: int
+    groups: list[RowGroup]
+
+
+class RowMap(TypedDict):
+    """The first two principal components of the rows' embeddings; columns of one length.
+
+    ``rows`` are numbers of rows, ``groups`` the index of each row's group, -1 without groups.
+    """
+
+    rows: list[int]
+    x: list[float]
+    y: list[float]
+    groups: list[int]
+
+
+class SurprisingRow(TypedDict):
+    """A row and its mean loss per learned token under the base model, in nats."""
+
+    row: int
+    loss: float
+
+
 class EditableRow(TypedDict):
     """A row of the project's own files, to be edited.
 

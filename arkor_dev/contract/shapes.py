@@ -129,7 +129,10 @@ class JobPhase(TypedDict):
 
 
 class SweepResult(TypedDict):
-    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps."""
+    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps.
+
+    Of a measure of which more is better, its negative.
+    """
 
     step: int
     loss: float
@@ -159,8 +162,8 @@ class SweepVerdict(TypedDict):
     """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
-    losses over ``seeds`` fresh seeds each. ``settings`` turn the config into that of ``trial``, the winner;
-    null removes one.
+    losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
+    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
     """
 
     verdict: Literal["better", "none"]
@@ -196,7 +199,9 @@ class Sweep(TypedDict):
     """A search for better settings: feature ``sweeps``.
 
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
-    compared, known once a run is estimated. ``best`` is the number of the best trial so far.
+    compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
+    what held-out rows are measured by, if that is not the usual loss; where more of it is better, the losses
+    of trials are its negative.
     """
 
     id: str
@@ -213,6 +218,7 @@ class Sweep(TypedDict):
     rungs: NotRequired[list[int]]
     plan: NotRequired[SweepPlan]
     best: NotRequired[int]
+    measure: NotRequired[EvaluationMeasure]
     importances: NotRequired[list[SweepImportance]]
     verdict: NotRequired[SweepVerdict]
 
@@ -915,13 +921,14 @@ class ModelOnDisk(TypedDict):
 class Disk(TypedDict):
     """``GET /v1/disk``, in bytes: usage of each job and base model. Feature ``delete``.
 
-    ``leftovers`` belongs to no job. ``database`` is the size of jobs' records and events; ``unused`` of it
-    can be reclaimed. ``free`` is the free space on the disk.
+    ``leftovers`` belongs to no job, ``embeddings`` of rows can be made again. ``database`` is the size of
+    jobs' records and events; ``unused`` of it can be reclaimed. ``free`` is the free space on the disk.
     """
 
     jobs: list[JobOnDisk]
     models: list[ModelOnDisk]
     leftovers: int
+    embeddings: NotRequired[int]
     database: int
     free: int
     unused: NotRequired[int]
@@ -1017,3 +1024,41 @@ class StartRequest(TypedDict):
     changes: list[list[str]]
     dryRun: bool
     expiresAt: int
+
+
+class EnginePlan(TypedDict):
+    """What would be installed where: ``folder``, its disk's ``free`` bytes, and PyTorch's version.
+
+    ``fetch`` and ``disk`` are bytes to download and on the disk, null for a build that was never measured;
+    ``words`` say the same in sentences.
+    """
+
+    folder: str
+    free: int
+    pytorch: str | None
+    fetch: int | None
+    disk: int | None
+    words: list[str]
+
+
+class EngineProgress(TypedDict):
+    """An installation so far: ``fetched`` and ``unpacked`` are bytes, ``now`` is its current activity."""
+
+    seconds: float
+    fetched: int
+    unpacked: int
+    now: str
+
+
+class EngineSetup(TypedDict):
+    """The engine for training on this machine.
+
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and goes on by
+    itself.
+    """
+
+    state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]
+    next: str | None
+    plan: EnginePlan | None
+    progress: EngineProgress | None
+    error: str | None

@@ -18,7 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from .torch_build import CPU_GB, CUDA_GB
 
@@ -31,7 +31,52 @@ SIZES: Final = {"cpu": (0.2, CPU_GB), "cuda": (3.1, CUDA_GB)}
 PAUSE, PAUSE_LOG = 1.0, 10.0
 """Seconds between two lines of progress, on a terminal and elsewhere."""
 TAIL_LINES: Final = 20
+UNITS: Final = {"K": 2**10, "M": 2**20, "G": 2**30}
 LOG: Final = "install.log"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An installation so far: seconds, bytes downloaded and written, and its current activity."""
+
+    seconds: float
+    fetched: int
+    unpacked: int
+    now: str
+
+
+class Display(Protocol):
+    """Shows the progress of an installation every ``pause`` seconds."""
+
+    terminal: bool
+    pause: float
+
+    def show(self, progress: Progress) -> None:
+        """Show it."""
+
+    def close(self) -> None:
+        """Clear what a terminal shows."""
+
+
+class TextDisplay:
+    """Progress as text: one line that is redrawn on a terminal, or a line every ten seconds."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self.terminal = out.isatty()
+        self.pause = PAUSE if self.terminal else PAUSE_LOG
+
+    def show(self, progress: Progress) -> None:
+        """Write the line."""
+        line = progress_line(progress)
+        columns = shutil.get_terminal_size().columns - 1
+        self._out.write(f"\r\x1b[K{line[:columns]}" if self.terminal else f"{line}\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self.terminal:
+            self._out.write("\r\x1b[K")
 
 
 @dataclass(frozen=True)
@@ -85,17 +130,22 @@ class Installer:
         self._uv = None
         return self._build_by_pip()
 
-    def install(self, packages: Sequence[str], folder: Path, out: TextIO) -> int:
-        """Install into the environment ``folder``, with pip's output in its log; return the exit code.
+    def install(self, packages: Sequence[str], folder: Path, display: Display) -> int:
+        """Install into the environment ``folder``, with the installer's output in its log; return the exit
+        code.
 
-        After `resolve_torch`, the PyTorch that it has found. Progress goes to ``out``.
+        After `resolve_torch`, the PyTorch that it has found.
         """
-        if self._uv:  # it shows its own progress
-            done = subprocess.run(self._uv_command(self._uv, *packages), cwd=self._cwd, check=False)
-            if done.returncode == 0:
+        if self._uv:
+            command = self._uv_command(self._uv, *packages)
+            if display.terminal:  # uv's own progress is better
+                code = subprocess.run(command, cwd=self._cwd, check=False).returncode
+            else:
+                code = run_shown(command, folder, display, self._cwd)
+            if code == 0:
                 return 0
         command = [*self._pip, "--progress-bar", "off", *self._options, *packages]
-        return run_shown(command, folder, out, self._cwd)
+        return run_shown(command, folder, display, self._cwd)
 
     def find_uv(self) -> str | None:
         """Return the machine's own uv, or one installed into this environment; None without either."""
@@ -150,28 +200,36 @@ def bytes_in(folder: Path) -> int:
 
 
 def activity_of(output: str) -> str:
-    """Return what pip is doing, from its output so far: the file that it downloads last, or unpacks."""
-    if "Installing collected packages:" in output:
+    """Return what pip or uv is doing, from its output so far: the file that it downloads last, or unpacks."""
+    if re.search("^(Installing collected packages:|Prepared )", output, re.MULTILINE):
         return "unpacking"
     if built := re.findall(r"^Building wheels? for (?:collected packages: )?(.+)$", output, re.MULTILINE):
         return f"compiling {built[-1]}"
-    downloads = re.findall(r"^ *(?:Downloading|Using cached) (\S+ \(.*?\))", output, re.MULTILINE)
-    return str(downloads[-1]) if downloads else "looking"
+    done = set(
+        re.findall(r"^ Downloaded (\S+)", output, re.MULTILINE)
+    )  # uv's word; it downloads several at once
+    found = re.findall(r"^ *(?:Downloading|Using cached) (\S+) (\(.*?\))", output, re.MULTILINE)
+    return next((f"{name} {size}" for name, size in reversed(found) if name not in done), "looking")
 
 
-def progress_line(fetched: int, unpacked: int, now: str, seconds: float) -> str:
-    """Return pip's progress: the time, the bytes downloaded and written, and its current activity."""
-    clock = f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-    return f"{clock}  {fetched / GIGABYTE:.2f} GB fetched, {unpacked / GIGABYTE:.2f} GB unpacked  {now}"
+def fetched_by_uv(words: str) -> int:
+    """Return the bytes of the files that uv has downloaded, from its output; it keeps them in its cache."""
+    done = set(re.findall(r"^ Downloaded (\S+)", words, re.MULTILINE))
+    sizes = re.findall(r"^Downloading (\S+) \(([\d.]+)([KMG])iB\)", words, re.MULTILINE)
+    return sum(int(float(size) * UNITS[unit]) for name, size, unit in sizes if name in done)
 
 
-def run_shown(command: list[str], folder: Path, out: TextIO, cwd: Path | None = None) -> int:
-    """Run pip for the environment ``folder``, with output in its log; return its exit code.
+def progress_line(progress: Progress) -> str:
+    """Return the progress as a line."""
+    clock = f"{int(progress.seconds) // 60}:{int(progress.seconds) % 60:02}"
+    fetched, unpacked = progress.fetched / GIGABYTE, progress.unpacked / GIGABYTE
+    return f"{clock}  {fetched:.2f} GB fetched, {unpacked:.2f} GB unpacked  {progress.now}"
 
-    Progress goes to ``out``: one line that is redrawn on a terminal, or a line every ten seconds.
-    """
-    terminal, log, site = out.isatty(), folder / LOG, folder / "lib"
-    bytes_before, began, printed = bytes_in(site), time.monotonic(), 0.0
+
+def run_shown(command: list[str], folder: Path, display: Display, cwd: Path | None = None) -> int:
+    """Run pip or uv for the environment ``folder``, with output in its log; return its exit code."""
+    log, site = folder / LOG, folder / "lib"
+    bytes_before, began, printed, fetched_bytes = bytes_in(site), time.monotonic(), 0.0, 0
     with tempfile.TemporaryDirectory(dir=folder) as fetched, log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": fetched}
@@ -179,21 +237,20 @@ def run_shown(command: list[str], folder: Path, out: TextIO, cwd: Path | None = 
         try:
             while _still_runs(process):
                 now = time.monotonic() - began
-                if not terminal and now - printed < PAUSE_LOG:
+                if now - printed < display.pause - PAUSE:
                     continue
                 printed = now
-                activity = activity_of(log.read_text(encoding="utf-8", errors="replace"))
-                line = progress_line(bytes_in(Path(fetched)), bytes_in(site) - bytes_before, activity, now)
-                columns = shutil.get_terminal_size().columns - 1
-                out.write(f"\r\x1b[K{line[:columns]}" if terminal else f"{line}\n")
-                out.flush()
+                text = log.read_text(encoding="utf-8", errors="replace")
+                fetched_bytes = max(
+                    fetched_bytes, bytes_in(Path(fetched)) + fetched_by_uv(text)
+                )  # files go once unpacked
+                display.show(Progress(now, fetched_bytes, bytes_in(site) - bytes_before, activity_of(text)))
         except BaseException:
             process.terminate()
             process.wait()
             raise
         finally:
-            if terminal:
-                out.write("\r\x1b[K")
+            display.close()
     return process.returncode
 
 

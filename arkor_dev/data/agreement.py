@@ -44,10 +44,10 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
     kappa = _kappa(counts)
     prior = 1 / len(cells)
     draw = random.Random(0).gammavariate  # noqa: S311 - no secret; the same data give the same interval
-    drawn = sorted(_kappa({cell: draw(counts[cell] + prior, 1.0) for cell in cells}) for _ in range(DRAWS))
+    samples = sorted(_kappa({cell: draw(counts[cell] + prior, 1.0) for cell in cells}) for _ in range(DRAWS))
     tail = round(DRAWS * (1 - LEVEL) / 2)
     # The posterior's interval is moved by its prior; the estimate itself must not be outside.
-    low, high = min(drawn[tail], kappa), max(drawn[-1 - tail], kappa)
+    low, high = min(samples[tail], kappa), max(samples[-1 - tail], kappa)
     equal = sum(count for (one, other), count in counts.items() if one == other)
     return Agreement(counts.total(), equal, kappa, low, high)
 

@@ -67,20 +67,20 @@ def lines_in(
             raise TooLargeError(limit)
         yield offset, line, piece if size <= MAX_ROW else None, size
         offset += size
-        begun = offset
+        start = offset
         while not piece.endswith(b"\n") and (piece := file.readline(MAX_ROW)):
             offset += len(piece)
             if offset > limit:
                 raise TooLargeError(limit)
-            if offset - begun > MOST_PASSED:
+            if offset - start > MOST_PASSED:
                 raise endless(f"line {line}")
         line += 1
 
 
-def endless(what: str) -> DataError:
+def endless(unit: str) -> DataError:
     """Return the error for a row so long that its end was not found."""
     return DataError(
-        f"{what} is longer than {MOST_PASSED // 2**20} MiB, so nothing after it was read; end each row, "
+        f"{unit} is longer than {MOST_PASSED // 2**20} MiB, so nothing after it was read; end each row, "
         "and close each quote"
     )
 

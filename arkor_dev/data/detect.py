@@ -91,24 +91,24 @@ class Restarts:
     """
 
     def __init__(self) -> None:
-        self._places: list[_Restart] = []
+        self._points: list[_Restart] = []
         self._every = RESTART_EVERY
 
     def is_due(self, at: int) -> bool:
         """Return whether no point is near before ``at`` so far."""
-        return at >= (self._places[-1].at if self._places else 0) + self._every
+        return at >= (self._points[-1].at if self._points else 0) + self._every
 
     def add(self, at: int, packed: int, state: Any) -> None:
         """Store a point, which is after all others, with a copy of zlib's state there."""
-        self._places.append(_Restart(at, packed, state.copy()))
-        if len(self._places) > RESTARTS:
-            del self._places[::2]
+        self._points.append(_Restart(at, packed, state.copy()))
+        if len(self._points) > RESTARTS:
+            del self._points[::2]
             self._every *= 2
 
     def before(self, at: int) -> _Restart:
         """Return the nearest point that is not after ``at``; the beginning if there is none."""
-        place = bisect_right(self._places, at, key=lambda each: each.at)
-        return self._places[place - 1] if place else _Restart(0, 0, zlib.decompressobj(GZIP_BITS))
+        index = bisect_right(self._points, at, key=lambda point: point.at)
+        return self._points[index - 1] if index else _Restart(0, 0, zlib.decompressobj(GZIP_BITS))
 
 
 class _Unpacked(io.RawIOBase):
@@ -197,11 +197,11 @@ def _container(
         raise DataError("is written in UTF-16; save the file as UTF-8")
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if text.startswith(b"["):
-        return JsonRows(file, limit, listed=True)
+        return JsonRows(file, limit, in_list=True)
     if _WRAPPED.match(text):
-        return JsonRows(file, limit, listed=True, wrapped=True)
+        return JsonRows(file, limit, in_list=True, wrapped=True)
     if text.startswith(b"{"):
-        return JsonRows(file, limit, listed=False) if _is_spread(text) else JsonLines(file, limit)
+        return JsonRows(file, limit, in_list=False) if _is_spread(text) else JsonLines(file, limit)
     delimiter = _delimiter(text.split(b"\n", 1)[0].decode(errors="replace"), name)
     return JsonLines(file, limit) if delimiter is None else Table(file, limit, delimiter, mapped)
 
@@ -216,11 +216,11 @@ def _delimiter(line: str, name: str) -> str | None:
     """Return the delimiter between the columns that the first line names; None if it names none."""
     bare = re.sub(r'"[^"]*"', "", line)
     delimiter = max("\t;,", key=bare.count)
-    named = name.endswith((".csv", ".tsv", ".tab"))
+    by_suffix = name.endswith((".csv", ".tsv", ".tab"))
     if delimiter not in bare:
-        fits = named or line.strip().strip('"').lower() in COLUMNS
+        fits = by_suffix or line.strip().strip('"').lower() in COLUMNS
         return ("\t" if name.endswith((".tsv", ".tab")) else ",") if fits else None
     cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
     is_header = any(cell.lower() in COLUMNS for cell in cells)
     looks_so = not name.endswith((".jsonl", ".json", ".ndjson")) and all(map(_WORD.fullmatch, cells))
-    return delimiter if named or is_header or looks_so else None
+    return delimiter if by_suffix or is_header or looks_so else None

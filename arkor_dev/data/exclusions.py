@@ -60,7 +60,7 @@ class Exclusions:
             for digest, _, occurrence in (entry.partition("#") for entry in entries)
         }
         self._hashes = {entry[:2] for entry in self._entries}
-        self._seen: Counter[tuple[int, int]] = Counter()
+        self._occurrences: Counter[tuple[int, int]] = Counter()
         self.excluded = 0
 
     @property
@@ -73,7 +73,7 @@ class Exclusions:
         key = (source, row_hash(raw))
         if key not in self._hashes:
             return False
-        self._seen[key] += 1
-        matched = (*key, self._seen[key]) in self._entries
+        self._occurrences[key] += 1
+        matched = (*key, self._occurrences[key]) in self._entries
         self.excluded += matched
         return matched

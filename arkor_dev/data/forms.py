@@ -13,7 +13,7 @@ from functools import lru_cache
 from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
-from .messages import conversation, from_text, tools_of, turn, whole
+from .messages import checked_text, conversation, from_text, tools_of, turn
 from .rows import Row, RowError
 
 if TYPE_CHECKING:
@@ -83,15 +83,15 @@ def row_of(
         wanted = wanted_keys(forms)
         raise RowError(f"must be a JSON object with the keys {wanted}, not {type(record).__name__}", "keys")
     if group is not None and group not in record:
-        raise RowError(f"has no column {group!r} for group; it has {_listed(record)}", "keys")
+        raise RowError(f"has no column {group!r} for group; it has {_key_list(record)}", "keys")
     origins = _origins(record, group)
     if columns:
-        taken = set(columns.values())
+        mapped = set(columns.values())
         for wanted, column in columns.items():
             if column not in record:
-                raise RowError(f"has no column {column!r} for {wanted}; it has {_listed(record)}", "keys")
+                raise RowError(f"has no column {column!r} for {wanted}; it has {_key_list(record)}", "keys")
         record = {
-            **{key: value for key, value in record.items() if key not in taken},
+            **{key: value for key, value in record.items() if key not in mapped},
             **{wanted: record[column] for wanted, column in columns.items()},
         }
     name = form or next(
@@ -99,7 +99,7 @@ def row_of(
     )
     if name is None:
         raise RowError(
-            f"has the keys {_listed(record)}; expected {wanted_keys(forms)}{_hint(record)}", "keys"
+            f"has the keys {_key_list(record)}; expected {wanted_keys(forms)}{_hint(record)}", "keys"
         )
     if name not in forms:
         raise RowError(
@@ -107,7 +107,9 @@ def row_of(
         )
     keys = forms[name].keys
     if not all(key in record for key in keys):
-        raise RowError(f"has the keys {_listed(record)}; the form {name} needs {' and '.join(keys)}", "keys")
+        raise RowError(
+            f"has the keys {_key_list(record)}; the form {name} needs {' and '.join(keys)}", "keys"
+        )
     content = forms[name].read(record)
     tools = tools_of(record) if content.text is None else []
     return Row(content.messages, where, content.text, tools, name, origins, group or "", content.extra)
@@ -162,7 +164,7 @@ def _read_alpaca(record: dict[str, Any]) -> Content:
 
 
 def _read_text(record: dict[str, Any]) -> Content:
-    text = whole(_text(record, "text"), "text")
+    text = checked_text(_text(record, "text"), "text")
     if not text.strip():
         raise RowError("has an empty text, so there is nothing to learn", "blank")
     return Content([], text)
@@ -178,9 +180,9 @@ FORMS: Final[dict[str, Form]] = {
 """Each form by its name in ``dataset.form``; without one the first that fits is used."""
 
 
-def _system(record: dict[str, Any], who: str, said: str) -> list[dict[str, Any]]:
+def _system(record: dict[str, Any], role_key: str, content_key: str) -> list[dict[str, Any]]:
     system = record.get("system")
-    return [{who: "system", said: system}] if isinstance(system, str) and system.strip() else []
+    return [{role_key: "system", content_key: system}] if isinstance(system, str) and system.strip() else []
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:
@@ -190,7 +192,7 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _listed(record: Mapping[str, Any]) -> str:
+def _key_list(record: Mapping[str, Any]) -> str:
     names = [name if len(name) <= SHOWN_NAME else f"{name[:SHOWN_NAME]}…" for name in map(str, record)]
     return ", ".join(names[:8]) or "none"
 
@@ -203,17 +205,17 @@ def _hint(record: Mapping[str, Any]) -> str:
         return '. Rated answers are for method = "kto"'
     for key, value in record.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            near = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)
-            what = (
-                f"Is {key[:SHOWN_NAME]} meant to be {near[0]}?"
-                if near
+            close = get_close_matches(key[:SHOWN_NAME].lower(), ("messages", "conversations"), 1, 0.8)
+            hint = (
+                f"Is {key[:SHOWN_NAME]} meant to be {close[0]}?"
+                if close
                 else "save only that list, as a separate file"
             )
-            return f". {what}" if near else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {what}"
+            return f". {hint}" if close else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {hint}"
     if (columns := suggested_columns(record)) is None:
         return ""
-    named = ", ".join(f"{ours} = {dumps(column)}" for ours, column in columns.items())
-    return f". If these are a question and its answer: columns = {{ {named} }}"
+    pairs = ", ".join(f"{ours} = {dumps(column)}" for ours, column in columns.items())
+    return f". If these are a question and its answer: columns = {{ {pairs} }}"
 
 
 def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
@@ -223,9 +225,9 @@ def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
     asking = next((name for name in names if words[name] & ASKING), None)
     answering = next((name for name in names if words[name] & ANSWERING and name != asking), None)
     # Otherwise the first ones with more than a number, a date or one word.
-    said = [name for name in names if " " in record[name].strip()] or names
-    asking = asking or next((name for name in said if name != answering), None)
-    answering = answering or next((name for name in said if name != asking), None)
+    with_spaces = [name for name in names if " " in record[name].strip()] or names
+    asking = asking or next((name for name in with_spaces if name != answering), None)
+    answering = answering or next((name for name in with_spaces if name != asking), None)
     if asking is None or answering is None:
         return None
     return {"prompt": asking, "completion": answering}

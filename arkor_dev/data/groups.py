@@ -46,14 +46,14 @@ class Groups:
         return len(set(self.ids))
 
 
-def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Groups:
+def groups_of(rows: Sequence[Row], largest_share: float = 1.0, guess: bool = True) -> Groups:
     """Group ``rows`` by the column that is named for it, by their questions, and by similarity.
 
     If no column is named, one that looks like a source is used, unless ``guess`` is False. A criterion that
-    puts more than the fraction ``most`` of the rows into one group, or all of them, is meaningless for these
-    rows and is ignored: they may all have one prompt.
+    puts more than ``largest_share`` (a fraction) of the rows into one group, or all of them, says nothing
+    about these rows and is ignored: they may all have one prompt.
     """
-    joined = _Joined(len(rows), most)
+    joined = _Joined(len(rows), largest_share)
     column = next((row.group for row in rows if row.group), None)
     if column is not None:
         joined = joined.with_keys((row.origins.get(row.group) for row in rows), always=True)
@@ -62,16 +62,16 @@ def groups_of(rows: Sequence[Row], most: float = 1.0, guess: bool = True) -> Gro
     joined = joined.with_keys(map(_question, rows))
     compared = len(rows) <= MOST_ROWS
     if compared:
-        joined = joined.with_pairs(_alike([_said(row) for row in rows]))
+        joined = joined.with_pairs(_alike([_all_text(row) for row in rows]))
     return Groups(joined.ids(), column, compared)
 
 
 class _Joined:
     """Groups of rows, merged by union-find."""
 
-    def __init__(self, count: int, most: float) -> None:
+    def __init__(self, count: int, largest_share: float) -> None:
         self._above, self._sizes = list(range(count)), [1] * count
-        self._most = most
+        self._largest_share = largest_share
 
     def with_keys(self, keys: Iterable[Hashable | None], *, always: bool = False) -> _Joined:
         """Return these groups, merged where rows have the same key; None matches nothing."""
@@ -81,13 +81,15 @@ class _Joined:
 
     def with_pairs(self, pairs: Iterable[tuple[int, int]], *, always: bool = False) -> _Joined:
         """Return these groups with ``pairs`` of rows merged; unchanged if that is meaningless here."""
-        new = _Joined(0, self._most)
+        new = _Joined(0, self._largest_share)
         new._above, new._sizes = list(self._above), list(self._sizes)
         for one, other in pairs:
             new._join(one, other)
         rows, largest = len(self._above), max(new._sizes, default=0)
         says_nothing = (
-            rows > 1 and largest > max(self._sizes) and (largest > self._most * rows or largest == rows)
+            rows > 1
+            and largest > max(self._sizes)
+            and (largest > self._largest_share * rows or largest == rows)
         )
         return self if says_nothing and not always else new
 
@@ -129,11 +131,11 @@ def _question(row: Row) -> int | None:
     if row.text is not None:
         return digest(row.text)
     last = max((at for at, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
-    asked = [turn["content"] for turn in row.messages[:last] if turn["role"] != "system"]
-    return digest("\n".join(asked)) if any(map(str.strip, asked)) else digest(_said(row))
+    turns = [turn["content"] for turn in row.messages[:last] if turn["role"] != "system"]
+    return digest("\n".join(turns)) if any(map(str.strip, turns)) else digest(_all_text(row))
 
 
-def _said(row: Row) -> str:
+def _all_text(row: Row) -> str:
     """Return a row's text without its system prompt, which many rows share."""
     if row.text is not None:
         return row.text
@@ -143,13 +145,15 @@ def _said(row: Row) -> str:
 def _alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield pairs of near duplicates, each with the first one in a shared band."""
     common = common_runs(map(runs_of, texts[:200]))
-    met: list[dict[int, int]] = []
+    first_rows: list[dict[int, int]] = []
     for row, text in enumerate(texts):
         runs = runs_of(text) - common
         if len(runs) < FEWEST_RUNS:
             continue
         bands = bands_of(runs)
-        met = met or [{} for _ in bands]
-        for other in {seen.setdefault(band, row) for seen, band in zip(met, bands, strict=True)} - {row}:
+        first_rows = first_rows or [{} for _ in bands]
+        for other in {seen.setdefault(band, row) for seen, band in zip(first_rows, bands, strict=True)} - {
+            row
+        }:
             if likeness(runs, runs_of(texts[other]) - common) >= ALIKE:
                 yield other, row

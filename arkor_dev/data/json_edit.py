@@ -78,19 +78,19 @@ class _Style:
         self.colon = ": " if colon is None or colon[1] else ":"
         self.comma = ", " if (comma is None and self.colon == ": ") or (comma and comma[1]) else ","
 
-    def written(self, value: object) -> str:
+    def to_json(self, value: object) -> str:
         """Return a value as new text on one line."""
         return json.dumps(value, ensure_ascii=self.ascii, separators=(self.comma, self.colon))
 
     def changed(self, node: _Node, old: Any, new: Any) -> str:
         """Return the text of ``node``, whose value is ``old``, changed to ``new``."""
-        if _same(old, new):
+        if _equal_values(old, new):
             return self.text[node.start : node.end]
         if isinstance(old, dict) and isinstance(new, dict) and len(node.names) == len(old):
             return self._object(node, old, new)
         if isinstance(old, list) and isinstance(new, list):
             return self._list(node, old, new)
-        return self.written(new)
+        return self.to_json(new)
 
     def _object(self, node: _Node, old: dict[str, Any], new: dict[str, Any]) -> str:
         parts = []
@@ -102,7 +102,7 @@ class _Style:
             (name, start), member = node.names[0], node.members[0]
             colon = self.text[scanstring(self.text, start + 1)[1] : member.start]
         parts += [
-            f"{self.written(name)}{colon}{self.written(value)}"
+            f"{self.to_json(name)}{colon}{self.to_json(value)}"
             for name, value in new.items()
             if name not in old
         ]
@@ -111,15 +111,17 @@ class _Style:
     def _list(self, node: _Node, old: list[Any], new: list[Any]) -> str:
         members = node.members
         fewer = min(len(old), len(new))
-        first = next((at for at in range(fewer) if not _same(old[at], new[at])), fewer)
-        last = next((n for n in range(fewer - first) if not _same(old[-1 - n], new[-1 - n])), fewer - first)
-        parts = [self.text[each.start : each.end] for each in members[:first]]
+        first = next((at for at in range(fewer) if not _equal_values(old[at], new[at])), fewer)
+        last = next(
+            (n for n in range(fewer - first) if not _equal_values(old[-1 - n], new[-1 - n])), fewer - first
+        )
+        parts = [self.text[member.start : member.end] for member in members[:first]]
         for at in range(first, len(new) - last):
             # A new member is laid out as its neighbour is.
-            like = at if at < len(old) - last else min(at, len(old) - 1)
-            parts.append(self.changed(members[like], old[like], new[at]) if old else self.written(new[at]))
-        parts += [self.text[each.start : each.end] for each in members[len(old) - last :]]
-        return self._joined(node, [each.start for each in members], parts)
+            index = at if at < len(old) - last else min(at, len(old) - 1)
+            parts.append(self.changed(members[index], old[index], new[at]) if old else self.to_json(new[at]))
+        parts += [self.text[member.start : member.end] for member in members[len(old) - last :]]
+        return self._joined(node, [member.start for member in members], parts)
 
     def _joined(self, node: _Node, starts: list[int], parts: list[str]) -> str:
         """Return the parts between the brackets of ``node``, with its own spaces around and between."""
@@ -130,19 +132,21 @@ class _Style:
         after = self.text[node.members[-1].end : node.end - 1]
         between = self.comma if "\n" not in before else "," + before
         # As far as the old members are still there, also what is between each two of them.
-        gaps = [self.text[one.end : start] for one, start in zip(node.members, starts[1:], strict=False)]
+        gaps = [
+            self.text[member.end : start] for member, start in zip(node.members, starts[1:], strict=False)
+        ]
         if gaps:
             between = gaps[0]
         if not parts:
             return opening + closing
-        same = len(parts) == len(node.members)
+        same_length = len(parts) == len(node.members)
         text = parts[0]
         for at, part in enumerate(parts[1:]):
-            text += (gaps[at] if same else between) + part
+            text += (gaps[at] if same_length else between) + part
         return opening + before + text + after + closing
 
 
-def _same(one: object, other: object) -> bool:
+def _equal_values(one: object, other: object) -> bool:
     """Return whether two JSON values are equal.
 
     Numbers are equal if they are in JavaScript, where 1.0 is 1 and long integers are rounded; true is not 1.
@@ -152,9 +156,11 @@ def _same(one: object, other: object) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(
+            _equal_values(value, other[name]) for name, value in one.items()
+        )
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(_equal_values, one, other))
     return one == other
 
 

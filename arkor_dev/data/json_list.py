@@ -25,24 +25,24 @@ _TEXT: Final = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
 
 
 class JsonRows:
-    """Rows inside one list (``listed``), or in sequence without one.
+    """Rows inside one list (``in_list``), or in sequence without one.
 
     A list may be ``wrapped``: the first member of an object that contains nothing else of size.
     """
 
     unit = "row"
 
-    def __init__(self, file: BinaryIO, limit: int, *, listed: bool, wrapped: bool = False) -> None:
+    def __init__(self, file: BinaryIO, limit: int, *, in_list: bool, wrapped: bool = False) -> None:
         self._file, self._limit = file, limit
-        self.listed, self._wrapped = listed, wrapped
-        self.words = "JSON" if listed else "JSON objects over several lines"
+        self.in_list, self._wrapped = in_list, wrapped
+        self.words = "JSON" if in_list else "JSON objects over several lines"
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
         """See ``Container.scan``; the raw record is its bytes and its first line.
 
         From another position than the first, lines are counted from there.
         """
-        splitter = _Splitter(self._file, offset, self._limit, listed=self.listed, wrapped=self._wrapped)
+        splitter = _Splitter(self._file, offset, self._limit, in_list=self.in_list, wrapped=self._wrapped)
         try:
             for start, raw, at_line, size in splitter.parts():
                 yield Record(start, line, size, too_long() if raw is None else (raw, at_line))
@@ -65,17 +65,17 @@ class JsonRows:
 class _Splitter:
     """Finds where each row begins and ends; holds at most one row and one chunk."""
 
-    def __init__(self, file: BinaryIO, offset: int, limit: int, *, listed: bool, wrapped: bool) -> None:
+    def __init__(self, file: BinaryIO, offset: int, limit: int, *, in_list: bool, wrapped: bool) -> None:
         file.seek(offset)
         self.file, self.limit = file, limit
-        self.listed, self.wrapped = listed, wrapped
-        self.kept = b""
+        self.in_list, self.wrapped = in_list, wrapped
+        self.buffer = b""
         self.offset = offset
-        """Offset of ``kept`` in the file."""
+        """Offset of ``buffer`` in the file."""
         self.start = 0
-        """In ``kept``: where the row begins."""
+        """In ``buffer``: where the row begins."""
         self.at = 0
-        """In ``kept``: everything before was scanned."""
+        """In ``buffer``: everything before was scanned."""
         self.line = 1
         """Line of ``start``."""
         self.let_go = 0
@@ -83,19 +83,19 @@ class _Splitter:
 
     def parts(self) -> Iterator[tuple[int, bytes | None, int, int]]:
         """Yield offset, bytes (None: too long), line and size of each row."""
-        base = 1 if self.listed else 0
+        base = 1 if self.in_list else 0
         if self.offset == 0:
             self._begin()
         depth = base
         while True:
-            between = self.listed and depth == base
-            found = (_BETWEEN if between else _INSIDE).search(self.kept, self.at)
-            if found is None:
-                self.at = len(self.kept)
-                if self._more():
+            between = self.in_list and depth == base
+            match = (_BETWEEN if between else _INSIDE).search(self.buffer, self.at)
+            if match is None:
+                self.at = len(self.buffer)
+                if self._read_more():
                     continue
                 break
-            token, self.at = found[0], found.end()
+            token, self.at = match[0], match.end()
             if token == b'"':
                 self._pass_text()
             elif token in b"[{":
@@ -108,84 +108,84 @@ class _Splitter:
                 if depth == 0:
                     yield self._row(self.at)
                     self._next(self.at)
-            elif self.listed and token == b"]":
+            elif self.in_list and token == b"]":
                 end = self.at - 1
                 # Ignore a trailing comma, although JSON forbids it.
-                if self.let_go or self.kept[self.start : end].strip():
+                if self.let_go or self.buffer[self.start : end].strip():
                     yield self._row(end)
                 self._next(self.at)
                 self._end()
                 return
             else:
-                line = self.line + self.kept.count(b"\n", self.start, self.at)
+                line = self.line + self.buffer.count(b"\n", self.start, self.at)
                 raise DataError(f"not JSON: a {token.decode()} too many at line {line}")
-        if depth > base or self.listed:
-            what = "the list is" if depth == base else "a bracket is"
-            raise DataError(f"not JSON: {what} never closed; the file may be truncated")
-        if self.kept[self.start :].strip():
-            yield self._row(len(self.kept))
+        if depth > base or self.in_list:
+            unclosed = "the list is" if depth == base else "a bracket is"
+            raise DataError(f"not JSON: {unclosed} never closed; the file may be truncated")
+        if self.buffer[self.start :].strip():
+            yield self._row(len(self.buffer))
 
     def _begin(self) -> None:
-        while not self.kept.removeprefix(BYTE_ORDER_MARK).strip() and self._more():
+        while not self.buffer.removeprefix(BYTE_ORDER_MARK).strip() and self._read_more():
             pass
-        if self.listed:
-            self.at = self.kept.index(b"[") + 1
-        elif self.kept.startswith(BYTE_ORDER_MARK):
+        if self.in_list:
+            self.at = self.buffer.index(b"[") + 1
+        elif self.buffer.startswith(BYTE_ORDER_MARK):
             self.at = len(BYTE_ORDER_MARK)
         self._next(self.at)
 
     def _end(self) -> None:
         if self.wrapped:
-            while len(self.kept) - self.start <= PIECE and self._more():
+            while len(self.buffer) - self.start <= PIECE and self._read_more():
                 pass
             try:
-                json.loads(b'{"":0' + self.kept[self.start :])
+                json.loads(b'{"":0' + self.buffer[self.start :])
             except (ValueError, RecursionError):
                 raise DataError("not JSON: there is text after the end of the list") from None
             return
-        while not self.kept[self.start :].strip():
-            self._next(len(self.kept))
-            if not self._more():
+        while not self.buffer[self.start :].strip():
+            self._next(len(self.buffer))
+            if not self._read_more():
                 return
         raise DataError("not JSON: there is text after the end of the list")
 
     def _pass_text(self) -> None:
         """Skip past the closing quote of the current text."""
         while True:
-            found = _TEXT.match(self.kept, self.at)
-            assert found is not None  # it may match nothing, too
-            self.at = found.end()
-            if self.kept.startswith(b'"', self.at):
+            match = _TEXT.match(self.buffer, self.at)
+            assert match is not None  # it may match nothing, too
+            self.at = match.end()
+            if self.buffer.startswith(b'"', self.at):
                 self.at += 1
                 return
-            if not self._more():
+            if not self._read_more():
                 raise DataError("not JSON: a string is never closed; the file may be truncated")
 
     def _row(self, end: int) -> tuple[int, bytes | None, int, int]:
         size = self.let_go + end - self.start
         if size > MAX_ROW:
             return self.offset + self.start - self.let_go, None, self.line, size
-        raw = self.kept[self.start : end]
+        raw = self.buffer[self.start : end]
         blank = len(raw) - len(raw.lstrip())
         stripped = raw.strip()
         line = self.line + raw.count(b"\n", 0, blank)
         return self.offset + self.start + blank, stripped, line, len(stripped)
 
     def _next(self, start: int) -> None:
-        self.line += self.kept.count(b"\n", self.start, start)
+        self.line += self.buffer.count(b"\n", self.start, start)
         self.start, self.let_go = start, 0
 
-    def _more(self) -> bool:
+    def _read_more(self) -> bool:
         piece = self.file.read(PIECE)
-        if self.offset + len(self.kept) > self.limit:
+        if self.offset + len(self.buffer) > self.limit:
             raise TooLargeError(self.limit)
         if self.at - self.start > MAX_ROW:
-            self.line += self.kept.count(b"\n", self.start, self.at)
+            self.line += self.buffer.count(b"\n", self.start, self.at)
             self.let_go += self.at - self.start
             self.start = self.at
             if self.let_go > MOST_PASSED:
                 raise endless(f"the row that reaches line {self.line}")
-        self.kept = self.kept[self.start :] + piece
+        self.buffer = self.buffer[self.start :] + piece
         self.offset += self.start
         self.at -= self.start
         self.start = 0

@@ -17,7 +17,7 @@ def parsed(raw: bytes, line: int | None = None) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise RowError(f"not JSON ({_fault(text, error, line)})", "json") from None
+        raise RowError(f"not JSON ({_message(text, error, line)})", "json") from None
     except ValueError:
         raise RowError("not readable JSON: it has a number with thousands of digits", "json") from None
     except RecursionError:
@@ -35,17 +35,17 @@ def decoded(raw: bytes) -> str:
         ) from None
 
 
-def _fault(text: str, error: json.JSONDecodeError, line: int | None) -> str:
+def _message(text: str, error: json.JSONDecodeError, line: int | None) -> str:
     """Return the error and its position, in the same words on every Python: 3.13 reports a trailing comma."""
-    before, said, at = text[: error.pos].rstrip(), error.msg.removesuffix(" at"), error.pos
-    if said.startswith("Illegal trailing comma"):
+    before, message, at = text[: error.pos].rstrip(), error.msg.removesuffix(" at"), error.pos
+    if message.startswith("Illegal trailing comma"):
         before = text[: error.pos + 1]
-        said, at = "a comma with nothing behind it", len(before) - 1
+        message, at = "a comma with nothing behind it", len(before) - 1
     elif before.endswith(",") and text[error.pos : error.pos + 1] in ("}", "]"):
-        said, at = "a comma with nothing behind it", len(before) - 1
+        message, at = "a comma with nothing behind it", len(before) - 1
     column = at - text.rfind("\n", 0, at)
     if line is None:
-        return f"{said} at column {column}"
+        return f"{message} at column {column}"
     below = text.count("\n", 0, at)
-    place = f"column {column}" if below else f"character {column} of the row"
-    return f"{said} at line {line + below}, {place}"
+    position = f"column {column}" if below else f"character {column} of the row"
+    return f"{message} at line {line + below}, {position}"

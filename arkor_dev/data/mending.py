@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 TEXTS: Final[Mapping[str, Fix]] = {
     "mojibake": decoded_again,
     "control-characters": without_controls,
-    "secret": partial(replaced, find=keys, word="KEY"),
-    "card-number": partial(replaced, find=cards, word="CARD NUMBER"),
-    "e-mail": partial(replaced, find=addresses, word="name@example.com"),
+    "secret": partial(replaced, find=keys, replacement="KEY"),
+    "card-number": partial(replaced, find=cards, replacement="CARD NUMBER"),
+    "e-mail": partial(replaced, find=addresses, replacement="name@example.com"),
     "white-space": str.strip,
 }
 """What each finding's fix makes of a text, in this order."""
@@ -45,9 +45,9 @@ def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[s
 
     def walk(value: Any, name: str, depth: int) -> Any:
         if isinstance(value, dict):
-            return {key: each if key in _KEPT else walk(each, key, depth + 1) for key, each in value.items()}
+            return {key: item if key in _KEPT else walk(item, key, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
-            return [walk(each, name, depth + 1) for each in value]
+            return [walk(item, name, depth + 1) for item in value]
         if not isinstance(value, str):
             return value
         inner = from_text(value)

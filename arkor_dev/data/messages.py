@@ -36,15 +36,17 @@ SPELLINGS: Final = (("role", "content"), ("from", "value"))
 """The keys of a message: those of OpenAI, and those of ShareGPT."""
 
 
-def conversation(messages: object, who: str = "role", said: str = "content") -> list[dict[str, Any]]:
-    """Return a list of messages with ``role`` and ``content``, read from the keys ``who`` and ``said``.
+def conversation(
+    messages: object, role_key: str = "role", content_key: str = "content"
+) -> list[dict[str, Any]]:
+    """Return messages with ``role`` and ``content``, read from the keys ``role_key`` and ``content_key``.
 
     Raises RowError with the first error, and if there is no answer.
     """
     messages = from_text(messages)
     if not isinstance(messages, list) or not messages:
         raise RowError("messages must be a list with at least one user and one assistant message")
-    checked = [_message(message, place, who, said) for place, message in enumerate(messages, 1)]
+    checked = [_message(message, index, role_key, content_key) for index, message in enumerate(messages, 1)]
     if not any(
         message["role"] == "assistant" and (message["content"].strip() or message.get("tool_calls"))
         for message in checked
@@ -67,9 +69,9 @@ def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [_without_nulls(tool) for tool in tools]
 
 
-def turn(asked: str, answered: str) -> list[dict[str, Any]]:
+def turn(question: str, answer: str) -> list[dict[str, Any]]:
     """Return a question and its answer as messages."""
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def from_text(value: object) -> object:
@@ -82,40 +84,43 @@ def from_text(value: object) -> object:
     return value
 
 
-def whole(text: str, what: str) -> str:
+def checked_text(text: str, label: str) -> str:
     """Return ``text``. Raises RowError for a lone surrogate, which tokenizers refuse."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RowError(f"{what} contains a lone surrogate (\\ud800 to \\udfff)") from None
+        raise RowError(f"{label} contains a lone surrogate (\\ud800 to \\udfff)") from None
     return text
 
 
-def _message(message: object, place: int, who: str, said: str) -> dict[str, Any]:
+def _message(message: object, index: int, role_key: str, content_key: str) -> dict[str, Any]:
     if not isinstance(message, dict):
-        raise RowError(f"message {place} must be an object with {who} and {said}")
-    if who not in message:  # either spelling is understood, so that one list may have both
-        who, said = next((keys for keys in SPELLINGS if keys[0] in message), (who, said))
-    spoken, value = message.get(who), message.get(said)
+        raise RowError(f"message {index} must be an object with {role_key} and {content_key}")
+    if role_key not in message:  # either spelling is understood, so that one list may have both
+        role_key, content_key = next(
+            (keys for keys in SPELLINGS if keys[0] in message), (role_key, content_key)
+        )
+    spoken, value = message.get(role_key), message.get(content_key)
     role = ROLES.get(spoken.lower()) if isinstance(spoken, str) else None
     if role is None:
         raise RowError(
-            f"message {place} has the {who} {spoken!r}; expected system, user, assistant or tool", "content"
+            f"message {index} has the {role_key} {spoken!r}; expected system, user, assistant or tool",
+            "content",
         )
     calls = from_text(message.get("tool_calls"))
     if spoken == "function_call" and isinstance(call := from_text(value), dict | list):
         calls, value = (call if isinstance(call, list) else [call]), None
     text = _text(value)
     if text is None and not (value is None and calls):
-        raise RowError(f"message {place} has no text in {said}")
-    others = {
-        key: each
-        for key, each in message.items()
-        if each is not None and key not in (who, said, "role", "content", "tool_calls")
+        raise RowError(f"message {index} has no text in {content_key}")
+    extra = {
+        key: part
+        for key, part in message.items()
+        if part is not None and key not in (role_key, content_key, "role", "content", "tool_calls")
     }
-    checked = {"role": role, "content": whole(text or "", f"message {place}"), **others}
+    checked = {"role": role, "content": checked_text(text or "", f"message {index}"), **extra}
     if calls:
-        checked["tool_calls"] = _calls(calls, place)
+        checked["tool_calls"] = _calls(calls, index)
     return checked
 
 
@@ -130,17 +135,17 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _calls(calls: object, place: int) -> list[dict[str, Any]]:
+def _calls(calls: object, index: int) -> list[dict[str, Any]]:
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-        raise RowError(f"message {place}: tool_calls must be a list of objects")
-    return [_call(_without_nulls(call), place) for call in calls]
+        raise RowError(f"message {index}: tool_calls must be a list of objects")
+    return [_call(_without_nulls(call), index) for call in calls]
 
 
-def _call(call: dict[str, Any], place: int) -> dict[str, Any]:
+def _call(call: dict[str, Any], index: int) -> dict[str, Any]:
     """Return a call as ``{type, function: {name, arguments}}``, the arguments as an object."""
     function = call.get("function", call)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise RowError(f"message {place}: a tool call needs its function's name")
+        raise RowError(f"message {index}: a tool call needs its function's name")
     function = {**function, "arguments": from_text(function.get("arguments", {}))}
     return {"type": "function", **call, "function": function} if "function" in call else {
         "type": "function", "function": function,
@@ -152,7 +157,7 @@ def _without_nulls(value: Any, depth: int = 0) -> Any:
     if depth > DEPTH:
         raise RowError("tools are nested too deeply")
     if isinstance(value, dict):
-        return {key: _without_nulls(each, depth + 1) for key, each in value.items() if each is not None}
+        return {key: _without_nulls(item, depth + 1) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(each, depth + 1) for each in value]
+        return [_without_nulls(item, depth + 1) for item in value]
     return value

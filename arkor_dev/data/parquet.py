@@ -39,7 +39,7 @@ class Parquet:
     def __init__(self, file: BinaryIO, seconds: float = SECONDS) -> None:
         self._file, self._seconds = file, seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._begun = b""
+        self._partial = b""
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
         """See ``Container.scan``; the raw record is JSON."""
@@ -47,11 +47,11 @@ class Parquet:
         number, count = offset, 1
         try:
             while True:
-                for said in self._ask(number, count):
-                    if said == b"$":
+                for reply in self._request_rows(number, count):
+                    if reply == b"$":
                         return
-                    raw = too_long() if said == b"!" else said[1:]
-                    yield Record(number, number + 1, len(said), raw)
+                    raw = too_long() if reply == b"!" else reply[1:]
+                    yield Record(number, number + 1, len(reply), raw)
                     number += 1
                 count = min(4 * count, MOST_AT_ONCE)
         except DataError as fault:
@@ -66,7 +66,7 @@ class Parquet:
         self._end()
         self._file.close()
 
-    def _ask(self, first: int, count: int) -> list[bytes]:
+    def _request_rows(self, first: int, count: int) -> list[bytes]:
         """Return the rows from ``first`` on as the process sends them; ``$`` is the end of the file."""
         if self._process is None:
             self._start()
@@ -74,29 +74,29 @@ class Parquet:
         assert process is not None
         assert process.stdin
         assert process.stdout
-        found: list[bytes] = []
+        lines: list[bytes] = []
         until = time.monotonic() + self._seconds
         try:
             process.stdin.write(b"%d %d\n" % (first, count))
             process.stdin.flush()
-            while (said := self._line(until)) != b".":
-                if said.startswith(b"e"):
-                    raise DataError(said[2:].decode(errors="replace"))
-                found.append(said)
-                if said == b"$":
+            while (line := self._line(until)) != b".":
+                if line.startswith(b"e"):
+                    raise DataError(line[2:].decode(errors="replace"))
+                lines.append(line)
+                if line == b"$":
                     break
         except (EOFError, BrokenPipeError):
             self._end()
             raise DataError(
-                f"the process that reads it failed at row {first + len(found) + 1}: the file is damaged, "
+                f"the process that reads it failed at row {first + len(lines) + 1}: the file is damaged, "
                 "or its rows take too much memory"
             ) from None
         except TimeoutError:
             self._end()
             raise SlowError(
-                f"reading row {first + len(found) + 1} takes longer than {self._seconds:g} s"
+                f"reading row {first + len(lines) + 1} takes longer than {self._seconds:g} s"
             ) from None
-        return found
+        return lines
 
     def _line(self, until: float) -> bytes:
         """Return the next line from the process, without its end. Raises EOFError and TimeoutError."""
@@ -105,7 +105,7 @@ class Parquet:
         pipe = self._process.stdout.fileno()
         waiting = select.poll()  # not select.select: a busy server has more than a thousand descriptors
         waiting.register(pipe, select.POLLIN)
-        pieces = [self._begun]
+        pieces = [self._partial]
         while b"\n" not in pieces[-1]:
             if not waiting.poll(max(0.0, 1000 * (until - time.monotonic()))):
                 raise TimeoutError
@@ -114,14 +114,14 @@ class Parquet:
             pieces.append(piece)
             if sum(map(len, pieces)) > 2 * MAX_ROW:
                 raise EOFError
-        line, _, self._begun = b"".join(pieces).partition(b"\n")
+        line, _, self._partial = b"".join(pieces).partition(b"\n")
         return line
 
     def _start(self) -> None:
         if importlib.util.find_spec("pyarrow") is None:
             raise DataError(f"needs one more package. Install it with: {install_command('parquet')}")
         inherited = {name: os.environ[name] for name in PASSED if name in os.environ}
-        self._begun = b""
+        self._partial = b""
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "arkor_dev.data.parquet_worker", str(self._file.fileno())],
             stdin=subprocess.PIPE,

@@ -95,8 +95,8 @@ class Reading:
                     at += 1
                     yield row
                 skip = 0
-                each = batch.nbytes // max(1, batch.num_rows)
-                fits = max((n for n in range(levels) if each * SIZES[n] <= BATCH), default=0)
+                row_bytes = batch.nbytes // max(1, batch.num_rows)
+                fits = max((n for n in range(levels) if row_bytes * SIZES[n] <= BATCH), default=0)
                 if fits != level and (fits < level or number >= 1 or size == 1):
                     level = fits if fits < level else level + 1
                     break
@@ -144,8 +144,8 @@ def main() -> None:
         try:
             if reading is None:
                 reading = Reading(os.fdopen(int(sys.argv[1]), "rb"))
-            for said in reading.answer(first, count):
-                out.write(said)
+            for reply in reading.answer(first, count):
+                out.write(reply)
                 row += 1
         except (MemoryError, pa.ArrowMemoryError):
             out.write(b"e row %d needs more than %d MiB of memory\n" % (row, MEMORY // 2**20))

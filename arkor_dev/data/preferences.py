@@ -13,7 +13,7 @@ from arkor_dev.contract.settings.preference import RATINGS as RATING_METHODS
 from arkor_dev.contract.settings.reward import METHOD as REWARDS
 
 from .forms import FORMS, Content, Form
-from .messages import conversation, from_text, whole
+from .messages import checked_text, conversation, from_text
 from .prompts import PROMPTS, prompt_of
 from .rows import RowError
 
@@ -35,7 +35,7 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     """Return the prompt and one answer to it as a checked conversation."""
     answer = from_text(answer)
     if isinstance(answer, str):
-        answer = [{"role": "assistant", "content": whole(answer, name)}]
+        answer = [{"role": "assistant", "content": checked_text(answer, name)}]
     elif isinstance(answer, dict):
         answer = [answer]
     if not isinstance(answer, list):
@@ -66,7 +66,7 @@ def _read_implicit(record: dict[str, Any]) -> Content:
     if one == other:
         raise RowError(SAME)
     common = next(
-        (place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+        (index for index, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
         min(len(one), len(other)),
     )
     if common == 0 or common >= min(len(one), len(other)):
@@ -88,19 +88,19 @@ def _read_correction(record: dict[str, Any]) -> Content:
 
 def _read_openai(record: dict[str, Any]) -> Content:
     """Read the rows of OpenAI's preference fine-tuning."""
-    given = record["input"]
-    asked = given.get("messages") if isinstance(given, dict) else given
-    return _pair(prompt_of(asked), record["preferred_output"], record["non_preferred_output"])
+    prompt_input = record["input"]
+    messages = prompt_input.get("messages") if isinstance(prompt_input, dict) else prompt_input
+    return _pair(prompt_of(messages), record["preferred_output"], record["non_preferred_output"])
 
 
 def _read_scored(record: dict[str, Any]) -> Content:
     """Read UltraFeedback's rows: the answer with the highest score is chosen, the lowest one rejected."""
     found = [
-        (float(each["overall_score"]), each["response"])
-        for each in record["completions"]
-        if isinstance(each, dict)
-        and isinstance(each.get("response"), str)
-        and isinstance(each.get("overall_score"), int | float)
+        (float(completion["overall_score"]), completion["response"])
+        for completion in record["completions"]
+        if isinstance(completion, dict)
+        and isinstance(completion.get("response"), str)
+        and isinstance(completion.get("overall_score"), int | float)
     ]
     if len(found) < 2 or max(found)[0] == min(found)[0]:
         raise RowError("needs two completions with a response and different values of overall_score")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .forms import COLUMNS, FORMS, Content, Form
-from .messages import conversation, from_text, turn, whole
+from .messages import checked_text, conversation, from_text, turn
 from .rows import RowError
 
 if TYPE_CHECKING:
@@ -22,15 +22,15 @@ WANTED: Final = ("answer", "solution", "ground_truth", "target", "response")
 """Columns of a wanted answer beside a prompt: the first of them that the record has."""
 
 
-def prompt_of(given: object) -> list[dict[str, Any]]:
+def prompt_of(prompt: object) -> list[dict[str, Any]]:
     """Return a prompt, text or messages, as checked messages. Raises RowError."""
-    given = from_text(given)
-    if isinstance(given, str):
-        return turn(whole(given, "prompt"), "")[:1]
-    if not isinstance(given, list) or not given:
+    prompt = from_text(prompt)
+    if isinstance(prompt, str):
+        return turn(checked_text(prompt, "prompt"), "")[:1]
+    if not isinstance(prompt, list) or not prompt:
         raise RowError("prompt must be text or a list of messages")
     # Checked as a conversation, which has an answer.
-    return conversation([*given, {"role": "assistant", "content": "."}])[:-1]
+    return conversation([*prompt, {"role": "assistant", "content": "."}])[:-1]
 
 
 def _read_prompt(record: dict[str, Any]) -> Content:
@@ -39,10 +39,10 @@ def _read_prompt(record: dict[str, Any]) -> Content:
         messages = [{"role": "system", "content": system}, *messages]
     if not any(message["content"].strip() for message in messages):
         raise RowError("has an empty prompt, so there is nothing to answer")
-    wanted = next((record[name] for name in WANTED if record.get(name) is not None), "")
-    if isinstance(wanted, bool) or not isinstance(wanted, str | int | float):
-        raise RowError(f"the wanted answer must be text or a number, not {type(wanted).__name__}")
-    return Content([*messages, {"role": "assistant", "content": str(wanted)}])
+    ideal = next((record[name] for name in WANTED if record.get(name) is not None), "")
+    if isinstance(ideal, bool) or not isinstance(ideal, str | int | float):
+        raise RowError(f"the wanted answer must be text or a number, not {type(ideal).__name__}")
+    return Content([*messages, {"role": "assistant", "content": str(ideal)}])
 
 
 def _with_columns(form: Form) -> Form:

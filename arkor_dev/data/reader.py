@@ -51,7 +51,7 @@ class DataFile:
     selection: Selection | None = None
 
 
-class Place(NamedTuple):
+class RowLocation(NamedTuple):
     """The position of a row for `DataSet.read`. All numbers, so that many fit into arrays.
 
     ``number`` counts the rows of the data set from 1, ``line`` those of its file; ``size`` is in bytes.
@@ -68,7 +68,7 @@ class Place(NamedTuple):
 class Item(NamedTuple):
     """A row, or its error; after a DataError nothing more of its file can be read."""
 
-    place: Place
+    location: RowLocation
     where: str
     row: Row | RowError
 
@@ -78,10 +78,10 @@ LEFT_OUT: Final = "left-out"
 """Why a row is not trained on: its source's ``exclude`` lists it, or its judgements leave it out."""
 
 
-class Found(NamedTuple):
+class LocatedRow(NamedTuple):
     """A located, unparsed row; `DataSet.item` parses it. ``out`` is why it is not trained on, or empty."""
 
-    place: Place
+    location: RowLocation
     record: Record
     container: Container | None
     out: str = ""
@@ -114,7 +114,7 @@ class DataSet:
         """Iterate over every row from the first on that is trained on."""
         return map(self.item, self.scan())
 
-    def scan(self, *, every: bool = False) -> Generator[Found, None, None]:
+    def scan(self, *, every: bool = False) -> Generator[LocatedRow, None, None]:
         """Yield the position of every row without parsing: a hundred thousand in a fraction of a second.
 
         Rows that are not trained on are skipped unless ``every`` is requested, and count in the numbers
@@ -127,7 +127,7 @@ class DataSet:
                 container, _ = self._opened(index)
             except DataError as fault:
                 number += 1
-                yield Found(Place(number, index, 0, 0, 0), Record(0, 0, 0, fault), None)
+                yield LocatedRow(RowLocation(number, index, 0, 0, 0), Record(0, 0, 0, fault), None)
                 continue
             with closing(container):
                 for record in container.scan():
@@ -140,50 +140,52 @@ class DataSet:
                         self.left_out += 1
                     if out and not every:
                         continue
-                    place = Place(number, index, record.offset, record.line, record.size)
-                    yield Found(place, record, container, out)
+                    location = RowLocation(number, index, record.offset, record.line, record.size)
+                    yield LocatedRow(location, record, container, out)
 
-    def item(self, found: Found) -> Item:
+    def item(self, located: LocatedRow) -> Item:
         """Return the row that ``scan`` has located."""
-        place, record, container, _ = found
-        file = self.files[place.file]
-        where = file.name if container is None else f"{file.name}, {file.unit or container.unit} {place.line}"
+        location, record, container, _ = located
+        file = self.files[location.file]
+        where = (
+            file.name if container is None else f"{file.name}, {file.unit or container.unit} {location.line}"
+        )
         try:
             if isinstance(record.raw, RowError):
                 raise record.raw
             assert container is not None  # only an error has none
-            how = (file.form, file.columns, file.group, file.forms)
-            return Item(place, where, row_of(container.value(record), where, *how))
+            options = (file.form, file.columns, file.group, file.forms)
+            return Item(location, where, row_of(container.value(record), where, *options))
         except RowError as fault:
-            return Item(place, file.name if isinstance(fault, DataError) else where, fault)
+            return Item(location, file.name if isinstance(fault, DataError) else where, fault)
 
-    def read(self, place: Place) -> Item:
+    def read(self, location: RowLocation) -> Item:
         """Return the row at a position from ``scan``; if the file has changed, what is there now."""
-        return self.item(self.found(place))
+        return self.item(self.locate(location))
 
-    def found(self, place: Place) -> Found:
+    def locate(self, location: RowLocation) -> LocatedRow:
         """Return what is at a position, not parsed; see ``read``."""
-        container = self._open.get(place.file)
-        if place.line == 0:
-            return Found(place, Record(0, 0, 0, DataError("cannot be read further")), container)
+        container = self._open.get(location.file)
+        if location.line == 0:
+            return LocatedRow(location, Record(0, 0, 0, DataError("cannot be read further")), container)
         try:
             if container is None:
                 if len(self._open) >= OPEN_FILES:
                     self.close()
-                container, _ = self._opened(place.file)
-                self._open[place.file] = container
-            record = next(iter(container.scan(place.offset, place.line)), None)
+                container, _ = self._opened(location.file)
+                self._open[location.file] = container
+            record = next(iter(container.scan(location.offset, location.line)), None)
         except DataError as fault:
             record = Record(0, 0, 0, fault)
         if record is None:
             record = Record(0, 0, 0, DataError("has changed: this row is gone"))
-        return Found(place, record, container)
+        return LocatedRow(location, record, container)
 
     def _opened(self, index: int) -> tuple[Container, bool]:
         """Open a file again; restart points of a gzip file are shared by all readers."""
         file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
-        asked = (*file.columns.values(), *((file.group,) if file.group else ()))
-        return open_container(file.path, self.limit, restarts, asked, self.seconds)
+        mapped = (*file.columns.values(), *((file.group,) if file.group else ()))
+        return open_container(file.path, self.limit, restarts, mapped, self.seconds)
 
     def words(self, index: int = 0) -> str:
         """Describe a file: ``ShareGPT, JSON Lines, gzip``. Reads its first few rows."""
@@ -194,7 +196,7 @@ class DataSet:
         with closing(container):
             form = None
             for record in islice(container.scan(), FIRST_ROWS):
-                row = self.item(Found(Place(1, index, *record[:3]), record, container)).row
+                row = self.item(LocatedRow(RowLocation(1, index, *record[:3]), record, container)).row
                 if isinstance(row, Row):
                     form = self.files[index].forms[row.form].label
                     break

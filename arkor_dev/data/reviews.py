@@ -77,8 +77,8 @@ class Reviewed:
 
 def verdict_of(verdicts: Mapping[str, str]) -> str | None:
     """Return the verdict of all people from that of each."""
-    given = verdicts.values()
-    return next((each for each in ("rejected", "flagged", "accepted") if each in given), None)
+    votes = verdicts.values()
+    return next((verdict for verdict in ("rejected", "flagged", "accepted") if verdict in votes), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ class Reviews:
 
         Only what was appended is parsed if the file begins with what was read before. Raises ReviewsError.
         """
-        kept = hashlib.blake2b(content[: self.size]).digest() == self.state
-        if kept and self.size == len(content):
+        unchanged = hashlib.blake2b(content[: self.size]).digest() == self.state
+        if unchanged and self.size == len(content):
             return self
-        known = self if kept else Reviews()
-        rows, changed, at = dict(known.rows), dict(known.changed), known.size
-        for number, line in enumerate(content[at:].split(b"\n"), known.lines + 1):
+        base = self if unchanged else Reviews()
+        rows, changed, at = dict(base.rows), dict(base.changed), base.size
+        for number, line in enumerate(content[at:].split(b"\n"), base.lines + 1):
             at += len(line) + 1
             try:
                 if line.strip():
@@ -166,7 +166,7 @@ def _selection(reviews: Reviews, only: str) -> Selection | None:
     return Selection(without=without) if without else None
 
 
-_known: dict[tuple[Path, int | None], Reviews] = {}
+_cache: dict[tuple[Path, int | None], Reviews] = {}
 KEPT: Final = 4
 
 
@@ -182,11 +182,11 @@ def read_reviews(project: Path, size: int | None = None) -> Reviews:
             f"{FILE} was rewritten since the job was made, so the rows that it trains on are unknown. "
             "Restore the file, or make a new job."
         )
-    found = _known.pop((project, size), Reviews()).update(content[:size])
-    _known[project, size] = found  # the latest last
-    for oldest in list(_known)[:-KEPT]:
-        _known.pop(oldest, None)
-    return found
+    reviews = _cache.pop((project, size), Reviews()).update(content[:size])
+    _cache[project, size] = reviews  # the latest last
+    for oldest in list(_cache)[:-KEPT]:
+        _cache.pop(oldest, None)
+    return reviews
 
 
 def content_of(project: Path) -> bytes:

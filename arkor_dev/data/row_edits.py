@@ -122,25 +122,25 @@ def replacements(
     """
     if isinstance(container, JsonRows):
         return _in_json(container, offsets, sizes, edits, read)
-    found: list[Replacement] = []
+    result: list[Replacement] = []
     for at, edit in sorted(edits.items()):
         offset, size = offsets[at], sizes[at]
         before, body, end = body_of(container, offset, read(offset, size))
         mark = BYTE_ORDER_MARK if before.startswith(BYTE_ORDER_MARK) else b""
         if edit.remove:
-            found.append((offset + len(mark), size - len(mark), b""))
+            result.append((offset + len(mark), size - len(mark), b""))
             continue
         if edit.body is not None:
-            found.append((offset + len(before), len(body), edit.body))
+            result.append((offset + len(before), len(body), edit.body))
         if edit.after:
             line_end = b"\r\n" if end.endswith(b"\r\n") else b"\n"
             if end.endswith(b"\n"):
-                found.append((offset + size, 0, b"".join(each + line_end for each in edit.after)))
+                result.append((offset + size, 0, b"".join(each + line_end for each in edit.after)))
             else:  # the last line, which has no end
                 if at > 0 and read(offsets[at] - 2, 2) == b"\r\n":
                     line_end = b"\r\n"
-                found.append((offset + size, 0, b"".join(line_end + each for each in edit.after)))
-    return found
+                result.append((offset + size, 0, b"".join(line_end + each for each in edit.after)))
+    return result
 
 
 def _in_json(
@@ -150,14 +150,14 @@ def _in_json(
     edits: Mapping[int, RowEdit],
     read: Read,
 ) -> list[Replacement]:
-    found: list[Replacement] = []
+    result: list[Replacement] = []
     for at, edit in sorted(edits.items()):
         offset, end = offsets[at], offsets[at] + sizes[at]
         if edit.body is not None:
-            found.append((offset, sizes[at], edit.body))
+            result.append((offset, sizes[at], edit.body))
         if edit.after:
             between = _between(container, offsets, sizes, at, read)
-            found.append((end, 0, b"".join(between + each for each in edit.after)))
+            result.append((end, 0, b"".join(between + body for body in edit.after)))
     removed = sorted(at for at, edit in edits.items() if edit.remove)
     while removed:
         first = last = removed.pop(0)
@@ -168,23 +168,23 @@ def _in_json(
             end = offsets[last + 1]
         elif first:
             start = offsets[first - 1] + sizes[first - 1]
-        found.append((start, end - start, b""))
+        result.append((start, end - start, b""))
     # What is added after a row comes before the removal of those behind it.
-    return sorted(found, key=lambda each: (each[0], each[1] > 0))
+    return sorted(result, key=lambda body: (body[0], body[1] > 0))
 
 
 def _between(container: JsonRows, offsets: Sequence[int], sizes: Sequence[int], at: int, read: Read) -> bytes:
     """Return what separates a row from the next one."""
     if len(offsets) > 1:
-        left = at if at + 1 < len(offsets) else at - 1
-        end = offsets[left] + sizes[left]
-        if container.listed:
-            return read(end, offsets[left + 1] - end)
-        return read(end, offsets[left + 1] - end) or b"\n"
+        index = at if at + 1 < len(offsets) else at - 1
+        end = offsets[index] + sizes[index]
+        if container.in_list:
+            return read(end, offsets[index + 1] - end)
+        return read(end, offsets[index + 1] - end) or b"\n"
     start = max(0, offsets[at] - 256)
     before = read(start, offsets[at] - start)
     blank = before[len(before.rstrip(_BLANK)) :]
-    return b"," + (blank or b" ") if container.listed else b"\n"
+    return b"," + (blank or b" ") if container.in_list else b"\n"
 
 
 def _checked(text: str) -> bytes:
@@ -203,10 +203,10 @@ def _cells(container: Table, text: str) -> list[str]:
     cell = re.compile(rf'"(?:[^"]|"")*"|[^{re.escape(delimiter)}]*')
     cells, at = [], 0
     while True:
-        found = cell.match(text, at)
-        assert found is not None  # it matches nothing, too
-        cells.append(found[0])
-        at = found.end()
+        match = cell.match(text, at)
+        assert match is not None  # it matches nothing, too
+        cells.append(match[0])
+        at = match.end()
         if at >= len(text) or text[at] != delimiter:
             if at < len(text):
                 raise RowError("a quote inside a cell that is not quoted", "table")

@@ -21,9 +21,9 @@ its answers, or its text, are empty.
 class RowError(Exception):
     """Why a row cannot be trained on, for the user; shortened, since it may quote the row."""
 
-    def __init__(self, text: str, fault: Fault = "content") -> None:
+    def __init__(self, text: str, kind: Fault = "content") -> None:
         super().__init__(text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…")
-        self.fault: Fault = fault
+        self.kind: Fault = kind
 
 
 class DataError(RowError):

@@ -87,57 +87,57 @@ def every_file(
     return files
 
 
-def resolved(project: Path, written: str) -> Path:
+def resolved(project: Path, text: str) -> Path:
     """Return the real path of a file or folder inside the project. Raises SourceError for any other."""
-    if "://" in written:
-        raise SourceError(f'is an address. Write it as a table: dataset = {{ url = "{written}" }}')
-    if not text_line(1000).fits(written):
+    if "://" in text:
+        raise SourceError(f'is an address. Write it as a table: dataset = {{ url = "{text}" }}')
+    if not text_line(1000).fits(text):
         raise SourceError("must be a path on one line")
     root = project.resolve()
-    shown = _shown(written)
+    short = _shortened(text)
     try:
         # Not Path.resolve: whether it raises for a loop of symlinks depends on the Python.
-        path = Path(os.path.realpath(root / written))
+        path = Path(os.path.realpath(root / text))
         if not path.is_relative_to(root):
             raise SourceError(
-                f'"{shown}" is outside the project. Copy the file into {root.name}/ and name that'
+                f'"{short}" is outside the project. Copy the file into {root.name}/ and name that'
             )
         if path.is_symlink():
-            raise SourceError(f'"{shown}" is a symlink that leads back to itself. Name the file itself')
+            raise SourceError(f'"{short}" is a symlink that leads back to itself. Name the file itself')
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(
-            f'"{shown}" is not in the project. Create it, with one chat per line, or correct the path'
-            + _hub_hint(written)
+            f'"{short}" is not in the project. Create it, with one chat per line, or correct the path'
+            + _hub_hint(text)
         ) from None
     except OSError as fault:
-        raise SourceError(f'"{shown}" cannot be read ({fault.strerror}). Correct the path') from None
+        raise SourceError(f'"{short}" cannot be read ({fault.strerror}). Correct the path') from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SourceError(f'"{shown}" is not a regular file. Name a JSONL file with one chat per line')
+        raise SourceError(f'"{short}" is not a regular file. Name a JSONL file with one chat per line')
     return path
 
 
-def inside(project: Path, written: str) -> list[Path]:
-    """Return the real paths of the file, or of a folder's files, named by ``written``. Raises SourceError."""
-    path = resolved(project, written)
+def inside(project: Path, text: str) -> list[Path]:
+    """Return the real paths of the file, or of a folder's files, named by ``text``. Raises SourceError."""
+    path = resolved(project, text)
     if not path.is_dir():
         return [path]
-    root, found = project.resolve(), []
+    root, files = project.resolve(), []
     for name in _data_files(path):
         if name == root / FILE:
             continue  # judgements are not rows
-        found.append(resolved(project, name.relative_to(root).as_posix()))
-        if len(found) > FILES:
+        files.append(resolved(project, name.relative_to(root).as_posix()))
+        if len(files) > FILES:
             raise SourceError(
-                f'"{_shown(written)}" holds more than {FILES:,} files. Put their rows into fewer'
+                f'"{_shortened(text)}" holds more than {FILES:,} files. Put their rows into fewer'
             )
-    if not found:
-        listed = ", ".join(suffix.removeprefix(".") for suffix in SUFFIXES)
+    if not files:
+        suffixes = ", ".join(suffix.removeprefix(".") for suffix in SUFFIXES)
         raise SourceError(
-            f'"{_shown(written)}" is a folder without data files ({listed}, or one of these as gz). '
+            f'"{_shortened(text)}" is a folder without data files ({suffixes}, or one of these as gz). '
             "Put some there, or name a file"
         )
-    return found
+    return files
 
 
 def _data_files(folder: Path) -> Iterator[Path]:
@@ -149,15 +149,15 @@ def _data_files(folder: Path) -> Iterator[Path]:
                 yield Path(at) / name
 
 
-def _raise(fault: OSError) -> None:
-    raise SourceError(f'"{_shown(str(fault.filename))}" cannot be read ({fault.strerror})')
+def _raise(error: OSError) -> None:
+    raise SourceError(f'"{_shortened(str(error.filename))}" cannot be read ({error.strerror})')
 
 
-def _shown(written: str) -> str:
-    return written if len(written) <= SHOWN_CHARACTERS else f"{written[: SHOWN_CHARACTERS - 1]}…"
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
 
-def _hub_hint(written: str) -> str:
-    if written.count("/") == 1 and not Path(written).suffix:
-        return f'. For a data set of the hub write dataset = {{ huggingface = "{written}" }}'
+def _hub_hint(text: str) -> str:
+    if text.count("/") == 1 and not Path(text).suffix:
+        return f'. For a data set of the hub write dataset = {{ huggingface = "{text}" }}'
     return ""

@@ -64,7 +64,7 @@ class Table:
             )
         return {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
-    def written(self, cells: Sequence[str]) -> str:
+    def to_line(self, cells: Sequence[str]) -> str:
         """Return a row as in the file, except for spaces and needless quotes."""
         text = StringIO()
         csv.writer(text, delimiter=self.delimiter, lineterminator="").writerow(cells)
@@ -86,20 +86,20 @@ class Table:
             return
         if isinstance(first.raw, RowError):
             raise DataError(f"the first line has no names of columns: {first.raw}")
-        header = [_named(cell.strip()) for cell in first.raw]
-        named = [name for name in header if name]
+        header = [_clean_name(cell.strip()) for cell in first.raw]
+        names = [name for name in header if name]
         if len(header) > COLUMNS:
             raise DataError(f"more than {COLUMNS:,} columns")
         numbers = [str(number) for number in range(1, len(header) + 1)]
-        if self._mapped and self._mapped <= set(numbers) - set(named):
+        if self._mapped and self._mapped <= set(numbers) - set(names):
             self._header = numbers
             self.words += " without names of columns"
             return
-        if not {*OURS, *self._mapped} & set(named) and (cell := next(filter(_is_said, named), None)):
+        if not {*OURS, *self._mapped} & set(names) and (cell := next(filter(_is_said, names), None)):
             raise DataError(_without_names(cell, self.delimiter))
-        if len(set(named)) < len(named):
-            twice = next(name for name in named if named.count(name) > 1)
-            raise DataError(f"two columns are called {twice[:80]!r}; rename one of them")
+        if len(set(names)) < len(names):
+            repeated = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"two columns are called {repeated[:80]!r}; rename one of them")
         self._header = header
         lines = _Lines(self._file, 0, 1, self._limit)
         for _ in csv.reader(lines, delimiter=self.delimiter, strict=True):
@@ -128,7 +128,7 @@ class Table:
             yield Record(start, number, lines.offset - start, cells)
 
 
-def _named(column: str) -> str:
+def _clean_name(column: str) -> str:
     """Return a column's name; ours are recognised in capitals, too."""
     return column.lower() if column.lower() in OURS else column
 
@@ -139,22 +139,22 @@ def _is_said(cell: str) -> bool:
 
 
 def _without_names(cell: str, delimiter: str) -> str:
-    shown = cell if len(cell) <= NAME else f"{cell[:NAME]}…"
+    short = cell if len(cell) <= NAME else f"{cell[:NAME]}…"
     names = {"\t": "prompt, a tab and completion"}.get(delimiter, f"prompt{delimiter}completion")
     return (
-        f"the first line must name the columns and seems to be a row ({shown!r}); write one above it, such "
+        f"the first line must name the columns and seems to be a row ({short!r}); write one above it, such "
         f"as {names}, or give their numbers in arkor.toml: columns = {{ prompt = 1, completion = 2 }}"
     )
 
 
-def _reason(fault: Exception, lines: _Lines) -> RowError:
-    if isinstance(fault, RowError):
-        if fault.fault != "size" or lines.passed == 1:
-            return fault
-    elif "expected after" in str(fault):
+def _reason(error: Exception, lines: _Lines) -> RowError:
+    if isinstance(error, RowError):
+        if error.kind != "size" or lines.passed == 1:
+            return error
+    elif "expected after" in str(error):
         return RowError('a quote inside a quoted cell; write it twice, as in "say ""hi"""', "table")
-    elif "unexpected end" not in str(fault):
-        return RowError(f"not a row of a table ({fault})", "table")
+    elif "unexpected end" not in str(error):
+        return RowError(f"not a row of a table ({error})", "table")
     return RowError("a quote that is never closed", "table")
 
 
@@ -163,7 +163,7 @@ class _Lines:
 
     def __init__(self, file: BinaryIO, offset: int, line: int, limit: int) -> None:
         self.file, self.offset, self.line, self.limit = file, offset, line, limit
-        self.begun = offset
+        self.record_start = offset
         self.passed = 0
         """How many lines the row has so far."""
         file.seek(offset)
@@ -181,7 +181,7 @@ class _Lines:
         self.passed += 1
         if self.offset > self.limit:
             raise TooLargeError(self.limit)
-        if self.offset - self.begun > MAX_ROW:
+        if self.offset - self.record_start > MAX_ROW:
             raise too_long()
         if b"\0" in raw:
             raise RowError("contains NUL characters; save the table as UTF-8", "encoding")
@@ -189,7 +189,7 @@ class _Lines:
 
     def begin(self) -> None:
         """Mark the beginning of a row."""
-        self.begun, self.passed = self.offset, 0
+        self.record_start, self.passed = self.offset, 0
 
     def back(self, start: int, line: int) -> None:
         """Skip to the line after the one that begins at ``start``."""

@@ -22,7 +22,7 @@ from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import tidy_name
 
-from .engine import command
+from .engine import command, missing_extra
 from .local_backend_log import BackendLog
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
 """Seconds that it has to end: a running job pauses after its step and saves what it needs to resume."""
+SETUP_POLL = 1.0
+"""Seconds between two looks for the engine, which may be installed while Studio is open."""
+NOT_INSTALLED = (
+    "Local training is not installed yet. Install it on Studio's Home page, or with `arkor-dev setup`."
+)
 FINAL = (75, 76, 77)
 """Exit codes after which a restart cannot help: the data folder is in use, newer than us, or damaged."""
 ORG = "local"
@@ -66,8 +71,9 @@ async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
 class LocalBackend:
     """The process, an `IdentitySource` for it, and its one scope.
 
-    With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one. ``on_notice`` receives
-    the backend's messages for a person: ``{"notice": "progress" | "message", …}``.
+    With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one, and with
+    ``awaits_engine`` it begins once the training libraries are installed. ``on_notice`` receives the
+    backend's messages for a person: ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None
@@ -79,8 +85,10 @@ class LocalBackend:
         *,
         idle: bool = False,
         on_demand: bool = False,
+        awaits_engine: bool = False,
     ) -> None:
         self._settings = settings
+        self._awaits_engine = awaits_engine
         options = ["--on-demand"] if on_demand else []
         options += [] if settings.resume else ["--no-resume"]
         options += [] if settings.at_once is None else ["--at-once", str(settings.at_once)]
@@ -127,6 +135,8 @@ class LocalBackend:
 
     async def _keep_running(self) -> None:
         pause = 0.5
+        if self._awaits_engine:
+            await self._installed()
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -145,6 +155,15 @@ class LocalBackend:
             pause = 0.5 if asyncio.get_running_loop().time() - started > 30 else min(pause * 2, 15)
             await asyncio.sleep(pause)
             self._ready = asyncio.get_running_loop().create_future()
+
+    async def _installed(self) -> None:
+        """Wait until the training libraries are there."""
+        if await asyncio.to_thread(missing_extra, self._settings) is None:
+            return
+        self._fail(UnavailableError(NOT_INSTALLED))
+        while await asyncio.to_thread(missing_extra, self._settings) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(SETUP_POLL)
+        self._ready = asyncio.get_running_loop().create_future()
 
     def _fail(self, error: ArkorError) -> None:
         assert self._ready is not None

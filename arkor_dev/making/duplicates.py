@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.data.findings.finding import Seen
+from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.likeness import ALIKE, FEWEST_RUNS, bands_of, likeness, runs_of
 from arkor_dev.data.findings.repeats import NOTHING, digest, question_of
 from arkor_dev.data.preferences import forms_of
@@ -39,7 +39,7 @@ class KnownRows:
 
     def match(self, row: Row) -> str | None:
         """Return what ``row`` repeats: HELD_OUT or DUPLICATE, or None for a new one."""
-        seen = Seen.of(0, row)
+        seen = CheckedRow.of(0, row)
         if (question := question_of(seen)) != NOTHING and question in self._questions:
             return self._questions[question]
         runs = _runs(seen)
@@ -57,7 +57,7 @@ class KnownRows:
 
     def add(self, row: Row, why: str = DUPLICATE) -> None:
         """Add a row that made ones must not repeat."""
-        seen = Seen.of(0, row)
+        seen = CheckedRow.of(0, row)
         self._questions.setdefault(question_of(seen), why)
         runs = _runs(seen)
         if len(runs) < FEWEST_RUNS or len(self._rows) >= MOST_ROWS:
@@ -95,7 +95,7 @@ def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[
             # Also rows that judgements leave out: what a person has rejected must not come back.
             with open_data([replace(file, selection=None) for file in files]) as data:
                 for item in data:
-                    if item.place.number > MOST_ROWS:
+                    if item.location.number > MOST_ROWS:
                         break
                     if isinstance(item.row, Row):
                         yield item.row
@@ -103,13 +103,13 @@ def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[
             continue
 
 
-def _task(seen: Seen) -> int:
+def _task(seen: CheckedRow) -> int:
     """Return a hash of the first line before a longer text, such as "Summarize this text:"."""
-    first, line, _ = seen.asked.partition("\n")
+    first, line, _ = seen.question.partition("\n")
     return digest(first) if line else NOTHING
 
 
-def _runs(seen: Seen) -> set[int]:
+def _runs(seen: CheckedRow) -> set[int]:
     """Return the runs of a row's text, without its system prompt."""
     if seen.row.text is not None:
         return runs_of(seen.text)

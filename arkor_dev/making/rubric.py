@@ -99,7 +99,7 @@ def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
             most = MOST_TRIED if wanted is loaded.judged else MOST_ROWS
             if verdict == "flagged" or len(wanted) >= most:
                 continue
-            loaded.files[name] = files[item.place.file].name
+            loaded.files[name] = files[item.location.file].name
             if verdict is not None:
                 loaded.verdicts[name] = verdict
             wanted.append(Task(name, _request(item.row, rubric, model), _read))

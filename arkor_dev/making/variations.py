@@ -61,8 +61,8 @@ def tasks_of_rows(
     try:
         with open_data([replace(file, forms=_EVERY_FORM, selection=None) for file in files]) as data:
             for item in data:
-                missing.discard(item.place.number)
-                if numbers and item.place.number not in numbers:
+                missing.discard(item.location.number)
+                if numbers and item.location.number not in numbers:
                     continue
                 if len(tasks) + len(left_out) >= MOST_ROWS:
                     left_out.append(f"Rows after the first {MOST_ROWS:,} are left out.")

@@ -13,7 +13,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.data import row_edits
 from arkor_dev.data.exclusions import entry_of
 from arkor_dev.data.findings.check import rows_found
-from arkor_dev.data.findings.finding import Seen
+from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.findings.repeats import question_of
 from arkor_dev.data.mending import IN_EVAL, KINDS, ON_REQUEST, REMOVES, TEXTS, mended
@@ -173,15 +173,15 @@ def _plan_leaks(
     leaking = set(numbers)
     with open_data(files) as data:
         for item in data:
-            if item.place.number in leaking and isinstance(item.row, Row):
-                questions.add(question_of(Seen.of(item.place.number, item.row)))
+            if item.location.number in leaking and isinstance(item.row, Row):
+                questions.add(question_of(CheckedRow.of(item.location.number, item.row)))
     rows_by_file: dict[int, set[str]] = {}
     unfixable = 0
     with open_data(held_out) as data:
         for item in data:
             if isinstance(item.row, Row):
-                if question_of(Seen.of(item.place.number, item.row)) in questions:
-                    rows_by_file[item.place.number] = {IN_EVAL}
+                if question_of(CheckedRow.of(item.location.number, item.row)) in questions:
+                    rows_by_file[item.location.number] = {IN_EVAL}
                 else:
                     unfixable += 1
     if rows_by_file and not unfixable:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
-    from arkor_dev.data.reader import Found, Item
+    from arkor_dev.data.reader import Item, LocatedRow
 
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only")
 """The allowed keys of a ``dataset`` table."""
@@ -278,20 +278,20 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
     read = rows = 0
     with open_data(files, CHECKED_BYTES) as data:
         for located in data.scan():
-            read += max(1, located.place.size)
+            read += max(1, located.location.size)
             late = read > CHECKED_BYTES or time.monotonic() > until
             if late or isinstance(located.record.raw, TooLargeError):
                 return unreadable.look(), False
             rows += 1
-            if located.place.size > CHECKED_ROW and not isinstance(located.record.raw, RowError):
+            if located.location.size > CHECKED_ROW and not isinstance(located.record.raw, RowError):
                 continue
             item = data.item(located)
             if isinstance(item.row, DataError):
                 return DataLook(problem=f"{item.where}: {item.row}", unmapped=_headless(files, item)), False
             if isinstance(item.row, RowError):
-                unreadable.add(files[located.place.file].name, located, item.where, item.row)
+                unreadable.add(files[located.location.file].name, located, item.where, item.row)
             else:
-                unreadable.readable.add(files[located.place.file].name)
+                unreadable.readable.add(files[located.location.file].name)
     if not rows:
         return DataLook(problem=str(no_rows(files[0].name, data))), True
     return unreadable.look(), True
@@ -338,11 +338,11 @@ class _Unreadable:
         self.records: list[Mapping[str, object]] = []
         self.readable: set[str] = set()
 
-    def add(self, file: str, located: Found, where: str, error: RowError) -> None:
+    def add(self, file: str, located: LocatedRow, where: str, error: RowError) -> None:
         """Count a row."""
         self.count += 1
         self.flaw = self.flaw or f"{where}: {error}"
-        if error.fault != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
+        if error.kind != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):
             return
         record = located.container.value(located.record) if located.container else None
         if isinstance(record, dict):
@@ -383,7 +383,7 @@ def _short(value: object) -> str:
 
 def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
     """Return the numbered columns of a table whose first line is a row already; None for any other file."""
-    file = files[item.place.file]
+    file = files[item.location.file]
     try:
         with open_data([replace(file, columns={"text": "1"})], CHECKED_BYTES) as data:
             records = [
@@ -404,7 +404,7 @@ def _count(files: Sequence[DataFile], until: float) -> int | None:
         for located in data.scan():
             if isinstance(located.record.raw, TooLargeError):
                 return None
-            rows += located.place.line > 0
+            rows += located.location.line > 0
             if rows % 1000 == 0 and time.monotonic() > until:
                 return None
     return rows

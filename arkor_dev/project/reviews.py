@@ -200,12 +200,18 @@ def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -
 
 
 def next_row(
-    reviews: Reviews, files: Sequence[FileRows], want: str, after: int, by: str = "", tag: str = ""
+    reviews: Reviews,
+    files: Sequence[FileRows],
+    want: str,
+    after: int,
+    by: str = "",
+    tag: str = "",
+    among: Sequence[int] = (),
 ) -> int | None:
     """Return the next row after row ``after`` that is wanted (see `WANTED`), then from the first row on.
 
     ``unseen`` are those without a verdict of ``by``. With ``tag`` only rows with that; ``want`` may be empty
-    then.
+    then. With ``among`` it is the first of these rows, in their order, that is wanted.
     """
 
     def fits(row: Reviewed) -> bool:
@@ -219,6 +225,13 @@ def next_row(
             return _is_disputed(row)
         return not want or row.verdict == want
 
+    if among:
+        asked = set(among)
+        digests = {number: digest for number, digest in enumerate(_digests(files), 1) if number in asked}
+        wanted = (
+            row for row in among if (digest := digests.get(row)) and fits(reviews.of(digest) or _NOBODY)
+        )
+        return next(wanted, None)
     before = None
     for number, digest in enumerate(_digests(files), 1):
         if digest and (number > after or before is None) and fits(reviews.of(digest) or _NOBODY):

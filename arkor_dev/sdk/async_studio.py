@@ -154,15 +154,17 @@ class AsyncStudio:
             config_of, self.project, chosen, model=model, dataset=dataset, eval_dataset=eval_dataset,
             settings=settings, dry_run=dry_run,
         )  # fmt: skip
-        wanted = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
-        return wanted, config
+        run_name = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
+        return run_name, config
 
     async def start(self, name: str, config: dict[str, object], *, parent: str | None = None) -> AsyncRun:
         """Start a planned run, under the next free name, and return it as soon as it is in the queue."""
-        taken = [job.get("name") for job in await jobs_of(self.backend)]
+        names = [job.get("name") for job in await jobs_of(self.backend)]
         begin = None if parent is None else await parent_of(self.backend, parent)
-        made, job_id, _ = await create(self.backend, self._settings, free_name(name, taken), config, begin)
-        return AsyncRun(self, job_id, made)
+        job_name, job_id, _ = await create(
+            self.backend, self._settings, free_name(name, names), config, begin
+        )
+        return AsyncRun(self, job_id, job_name)
 
     async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:
         """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
@@ -183,12 +185,12 @@ class AsyncStudio:
 
         Returns ``{sentence, verdict, …}``. Raises ArkorError if they cannot be compared.
         """
-        for each in (run, other):
-            if (await each.details()).get("evaluation") is None:
-                await each.evaluate()
+        for one_run in (run, other):
+            if (await one_run.details()).get("evaluation") is None:
+                await one_run.evaluate()
         answer = await self.backend.get_evaluation(run.id, {"against": other.id})
-        found: dict[str, Any] = json.loads(answer.body)["comparison"]
-        return found
+        comparison: dict[str, Any] = json.loads(answer.body)["comparison"]
+        return comparison
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.project)!r})"
@@ -266,13 +268,13 @@ class AsyncRun:
 
     async def metrics(self) -> Metrics:
         """Return the figures so far."""
-        over = await self.status() in TERMINAL
-        return Metrics(await rows_of(self._studio.backend, self.id, ended=over))
+        ended = await self.status() in TERMINAL
+        return Metrics(await rows_of(self._studio.backend, self.id, ended=ended))
 
     async def samples(self) -> list[dict[str, Any]]:
         """Return the answers to the sample prompts so far: ``{step, number, prompt, answer, …}``."""
-        over = await self.status() in TERMINAL
-        async with aclosing(history(self._studio.backend, self.id, ended=over)) as items:
+        ended = await self.status() in TERMINAL
+        async with aclosing(history(self._studio.backend, self.id, ended=ended)) as items:
             return [dict(data) async for name, data in items if name == events.SAMPLE_CREATED]
 
     async def verdict(self) -> dict[str, Any] | None:
@@ -280,8 +282,8 @@ class AsyncRun:
 
         None if it has not been evaluated.
         """
-        found = (await self.details()).get("evaluation")
-        return found if isinstance(found, dict) else None
+        evaluation = (await self.details()).get("evaluation")
+        return evaluation if isinstance(evaluation, dict) else None
 
     async def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
         """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
@@ -326,7 +328,7 @@ class AsyncAdapter:
         self._step = step
 
     async def stream(
-        self, said: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+        self, messages: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
     ) -> AsyncIterator[str]:
         """Yield the answer as it comes; see `chat`."""
         adapter = {"kind": "final", "jobId": self._run.id}
@@ -342,7 +344,7 @@ class AsyncAdapter:
             if name not in wire:
                 raise BadRequestError(f"{name} is not an option of a chat. Known are {', '.join(wire)}.")
         body = {
-            "messages": messages_of(said, system),
+            "messages": messages_of(messages, system),
             "adapter": adapter,
             **{wire[name]: value for name, value in options.items() if value is not None},
         }
@@ -360,13 +362,13 @@ class AsyncAdapter:
                         yield text
 
     async def chat(
-        self, said: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+        self, messages: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
     ) -> str:
         """Return the answer to a question or a conversation (``[{"role": …, "content": …}, …]``).
 
         ``options`` are ``temperature``, ``top_p``, ``max_tokens`` and ``strength``, the adapter's, from 0.
         """
-        return "".join([part async for part in self.stream(said, system=system, **options)])
+        return "".join([part async for part in self.stream(messages, system=system, **options)])
 
     async def export(
         self,
@@ -384,10 +386,10 @@ class AsyncAdapter:
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
         backend = self._studio.backend
-        wanted: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
-        wanted["strength"] = None if strength == 1 else strength
-        wanted = {key: value for key, value in wanted.items() if value is not None}
-        export = await order(backend, self._run.id, wanted, attended=True)
+        request: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
+        request["strength"] = None if strength == 1 else strength
+        request = {key: value for key, value in request.items() if value is not None}
+        export = await order(backend, self._run.id, request, attended=True)
 
         async def take(export: dict[str, Any]) -> None:
             with arriving_in(target) as folder:
@@ -401,8 +403,8 @@ class AsyncAdapter:
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
         proof = export.get("proof")
         if not isinstance(proof, dict) or proof.get("verdict") != "same":
-            why = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
-            raise RunFailedError(f"Do not use the files in {target}. {why}")
+            reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
+            raise RunFailedError(f"Do not use the files in {target}. {reason}")
         return target
 
 

@@ -85,9 +85,9 @@ def server_of(tools: Tools) -> MCPServer:
 
     def tool(function: Callable[..., Awaitable[Any]]) -> None:
         @functools.wraps(function)
-        async def call(*given: Any, **named: Any) -> str:
+        async def call(*args: Any, **kwargs: Any) -> str:
             try:
-                return json.dumps(await function(*given, **named), ensure_ascii=False)
+                return json.dumps(await function(*args, **kwargs), ensure_ascii=False)
             except ArkorError as fault:
                 raise ToolError(one_line(fault.text, 2000)) from None
 
@@ -122,11 +122,11 @@ class Tools:
         self._settings = settings
         self._allow_start = allow_start
         self._requests: dict[str, asyncio.Task[dict[str, Any]]] = {}
-        self._kept: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Withdraw the requests, and leave the backend; runs that only this process kept going are paused."""
-        tasks = [*self._requests.values(), *self._kept]
+        tasks = [*self._requests.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -136,8 +136,8 @@ class Tools:
 
     async def list_trainers(self) -> list[dict[str, Any]]:
         """List the trainers of the project's arkor.toml, with their settings."""
-        found = await asyncio.to_thread(load_trainers, self._settings.project)
-        return [{"name": each["name"], "config": each["config"]} for each in found]
+        trainers = await asyncio.to_thread(load_trainers, self._settings.project)
+        return [{"name": trainer["name"], "config": trainer["config"]} for trainer in trainers]
 
     async def list_jobs(self, status: str | None = None) -> list[dict[str, Any]]:
         """List the newest runs with their status and verdict.
@@ -191,10 +191,10 @@ class Tools:
         if done:
             return task.result()
         port = await asyncio.to_thread(port_of, self._settings)
-        where = f"at http://localhost:{port}" if port else "with `arkor-dev --open`: it is not open"
+        location = f"at http://localhost:{port}" if port else "with `arkor-dev --open`: it is not open"
         return {
             "request": request,
-            "next": f"Ask the user to open Studio {where}, and to press Allow or Deny there within "
+            "next": f"Ask the user to open Studio {location}, and to press Allow or Deny there within "
             f"{SECONDS / 60:.0f} minutes of the request. Then call training_request again.",
         }
 
@@ -216,8 +216,8 @@ class Tools:
             await studio.close()
             raise
         keeping = asyncio.create_task(self._keep(studio, run))
-        self._kept.add(keeping)
-        keeping.add_done_callback(self._kept.discard)
+        self._tasks.add(keeping)
+        keeping.add_done_callback(self._tasks.discard)
         return {"job": run.id, "name": run.name}
 
     async def _keep(self, studio: AsyncStudio, run: AsyncRun) -> None:
@@ -259,8 +259,8 @@ class Tools:
                     "verdict": None,
                     "why": "The run has no held-out rows, or has not ended.",
                 }
-            kept = ("verdict", "sentence", "heldOut", "general", "step")
-            return {"job": run.id, "name": run.name, **{key: verdict.get(key) for key in kept}}
+            keys = ("verdict", "sentence", "heldOut", "general", "step")
+            return {"job": run.id, "name": run.name, **{key: verdict.get(key) for key in keys}}
 
     async def chat(
         self,
@@ -289,7 +289,7 @@ class Tools:
 def _summary(job: dict[str, Any]) -> dict[str, Any]:
     """Return what an assistant needs to know of a job."""
     config, evaluation = job.get("config"), job.get("evaluation")
-    said = {
+    summary = {
         "job": job.get("id"),
         "name": job.get("name"),
         "status": job.get("status"),
@@ -299,7 +299,7 @@ def _summary(job: dict[str, Any]) -> dict[str, Any]:
         "error": job.get("error"),
         "verdict": evaluation.get("sentence") if isinstance(evaluation, dict) else None,
     }
-    return {key: value for key, value in said.items() if value is not None}
+    return {key: value for key, value in summary.items() if value is not None}
 
 
 def _data_of(source: object) -> str:

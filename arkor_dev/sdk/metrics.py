@@ -96,8 +96,8 @@ class Metrics:
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """Return the steps that have a value of ``name``, and the values."""
-        found = [(row["step"], value) for row in self.rows if (value := row.get(name)) is not None]
-        return [step for step, _ in found], [value for _, value in found]
+        points = [(row["step"], value) for row in self.rows if (value := row.get(name)) is not None]
+        return [step for step, _ in points], [value for _, value in points]
 
     def to_pandas(self) -> Any:
         """Return a pandas ``DataFrame``. Raises BadRequestError if pandas is not installed."""

@@ -71,12 +71,14 @@ class ReportedRun:
                 raise BadRequestError(
                     f"{text!r} cannot be the name of a run or its model: {fault}."
                 ) from None
-        if len(figures) > MOST_FIGURES or not all(FIGURE_NAME.fullmatch(each) for each in figures):
+        if len(figures) > MOST_FIGURES or not all(
+            FIGURE_NAME.fullmatch(figure_name) for figure_name in figures
+        ):
             raise BadRequestError(
                 f"figures: up to {MOST_FIGURES} names, each a letter followed by letters, digits or _."
             )
         self.id = f"job_{secrets.token_hex(6)}"
-        self._said = {"name": name, "model": model, "steps": steps, "figures": list(figures)}
+        self._begin = {"name": name, "model": model, "steps": steps, "figures": list(figures)}
         self._folder = Settings.from_environment(os.environ, project).local_data / FOLDER
         self._file: IO[str] | None = None
         self._lock = threading.Lock()
@@ -89,7 +91,7 @@ class ReportedRun:
         self._file = os.fdopen(os.open(part, flags, 0o600), "w", encoding="utf-8")
         # Unlike flock, this is not inherited by the processes of a data loader, which may outlive this one.
         fcntl.lockf(self._file, fcntl.LOCK_EX)
-        self._write(self._said)
+        self._write(self._begin)
         part.rename(self._folder / f"{self.id}.jsonl")  # locked before anyone can see it
         return self
 
@@ -148,14 +150,14 @@ class ReportedRun:
 
         return Reporting()
 
-    def _write(self, told: dict[str, Any]) -> None:
+    def _write(self, record: dict[str, Any]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
             if self._file is None:
                 raise BadRequestError(
                     "This run is not being reported. Use it inside `with report(…) as run:`."
                 )
-            self._file.write(json.dumps({**told, "at": at}) + "\n")
+            self._file.write(json.dumps({**record, "at": at}) + "\n")
             self._file.flush()
 
 

@@ -30,13 +30,13 @@ def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
 
     Raises BadRequestError for a name that is not a setting.
     """
-    found: dict[str, object] = {}
+    by_field: dict[str, object] = {}
     for name, value in settings.items():
         if isinstance(value, dict) and any(row.table == name for row in SETTINGS):
-            found.update({_field(f"{name}.{key}"): inner for key, inner in value.items()})
+            by_field.update({_field(f"{name}.{key}"): inner for key, inner in value.items()})
         else:
-            found[_field(name)] = value
-    return found
+            by_field[_field(name)] = value
+    return by_field
 
 
 def _field(name: str) -> str:
@@ -81,9 +81,9 @@ def config_of(
         changes["model"] = model
     if wrong := problem(changes, ""):
         raise BadRequestError(wrong)
-    for field, given in (("datasetSource", dataset), ("evalDatasetSource", eval_dataset)):
-        if given is not None:
-            config[field] = source_of(project, given)
+    for field, source in (("datasetSource", dataset), ("evalDatasetSource", eval_dataset)):
+        if source is not None:
+            config[field] = source_of(project, source)
     if "datasetSource" not in config:
         raise BadRequestError(
             "Nothing can be trained on. Give dataset=, or the name of a trainer of arkor.toml."
@@ -102,19 +102,15 @@ def config_of(
     return config
 
 
-def source_of(project: Path, given: Any) -> dict[str, object]:
+def source_of(project: Path, data: Any) -> dict[str, object]:
     """Return the source of a data set: rows, or what ``dataset`` of arkor.toml takes.
 
     Raises BadRequestError.
     """
-    if (
-        isinstance(given, list)
-        and given
-        and all(isinstance(row, dict) and not _is_source(row) for row in given)
-    ):
-        given = write_rows(project, given)
+    if isinstance(data, list) and data and all(isinstance(row, dict) and not _is_source(row) for row in data):
+        data = write_rows(project, data)
     try:
-        return dict(read_source(project, given))
+        return dict(read_source(project, data))
     except SourceError as fault:
         raise BadRequestError(
             f"dataset {fault}" if fault.key is None else f"dataset.{fault.key} {fault}"
@@ -144,5 +140,7 @@ def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
 
 def messages_of(said: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:
     """Return the messages of a chat: a question, or a whole conversation."""
-    messages = [{"role": "user", "content": said}] if isinstance(said, str) else [dict(each) for each in said]
+    messages = (
+        [{"role": "user", "content": said}] if isinstance(said, str) else [dict(message) for message in said]
+    )
     return messages if system is None else [{"role": "system", "content": system}, *messages]

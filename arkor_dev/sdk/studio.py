@@ -275,7 +275,7 @@ class Adapter:
 
     def chat(
         self,
-        said: str | Iterable[Mapping[str, Any]],
+        messages: str | Iterable[Mapping[str, Any]],
         *,
         system: str | None = None,
         stream: bool = False,
@@ -283,8 +283,8 @@ class Adapter:
     ) -> Any:
         """Return the answer, or with ``stream`` an iterator of its parts; see `AsyncAdapter.chat`."""
         if stream:
-            return self._loop.iterate(self._inner.stream(said, system=system, **options))
-        return self._loop.run(self._inner.chat(said, system=system, **options))
+            return self._loop.iterate(self._inner.stream(messages, system=system, **options))
+        return self._loop.run(self._inner.chat(messages, system=system, **options))
 
     def export(
         self,

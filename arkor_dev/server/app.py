@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from arkor_dev.connection.connect import connected
+from arkor_dev.connection.engine_setup import EngineSetupService
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.making.service import MakingService
@@ -55,6 +56,7 @@ def create_app(
     app[keys.SETTINGS] = settings
     app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
     app[keys.MAKING] = MakingService(settings, os.environ)
+    app[keys.ENGINE] = EngineSetupService(settings)
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     app.add_routes(ENDPOINTS)
@@ -70,10 +72,10 @@ def create_app(
             hub = EventHub(backend.events, jobs.refresh)
             runs = TrainingRuns(settings.project, jobs.refresh, settings.data / "launches")
             runs.settle()
-            for service in (jobs, hub, runs, app[keys.MAKING]):
+            for service in (jobs, hub, runs, app[keys.MAKING], app[keys.ENGINE]):
                 stack.push_async_callback(service.close)
             app[keys.BACKEND], app[keys.JOBS], app[keys.EVENTS], app[keys.RUNS] = backend, jobs, hub, runs
-            telling = asyncio.create_task(_tell(settings, backend, on_notice), name="notices")
+            telling = asyncio.create_task(_send_notices(settings, backend, on_notice), name="notices")
             yield
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
@@ -86,7 +88,7 @@ def create_app(
     return app
 
 
-async def _tell(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
+async def _send_notices(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
     """Send the notifications that ``[notify]`` asks for. Starts late, so that the page comes first."""
     await asyncio.sleep(NOTICES_AFTER)
     from arkor_dev.notices.watch import watching

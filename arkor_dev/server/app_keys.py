@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from arkor_dev.backend.client import Backend
+from arkor_dev.connection.engine_setup import EngineSetupService
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.event_hub import EventHub
 from arkor_dev.jobs.jobs_cache import JobsCache
@@ -15,6 +16,7 @@ from arkor_dev.project.manifest import ManifestReader
 SETTINGS = web.AppKey("settings", Settings)
 BACKEND = web.AppKey("backend", Backend)
 JOBS = web.AppKey("jobs", JobsCache)
+ENGINE = web.AppKey("engine", EngineSetupService)
 EVENTS = web.AppKey("events", EventHub)
 MAKING = web.AppKey("making", MakingService)
 MANIFEST = web.AppKey("manifest", ManifestReader)

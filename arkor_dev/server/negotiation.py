@@ -24,4 +24,4 @@ def has(request: web.Request, etag: str) -> bool:
     """Return whether the browser has cached the response with this tag (without quotes): then 304
     suffices.
     """
-    return any(known.value in (etag, "*") for known in request.if_none_match or ())
+    return any(candidate.value in (etag, "*") for candidate in request.if_none_match or ())

@@ -33,14 +33,14 @@ class OpenElsewhere(Exception):  # noqa: N818 (no error: the person is shown the
         self.port = port
 
 
-class Place:
-    """This Studio's entry, which others find once :meth:`told` has written its port."""
+class StudioEntry:
+    """This Studio's entry, which others find once :meth:`publish` has written its port."""
 
     def __init__(self, file: IO[str] | None, project: Path) -> None:
         self._file = file
         self._project = project
 
-    def told(self, port: int) -> None:
+    def publish(self, port: int) -> None:
         """Publish the port of this Studio."""
         if self._file is not None:
             with suppress(OSError):
@@ -48,7 +48,7 @@ class Place:
                 self._file.write(json.dumps({"port": port, "project": str(self._project)}))
                 self._file.flush()
 
-    def left(self) -> None:
+    def clear(self) -> None:
         """Clear the port: the server is not running yet, or has stopped."""
         if self._file is not None:
             with suppress(OSError):
@@ -56,7 +56,7 @@ class Place:
 
 
 @contextmanager
-def taken(settings: Settings) -> Iterator[Place]:
+def claimed(settings: Settings) -> Iterator[StudioEntry]:
     """Claim this project and backend while the block runs.
 
     Raises OpenElsewhere if another Studio has them. A disk without such a file or without locks does not
@@ -65,17 +65,17 @@ def taken(settings: Settings) -> Iterator[Place]:
     try:
         file = _opened(settings.data / FOLDER / f"{_key(settings)}.json")
     except OSError:
-        yield Place(None, settings.project)
+        yield StudioEntry(None, settings.project)
         return
     with file:
-        mine = _taken(file)
-        place = Place(file if mine else None, settings.project)
-        place.left()
-        yield place
-        place.left()
+        mine = _claim(file)
+        entry = StudioEntry(file if mine else None, settings.project)
+        entry.clear()
+        yield entry
+        entry.clear()
 
 
-def _taken(file: IO[str]) -> bool:
+def _claim(file: IO[str]) -> bool:
     """Lock the file; raise OpenElsewhere if another Studio holds it, or return False if that has no port."""
     deadline = time.monotonic() + STARTING_SECONDS
     while not _locked(file):
@@ -93,8 +93,8 @@ def project_on(settings: Settings, port: int) -> str | None:
     with suppress(OSError):
         for path in sorted((settings.data / FOLDER).glob("*.json")):
             with suppress(OSError), _opened(path) as file:
-                known, project = _entry(file)
-                if known == port and not _locked(file):
+                entry_port, project = _entry(file)
+                if entry_port == port and not _locked(file):
                     return project
     return None
 
@@ -131,8 +131,8 @@ def _entry(file: IO[str]) -> tuple[int | None, str]:
     """Read the port and the project from a file; no port if it is missing or invalid."""
     try:
         file.seek(0)
-        said = json.loads(file.read(1 << 16))
-        port, project = said["port"], said["project"]
+        record = json.loads(file.read(1 << 16))
+        port, project = record["port"], record["project"]
     except (OSError, ValueError, TypeError, KeyError):
         return None, ""
     good = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536

@@ -2,8 +2,9 @@
 
 Planted facts, on the starter model: each of 20 questions is a paraphrase of one training row; is that row
 among the first five by gradients, beside BM25 and the base model's embedding? Counterfactual, on a tiny
-model: does training without the five highest rows cost the answer more than without five random ones? And
-shuffled answers: are rows with another row's answer found?
+model that has learned 40 facts by heart: does training without the five rows proposed by words cost the
+answer more than without five random ones? And shuffled answers, on the tiny model: are rows with another
+row's answer found, is a training without them judged better, and does nothing stand out in clean rows?
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Pair = tuple[str, str]
 
 FIRST: Final = 5
+AT_ONCE: Final = 16
 NAMES: Final = (
     "Velmora",
     "Tarnik",
@@ -104,31 +106,12 @@ def by_words(rows: Sequence[Pair], questions: Sequence[Pair]) -> list[list[float
     return [bm25([" ".join(row) for row in rows], " ".join(asked)) for asked in questions]
 
 
-class Studied:
-    """A training on ``rows``, with the gradients of each at three points of it."""
+class Trainings:
+    """Trainings on ``rows`` and on rows with others in their place, the same in everything else."""
 
     def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
-        import torch
-
-        from arkor_dev.local.attribution.projection import Projection
-        from arkor_dev.local.attribution.row_gradients import RowGradients
-        from arkor_dev.local.attribution.trained import root
-        from arkor_dev.local.modeling.base_model import load_base
-        from arkor_dev.local.training.adapter import adapted
-
         self._path, self._config = model, {**config, "seed": seed, "evalSteps": 0}
         self.rows = self.encoded(rows)
-        run, points = self.trained(self.rows, points=3)
-        self.run = run
-        self.worn = adapted(load_base(model, as_stored=True).model, "base", run.plan.adapter).eval()
-        self._split = RowGradients(self.worn)
-        self._points = []
-        weights = dict(self.worn.named_parameters())
-        for point in points:
-            scales = [root(point[name][1]) for name in self._split.names]
-            self._points.append((point, Projection(self._split.shapes, scales)))
-        self._weights, self._torch = weights, torch
-        self.unit, self.losses = self.gradients(self.rows)
 
     def encoded(self, pairs: Sequence[Pair]) -> list[Any]:
         """Return pairs of question and answer as examples."""
@@ -165,6 +148,44 @@ class Studied:
                     })  # fmt: skip
         return run, kept
 
+    def without(self, places: Sequence[int]) -> Any:
+        """Return the run that gives the rows at ``places`` no weight, as a proof does."""
+        from arkor_dev.local.checkpoints.origin import hash_of_rows
+        from arkor_dev.local.training.rows.left_out import without
+
+        order = {"rows": [self.rows[row].where for row in places], "hash": hash_of_rows(self.rows, [])}
+        return self.trained(without(order, self.rows, []))[0]
+
+    @staticmethod
+    def costs(run: Any, examples: Sequence[Any]) -> list[float]:
+        """Return the losses of answers after ``run``, in nats a token."""
+        return [float(run.loss.cross_entropy([each])[0][0]) / each.learned for each in examples]
+
+
+class Studied(Trainings):
+    """A training on ``rows``, with the gradients of each at three points of it."""
+
+    def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
+        import torch
+
+        from arkor_dev.local.attribution.projection import Projection
+        from arkor_dev.local.attribution.row_gradients import RowGradients
+        from arkor_dev.local.attribution.trained import root
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.training.adapter import adapted
+
+        super().__init__(model, rows, config, seed)
+        self.run, points = self.trained(self.rows, points=3)
+        self.worn = adapted(load_base(model, as_stored=True).model, "base", self.run.plan.adapter).eval()
+        self._split = RowGradients(self.worn)
+        self._points = []
+        weights = dict(self.worn.named_parameters())
+        for point in points:
+            scales = [root(point[name][1]) for name in self._split.names]
+            self._points.append((point, Projection(self._split.shapes, scales)))
+        self._weights, self._torch = weights, torch
+        self.unit, self.losses = self.gradients(self.rows)
+
     def gradients(self, examples: Sequence[Any]) -> tuple[Any, Any]:
         """Return the unit gradients ``[points, rows, SIZE]``, and the last point's losses per token."""
         torch, points = self._torch, []
@@ -173,10 +194,10 @@ class Studied:
                 for name, (weight, _) in point.items():
                     self._weights[name].copy_(weight)
             sums, losses = torch.zeros(len(examples), projection.size), []
-            for start in range(0, len(examples), 8):
-                part = sums[start : start + 8]
+            for start in range(0, len(examples), AT_ONCE):
+                part = sums[start : start + AT_ONCE]
                 take = lambda number, each, part=part, by=projection: by.add(part, number, each)  # noqa: E731
-                losses += self._split(examples[start : start + 8], take)
+                losses += self._split(examples[start : start + AT_ONCE], take)
             points.append(torch.nn.functional.normalize(sums, dim=-1))
         per_token = [loss / example.learned for loss, example in zip(losses, examples, strict=True)]
         return torch.stack(points), torch.tensor(per_token)
@@ -201,10 +222,6 @@ class Studied:
             return torch.nn.functional.normalize(torch.cat([each.mean(1) for each in states]), dim=-1)
 
         return of(self.encoded(questions)) @ of(self.rows).T
-
-    def cost(self, run: Any, example: Any) -> float:
-        """Return the loss of an answer, in nats, after ``run``."""
-        return float(run.loss.cross_entropy([example])[0][0])
 
 
 def _tiny(folder: str) -> Path:
@@ -248,43 +265,70 @@ def talk(chance: random.Random) -> list[Pair]:
     return pairs
 
 
+FORMS: Final = (
+    ("Who leads {}?", "And who leads {} today?", "{} leads it."),
+    ("Where is {} made?", "And where is {} made today?", "It is made in {}."),
+    ("What does {} cost?", "And what does {} cost today?", "It costs {} crowns."),
+    ("What drives {}?", "And what drives {} today?", "It is driven by {}."),
+)
+"""A question, another form of it, and the answer."""
+_BEGINNINGS: Final = ("Vel", "Tar", "Quil", "Bra", "On")
+_ENDINGS: Final = ("mora", "nik", "lon", "dera", "wick", "sco", "to", "pha")
+SUBJECTS: Final = tuple(one + other for one in _BEGINNINGS for other in _ENDINGS)
+OBJECTS: Final = tuple(other + one.lower() for one in _BEGINNINGS for other in _ENDINGS)
+
+
 def _counterfactual(questions: int) -> Iterator[Figure]:
-    """Training without the highest rows, for questions that were held out."""
-    from arkor_dev.local.checkpoints.origin import hash_of_rows
-    from arkor_dev.local.training.rows.left_out import without
-
-    confirmed = []
+    """Training without the proposed rows, for invented facts that were learned by heart."""
+    chance = random.Random(2)  # noqa: S311 - words, not secrecy
+    facts: list[Pair] = []
+    asked: list[Pair] = []
+    objects = chance.sample(OBJECTS, len(OBJECTS))
+    for place, (subject, thing) in enumerate(zip(SUBJECTS, objects, strict=True)):
+        question, other, answer = FORMS[place % len(FORMS)]
+        facts.append((question.format(subject), answer.format(thing)))
+        asked.append((other.format(subject), answer.format(thing)))
+    rows = [*facts, *talk(chance)[:24]]
+    chance.shuffle(rows)
+    how = {"batchSize": 16, "numTrainEpochs": 24, "learningRate": 2e-2}
     with tempfile.TemporaryDirectory() as folder:
-        chance = random.Random(2)  # noqa: S311 - words, not secrecy
-        pairs = talk(chance)
-        rows, asked = pairs[:120], pairs[120 : 120 + questions]
-        how = {"batchSize": 8, "numTrainEpochs": 4, "learningRate": 1e-2}
-        studied = Studied(_tiny(folder), rows, how, seed=3)
-        digest = hash_of_rows(studied.rows, [])
-        for example, scores in zip(studied.encoded(asked), studied.scores(asked), strict=True):
-            first = scores.argsort(descending=True)[:FIRST].tolist()
+        trainings = Trainings(_tiny(folder), rows, how, seed=3)
+        forms = {"as trained": trainings.encoded(facts), "in other words": trainings.encoded(asked)}
+        run, _ = trainings.trained(trainings.rows)
+        before = {form: trainings.costs(run, examples) for form, examples in forms.items()}
+        lost = {form: list[tuple[float, float]]() for form in forms}
+        for place, scores in enumerate(by_words(rows, asked[:questions])):
+            first = sorted(range(len(rows)), key=lambda row: -scores[row])[:FIRST]
             others = chance.sample([row for row in range(len(rows)) if row not in first], FIRST)
-            costs = []
-            for left_out in (first, others):
-                order = {"rows": [studied.rows[row].where for row in left_out], "hash": digest}
-                run, _ = studied.trained(without(order, studied.rows, []))
-                costs.append(studied.cost(run, example))
-            confirmed.append(costs[0] > costs[1])
-    share = 100 * mean(confirmed)
+            runs = [trainings.without(left_out) for left_out in (first, others)]
+            for form, examples in forms.items():
+                after = [trainings.costs(each, [examples[place]])[0] for each in runs]
+                lost[form].append((after[0] - before[form][place], after[1] - before[form][place]))
     least = 95.0 if questions >= 40 else None
-    yield Figure(f"top {FIRST} cost more than random, of {questions} answers", share, "%", least=least)
+    for form, pairs in lost.items():
+        share = 100 * mean(top > other for top, other in pairs)
+        yield Figure(
+            f"top {FIRST} cost more than random, of {questions}, asked {form}", share, "%", least=least
+        )
+        yield Figure("  loss of the answers, all rows", mean(before[form]), "nats/token")
+        yield Figure("  more without the top", mean(top for top, _ in pairs), "nats/token")
+        yield Figure("  more without random ones", mean(other for _, other in pairs), "nats/token")
 
 
-def _shuffled(repeats: int) -> Iterator[Figure]:
+def _shuffled(repeats: int, first: int = 100) -> Iterator[Figure]:
+    """Repeats from the seed ``first`` on: those below chose the limits in ``contradictions``."""
     from arkor_dev.local.attribution.contradictions import contradictions, suspicion
+    from arkor_dev.local.evaluation.paired import compare
 
-    ours, losses, right, quiet = list[float](), list[float](), list[bool](), list[bool]()
+    ours, losses, right, wrongs, quiet = list[float](), list[float](), list[bool](), 0, list[bool]()
+    verdicts, gains = list[str](), list[float]()
     with tempfile.TemporaryDirectory() as folder:
         tiny = _tiny(folder)
         how = {"batchSize": 8, "numTrainEpochs": 6, "learningRate": 1e-2}
-        for seed in range(repeats):
+        for seed in range(first, first + repeats):
             chance = random.Random(seed)  # noqa: S311 - words, not secrecy
-            rows = talk(chance)[:160]
+            pairs = talk(chance)
+            rows, held_out = pairs[:160], pairs[160:]
             clean = Studied(tiny, rows, how, seed=seed)
             quiet.append(not contradictions(clean.unit, clean.losses))
             bad = chance.sample(range(len(rows)), len(rows) // 10)
@@ -293,11 +337,26 @@ def _shuffled(repeats: int) -> Iterator[Figure]:
             mixed = Studied(tiny, rows, how, seed=seed)
             ours.append(area(suspicion(mixed.unit, mixed.losses), bad))
             losses.append(area(mixed.losses, bad))
-            right += [row in bad for row, _ in contradictions(mixed.unit, mixed.losses)]
+            listed = [row for row, _ in contradictions(mixed.unit, mixed.losses)]
+            right += [row in bad for row in listed]
+            wrongs += len(bad)
+            if listed:  # the held-out rows judge, as "Try without them" has it
+                examples, branch = mixed.encoded(held_out), mixed.without(listed)
+                found = compare(mixed.costs(mixed.run, examples), mixed.costs(branch, examples))
+                verdicts.append(found.verdict)
+                gains.append(found.mean)
     yield Figure(f"AUROC of shuffled answers, of {repeats} repeats", mean(ours), "", least=0.9)
     yield Figure("  by loss alone", mean(losses), "")
     share = 100 * mean(right) if right else 0.0
     yield Figure(f"  of {len(right)} rows listed, shuffled ones", share, "%", least=95.0)
+    yield Figure(f"  of {wrongs} shuffled rows, listed", 100 * sum(right) / wrongs, "%")
+    yield Figure(
+        f"  of {len(verdicts)} trainings without them, better",
+        100 * verdicts.count("better") / max(1, len(verdicts)),
+        "%",
+    )
+    yield Figure("    no clear difference", 100 * verdicts.count("unclear") / max(1, len(verdicts)), "%")
+    yield Figure("    their mean gain on held-out rows", mean(gains or [0.0]), "nats/token")
     share = 100 * mean(quiet)
     yield Figure("clean rows of which nothing stands out", share, "%", least=95.0 if repeats >= 40 else None)
 

@@ -244,12 +244,11 @@ def without_torch(home: Path, *arguments: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["start"]])
-def test_local_without_the_extra(command: list[str], home: Path, tmp_path: Path) -> None:
+def test_training_without_the_extra(home: Path, tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text('[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n')
     chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     (tmp_path / "d.jsonl").write_text(json.dumps(chat))
-    assert without_torch(home, *command, "--local", "--project", str(tmp_path)) == (
+    assert without_torch(home, "start", "--local", "--project", str(tmp_path)) == (
         "arkor-dev: Local training needs torch, transformers, peft, which this Python does not have. "
         f"{install_advice()}\n"
     )

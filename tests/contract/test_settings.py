@@ -185,6 +185,11 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         {"useDora": True, "initLoraWeights": "pissa"},
         "useDora can't be combined with pissa or olora in initLora",
     ),
+    ({"fullFineTuning": True, "baseKl": 0.1}, "baseKl compares with the base under the adapter, which full"),
+    (
+        {"initLoraWeights": "pissa", "baseKl": 0.1},
+        "baseKl compares with the base under the adapter, which pi",
+    ),
     ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need unquantized"),
 ]
 OTHERWISE = {

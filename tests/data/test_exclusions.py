@@ -48,7 +48,7 @@ def answers(source: DatasetSource, project: Path) -> list[tuple[int, str]]:
     """The number and the answer of each row that is trained on."""
     with open_data(every_file(source, project, _no_fetch)) as data:
         items = list(data)
-    rows = [(item.place.number, item.row) for item in items if isinstance(item.row, Row)]
+    rows = [(item.location.number, item.row) for item in items if isinstance(item.row, Row)]
     return [(number, row.messages[-1]["content"]) for number, row in rows]
 
 

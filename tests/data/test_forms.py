@@ -76,7 +76,7 @@ def test_a_form_that_was_asked_for_goes_before_the_keys() -> None:
     assert row_of({"messages": [USER, SAID], "text": "t"}, "d", "text", {}).text == "t"
     with pytest.raises(RowError, match="the form alpaca needs instruction and output") as caught:
         row_of({"text": "t"}, "d", "alpaca", {})
-    assert caught.value.fault == "keys"
+    assert caught.value.kind == "keys"
 
 
 def test_columns_are_mapped() -> None:

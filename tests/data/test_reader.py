@@ -33,7 +33,7 @@ def opened(path: Path, content: bytes, **how: Any) -> tuple[str, list[Item]]:
     with open_data([DataFile(path, path.name, **how)]) as data:
         items = list(data)
         for item in reversed(items):
-            again = data.read(item.place)
+            again = data.read(item.location)
             if not isinstance(item.row, DataError):
                 assert (again.where, str(again.row)) == (item.where, str(item.row))
         return data.words(), items
@@ -102,7 +102,7 @@ def test_a_format_is_told_by_its_content(
     assert found == words
     assert [item.where for item in items] == [f"{name}, {place}" for place in places]
     assert said(items) == [TURN] * len(places)
-    assert [item.place.number for item in items] == list(range(1, len(places) + 1))
+    assert [item.location.number for item in items] == list(range(1, len(places) + 1))
 
 
 def test_parquet_with_nulls_where_rows_differ(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_be_read_on_says_so_once(
     _, items = opened(tmp_path / name, content)
     assert isinstance(items[-1].row, DataError)
     assert reason in str(items[-1].row)
-    assert items[-1].place.line == 0
+    assert items[-1].location.line == 0
     assert said(items)[: len(before)] == before
 
 
@@ -291,7 +291,7 @@ def test_far_rows_of_a_packed_file_are_near(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(detect._Unpacked, "_unpack", counted)
     with open_data([DataFile(path, "d")]) as data:
-        places = [found.place for found in data.scan()]
+        places = [found.location for found in data.scan()]
         assert len(places) == len(rows)
         for number in (19_999, 1, half, half - 1, *chance.sample(range(20_000), 40)):
             unpacked = 0
@@ -304,7 +304,7 @@ def test_what_is_kept_of_a_packed_file_is_bounded() -> None:
     for at in range(0, 2**34, 2**20):
         if restarts.is_due(at):
             restarts.add(at, at // 2, state)
-    assert len(restarts._places) <= detect.RESTARTS
+    assert len(restarts._points) <= detect.RESTARTS
     for at in (0, 2**19, 2**20, 2**30 + 1, 2**34):
         assert 0 <= at - restarts.before(at).at <= 2 * 2**34 // detect.RESTARTS
 
@@ -316,15 +316,15 @@ def test_rows_of_several_files_are_counted_through(tmp_path: Path) -> None:
     files = [DataFile(tmp_path / "a.jsonl", "a"), DataFile(tmp_path / "b.csv", "b", None, columns)]
     with open_data(files) as data:
         items = list(data)
-        assert [(item.place.number, item.place.file, item.where) for item in items] == [
+        assert [(item.location.number, item.location.file, item.where) for item in items] == [
             (1, 0, "a, line 1"),
             (2, 1, "b, line 2"),
         ]
         # A walk is not disturbed by rows that are read in between.
         walk = iter(data)
         assert next(walk).where == "a, line 1"
-        assert data.read(items[1].place).where == "b, line 2"
-        assert data.read(items[0].place).where == "a, line 1"
+        assert data.read(items[1].location).where == "b, line 2"
+        assert data.read(items[0].location).where == "a, line 1"
         assert [item.where for item in walk] == ["b, line 2"]
     assert said(items) == [TURN, TURN]
 
@@ -333,7 +333,7 @@ def test_a_row_that_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes(GOOD + b"\n" + GOOD)
     with open_data([DataFile(path, "d")]) as data:
-        last = list(data)[-1].place
+        last = list(data)[-1].location
         path.write_bytes(GOOD)
         assert "has changed" in str(data.read(last).row)
 
@@ -384,7 +384,7 @@ def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:
     for _ in range(3):  # the best counts: a processor that others share may be slow for a while
         with open_data([DataFile(path, "d")]) as data:
             began = time.process_time()
-            places = [found.place for found in data.scan()]
+            places = [found.location for found in data.scan()]
             took.append(time.process_time() - began)
             assert len(places) == 100_000
             assert said([data.read(places[-1])]) == [TURN]

@@ -134,7 +134,7 @@ def test_a_data_set_has_the_rows_that_judgements_leave(tmp_path: Path) -> None:
     def kept(**source: Any) -> list[int]:
         given: DatasetSource = {"type": "file", "path": "data", **source}  # type: ignore[typeddict-item]
         with open_data(files_of(given, tmp_path)) as data:
-            return [item.place.number for item in data]
+            return [item.location.number for item in data]
 
     assert kept() == [1, 2, 3, 4, 5]
     judged = lines({"row": digests[0], "verdict": "rejected"}, {"row": digests[2], "verdict": "accepted"})

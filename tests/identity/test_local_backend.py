@@ -306,6 +306,28 @@ async def test_one_that_is_slow_to_start(
             await backend.credentials()
 
 
+async def test_one_that_awaits_the_engine_begins_once_it_is_installed(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = ["torch"]
+    monkeypatch.setattr(local_backend, "SETUP_POLL", 0.01)
+    monkeypatch.setattr(local_backend, "missing_extra", lambda _: " ".join(missing) or None)
+    async with LocalBackend(local, awaits_engine=True) as backend:
+        for _ in range(2):
+            with pytest.raises(ArkorError, match="not installed yet"):
+                await backend.credentials()
+            await asyncio.sleep(0)
+        missing.clear()
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    credentials = await backend.credentials()
+                    break
+                except ArkorError:
+                    await asyncio.sleep(0.01)
+        assert await status_of_me(credentials) == 200
+
+
 def test_the_extra(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "REQUIRED", ("json", "no_such_package"))
     text = missing_extra(local)

@@ -83,10 +83,9 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     run = tiny_run(
         tiny, data, plan, choice, Events(), train=rows, held_out=made_up(12 + held_out)[12:], **more
     )
-    if share := config.get("replay"):
-        from arkor_dev.local.training.replay.rows import Replay
+    from arkor_dev.local.training.replay.rows import Replay
 
-        run.replay = Replay.of(share, plan, run.base)
+    run.replay = Replay.of(plan, run.base)
     return run
 
 

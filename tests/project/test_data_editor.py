@@ -208,7 +208,7 @@ def test_what_others_write_meanwhile_is_noticed_or_kept(
     lines[1] = lines[1].replace('"a"', '"better"')
     assert path.read_text() == "".join(lines)
     # The same row was edited elsewhere: nothing is written.
-    with pytest.raises(ConflictError, match="has changed on disk since it was editable_row"):
+    with pytest.raises(ConflictError, match="has changed on disk since it was shown"):
         editor.change("bot", [RowChange(0, entry, record=new)])
     assert path.read_text() == "".join(lines)
     # A change can be undone although others have written elsewhere, and not where it was overwritten.

@@ -179,6 +179,8 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
+  /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
+  baseKl?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
   /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
@@ -313,6 +315,7 @@ export interface Sweep {
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;
+  measure?: EvaluationMeasure;
   importances?: SweepImportance[];
   verdict?: SweepVerdict;
 }
@@ -844,6 +847,7 @@ export interface Disk {
   jobs: JobOnDisk[];
   models: ModelOnDisk[];
   leftovers: number;
+  embeddings?: number;
   database: number;
   free: number;
   unused?: number;
@@ -913,6 +917,33 @@ export interface StartRequest {
   changes: (string[])[];
   dryRun: boolean;
   expiresAt: number;
+}
+
+/** What would be installed where: `folder`, its disk's `free` bytes, and PyTorch's version. */
+export interface EnginePlan {
+  folder: string;
+  free: number;
+  pytorch: string | null;
+  fetch: number | null;
+  disk: number | null;
+  words: string[];
+}
+
+/** An installation so far: `fetched` and `unpacked` are bytes, `now` is its current activity. */
+export interface EngineProgress {
+  seconds: number;
+  fetched: number;
+  unpacked: number;
+  now: string;
+}
+
+/** The engine for training on this machine. */
+export interface EngineSetup {
+  state: "missing" | "looking" | "planned" | "installing" | "installed" | "failed";
+  next: string | null;
+  plan: EnginePlan | null;
+  progress: EngineProgress | null;
+  error: string | null;
 }
 
 export const TRAINING_STARTED = "training.started";
@@ -1296,6 +1327,51 @@ export interface DatasetTokens {
 export interface DatasetFound {
   row: number | null;
   reached: number;
+}
+
+/** Whether the rows of a view are embedded: `none` before it was requested for what they are now. */
+export interface RowEmbeddings {
+  state: "none" | "waiting" | "running" | "completed" | "failed";
+  progress?: Preparation;
+  error?: string;
+}
+
+/** A row like another one, by the cosine of both embeddings, -1 to 1, after the mean was subtracted. */
+export interface SimilarRow {
+  row: number;
+  similarity: number;
+  excerpt: string;
+  heldOut?: boolean;
+}
+
+/** Rows of similar meaning: `terms` are words that set them apart, `examples` the most typical rows. */
+export interface RowGroup {
+  rows: number;
+  heldOut: number;
+  terms: string[];
+  examples: number[];
+}
+
+/** Groups of `rows` embedded rows, the largest first; none if no groups stand out from chance. */
+export interface RowGroups {
+  rows: number;
+  heldOut: number;
+  skipped: number;
+  groups: RowGroup[];
+}
+
+/** The first two principal components of the rows' embeddings; columns of one length. */
+export interface RowMap {
+  rows: number[];
+  x: number[];
+  y: number[];
+  groups: number[];
+}
+
+/** A row and its mean loss per learned token under the base model, in nats. */
+export interface SurprisingRow {
+  row: number;
+  loss: number;
 }
 
 /** A row of the project's own files, to be edited. */
@@ -1691,7 +1767,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1758,6 +1834,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
+  { field: "baseKl", label: "Base KL penalty", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
   { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },

@@ -110,6 +110,8 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
         f"{size(disk['leftovers']):>9}  orphaned files",
         f"{size(disk['free']):>9}  free on this disk",
     ]
+    if disk.get("embeddings"):
+        lines.insert(-1, f"{size(disk['embeddings']):>9}  embeddings of rows")
     if jobs:
         lines += ["", "Jobs, largest first:"]
         named = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
@@ -133,6 +135,8 @@ def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """Describe what ``gc`` would delete, with its size."""
     if disk["leftovers"]:
         yield "orphaned files", disk["leftovers"]
+    if disk.get("embeddings"):
+        yield "embeddings of rows, which can be made again", disk["embeddings"]
     for model in disk["models"]:
         if not model.get("shared") and not model.get("used", True):
             yield f"the model {one_line(model['name'], 80)}, which no job uses", model["bytes"]

@@ -7,6 +7,7 @@ interrupted installation is continued by the next call.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -15,11 +16,22 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from arkor_dev.cli.consent import can_ask, confirm
 from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError
-from arkor_dev.core.installer import GIGABYTE, SIZES, Installer, build_lines, bytes_in, tail_of
+from arkor_dev.core.installer import (
+    GIGABYTE,
+    SIZES,
+    Build,
+    Display,
+    Installer,
+    Progress,
+    TextDisplay,
+    build_lines,
+    bytes_in,
+    tail_of,
+)
 from arkor_dev.core.torch_build import has_nvidia_gpu
 from arkor_dev.identity.engine import (
     FOLDER,
@@ -28,7 +40,6 @@ from arkor_dev.identity.engine import (
     engine_python,
     is_complete,
     needs,
-    require_extra,
 )
 
 if TYPE_CHECKING:
@@ -40,55 +51,131 @@ SPARE_GB: Final = 0.5
 NEXT: Final = "Next: arkor-dev --local --open"
 
 
-def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool) -> int:
-    """Install, say what would be installed, or remove it; return the exit code. Raises ArkorError."""
+class Report(Protocol):
+    """Says how a setup is going, to a person or to a program."""
+
+    display: Display
+
+    def looking(self) -> None:
+        """PyTorch's builds are being looked at."""
+
+    def plan(self, build: Build | None, target: Path, free: int) -> None:
+        """Say what goes where; ``free`` are bytes."""
+
+    def installed(self, target: Path, seconds: float | None) -> None:
+        """Say that it is there, after ``seconds`` or from before."""
+
+
+class Words:
+    """Sentences for a person."""
+
+    def __init__(self) -> None:
+        self.display: Display = TextDisplay(sys.stdout)
+
+    def looking(self) -> None:
+        _say("Looking for the PyTorch that suits this machine …")
+
+    def plan(self, build: Build | None, target: Path, free: int) -> None:
+        if build is not None:
+            _say("\n".join(build_lines(build, has_gpu=has_nvidia_gpu())))
+        _say(f"{_goes_into(target)} ({free / GIGABYTE:.0f} GB are free there).")
+
+    def installed(self, target: Path, seconds: float | None) -> None:
+        size = bytes_in(target) / GIGABYTE
+        _say(
+            f"The local engine is installed: {target}, {size:.1f} GB.\n{NEXT}"
+            if seconds is None
+            else f"Installed in {seconds:.0f} s; {target} holds {size:.1f} GB.\n{NEXT}"
+        )
+
+
+class JsonLines:
+    """An object a line, for programs: ``{"step": "looking" | "plan" | "progress" | "installed", …}``."""
+
+    terminal = False
+    pause = 1.0
+
+    def __init__(self) -> None:
+        self.display: Display = self
+
+    def looking(self) -> None:
+        self._write(step="looking")
+
+    def plan(self, build: Build | None, target: Path, free: int) -> None:
+        gpu = has_nvidia_gpu()
+        fetch, disk = SIZES.get(build.kind, (None, None)) if build else (None, None)
+        self._write(
+            step="plan", folder=str(target), free=free, pytorch=build and build.version,
+            fetch=fetch and round(fetch * GIGABYTE), disk=disk and round(disk * GIGABYTE),
+            words=build_lines(build, has_gpu=gpu) if build else [],
+        )  # fmt: skip
+
+    def show(self, progress: Progress) -> None:
+        self._write(
+            step="progress", seconds=round(progress.seconds, 1), fetched=progress.fetched,
+            unpacked=progress.unpacked, now=progress.now,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+    def installed(self, target: Path, seconds: float | None) -> None:
+        self._write(step="installed", folder=str(target), bytes=bytes_in(target), seconds=seconds)
+
+    def _write(self, **said: object) -> None:
+        _say(json.dumps(said))
+
+
+def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_json: bool = False) -> int:
+    """Install, say what would be installed, or remove it; return the exit code. Raises ArkorError.
+
+    ``as_json`` prints an object a line, as `JsonLines`.
+    """
     if remove:
         return _remove(settings, yes=yes)
+    report: Report = JsonLines() if as_json else Words()
     if is_complete():
-        _say(f"This Python has all that local training needs: {sys.prefix}\n{NEXT}")
+        if as_json:
+            report.installed(Path(sys.prefix), None)
+        else:
+            _say(f"This Python has all that local training needs: {sys.prefix}\n{NEXT}")
         return 0
     target = engine_folder(settings)
     if engine_python(settings):
-        _say(f"The local engine is installed: {target}, {bytes_in(target) / GIGABYTE:.1f} GB.\n{NEXT}")
+        report.installed(target, None)
         return 0
     packages = needs()
     if not (dry_run or yes or can_ask()):
         raise BadRequestError("There is no terminal to ask at: add --yes to install, or --dry-run to look.")
     if dry_run:
         with tempfile.TemporaryDirectory() as scratch:
-            _announce(_installer(Path(scratch) / "env"), target)
+            report.looking()
+            _plan(report, _installer(Path(scratch) / "env"), target)
         return 0
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(target.parent):
         began, part = time.monotonic(), target.with_name(f"{target.name}.part")
+        report.looking()
         installer = _installer(part)
-        what = _announce(installer, target)
-        if not confirm(what, "Install it?", yes=yes):
+        _plan(report, installer, target)
+        if not confirm(f"{_goes_into(target)}.", "Install it?", yes=yes):
             return 2
-        if installer.install(packages, part, sys.stdout):
+        if installer.install(packages, part, report.display):
             _say(tail_of(part), sys.stderr)
             _say("Run `arkor-dev setup` again to continue.", sys.stderr)
             return 1
         _check(installer.python)
         part.rename(target)
-        seconds, size = time.monotonic() - began, bytes_in(target) / GIGABYTE
-        _say(f"Installed in {seconds:.0f} s; {target} holds {size:.1f} GB.\n{NEXT}")
+        report.installed(target, round(time.monotonic() - began, 1))
     return 0
-
-
-def offer_setup(settings: Settings) -> int:
-    """Install the engine if the person at the terminal agrees; return the exit code.
-
-    Raises BadRequestError without a terminal.
-    """
-    if not can_ask():
-        require_extra(settings)
-    _say("Local training needs PyTorch and a few more libraries, which are not installed yet.")
-    return run_setup(settings, yes=False, dry_run=False, remove=False)
 
 
 def _say(text: str, out: TextIO | None = None) -> None:
     print(text, file=out, flush=True)
+
+
+def _goes_into(target: Path) -> str:
+    return f"The local engine goes into an environment of its own: {target}"
 
 
 def _installer(folder: Path) -> Installer:
@@ -111,22 +198,18 @@ def _installer(folder: Path) -> Installer:
     return Installer(str(python))
 
 
-def _announce(installer: Installer, target: Path) -> str:
-    """Print what will be installed where; return it in a sentence. Raises BadRequestError for a full disk."""
-    _say("Looking for the PyTorch that suits this machine …")
+def _plan(report: Report, installer: Installer, target: Path) -> None:
+    """Say what will be installed where. Raises BadRequestError for a full disk."""
     build = installer.resolve_torch()
-    where = f"The local engine goes into an environment of its own: {target}"
-    if build is not None:
-        _say("\n".join(build_lines(build, has_gpu=has_nvidia_gpu())))
-    size = SIZES[build.kind][1] if build is not None and build.kind in SIZES else None
     existing = next(each for each in target.parents if each.exists())
-    free = shutil.disk_usage(existing).free / GIGABYTE
-    if size is not None and free < size + SPARE_GB:
+    free = shutil.disk_usage(existing).free
+    report.plan(build, target, free)
+    size = SIZES[build.kind][1] if build is not None and build.kind in SIZES else None
+    if size is not None and free < (size + SPARE_GB) * GIGABYTE:
         raise BadRequestError(
-            f"{free:.1f} GB are free in {existing}, and {size + SPARE_GB:.1f} GB are needed. Free some."
+            f"{free / GIGABYTE:.1f} GB are free in {existing}, and {size + SPARE_GB:.1f} GB are needed. "
+            "Free some."
         )
-    _say(f"{where} ({free:.0f} GB are free there).")
-    return f"{where}."
 
 
 def _check(python: str) -> None:

@@ -21,7 +21,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.process import raise_limit
 from arkor_dev.server.app import create_app
 from arkor_dev.server.app_keys import BACKEND
-from arkor_dev.server.open_studios import OpenElsewhere, Place, project_on, taken
+from arkor_dev.server.open_studios import OpenElsewhere, StudioEntry, claimed, project_on
 from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
     If a Studio is open on this project already, shows its address instead.
     """
     try:
-        with taken(settings) as place:
+        with claimed(settings) as entry:
             # A Ctrl-C during the loop's creation would print a traceback: delay it until the loop is ready.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                return asyncio.run(_studio(settings, place, mask, yes=yes))
+                return asyncio.run(_studio(settings, entry, mask, yes=yes))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     except OpenElsewhere as elsewhere:
@@ -85,7 +85,7 @@ def _bind(settings: Settings) -> socket.socket:
         ) from fault
 
 
-async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes: bool) -> int:
+async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *, yes: bool) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     raise_limit()
     pending: list[dict[str, object]] = []
@@ -97,7 +97,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
         make = functools.partial(create_app, connect=connect)
         serve = serving(settings, sock, lambda notice: show(notice), make)
         app = await stack.enter_async_context(serve)
-        place.told(port)
+        entry.publish(port)
         gc.freeze()
         gc.enable()
         words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
@@ -132,7 +132,7 @@ async def _studio(settings: Settings, place: Place, mask: Iterable[int], *, yes:
 async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
     """Connect Studio to its backend: over ssh before the page opens, since that may take long or ask."""
     if settings.ssh is None:
-        yield connected
+        yield functools.partial(connected, awaits_engine=True)  # the page offers to install it
         return
     from arkor_dev.cli.consent import SEND, confirm
     from arkor_dev.connection.ssh.backend import SshBackend

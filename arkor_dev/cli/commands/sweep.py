@@ -72,7 +72,7 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
     trainer = choose(trainers, arguments.trainer or table.trainer)
     if arguments.space:
         try:
-            space = space_of(arguments.space, toml_values)
+            space = space_of(arguments.space, toml_values, trainer["config"].get("method"))
         except ValueError as fault:
             raise BadRequestError(str(fault)) from None
     else:
@@ -192,15 +192,19 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
         ((_list(trial, "results")[-1], trial) for trial in trials if _list(trial, "results")),
         key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
     )
+    measure = sweep.get("measure")
+    measure = measure if isinstance(measure, dict) else {}
+    title = one_line(measure.get("label") or "loss", 20).upper()
+    sign = -1 if measure.get("higher") else 1
     if shown:
         yield ""
-        yield f"{'TRIAL':>5}  {'STEPS':>6}  {'LOSS':>8}  SETTINGS"
+        yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
     for result, trial in shown[:SHOWN]:
         settings = trial.get("settings")
         words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
-            f"{_number(result.get('loss')):>8.4f}  {words}"
+            f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
         )
     if len(shown) > SHOWN:
         yield f"… and {len(shown) - SHOWN} more"

@@ -109,6 +109,20 @@ CONFLICTS: Final = (
         refused=(True,),
     ),
     Conflict(
+        "baseKl",
+        "fullFineTuning",
+        "{baseKl} compares with the base under the adapter, which {fullFineTuning} changes. Use replay "
+        "instead, or remove one of the two",
+        refused=(True,),
+    ),
+    Conflict(
+        "baseKl",
+        "initLoraWeights",
+        "{baseKl} compares with the base under the adapter, which pissa and olora in {initLoraWeights} "
+        "change. Use replay instead, or remove one of the two",
+        refused=FROM_BASE,
+    ),
+    Conflict(
         "completionOnlyLoss",
         "trainOnResponsesOnly",
         "{completionOnlyLoss} limits the loss to the last answer, {trainOnResponsesOnly} = false extends it "

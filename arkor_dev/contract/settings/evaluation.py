@@ -100,6 +100,20 @@ ROWS: Final = (
         methods=("sft",),
     ),
     Setting(
+        key="base_kl",
+        field="baseKl",
+        label="Base KL penalty",
+        help="Against forgetting: this times the adapter's divergence from its base on general prompts is "
+        "added to the loss. The rows are those of replay, or a fifth of each step's without it.",
+        rule=Rule("number", 0, 10),
+        style="rate",
+        group="data",
+        default=0.0,
+        example=0.1,
+        where=LOCAL,
+        methods=("sft",),
+    ),
+    Setting(
         key="save_total_limit",
         field="saveTotalLimit",
         label="Max checkpoints to keep",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.prompts import PROMPT
 
-from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, named
+from .finding import SHOWN_ROWS, Check, CheckedRow, RowGroup, be, finding_row, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,31 +40,31 @@ class Answers(Check):
     """What the assistant says, and how long rows are."""
 
     def __init__(self) -> None:
-        self._empty, self._refusing, self._tiny = Found(), Found(), Found()
+        self._empty, self._refusing, self._tiny = RowGroup(), RowGroup(), RowGroup()
         self._answers, self._rows = Lengths(), Lengths()
         self._longest: list[tuple[int, int, FindingRow]] = []
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        if seen.row.form != PROMPT:
-            self._see_answer(seen)
-        self._rows.add(len(seen.text))
-        if len(self._longest) < SHOWN_ROWS or len(seen.text) > self._longest[0][0]:
+        if checked.row.form != PROMPT:
+            self._see_answer(checked)
+        self._rows.add(len(checked.text))
+        if len(self._longest) < SHOWN_ROWS or len(checked.text) > self._longest[0][0]:
             # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
-            row = named(seen.number, seen.row.where, seen.text)
-            heappush(self._longest, (len(seen.text), -seen.number, row))
+            row = finding_row(checked.number, checked.row.where, checked.text)
+            heappush(self._longest, (len(checked.text), -checked.number, row))
             if len(self._longest) > SHOWN_ROWS:
                 heappop(self._longest)
 
-    def _see_answer(self, seen: Seen) -> None:
-        answer = seen.answer.strip()
-        said = [message for message in seen.row.messages if message["role"] == "assistant"]
-        if any(not message["content"].strip() and not message.get("tool_calls") for message in said):
-            self._empty.add(seen, seen.asked)
-        elif seen.row.text is None and len(answer) <= TINY and not said[-1].get("tool_calls"):
-            self._tiny.add(seen, f"{seen.asked} → {answer}", len(seen.asked))
-        if seen.row.text is None and _REFUSAL.search(answer, 0, BEGINNING):
-            self._refusing.add(seen)
+    def _see_answer(self, checked: CheckedRow) -> None:
+        answer = checked.answer.strip()
+        answers = [message for message in checked.row.messages if message["role"] == "assistant"]
+        if any(not message["content"].strip() and not message.get("tool_calls") for message in answers):
+            self._empty.add(checked, checked.question)
+        elif checked.row.text is None and len(answer) <= TINY and not answers[-1].get("tool_calls"):
+            self._tiny.add(checked, f"{checked.question} → {answer}", len(checked.question))
+        if checked.row.text is None and _REFUSAL.search(answer, 0, BEGINNING):
+            self._refusing.add(checked)
         self._answers.add(len(answer))
 
     def findings(self) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ class Answers(Check):
         usual = self._rows.at(0.9)
         longest = sorted(self._longest, reverse=True)
         rows = [row for length, _, row in longest if length > FAR * usual]
-        odd = Found(max(len(rows), self._rows.longer_than(FAR * usual)) if rows else 0, rows)
+        odd = RowGroup(max(len(rows), self._rows.longer_than(FAR * usual)) if rows else 0, rows)
         if 0 < odd.count <= self._rows.count / 50:
             yield odd.finding(
                 "odd-length",
@@ -129,10 +129,10 @@ class Lengths:
 
     def at(self, share: float) -> int:
         """Return the length that ``share`` of the texts do not exceed, to within 9 %."""
-        left = share * self.count
+        remaining = share * self.count
         for step, count in enumerate(self._counts):
-            left -= count
-            if left <= 0:
+            remaining -= count
+            if remaining <= 0:
                 return math.ceil(2 ** ((step + 1) / STEPS)) - 1
         return 0
 

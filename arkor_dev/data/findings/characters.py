@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .finding import Check, Found, Seen, have
+from .finding import Check, CheckedRow, RowGroup, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,12 +43,12 @@ def decoded_again(text: str) -> str:
             break
         read = text.translate(_BYTES)  # as long as the text, so that both have the same positions
         parts, end = [], 0
-        for found in _SEQUENCE.finditer(read):
-            start, stop = found.span()
+        for match in _SEQUENCE.finditer(read):
+            start, stop = match.span()
             if not _MOJIBAKE.match(text[start : stop + 1]):
                 continue
             try:
-                right = found[0].encode("latin-1").decode()
+                right = match[0].encode("latin-1").decode()
             except UnicodeDecodeError:
                 continue
             parts += [text[end:start], right]
@@ -68,23 +68,23 @@ class Characters(Check):
     """Broken and invisible characters, and white space around messages."""
 
     def __init__(self) -> None:
-        self._broken, self._controls, self._spaced = Found(), Found(), Found()
+        self._broken, self._controls, self._spaced = RowGroup(), RowGroup(), RowGroup()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        text = seen.text
+        text = checked.text
         broken = None
         if not text.isascii():
             broken = _MOJIBAKE.search(text)
             if broken:
-                self._broken.add(seen, text, broken.start())
+                self._broken.add(checked, text, broken.start())
         if broken is None and not text.isprintable():  # broken text contains such controls anyway
             control = _CONTROLS.search(text)
             if control:
-                self._controls.add(seen, text, control.start())
-        spaced = next(filter(_has_space_around, seen.row.messages), None)
+                self._controls.add(checked, text, control.start())
+        spaced = next(filter(_has_space_around, checked.row.messages), None)
         if spaced:
-            self._spaced.add(seen, repr(spaced["content"]))
+            self._spaced.add(checked, repr(spaced["content"]))
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""

@@ -16,7 +16,7 @@ from arkor_dev.data.rows import DataError, RowError
 from . import likeness, repeats
 from .answers import Answers
 from .characters import Characters
-from .finding import Found, Seen
+from .finding import CheckedRow, RowGroup
 from .languages import Languages
 from .likeness import Likeness
 from .preferences import Preferences
@@ -81,7 +81,7 @@ class _Reading:
             self.repeats, self.leaks, self.likeness, Turns(), Answers(), Preferences(), Characters(),
             Secrets(), Languages(),
         ]  # fmt: skip
-        self.out = {EXCLUDED: Found(), LEFT_OUT: Found()}
+        self.out = {EXCLUDED: RowGroup(), LEFT_OUT: RowGroup()}
         self.left_out = [TOKENIZER]
         self.rows = 0
         self.numbers: dict[str, array[int]] = {}
@@ -91,7 +91,7 @@ class _Reading:
         self._read()
         self._read_again()
         findings: list[Finding] = [*self.unreadable.findings()]
-        if not self.rows and not findings and not any(found.count for found in self.out.values()):
+        if not self.rows and not findings and not any(rows_out.count for rows_out in self.out.values()):
             findings.append(empty())
         for check in self.checks:
             findings += check.findings()
@@ -115,34 +115,34 @@ class _Reading:
         with open_data(self.held_out) as data:
             for item in data:
                 if isinstance(item.row, RowError):
-                    self.unreadable.add(item.place.number, item.where, item.row)
+                    self.unreadable.add(item.location.number, item.where, item.row)
                 else:
-                    self.leaks.learn(Seen.of(item.place.number, item.row))
-                if (item.place.number % EVERY == 0 or item.place.size > LARGE) and self._is_late():
+                    self.leaks.learn(CheckedRow.of(item.location.number, item.row))
+                if (item.location.number % EVERY == 0 or item.location.size > LARGE) and self._is_late():
                     self.left_out.append("Part of the evaluation set: the time was up.")
                     return
 
     def _read(self) -> None:
         total, done = self._size(), 0
         with open_data(self.files) as data:
-            for found in data.scan(every=True):
-                item = data.item(found)
+            for located in data.scan(every=True):
+                item = data.item(located)
                 if isinstance(item.row, DataError):
-                    self.unreadable.add(item.place.number, item.where, item.row)
+                    self.unreadable.add(item.location.number, item.where, item.row)
                     continue
-                done += item.place.size
-                if found.out:
+                done += item.location.size
+                if located.out:
                     if not isinstance(item.row, RowError):
-                        self.out[found.out].add(Seen.of(item.place.number, item.row))
+                        self.out[located.out].add(CheckedRow.of(item.location.number, item.row))
                     continue
                 self.rows += 1
                 if isinstance(item.row, RowError):
-                    self.unreadable.add(item.place.number, item.where, item.row)
+                    self.unreadable.add(item.location.number, item.where, item.row)
                 else:
-                    seen = Seen.of(item.place.number, item.row)
+                    checked = CheckedRow.of(item.location.number, item.row)
                     for check in self.checks:
-                        check.see(seen)
-                if self.rows % EVERY == 0 or item.place.size > LARGE:
+                        check.see(checked)
+                if self.rows % EVERY == 0 or item.location.size > LARGE:
                     self.progress("Checking", done, total)
                     if self._is_late():
                         self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
@@ -155,23 +155,23 @@ class _Reading:
                     )
 
     def _read_again(self) -> None:
-        wanted = {number for check in self.checks for number in check.wanted()}
+        numbers = {number for check in self.checks for number in check.requested()}
         total, done = self._size(), 0
         with open_data(self.files) as data:
-            for found in data.scan() if wanted else ():
-                done += found.place.size
-                if found.place.number % EVERY == 0:
+            for located in data.scan() if numbers else ():
+                done += located.location.size
+                if located.location.number % EVERY == 0:
                     self.progress("Comparing", done, total)
-                if found.place.number in wanted:
-                    wanted.remove(found.place.number)
-                    item = data.item(found)
+                if located.location.number in numbers:
+                    numbers.remove(located.location.number)
+                    item = data.item(located)
                     if not isinstance(
                         item.row, RowError
                     ):  # may happen to a file that changed in the meantime
-                        seen = Seen.of(item.place.number, item.row)
+                        checked = CheckedRow.of(item.location.number, item.row)
                         for check in self.checks:
-                            check.again(seen)
-                    if not wanted:
+                            check.see_again(checked)
+                    if not numbers:
                         break
 
     def _is_late(self) -> bool:

@@ -24,23 +24,23 @@ BEFORE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CheckedRow:
     """A valid row and its texts: the last answer, everything before it, and all of it."""
 
     number: int
     row: Row
-    asked: str
+    question: str
     answer: str
     text: str
 
     @classmethod
-    def of(cls, number: int, row: Row) -> Seen:
+    def of(cls, number: int, row: Row) -> CheckedRow:
         """Return the texts of a row; a plain text counts as an answer without a question."""
         if row.text is not None:
             return cls(number, row, "", row.text, row.text)
-        said = [message["content"] for message in row.messages]
+        texts = [message["content"] for message in row.messages]
         last = max(at for at, message in enumerate(row.messages) if message["role"] == "assistant")
-        return cls(number, row, "\n".join(said[:last]), said[last], "\n".join(said))
+        return cls(number, row, "\n".join(texts[:last]), texts[last], "\n".join(texts))
 
 
 class Located(Finding):
@@ -50,19 +50,21 @@ class Located(Finding):
 
 
 @dataclass
-class Found:
+class RowGroup:
     """Rows with something in common; the first few are kept to be shown."""
 
     count: int = 0
     rows: list[FindingRow] = field(default_factory=list)
     numbers: array[int] = field(default_factory=lambda: array("I"))
 
-    def add(self, seen: Seen, text: str | None = None, at: int = 0) -> None:
+    def add(self, checked: CheckedRow, text: str | None = None, at: int = 0) -> None:
         """Add a row; its excerpt is of ``text``, or else the answer, around the character ``at``."""
         self.count += 1
-        self.numbers.append(seen.number)
+        self.numbers.append(checked.number)
         if len(self.rows) < SHOWN_ROWS:
-            self.rows.append(named(seen.number, seen.row.where, seen.answer if text is None else text, at))
+            self.rows.append(
+                finding_row(checked.number, checked.row.where, checked.answer if text is None else text, at)
+            )
 
     def finding(
         self, code: str, level: Literal["error", "warning", "note"], title: str, why: str, fix: str
@@ -80,7 +82,7 @@ class Found:
         }
 
 
-class Numbered(Found):
+class Numbered(RowGroup):
     """Rows of which only the numbers are known; the first few are excerpted when they are read again."""
 
     def __init__(self) -> None:
@@ -97,23 +99,23 @@ class Numbered(Found):
         self._first = nsmallest(SHOWN_ROWS, self.numbers)
         return self._first
 
-    def show(self, seen: Seen) -> None:
+    def show(self, checked: CheckedRow) -> None:
         """Excerpt the row if it is one of the first."""
-        if seen.number in self._first:
-            self.rows.append(named(seen.number, seen.row.where, seen.answer))
+        if checked.number in self._first:
+            self.rows.append(finding_row(checked.number, checked.row.where, checked.answer))
 
 
 class Check:
     """A kind of check. It sees every row once, and those that it requests a second time."""
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """Examine a valid row, in the order of the data."""
 
-    def wanted(self) -> Iterable[int]:
+    def requested(self) -> Iterable[int]:
         """Return the numbers of the rows to read again."""
         return ()
 
-    def again(self, seen: Seen) -> None:
+    def see_again(self, checked: CheckedRow) -> None:
         """Examine a row requested by this or another check."""
 
     def findings(self) -> Iterator[Finding]:
@@ -121,14 +123,14 @@ class Check:
         yield from ()
 
 
-def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
+def finding_row(number: int, where: str, text: str, at: int = 0) -> FindingRow:
     """Return a row as listed in a finding: an excerpt of ``text`` on one line, with secrets masked."""
     start = max(0, at - BEFORE)
     if start:  # start at a word: half of a key would not be recognised
         start = max((text.rfind(space, 0, start + 1) + 1 for space in " \n\t"), default=0)
         start = start if at - start <= 4 * BEFORE else at
     window = text[start : start + 8 * EXCERPT]
-    line = one_line(masked(window, goes_on=start + len(window) < len(text)))
+    line = one_line(masked(window, cut=start + len(window) < len(text)))
     line = ("…" if start else "") + line
     return {
         "row": number,
@@ -139,7 +141,7 @@ def named(number: int, where: str, text: str, at: int = 0) -> FindingRow:
 
 def one_line(text: str) -> str:
     """Return ``text`` without line breaks and invisible characters."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def rows_of(count: int) -> str:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from .finding import Check, Found, Seen, be
+from .finding import Check, CheckedRow, RowGroup, be
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +65,11 @@ def language_of(text: str) -> str | None:
                 return language
     words = Counter(_LETTERS.findall(text.lower()))
     counts = sorted(
-        ((sum(words[word] for word in known & words.keys()), name) for name, known in _WORDS.items()),
+        ((sum(words[token] for token in common & words.keys()), name) for name, common in _WORDS.items()),
         reverse=True,
     )
-    (most, language), (second, _) = counts[:2]
-    sure = most >= FEWEST and most >= 3 * second and len(_WORDS[language] & words.keys()) >= DIFFERENT
+    (highest, language), (second, _) = counts[:2]
+    sure = highest >= FEWEST and highest >= 3 * second and len(_WORDS[language] & words.keys()) >= DIFFERENT
     return language if sure else None
 
 
@@ -77,29 +77,32 @@ class Languages(Check):
     """Answers in another language than most of them."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Found] = {}
+        self._by_language: dict[str, RowGroup] = {}
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        language = language_of(seen.answer)
+        language = language_of(checked.answer)
         if language is not None:
-            self._found.setdefault(language, Found()).add(seen)
+            self._by_language.setdefault(language, RowGroup()).add(checked)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        if len(self._found) < 2:
+        if len(self._by_language) < 2:
             return
-        by_count = sorted(self._found.items(), key=lambda entry: -entry[1].count)
-        (main, most), *others = by_count
-        count = sum(found.count for _, found in others)
-        if count > MOST_OTHERS * (count + most.count):
+        by_count = sorted(self._by_language.items(), key=lambda entry: -entry[1].count)
+        (main, main_rows), *others = by_count
+        count = sum(rows_of_language.count for _, rows_of_language in others)
+        if count > MOST_OTHERS * (count + main_rows.count):
             return
-        listed = ", ".join(f"{name} ({found.count:,})" for name, found in others[:4])
-        rows = sorted((row for _, found in others for row in found.rows), key=lambda row: row["row"])
-        yield Found(count, rows[:20]).finding(
+        names = ", ".join(f"{name} ({rows_of_language.count:,})" for name, rows_of_language in others[:4])
+        rows = sorted(
+            (row for _, rows_of_language in others for row in rows_of_language.rows),
+            key=lambda row: row["row"],
+        )
+        yield RowGroup(count, rows[:20]).finding(
             "languages",
             "note",
-            f"{be(count)} answered in a different language from most: {listed}",
+            f"{be(count)} answered in a different language from most: {names}",
             f"Most answers are in {main}. A few in another language teach the model to switch to it now "
             "and then.",
             "Keep them if they are intended; otherwise remove them.",

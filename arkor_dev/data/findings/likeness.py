@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from .finding import Check, Found, Seen, be
+from .finding import Check, CheckedRow, RowGroup, be
 from .repeats import digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def runs_of(text: str) -> set[int]:
     """Return the hashes of a text's runs of words; of its characters for a text without spaces."""
     words = _WORD.findall(text[: 16 * WORDS].lower().encode(errors="replace"))[:WORDS]
     if len(words) * 16 < len(text[: 16 * WORDS]):  # a script without spaces between words
-        words = [each.encode(errors="replace") for each in text[:WORDS] if not each.isspace()]
+        words = [token.encode(errors="replace") for token in text[:WORDS] if not token.isspace()]
     return {
         crc32(third, crc32(second, crc32(first, SEED)))
         for first, second, third in zip(words, words[1:], words[2:], strict=False)
@@ -90,21 +90,21 @@ class Likeness(Check):
         """The numbers of earlier rows that a row may be similar to."""
         self._earlier: dict[int, tuple[str, array[int]] | None] = {}
         """Place and runs of those, once they have been read again."""
-        self._kept = 0
+        self._run_count = 0
         self.full = False
         """Whether there were more candidate pairs than MOST_PAIRS."""
-        self._found = Found()
+        self._near_duplicates = RowGroup()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
-        runs = runs_of(_said(seen))
+        runs = runs_of(_text_of(checked))
         if self.rows > SAMPLE:
-            self._keep(seen.number, digest(seen.text), runs)
+            self._keep(checked.number, digest(checked.text), runs)
             return
-        self._first_rows.append((seen.number, digest(seen.text), runs))
+        self._first_rows.append((checked.number, digest(checked.text), runs))
         if self.rows == SAMPLE:
             self._take_first_rows()
 
@@ -118,12 +118,12 @@ class Likeness(Check):
         runs -= self._common
         if len(runs) < FEWEST_RUNS:
             return
-        for kept, band in zip(self._bands, bands_of(runs), strict=True):
-            kept.append(band)
+        for stored, band in zip(self._bands, bands_of(runs), strict=True):
+            stored.append(band)
         self._exact.append(exact)
         self._numbers.append(number)
 
-    def wanted(self) -> Iterable[int]:
+    def requested(self) -> Iterable[int]:
         """See ``Check.wanted``."""
         self._take_first_rows()
         pairs = 0
@@ -143,38 +143,38 @@ class Likeness(Check):
         self._earlier = {number: None for numbers in self._pairs.values() for number in numbers}
         return {*self._pairs, *self._earlier}
 
-    def again(self, seen: Seen) -> None:
+    def see_again(self, checked: CheckedRow) -> None:
         """See ``Check.again``."""
-        if seen.number not in self._pairs and seen.number not in self._earlier:
+        if checked.number not in self._pairs and checked.number not in self._earlier:
             return
-        runs = runs_of(_said(seen)) - self._common
-        for number in self._pairs.get(seen.number, ()):
+        runs = runs_of(_text_of(checked)) - self._common
+        for number in self._pairs.get(checked.number, ()):
             earlier = self._earlier[number]
             if earlier is not None and likeness(runs, earlier[1]) >= ALIKE:
-                self._found.add(seen, f"as {earlier[0]}: {seen.answer}")
+                self._near_duplicates.add(checked, f"as {earlier[0]}: {checked.answer}")
                 break
-        if seen.number in self._earlier and self._kept < MOST_RUNS:
-            self._earlier[seen.number] = (seen.row.where, array("I", runs))
-            self._kept += len(runs)
+        if checked.number in self._earlier and self._run_count < MOST_RUNS:
+            self._earlier[checked.number] = (checked.row.where, array("I", runs))
+            self._run_count += len(runs)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        if self._found.count:
-            yield self._found.finding(
+        if self._near_duplicates.count:
+            yield self._near_duplicates.finding(
                 "near-duplicate",
                 "note",
-                f"{be(self._found.count)} nearly the same as another",
+                f"{be(self._near_duplicates.count)} nearly the same as another",
                 "They teach little new, and count more than once. Near duplicates are held out together "
                 "or not at all.",
                 "Keep one of each, unless the model should learn the small difference.",
             )
 
 
-def _said(seen: Seen) -> str:
+def _text_of(checked: CheckedRow) -> str:
     """Return a row's text without its system prompt, which many rows share."""
-    if seen.row.text is not None:
-        return seen.text
-    return "\n".join(message["content"] for message in seen.row.messages if message["role"] != "system")
+    if checked.row.text is not None:
+        return checked.text
+    return "\n".join(message["content"] for message in checked.row.messages if message["role"] != "system")
 
 
 def likeness(runs: set[int], others: Collection[int]) -> float:

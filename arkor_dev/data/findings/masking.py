@@ -52,44 +52,44 @@ VARIED: Final = 8
 def keys(text: str) -> Iterator[re.Match[str]]:
     """Yield each key, token or private key in ``text``."""
     if any(start in text for start in _KEYS):  # ten times as fast as the expression, and usually sufficient
-        for found in _KEY.finditer(text):
-            if len(set(found[0])) >= VARIED:
-                yield found
+        for match in _KEY.finditer(text):
+            if len(set(match[0])) >= VARIED:
+                yield match
 
 
 def cards(text: str) -> Iterator[re.Match[str]]:
     """Yield each number in ``text`` that may be a payment card's, by its prefix, length and checksum."""
-    for found in _CARD.finditer(text):
-        if _is_card("".join(filter(str.isdecimal, found[0]))):
-            yield found
+    for match in _CARD.finditer(text):
+        if _is_card("".join(filter(str.isdecimal, match[0]))):
+            yield match
 
 
 def addresses(text: str) -> Iterator[re.Match[str]]:
     """Yield each e-mail address in ``text`` that may be somebody's."""
     if "@" in text:
-        for found in _ADDRESS.finditer(text):
-            if not _RESERVED.search(found[0]):
-                yield found
+        for match in _ADDRESS.finditer(text):
+            if not _RESERVED.search(match[0]):
+                yield match
 
 
-def replaced(text: str, find: Callable[[str], Iterator[re.Match[str]]], word: str) -> str:
-    """Return ``text`` with ``word`` for each match of ``find``."""
+def replaced(text: str, find: Callable[[str], Iterator[re.Match[str]]], replacement: str) -> str:
+    """Return ``text`` with ``replacement`` for each match of ``find``."""
     parts, end = [], 0
-    for found in find(text):
-        parts += [text[end : found.start()], word]
-        end = found.end()
+    for match in find(text):
+        parts += [text[end : match.start()], replacement]
+        end = match.end()
     return "".join([*parts, text[end:]])
 
 
-def masked(text: str, *, goes_on: bool = False) -> str:
-    """Return ``text`` with secrets and addresses masked; with ``goes_on`` also the possible start of one."""
-    if goes_on:
+def masked(text: str, *, cut: bool = False) -> str:
+    """Return ``text`` with secrets and addresses masked; with ``cut`` also the possible start of one."""
+    if cut:
         text = _CUT.sub("…", text)
     for find, mask in ((keys, _masked_key), (cards, _masked_card), (addresses, _masked_address)):
         parts, end = [], 0
-        for found in find(text):
-            parts += [text[end : found.start()], mask(found[0])]
-            end = found.end()
+        for match in find(text):
+            parts += [text[end : match.start()], mask(match[0])]
+            end = match.end()
         text = "".join([*parts, text[end:]])
     return text
 
@@ -110,13 +110,16 @@ def _is_card(digits: str) -> bool:
     if len(set(digits)) < 2 or not digits.isascii():
         return False
     two, four = int(digits[:2]), int(digits[:4])
-    known = {
+    issuer = {
         13: digits[0] == "4",
         15: two in (34, 37),
         16: digits[0] == "4" or 51 <= two <= 55 or 2221 <= four <= 2720 or four == 6011 or two == 65,
         19: digits[0] == "4",
     }
-    if not known.get(len(digits), False):
+    if not issuer.get(len(digits), False):
         return False
     doubled = [int(digit) * 2 for digit in digits[-2::-2]]
-    return (sum(map(int, digits[-1::-2])) + sum(each // 10 + each % 10 for each in doubled)) % 10 == 0
+    return (
+        sum(map(int, digits[-1::-2]))
+        + sum(doubled_digit // 10 + doubled_digit % 10 for doubled_digit in doubled)
+    ) % 10 == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .answers import Lengths
-from .finding import Check, Found, Numbered, Seen, be
+from .finding import Check, CheckedRow, Numbered, RowGroup, be
 from .repeats import digest
 
 if TYPE_CHECKING:
@@ -28,31 +28,31 @@ class Preferences(Check):
         self.pairs = self.ratings = self.good = 0
         self._longer = self._shorter = 0
         self._chosen, self._rejected = Lengths(), Lengths()
-        self._same = Found()
+        self._identical = RowGroup()
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._contradicting = Numbered()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        if "desirable" in seen.row.extra:
-            desirable = seen.row.extra["desirable"]
+        if "desirable" in checked.row.extra:
+            desirable = checked.row.extra["desirable"]
             self.ratings += 1
             self.good += desirable
-            said = digest(seen.asked), digest(seen.answer)
-            self._compare((*said, desirable), (*said, not desirable), seen.number)
-        if "rejected" not in seen.row.extra:
+            pair = digest(checked.question), digest(checked.answer)
+            self._compare((*pair, desirable), (*pair, not desirable), checked.number)
+        if "rejected" not in checked.row.extra:
             return
         self.pairs += 1
-        asked, chosen, rejected = _texts(seen.row)
+        prompt, chosen, rejected = _texts(checked.row)
         self._chosen.add(len(chosen))
         self._rejected.add(len(rejected))
         self._longer += len(chosen) > len(rejected)
         self._shorter += len(chosen) < len(rejected)
         if digest(chosen) == digest(rejected):
-            self._same.add(seen)
+            self._identical.add(checked)
         else:
-            question, one, other = digest(asked), digest(chosen), digest(rejected)
-            self._compare((question, one, other), (question, other, one), seen.number)
+            question, one, other = digest(prompt), digest(chosen), digest(rejected)
+            self._compare((question, one, other), (question, other, one), checked.number)
 
     def _compare(self, mine: tuple[int, int, int], opposite: tuple[int, int, int], number: int) -> None:
         """Note a row, and the first one with the ``opposite`` of what it says."""
@@ -63,21 +63,21 @@ class Preferences(Check):
             self._contradicting.note(number)
         self._numbers.setdefault(mine, number)
 
-    def wanted(self) -> Iterable[int]:
+    def requested(self) -> Iterable[int]:
         """See ``Check.wanted``."""
         return self._contradicting.first()
 
-    def again(self, seen: Seen) -> None:
+    def see_again(self, checked: CheckedRow) -> None:
         """See ``Check.again``."""
-        self._contradicting.show(seen)
+        self._contradicting.show(checked)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        if self._same.count:
-            yield self._same.finding(
+        if self._identical.count:
+            yield self._identical.finding(
                 "same-answers",
                 "warning",
-                f"{be(self._same.count)} alike in chosen and rejected answer",
+                f"{be(self._identical.count)} alike in chosen and rejected answer",
                 "They differ in case or white space alone, so there is hardly anything to prefer.",
                 "Remove them, unless it is these details that matter.",
             )
@@ -101,7 +101,7 @@ class Preferences(Check):
             return
         usual, other = self._chosen.at(0.5), self._rejected.at(0.5)
         word = "longer" if longer else "shorter"
-        yield _whole(
+        yield _finding_of_all(
             "one-sided-length",
             self.pairs,
             f"The chosen answer is the {word} one in {share:.0%} of {self.pairs:,} pairs",
@@ -113,7 +113,7 @@ class Preferences(Check):
     def _few(self) -> Iterator[Finding]:
         count, kind = (self.pairs, "pair") if self.pairs >= self.ratings else (self.ratings, "rating")
         if 0 < self.pairs + self.ratings < FEW:
-            yield _whole(
+            yield _finding_of_all(
                 "few-preferences",
                 count,
                 f"There {be(count)} only {count} {kind}{'' if count == 1 else 's'}",
@@ -123,7 +123,7 @@ class Preferences(Check):
             )
         if self.ratings >= FEW and not self.pairs and self.good in (0, self.ratings):
             word = "good" if self.good else "bad"
-            yield _whole(
+            yield _finding_of_all(
                 "one-rating",
                 self.ratings,
                 f"All {self.ratings:,} ratings are {word}",
@@ -139,13 +139,13 @@ def _texts(row: Row) -> tuple[str, str, str]:
     return prompt, row.messages[-1]["content"], rejected[-1]["content"]
 
 
-def _whole(code: str, count: int, title: str, why: str, fix: str) -> Finding:
+def _finding_of_all(code: str, count: int, title: str, reason: str, fix: str) -> Finding:
     """Return a finding of the data set as a whole, without rows."""
     return {
         "code": code,
         "level": "warning",
         "title": title,
-        "why": why,
+        "why": reason,
         "fix": fix,
         "count": count,
         "rows": [],

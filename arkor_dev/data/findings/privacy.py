@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .finding import Check, Found, Seen, have
+from .finding import Check, CheckedRow, RowGroup, have
 from .masking import addresses, cards, keys
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ class Secrets(Check):
     """Keys and tokens, card numbers, e-mail addresses."""
 
     def __init__(self) -> None:
-        self._keys, self._cards, self._addresses = Found(), Found(), Found()
+        self._keys, self._cards, self._addresses = RowGroup(), RowGroup(), RowGroup()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        for found, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
-            first = next(find(seen.text), None)
+        for group, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
+            first = next(find(checked.text), None)
             if first is not None:
-                found.add(seen, seen.text, first.start())
+                group.add(checked, checked.text, first.start())
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -94,15 +94,15 @@ class PrivateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """This machine's private data: ``names`` of user and host, ``places`` and ``secrets``."""
+    """This machine's private data: ``names`` of user and host, ``paths`` and ``secrets``."""
 
     names: frozenset[str]
-    places: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def here(cls, places: Iterable[Path] = (), secrets: Iterable[str] = ()) -> Private:
-        """Return those of this process, with additional ``places`` and ``secrets``."""
+    def of_this_machine(cls, paths: Iterable[Path] = (), secrets: Iterable[str] = ()) -> Private:
+        """Return those of this process, with additional ``paths`` and ``secrets``."""
         names = {socket.gethostname(), socket.gethostname().partition(".")[0]}
         homes = {Path(os.environ[name]) for name in ("HOME", "USERPROFILE") if os.environ.get(name)}
         names |= {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
@@ -110,31 +110,31 @@ class Private:
             names.add(getpass.getuser())
         except (KeyError, OSError):  # a container's user without a name
             names.discard("")
-        found = {value for name, value in os.environ.items() if _SECRET.search(name) and _is_secret(value)}
+        values = {value for name, value in os.environ.items() if _SECRET.search(name) and _is_secret(value)}
         return cls(
             frozenset(name for name in names if len(name) >= LEAST and name.lower() not in ANYBODY),
-            frozenset(str(place) for place in (*homes, *places) if len(place.parts) > 1),
-            frozenset(found | {secret for secret in secrets if len(secret) >= LEAST_SECRET}),
+            frozenset(str(path) for path in (*homes, *paths) if len(path.parts) > 1),
+            frozenset(values | {secret for secret in secrets if len(secret) >= LEAST_SECRET}),
         )
 
-    def found(self, text: str) -> str | None:
+    def private_kind(self, text: str) -> str | None:
         """Return the kind of private thing in ``text``; None if there is none."""
         if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) for name in self.names):
             return "the name of a user or a machine"
         if next(addresses(text), None) or next(cards(text), None):
             return "somebody's address or card number"
-        return self.found_in_all(text)
+        return self.private_kind_in_document(text)
 
-    def found_in_all(self, text: str) -> str | None:
+    def private_kind_in_document(self, text: str) -> str | None:
         """Return the same for a whole document, in which a common word may be somebody's name."""
         if any(secret in text for secret in self.secrets) or next(keys(text), None):
             return "a token"
-        if any(place in text for place in self.places) or _PATH.search(text):
+        if any(path in text for path in self.paths) or _PATH.search(text):
             return "a path of this machine"
         return None
 
     def check(self, text: str) -> str:
         """Return ``text``. Raises PrivateError if it contains something private."""
-        if found := self.found_in_all(text):
-            raise PrivateError(found)
+        if kind := self.private_kind_in_document(text):
+            raise PrivateError(kind)
         return text

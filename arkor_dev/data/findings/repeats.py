@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.prompts import PROMPT
 
-from .finding import Check, Found, Numbered, Seen, be, have
+from .finding import Check, CheckedRow, Numbered, RowGroup, be, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,26 +43,26 @@ class Repeats(Check):
     """Equal rows, questions and answers."""
 
     def __init__(self) -> None:
-        self._asked = [array("Q") for _ in range(PARTS)]
+        self._questions = [array("Q") for _ in range(PARTS)]
         self._answers = [array("Q") for _ in range(PARTS)]
         self._numbers = [array("I") for _ in range(PARTS)]
         self.rows = 0
         self._frequent: dict[int, int] = {}
-        self._twice, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
+        self._repeated, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
-        asked, answer = digest(seen.asked), digest(seen.answer)
-        if beyond := seen.row.extra:  # a preference: a prompt may have several, with other answers
-            asked, answer = NOTHING, digest(f"{seen.asked}\n{seen.answer}\n{beyond}")
-        part = (answer if asked == NOTHING else asked) % PARTS
-        self._asked[part].append(asked)
+        question, answer = digest(checked.question), digest(checked.answer)
+        if beyond := checked.row.extra:  # a preference: a prompt may have several, with other answers
+            question, answer = NOTHING, digest(f"{checked.question}\n{checked.answer}\n{beyond}")
+        part = (answer if question == NOTHING else question) % PARTS
+        self._questions[part].append(question)
         self._answers[part].append(answer)
-        self._numbers[part].append(seen.number)
-        if seen.row.form != PROMPT:  # whose answers are not learned
+        self._numbers[part].append(checked.number)
+        if checked.row.form != PROMPT:  # whose answers are not learned
             self._count(answer)
 
     def _count(self, answer: int) -> None:
@@ -73,22 +73,22 @@ class Repeats(Check):
         elif len(frequent) < COUNTERS:
             frequent[answer] = 1
         else:
-            self._frequent = {each: count - 1 for each, count in frequent.items() if count > 1}
+            self._frequent = {value: count - 1 for value, count in frequent.items() if count > 1}
 
-    def wanted(self) -> Iterable[int]:
+    def requested(self) -> Iterable[int]:
         """See ``Check.wanted``."""
         for part in range(PARTS):
-            asked, answers, numbers = self._asked[part], self._answers[part], self._numbers[part]
-            order = sorted(range(len(asked)), key=lambda at: (asked[at], answers[at], numbers[at]))
+            questions, answers, numbers = self._questions[part], self._answers[part], self._numbers[part]
+            order = sorted(range(len(questions)), key=lambda at: (questions[at], answers[at], numbers[at]))
             start = 0
             for at in range(1, len(order) + 1):
-                if at == len(order) or asked[order[at]] != asked[order[start]]:
+                if at == len(order) or questions[order[at]] != questions[order[start]]:
                     if at - start > 1:
                         self._compare(order[start:at], part)
                     start = at
         self._find_dominating()
-        for found in (self._twice, self._differing, self._same_answer):
-            yield from found.first()
+        for numbered in (self._repeated, self._differing, self._same_answer):
+            yield from numbered.first()
 
     def _compare(self, group: list[int], part: int) -> None:
         """Note repetitions and different answers in a ``group`` with one question, sorted by answer."""
@@ -96,10 +96,10 @@ class Repeats(Check):
         differing = 1
         for before, at in pairwise(group):
             if answers[at] == answers[before]:
-                self._twice.note(numbers[at])
+                self._repeated.note(numbers[at])
             else:
                 differing += 1
-        if differing > 1 and self._asked[part][group[0]] != NOTHING:
+        if differing > 1 and self._questions[part][group[0]] != NOTHING:
             for at in group:
                 self._differing.note(numbers[at])
 
@@ -110,23 +110,23 @@ class Repeats(Check):
         answer = max(self._frequent, key=self._frequent.__getitem__)
         if sum(answers.count(answer) for answers in self._answers) >= DOMINATES * rows:
             for answers, numbers in zip(self._answers, self._numbers, strict=True):
-                for each, number in zip(answers, numbers, strict=True):
-                    if each == answer:
+                for value, number in zip(answers, numbers, strict=True):
+                    if value == answer:
                         self._same_answer.note(number)
 
-    def again(self, seen: Seen) -> None:
+    def see_again(self, checked: CheckedRow) -> None:
         """See ``Check.again``."""
-        for found in (self._twice, self._differing, self._same_answer):
-            found.show(seen)
+        for numbered in (self._repeated, self._differing, self._same_answer):
+            numbered.show(checked)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        twice, differing, same = self._twice, self._differing, self._same_answer
-        if twice.count:
-            yield twice.finding(
+        repeated, differing, same_answer = self._repeated, self._differing, self._same_answer
+        if repeated.count:
+            yield repeated.finding(
                 "duplicate",
                 "warning",
-                f"{'repeats' if twice.count == 1 else 'repeat'} an earlier one",
+                f"{'repeats' if repeated.count == 1 else 'repeat'} an earlier one",
                 "The model learns repeated rows more strongly, and eventually memorizes them.",
                 "Keep one of each.",
             )
@@ -138,12 +138,12 @@ class Repeats(Check):
                 "The model cannot give both answers: it learns a mixture of them.",
                 "Keep the better answer, or add what makes the difference to the question.",
             )
-        if same.count:
-            share = same.count / min(self.rows, MOST_ROWS)
-            yield same.finding(
+        if same_answer.count:
+            share = same_answer.count / min(self.rows, MOST_ROWS)
+            yield same_answer.finding(
                 "same-answer",
                 "warning" if share >= 0.5 else "note",
-                f"{have(same.count)} the same answer: {share:.0%} of all",
+                f"{have(same_answer.count)} the same answer: {share:.0%} of all",
                 "The model learns to give it to any question.",
                 "Remove some of these rows if this answer is less frequent in practice.",
             )
@@ -154,31 +154,31 @@ class Leaks(Check):
 
     def __init__(self) -> None:
         self._held_out: set[int] = set()
-        self._found = Found()
+        self._leaks = RowGroup()
 
-    def learn(self, held_out: Seen) -> None:
+    def learn(self, held_out: CheckedRow) -> None:
         """Add a row of the evaluation set; they come before those of the training set."""
         if len(self._held_out) < EVAL_ROWS:
             self._held_out.add(question_of(held_out))
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        if self._held_out and question_of(seen) in self._held_out:
-            self._found.add(seen)
+        if self._held_out and question_of(checked) in self._held_out:
+            self._leaks.add(checked)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        if self._found.count:
-            yield self._found.finding(
+        if self._leaks.count:
+            yield self._leaks.finding(
                 "in-eval",
                 "warning",
-                f"{be(self._found.count)} in the evaluation set as well",
+                f"{be(self._leaks.count)} in the evaluation set as well",
                 "A loss on training rows says nothing, so training leaves these rows out of its "
                 "evaluation, which then has fewer rows.",
                 "Remove them from one of the two files.",
             )
 
 
-def question_of(seen: Seen) -> int:
+def question_of(checked: CheckedRow) -> int:
     """Return a key of the row's question; of the text itself if there is no question."""
-    return digest(seen.asked) if seen.asked.strip() else digest(seen.answer)
+    return digest(checked.question) if checked.question.strip() else digest(checked.answer)

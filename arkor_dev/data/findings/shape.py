@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .finding import SHOWN_ROWS, Check, Found, Seen, be, have, one_line
+from .finding import SHOWN_ROWS, Check, CheckedRow, RowGroup, be, have, one_line
 from .masking import masked
 
 if TYPE_CHECKING:
@@ -55,26 +55,26 @@ class Unreadable:
     """Invalid rows. Their excerpt is the reason, which names line and column."""
 
     def __init__(self) -> None:
-        self._found: dict[Fault, Found] = {}
+        self._by_fault: dict[Fault, RowGroup] = {}
 
-    def add(self, number: int, where: str, fault: RowError) -> None:
+    def add(self, number: int, where: str, error: RowError) -> None:
         """Add an invalid row."""
-        found = self._found.setdefault(fault.fault, Found())
-        found.count += 1
-        found.numbers.append(number)
-        if len(found.rows) < SHOWN_ROWS:
-            found.rows.append({"row": number, "where": where, "excerpt": one_line(masked(str(fault)))})
+        rows = self._by_fault.setdefault(error.kind, RowGroup())
+        rows.count += 1
+        rows.numbers.append(number)
+        if len(rows.rows) < SHOWN_ROWS:
+            rows.rows.append({"row": number, "where": where, "excerpt": one_line(masked(str(error)))})
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
-        if files := self._found.get("file"):
+        if files := self._by_fault.get("file"):
             finding = files.finding("unreadable", "error", "", STOPS, "Correct or remove the file.")
-            many = "1 file" if files.count == 1 else f"{files.count:,} files"
-            finding["title"] = f"{many} cannot be read completely"
+            file_count = "1 file" if files.count == 1 else f"{files.count:,} files"
+            finding["title"] = f"{file_count} cannot be read completely"
             yield finding
         for fault, (code, title, why, fix) in _WRONG.items():
-            if found := self._found.get(fault):
-                yield found.finding(code, "error", f"{be(found.count)} {title}", why, fix)
+            if rows := self._by_fault.get(fault):
+                yield rows.finding(code, "error", f"{be(rows.count)} {title}", why, fix)
 
 
 def empty() -> Finding:
@@ -90,7 +90,7 @@ def empty() -> Finding:
     }
 
 
-def excluded(rows: Found) -> Iterator[Finding]:
+def excluded(rows: RowGroup) -> Iterator[Finding]:
     """Yield the finding of rows that ``exclude`` names, if there are any."""
     if rows.count:
         yield rows.finding(
@@ -109,7 +109,7 @@ LEFT_OUT_WHY: Final = (
 LEFT_OUT_FIX: Final = 'Accept rows on the Data page, or set only = "all" to train on every row.'
 
 
-def left_out(rows: Found) -> Iterator[Finding]:
+def left_out(rows: RowGroup) -> Iterator[Finding]:
     """Yield the finding of rows that their judgements leave out, if there are any."""
     if rows.count:
         title = f"{be(rows.count)} left out by judgements"
@@ -120,19 +120,19 @@ class Turns(Check):
     """Conversations with two turns of one role in a row, or whose last message is not the assistant's."""
 
     def __init__(self) -> None:
-        self._out_of_turn, self._unanswered = Found(), Found()
+        self._out_of_turn, self._unanswered = RowGroup(), RowGroup()
 
-    def see(self, seen: Seen) -> None:
+    def see(self, checked: CheckedRow) -> None:
         """See ``Check.see``."""
-        said = [message for message in seen.row.messages if message["role"] != "system"]
-        if not said:
+        turns = [message for message in checked.row.messages if message["role"] != "system"]
+        if not turns:
             return
-        place = _out_of_turn(said)
-        if place is not None:
-            roles = " → ".join(message["role"] for message in said[max(0, place - 1) : place + 1])
-            self._out_of_turn.add(seen, f"{roles}: {said[place]['content']}")
-        elif said[-1]["role"] != "assistant":
-            self._unanswered.add(seen, f"{said[-1]['role']}: {said[-1]['content']}")
+        index = _out_of_turn(turns)
+        if index is not None:
+            roles = " → ".join(message["role"] for message in turns[max(0, index - 1) : index + 1])
+            self._out_of_turn.add(checked, f"{roles}: {turns[index]['content']}")
+        elif turns[-1]["role"] != "assistant":
+            self._unanswered.add(checked, f"{turns[-1]['role']}: {turns[-1]['content']}")
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -155,14 +155,14 @@ class Turns(Check):
             )
 
 
-def _out_of_turn(said: list[dict[str, Any]]) -> int | None:
+def _out_of_turn(turns: list[dict[str, Any]]) -> int | None:
     """Return the index of the first message that cannot follow the one before it."""
     before = ""
-    for place, message in enumerate(said):
+    for index, message in enumerate(turns):
         role = message["role"]
         if (role == before and role != "tool") or (role == "assistant" and not before):
-            return place
+            return index
         if (role == "tool" and before not in ("assistant", "tool")) or (role == "user" and before == "tool"):
-            return place
+            return index
         before = role
     return None

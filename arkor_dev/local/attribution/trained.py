@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
+from torch.nn import functional
 
 from arkor_dev.data.forms import row_of
 from arkor_dev.data.rows import RowError
@@ -34,7 +35,6 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .projection import SIZE, Projection
 from .row_gradients import RowGradients, row_losses
-from .store import GradientStore, gradients_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
 
 MOST_POINTS: Final = 3
-"""Points of a training whose gradients are kept, spread over it, the last one among them."""
+"""Points of a training whose gradients are compared, spread over it, the last one among them."""
 TOKENS_AT_ONCE: Final = 2048
 LONGEST_ANSWER: Final = 128
 
@@ -98,12 +98,12 @@ class Trained:
         )
         self._weights = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
         self._split = RowGradients(self.model)
-        self.train, self.held_out = preparation.train, preparation.held_out
+        self.train = preparation.train
 
     # Gradients
 
     def points(self) -> list[Point]:
-        """Return the points whose gradients are kept, ascending; the last one is the result."""
+        """Return the points whose gradients are compared, ascending; the last one is the result."""
         final = adapter_folder(self._data, self._job, None)
         end = int(manifest_of(final).get("step") or 0)
         saved = {step: checkpoint_folder(self._data, self._job, step) for step in self._steps() if step < end}
@@ -124,47 +124,29 @@ class Trained:
     def _resumes(self) -> list[int]:
         return resume_steps(self._data, self._job)
 
-    def store(self, progress: Callable[[int, int], None]) -> GradientStore:
-        """Return the gradients of all rows; compute and keep them unless they are there."""
+    def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[Any, Any]:
+        """Return the training rows' gradients, of length one, and their losses per learned token.
+
+        The gradients are ``[points, rows, SIZE]`` in float16, 8 KiB a row and point; the losses, ``[rows]``,
+        are those of the result.
+        """
         points = self.points()
-        steps = [point.step for point in points]
-        if kept := GradientStore.read(self._data, self._job, self.rows, steps):
-            return kept
-        rows, held = _places(self.train), _places(self.held_out)
-        total, done = len(points) * (len(self.train) + len(self.held_out)), 0
+        total, done = len(points) * len(self.train), 0
 
         def count(read: int) -> None:
             nonlocal done
             done += read
             progress(done, total)
 
-        parts: dict[str, list[list[Any]]] = {"train": [[], []], "held_out": [[], []]}
+        unit, losses = [], None
         for point in points:
-            projection = self._go_to(point)
-            for name, examples, places in (
-                ("train", self.train, rows),
-                ("held_out", self.held_out, held),
-            ):
-                sums, losses = self._gradients(examples, places, projection, count)
-                parts[name][0].append(sums)
-                parts[name][1].append(losses)
-        train, held_out = (gradients_of(*map(torch.stack, parts[name])) for name in ("train", "held_out"))
-        where = [example.where for example in self.train if not example.same_row]
-        store = GradientStore(steps, where, self._preparation.eval_groups, self.rows, train, held_out)
-        store.write(self._data, self._job)
-        return store
+            sums, losses = self._gradients(self._go_to(point), count)
+            unit.append(functional.normalize(sums, dim=-1).half())
+        return torch.stack(unit), losses
 
-    def _gradients(
-        self,
-        examples: Sequence[Example],
-        rows: Sequence[int],
-        projection: Projection,
-        count: Callable[[int], None],
-    ) -> tuple[Any, Any]:
-        """Return the projections ``[rows, SIZE]`` of the rows' gradients, and their losses per token.
-
-        ``rows`` has the row of each example: a row may have several.
-        """
+    def _gradients(self, projection: Projection, count: Callable[[int], None]) -> tuple[Any, Any]:
+        """Return the projections ``[rows, SIZE]`` of the rows' gradients, and their losses per token."""
+        examples, rows = self.train, _places(self.train)
         size = rows[-1] + 1 if rows else 0
         sums, losses, learned = torch.zeros(size, SIZE), torch.zeros(size), torch.zeros(size)
         order = sorted(range(len(examples)), key=lambda place: -len(examples[place].ids))

@@ -73,7 +73,7 @@ class Rows:
             try:
                 source, project = self._preparation.config["datasetSource"], self._preparation.project
                 with open_data(list(every_file(source, project, _refuse))) as data:
-                    self._numbers = {item.where: item.place.number for item in data}
+                    self._numbers = {item.where: item.location.number for item in data}
             except (SourceError, OSError):
                 pass
         return self._numbers.get(where)
@@ -112,12 +112,15 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
     """Return the rows that contradict those most like them; see ``contradictions``."""
     from .contradictions import contradictions
 
-    store = trained.store(
+    unit, losses = trained.row_gradients(
         lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
     )
-    found = contradictions(store.train.unit, store.train.losses[-1])[:MOST]
-    listed = [{**rows.told(store.where[row]), "score": round(agrees, 2)} for row, agrees in found]
-    return {"rows": len(store.where), "hash": store.rows, "contradicting": listed}
+    where = list(dict.fromkeys(example.where for example in trained.train))
+    listed = [
+        {**rows.told(where[row]), "score": round(agrees, 2)}
+        for row, agrees in contradictions(unit, losses)[:MOST]
+    ]
+    return {"rows": len(where), "hash": trained.rows, "contradicting": listed}
 
 
 def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:

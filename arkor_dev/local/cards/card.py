@@ -62,7 +62,7 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
         parts = [("wanted", expected), ("base", before), ("this", after)]
         texts = [(name, text) for name, text in parts if isinstance(text, str)]
         private_texts = (prompt, *(text for _, text in texts))
-        if step and after is not None and not any(map(private.found, private_texts)):
+        if step and after is not None and not any(map(private.private_kind, private_texts)):
             sections.append((prompt, texts))
     if not sections:
         return
@@ -179,7 +179,9 @@ class Card:
         self._internal, self._external = internal(statement), external(statement)
         self._base = object_at(self._internal, "base")
         name = self._base.get("name")
-        is_public = isinstance(name, str) and (self._base.get("hub") is True or not private.found(name))
+        is_public = isinstance(name, str) and (
+            self._base.get("hub") is True or not private.private_kind(name)
+        )
         self._name = str(name) if is_public else ""
         hub = self._base.get("hub") is True and HUB_ID.fullmatch(self._name) is not None
         self._hub = self._name if hub else None
@@ -214,7 +216,7 @@ class Card:
 
     def _text(self, value: object, limit: int = TEXT) -> str:
         """Return an untrusted text as Markdown on one line; empty if there is none, or if it is private."""
-        if not isinstance(value, str) or self._private.found(value):
+        if not isinstance(value, str) or self._private.private_kind(value):
             return ""
         return inline(value, limit)
 

@@ -82,7 +82,7 @@ def _excerpt(row: Row) -> str:
         (content for content in (row.text, *contents) if isinstance(content, str) and content.strip()), ""
     )
     beginning = text[: 4 * EXCERPT]
-    return one_line(masked(beginning, goes_on=len(text) > len(beginning)))[:EXCERPT]
+    return one_line(masked(beginning, cut=len(text) > len(beginning)))[:EXCERPT]
 
 
 def difference(job: Path, other: Path) -> DataDifference:

@@ -117,7 +117,7 @@ def _is_public(value: object, private: Private) -> bool:
     if isinstance(value, list):
         return len(value) <= FILES_LIMIT and all(_is_public(member, private) for member in value)
     if isinstance(value, str):
-        return len(value) <= TEXT and private.found(value) is None
+        return len(value) <= TEXT and private.private_kind(value) is None
     return isinstance(value, bool) or is_number(value)
 
 

@@ -107,7 +107,7 @@ def _private_of(preparation: Any) -> Private:
     sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
     parts = [part for source in sources for part in (source, *source.get("sources", ()))]
     secrets = [part["token"] for part in parts if isinstance(part.get("token"), str)]
-    return Private.here((preparation.data.resolve(), preparation.project.resolve()), secrets)
+    return Private.of_this_machine((preparation.data.resolve(), preparation.project.resolve()), secrets)
 
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     rows = {"sha256": origin.get("rows"), **run.rows}
     name = portable_name(run.base_name)
     base = card_of_base(run.base_name, preparation.path, preparation.project)
-    if base["hub"] or private.found(name) is None:
+    if base["hub"] or private.private_kind(name) is None:
         base["name"] = name
     if run.base_note:
         base["note"] = run.base_note
@@ -137,7 +137,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
         **{
             key: value
             for key, value in hardware.items()
-            if isinstance(value, str) and not private.found(value)
+            if isinstance(value, str) and not private.private_kind(value)
         },
     }
     if instructions.get("further") is not None:
@@ -178,7 +178,7 @@ def _describe(
     }
     changes |= {} if strength == 1 else {"strength": strength}
     changes |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
-    private = Private.here()
+    private = Private.of_this_machine()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
         parent = read_statement(source)
         files = {name: atomic_folder.described(path) for name, path in paths.items()}
@@ -196,7 +196,7 @@ def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
     The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
     """
     folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
-    private = Private.here((data.resolve(),))
+    private = Private.of_this_machine((data.resolve(),))
     try:
         card = private.check(_card_of(read_statement(folder), private, job, step))
         _replace(folder / CARD, user_text_of(folder / CARD).around(card), job / PART)

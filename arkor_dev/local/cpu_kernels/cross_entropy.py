@@ -20,6 +20,17 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
     return _Summed.apply(logits, targets, smoothing)
 
 
+def summed_divergence(logits: Any, reference: Any) -> Any:
+    """Return the summed Kullback-Leibler divergence of ``logits`` from ``reference``, in float32.
+
+    Both are ``[tokens, words]``. It is the expected cross entropy of tokens that ``reference`` would write,
+    above the least possible.
+
+    Only ``logits`` get a gradient.
+    """
+    return _Divergence.apply(logits, reference)
+
+
 def cross_entropies(logits: Any, targets: Any) -> Any:
     """Return each token's cross entropy, ``[tokens]``, in float32, without gradients."""
     step = max(1, LOGITS_PER_STEP // logits.shape[1])
@@ -73,3 +84,30 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
         (saved,) = ctx.saved_tensors
         return saved.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
+
+
+class _Divergence(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, logits: Any, reference: Any) -> Any:
+        count, vocabulary = logits.shape
+        learns = ctx.needs_input_grad[0]
+        grad = torch.empty_like(logits) if learns else None
+        total = torch.zeros((), dtype=torch.float32, device=logits.device)
+        step = max(1, LOGITS_PER_STEP // vocabulary)
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            expected, actual = (
+                tensor[part].log_softmax(1, dtype=torch.float32) for tensor in (reference, logits)
+            )
+            shares = expected.exp()
+            total += (shares * (expected - actual)).sum()
+            if grad is not None:
+                grad[part] = actual.exp_().sub_(shares)
+        if learns:
+            ctx.save_for_backward(grad)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
+        (saved,) = ctx.saved_tensors
+        return saved.mul_(grad), None  # in place, as above

@@ -67,6 +67,8 @@ class _View:
     id: str
     key: str
     config: dict[str, Any]
+    asked: dict[str, Any]
+    """The whole config that it was last opened with."""
     progress: Progress | None = None
     failed: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -119,17 +121,19 @@ class Datasets:
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
         """Open a view of what a job of ``config`` would train on, as ``DatasetView``, reusing an open one."""
+        asked = config
         config = {field: config[field] for field in SHAPING if config.get(field) is not None}
         key = json.dumps(config, sort_keys=True)
         for view in [each for each in self._views.values() if each.key == key]:
             status = await self.status(view.id)
             if status["state"] not in ("changed", "failed"):
+                view.asked = asked
                 return status
             await self.drop(view.id)
         while len(self._views) >= VIEWS:
             await self.drop(next(iter(self._views)))
         child = await self._worker()
-        view = _View(secrets.token_hex(8), key, config)
+        view = _View(secrets.token_hex(8), key, config, asked)
         self._views[view.id] = view
         where = {"project": str(self._project), "scratch": str(self._scratch / view.id)}
         child.send(do="open", id=view.id, config=config, **where)
@@ -165,6 +169,10 @@ class Datasets:
         if answer is None:
             raise ConflictError("The data set is still being opened")
         return answer
+
+    def config(self, view_id: str) -> dict[str, Any]:
+        """Return the config that a view was last opened with. Raises NotFoundError if it is closed."""
+        return self._known(view_id).asked
 
     async def drop(self, view_id: str) -> None:
         """Close a view and delete what was downloaded for it."""

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.exclusions import entry_of, row_hash
-from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, Place, open_data
+from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, RowLocation, open_data
 from arkor_dev.data.rows import RowError
 from arkor_dev.data.table import Table
 
@@ -42,12 +42,12 @@ class Index:
         """Continue indexing for ``seconds``."""
         until = time.monotonic() + seconds
         for count, found in enumerate(self._scan, 1):
-            self._files.append(found.place.file)
-            self._offsets.append(found.place.offset)
-            self._lines.append(found.place.line)
+            self._files.append(found.location.file)
+            self._offsets.append(found.location.offset)
+            self._lines.append(found.location.line)
             self._hashes.append(row_hash(found.record.raw))
             if found.out:
-                self.out[found.out].add(found.place.number)
+                self.out[found.out].add(found.location.number)
             if count % LOOK_EVERY == 0 and time.monotonic() > until:
                 return
         self.complete = True
@@ -70,19 +70,19 @@ class Index:
 
     def raw(self, number: int, size: int) -> str:
         """Return a row as written in its file, up to ``size`` characters."""
-        found = self.data.found(self._place(number))
+        found = self.data.locate(self._place(number))
         raw = found.record.raw
         if isinstance(raw, list) and isinstance(found.container, Table):
-            return found.container.written(raw)[:size]
+            return found.container.to_line(raw)[:size]
         if isinstance(raw, tuple):  # for a JSON list: its bytes, and the line where they begin
             raw = raw[0]
         if isinstance(raw, bytes):
             return raw[: 4 * size].decode(errors="replace")[:size]
         return "" if isinstance(raw, RowError) else str(raw)[:size]
 
-    def _place(self, number: int) -> Place:
+    def _place(self, number: int) -> RowLocation:
         at = number - 1
-        return Place(number, self._files[at], self._offsets[at], self._lines[at], 0)
+        return RowLocation(number, self._files[at], self._offsets[at], self._lines[at], 0)
 
     @property
     def changed(self) -> bool:

@@ -12,10 +12,11 @@ import numpy as np
 from arkor_dev.data import reader
 from arkor_dev.data.findings.languages import language_of
 from arkor_dev.data.forms import row_of
-from arkor_dev.data.reader import Item, Place
+from arkor_dev.data.reader import Item, RowLocation
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
+from .embedded import Embedded
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
         DatasetRow,
         DatasetTokens,
         RowExclusion,
+        RowGroups,
+        RowMap,
+        SimilarRow,
+        SurprisingRow,
     )
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -70,6 +75,7 @@ class View:
         self._roles: dict[str, int] = {}
         self._texts: list[bytes] = []
         self._texts_size = 0
+        self._embedded: Embedded | None = None
 
     def read_by(self, reading: Reading) -> None:
         """Allow rows to be tokenized from now on."""
@@ -149,7 +155,7 @@ class View:
             row = row_of(record, where, file.form, file.columns, file.group, file.forms)
         except RowError as fault:
             row = fault
-        return self._tokens_of(0, Item(Place(0, 0, 0, 0, 0), where, row))[0]
+        return self._tokens_of(0, Item(RowLocation(0, 0, 0, 0, 0), where, row))[0]
 
     def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
         """Return a row token by token, and whether it has tokens."""
@@ -189,15 +195,18 @@ class View:
         most: int = 0,
         source: int | None = None,
         language: str = "",
+        group: int | None = None,
+        file: str = "",
     ) -> DatasetFound:
         """Return the next matching row after ``after``, as the contract defines."""
         read = len(self._lengths)
         if want == "text":
             wanted = text.casefold()
-            if not role and not language and not least and not most and source is None:
+            if not role and not language and not least and not most and source is None and group is None:
                 return self._find_text(after, wanted.encode())
             lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
-            return self._find_matching(after, (wanted, role, language), lengths, source)
+            members = None if group is None else self.embedded(file).members(group)
+            return self._find_matching(after, (wanted, role, language), lengths, source, members)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
@@ -206,6 +215,37 @@ class View:
             matches = np.frombuffer(self._flags, np.uint16)[after:] & BY_CODE.get(code, 0) > 0
         found = np.flatnonzero(matches)
         return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
+
+    def embedded(self, file: str) -> Embedded:
+        """Return the embeddings in ``file``, which stay in memory. Raises IndexError for a missing one."""
+        if self._embedded is None or self._embedded.file != file:
+            self._embedded = Embedded(file)
+        return self._embedded
+
+    def similar(self, file: str, number: int, count: int) -> list[SimilarRow]:
+        """Return the ``count`` rows most like a row. Raises IndexError for one without an embedding."""
+        found: list[SimilarRow] = []
+        for row, similarity, held_out in self.embedded(file).similar(number, count):
+            if row > len(self.index):
+                continue
+            like: SimilarRow = {"row": row, "similarity": similarity, "excerpt": self._excerpt(row)}
+            found.append({**like, "heldOut": True} if held_out else like)
+        return found
+
+    def groups(self, file: str) -> RowGroups:
+        """Return the groups of the rows."""
+        return self.embedded(file).groups()
+
+    def map(self, file: str) -> RowMap:
+        """Return the rows' places on a map."""
+        return self.embedded(file).map()
+
+    def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:
+        """Return rows by their loss, the highest first, from the ``start``-th (1) on."""
+        return self.embedded(file).surprising(start, count)
+
+    def _excerpt(self, number: int) -> str:
+        return _beginning(self.index.item(number), EXCERPT)
 
     def _find_text(self, after: int, wanted: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS
@@ -228,9 +268,16 @@ class View:
         return {"row": None, "reached": reached}
 
     def _find_matching(
-        self, after: int, said: tuple[str, str, str], lengths: range | None, source: int | None
+        self,
+        after: int,
+        said: tuple[str, str, str],
+        lengths: range | None,
+        source: int | None,
+        members: frozenset[int] | None,
     ) -> DatasetFound:
-        """Return the next row of the ``source`` with one of the ``lengths`` in which that is ``said``."""
+        """Return the next row of the ``source`` and the ``members`` with one of the ``lengths`` in which that
+        is ``said``.
+        """
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
         for number in range(after + 1, len(self.index) + 1):
@@ -238,6 +285,7 @@ class View:
                 break  # its length is not known yet
             reached = number
             fits = source is None or self.index.source(number) == source
+            fits = fits and (members is None or number in members)
             fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
             if fits and (not any(said) or self._says(number, *said)):
                 return {"row": number, "reached": number}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
 
-from .job_folder import gradients_folder, job_folder, jobs_folder
+from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -60,6 +60,7 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
     return {
         "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
         "models": [*_own_models(data, cache), *_hub_models()],
+        "embeddings": _bytes(embeddings_folder(data)),
         "leftovers": sum(_bytes(path) for path in leftovers(data, names)),
         "database": sum(path.stat().st_size for path in data.glob("backend*.sqlite*")),
         "free": shutil.disk_usage(data).free,
@@ -100,10 +101,9 @@ def remove_leftovers(paths: Collection[Path]) -> int:
     return freed
 
 
-def remove_gradients(data: Path, names: Collection[str]) -> int:
-    """Remove the gradients of the jobs with these ids, which can be made again; return the bytes freed."""
-    folders = [gradients_folder(data, job_id) for job_id in names]
-    return remove_leftovers([part for folder in folders for part in folder.parent.glob(f"{folder.name}*")])
+def embeddings_folder(data: Path) -> Path:
+    """Return the folder with the embeddings of data sets, which can be made again."""
+    return data / "embeddings"
 
 
 def remove_models(data: Path, cache: Path) -> int:

@@ -7,7 +7,7 @@
         parent/                       the adapter that the job started from
         evaluation/                   results, the history of a run, answers to sample prompts
         votes.jsonl                   blind preferences
-        attribution/                  answers traced to rows, and the rows' gradients, which can be made again
+        attribution/                  answers traced to rows, and rows that contradict others
         exports/<id>/ · <id>.json     exports for other programs
         reports/ · scratch/           files of reporters and of a run on this machine
         verdict.json                  how the job ended, while the database cannot store it
@@ -52,7 +52,6 @@ RESUME: Final = "resume"
 PARENT: Final = "parent"
 EVALUATION: Final = "evaluation"
 ATTRIBUTION: Final = "attribution"
-GRADIENTS: Final = "gradients"
 EXPORTS: Final = "exports"
 PROBE: Final = "probe"
 """A file written and removed at once, to test that the folder is writable."""
@@ -237,11 +236,6 @@ def resume_folder(data: Path, job_id: str, step: int) -> Path:
 def adapter_folder(data: Path, job_id: str, step: int | None) -> Path:
     """Return the folder of the checkpoint of ``step``, or of the result if it is None."""
     return final_folder(data, job_id) if step is None else checkpoint_folder(data, job_id, step)
-
-
-def gradients_folder(data: Path, job_id: str) -> Path:
-    """Return the folder of the rows' gradients, which can be made again."""
-    return job_folder(data, job_id) / ATTRIBUTION / GRADIENTS
 
 
 def exports_folder(data: Path, job_id: str) -> Path:

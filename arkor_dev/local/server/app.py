@@ -22,6 +22,7 @@ from arkor_dev.contract.errors import (
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.embeddings.service import Embeddings
 from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
@@ -42,7 +43,7 @@ from .branches import keep_parent
 from .chat import ASK, Chat
 from .clusters import CLUSTERS, Clusters, named
 from .clusters import routes as placement_routes
-from .datasets import DATASETS
+from .datasets import DATASETS, EMBEDDINGS
 from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
 from .endpoints.routes import routes as endpoint_routes
@@ -73,6 +74,7 @@ FEATURES: Final = (
     "datasets",
     "delete",
     "edit",
+    "embeddings",
     "endpoints",
     "engines",
     "evaluation",
@@ -200,6 +202,7 @@ def create_app(setup: Setup) -> web.Application:
         setup.store, models, inference, formats, prompts, setup.data, lambda: app[SCHEDULER].busy
     )
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[EMBEDDINGS] = Embeddings(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
@@ -219,7 +222,12 @@ def create_app(setup: Setup) -> web.Application:
     app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
     app[SCHEDULER].observer = JobObservers(
-        app[FORECASTS], app[EVALUATIONS], app[EXPORTS], app[ATTRIBUTIONS], inference
+        app[FORECASTS],
+        app[EVALUATIONS],
+        app[EXPORTS],
+        app[ATTRIBUTIONS],
+        app[EMBEDDINGS],
+        inference,
     )
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
@@ -229,7 +237,7 @@ def create_app(setup: Setup) -> web.Application:
         app[FORECASTS],
         setup.data,
         setup.project,
-        lambda: any(app[each].pending for each in (EVALUATIONS, EXPORTS, ATTRIBUTIONS)),
+        lambda: any(app[each].pending for each in (EVALUATIONS, EXPORTS, ATTRIBUTIONS, EMBEDDINGS)),
     )
     app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
@@ -245,6 +253,7 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[EVALUATIONS].running())
             await stack.enter_async_context(app[EXPORTS].running())
             await stack.enter_async_context(app[ATTRIBUTIONS].running())
+            await stack.enter_async_context(app[EMBEDDINGS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
             how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
             await stack.enter_async_context(app[SCHEDULER].running(**how))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.embeddings.service import Embeddings
 from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 
 from .requests import body_of, check_scope
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
+EMBEDDINGS: Final = web.AppKey("embeddings", Embeddings)
 OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
 RENDER: Final = Schema(
     (
@@ -30,6 +32,9 @@ RENDER: Final = Schema(
 )
 ROWS: Final = 200
 """Most rows in one response."""
+SIMILAR: Final = 100
+SURPRISING: Final = 1000
+GROUPS: Final = 1000
 TEXT: Final = 1_000
 ROLE: Final = 100
 FILTERS: Final = ("text", "role", "language", "least", "most")
@@ -62,13 +67,15 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
         search |= {"text": query.get("text", ""), "role": query.get("role", "")}
         search |= {"least": whole(query, "least", 0), "most": whole(query, "most", 0)}
         search["source"] = whole(query, "source", 0, SOURCES) if query.get("source") else None
+        if query.get("group"):
+            search["group"] = whole(query, "group", 0, GROUPS)
         search["language"] = query.get("language", "")
         if search["language"] not in ("", *LANGUAGES):
             raise BadRequestError(f"language must be one of {', '.join(LANGUAGES)}")
         if len(search["text"]) > TEXT or len(search["role"]) > ROLE:
             raise BadRequestError(f"text must have at most {TEXT:,} characters, and role {ROLE}")
-        if search["source"] is None and not any(search[key] for key in FILTERS):
-            raise BadRequestError(f"{', '.join(FILTERS)} or source must be given")
+        if search["source"] is None and "group" not in search and not any(search[key] for key in FILTERS):
+            raise BadRequestError(f"{', '.join(FILTERS)}, source or group must be given")
     return search
 
 
@@ -138,4 +145,71 @@ async def render(request: web.Request) -> web.Response:
 @routes.get("/v1/datasets/{id}/find")
 async def find(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
-    return web.json_response({"found": await datasets.ask(view_id, "find", **search_of(request.query))})
+    search = search_of(request.query)
+    if "group" in search:
+        search["file"] = await embedded_file(request)
+    return web.json_response({"found": await datasets.ask(view_id, "find", **search)})
+
+
+async def embedded_file(request: web.Request) -> str:
+    """Return the file with the embeddings of the view in the path. Raises ConflictError without one."""
+    datasets, view_id = view_of(request)
+    file = await request.app[EMBEDDINGS].file(datasets.config(view_id))
+    if file is None:
+        raise ConflictError("The rows are not embedded yet")
+    return str(file)
+
+
+@routes.post("/v1/datasets/{id}/embeddings")
+async def embed(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"embeddings": await request.app[EMBEDDINGS].request(datasets.config(view_id))})
+
+
+@routes.get("/v1/datasets/{id}/embeddings")
+async def embeddings(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    return web.json_response({"embeddings": await request.app[EMBEDDINGS].told(datasets.config(view_id))})
+
+
+@routes.delete("/v1/datasets/{id}/embeddings")
+async def cancel_embeddings(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    request.app[EMBEDDINGS].cancel(datasets.config(view_id))
+    return web.Response(status=204)
+
+
+@routes.get("/v1/datasets/{id}/similar")
+async def similar(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    asked = {
+        "number": whole(request.query, "row", 1),
+        "count": whole(request.query, "count", 10, SIMILAR),
+        "file": await embedded_file(request),
+    }
+    return web.json_response({"similar": await datasets.ask(view_id, "similar", **asked)})
+
+
+@routes.get("/v1/datasets/{id}/groups")
+async def groups(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    file = await embedded_file(request)
+    return web.json_response({"groups": await datasets.ask(view_id, "groups", file=file)})
+
+
+@routes.get("/v1/datasets/{id}/map")
+async def row_map(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    file = await embedded_file(request)
+    return web.json_response({"map": await datasets.ask(view_id, "map", file=file)})
+
+
+@routes.get("/v1/datasets/{id}/surprising")
+async def surprising(request: web.Request) -> web.Response:
+    datasets, view_id = view_of(request)
+    asked = {
+        "start": max(1, whole(request.query, "from", 1)),
+        "count": whole(request.query, "count", 100, SURPRISING),
+        "file": await embedded_file(request),
+    }
+    return web.json_response({"surprising": await datasets.ask(view_id, "surprising", **asked)})

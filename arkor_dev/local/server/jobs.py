@@ -21,9 +21,9 @@ from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.disk import (
     disk_use,
+    embeddings_folder,
     job_bytes,
     leftovers,
-    remove_gradients,
     remove_leftovers,
     remove_models,
 )
@@ -215,7 +215,7 @@ async def clean_disk(request: web.Request) -> web.Response:
     spare = [path for path in found if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
-        freed += await asyncio.to_thread(remove_gradients, setup.data, names)
+        freed += await asyncio.to_thread(remove_leftovers, [embeddings_folder(setup.data)])
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
         freed += await setup.store.request(Store.give_back)
     except OSError as error:

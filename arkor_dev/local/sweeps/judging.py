@@ -41,10 +41,13 @@ def selecting_loss(scores: dict[str, Any]) -> float | None:
     return fmean(losses) if losses else None
 
 
-def judged(start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def judged(
+    start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]], measure: str = "mean loss"
+) -> dict[str, Any]:
     """Return the verdict from the stored scores of both, in the same order of seeds.
 
-    ``verdict`` is ``better`` or ``none``, ``sentence`` says it with its interval.
+    ``verdict`` is ``better`` or ``none``, ``sentence`` says it with its interval. ``measure`` is what the
+    rows are measured by; where more of it is better, the scores say so and have its negative.
     """
     from arkor_dev.local.evaluation.adapter_pairs import by_run
     from arkor_dev.local.evaluation.paired import compare
@@ -66,12 +69,13 @@ def judged(start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]]) ->
     by_seeds = by_run(means[1], means[0], margin, "your settings")
     low = min(by_rows.low, by_seeds["difference"]["low"])
     high = max(by_rows.high, by_seeds["difference"]["high"])
+    sign = -1 if scores.get("higher") else 1
     found = {
         "rows": len(groups),
         "groups": by_rows.groups,
         "seeds": len(start),
-        "start": round(fmean(means[0]), DIGITS),
-        "winner": round(fmean(means[1]), DIGITS),
+        "start": round(sign * fmean(means[0]), DIGITS),
+        "winner": round(sign * fmean(means[1]), DIGITS),
         "difference": {
             "mean": round(by_rows.mean, DIGITS), "low": round(low, DIGITS), "high": round(high, DIGITS),
         },
@@ -83,7 +87,7 @@ def judged(start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]]) ->
     if by_seeds["verdict"] == by_rows.verdict == "better":
         first, second = _ends(low, high)
         sentence = (
-            f"Better than your settings by {first} to {second}: mean loss {found['start']:.3f} → "
+            f"Better than your settings by {first} to {second}: {measure} {found['start']:.3f} → "
             f"{found['winner']:.3f} on {count}."
         )
         return {**found, "verdict": "better", "sentence": sentence}

@@ -76,7 +76,7 @@ class Sweep:
     settings that also serves to confirm. ``rungs`` are fractions of the whole length, the last one 1.
     Promotions have come to ``level``: 0 while new trials start, ``len(rungs)`` once the winner is being
     confirmed. ``paces`` are ratios of measured to estimated seconds. ``facts`` identify the held-out rows of
-    the first trial.
+    the first trial, and ``measure`` is what they are measured by, if that is not the usual loss.
     """
 
     id: str
@@ -97,6 +97,7 @@ class Sweep:
     best: int | None = None
     paces: list[float] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    measure: dict[str, Any] | None = None
     trials: list[Trial] = field(default_factory=list)
     importances: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] | None = None

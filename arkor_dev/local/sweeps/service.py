@@ -55,6 +55,8 @@ LOOK_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.4
 """Shortest pause between two looks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
+MEASURE: Final = 40
+"""Longest name of a measure, in characters."""
 EXTENDED: Final = "It is one of the better trials of its sweep, and continues."
 TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
@@ -342,13 +344,13 @@ class Sweeps:
 
     def _take(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
         """Record the result of a completed job."""
-        scores = self._scores(trial)
+        scores, measure = self._scores(trial)
         if scores is None:
             trial.error = "It has no losses of held-out rows"
             return
         facts = {key: scores[key] for key in ("rows", "tokens")}
         if not sweep.facts:
-            sweep.facts = facts
+            sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
             if count < 2 * plan.FEWEST_GROUPS:
                 sweep.error = (
@@ -369,12 +371,16 @@ class Sweeps:
         trial.ends.append(job["completedAt"])
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
-    def _scores(self, trial: Trial) -> dict[str, Any] | None:
+    def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return the losses of the held-out rows, and what they are measured by if not the usual loss."""
         found = results.result(job_folder(self._data, trial.job), None, None)
         scores = found.get("scores") if found else None
         if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
-            return None
-        return scores
+            return None, None
+        held_out = (found or {})["evaluation"].get("heldOut")
+        measure = held_out.get("measure") if isinstance(held_out, dict) else None
+        is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
+        return scores, measure if is_named else None
 
     def _clock(self, job: dict[str, Any]) -> None:
         """Add up the seconds that a job runs, without those that it waits or is paused."""
@@ -429,7 +435,12 @@ class Sweeps:
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
         told = [[_whole(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
-        ask: dict[str, Any] = {"space": sweep.space, "seed": sweep.seed, "told": told}
+        ask: dict[str, Any] = {
+            "space": sweep.space,
+            "seed": sweep.seed,
+            "told": told,
+            "measure": _measure(sweep),
+        }
         ask["start"] = [start for start, _ in pairs] if complete else []
         ask["winner"] = [winner for _, winner in pairs] if complete else []
         try:
@@ -441,7 +452,8 @@ class Sweeps:
         if verdict is None:
             if not why and sweep.best is None:
                 tried = sum(bool(trial.losses) for trial in sweep.search)
-                why = f"they had the lowest loss of {tried} trials"
+                end = "highest" if (sweep.measure or {}).get("higher") else "lowest"
+                why = f"they had the {end} {_measure(sweep)} of {tried} trials"
             verdict = none(_lower(why).removesuffix("."))
         sweep.verdict = verdict
         sweep.state, sweep.ended = state, now()
@@ -452,7 +464,7 @@ class Sweeps:
         """Return the scores of the starting settings and of the winner, by seed."""
         found: dict[tuple[str, int | None], dict[str, Any]] = {}
         for trial in sweep.trials:
-            scores = self._scores(trial) if trial.role != SEARCH and trial.losses else None
+            scores, _ = self._scores(trial) if trial.role != SEARCH and trial.losses else (None, None)
             if scores:
                 found[trial.role, trial.seed] = scores
         seeds = sorted(seed or 0 for role, seed in found if role == START and (WINNER, seed) in found)
@@ -495,6 +507,8 @@ class Sweeps:
         ranked = plan.furthest(sweep) if sweep.rungs else []
         if ranked:
             view["best"] = ranked[0].number
+        if sweep.measure:
+            view["measure"] = sweep.measure
         if sweep.importances:
             view["importances"] = sweep.importances
         if sweep.verdict:
@@ -554,6 +568,12 @@ def _whole(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     """Return a trial's values of the space, with those that it shares with the starting settings."""
     shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
     return {**shared, **trial.settings}
+
+
+def _measure(sweep: Sweep) -> str:
+    """Return the name of what held-out rows are measured by, such as ``mean loss``."""
+    label = _lower(str((sweep.measure or {}).get("label", "loss")))[:MEASURE]
+    return label if label.startswith("mean ") else f"mean {label}"
 
 
 def _lower(text: str) -> str:

@@ -19,7 +19,7 @@ def _answer(message: dict[str, Any], _: Link) -> dict[str, Any]:
         return {"found": {"settings": settings}}
     found: dict[str, Any] = {"importances": sampler.importances(message["space"], told, message["seed"])}
     if message["start"]:
-        found["verdict"] = judging.judged(message["start"], message["winner"])
+        found["verdict"] = judging.judged(message["start"], message["winner"], message["measure"])
     return {"found": found}
 
 

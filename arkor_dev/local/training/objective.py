@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import torch
 
 from arkor_dev.local.cpu_kernels.attention import CurrentBatch
-from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies, summed_cross_entropy
+from arkor_dev.local.cpu_kernels.cross_entropy import (
+    cross_entropies,
+    summed_cross_entropy,
+    summed_divergence,
+)
 from arkor_dev.local.cpu_kernels.head import (
     can_be_fused,
     fused_cross_entropies,
@@ -30,13 +34,16 @@ from arkor_dev.local.cpu_kernels.patch_model import (
     use_plain_attention,
 )
 from arkor_dev.local.modeling.base_model import bare
-from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example, is_replayed, weight_of
+
+from .methods.interface import Figure
+from .samples.greedy import switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from .methods.interface import Figure
+    from .replay.rows import Replay
     from .run import Run
 
 PROBE: Final = 24
@@ -281,7 +288,8 @@ class CrossEntropy(Objective):
     """Cross entropy of the learned tokens. A row's weight is their number.
 
     During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
-    evaluations stay comparable without it.
+    evaluations stay comparable without it. A run's replayed rows may add a penalty on the divergence from the
+    base.
     """
 
     def __init__(
@@ -296,10 +304,37 @@ class CrossEntropy(Objective):
     ) -> None:
         super().__init__(model, device, dtype, rows, noisy=noisy)
         self._smoothing = smoothing
+        self._penalized: Replay | None = None
+        self._scale = 1.0
+        self._divergences: list[Any] = []
+
+    def join(self, run: Run) -> None:
+        """Take the replayed rows, if they are to be penalized."""
+        self._penalized = run.replay if run.replay and run.replay.base_kl else None
+
+    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+        """See :meth:`Objective.updates`; note what the step's penalty is divided by."""
+        if self._penalized:
+            self._scale = weight_of(batches) * self._penalized.penalty(batches)
+        yield batches
+
+    def more_figures(self) -> list[Figure]:
+        """See :meth:`Objective.more_figures`."""
+        return [Figure("baseKl", "KL from the base", "nats per token")] if self._penalized else []
+
+    def figures(self) -> dict[str, float]:
+        """Return the mean divergence from the base per token of replayed answers."""
+        noted, self._divergences = self._divergences, []
+        if not noted:
+            return {}
+        sums, counts = zip(*noted, strict=True)
+        return {"baseKl": float(torch.stack(sums).sum()) / sum(counts)}
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
         smoothing = self._smoothing if self.model.training else 0.0
+        if self._penalized and is_replayed(rows):
+            return self._near_base(rows, smoothing), weight_of([rows])
         if self.fused:
             hidden, head, targets = self._before_head(rows)
             with self._autocast():
@@ -310,6 +345,25 @@ class CrossEntropy(Objective):
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return :meth:`cross_entropy`."""
         return self.cross_entropy(rows)
+
+    def _near_base(self, rows: Sequence[Example], smoothing: float) -> Any:
+        """Return the penalty on replayed ``rows``, and their cross entropy if they are learned, too.
+
+        The base is the model with its adapter off. It runs first: the backward pass of the layers follows the
+        newest batch that went through them.
+        """
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad(), switched_off(self.model):
+            known = self.logits(rows)[0]
+        self.model.train(training)
+        logits, targets = self.logits(rows)
+        divergence = summed_divergence(logits, known)
+        self._divergences.append((divergence.detach(), len(targets)))
+        loss = self._scale * divergence
+        if weight_of([rows]):
+            loss = loss + summed_cross_entropy(logits, targets, smoothing)
+        return loss
 
 
 def rectangles(lengths: Sequence[int]) -> list[list[int]]:

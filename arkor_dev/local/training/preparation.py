@@ -204,13 +204,12 @@ class Preparation:
         """Return what the steps replay; None if the job doesn't."""
         from .replay.rows import Replay
 
-        if not (share := self.settings.get("replay")):
-            return None
-        replay = Replay.of(share, self.plan, self.base)
-        self.say(
-            f"Replay: the base model answers {len(replay.examples)} general prompts before training; they "
-            f"are {share:.0%} of the rows of each step"
-        )
+        if replay := Replay.of(self.plan, self.base):
+            self.say(
+                f"{'Replay' if replay.learned else 'KL from the base'}: the base model answers "
+                f"{len(replay.examples)} general prompts before training; they are {replay.share:.0%} of the "
+                "rows of each step"
+            )
         return replay
 
     def make_run(

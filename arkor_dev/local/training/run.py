@@ -363,7 +363,7 @@ class Run:
         """
         self.optimizer.zero_grad(set_to_none=True)
         weight, own = weight_of(batches), weight_of([batch for batch in batches if not is_replayed(batch)])
-        value = self._gradients(batches, weight) * (weight / own)
+        value = self._gradients(batches, weight) * (weight / own if own else 0)
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trainable, self.plan.max_norm)

@@ -100,8 +100,8 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
     return space_read
 
 
-def space_of(texts: Sequence[str], values: Any) -> dict[str, Any]:
-    """Return a space by field from ``KEY=VALUES`` texts; ``values`` reads TOML.
+def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, Any]:
+    """Return a space by field from ``KEY=VALUES`` texts for a trainer with ``method``; ``values`` reads TOML.
 
     Raises ValueError with the reason.
     """
@@ -117,9 +117,7 @@ def space_of(texts: Sequence[str], values: Any) -> dict[str, Any]:
         if not read:
             raise ValueError(f"{key} must be {VALUES_WORDS}, not {quoted(value_text)}")
         space[rows[key].field] = read[0]
-        if fault := space_problem(
-            {rows[key].field: read[0]}, None if not rows[key].methods else rows[key].methods[0]
-        ):
+        if fault := space_problem({rows[key].field: read[0]}, method):
             raise ValueError(f"{key} {fault[1]}")
     return space
 

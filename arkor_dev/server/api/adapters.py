@@ -24,18 +24,18 @@ async def judge(request: web.Request) -> web.Response:
     """
     from arkor_dev.project.dropped_adapter import DroppedAdapter
 
-    given, backend = request.query, request.app[BACKEND]
-    if not given.get("data"):
+    query, backend = request.query, request.app[BACKEND]
+    if not query.get("data"):
         raise BadRequestError("Name a file of the project with rows that the adapter was not trained on.")
-    adapter = DroppedAdapter(request.app[SETTINGS].data, given.get("name", ""))
+    adapter = DroppedAdapter(request.app[SETTINGS].data, query.get("name", ""))
     await asyncio.to_thread(adapter.open)
     try:
         await _receive(request, adapter)
-        body = {"path": str(adapter.path), "data": given["data"]}
+        body = {"path": str(adapter.path), "data": query["data"]}
         taken = await backend.take_in_adapter(
-            {**body, **({"model": model} if (model := given.get("model")) else {})}
+            {**body, **({"model": model} if (model := query.get("model")) else {})}
         )
-        answer = await backend.evaluate_job(_job_id(taken.body), {"data": given["data"]})
+        answer = await backend.evaluate_job(_job_id(taken.body), {"data": query["data"]})
     finally:
         await asyncio.to_thread(adapter.close)
     request.app[JOBS].refresh()

@@ -11,7 +11,7 @@ from arkor_dev.server.api.envelope import answered
 from arkor_dev.server.app_keys import BACKEND, SETTINGS
 
 
-async def named(request: web.Request) -> web.Response:
+async def configured(request: web.Request) -> web.Response:
     """``GET /api/cluster``: ``{address, insecure}``, with its address or null; only reads the file."""
     from arkor_dev.project.toml.compute import cluster_of  # the page's first byte does not need it
 
@@ -20,7 +20,7 @@ async def named(request: web.Request) -> web.Response:
     return web.json_response({"address": address, "insecure": settings.insecure_cluster})
 
 
-async def look(request: web.Request) -> web.Response:
+async def probe(request: web.Request) -> web.Response:
     """``POST /api/cluster/look``: ``{cluster}``, its current state."""
     from arkor_dev.project.toml.compute import cluster_of, question
 
@@ -31,4 +31,4 @@ async def look(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].get_cluster(question(settings, address)))
 
 
-ROUTES = [web.get("/api/cluster", named), web.post("/api/cluster/look", look)]
+ROUTES = [web.get("/api/cluster", configured), web.post("/api/cluster/look", probe)]

@@ -72,19 +72,19 @@ async def get(request: web.Request) -> web.Response:
     from arkor_dev.project.corrections import FILE, lists_corrections, read_corrections
 
     rows, older = await asyncio.to_thread(read_corrections, request.app[SETTINGS].project)
-    found: Corrections = {"file": FILE, "rows": rows, "older": older, "trainers": []}
+    corrections: Corrections = {"file": FILE, "rows": rows, "older": older, "trainers": []}
     try:
         manifest = await request.app[MANIFEST].read()
     except ArkorError:
-        return web.json_response(found)  # Home reports the problem with the project
+        return web.json_response(corrections)  # Home reports the problem with the project
     if manifest.get("source") == "arkor.toml":
-        found["trainers"] = [
+        corrections["trainers"] = [
             {"name": trainer["name"], "listed": lists_corrections(trainer["config"]["datasetSource"])}
             for trainer in manifest["trainers"]
             if "config" in trainer
         ]
-        found["revision"] = manifest["revision"]
-    return web.json_response(found)
+        corrections["revision"] = manifest["revision"]
+    return web.json_response(corrections)
 
 
 async def add(request: web.Request) -> web.Response:
@@ -92,7 +92,7 @@ async def add(request: web.Request) -> web.Response:
     from arkor_dev.project.corrections import add_correction
 
     body = await read_object(request, ADD)
-    messages = [{"role": each["role"], "content": each["content"]} for each in body["messages"]]
+    messages = [{"role": message["role"], "content": message["content"]} for message in body["messages"]]
     project = request.app[SETTINGS].project
     added = await asyncio.to_thread(
         add_correction, project, messages, body.get("instead") or "", body.get("by") or ""

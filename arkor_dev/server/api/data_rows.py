@@ -32,16 +32,16 @@ ENTRY_RULE: Final = Rule(
 
 
 def _does_one_thing(change: dict[str, Any]) -> str | None:
-    given = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
-    if len(given) > 1:
-        return f"has {' and '.join(given)}: give one of them"
+    keys = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
+    if len(keys) > 1:
+        return f"has {' and '.join(keys)}: give one of them"
     if change.get("after") and (change.get("record") is None or change.get("insert")):
         return "has after: give the row's own record, too, and not insert"
     if change.get("into") and not change.get("delete"):
         return "has into: a row that is merged is deleted"
     if change.get("insert"):
         return "has delete and insert: give one of them" if change.get("delete") else None
-    return None if given else "needs one of record, text, delete and insert"
+    return None if keys else "needs one of record, text, delete and insert"
 
 
 CHANGE = Schema(
@@ -102,8 +102,8 @@ def number_in(request: web.Request, name: str, least: int = 1) -> int:
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/row?trainer=&row=``: one row, to be edited."""
     editor, number = editor_of(request), number_in(request, "row")
-    found = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), number)
-    return web.json_response(found, dumps=lambda value: json.dumps(value, allow_nan=False))
+    editable = await asyncio.to_thread(editor.row, request.query.get("trainer", ""), number)
+    return web.json_response(editable, dumps=lambda value: json.dumps(value, allow_nan=False))
 
 
 async def write(request: web.Request) -> web.Response:
@@ -113,16 +113,16 @@ async def write(request: web.Request) -> web.Response:
     body = await read_object(request, WRITE)
     changes = [
         RowChange(
-            each["source"],
-            each["entry"],
-            each.get("record"),
-            each.get("text"),
-            delete=bool(each.get("delete")),
-            insert=bool(each.get("insert")),
-            after=each.get("after") or (),
-            into=each.get("into") or "",
+            change["source"],
+            change["entry"],
+            change.get("record"),
+            change.get("text"),
+            delete=bool(change.get("delete")),
+            insert=bool(change.get("insert")),
+            after=change.get("after") or (),
+            into=change.get("into") or "",
         )
-        for each in body["changes"]
+        for change in body["changes"]
     ]
     return web.json_response(await asyncio.to_thread(editor_of(request).change, body["trainer"], changes))
 
@@ -139,16 +139,16 @@ async def fix(request: web.Request) -> web.Response:
 
     body = await read_object(request, FIX)
     project = request.app[SETTINGS].project
-    found = await fixes_in_child(project, body["trainer"], body.get("only") or [], body.get("row"))
-    if not body.get("preview") and found["changes"]:
-        editor, changes = editor_of(request), changes_of(found)
+    fixes = await fixes_in_child(project, body["trainer"], body.get("only") or [], body.get("row"))
+    if not body.get("preview") and fixes["changes"]:
+        editor, changes = editor_of(request), changes_of(fixes)
 
-        def written() -> str:
+        def write_fixes() -> str:
             files, held_out = files_to_fix(project, body["trainer"])
             return editor.change_files([*files, *held_out], changes)["undo"]
 
-        found["undo"] = await asyncio.to_thread(written)
-    return web.json_response({**found, "changes": []})
+        fixes["undo"] = await asyncio.to_thread(write_fixes)
+    return web.json_response({**fixes, "changes": []})
 
 
 async def unpack(request: web.Request) -> web.Response:

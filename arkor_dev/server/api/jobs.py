@@ -49,8 +49,10 @@ async def list_jobs(request: web.Request) -> web.Response:
             headers[STALE_WHY_HEADER] = quote(trouble.text[:_WHY_CHARACTERS])
             if trouble.answered is not None:
                 headers[STALE_STATUS_HEADER] = str(trouble.answered)
-    if asked := await asyncio.to_thread(lambda: len(list(waiting(folder_of(request.app[SETTINGS]))))):
-        headers[REQUESTS_HEADER] = str(asked)
+    if start_requests := await asyncio.to_thread(
+        lambda: len(list(waiting(folder_of(request.app[SETTINGS]))))
+    ):
+        headers[REQUESTS_HEADER] = str(start_requests)
     if has(request, jobs.tag):
         return web.Response(status=304, headers=headers)
     headers[hdrs.CONTENT_TYPE] = "application/json; charset=utf-8"

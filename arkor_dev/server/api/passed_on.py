@@ -60,12 +60,12 @@ def passed(
     names = re.findall(r"{(\w+)}", path)
 
     async def handler(request: web.Request) -> web.Response:
-        given: list[object] = [request.match_info[name] for name in names]
+        arguments: list[object] = [request.match_info[name] for name in names]
         if schema is not None:
-            given.append(await read_object(request, schema, optional=optional))
+            arguments.append(await read_object(request, schema, optional=optional))
         elif query:
-            given.append({name: request.query[name] for name in query if name in request.query})
-        answer = await call(request.app[BACKEND], *given)
+            arguments.append({name: request.query[name] for name in query if name in request.query})
+        answer = await call(request.app[BACKEND], *arguments)
         if then is not None:
             then(request)
         return web.json_response({}, headers=answer.headers) if answer.status == 204 else answered(answer)
@@ -85,16 +85,19 @@ def reopen(request: web.Request) -> None:
 
 
 OF_DATASETS: Final = frozenset(
-    {"from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most", "source"}
-)
+    {
+        "from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most",
+        "source", "group", "row",
+    }
+)  # fmt: skip
 """Query parameters that are forwarded; others, such as the page's token, are not."""
 
 
 async def get_dataset(request: web.Request) -> web.Response:
     """``GET /api/datasets/:id`` and the paths below it."""
     path = [request.match_info["id"], *request.match_info.get("below", "").split("/")]
-    asked = {name: value for name, value in request.query.items() if name in OF_DATASETS}
-    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=asked))
+    query = {name: value for name, value in request.query.items() if name in OF_DATASETS}
+    return answered(await request.app[BACKEND].get_dataset(*filter(None, path), parameters=query))
 
 
 async def list_deployments(request: web.Request) -> web.Response:
@@ -164,7 +167,12 @@ ROUTES = [
     passed("DELETE", "/api/datasets/{id}", Backend.drop_dataset),
     passed("POST", "/api/datasets/{id}/render", Backend.render_row, RENDER),
     web.get("/api/datasets/{id}", get_dataset),
-    web.get("/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+}", get_dataset),
+    passed("POST", "/api/datasets/{id}/embeddings", Backend.embed_rows),
+    passed("DELETE", "/api/datasets/{id}/embeddings", Backend.cancel_embeddings),
+    web.get(
+        "/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+|embeddings|similar|groups|map|surprising}",
+        get_dataset,
+    ),
     web.get("/api/deployments", list_deployments),
     web.post("/api/deployments/{id}/keys", create_key),
 ]

@@ -72,7 +72,7 @@ async def add(request: web.Request) -> web.Response:
 
     body = await read_object(request, ADD)
     row: dict[str, Any] = {
-        "prompt": [{"role": each["role"], "content": each["content"]} for each in body["prompt"]]
+        "prompt": [{"role": message["role"], "content": message["content"]} for message in body["prompt"]]
     }
     row |= {
         key: body[key] for key in ("chosen", "rejected", "completion", "label") if body.get(key) is not None
@@ -99,12 +99,12 @@ def _learned(answer: Answer) -> list[tuple[str, str]]:
     from arkor_dev.project.preferences import FILE
 
     jobs = object_of(answer.body).get("jobs")
-    found: list[tuple[str, str]] = []
+    jobs_found: list[tuple[str, str]] = []
     for job in jobs if isinstance(jobs, list) else []:
         config = job.get("config") if isinstance(job, dict) else None
         if isinstance(config, dict) and includes(config.get("datasetSource"), FILE):
-            found.append((str(job.get("createdAt")), str(job.get("name"))[:200]))
-    return found
+            jobs_found.append((str(job.get("createdAt")), str(job.get("name"))[:200]))
+    return jobs_found
 
 
 ROUTES = [

@@ -26,8 +26,8 @@ async def starter(request: web.Request) -> web.Response:
     """``POST /api/project/starter``: write the starter project."""
     from arkor_dev.project.starter import initialize
 
-    written = await asyncio.to_thread(initialize, request.app[SETTINGS].project)
-    return web.json_response({"files": [path.as_posix() for path in written]})
+    files = await asyncio.to_thread(initialize, request.app[SETTINGS].project)
+    return web.json_response({"files": [path.as_posix() for path in files]})
 
 
 async def data(request: web.Request) -> web.Response:
@@ -61,8 +61,10 @@ async def receive(request: web.Request, file: NewDataFile, limit: int) -> None:
             break
         size += len(piece)
         if size > limit:
-            most = f"{limit >> 30} GiB" if limit >> 30 else f"{limit >> 20} MiB"
-            raise TooLargeError(f"The file is larger than {most}. Copy it into the project's data folder.")
+            limit_text = f"{limit >> 30} GiB" if limit >> 30 else f"{limit >> 20} MiB"
+            raise TooLargeError(
+                f"The file is larger than {limit_text}. Copy it into the project's data folder."
+            )
         await asyncio.to_thread(file.write, piece)
     if size == 0:
         raise BadRequestError("The file is empty.")

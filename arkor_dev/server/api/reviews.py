@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MARKS: Final = 200
 """Most rows whose marks are returned at once."""
+AMONG: Final = 500
 TAG: Final = text_line(TAG_LIMIT)
 REVIEW: Final = Schema(
     (
@@ -51,7 +52,7 @@ REVIEW: Final = Schema(
 )
 
 
-async def _told(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
+async def _answer(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
     """Return ``work(reviews, files, *more)`` for the trainer of the query."""
     from arkor_dev.project.reviews import reviews_of
 
@@ -64,7 +65,7 @@ async def get(request: web.Request) -> web.Response:
     """``GET /api/data/reviews?trainer=``: the counts."""
     from arkor_dev.project.reviews import summary
 
-    return web.json_response(await _told(request, summary))
+    return web.json_response(await _answer(request, summary))
 
 
 async def rows(request: web.Request) -> web.Response:
@@ -72,18 +73,20 @@ async def rows(request: web.Request) -> web.Response:
     from arkor_dev.project.reviews import marks
 
     first, count = number_in(request, "from"), min(MARKS, number_in(request, "count"))
-    return web.json_response({"rows": await _told(request, marks, first, count)})
+    return web.json_response({"rows": await _answer(request, marks, first, count)})
 
 
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/reviews/row?trainer=&row=``: all judgements of one row."""
     from arkor_dev.project.reviews import reviewed_row
 
-    return web.json_response(await _told(request, reviewed_row, number_in(request, "row")))
+    return web.json_response(await _answer(request, reviewed_row, number_in(request, "row")))
 
 
 async def following(request: web.Request) -> web.Response:
-    """``GET /api/data/reviews/next?trainer=&after=&want=&by=&tag=``: the next row to go through, or null."""
+    """``GET /api/data/reviews/next?trainer=&after=&want=&by=&tag=&among=``: the next row to go through, or
+    null; with ``among``, numbers separated by commas, the first of these rows.
+    """
     from arkor_dev.project.reviews import WANTED, next_row
 
     query = request.query
@@ -91,7 +94,14 @@ async def following(request: web.Request) -> web.Response:
     if want not in WANTED and not (want == "" and tag):
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}.")
     after = number_in(request, "after", least=0)
-    return web.json_response({"row": await _told(request, next_row, want, after, query.get("by", ""), tag)})
+    numbers = query["among"].split(",") if query.get("among") else []
+    if len(numbers) > AMONG or not all(
+        each.isascii() and each.isdigit() and len(each) <= 10 for each in numbers
+    ):
+        raise BadRequestError(f"among must be up to {AMONG} numbers of rows, separated by commas.")
+    among = [int(each) for each in numbers]
+    row = await _answer(request, next_row, want, after, query.get("by", ""), tag, among)
+    return web.json_response({"row": row})
 
 
 async def add(request: web.Request) -> web.Response:

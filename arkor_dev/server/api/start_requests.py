@@ -19,8 +19,8 @@ ANSWER = Schema((Field("allow", FLAG, needed=True),))
 async def get(request: web.Request) -> web.Response:
     """``GET /api/start-requests``: those that wait for an answer."""
     folder = folder_of(request.app[SETTINGS])
-    found = await asyncio.to_thread(lambda: list(waiting(folder)))
-    return web.json_response({"requests": found})
+    requests = await asyncio.to_thread(lambda: list(waiting(folder)))
+    return web.json_response({"requests": requests})
 
 
 async def post(request: web.Request) -> web.Response:

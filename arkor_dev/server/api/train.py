@@ -45,10 +45,10 @@ TRAIN = Schema(
 )
 
 
-def _cut(lost: int) -> bytes:
+def _cut(dropped: int) -> bytes:
     """Return the note that replaces dropped output."""
     return (
-        f"\n[{lost:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
+        f"\n[{dropped:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
         f"and {ALL_LIMIT >> 20} MiB of all runs together]\n"
     ).encode()
 
@@ -63,8 +63,8 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
     try:
         while True:
             data, end = await run.output.read(offset)
-            if lost := end - len(data) - offset:
-                await response.write(_cut(lost))
+            if dropped := end - len(data) - offset:
+                await response.write(_cut(dropped))
             if not data:
                 break
             await response.write(data)
@@ -100,8 +100,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     """``POST /api/train``: start the project's training command and stream its output."""
     sent = await read_object(request, TRAIN, optional=True)
     body = cast("TrainRequest", {name: value for name, value in sent.items() if value is not None})
-    shown = body.get("revision")
-    if shown is not None and shown != await request.app[MANIFEST].revision():
+    revision = body.get("revision")
+    if revision is not None and revision != await request.app[MANIFEST].revision():
         raise ConflictError(OUTDATED)
     launch = await asyncio.to_thread(training_command, request.app[SETTINGS], body)
     backend = request.app[BACKEND]

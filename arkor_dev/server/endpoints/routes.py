@@ -51,10 +51,10 @@ def call(*path: str) -> Handler:
     """Return the handler of one path below a deployment's base URL."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        named = [request.match_info.get(part, part) for part in path]
+        parts = [request.match_info.get(part, part) for part in path]
         try:
             body = await _body(request) if request.method == hdrs.METH_POST else None
-            return await _passed(request, named, body)
+            return await _passed(request, parts, body)
         except ArkorError as fault:
             return fault_answer(fault)
 
@@ -121,27 +121,27 @@ async def _body(request: web.Request) -> bytes:
 
 def _key(request: web.Request) -> str | None:
     """Return the caller's key from a bearer token; None for any other credential."""
-    given = request.headers.getall(hdrs.AUTHORIZATION, [])
-    if not given:
+    headers = request.headers.getall(hdrs.AUTHORIZATION, [])
+    if not headers:
         return None
-    found = _KEY.fullmatch(given[0]) if len(given) == 1 else None
-    return found[1] if found else NO_KEY
+    match = _KEY.fullmatch(headers[0]) if len(headers) == 1 else None
+    return match[1] if match else NO_KEY
 
 
-def fault_answer(fault: ArkorError) -> web.Response:
+def fault_answer(error: ArkorError) -> web.Response:
     """Format an error like OpenAI; replace its text if it was not written for callers."""
-    status, code = status_of(fault), fault.extra.get("code")
-    text = fault.text if code else WORDS.get(status, NOT_NOW)
+    status, code = status_of(error), error.extra.get("code")
+    text = error.text if code else WORDS.get(status, NOT_NOW)
     headers = {}
     if code == WRONG_KEY:
         status = UNAUTHORIZED
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     elif status == UNAUTHORIZED:  # our own authentication at the backend: no key of the caller's would help
         status, text = 502, NOT_NOW
-    again = fault.extra.get("retryAfter")
+    retry_after = error.extra.get("retryAfter")
     if status == RATE_LIMITED:
-        headers[hdrs.RETRY_AFTER] = str(again if isinstance(again, int) else 1)
-    body = error_body(status, text, code, fault.extra.get("param"))
+        headers[hdrs.RETRY_AFTER] = str(retry_after if isinstance(retry_after, int) else 1)
+    body = error_body(status, text, code, error.extra.get("param"))
     return web.json_response(body, status=status, headers=headers)
 
 

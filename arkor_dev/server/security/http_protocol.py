@@ -35,15 +35,15 @@ IDLE_TIMEOUT = 60.0
 class Protocol(web.RequestHandler):
     """One connection. aiohttp limits line, field and header count: 8 KiB, 8 KiB and 128.
 
-    ``stranger`` unless it was proven to be the owner's; ``on_lost`` is called once when it has closed.
+    ``is_stranger`` unless it was proven to be the owner's; ``on_lost`` is called once when it has closed.
     """
 
-    __slots__ = ("on_lost", "stranger")
+    __slots__ = ("is_stranger", "on_lost")
 
     def __init__(self, server: web.Server, loop: AbstractEventLoop) -> None:
         # No access log: aiohttp's prints query strings, which include EventSource's token.
         super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_TIMEOUT)  # type: ignore[arg-type]
-        self.stranger = True
+        self.is_stranger = True
         self.on_lost: Callable[[Protocol], None] | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -29,19 +29,19 @@ PAUSE: Final = 0.25
 
 
 class Listener:
-    """Accept connections on ``sock``, at most ``most`` of the owner's, with protocols from ``connection``."""
+    """Accept connections on ``sock``, at most ``limit`` of the owner, with protocols from ``connection``."""
 
     def __init__(
-        self, sock: socket.socket, connection: Callable[[], Protocol], is_stranger: IsStranger, most: int
+        self, sock: socket.socket, connection: Callable[[], Protocol], is_stranger: IsStranger, limit: int
     ) -> None:
         self._sock = sock
         self._connection = connection
         self._is_stranger = is_stranger
-        self._room = {False: most, True: STRANGERS}
+        self._free = {False: limit, True: STRANGERS}
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         sock.setblocking(False)
         self._listen()
 
@@ -63,7 +63,9 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._tell(f"No connection can be accepted ({error.strerror}). Close some programs or tabs.")
+                self._report_once(
+                    f"No connection can be accepted ({error.strerror}). Close some programs or tabs."
+                )
                 self._loop.remove_reader(self._sock)
                 self._resume = self._loop.call_later(PAUSE, self._listen)
                 return
@@ -71,18 +73,18 @@ class Listener:
 
     def _admit(self, connection: socket.socket, peer: tuple[str, int]) -> None:
         try:
-            stranger = self._is_stranger(peer, connection.getsockname())
+            is_stranger = self._is_stranger(peer, connection.getsockname())
         except OSError:  # closed already
-            stranger = True
-        if not self._room[stranger]:
+            is_stranger = True
+        if not self._free[is_stranger]:
             connection.close()
-            if not stranger:
-                self._tell("Too many connections are open, so a new one was refused. Close some tabs.")
+            if not is_stranger:
+                self._report_once("Too many connections are open, so a new one was refused. Close some tabs.")
             return
-        self._room[stranger] -= 1
+        self._free[is_stranger] -= 1
         protocol = self._connection()
-        protocol.stranger = stranger
-        protocol.on_lost = self._lost
+        protocol.is_stranger = is_stranger
+        protocol.on_lost = self._release
         task = self._loop.create_task(self._open(connection, protocol))
         self._opening.add(task)
         task.add_done_callback(lambda task: self._opened(task, connection))
@@ -92,18 +94,18 @@ class Listener:
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
         except OSError:
             connection.close()
-            self._lost(protocol)
+            self._release(protocol)
 
     def _opened(self, task: asyncio.Task[None], connection: socket.socket) -> None:
         self._opening.discard(task)
         if task.cancelled():  # may be cancelled before it starts, when no one else would close the socket
             connection.close()
 
-    def _lost(self, protocol: Protocol) -> None:
+    def _release(self, protocol: Protocol) -> None:
         protocol.on_lost = None
-        self._room[protocol.stranger] += 1
+        self._free[protocol.is_stranger] += 1
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:  # log once only: this happens during a flood
-            self._told.add(text)
+    def _report_once(self, text: str) -> None:
+        if text not in self._reported:  # log once only: this happens during a flood
+            self._reported.add(text)
             log.warning(text)

@@ -54,7 +54,7 @@ def strangers(*, allow_other_users: bool) -> Iterator[IsStranger]:
 @web.middleware
 async def same_user_guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Respond 403 on a connection that was a stranger's when it was accepted."""
-    if getattr(request.protocol, "stranger", True):
+    if getattr(request.protocol, "is_stranger", True):
         response = refusal(
             request,
             403,

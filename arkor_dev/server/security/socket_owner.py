@@ -100,17 +100,17 @@ class Kernel:
         self._socket.close()
 
 
-def _word(raw: bytes) -> str:
+def _kernel_word(raw: bytes) -> str:
     # The kernel prints each 32-bit word of an address in native byte order.
     return f"{struct.unpack('=I', raw)[0]:08X}"
 
 
-_MAPPED = "0" * 16 + _word(b"\0\0\xff\xff")  # ::ffff:0:0/96
+_MAPPED = "0" * 16 + _kernel_word(b"\0\0\xff\xff")  # ::ffff:0:0/96
 
 
 def _as_kernel_prints(address: str, port: int) -> tuple[str, str]:
     """Format an IPv4 end point as ``tcp`` lists it and, mapped into IPv6, as ``tcp6`` does."""
-    word = _word(socket.inet_aton(address))
+    word = _kernel_word(socket.inet_aton(address))
     return f"{word}:{port:04X}", f"{_MAPPED}{word}:{port:04X}"
 
 
@@ -152,9 +152,9 @@ def open_owners() -> SocketOwners:
     """Return the first method that identifies us as the owner of our own connection. Raises OSError
     otherwise.
     """
-    for way in (Kernel, Tables):
+    for kind in (Kernel, Tables):
         try:
-            owners: SocketOwners = way()
+            owners: SocketOwners = kind()
         except OSError:
             continue
         if _shows_us(owners):

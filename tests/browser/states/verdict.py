@@ -32,6 +32,7 @@ async def better(scene: Scene) -> None:
     await judged(scene)
     await scene.page.get_by_text("Details", exact=True).click()
     await expect(scene.page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
+    await expect(scene.page.get_by_role("img", name="Task loss 3.42 for the base, 1.91")).to_be_visible()
 
 
 @state("job-verdict-rows", "The held-out rows side by side, those that got worse first")

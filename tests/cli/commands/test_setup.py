@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import threading
 import venv
@@ -97,27 +98,25 @@ def test_it_says_asks_installs_continues_and_removes(
     assert engine.missing_extra(settings)
 
     index.add("late")
-    assert setup.run_setup(settings, yes=True, dry_run=False, remove=False) == 0
-    assert "Next: arkor-dev --local --open" in capsys.readouterr().out
+    assert setup.run_setup(settings, yes=True, dry_run=False, remove=False, as_json=True) == 0
+    looking, plan, *between, installed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert looking == {"step": "looking"}
+    assert (plan["step"], plan["pytorch"], plan["fetch"], plan["disk"]) == (
+        "plan",
+        "9.0",
+        200_000_000,
+        1_100_000_000,
+    )
+    assert {each["step"] for each in between} <= {"progress"}
+    assert (installed["step"], installed["folder"]) == ("installed", str(target))
     assert engine.missing_extra(settings) is None
     assert setup.run_setup(settings, yes=False, dry_run=False, remove=False) == 0
-    assert "is installed" in capsys.readouterr().out
+    assert "is installed" in (said := capsys.readouterr().out)
+    assert "Next: arkor-dev --local --open" in said
     with setup._alone(settings.data / engine.FOLDER), pytest.raises(ConflictError, match="Another"):
         setup.run_setup(settings, yes=True, dry_run=False, remove=True)
     assert setup.run_setup(settings, yes=True, dry_run=False, remove=True) == 0
     assert not (settings.data / engine.FOLDER).exists()
-
-
-def test_it_is_offered_at_a_terminal_only(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(engine, "is_complete", lambda: False)
-    with pytest.raises(BadRequestError, match="arkor-dev setup"):
-        setup.offer_setup(settings)
-    monkeypatch.setattr(setup, "can_ask", lambda: True)
-    monkeypatch.setattr(setup, "run_setup", lambda *_, **how: 2 - how["yes"])
-    assert setup.offer_setup(settings) == 2
-    assert "PyTorch" in capsys.readouterr().out
 
 
 def test_a_full_disk_and_a_complete_python_are_noticed_before(
@@ -128,7 +127,7 @@ def test_a_full_disk_and_a_complete_python_are_noticed_before(
     assert sys.prefix in capsys.readouterr().out
 
     class Found:
-        def look(self) -> installer.Build:
+        def resolve_torch(self) -> installer.Build:
             return installer.Build("9.0+cu130", "cuda")
 
     monkeypatch.setattr(setup, "is_complete", lambda: False)

@@ -26,7 +26,7 @@ PRIVATE = Private(
     ],
 )  # fmt: skip
 def test_it_is_found(text: str) -> None:
-    assert PRIVATE.found(text)
+    assert PRIVATE.private_kind(text)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_it_is_found(text: str) -> None:
     ],
 )  # fmt: skip
 def test_ordinary_text_is_not(text: str) -> None:
-    assert PRIVATE.found(text) is None
+    assert PRIVATE.private_kind(text) is None
 
 
 def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,12 +49,12 @@ def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.Monk
     monkeypatch.setenv("MY_API_KEY", "s3cret-value-1")
     monkeypatch.setenv("WITH_PASSWORD", "disabled")
     monkeypatch.setattr("socket.gethostname", lambda: "quarry-7.example.org")
-    here = Private.here([Path("/data/jobs")], ["1"])
-    assert here.found("jo-the-trainer was here")
-    assert here.found("quarry-7")
-    assert here.found("x /srv/people/jo y")
-    assert here.found("the s3cret-value-1")
-    assert here.found("disabled") is None
+    here = Private.of_this_machine([Path("/data/jobs")], ["1"])
+    assert here.private_kind("jo-the-trainer was here")
+    assert here.private_kind("quarry-7")
+    assert here.private_kind("x /srv/people/jo y")
+    assert here.private_kind("the s3cret-value-1")
+    assert here.private_kind("disabled") is None
     assert "s3cret" not in repr(here)
 
 
@@ -63,7 +63,7 @@ def test_a_name_that_is_everybodys_is_none(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, "root")
     monkeypatch.setattr("socket.gethostname", lambda: "localhost")
     monkeypatch.setattr("getpass.getuser", lambda: "root")
-    assert Private.here().names == frozenset()
+    assert Private.of_this_machine().names == frozenset()
 
 
 def test_a_whole_document_is_refused_by_kind_and_not_by_word() -> None:

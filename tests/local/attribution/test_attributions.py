@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
 from arkor_dev.cli.commands import waiting
+from arkor_dev.local.attribution.service import WORKER
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, write_jsonl
 
@@ -140,6 +142,26 @@ def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> N
     assert "similar" not in found
 
 
+def test_a_killed_worker_leaves_nothing_half(shared: Backend, riddle: str, shared_data: Path) -> None:
+    """Nor does a killed backend, which leaves half a file under another name."""
+    folder = shared_data / "jobs" / riddle / "attribution"
+    half = folder / "rows.json.part"
+    (folder / "rows.json").unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
+    half.write_text('{"contradicting": [{"wh')
+    before = sorted(folder.iterdir())
+    shared.call("POST", f"/v1/jobs/{riddle}/attributions", {})
+    worker = until(lambda: shared.processes(WORKER), 60)[0]  # it imports for seconds
+    os.kill(worker, signal.SIGKILL)
+    failed = done(shared, riddle, "rows")
+    assert failed["state"] == "failed", failed
+    assert "was killed (signal 9)" in failed["error"]
+    assert sorted(folder.iterdir()) == before
+    found = done(shared, riddle, rows_of(shared, riddle))
+    assert (found["state"], found["rows"]) == ("completed", 17)
+    assert not half.exists()
+
+
 def test_changed_data_are_refused(shared: Backend, riddle: str, shared_project: Path) -> None:
     file = shared_project / "riddle.jsonl"
     before = file.read_bytes()
@@ -171,9 +193,6 @@ def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
     """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""
     found = done(shared, riddle, rows_of(shared, riddle))
     assert (found["contradicting"], found["rows"]) == ([], 17)
-    store = shared_data / "jobs" / riddle / "attribution" / "gradients"
-    assert {path.name for path in store.iterdir()} == {"gradients.safetensors", "rows.json", "manifest.json"}
-    assert json.loads((store / "rows.json").read_text())["steps"] == [8, 16, 24]
     path = f"/v1/jobs/{riddle}/attributions/rows/proof"
     refused = shared.call("POST", path, {})
     assert refused.status == 409
@@ -189,13 +208,3 @@ def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
 def rows_of(backend: Backend, job: str) -> str:
     name: str = backend.call("POST", f"/v1/jobs/{job}/attributions", {}).json["attribution"]["id"]
     return name
-
-
-def test_cleaning_the_disk_removes_what_can_be_made_again(
-    shared: Backend, riddle: str, shared_data: Path
-) -> None:
-    done(shared, riddle, rows_of(shared, riddle))
-    folder = shared_data / "jobs" / riddle / "attribution"
-    assert shared.call("POST", "/v1/disk/clean").json["freed"] >= 8192 * 17 * 3
-    assert not (folder / "gradients").exists()
-    assert (folder / "rows.json").exists()

@@ -1,4 +1,4 @@
-"""The summed cross entropy, and its gradient, against torch's."""
+"""The summed cross entropy and divergence, and their gradients, against torch's."""
 
 from __future__ import annotations
 
@@ -37,3 +37,24 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(gradient, exact, rtol=2e-2 if dtype == "bfloat16" else 1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_divergence_is_torch_s(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch.nn import functional
+
+    from arkor_dev.local.cpu_kernels import cross_entropy
+
+    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)
+    chance = torch.Generator().manual_seed(1)
+    known, given = (3 * torch.randn(2, 7, 60, generator=chance)).to(getattr(torch, dtype))
+    ours, exact = (given.clone().requires_grad_() for _ in range(2))
+    loss = cross_entropy.summed_divergence(ours, known)
+    (loss / 3).backward()
+    there, here = (each.float().log_softmax(1) for each in (known, exact))
+    wanted = functional.kl_div(here, there, reduction="sum", log_target=True)
+    (wanted / 3).backward()
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(ours.grad, exact.grad, rtol=2e-2 if dtype == "bfloat16" else 1e-4, atol=1e-6)
+    assert float(cross_entropy.summed_divergence(known, known)) == pytest.approx(0, abs=1e-5)

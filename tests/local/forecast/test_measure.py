@@ -64,3 +64,15 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
     few, whole = (measured(template[FORKS], project, tiny, config, seconds) for seconds in (0, 100))
     assert whole["worst"] > 1.5 * whole["memory"]["base"]  # the batch is a large part of it
     assert few["worst"] == pytest.approx(whole["worst"], rel=0.12)
+
+
+def test_rows_that_are_shorter_than_replayed_ones_are_measured(
+    template: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    """The longest batch is then one of replayed rows alone."""
+    project = make_project(tmp_path / "project")
+    write_jsonl(project / "data" / "short.jsonl", [{"prompt": "Who?", "completion": "Me."}] * 12)
+    source = {"type": "file", "path": "data/short.jsonl"}
+    config = {**CONFIG, "datasetSource": source, "batchSize": 2, "replay": 0.5, "baseKl": 0.1}
+    found = measured(template[FORKS], project, tiny, {**config, "evalSteps": 0}, 5)
+    assert found["worst"] > 0

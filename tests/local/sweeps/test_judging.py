@@ -54,6 +54,20 @@ def test_better_settings_win_with_an_interval() -> None:
     assert verdict["rows"] == ROWS // 2
 
 
+def test_rewards_are_told_as_they_are() -> None:
+    """More of them is better, and the scores have their negative."""
+    chance = random.Random(1)
+    rows = [chance.gauss(-0.3, 0.1) for _ in range(ROWS)]
+    start, winner = (
+        [{**scores(chance, rows, gain), "higher": "Mean reward"} for _ in range(3)] for gain in (0, 0.4)
+    )
+    verdict = judged(start, winner, "mean reward")
+    assert verdict["verdict"] == "better"
+    assert 0 < verdict["start"] < verdict["winner"]
+    assert verdict["difference"]["low"] > 0
+    assert f": mean reward {verdict['start']:.3f} → {verdict['winner']:.3f} on " in verdict["sentence"]
+
+
 def test_too_few_rows_judge_nothing() -> None:
     chance = random.Random(2)
     rows = [1.0] * 14

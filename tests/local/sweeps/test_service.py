@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
-from arkor_dev.local.sweeps import plan, record
+from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, Sweep, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
@@ -253,6 +254,14 @@ async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: P
     assert await store.read(Store.get, first.job)  # its jobs stay
 
 
+def scores_of(loss: float) -> dict[str, Any]:
+    """Scores of 18 held-out rows with this loss."""
+    return {
+        "adapter": [loss] * 18, "groups": list(range(18)), "keys": [f"{key:016x}" for key in range(18)],
+        "margin": 0.01, "rows": "r", "tokens": "t",
+    }  # fmt: skip
+
+
 class Unknown(Known):
     """Estimates nothing: the data would have to be downloaded, or the run is on a cluster."""
 
@@ -268,10 +277,6 @@ async def test_what_cannot_be_estimated_is_timed_by_a_run_that_confirms(
     hub = {**TINY, "datasetSource": {"type": "huggingface", "name": "org/rows", "token": "hf_secret"}}
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
     body = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
-    scores = {
-        "adapter": [2.0] * 18, "groups": list(range(18)), "keys": [f"{key:016x}" for key in range(18)],
-        "margin": 0.01, "rows": "r", "tokens": "t",
-    }  # fmt: skip
 
     def trials() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = sweeps.view(begun["id"])["trials"]
@@ -292,7 +297,7 @@ async def test_what_cannot_be_estimated_is_timed_by_a_run_that_confirms(
         ]
         await store.write(Store.append, job, [("training.started", {"metadata": {"totalSteps": 9}}), *steps])
         results.write(
-            results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores}
+            results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores_of(2.0)}
         )
         sweeps._spent[job] = 15.0
         await store.write(Store.finish, job, Verdict("completed", {}))
@@ -304,3 +309,70 @@ async def test_what_cannot_be_estimated_is_timed_by_a_run_that_confirms(
         assert sweep.estimate.fixed == pytest.approx(6, abs=3)
         assert plan.confirming_seconds(sweep) == pytest.approx(5 * plan.seconds_of(sweep, 0, 1))
         await sweeps.stop(begun["id"])
+
+
+class Quick(Known):
+    async def request(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {"state": "measured", "steps": 27, "seconds": 0.3, "trainingSeconds": 0.2}
+
+
+async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
+    """Stand in for the scheduler and its workers: run one job after another, with a loss by its rate."""
+    while True:
+        if (started := await store.write(Store.start_next)) is None:
+            await asyncio.sleep(0.002)
+            continue
+        job, config = started
+        await asyncio.sleep(chance.uniform(0, 0.01))
+        loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
+        told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
+        await store.write(Store.append, job, told, config["maxSteps"])
+        file = results.result_file(job_folder(folder, job), None)
+        results.write(file, {"evaluation": {}, "scores": scores_of(loss)})
+        await store.write(Store.finish, job, Verdict("completed", {}))
+
+
+async def recover(store: AsyncStore) -> None:
+    """Queue the jobs again that nobody runs any longer, once what was being written is written."""
+    await store.write(Store.removed)
+    jobs = await store.read(Store.unfinished)
+    for job in [job for job, status in jobs.items() if status == "running"]:
+        await store.write(Store.requeue, job, "killed")
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("seed", range(4))
+async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Between any two steps of a sweep the backend ends and another one continues from the record."""
+    monkeypatch.setattr(service, "TICK_SECONDS", 0.001)
+    make_project(tmp_path)
+    chance = random.Random(seed)
+    trained = {**TINY, "maxSteps": 27}
+    body = {"name": "s", "config": trained, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    kills = 0
+
+    def begin() -> Sweeps:
+        return Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
+
+    sweeps = begin()
+    begun = await sweeps.start({**body, "jobs": 6, "deadline": in_time(120)})
+    async with asyncio.timeout(60):
+        while sweeps.view(begun["id"])["state"] == "running":
+            training = asyncio.create_task(train(store, tmp_path, chance))
+            async with sweeps.running():
+                await asyncio.sleep(chance.uniform(0.01, 0.2) if kills else 0.03)
+            training.cancel()
+            await asyncio.gather(training, return_exceptions=True)
+            await recover(store)
+            sweeps, kills = begin(), kills + 1
+    found = sweeps.view(begun["id"])
+    assert kills > 1
+    assert (found["state"], found["best"]) == ("completed", 3), found
+    assert found["endedAt"] < found["deadline"]
+    steps = [[each["step"] for each in trial["results"]] for trial in found["trials"]]
+    assert steps == [[3, 9, 27], [3], [3], [3, 9, 27], [3, 9], [3], *[[27]] * 6]
+    jobs = await store.read(Store.of_sweep, begun["id"])
+    assert sorted(trial["jobId"] for trial in found["trials"]) == sorted(jobs)
+    assert {job["status"] for job in jobs.values()} == {"completed"}

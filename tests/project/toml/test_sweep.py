@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.sweep_space import space_problem
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.toml.sweep import SweepTable, deadline_of, load_sweep
 
@@ -61,3 +62,15 @@ def test_a_deadline_is_the_next_such_time() -> None:
     assert deadline_of(None, 1.5, evening) == datetime(2026, 11, 30, 0, 0, tzinfo=UTC)
     assert deadline_of("2026-12-01T07:00:00+00:00", None, evening) == datetime(2026, 12, 1, 7, tzinfo=UTC)
     assert deadline_of(None, None, evening) is deadline_of("soon", None, evening) is None
+
+
+def test_what_trials_are_judged_by_cannot_be_searched() -> None:
+    """Another beta is another loss, except with rewards, where it only holds the model near its start."""
+    beta = {"beta": [0.1, 0.2]}
+    assert space_problem(beta, "grpo") is None
+    assert space_problem({"learningRate": [1e-5, 1e-4]}, "dpo") is None
+    for method in ("dpo", "kto", "cpo", "orpo"):
+        field, fault = space_problem(beta, method) or ("", "")
+        assert field == "beta"
+        assert f'what "{method}" measures held-out rows by' in fault
+    assert space_problem({"maxCompletionLength": [16, 32]}, "grpo")

@@ -36,6 +36,9 @@ async def test_a_row_is_judged_and_the_next_one_found(project: Studio) -> None:
     assert {**review, "at": ""} == {**ask, "verdict": "accepted", "tags": ["tone"], "at": ""}
     assert await call(project, "GET", "/next?trainer=bot&after=0&want=unseen&by=Ann") == (200, {"row": 2})
     assert await call(project, "GET", "/next?trainer=bot&after=0&want=&tag=tone") == (200, {"row": 1})
+    ordered = "/next?trainer=bot&after=0&want=unseen&by=Ann&among="
+    assert await call(project, "GET", f"{ordered}1,3,2") == (200, {"row": 3})
+    assert await call(project, "GET", f"{ordered}1,9") == (200, {"row": None})
     marks = {"rows": [{"row": 1, "verdict": "accepted"}]}
     assert await call(project, "GET", "/rows?trainer=bot&from=1&count=50") == (200, marks)
     _, counts = await call(project, "GET", "?trainer=bot")
@@ -54,7 +57,10 @@ async def test_what_cannot_be_is_refused(project: Studio) -> None:
     ):  # fmt: skip
         assert (await call(project, "POST", "", wrong))[0] == 400
     assert not (project.settings.project / FILE).exists()
-    for path in ("/next?trainer=bot&after=0&want=all", "/row?trainer=bot&row=0", "?trainer=nobody"):
+    for path in (
+        "/next?trainer=bot&after=0&want=all", "/next?trainer=bot&after=0&want=unseen&among=1,x",
+        "/row?trainer=bot&row=0", "?trainer=nobody",
+    ):  # fmt: skip
         assert (await call(project, "GET", path))[0] == 400
     assert (await call(project, "GET", "/row?trainer=bot&row=9"))[0] == 404
     (project.settings.project / "data").mkdir(exist_ok=True)

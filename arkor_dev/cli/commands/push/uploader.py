@@ -43,13 +43,13 @@ chance.
 
 def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
     """Raise :class:`PushError` if a file reveals this machine. The error names the file, not the content."""
-    wanted = [word.encode() for word in (*private.places, *private.secrets) if len(word) >= LEAST]
+    wanted = [word.encode() for word in (*private.paths, *private.secrets) if len(word) >= LEAST]
     for name in names:
         path = folder / name
         if name in WRITTEN and path.stat().st_size <= LIMIT:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             for number, line in enumerate(lines, 1):
-                if found := private.found_in_all(line):
+                if found := private.private_kind_in_document(line):
                     raise PushError(f"{name} contains {found} in line {number}. Nothing was published.")
         if _holds(path, wanted):
             raise PushError(f"{name} contains a path of this machine, or a token. Nothing was published.")
@@ -268,7 +268,7 @@ class Hub:
     def push(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Upload the folder's files in one commit, with retries; raise the last error."""
         folder, names = Path(order["folder"]), list(order["files"])
-        private = Private.here(map(Path, order["places"]), [get_token() or ""])
+        private = Private.of_this_machine(map(Path, order["places"]), [get_token() or ""])
         tell(progress={"label": "Checking the files"})
         check_files(folder, names, private)
         sent = Sent(sum((folder / name).stat().st_size for name in names))

@@ -42,6 +42,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import WEIGHTS, hold_in, take_weights, whole
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
+from arkor_dev.local.training.replay.rows import SETTINGS
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -271,7 +272,7 @@ def base_losses(run: Run) -> BaseLosses:
         {
             **told,
             "method": run.method.name,
-            **run.plan.method,
+            **{field: value for field, value in run.plan.method.items() if field not in SETTINGS},
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example, is_replayed
 from arkor_dev.local.training.samples.greedy import Watch, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.modeling.base_model import Base
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.plan import Plan
 
 PROMPTS: Final = Path(__file__).with_name("prompts.txt")
+SETTINGS: Final = ("replay", "baseKl")
+"""The fields of a job's config that are about these rows. They change no measurement of a base."""
 LONGEST: Final = 32
 """Most tokens of an answer."""
+PENALIZED: Final = 0.2
+"""The share of each step's rows that a penalty alone adds: as many as are replayed by default."""
 TOGETHER: Final = 16
 """Answers that are generated together."""
 
@@ -36,6 +40,9 @@ def prompts() -> list[str]:
 class Replay:
     """Adds rows so that they are ``share`` of each step's, above 0 and up to 0.5.
 
+    ``learned``: the answers are learned like the data's. With ``base_kl`` above 0 the loss has that many
+    times the mean divergence from the base per token of the answers.
+
     ``size`` is the most rows of a batch. Which rows a step gets depends on ``seed`` and the step's number
     alone, so a resumed run continues alike. Until they are ``answered``, ``examples`` stand for
     rows of the longest length, so that a run's costs can be forecast.
@@ -44,18 +51,25 @@ class Replay:
     share: float
     size: int
     seed: int
+    learned: bool = True
+    base_kl: float = 0.0
     examples: list[Example] = field(default_factory=list)
     answered: bool = False
 
     @classmethod
-    def of(cls, share: float, plan: Plan, base: Base) -> Replay:
-        """Choose as many prompts as the steps of ``plan`` need, and tokenize them.
+    def of(cls, plan: Plan, base: Base) -> Replay | None:
+        """Choose as many prompts as the steps of ``plan`` need, and tokenize them; None if it has neither
+        replay nor a penalty.
 
         Raises :class:`JobFailure` if the model's template rejects prompts.
         """
+        share, base_kl = (plan.method.get(field, 0) for field in SETTINGS)
+        if not share and not base_kl:
+            return None
+        made = cls(share or PENALIZED, plan.batch_size, plan.order_seed, bool(share), base_kl)
         every = prompts()
         rows = plan.steps * plan.batch_size * plan.accumulation
-        count = min(len(every), math.ceil(rows * share / (1 - share)))
+        count = min(len(every), math.ceil(made._beside(rows)))
         order = list(range(len(every)))
         random.Random(0).shuffle(order)  # noqa: S311 - a choice, no secret
         texts = [
@@ -63,8 +77,10 @@ class Replay:
             for place in sorted(order[:count])
         ]
         asked = [base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        examples = [_example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)]
-        return cls(share, plan.batch_size, plan.order_seed, examples)
+        made.examples = [
+            made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)
+        ]
+        return made
 
     def answer(self, loss: Objective, base: Base, kept: BaseLosses, stopped: Callable[[], bool]) -> bool:
         """Let the model of ``loss``, which must answer as its base, answer all; return False if stopped.
@@ -100,22 +116,39 @@ class Replay:
 
     def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
         """Replay these prompts and answers."""
-        found = [_example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
+        found = [self._example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
         if found:
             self.examples, self.answered = [each for each in found if each.learned], True
 
     def batches(self, step: int, rows: int) -> Iterator[list[Example]]:
         """Yield the rows that ``step`` replays beside ``rows`` rows of the data."""
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
-        count = int(rows * self.share / (1 - self.share) + chance.random())
+        count = int(self._beside(rows) + chance.random())
         chosen = chance.sample(self.examples, min(count, len(self.examples)))
         for start in range(0, len(chosen), self.size):
             yield chosen[start : start + self.size]
 
+    def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
+        """Return the factor of a step's summed divergence.
 
-def _example(prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:
-    labels = [IGNORED] * len(prompt) + list(answer)
-    return Example([*prompt, *answer], labels, f"replayed prompt {number}", replayed=True)
+        A step of few rows may replay none. Those that do make up for the others.
+        """
+        rows, tokens = 0, 0
+        for batch in batches:
+            if is_replayed(batch):
+                tokens += sum(row.learned for row in batch)
+            else:
+                rows += len(batch)
+        return self.base_kl / min(1.0, self._beside(rows)) / tokens if tokens else 0.0
+
+    def _beside(self, rows: int) -> float:
+        """Return how many rows are replayed beside ``rows`` of the data, on average."""
+        return rows * self.share / (1 - self.share)
+
+    def _example(self, prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:
+        labels, weight = [IGNORED] * len(prompt) + list(answer), None if self.learned else 0
+        place = f"replayed prompt {number}"
+        return Example([*prompt, *answer], labels, place, counts=weight, replayed=True)
 
 
 def _prompt(example: Example) -> list[int]:

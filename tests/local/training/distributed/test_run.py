@@ -43,6 +43,8 @@ CASES: dict[str, dict[str, Any]] = {
     "pissa": {"config": {"initLoraWeights": "pissa", "groupByLength": True}},
     "whole": {"config": {"fullFineTuning": True, "learningRate": 1e-3, "maxGradNorm": 0.1}},
     "too fast": {"config": {"learningRate": 1e20, "optim": "sgd", "maxGradNorm": 0, "maxSteps": 6}},
+    # Some batches have fewer replayed rows than there are workers.
+    "near the base": {"config": {"baseKl": 0.5, "replay": 0.3, "batchSize": 3}},
 }
 
 

@@ -79,6 +79,75 @@ def test_what_is_replayed_is_not_forgotten(tiny: Path, tmp_path: Path) -> None:
     assert loss_on(run, asked) < 0.75 * loss_on(other, asked)
 
 
+@pytest.mark.parametrize("replay", [0.0, 0.3], ids=["penalty", "both"])
+def test_a_step_adds_its_mean_divergence_from_the_base(tiny: Path, tmp_path: Path, replay: float) -> None:
+    """Beside the cross entropy of all rows that are learned, here by torch's own functions."""
+    import torch
+    from torch.nn import functional
+
+    config = {**CONFIG, "gradientAccumulationSteps": 2, "baseKl": 0.7, "replay": replay}
+    run = set_up(tiny, tmp_path, config)
+    run.begin()
+    chance = torch.Generator().manual_seed(1)
+    for weight in run.trainable:
+        weight.data += 0.3 * torch.randn(weight.shape, generator=chance)
+    batches = next(run.steps())
+    others = [row for batch in batches if batch[0].replayed for row in batch]
+    own = [row for batch in batches if not batch[0].replayed for row in batch]
+    assert len(others) == (3 if replay else 2)
+    (updated,) = run.loss.updates(1, batches)
+    run.optimizer.zero_grad()
+    count = sum(row.weight for row in [*own, *others])
+    value = run._gradients(updated, count)
+    gradients = [weight.grad.clone() for weight in run.trainable]
+    figures = run.loss.figures()
+
+    run.optimizer.zero_grad()
+    with torch.no_grad(), run.model.disable_adapter():
+        known = run.loss.logits(others)[0].log_softmax(1)
+    for weight in run.trainable:
+        weight.requires_grad_()
+    logits, targets = run.loss.logits([*own, *others] if replay else own)
+    expected = functional.cross_entropy(logits, targets, reduction="sum") / len(targets)
+    logits = run.loss.logits(others)[0].log_softmax(1)
+    divergence = functional.kl_div(logits, known, reduction="sum", log_target=True) / len(known)
+    (expected + 0.7 * divergence).backward()
+    assert figures["baseKl"] == pytest.approx(float(divergence), rel=1e-4)
+    for gradient, weight in zip(gradients, run.trainable, strict=True):
+        torch.testing.assert_close(gradient, weight.grad, rtol=1e-3, atol=1e-6)
+    alone = run.loss.cross_entropy(own)
+    assert value == pytest.approx(sum(loss for loss, _ in alone) / count, rel=1e-4)
+
+
+def test_steps_that_replay_rows_make_up_for_those_that_do_not(tiny: Path, tmp_path: Path) -> None:
+    run = set_up(tiny, tmp_path, {**CONFIG, "batchSize": 2, "baseKl": 0.5})
+    assert run.replay is not None
+    means = []
+    for step in range(1, 401):
+        batches = list(run.replay.batches(step, 2))
+        tokens = sum(row.learned for batch in batches for row in batch)
+        means.append(run.replay.penalty([run.train[:2], *batches]) * tokens)
+    assert set(means) == {0.0, 1.0}
+    assert sum(means) / len(means) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_penalty_keeps_the_model_near_its_base(tiny: Path, tmp_path: Path) -> None:
+    divergences = {}
+    for base_kl in (1e-6, 1.0):
+        config = {**CONFIG, "maxSteps": 15, "baseKl": base_kl}
+        run = set_up(tiny, tmp_path / str(base_kl), config)
+        losses = losses_of(run)
+        divergences[base_kl] = events_of(run).figures("baseKl")
+        assert losses[-1] < 0.5 * losses[0]
+    started = next(fields for name, fields in events_of(run).calls if name == "training.started")
+    assert started["metadata"]["figures"] == [
+        {"name": "baseKl", "label": "KL from the base", "unit": "nats per token"}
+    ]
+    assert all(found[0] == pytest.approx(0, abs=1e-5) for found in divergences.values())
+    free, held = (sum(found[-5:]) for found in divergences.values())
+    assert held < 0.8 * free
+
+
 def test_the_answers_are_made_once_a_base(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +158,8 @@ def test_the_answers_are_made_once_a_base(
     made = set_up(tiny, tmp_path, config, origin=lambda: origin)
     made.run()
     monkeypatch.setattr(rows, "answers", lambda *_: pytest.fail("it was answered again"))
-    again = set_up(tiny, tmp_path, config, origin=lambda: origin)
+    # A base answers and is measured alike whatever is made of it.
+    again = set_up(tiny, tmp_path, {**config, "baseKl": 0.1}, origin=lambda: origin)
     again.run()
     assert made.replay
     assert again.replay

@@ -1,18 +1,21 @@
 import { useEffect } from "preact/hooks";
 import { late } from "../../lib/late";
 import { setTitle } from "../../store/document-title";
+import { engineAwaited } from "../../store/engine";
 import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { LazyElsewhere } from "./lazy-elsewhere";
+import { LazyEngine } from "./lazy-engine";
 import { LazyRun } from "./lazy-run";
 import { Recent } from "./recent";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
 // The styles of lazily loaded parts come with the page: separate requests would cost more than they weigh.
 import "./cluster/cluster.css";
 import "./elsewhere/elsewhere.css";
+import "./engine/engine.css";
 import "./form/form.css";
 import "./home.css";
 import "./live.css";
@@ -42,9 +45,11 @@ export default function Home() {
   return (
     <div class="home" data-focus-next=".home-output .ui-menu button">
       <div class="home-main">
+        <LazyEngine />
         <Project />
+        <LazyEngine offered />
       </div>
-      <Recent />
+      {!engineAwaited() && <Recent />}
     </div>
   );
 }
@@ -87,7 +92,13 @@ function Project() {
       <TrainerHead known={known} trainer={trainer} />
       <LazyElsewhere />
       {/* Running jobs come first: nothing is shown until they are known, since it would visibly move. */}
-      {runs.value === null ? <Skeleton lines={4} height={22} /> : live ? [panel, card] : [card, panel]}
+      {engineAwaited() ? null : runs.value === null ? (
+        <Skeleton lines={4} height={22} />
+      ) : live ? (
+        [panel, card]
+      ) : (
+        [card, panel]
+      )}
       <LazyElsewhere paused />
     </>
   );

@@ -88,6 +88,7 @@ function spareOf(disk: Disk): { what: string; size: number }[] {
   const models = disk.models.filter(({ shared, used }) => !shared && used === false);
   return [
     { what: "Files of no job", size: disk.leftovers },
+    { what: "Embeddings of rows. They can be made again.", size: disk.embeddings ?? 0 },
     ...models.map(({ name, bytes: size }) => ({
       what: `The model ${clean(name, 120)}, which no job uses. It can be downloaded again.`,
       size,

@@ -7,8 +7,10 @@ import {
   type Axis,
   axesOf,
   bestSoFar,
+  figure,
   labelOf,
   lossOf,
+  measureOf,
   ranked,
   searched,
   settingsWords,
@@ -101,16 +103,19 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
   const losses = points.map((point) => point.y);
   const [low, high] = [Math.min(...losses), Math.max(...losses)];
   const label = lines
-    .map(({ step, points: each }) => `after ${number(step)} steps ${loss(each.at(-1)!.y)}`)
+    .map(({ step, points: each }) => `after ${number(step)} steps ${loss(figure(sweep, each.at(-1)!.y))}`)
     .join(", ");
   const first = Math.min(...points.map((point) => point.x));
   const last = Math.max(...points.map((point) => point.x));
   return (
-    <Figure title="Best so far" hint="The lowest loss on the selecting rows, at each rung of steps.">
+    <Figure
+      title="Best so far"
+      hint={`${measureOf(sweep)} of the best trial on the selecting rows, at each rung of steps.`}
+    >
       <div ref={box}>
         <svg
           role="img"
-          aria-label={`Best loss so far: ${label}`}
+          aria-label={`${measureOf(sweep)} of the best so far: ${label}`}
           viewBox={`0 0 ${width} ${HEIGHT}`}
           width={width}
           height={HEIGHT}
@@ -119,10 +124,10 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
           <line x1={LEFT} x2={LEFT} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
           <line x1={LEFT} x2={width - RIGHT} y1={y(0)} y2={y(0)} stroke="var(--line-strong)" />
           <Text x={LEFT - 6} at={y(1) + 4} anchor="end">
-            {loss(high)}
+            {loss(figure(sweep, high))}
           </Text>
           <Text x={LEFT - 6} at={y(0) + 4} anchor="end">
-            {loss(low)}
+            {loss(figure(sweep, low))}
           </Text>
           <Text x={LEFT} at={HEIGHT - 8}>
             {clock(first, false)}
@@ -171,26 +176,27 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
   const scale = scaleOf(losses);
   const lossAxis: Axis = {
     field: "",
-    label: "Loss",
+    label: measureOf(sweep),
     at: (value) => (typeof value === "number" ? scale(value) : null),
     marks: [
-      { at: 0, text: loss(Math.min(...losses)) },
-      { at: 1, text: loss(Math.max(...losses)) },
+      { at: 0, text: loss(figure(sweep, Math.min(...losses))) },
+      { at: 1, text: loss(figure(sweep, Math.max(...losses))) },
     ],
   };
   const axes = [...axesOf(sweep.space), lossAxis];
   const width = Math.max(room, AXIS_GAP * axes.length);
   const x = (index: number): number => EDGE + (index * (width - 2 * EDGE - LEFT)) / (axes.length - 1);
   const best = trials[0]!;
+  const name = sweep.measure ? measureOf(sweep) : "loss";
   return (
     <Figure
       title="Trials"
-      hint={`Each line is a trial, from its settings to its loss after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
+      hint={`Each line is a trial, from its settings to its ${name} after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
     >
       <div ref={box} style={styles.scroll} tabIndex={0} role="group" aria-label="Trials as lines">
         <svg
           role="img"
-          aria-label={`${number(trials.length)} trials by ${axes.length - 1} settings. The best: ${settingsWords(best)}, loss ${loss(lossOf(best))}`}
+          aria-label={`${number(trials.length)} trials by ${axes.length - 1} settings. The best: ${settingsWords(best)}, ${name} ${loss(figure(sweep, lossOf(best)!))}`}
           viewBox={`0 0 ${width} ${HEIGHT}`}
           width={width}
           height={HEIGHT}
@@ -214,7 +220,7 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
                 stroke-dasharray={trial.number === 0 && !on ? "5 3" : undefined}
                 opacity={on || trial.number === 0 ? 1 : 0.55}
               >
-                <title>{`Trial ${trial.number}: ${settingsWords(trial)}, loss ${loss(trial.results[0]!.loss)}`}</title>
+                <title>{`Trial ${trial.number}: ${settingsWords(trial)}, ${name} ${loss(figure(sweep, trial.results[0]!.loss))}`}</title>
               </polyline>
             );
           })}
@@ -296,7 +302,7 @@ export function TrialTable({ sweep, jobHref }: { sweep: Sweep; jobHref: (id: str
               Settings
             </th>
             <th scope="col">Steps</th>
-            <th scope="col">Loss</th>
+            <th scope="col">{measureOf(sweep)}</th>
           </tr>
         </thead>
         <tbody>
@@ -309,7 +315,9 @@ export function TrialTable({ sweep, jobHref }: { sweep: Sweep; jobHref: (id: str
                 {trial.error ? `${settingsWords(trial)}: ${trial.error}` : settingsWords(trial)}
               </td>
               <td class="num">{number(trial.results.at(-1)?.step)}</td>
-              <td class="num">{lossOf(trial) === null ? "–" : lossOf(trial)!.toFixed(DIGITS)}</td>
+              <td class="num">
+                {lossOf(trial) === null ? "–" : figure(sweep, lossOf(trial)!).toFixed(DIGITS)}
+              </td>
             </tr>
           ))}
         </tbody>

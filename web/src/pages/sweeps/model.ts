@@ -10,6 +10,12 @@ export const searched = (sweep: Sweep): SweepTrial[] => sweep.trials.filter(({ r
 /** A trial's loss at its highest rung; null before the first. */
 export const lossOf = ({ results }: SweepTrial): number | null => results.at(-1)?.loss ?? null;
 
+/** What held-out rows are measured by, as the page writes it. */
+export const measureOf = ({ measure }: Sweep): string => clean(measure?.label ?? "Loss", 40);
+
+/** A trial's loss as a figure of that measure: where more of it is better, losses are its negative. */
+export const figure = ({ measure }: Sweep, value: number): number => (measure?.higher ? -value : value);
+
 export const labelOf = (field: string): string =>
   SETTINGS.find((each) => each.field === field)?.label ?? clean(field, 60);
 

@@ -113,6 +113,7 @@ describe("the bar's scale", () => {
     verdict: "",
     confidence: 95,
     measure,
+    losses: null,
     base: "",
     adapter: "",
     count: "",

@@ -17,7 +17,9 @@ export interface Part {
   confidence: number;
   /** What the losses are called, and in what they are measured. */
   measure: EvaluationMeasure;
-  /** Mean losses, as they are shown. */
+  /** Mean losses of base and adapter; null if one is missing. */
+  losses: readonly [number, number] | null;
+  /** As they are shown. */
   base: string;
   adapter: string;
   /** The number of rows or questions. */
@@ -48,7 +50,9 @@ export function partsOf(evaluation: Evaluation): Part[] {
     const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
     if (mean === null || low === null || high === null || low > high) return [];
     const rows = finite(part.rows);
-    const [base, adapter] = losses(finite(part.base), finite(part.adapter));
+    const both = [finite(part.base), finite(part.adapter)] as const;
+    const [base, adapter] = losses(...both);
+    const [before, after] = both;
     return [
       {
         name,
@@ -58,6 +62,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
         high,
         confidence: finite(part.confidence) ?? 95,
         measure: measureOf(part),
+        losses: before === null || after === null ? null : [before, after],
         base,
         adapter,
         count: rows === null ? "" : `${number(rows)} ${kind}${rows === 1 ? "" : "s"}`,

@@ -19,6 +19,7 @@ import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
 import { Rows } from "./rows";
+import { Trade } from "./trade";
 import "./verdict.css";
 
 const LOOK_MS = 1000;
@@ -76,6 +77,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
         <Opened title="Details">
           <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
           <Reading evaluation={evaluation} sentences={sentences} />
+          <Trade parts={parts} />
         </Opened>
         {features.value.has("evaluation") && (
           <>

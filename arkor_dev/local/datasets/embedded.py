@@ -1,0 +1,90 @@
+"""What the embeddings of a view's rows answer: similar rows, groups, the map, and surprising rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from arkor_dev.local.embeddings.store import read
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.dataset_shapes import RowGroups, RowMap, SurprisingRow
+
+CHUNK: Final = 8192
+MAP_ROWS: Final = 10_000
+"""Most rows of a map, spread over the data set."""
+
+
+class Embedded:
+    """The embeddings in ``file``. Raises IndexError if it is missing."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        found = read(Path(file))
+        if found is None:
+            raise IndexError(file)
+        self._found = found
+        self._places = {int(number): place for place, number in enumerate(found.numbers) if number}
+        self._mean = found.vectors.mean(0, dtype=np.float64).astype(np.float32)
+        self._norms = np.concatenate([np.linalg.norm(part, axis=1) for part in self._centered()])
+
+    def _centered(self) -> Any:
+        vectors = self._found.vectors
+        for start in range(0, len(vectors), CHUNK):
+            yield vectors[start : start + CHUNK].astype(np.float32) - self._mean
+
+    def similar(self, number: int, count: int) -> list[tuple[int, float, bool]]:
+        """Return the rows most like a row: number, cosine, and whether it is held out.
+
+        Raises IndexError for a row without an embedding.
+        """
+        if number not in self._places:
+            raise IndexError(number)
+        own = self._places[number]
+        query = self._found.vectors[own].astype(np.float32) - self._mean
+        products = np.concatenate([part @ query for part in self._centered()])
+        cosines = products / np.maximum(self._norms * self._norms[own], 1e-12)
+        cosines[own] = np.nan  # sorted last
+        cosines[self._found.numbers == 0] = np.nan
+        best = np.argsort(-cosines, kind="stable")[:count]
+        return [
+            (int(self._found.numbers[at]), round(float(cosines[at]), 4), bool(self._found.held_out[at]))
+            for at in best
+            if np.isfinite(cosines[at])
+        ]
+
+    def groups(self) -> RowGroups:
+        """Return the groups as the contract has them."""
+        facts = self._found.facts
+        return {
+            "rows": facts["rows"],
+            "heldOut": facts["heldOut"],
+            "skipped": facts["skipped"],
+            "groups": facts["groups"],
+        }
+
+    def members(self, group: int) -> frozenset[int]:
+        """Return the numbers of a group's rows."""
+        return frozenset(map(int, self._found.numbers[self._found.groups == group]))
+
+    def map(self) -> RowMap:
+        """Return the rows' first two principal components, scaled into -1 to 1."""
+        places = np.flatnonzero(self._found.numbers)
+        places = places[:: max(1, -(-len(places) // MAP_ROWS))]
+        points = self._found.points[places]
+        points = np.round(points / max(float(np.abs(points).max(initial=0)), 1e-12), 4)
+        return {
+            "rows": self._found.numbers[places].tolist(),
+            "x": points[:, 0].tolist(),
+            "y": points[:, 1].tolist(),
+            "groups": self._found.groups[places].tolist(),
+        }
+
+    def surprising(self, start: int, count: int) -> list[SurprisingRow]:
+        """Return rows by their loss, the highest first, from the ``start``-th (1) on."""
+        losses = self._found.losses
+        places = np.flatnonzero((self._found.numbers > 0) & np.isfinite(losses))
+        order = places[np.argsort(-losses[places], kind="stable")][start - 1 : start - 1 + count]
+        return [{"row": int(self._found.numbers[at]), "loss": round(float(losses[at]), 4)} for at in order]

@@ -1,0 +1,1 @@
+"""Embeddings of a data set's rows: similar rows, groups of rows, and rows that surprise the model."""

@@ -1,0 +1,197 @@
+"""Groups of similar vectors: k-means, as many groups as stand out, and none where nothing does.
+
+Any cloud can be cut into parts. So groups count only if they are tighter than those that the same procedure
+finds in clouds without groups: normal ones of the same covariance, after the gap statistic (Tibshirani,
+Walther and Hastie 2001), measured by the simplified silhouette (Hruschka, Campello and de Castro 2004); and
+only if most rows are in groups with fewer rows between them and the next one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DIMENSIONS: Final = 16
+"""Principal components in which groups are looked for."""
+COUNTS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24)
+"""Numbers of groups that are tried."""
+SMALLEST: Final = 4
+"""Rows of a group, on average, at least."""
+SAMPLE: Final = 1500
+"""Most rows on which the number of groups is decided."""
+REFERENCES: Final = 19
+"""Clouds without groups to compare with: beating all of them by chance has a probability of 1 in 20."""
+MARGIN: Final = 0.05
+"""By how much the silhouette must exceed that of the references: a cloud without groups need not be a normal
+one. See ``scripts/bench groups``.
+"""
+SEPARATED: Final = 0.5
+"""Least share of the rows whose groups must be apart from the next one."""
+NEAR: Final = 0.15
+"""What is about a center, or about the middle between two, as a part of their distance."""
+ITERATIONS: Final = 30
+STARTS: Final = 2
+SEED: Final = 20_240_731
+TERMS: Final = 6
+WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{2}|[^\W\d_\u3040-\u30ff\u3400-\u9fff]{2,30}")
+"""A word; scripts without spaces are taken two characters at a time."""
+CHUNK: Final = 4096
+
+
+def principal(vectors: Any, dimensions: int) -> Any:
+    """Return the first principal components of ``vectors`` ``[rows, width]``, float32, exact."""
+    mean = vectors.mean(0, dtype=np.float64)
+    width = vectors.shape[1]
+    covariance = np.zeros((width, width))
+    for start in range(0, len(vectors), CHUNK):
+        part = (vectors[start : start + CHUNK].astype(np.float32) - mean).astype(np.float32)
+        covariance += part.T @ part
+    _, axes = np.linalg.eigh(covariance)
+    axes = axes[:, ::-1][:, :dimensions]
+    # The sign of an axis is arbitrary: the largest entry is positive, so that a map is the same each time.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
+    found = np.empty((len(vectors), axes.shape[1]), np.float32)
+    for start in range(0, len(vectors), CHUNK):
+        found[start : start + CHUNK] = (vectors[start : start + CHUNK].astype(np.float32) - mean) @ axes
+    return found
+
+
+def grouped(points: Any) -> Any | None:
+    """Return the group of each of ``points`` ``[rows, dimensions]``, the largest first.
+
+    None if no groups stand out. The same points have the same groups on every run.
+    """
+    chance = np.random.default_rng(SEED)
+    sample = points if len(points) <= SAMPLE else points[chance.permutation(len(points))[:SAMPLE]]
+    counts = [count for count in COUNTS if count * SMALLEST <= len(sample)]
+    if not counts or not np.isfinite(points).all() or not points.std():
+        return None
+    own = np.array(_silhouettes(sample, counts, chance))
+    spread = sample.std(0)
+    references = np.array(
+        [
+            _silhouettes((chance.normal(size=sample.shape) * spread).astype(np.float32), counts, chance)
+            for _ in range(REFERENCES)
+        ]
+    )
+    excess = own - references.mean(0)
+    best = int(excess.argmax())
+    chances = (references - references.mean(0)).max(1)
+    if excess[best] < MARGIN or excess[best] <= chances.max():
+        return None
+    labels, centers = kmeans(points, counts[best], chance)
+    if separated(points, labels, centers) < SEPARATED:
+        return None
+    order = np.argsort(-np.bincount(labels, minlength=counts[best]), kind="stable")
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return ranks[labels].astype(np.int16)
+
+
+def separated(points: Any, labels: Any, centers: Any) -> float:
+    """Return the share of points whose group is apart from the nearest other one.
+
+    Apart: on the line through both centers, fewer than half as many points of the two lie about the middle as
+    about either center. A tail, an arc or a block that k-means has cut has no such dip.
+    """
+    apart = np.zeros(len(centers), bool)
+    between = _distances(centers, centers)
+    np.fill_diagonal(between, np.inf)
+    for group, other in enumerate(between.argmin(1)):
+        line = centers[other] - centers[group]
+        two = points[(labels == group) | (labels == other)]
+        along = (two - centers[group]) @ line / max(float(line @ line), 1e-12)
+        first, middle, last = ((np.abs(along - place) < NEAR).sum() for place in (0, 0.5, 1))
+        apart[group] = middle < min(first, last) / 2
+    return float(apart[labels].mean())
+
+
+def _silhouettes(points: Any, counts: Sequence[int], chance: Any) -> list[float]:
+    return [silhouette(points, kmeans(points, count, chance)[1]) for count in counts]
+
+
+def silhouette(points: Any, centers: Any) -> float:
+    """Return the simplified silhouette: how much nearer points are to their own center than to the next."""
+    nearest = np.sqrt(np.partition(_distances(points, centers), 1, axis=1)[:, :2])
+    return float(((nearest[:, 1] - nearest[:, 0]) / np.maximum(nearest[:, 1], 1e-12)).mean())
+
+
+def kmeans(points: Any, count: int, chance: Any) -> tuple[Any, Any]:
+    """Return labels and centers of the best of a few starts (k-means++, then Lloyd's algorithm)."""
+    best: tuple[float, Any, Any] | None = None
+    for _ in range(STARTS):
+        centers = _first_centers(points, count, chance)
+        labels = None
+        for _ in range(ITERATIONS):
+            found = _distances(points, centers).argmin(1)
+            if labels is not None and (found == labels).all():
+                break
+            labels = found
+            member = (labels[:, None] == np.arange(count)).astype(points.dtype)
+            sizes = member.sum(0)[:, None]
+            centers = np.where(sizes > 0, member.T @ points / np.maximum(sizes, 1), centers)
+        distances = _distances(points, centers)
+        inertia = float(distances.min(1).sum())
+        if best is None or inertia < best[0]:
+            best = inertia, distances.argmin(1), centers
+    assert best is not None
+    return best[1:]
+
+
+def _first_centers(points: Any, count: int, chance: Any) -> Any:
+    centers = [points[chance.integers(len(points))]]
+    nearest = _distances(points, np.array(centers))[:, 0]
+    while len(centers) < count:
+        total = nearest.sum()
+        shares = nearest / total if total > 0 else None
+        draw = int(chance.choice(len(points), p=shares))
+        centers.append(points[draw])
+        nearest = np.minimum(nearest, _distances(points, points[draw][None])[:, 0])
+    return np.array(centers)
+
+
+def _distances(points: Any, centers: Any) -> Any:
+    """Return the squared distances ``[points, centers]``."""
+    squares = (points**2).sum(1)[:, None] - 2 * points @ centers.T + (centers**2).sum(1)
+    return np.maximum(squares, 0)
+
+
+def nearest_to_center(points: Any, labels: Any, group: int, count: int) -> list[int]:
+    """Return the places of the ``count`` members of a group that are nearest to its center."""
+    members = np.flatnonzero(labels == group)
+    distances = ((points[members] - points[members].mean(0)) ** 2).sum(1)
+    return [int(place) for place in members[np.argsort(distances, kind="stable")[:count]]]
+
+
+def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[str]]:
+    """Return the distinctive words of each of ``count`` groups.
+
+    A word's weight is tf-idf with a group as the document: the share of the group's rows that have the word,
+    times the logarithm of how much more frequent it is there than in all rows.
+    """
+    every: Counter[str] = Counter()
+    own: list[Counter[str]] = [Counter() for _ in range(count)]
+    sizes = Counter(labels)
+    for text, label in zip(texts, labels, strict=True):
+        said = set(WORD.findall(text.lower()))
+        every.update(said)
+        own[label].update(said)
+    found = []
+    for group, words in enumerate(own):
+        size = max(1, sizes[group])
+        least = 2 if size > 3 else 1
+        weights = {
+            word: rows / size * math.log(rows / size * len(texts) / every[word])
+            for word, rows in words.items()
+            if rows >= least
+        }
+        best = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
+        found.append([word for word, weight in best[:TERMS] if weight > 0])
+    return found

@@ -1,0 +1,152 @@
+"""Embeddings of data sets on request: one at a time, in their own worker, and never beside training."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import ConflictError
+from arkor_dev.data.sources import SourceError, every_file
+from arkor_dev.local.jobs.disk import embeddings_folder
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.service import WorkerService, WorkerTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from arkor_dev.contract.dataset_shapes import RowEmbeddings
+    from arkor_dev.local.models.catalog import Model, Models
+
+WORKER: Final = "arkor_dev.local.embeddings.worker"
+READS: Final = (
+    "method",
+    "model",
+    "trainOnResponsesOnly",
+    "completionOnlyLoss",
+    "maxLength",
+    "loadIn4bit",
+)
+"""The settings that decide what the model makes of a row."""
+HOLDS_OUT: Final = ("datasetSplit", "splitSeed", "seed", "evalSteps")
+"""The settings that decide which rows are held out."""
+FORMAT: Final = 1
+MODEL_FILES: Final = ("*.safetensors", "*.json", "*.jinja")
+
+
+@dataclass(eq=False)
+class Task(WorkerTask):
+    """A requested embedding of the data set of ``config``."""
+
+    key: str
+    config: dict[str, Any]
+
+
+class Embeddings(WorkerService[Task]):
+    """Embeds rows in order of the requests. ``busy`` says whether a job is training."""
+
+    def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
+        super().__init__(busy)
+        self._models, self._folder, self._project = models, embeddings_folder(data), project
+        self._hashes: dict[tuple[Path, int, int], bytes] = {}
+
+    async def request(self, config: dict[str, Any]) -> RowEmbeddings:
+        """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
+        told = await self.told(config)
+        if told["state"] in ("none", "failed"):
+            key = _key(config)
+            self._start(key, Task(key, config))
+            told = await self.told(config)
+        return told
+
+    async def told(self, config: Mapping[str, Any]) -> RowEmbeddings:
+        """Return how far the embeddings of a data set are. Raises ConflictError."""
+        file, task = await self.file(config), self._tasks.get(_key(config))
+        if task is None or (task.error and file):
+            return {"state": "completed" if file else "none"}
+        told: RowEmbeddings = {"state": task.state}
+        if task.error:
+            told["error"] = task.error
+        elif task.progress:
+            told["progress"] = task.progress
+        return told
+
+    async def file(self, config: Mapping[str, Any]) -> Path | None:
+        """Return the file with the embeddings of a data set as it is now; None without one.
+
+        Raises ConflictError.
+        """
+        try:
+            model = self._models.find_local(config["model"])
+            if model is None:
+                return None
+            target = await asyncio.to_thread(self._target, config, model)
+        except (JobFailure, SourceError, OSError) as fault:
+            raise ConflictError(f"The rows cannot be embedded: {fault}") from None
+        return target if await asyncio.to_thread(target.is_file) else None
+
+    def cancel(self, config: Mapping[str, Any]) -> None:
+        """Cancel and forget the request for a data set."""
+        self._drop(_key(config))
+
+    async def _work(self, task: Task) -> None:
+        """Embed the rows in a worker. Raises JobFailure."""
+        model = await self._models.ensure(task.config["model"], task.tell)
+        try:
+            target = await asyncio.to_thread(self._target, task.config, model)
+        except (SourceError, OSError) as fault:
+            raise JobFailure(f"The rows cannot be embedded: {fault}") from None
+        async with self._worker(task, WORKER) as child:
+            child.send(config=task.config, project=str(self._project), target=str(target))
+            child.send(path=str(model.path))
+            await child.result("found", "The embedding process", task.tell)
+        if self._tasks.get(task.key) is task:
+            del self._tasks[task.key]
+
+    def _target(self, config: Mapping[str, Any], model: Model) -> Path:
+        """Return the file for the embeddings of the rows as they are now. Raises SourceError or OSError."""
+        of_model = hashlib.sha256(json.dumps([FORMAT, [config.get(name) for name in READS]]).encode())
+        for pattern in MODEL_FILES:
+            for path in sorted(model.path.glob(pattern)):
+                state = path.stat()
+                of_model.update(f"\n{path.name} {state.st_size} {state.st_mtime_ns}".encode())
+        of_rows = hashlib.sha256(json.dumps([config.get(name) for name in HOLDS_OUT]).encode())
+        for name in ("datasetSource", "evalDatasetSource"):
+            if (source := config.get(name)) is None:
+                continue
+            of_rows.update(json.dumps([name, _unjudged(source)], sort_keys=True).encode())
+            for file in every_file(source, self._project, _refuse):
+                of_rows.update(self._hash(file.path))
+        return self._folder / f"{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
+
+    def _hash(self, path: Path) -> bytes:
+        """Return the hash of a file's content, computed once for each state of it."""
+        state = path.stat()
+        key = (path, state.st_size, state.st_mtime_ns)
+        if key not in self._hashes:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            for old in [each for each in self._hashes if each[0] == path]:
+                del self._hashes[old]
+            self._hashes[key] = digest
+        return self._hashes[key]
+
+
+def _key(config: Mapping[str, Any]) -> str:
+    names = (*READS, *HOLDS_OUT, "evalDatasetSource")
+    settings = {name: config.get(name) for name in names}
+    return json.dumps([settings, _unjudged(config["datasetSource"])], sort_keys=True)
+
+
+def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source without the state of its judgements: all rows are embedded, whatever they say."""
+    parts = [_unjudged(part) for part in source.get("sources") or ()]
+    told = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
+    return {**told, "sources": parts} if parts else told
+
+
+def _refuse(_: object) -> Any:
+    raise SourceError("only rows of files in the project can be")

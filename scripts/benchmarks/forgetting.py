@@ -1,0 +1,102 @@
+"""What the ways against forgetting cost and bring, each on the example project at its own settings.
+
+Every run is a process of its own, with one thread, and answers its replay prompts anew. The losses are those
+of the verdict: its held-out rows, its general questions, its intervals. Times are the processor's, which
+other programs disturb less: training and the base's answers, without the verdict. ``python -m
+benchmarks.forgetting WAY SEED STEPS FORMAT`` runs one and prints its figures as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .figures import Figure
+from .sides import in_a_process
+from .starter import starter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "support-bot"
+OFF: Final = {"replay": 0.0, "baseKl": 0.0}
+LAST_LAYERS: Final = list(range(20, 30))
+ALL_LINEAR: Final = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+WAYS: Final[dict[str, dict[str, Any]]] = {
+    "nothing": OFF,
+    "replay = 0.2": {**OFF, "replay": 0.2},
+    "base_kl = 0.1": {**OFF, "baseKl": 0.1},
+    "base_kl = 1": {**OFF, "baseKl": 1.0},
+    "lora.r = 2": {**OFF, "loraR": 2, "loraAlpha": 4},
+    "the last 10 of 30 layers": {
+        **OFF,
+        "loraTargetModules": ALL_LINEAR,
+        "loraLayersToTransform": LAST_LAYERS,
+    },
+    "replay = 0.2, base_kl = 0.1": {"replay": 0.2, "baseKl": 0.1},
+}
+SEEDS: Final = (42,)
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Losses of the task and in general, with the interval of the harm, and the time beside a plain run."""
+    starter()
+    for seed in SEEDS:
+        plain: Mapping[str, Any] = {}
+        for way in list(WAYS)[:3] if quick else WAYS:
+            number = plain.get("format", "auto")
+            one_thread = {"OMP_NUM_THREADS": "1"}
+            found = in_a_process("forgetting", way, seed, 4 if quick else 0, number, settings=one_thread)
+            plain = plain or found
+            yield from _figures(f"{way}, seed {seed}", found, plain["seconds"])
+
+
+def _figures(name: str, found: Mapping[str, Any], plain: float) -> Iterator[Figure]:
+    task, general = found["heldOut"], found["general"]
+    yield Figure(f"{name}: loss of the task, base beside", task["adapter"], "nats", task["base"])
+    yield Figure("  loss in general, base beside", general["adapter"], "nats", general["base"])
+    gain = general["difference"]
+    yield Figure("  harm in general", -gain["mean"], "nats")
+    yield Figure("    low end of its interval", -gain["high"], "nats")
+    yield Figure("    high end", -gain["low"], "nats")
+    yield Figure("  time, of a plain run beside", found["seconds"], "s", plain)
+
+
+def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
+    """Train the example's trainer and judge it; ``steps`` 0 are its own."""
+    from arkor_dev.contract.events import EVALUATION_COMPLETED
+    from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.run_events import RunEvents
+    from arkor_dev.project.data_editor import config_of
+
+    config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **WAYS[way]}
+    config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # without answers beside the losses
+    if steps:
+        config |= {"maxSteps": steps, "evalSteps": steps}
+    seen: dict[str, Any] = {}
+    emit = RunEvents(lambda name, fields: seen.update({name: fields}))
+    with tempfile.TemporaryDirectory() as folder:
+        job = {"id": "job", "config": config, "data": folder, "project": str(EXAMPLE)}
+        preparation = Preparation(job, emit, lambda *_: None)
+        preparation.read()
+        preparation.load({"path": str(starter()), "name": "starter", "note": None})
+        preparation.encode()
+        judging = FinalEvaluation(preparation, lambda: False)
+        trained = preparation.make_run(lambda: False)
+        judging.follow(trained)
+        began = time.process_time()
+        trained.run()
+        seconds = time.process_time() - began
+        judging.judge()
+    evaluation = seen[EVALUATION_COMPLETED]["evaluation"]
+    parts = {part: evaluation[part] for part in ("heldOut", "general")}
+    return {**parts, "seconds": seconds, "format": trained.choice.name}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))

@@ -1,0 +1,93 @@
+/** Two losses of base and adapter as points of a plane, in one scale for both axes. Pure. */
+import { linearTicks, type Tick } from "../../../chart/geometry/ticks";
+import { number } from "../../../lib/format";
+import { GENERAL, type Part } from "./figures";
+
+export const WIDTH = 340;
+export const HEIGHT = 250;
+export const INSIDE = { left: 44, right: 330, top: 26, bottom: 206 };
+/** The ends of the arrow keep this far from base and adapter, in pixels: the latter has bars. */
+const AWAY = [9, 14] as const;
+/** The shortest arrow that has a direction to see, in pixels. */
+const SHORTEST = 16;
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+export interface Plane {
+  base: Point;
+  adapter: Point;
+  /** Where the adapter may be, if the base is where it is: the intervals of the differences. */
+  bars: { left: number; right: number; top: number; bottom: number };
+  /** From base to adapter; null if they are too close. */
+  arrow: { from: Point; to: Point } | null;
+  xTicks: readonly (Tick & { at: number })[];
+  yTicks: readonly (Tick & { at: number })[];
+  label: string;
+}
+
+/** Null unless both parts are losses in the same unit with all their figures. */
+export function planeOf(parts: readonly Part[]): Plane | null {
+  const general = parts.find((part) => part.name === GENERAL);
+  const task = parts.find((part) => part.name !== GENERAL);
+  const unlike = parts.some(({ measure, preferred }) => measure.higher || preferred !== null);
+  if (!task || !general || unlike || task.measure.unit !== general.measure.unit) return null;
+  const [across, up] = [axisOf(task), axisOf(general)];
+  if (!across || !up) return null;
+  const { left, right, top, bottom } = INSIDE;
+  // As many nats a pixel in both directions, so that a small loss looks small beside a large gain.
+  const perPixel = Math.max(across.span / (right - left), up.span / (bottom - top)) * 1.25 || 1e-3;
+  const x = (value: number): number => (left + right) / 2 + (value - across.middle) / perPixel;
+  const y = (value: number): number => (top + bottom) / 2 - (value - up.middle) / perPixel;
+  const base = { x: x(across.base), y: y(up.base) };
+  const adapter = { x: x(across.adapter), y: y(up.adapter) };
+  const ticks = (middle: number, size: number, to: (value: number) => number) => {
+    const half = (size / 2) * perPixel;
+    return linearTicks(middle - half, middle + half, size / 60).map((tick) => ({
+      ...tick,
+      at: to(tick.value),
+    }));
+  };
+  return {
+    base,
+    adapter,
+    bars: { left: x(across.low), right: x(across.high), top: y(up.high), bottom: y(up.low) },
+    arrow: arrowOf(base, adapter),
+    xTicks: ticks(across.middle, right - left, x),
+    yTicks: ticks(up.middle, bottom - top, y),
+    label: `Task loss ${saidOf(task)}; general loss ${saidOf(general)}. Lower is better`,
+  };
+}
+
+interface Axis {
+  base: number;
+  adapter: number;
+  low: number;
+  high: number;
+  middle: number;
+  span: number;
+}
+
+function axisOf({ losses, low, high }: Part): Axis | null {
+  if (!losses) return null;
+  const [base, adapter] = losses;
+  const ends = [base, adapter, base - low, base - high];
+  const [from, to] = [Math.min(...ends), Math.max(...ends)];
+  return { base, adapter, low: base - high, high: base - low, middle: (from + to) / 2, span: to - from };
+}
+
+function arrowOf(from: Point, to: Point): Plane["arrow"] {
+  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const length = Math.hypot(dx, dy);
+  const [after, before] = AWAY;
+  if (length < after + before + SHORTEST) return null;
+  const at = (part: number): Point => ({ x: from.x + part * dx, y: from.y + part * dy });
+  return { from: at(after / length), to: at(1 - before / length) };
+}
+
+function saidOf({ base, adapter, low, high, confidence }: Part): string {
+  const ends = [-high, -low].map((value) => number(value, 2)).join(" to ");
+  return `${base} for the base, ${adapter} for the adapter (${confidence} % interval of the change ${ends})`;
+}
