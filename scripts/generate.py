@@ -56,6 +56,31 @@ MAN = ROOT / "man" / "arkor-dev.1"
 DOCS = ROOT / "docs"
 LLMS = DOCS / "llms.txt"
 
+SETTINGS_EXAMPLE = """\
+[[trainer]]
+name = "support-bot"
+model = "smollm2-135m-instruct"
+dataset = { path = "data/chats.jsonl", only = "accepted" }
+epochs = 2
+learning_rate = 5e-4
+replay = 0.2
+eval_split = 0.1
+save_every = 20
+
+[trainer.lora]
+r = 16
+target_modules = "all-linear"
+"""
+EVENTS_EXAMPLE = """\
+id: 7
+event: training.log
+data: {"type": "training.log", "jobId": "4f0c2a91", "timestamp": "2026-11-29T12:00:07Z", "step": 10, "loss": 2.31}
+
+id: 8
+event: checkpoint.saved
+data: {"type": "checkpoint.saved", "jobId": "4f0c2a91", "timestamp": "2026-11-29T12:00:09Z", "step": 10}
+
+"""  # noqa: E501
 SCALARS = {
     "str": "string",
     "int": "number",
@@ -381,6 +406,16 @@ def reference() -> str:
         "The defaults are the local backend's. A job records the values it ran with, so later defaults do",
         "not change them. How the learning rate and the adapted layers were chosen: [Defaults](defaults.md).",
         "",
+        "## Example",
+        "",
+        "```toml",
+        *SETTINGS_EXAMPLE.splitlines(),
+        "```",
+        "",
+        "`arkor-dev start support-bot --set lora.r=32` changes one for a single run.",
+        "",
+        "## All settings",
+        "",
         "| key | in a job's config | what it is for | allowed | default | applied by |",
         "|---|---|---|---|---|---|",
     ]
@@ -408,6 +443,16 @@ def events(source: str) -> str:
         "",
         "Every event has `type` (its name), `jobId` and `timestamp` besides these fields. Those with `?` may",
         "be missing.",
+        "",
+        "## Example",
+        "",
+        "A part of [a job's stream](contract.md#event-stream):",
+        "",
+        "```text",
+        *EVENTS_EXAMPLE.splitlines(),
+        "```",
+        "",
+        "`arkor-dev jobs figures latest --format jsonl` prints the figures among them, an object a line.",
     ]
     kinds = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     for kind in kinds:

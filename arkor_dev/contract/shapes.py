@@ -570,12 +570,22 @@ class EvaluationPart(TypedDict):
 class EvaluationPreferred(TypedDict):
     """Preferences that the adapter follows more than its start: ``won`` ``of`` the independent held-out ones.
 
-    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share.
+    ``kind`` is ``pair`` or ``rating``; ``low`` and ``high`` bound the share. ``equalLength`` estimates the
+    share if both answers of each pair were equally long.
     """
 
     kind: str
     won: float
     of: int
+    low: float
+    high: float
+    equalLength: NotRequired[EvaluationShare]
+
+
+class EvaluationShare(TypedDict):
+    """A share between 0 and 1, with its interval."""
+
+    share: float
     low: float
     high: float
 

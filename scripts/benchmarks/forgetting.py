@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.evaluation.paired import compare
+
 from .figures import Figure
 from .sides import in_a_process
 from .starter import starter
@@ -52,10 +54,10 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             one_thread = {"OMP_NUM_THREADS": "1"}
             found = in_a_process("forgetting", way, seed, 4 if quick else 0, number, settings=one_thread)
             plain = plain or found
-            yield from _figures(f"{way}, seed {seed}", found, plain["seconds"])
+            yield from _figures(f"{way}, seed {seed}", found, plain)
 
 
-def _figures(name: str, found: Mapping[str, Any], plain: float) -> Iterator[Figure]:
+def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> Iterator[Figure]:
     task, general = found["heldOut"], found["general"]
     yield Figure(f"{name}: loss of the task, base beside", task["adapter"], "nats", task["base"])
     yield Figure("  loss in general, base beside", general["adapter"], "nats", general["base"])
@@ -63,15 +65,21 @@ def _figures(name: str, found: Mapping[str, Any], plain: float) -> Iterator[Figu
     yield Figure("  harm in general", -gain["mean"], "nats")
     yield Figure("    low end of its interval", -gain["high"], "nats")
     yield Figure("    high end", -gain["low"], "nats")
-    yield Figure("  time, of a plain run beside", found["seconds"], "s", plain)
+    if found is not plain:
+        halved = compare([harm / 2 for harm in plain["harms"]], found["harms"])
+        yield Figure("  how much less than half of the plain run's harm it is", halved.mean, "nats")
+        yield Figure("    low end of its interval", halved.low, "nats")
+    yield Figure("  time, of a plain run beside", found["seconds"], "s", plain["seconds"])
 
 
 def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     """Train the example's trainer and judge it; ``steps`` 0 are its own."""
     from arkor_dev.contract.events import EVALUATION_COMPLETED
-    from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation
+    from arkor_dev.local.evaluation.by_length import measured
+    from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation, general_examples
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run_events import RunEvents
+    from arkor_dev.local.training.samples.greedy import switched_off
     from arkor_dev.project.data_editor import config_of
 
     config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **WAYS[way]}
@@ -93,9 +101,18 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
         trained.run()
         seconds = time.process_time() - began
         judging.judge()
+
+        def losses() -> list[float]:
+            questions = general_examples(trained)[0]
+            found = measured(trained.loss.cross_entropy, questions, trained.measured_at_once)
+            return [loss / count for loss, count in found]
+
+        after = losses()
+        with switched_off(trained.model):
+            harms = [one - other for one, other in zip(after, losses(), strict=True)]
     evaluation = seen[EVALUATION_COMPLETED]["evaluation"]
     parts = {part: evaluation[part] for part in ("heldOut", "general")}
-    return {**parts, "seconds": seconds, "format": trained.choice.name}
+    return {**parts, "harms": harms, "seconds": seconds, "format": trained.choice.name}
 
 
 if __name__ == "__main__":

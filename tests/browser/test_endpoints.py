@@ -512,6 +512,28 @@ async def test_a_kept_request_is_gone_on_with_in_the_playground(
     assert asked["baseModel"] == "tiny"
 
 
+async def test_a_kept_answer_of_an_adapter_is_traced_to_rows(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    adapter = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited", target=adapter)
+    add_request(fake_backend, endpoint)
+    fake_backend.features = ["endpoints", "serving", "attribution"]
+    fake_backend.attributions.told |= {
+        "adapter": {"logp": -9.0, "tokens": 10},
+        "base": {"logp": -8.0, "tokens": 10},
+    }
+    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.get_by_role("button", name="Show the text").click()
+        await page.get_by_role("button", name="Why this answer to: Where is my parcel?").click()
+        shown = page.get_by_role("region", name="Why this answer")
+        await expect(shown.get_by_text("The base model says this too.")).to_be_visible()
+        await expect(shown.get_by_role("list")).to_have_count(0)
+    asked = fake_backend.last("POST /v1/jobs/{id}/attributions").json()
+    assert asked == {"messages": ASKED, "answer": "In the attic."}
+
+
 async def test_a_kept_answer_is_corrected_and_becomes_a_row(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

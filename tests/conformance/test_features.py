@@ -16,6 +16,7 @@ BUILT = {
     "datasets",
     "delete",
     "edit",
+    "embeddings",
     "endpoints",
     "engines",
     "evaluation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any, is_typeddict
@@ -10,6 +11,7 @@ from typing import Any, is_typeddict
 import pytest
 
 from arkor_dev.contract import events
+from arkor_dev.jobs.sse_frames import event_name, frames_in
 
 PACKAGE = Path(events.__file__).parent.parent
 ROOT = PACKAGE.parent
@@ -97,3 +99,17 @@ def test_the_reference_has_each_of_them() -> None:
     text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     missing = [name for name in JOB_EVENTS if f"`{name}" not in text]
     assert missing == []
+
+
+def test_the_example_of_the_reference_is_a_stream_of_such_events() -> None:
+    text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    frames = frames_in(example.encode())
+    assert len(frames) == 2
+    for frame in frames:
+        said = json.loads(frame.partition(b"\ndata: ")[2])
+        kind = CLASSES[said["type"]]
+        fields = {**events.AnyEvent.__annotations__, **kind.__annotations__}
+        needed = {name for name, hint in fields.items() if "NotRequired" not in str(hint)}
+        assert event_name(frame).decode() == said["type"]
+        assert needed <= set(said) <= set(fields)

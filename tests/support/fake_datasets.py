@@ -7,6 +7,8 @@ A word, with the space before it, is a token, and so is each sign and each line'
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 import secrets
 from itertools import groupby
@@ -67,6 +69,10 @@ class FakeDatasets:
         self.findings: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
         self.views: dict[str, dict[str, Any]] = {}
+        self.embeddings: dict[str, Any] = {"state": "none"}
+        self.groups: list[dict[str, Any]] = []
+        """Groups of consecutive rows, once they are embedded: at once, unless ``embedding`` holds it back."""
+        self.embedding: dict[str, Any] | None = None
         self.file: Path | None = None
         """Chats as JSON Lines, to be read anew whenever a view is opened."""
 
@@ -81,7 +87,80 @@ class FakeDatasets:
             web.get(one + "/rows/{row}", self._row),
             web.get(one + "/find", self._find),
             web.post(one + "/render", self._render),
+            web.post(one + "/embeddings", self._embed),
+            web.get(one + "/embeddings", self._embedded),
+            web.delete(one + "/embeddings", self._cancel),
+            web.get(one + "/similar", self._similar),
+            web.get(one + "/groups", self._grouped),
+            web.get(one + "/map", self._map),
+            web.get(one + "/surprising", self._surprising),
         ]
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        self._known(request)
+        self.embeddings = self.embedding or {"state": "completed"}
+        return web.json_response({"embeddings": self.embeddings})
+
+    async def _embedded(self, request: web.Request) -> web.Response:
+        self._known(request)
+        return web.json_response({"embeddings": self.embeddings})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        self._known(request)
+        self.embeddings = {"state": "none"}
+        return web.Response(status=204)
+
+    def _need_embeddings(self, request: web.Request) -> None:
+        self._known(request)
+        if self.embeddings["state"] != "completed":
+            raise RefusedError(409, "The rows are not embedded yet.")
+
+    def _group_of(self, row: int) -> int:
+        """The group of a row: groups are of consecutive rows."""
+        last = 0
+        for at, group in enumerate(self.groups):
+            last += group["rows"]
+            if row <= last:
+                return at
+        return -1
+
+    async def _similar(self, request: web.Request) -> web.Response:
+        self._need_embeddings(request)
+        own, count = int(request.query.get("row", 1)), int(request.query.get("count", 10))
+        if not 1 <= own <= len(self.rows):
+            raise RefusedError(404, "This row does not exist.")
+        numbers = [row for row in range(1, len(self.rows) + 1) if row != own]
+        numbers.sort(key=lambda row: (self._group_of(row) != self._group_of(own), abs(row - own)))
+        found = []
+        for place, row in enumerate(numbers[:count]):
+            said = self.rows[row - 1]
+            excerpt = said if isinstance(said, str) else said[-2]["content"]
+            found.append({"row": row, "similarity": round(0.97 - 0.05 * place, 2), "excerpt": excerpt})
+        return web.json_response({"similar": found})
+
+    async def _grouped(self, request: web.Request) -> web.Response:
+        self._need_embeddings(request)
+        held_out = sum(group["heldOut"] for group in self.groups)
+        told = {"rows": len(self.rows), "heldOut": held_out, "skipped": 0, "groups": self.groups}
+        return web.json_response({"groups": told})
+
+    async def _map(self, request: web.Request) -> web.Response:
+        self._need_embeddings(request)
+        numbers, chance = list(range(1, len(self.rows) + 1)), random.Random(3)
+        groups = [self._group_of(row) for row in numbers]
+
+        def scattered(turn: float) -> list[float]:
+            return [math.cos(2 * group + turn) * 0.6 + chance.gauss(0, 0.13) for group in groups]
+
+        told = {"rows": numbers, "x": scattered(0), "y": scattered(1.6), "groups": groups}
+        return web.json_response({"map": told})
+
+    async def _surprising(self, request: web.Request) -> web.Response:
+        self._need_embeddings(request)
+        start, count = int(request.query.get("from", 1)), int(request.query.get("count", 100))
+        numbers = range(len(self.rows), 0, -1)[start - 1 : start - 1 + count]
+        told = [{"row": row, "loss": round(4 - 0.1 * place, 2)} for place, row in enumerate(numbers)]
+        return web.json_response({"surprising": told})
 
     async def _open(self, request: web.Request) -> web.Response:
         body = parsed(await request.read())
@@ -252,10 +331,13 @@ class FakeDatasets:
             case "text":
                 wanted = query.get("text", "").lower()
                 role, least = query.get("role", ""), _whole(request, "least", 0)
-                if not wanted and not role and not least:
+                group = int(query["group"]) if "group" in query else None
+                if not wanted and not role and not least and group is None:
                     raise RefusedError(400, "text is missing.")
 
                 def fits(number: int) -> bool:
+                    if group is not None and self._group_of(number) != group:
+                        return False
                     said = [
                         message["content"].lower()
                         for message in self.rows[number - 1]

@@ -84,6 +84,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   method: { group: "data", kind: "text", low: 1, high: 40, allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
   trainOnResponsesOnly: { group: "data", kind: "flag", default: true },
   completionOnlyLoss: { group: "data", kind: "flag", default: false, where: "the local backend" },
+  enableThinking: { group: "data", kind: "flag", defaultWords: "the template's own", where: "the local backend" },
   packing: { group: "data", kind: "flag", default: false, where: "the local backend" },
   groupByLength: { group: "data", kind: "flag", default: false, where: "the local backend" },
   labelSmoothingFactor: { group: "data", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },

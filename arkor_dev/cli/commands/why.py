@@ -134,6 +134,8 @@ def _contradicting(told: dict[str, Any]) -> list[str]:
     comparison = told.get("comparison")
     if isinstance(comparison, dict):
         found += ["", f"Without them, on the held-out rows: {one_line(comparison.get('sentence'), 500)}"]
+        kept = "the training without them" if comparison.get("verdict") == "better" else "the job as it is"
+        found.append(f"Keep {kept}.")
     return found
 
 

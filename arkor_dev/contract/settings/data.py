@@ -43,6 +43,18 @@ ROWS: Final = (
         where=LOCAL,
     ),
     Setting(
+        key="chat_template_kwargs.enable_thinking",
+        field="enableThinking",
+        label="Thinking",
+        help="The template's enable_thinking, as of Qwen3: false learns and answers without thoughts.",
+        rule=FLAG,
+        style="flag",
+        group="data",
+        default_words="the template's own",
+        example=False,
+        where=LOCAL,
+    ),
+    Setting(
         key="packing",
         field="packing",
         label="Packing",

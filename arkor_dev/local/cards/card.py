@@ -127,6 +127,11 @@ def loading(
         yield FULL_MODEL.format(here=FOLDER)
         return
     yield PEFT.format(base=hub or BASE, here=FOLDER)
+    if (thinks := settings.get("enableThinking")) is not None:
+        yield (
+            f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
+            "`tokenizer.apply_chat_template`."
+        )
     if settings.get("useDora") or settings.get("loraModulesToSave"):
         yield "llama.cpp and Ollama cannot load this kind of adapter: merge it into its base first."
         return
@@ -315,6 +320,9 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
+            if "preferred" in part:  # its difference is not that of the losses
+                yield self._text(part.get("sentence"), SENTENCE)
+                continue
             difference = object_at(part, "difference")
             losses = [_loss(part.get(version)) for version in ("base", "adapter")]
             ends = [_loss(difference.get(version)) for version in ("low", "high")]

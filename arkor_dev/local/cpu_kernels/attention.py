@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .packing import PackedRows, RowGroup
+    from .packing import PackedRows, RowGroup, Span
 
 NAME: Final = "arkor_rows"
 HARMLESS: Final = frozenset(
@@ -41,7 +41,7 @@ def attend(
     attention_mask: Any,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **options: Any,
+    **more: Any,
 ) -> tuple[Any, None]:
     """Attention function for transformers, for packed rows.
 
@@ -50,41 +50,38 @@ def attend(
     packed = CurrentBatch.packed
     if packed is None or packed.ids.shape[1] != query.shape[2]:
         raise RuntimeError("this batch's rows have not been packed")
-    window = options.get("sliding_window")
-    harmless = all(value is None or name in HARMLESS for name, value in options.items())
-    plain = bool(packed.groups) and harmless and not dropout and getattr(module, "is_causal", True)
+    window = more.get("sliding_window")
+    known = all(value is None or name in HARMLESS for name, value in more.items())
+    plain = bool(packed.groups) and known and not dropout and getattr(module, "is_causal", True)
     if plain and query.shape[-1] == value.shape[-1] and not (window and window < packed.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _Attend.apply(query, key, value, packed, scale).transpose(1, 2), None
     return _row_by_row(
-        packed, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **options}
+        packed, module, (query, key, value), {"scaling": scaling, "dropout": dropout, **more}
     ), None
 
 
-def _row_by_row(
-    packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], options: dict[str, Any]
-) -> Any:
+def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
     """Compute like transformers, one row after another."""
-    outputs = []
-    query, window = tensors[0], options.get("sliding_window")
-    for number, part in enumerate(packed.parts):
-        row = [_row_of(tensor, packed, part) for tensor in tensors]
+    made = []
+    query, window = given[0], more.get("sliding_window")
+    for spans in packed.rows:
+        row = [_row_of(tensor, spans) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
-            positions = torch.arange(length, device=query.device)
-            distance = positions[:, None] - positions
-            mask = ((distance >= 0) & (distance < window))[None, None]
-        output = sdpa_attention_forward(module, *row, mask, **options)[0]
-        outputs.append(output if number == 0 else output[:, packed.shared :])
-    return torch.cat(outputs, dim=1)
+            places = torch.arange(length, device=query.device)
+            back = places[:, None] - places
+            mask = ((back >= 0) & (back < window))[None, None]
+        out = sdpa_attention_forward(module, *row, mask, **more)[0]
+        made.append(out[:, spans[-1].at :])
+    return torch.cat(made, dim=1)
 
 
-def _row_of(tensor: Any, packed: PackedRows, part: tuple[int, int], dim: int = 2) -> Any:
-    """Return one row of ``tensor``, with its shared beginning."""
-    start, end = part
-    rest = tensor.narrow(dim, start, end - start)
-    return torch.cat([tensor.narrow(dim, 0, packed.shared), rest], dim) if packed.shared else rest
+def _row_of(tensor: Any, spans: Sequence[Span]) -> Any:
+    """Return one row of ``tensor``, ``[1, heads, positions, size]``."""
+    parts = [tensor.narrow(2, start, end - start) for _, start, end in spans]
+    return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
 def _gather(tensor: Any, group: RowGroup) -> Any:
@@ -108,14 +105,12 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         for group in packed.groups:
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
-            attended, probabilities = _attended(q, k, v, scale)
-            out.index_copy_(
-                0, group.batch_positions, attended.flatten(0, 1).index_select(0, group.flat_positions)
-            )
-            if group.first is not None:
-                out[: packed.shared] = attended[group.first, : packed.shared]
-            saved += [q, k, v, *probabilities]
-            counts.append(3 + len(probabilities))
+            made, kept = _attended(q, k, v, scale)
+            made = made.flatten(0, 1)
+            for at, start, end in group.new_spans:
+                out[start:end] = made[at : at + end - start]
+            saved += [q, k, v, *kept]
+            counts.append(3 + len(kept))
         ctx.save_for_backward(*saved)
         ctx.packed, ctx.scale, ctx.counts = packed, scale, counts
         return out[None].transpose(1, 2)
@@ -123,21 +118,21 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
         packed, saved = ctx.packed, iter(ctx.saved_tensors)
-        positions = packed.ids.shape[1]
+        places = packed.ids.shape[1]
         grads: list[Any] = []
         for group, count in zip(packed.groups, ctx.counts, strict=True):
-            q, k, v, *probabilities = (next(saved) for _ in range(count))
+            q, k, v, *kept = (next(saved) for _ in range(count))
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
-            group_grads = _gradients(q, k, v, g, probabilities, ctx.scale)
-            grads = grads or [part.new_zeros(positions, *part.shape[2:]) for part in group_grads]
-            for total, part in zip(grads, group_grads, strict=True):
-                total.index_copy_(
-                    0, group.batch_positions, part.flatten(0, 1).index_select(0, group.flat_positions)
-                )
-                if packed.shared:
-                    total[: packed.shared] += part[:, : packed.shared].sum(0)
-        return (*(part[None].transpose(1, 2) for part in grads), None, None)
+            made = _gradients(q, k, v, g, kept, ctx.scale)
+            # Sums of many rows' gradients in 16 bit would lose small ones.
+            dtype = torch.float32 if packed.saved else grad.dtype
+            grads = grads or [each.new_zeros(places, *each.shape[2:], dtype=dtype) for each in made]
+            for into, each in zip(grads, made, strict=True):
+                flat = each.flatten(0, 1)
+                for at, start, end in group.spans:
+                    into[start:end] += flat[at : at + end - start]
+        return (*(each[None].to(grad.dtype).transpose(1, 2) for each in grads), None, None)
 
 
 def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
@@ -146,37 +141,37 @@ def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
     ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result has the blocks' probabilities,
     saved for the gradients if they take at most twice the queries' memory; else it is empty.
     """
-    out, probabilities = torch.empty_like(q), []
-    saves = q.shape[1] <= 2 * q.shape[3]
+    out, kept = torch.empty_like(q), []
+    keeps = q.shape[1] <= 2 * q.shape[3]
     future = _future(q)
     for start, end in _blocks(q.shape[1]):
         shares = _probabilities(_block(q, len(k), start, end), k, future, start, end, scale)
         _put(out, shares @ v[:, :end], start, end)
-        if saves:
-            probabilities.append(shares)
-    return out, probabilities
+        if keeps:
+            kept.append(shares)
+    return out, kept
 
 
-def _gradients(q: Any, k: Any, v: Any, g: Any, saved: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
+def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
     """Return the gradients of queries, keys and values, each ``[rows, length, its heads, size]``.
 
-    ``g`` is the gradient of `_attended`'s result, and ``saved`` the saved probabilities.
+    ``g`` is the gradient of `_attended`'s result, and ``kept`` the saved probabilities.
     """
     rows, length, _, size = q.shape
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     future = _future(q)
     blocks = _blocks(length)
     for number, (start, end) in reversed(list(enumerate(blocks))):
-        q_block, g_block = (_block(tensor, len(k), start, end) for tensor in (q, g))
-        shares = saved[number] if saved else _probabilities(q_block, k, future, start, end, scale)
-        fall = g_block @ v[:, :end].transpose(1, 2)
+        some, wanted = (_block(tensor, len(k), start, end) for tensor in (q, g))
+        shares = kept[number] if kept else _probabilities(some, k, future, start, end, scale)
+        fall = wanted @ v[:, :end].transpose(1, 2)
         fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
         _put(dq, fall @ k[:, :end], start, end)
         # The last block attends to all keys; the others add to its gradients.
         beta = 0 if end == length else 1
-        dk[:, :end].baddbmm_(fall.transpose(1, 2), q_block, beta=beta, alpha=scale)
-        dv[:, :end].baddbmm_(shares.transpose(1, 2), g_block, beta=beta)
-    dk, dv = (part.view(rows, -1, length, size).transpose(1, 2) for part in (dk, dv))
+        dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
+        dv[:, :end].baddbmm_(shares.transpose(1, 2), wanted, beta=beta)
+    dk, dv = (each.view(rows, -1, length, size).transpose(1, 2) for each in (dk, dv))
     return dq.mul_(scale), dk, dv
 
 
@@ -192,10 +187,10 @@ def _block(tensor: Any, count: int, start: int, end: int) -> Any:
     return tensor[:, start:end].transpose(1, 2).reshape(count, -1, tensor.shape[3])
 
 
-def _put(target: Any, block: Any, start: int, end: int) -> None:
+def _put(into: Any, block: Any, start: int, end: int) -> None:
     """Undo `_block`: write to its queries of ``[rows, length, heads, size]``."""
-    rows, _, heads, size = target.shape
-    target[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
+    rows, _, heads, size = into.shape
+    into[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
 
 
 def _future(q: Any) -> Any:
@@ -203,12 +198,12 @@ def _future(q: Any) -> Any:
     return q.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
 
-def _probabilities(q_block: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
+def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
     """Return the probabilities of a block's queries over the keys up to its end, ``[count, queries, end]``,
     in ``k``'s dtype.
     """
     queries = end - start
-    scores = torch.bmm(q_block, k[:, :end].transpose(1, 2)).mul_(scale)
+    scores = torch.bmm(some, k[:, :end].transpose(1, 2)).mul_(scale)
     scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])
     return scores.softmax(-1)  # computed in float32 and rounded once
 

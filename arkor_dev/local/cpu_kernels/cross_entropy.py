@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import torch
+from torch.nn.functional import cross_entropy
 
 LOGITS_PER_STEP: Final = 2**18
 """Logits whose probabilities are computed at once: 1 MiB in float32, which a core's own cache holds. On a
@@ -20,94 +21,109 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
     return _Summed.apply(logits, targets, smoothing)
 
 
-def summed_divergence(logits: Any, reference: Any) -> Any:
-    """Return the summed Kullback-Leibler divergence of ``logits`` from ``reference``, in float32.
-
-    Both are ``[tokens, words]``. It is the expected cross entropy of tokens that ``reference`` would write,
-    above the least possible.
+def summed_divergence(logits: Any, known: Any) -> Any:
+    """Return the summed Kullback-Leibler divergence of ``logits`` from ``known``, both ``[tokens, words]``,
+    in float32: the expected cross entropy of what ``known`` would write, above the least possible.
 
     Only ``logits`` get a gradient.
     """
-    return _Divergence.apply(logits, reference)
+    return _Divergence.apply(logits, known)
 
 
 def cross_entropies(logits: Any, targets: Any) -> Any:
-    """Return each token's cross entropy, ``[tokens]``, in float32, without gradients."""
-    step = max(1, LOGITS_PER_STEP // logits.shape[1])
-    parts = [
-        torch.nn.functional.cross_entropy(
-            logits[start : start + step].float(), targets[start : start + step], reduction="none"
-        )
-        for start in range(0, len(targets), step)
-    ]
-    return torch.cat(parts)
+    """Return each token's cross entropy, ``[tokens]``, in float32.
 
-
-def loss_and_gradient(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
-    """Return the summed cross entropy of logits ``part`` and its gradient, both in float32.
-
-    Without ``learns``, the content of the gradient is undefined.
+    The backward pass writes the gradient over ``logits``, which nothing else may need by then.
     """
-    indices = targets[:, None]
+    return _Each.apply(logits, targets)
+
+
+def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
+    """Return the cross entropy of each token of logits ``part``, ``[tokens]``, and their gradients, both in
+    float32.
+
+    Without ``learns``, the content of the gradients is undefined.
+    """
+    wanted = targets[:, None]
     shares = part.softmax(1, dtype=torch.float32)
     highest = part.amax(1, keepdim=True).float()
     # The logarithm of the sum of exponentials, by the probability of the most probable word.
-    total = highest.sub(shares.amax(1, keepdim=True).log_()).sum()
-    total -= (1 - smoothing) * part.gather(1, indices).sum(dtype=torch.float32)
+    losses = highest.sub(shares.amax(1, keepdim=True).log_())
+    losses -= (1 - smoothing) * part.gather(1, wanted).float()
     if smoothing:
-        total -= smoothing * part.mean(1, dtype=torch.float32).sum()
+        losses -= smoothing * part.mean(1, keepdim=True, dtype=torch.float32)
         shares.sub_(smoothing / part.shape[1])
     if learns:
-        shares.scatter_add_(1, indices, torch.full_like(highest, smoothing - 1))
-    return total, shares
+        shares.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
+    return losses.squeeze(1), shares
+
+
+def _chunks(logits: Any) -> list[slice]:
+    step = max(1, LOGITS_PER_STEP // logits.shape[1])
+    return [slice(start, start + step) for start in range(0, len(logits), step)]
+
+
+class _Each(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, logits: Any, targets: Any) -> Any:
+        ctx.save_for_backward(logits, targets)
+        losses = torch.empty(len(targets), dtype=torch.float32, device=logits.device)
+        for some in _chunks(logits):
+            losses[some] = cross_entropy(logits[some].float(), targets[some], reduction="none")
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
+        logits, targets = ctx.saved_tensors
+        logits = logits.detach()
+        for some in _chunks(logits):
+            shares = logits[some].softmax(1, dtype=torch.float32)
+            shares.scatter_add_(1, targets[some, None], shares.new_full((len(shares), 1), -1.0))
+            logits[some] = shares.mul_(grad[some, None])
+        return logits, None
 
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
-        count, vocabulary = logits.shape
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        step = max(1, LOGITS_PER_STEP // vocabulary)
-        for start in range(0, count, step):
-            part = logits[start : start + step]
-            loss, slope = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
-            total += loss
+        for some in _chunks(logits):
+            losses, slopes = losses_and_gradients(logits[some], targets[some], smoothing, learns)
+            total += losses.sum()
             if grad is not None:
-                grad[start : start + step] = slope
+                grad[some] = slopes
         if learns:
             ctx.save_for_backward(grad)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
-        (saved,) = ctx.saved_tensors
-        return saved.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, logits: Any, reference: Any) -> Any:
-        count, vocabulary = logits.shape
+    def forward(ctx: Any, logits: Any, known: Any) -> Any:
+        count, words = logits.shape
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        step = max(1, LOGITS_PER_STEP // vocabulary)
+        step = max(1, LOGITS_PER_STEP // words)
         for start in range(0, count, step):
             part = slice(start, start + step)
-            expected, actual = (
-                tensor[part].log_softmax(1, dtype=torch.float32) for tensor in (reference, logits)
-            )
-            shares = expected.exp()
-            total += (shares * (expected - actual)).sum()
+            there, here = (each[part].log_softmax(1, dtype=torch.float32) for each in (known, logits))
+            shares = there.exp()
+            total += (shares * (there - here)).sum()
             if grad is not None:
-                grad[part] = actual.exp_().sub_(shares)
+                grad[part] = here.exp_().sub_(shares)
         if learns:
             ctx.save_for_backward(grad)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
-        (saved,) = ctx.saved_tensors
-        return saved.mul_(grad), None  # in place, as above
+        (made,) = ctx.saved_tensors
+        return made.mul_(grad), None  # in place, as above

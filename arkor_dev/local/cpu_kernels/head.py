@@ -1,8 +1,8 @@
 """The output layer and its cross entropy in one: the logits of all tokens are never in memory at once.
 
-A vocabulary of 128,256 tokens gives 1 GB of 16-bit logits for 4,096 tokens, and their gradient as much again.
-Here they are computed for some tokens at a time, and only the gradient of the layer's input is kept (as in
-Liger Kernel, Hsu et al. 2024). The layer itself is frozen and the last one.
+A model with 128,256 words gives 1 GB of logits for 4,096 tokens in 16 bit, their gradient as much again. Here
+they are made for some tokens at a time, and only the gradient of the layer's input is kept (as in Liger
+Kernel, Hsu et al. 2024). The layer itself does not learn, and nothing comes after it.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch.nn.functional import linear
 
-from .cross_entropy import cross_entropies, loss_and_gradient
+from .cross_entropy import losses_and_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOGITS_PER_STEP: Final = 2**26
-"""Logits computed at once: 128 MiB in 16 bits, and twice that in float32."""
+"""Logits that are made at once: 128 MiB of them in 16 bit, and twice that in float32."""
 GRADIENT_SCALE: Final = 1024.0
-"""Factor by which float16 gradients are scaled up, since small ones would underflow."""
+"""Gradients in float16 are held so many times as large: what is small would be lost in its range."""
 
 
 def can_be_fused(head: Any) -> bool:
-    """Return whether ``head`` is a plain frozen linear layer."""
+    """Return whether ``head`` is a frozen linear layer without anything besides."""
     return type(head) is torch.nn.Linear and not any(weight.requires_grad for weight in head.parameters())
 
 
 @contextmanager
 def headless(model: Any) -> Iterator[Any]:
-    """Make ``model`` return its output layer's input instead of logits; yield that layer."""
+    """Let ``model`` give what its output layer reads in place of logits; yield that layer."""
     head = model.get_output_embeddings()
     head.forward = lambda hidden: hidden
     try:
@@ -40,22 +40,12 @@ def headless(model: Any) -> Iterator[Any]:
         del head.forward
 
 
-def fused_cross_entropy(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
-    """Return the cross entropy of ``head(hidden)`` to ``targets``, summed: a float32 scalar.
+def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Return each token's cross entropy of ``head(hidden)`` to ``targets``, ``[tokens]``, in float32.
 
-    ``hidden`` is ``[tokens, size]``, ``targets`` ``[tokens]``; ``smoothing`` as in ``summed_cross_entropy``.
+    ``hidden`` is ``[tokens, size]``; ``smoothing`` as in ``summed_cross_entropy``.
     """
     return _Fused.apply(hidden, head.weight, head.bias, targets, smoothing)
-
-
-def fused_cross_entropies(hidden: Any, head: Any, targets: Any) -> Any:
-    """Return the losses of all tokens, ``[tokens]``, without gradients."""
-    step = _step(head.weight)
-    parts = [
-        cross_entropies(linear(part.to(head.weight.dtype), head.weight, head.bias), targets_of_part)
-        for part, targets_of_part in zip(hidden.split(step), targets.split(step), strict=True)
-    ]
-    return torch.cat(parts)
 
 
 def _step(weight: Any) -> int:
@@ -66,23 +56,24 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, smoothing: float) -> Any:
         learns = ctx.needs_input_grad[0]
-        scale = GRADIENT_SCALE if weight.dtype == torch.float16 else 1.0
+        lifted = GRADIENT_SCALE if weight.dtype == torch.float16 else 1.0
         grad = torch.empty_like(hidden, dtype=weight.dtype) if learns else None
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        losses = []
         step = _step(weight)
         for start in range(0, len(targets), step):
             part = linear(hidden[start : start + step].to(weight.dtype), weight, bias)
-            loss, slope = loss_and_gradient(part, targets[start : start + step], smoothing, learns)
+            some, slopes = losses_and_gradients(part, targets[start : start + step], smoothing, learns)
             del part
-            total += loss
+            losses.append(some)
             if grad is not None:
-                torch.mm(slope.mul_(scale).to(weight.dtype), weight, out=grad[start : start + step])
+                torch.mm(slopes.mul_(lifted).to(weight.dtype), weight, out=grad[start : start + step])
         if learns:
             ctx.save_for_backward(grad)
-            ctx.scale = scale
-        return total
+            ctx.lifted = lifted
+        return torch.cat(losses)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
-        (saved,) = ctx.saved_tensors
-        return saved.mul_(grad / ctx.scale), None, None, None, None  # in place: it is needed only once
+        (made,) = ctx.saved_tensors
+        made.mul_(grad[:, None] / ctx.lifted)  # in place: it is needed only once
+        return made, None, None, None, None

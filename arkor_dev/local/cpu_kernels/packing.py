@@ -1,9 +1,9 @@
-"""Packs a batch's rows into one sequence, without padding and with a shared beginning computed once."""
+"""Packs a batch's rows into one sequence, without padding and with shared beginnings computed once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
@@ -18,39 +18,47 @@ LENGTH_SIMILARITY: Final = 0.8
 """Smallest length of a row relative to the longest in its group."""
 
 
+class Span(NamedTuple):
+    """Positions ``start`` to ``end`` of a packed batch, which a row has from its own position ``at``."""
+
+    at: int
+    start: int
+    end: int
+
+    def cut(self, length: int) -> Span:
+        """Return the part of it within the first ``length`` tokens of the row."""
+        return self._replace(end=min(self.end, self.start + length - self.at))
+
+
 @dataclass(frozen=True, slots=True)
 class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
-    ``positions`` maps the flat rectangle to positions of the batch: each row starts with the shared
-    beginning, and a shorter one repeats its last position. ``batch_positions`` are at ``flat_positions`` of
-    the flat rectangle; this covers all but the shared beginning, which counts only in
-    row ``first``, if that is the batch's first row. ``empty`` lists positions of the rectangle that count
-    nowhere.
+    ``positions`` maps the flat rectangle to positions of the batch; a shorter row repeats its last one.
+    ``spans`` are all spans of the rows and ``new_spans`` those that no row before them has, each at its place
+    in the flat rectangle. ``empty`` lists the places of the rectangle whose results count nowhere.
     """
 
     rows: int
     length: int
     positions: Any
-    batch_positions: Any
-    flat_positions: Any
+    spans: tuple[Span, ...]
+    new_spans: tuple[Span, ...]
     empty: Any
-    first: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
-    The first ``shared`` positions start every row; the rest of each row is at the ranges ``parts``.
+    ``rows`` has the spans of each row: those that it shares with rows before it, and the last of its own.
     ``learned_positions`` are those whose next token is learned, once for each row that learns it, and
     ``targets`` those tokens, both ``[learned]``.
     """
 
     ids: Any
     positions: Any
-    shared: int
-    parts: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[Span, ...], ...]
     groups: tuple[RowGroup, ...]
     learned_positions: Any
     targets: Any
@@ -58,7 +66,12 @@ class PackedRows:
     @property
     def longest(self) -> int:
         """Tokens of the longest row."""
-        return self.shared + max(end - start for start, end in self.parts)
+        return max(map(_length, self.rows))
+
+    @property
+    def saved(self) -> int:
+        """Tokens that are not computed again, since a row before has them."""
+        return sum(map(_length, self.rows)) - int(self.ids.shape[1])
 
 
 def pack_rows(
@@ -66,69 +79,77 @@ def pack_rows(
 ) -> PackedRows:
     """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
 
+    A row shares its beginning with the row before it, so rows with the same prompt should follow each other.
     Without ``share`` no beginning is shared, which layers that draw random numbers require. Only a CPU
     attends to rows in ``groups``: on another ``device`` there are none.
     """
-    shared = shared_beginning([ids for ids, _ in rows]) if share else 0
-    ids, positions = rows[0][0][:shared], list(range(shared))
-    parts: list[tuple[int, int]] = []
+    ids: list[int] = []
+    positions: list[int] = []
+    packed: list[tuple[Span, ...]] = []
     learned_positions: list[int] = []
     targets: list[int] = []
+    before: list[int] = []
     for row, labels in rows:
-        start = len(ids)
-        ids = ids + row[shared:]
+        shared = shared_beginning([before, row]) if share and packed else 0
+        spans = [span.cut(shared) for span in packed[-1] if span.at < shared] if shared else []
+        spans.append(Span(shared, len(ids), len(ids) + len(row) - shared))
+        packed.append(tuple(spans))
+        ids += row[shared:]
         positions.extend(range(shared, len(row)))
-        parts.append((start, len(ids)))
-        for index, label in enumerate(labels[1:]):
+        places = [place for span in spans for place in range(span.start, span.end)]
+        for place, label in zip(places, labels[1:], strict=False):
             if label != ignored:
-                learned_positions.append(index if index < shared else start + index - shared)
+                learned_positions.append(place)
                 targets.append(label)
+        before = row
     return PackedRows(
         torch.tensor([ids], device=device),
         torch.tensor([positions], device=device),
-        shared,
-        tuple(parts),
-        _groups(parts, shared) if device == "cpu" else (),
+        tuple(packed),
+        _groups(packed) if device == "cpu" else (),
         torch.tensor(learned_positions, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
     )
 
 
-def _groups(parts: Sequence[tuple[int, int]], shared: int) -> tuple[RowGroup, ...]:
+def _length(spans: Sequence[Span]) -> int:
+    at, start, end = spans[-1]
+    return at + end - start
+
+
+def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
     """Group short rows of similar length, for which a call costs more than its computation."""
-    lengths = [shared + end - start for start, end in parts]
+    lengths = list(map(_length, rows))
     groups: list[list[int]] = []
-    for number in sorted(range(len(parts)), key=lambda number: -lengths[number]):
-        longest, rows = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
-        if rows and (rows + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LENGTH_SIMILARITY * longest:
+    for number in sorted(range(len(rows)), key=lambda number: -lengths[number]):
+        longest, count = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
+        if (
+            count
+            and (count + 1) * longest**2 <= GROUP_AREA
+            and lengths[number] >= LENGTH_SIMILARITY * longest
+        ):
             groups[-1].append(number)
         else:
             groups.append([number])
-    return tuple(_group(numbers, parts, shared) for numbers in groups)
+    return tuple(_group([rows[number] for number in numbers]) for numbers in groups)
 
 
-def _group(numbers: Sequence[int], parts: Sequence[tuple[int, int]], shared: int) -> RowGroup:
-    length = shared + max(parts[number][1] - parts[number][0] for number in numbers)
-    source_positions: list[int] = []
-    batch_positions: list[int] = []
-    flat_positions: list[int] = []
-    empty_positions: list[int] = []
-    for row, number in enumerate(numbers):
-        start, end = parts[number]
-        begin, stop = row * length + shared, row * length + shared + end - start
-        source_positions += [*range(shared), *range(start, end), *[end - 1] * ((row + 1) * length - stop)]
-        batch_positions += range(start, end)
-        flat_positions += range(begin, stop)
-        empty_positions += [
-            *(range(begin - shared, begin) if number else ()),
-            *range(stop, (row + 1) * length),
-        ]
-    first = numbers.index(0) if 0 in numbers else None
-    flat, of_batch, of_rows, nowhere = (
-        torch.tensor(values, dtype=torch.long)
-        for values in (source_positions, batch_positions, flat_positions, empty_positions)
-    )
-    return RowGroup(len(numbers), length, flat, of_batch, of_rows, nowhere, first)
+def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
+    length = max(map(_length, rows))
+    places: list[int] = []
+    every: list[Span] = []
+    own: list[Span] = []
+    empty: list[int] = []
+    for row, spans in enumerate(rows):
+        first, stop = row * length, row * length + _length(spans)
+        moved = [span._replace(at=first + span.at) for span in spans]
+        every += moved
+        own.append(moved[-1])
+        places += [place for span in spans for place in range(span.start, span.end)]
+        places += [places[-1]] * (first + length - stop)
+        empty += [*range(first, moved[-1].at), *range(stop, first + length)]
+    flat, nowhere = (torch.tensor(each, dtype=torch.long) for each in (places, empty))
+    return RowGroup(len(rows), length, flat, tuple(every), tuple(own), nowhere)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

@@ -141,6 +141,7 @@ class DatasetWorker:
         path, settings = opened.model, JobSettings(opened.config)
 
         def read(view: View) -> None:
+            from arkor_dev.local.modeling.chat_template import template_arguments, with_arguments
             from arkor_dev.local.modeling.tokenizer import (
                 default_length,
                 likely_device,
@@ -154,7 +155,7 @@ class DatasetWorker:
             context = load_context(path)
             view.read_by(
                 Reading(
-                    self._tokenizers[path],
+                    with_arguments(self._tokenizers[path], template_arguments(opened.config)),
                     method(settings.get("method")),
                     Encoding.of(
                         settings, min(settings.get("maxLength", default_length(likely_device())), context)

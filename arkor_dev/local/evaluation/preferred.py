@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
+from .length_control import at_equal_length
 from .paired import compare
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ WORDS: Final = {"pair": "pair", "rating": "rated answer"}
 class Preferred:
     """Of ``groups`` independent preferences, ``won`` are followed more than at the start; ties count half.
 
-    ``margins`` compares the mean margins, ``loss`` the losses. ``kind`` is ``pair`` or ``rating``.
+    ``margins`` compares the mean margins, ``loss`` the losses. ``kind`` is ``pair`` or ``rating``. ``equal``
+    is the share that would be followed if both answers were equally long, with its interval.
     """
 
     kind: str
     won: float
     margins: Comparison
     loss: Comparison
+    equal: tuple[float, float, float] | None = None
 
     @property
     def rows(self) -> int:
@@ -82,7 +85,17 @@ class Preferred:
     def figures(self) -> EvaluationPreferred:
         """Return the contract's figures."""
         low, high = (round(end, DIGITS) for end in self.interval)
-        return {"kind": self.kind, "won": self.won, "of": self.groups, "low": low, "high": high}
+        found: EvaluationPreferred = {
+            "kind": self.kind,
+            "won": self.won,
+            "of": self.groups,
+            "low": low,
+            "high": high,
+        }
+        if self.equal:
+            share, low, high = (round(end, DIGITS) for end in self.equal)
+            found["equalLength"] = {"share": share, "low": low, "high": high}
+        return found
 
     def sentence(self, *, dry: bool = False) -> str:
         """Describe the result with its figures."""
@@ -98,7 +111,18 @@ class Preferred:
         margin = self.margins
         more = f"reward margin {margin.mean:+.2g}, interval {margin.low:.2g} to {margin.high:.2g}"
         needed = f" A verdict needs at least {FEWEST}." if self.groups < FEWEST and not dry else ""
-        return f"Your task: {words}; {share}; {more}.{needed}"
+        return f"Your task: {words}; {share}; {more}.{self._at_equal_length()}{needed}"
+
+    def _at_equal_length(self) -> str:
+        """Return whether length explains the result, if there is one to explain."""
+        if not self.equal or self.verdict != "better":
+            return ""
+        share, low, high = self.equal
+        answer = "It is not length alone" if low > 0.5 else "Length alone may explain it"
+        return (
+            f" {answer}: with both answers equally long it would be {_percent(share)} % "
+            f"({_percent(low)} to {_percent(high)} %)."
+        )
 
     def add_to(self, part: EvaluationPart) -> None:
         """Replace the verdict by the loss in a part of an evaluation."""
@@ -111,16 +135,30 @@ class Preferred:
 
 
 def preferred(
-    kind: str, loss: Comparison, start: Sequence[float], adapter: Sequence[float], groups: Sequence[Hashable]
+    kind: str,
+    loss: Comparison,
+    start: Sequence[float],
+    adapter: Sequence[float],
+    groups: Sequence[Hashable],
+    lengths: Sequence[int] = (),
 ) -> Preferred:
-    """Compare the margins of a model's ``start`` and of the ``adapter`` on the same rows."""
+    """Compare the margins of a model's ``start`` and of the ``adapter`` on the same rows.
+
+    ``lengths`` are the chosen answers' less those of the rejected ones, for pairs.
+    """
     # Larger margins are better, smaller losses are.
     margins = compare([-margin for margin in start], [-margin for margin in adapter], groups)
     gains: dict[Hashable, float] = {}
     for group, before, after in zip(groups, start, adapter, strict=True):
         gains[group] = gains.get(group, 0.0) + after - before
-    won = sum(1.0 if gain > 0 else 0.5 if gain == 0 else 0.0 for gain in gains.values())
-    return Preferred(kind, won, margins, loss)
+    followed = [1.0 if gain > 0 else 0.5 if gain == 0 else 0.0 for gain in gains.values()]
+    equal = None
+    if lengths:
+        apart = dict.fromkeys(gains, 0)
+        for group, length in zip(groups, lengths, strict=True):
+            apart[group] += length
+        equal = at_equal_length(list(apart.values()), followed, margins.confidence / 100)
+    return Preferred(kind, sum(followed), margins, loss, equal)
 
 
 def wilson(won: float, of: int, confidence: float) -> tuple[float, float]:

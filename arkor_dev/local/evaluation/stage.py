@@ -380,6 +380,15 @@ class Stage:
             rows.append(margin + (rows.pop() if example.same_row else 0.0))
         return rows
 
+    def _lengths(self) -> list[int]:
+        """Return how many tokens longer each pair's chosen answer is; nothing for rows of one answer."""
+        found: list[int] = []
+        for example in self.held_out:
+            for other in example.others:
+                longer = example.learned - other.learned
+                found.append(longer + (found.pop() if example.same_row else 0))
+        return found
+
     def _judged(
         self,
         before: list[float],
@@ -393,7 +402,7 @@ class Stage:
         told = part(self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry))
         task: Comparison | Preferred = compared_losses
         if self.preference:
-            task = preferred(self.preference, compared_losses, *margins, self.groups)
+            task = preferred(self.preference, compared_losses, *margins, self.groups, self._lengths())
             task.add_to(told)
             told["sentence"] = task.sentence(dry=self.dry)
         if self.measure:

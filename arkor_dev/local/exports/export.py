@@ -14,7 +14,7 @@ from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
@@ -35,7 +35,7 @@ from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.data.rows import Row
@@ -60,9 +60,10 @@ class Export:
     """The export of ``source`` as ``form``.
 
     It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
-    of its base model, ``name`` what that is called. It is written into ``target``. An adapter's change of
-    its base counts ``strength`` times. With ``four_bit`` the adapter was trained on 4-bit weights, and those
-    are written, multiplied out. ``written`` is called with ``{bytes, files}`` once these are in place.
+    of its base model, ``name`` what that is called, ``arguments`` are those of its chat template in training.
+    It is written into ``target``. An adapter's change of its base counts ``strength`` times. With
+    ``four_bit`` the adapter was trained on 4-bit weights, and those are written, multiplied out. ``written``
+    is called with ``{bytes, files}`` once these are in place.
     """
 
     form: str
@@ -74,6 +75,7 @@ class Export:
     progress: Progress
     strength: float = FULL_STRENGTH
     four_bit: bool = field(default=False, kw_only=True)
+    arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -87,6 +89,7 @@ class Export:
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_in_float32(self.base, four_bit=self.four_bit)
+        base.tokenizer = with_arguments(base.tokenizer, self.arguments)
         base.model.eval()
         questions = self._questions(base, rows)
         of_base = self._ask("the base model", questions, base.model)
@@ -133,7 +136,8 @@ class Export:
         outputs = self._ask("the exported files", questions, exported)
         if tokenizer is None:
             return outputs, []
-        return outputs, faults(load_tokenizer(self.base), tokenizer, questions.ends, exported, prompts)
+        trained_with = with_arguments(load_tokenizer(self.base), self.arguments)
+        return outputs, faults(trained_with, tokenizer, questions.ends, exported, prompts)
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
+from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -41,6 +42,7 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
         link.send(**files)
 
     options: dict[str, Any] = {"four_bit": bool(request["config"].get("loadIn4bit")), "written": written}
+    options["arguments"] = template_arguments(request["config"])
     if form in LLAMA_FORMATS:
         from .llama.export import LlamaExport
 

@@ -8,6 +8,7 @@ model gives it only while it is the last message; that answer is learned from it
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 PLAIN_TEMPLATE: Final = (
@@ -24,6 +25,8 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
+ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
+"""Arguments of templates that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
 PROBE: Final = "\ue000"
 """An answer that starts like no cue: with a character that nobody uses."""
@@ -40,6 +43,31 @@ def ready_tokenizer(tokenizer: Any) -> Any:
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
     return tokenizer
+
+
+def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the arguments that a job's config sets for its chat template, by their names there."""
+    found = {name: config.get(field) for name, field in ARGUMENTS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
+    """Return a copy of ``tokenizer`` whose template has these defaults, for names that a caller does not set.
+
+    They become part of the template, so that files written with it, and whoever reads these, use them too.
+    """
+    defaults = "".join(
+        f"{{%- if {name} is not defined %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
+        for name, value in arguments.items()
+    )
+    if not defaults:
+        return tokenizer
+    set_up, template = copy.copy(tokenizer), tokenizer.chat_template
+    if isinstance(template, dict):
+        set_up.chat_template = {name: defaults + each for name, each in template.items()}
+    else:
+        set_up.chat_template = defaults + template
+    return set_up
 
 
 def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:

@@ -27,6 +27,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps,
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
+from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -142,7 +143,7 @@ class Chat:
 
         if body.get("engine") == LLAMA and (reason := lacking()):
             raise ConflictError(reason)
-        name, folder, four_bit = await self._target(body)
+        name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
         whole = folder is not None and kind_of(folder) == "model"
@@ -160,7 +161,8 @@ class Chat:
             "adapter": str(folder) if folder and not whole else None,
             "strength": strength,
             "whole": whole,
-            "fourBit": four_bit,
+            "fourBit": bool(config.get("loadIn4bit")),
+            "templateArguments": template_arguments(config),
             "engine": body.get("engine"),
             "messages": body.get("messages"),
             "prompt": body.get("prompt"),
@@ -181,14 +183,14 @@ class Chat:
             await self._formats.check(caller, **ask["format"])
         return name, ask
 
-    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, bool]:
-        """Return the base model's name, the folder of what was trained, and whether on 4-bit weights.
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
+        """Return the base model's name, and the folder and config of what was trained, if anything.
 
         What was trained is an adapter, or a whole model.
         """
         adapter = body.get("adapter")
         if adapter is None:
-            return body["baseModel"], None, False
+            return body["baseModel"], None, {}
         job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
@@ -201,12 +203,12 @@ class Chat:
                 raise ConflictError(
                     f"The job {job['name']} is {job['status']} and has no final adapter{instead}"
                 )
-            return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
+            return job["config"]["model"], folder, job["config"]
         if step not in steps:
             there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
             raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
         folder = checkpoint_folder(self._data, job["id"], step)
-        return job["config"]["model"], folder, bool(job["config"].get("loadIn4bit"))
+        return job["config"]["model"], folder, job["config"]
 
     async def _check_whole(self, folder: Path) -> None:
         """Raise ConflictError for an adapter that has changed since it was written; checks each once."""

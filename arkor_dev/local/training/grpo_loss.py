@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
+from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
 
 from .objective import Objective
@@ -168,13 +169,14 @@ class GrpoLoss(Objective):
         """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
         with self._autocast():
             logits, targets = self.logits(rows)
-        logits = logits.float() / self.settings["temperature"]
+        if (temperature := self.settings["temperature"]) != 1:
+            logits = logits.float() / temperature
         entropies = []
         with torch.no_grad():
             for part in logits.split(AT_A_TIME):
-                logs = torch.log_softmax(part, -1)
+                logs = torch.log_softmax(part, -1, dtype=torch.float32)
                 entropies.append(-(logs.exp() * logs).sum(-1))
-        return -torch.nn.functional.cross_entropy(logits, targets, reduction="none"), torch.cat(entropies)
+        return -cross_entropies(logits, targets), torch.cat(entropies)
 
     def _of_start(self, rows: Sequence[Example]) -> Any:
         """Return the log-probabilities of the model at the start of the run; None without ``beta``.

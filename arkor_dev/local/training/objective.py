@@ -22,7 +22,6 @@ from arkor_dev.local.cpu_kernels.cross_entropy import (
 from arkor_dev.local.cpu_kernels.head import (
     can_be_fused,
     fused_cross_entropies,
-    fused_cross_entropy,
     headless,
 )
 from arkor_dev.local.cpu_kernels.packing import pack_rows
@@ -146,16 +145,20 @@ class Objective(ABC):
         """
         training = self.model.training
         self.model.eval()
-        with torch.no_grad(), self._autocast():
-            if self.fused:
-                losses = fused_cross_entropies(*self._before_head(rows))
-            else:
-                losses = cross_entropies(*self.logits(rows))
+        with torch.no_grad():
+            losses = self.token_losses(rows)
         self.model.train(training)
         counts = [row.learned for row in rows]
         # The logits are row by row. Summed in the processor's memory: Apple's GPUs have no float64.
         parts = losses.cpu().double().split(counts)
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
+
+    def token_losses(self, rows: Sequence[Example]) -> Any:
+        """Return the cross entropy of each learned token, ``[learned]``, in float32 and in row order."""
+        with self._autocast():
+            if self.fused:
+                return fused_cross_entropies(*self._before_head(rows))
+            return cross_entropies(*self.logits(rows))
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` that predict them,
@@ -338,7 +341,7 @@ class CrossEntropy(Objective):
         if self.fused:
             hidden, head, targets = self._before_head(rows)
             with self._autocast():
-                return fused_cross_entropy(hidden, head, targets, smoothing), len(targets)
+                return fused_cross_entropies(hidden, head, targets, smoothing).sum(), len(targets)
         logits, targets = self.logits(rows)
         return summed_cross_entropy(logits, targets, smoothing), len(targets)
 

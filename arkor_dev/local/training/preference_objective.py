@@ -36,9 +36,7 @@ class PreferenceObjective(Objective):
 
     def log_probabilities(self, sequences: Sequence[Example]) -> tuple[Any, Any]:
         """Return the summed log-probability of each sequence's learned tokens, and their number."""
-        with self._autocast():
-            logits, targets = self.logits(sequences)
-        likely = -torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+        likely = -self.token_losses(sequences)
         counts = [sequence.learned for sequence in sequences]
         sums = torch.stack([part.sum() for part in likely.split(counts)])
         return sums, torch.tensor(counts, device=sums.device)

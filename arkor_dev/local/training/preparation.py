@@ -147,6 +147,7 @@ class Preparation:
         if part := check_trainable(self.path):
             self.say(part)
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        self._set_up_template()
         if why := why_processor():
             self.say(why)
         self.parameters = self.base.model.num_parameters()
@@ -155,6 +156,16 @@ class Preparation:
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
+
+    def _set_up_template(self) -> None:
+        """Give the tokenizer's chat template the arguments that the job sets."""
+        from arkor_dev.local.modeling.chat_template import ARGUMENTS, template_arguments, with_arguments
+
+        arguments = template_arguments({field: self.settings.get(field) for field in ARGUMENTS.values()})
+        for name in arguments:
+            if name not in str(self.base.tokenizer.chat_template):
+                self.say(f"The chat template of {self.name} has no {name}, so setting it changes nothing")
+        self.base.tokenizer = with_arguments(self.base.tokenizer, arguments)
 
     def _say_rate(self) -> None:
         """Report the chosen default learning rate with its reason."""

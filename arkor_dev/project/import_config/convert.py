@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
@@ -50,7 +51,8 @@ def convert(path: Path, project: Path) -> Conversion:
         raise BadRequestError(f"{path} is not a text file.") from None
     read = {".py": from_script, ".ipynb": from_notebook, ".json": from_json}.get(suffix, from_yaml)
     entries = read(text)
-    tool: Any = _tool(entries, script=suffix in (".py", ".ipynb"))
+    script = suffix in (".py", ".ipynb")
+    tool: Any = _tool(entries, script=script)
     if tool is None:
         raise BadRequestError(f"{path} is not a training configuration of {TOOLS}: no known key is in it.")
     method, origin = tool.method(entries)
@@ -58,10 +60,11 @@ def convert(path: Path, project: Path) -> Conversion:
         raise BadRequestError(
             f"{path} trains by {quoted(method)}, which is not supported here. Nothing was written."
         )
-    conversion = Conversion(tool.NAME, folders)
+    by_unsloth = script and re.search(r"\b(from|import) unsloth\b", text)
+    conversion = Conversion(hugging_face.UNSLOTH if by_unsloth else tool.NAME, folders)
     if origin is not None:  # first: the rules of other settings depend on it
         conversion.set("method", origin, method)
-    if suffix in (".py", ".ipynb"):
+    if script:
         hugging_face.convert_script(conversion, entries)
     else:
         tool.convert(conversion, entries)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .entries import Entry
 
 NAME: Final = "TRL"
+UNSLOTH: Final = "Unsloth"
+"""Its scripts call TRL, too."""
 ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")

@@ -99,6 +99,43 @@ async def edit(scene: Scene) -> None:
     await scene.page.locator(".data-edit").evaluate("form => form.scrollIntoView()")
 
 
+GROUPS = [
+    {"rows": 46, "heldOut": 5, "terms": ["parcel", "arrives", "tomorrow"], "examples": [4, 9, 21]},
+    {"rows": 41, "heldOut": 0, "terms": ["refund", "invoice"], "examples": [50, 61, 77]},
+    {"rows": 9, "heldOut": 1, "terms": ["password", "address", "account"], "examples": [90]},
+]
+
+
+@state("data-meaning", "Rows like the one on screen, groups of similar rows, and a map to walk through")
+async def meaning(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [chat(chance) for _ in range(96)])
+    scene.fake.features = ["datasets", "embeddings"]
+    scene.fake.datasets.groups = GROUPS
+    await go(scene, "?row=4")
+    await scene.page.get_by_role("button", name="Similar rows").click()
+    part = scene.page.get_by_role("region", name="Rows by meaning")
+    await part.get_by_role("button", name="Embed rows").click()
+    await expect(part.get_by_text("96 rows in 3 groups of similar meaning.")).to_be_visible()
+    await expect(part.get_by_text("not in the held-out rows")).to_be_visible()
+    await expect(part.get_by_role("heading", name="Similar to row 4")).to_be_visible()
+    await expect(part.get_by_role("button", name="Row 5", exact=True)).to_be_visible()
+    await part.evaluate("part => part.scrollIntoView()")
+
+
+@state("data-meaning-running", "Rows that are being embedded")
+async def embedding(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [chat(chance) for _ in range(96)])
+    scene.fake.features = ["datasets", "embeddings"]
+    progress = {"label": "Embedding rows", "done": 21_000, "total": 50_000, "unit": "tokens"}
+    scene.fake.datasets.embeddings = {"state": "running", "progress": progress}
+    await go(scene, "?row=4&meaning=1")
+    part = scene.page.get_by_role("region", name="Rows by meaning")
+    await expect(part.get_by_text("Embedding rows 42 %")).to_be_visible()
+    await part.evaluate("part => part.scrollIntoView()")
+
+
 @state("data-judge", "Rows being judged: verdict, tags, the queue, and how far two people agree")
 async def judge(scene: Scene) -> None:
     chance = random.Random(6)

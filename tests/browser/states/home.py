@@ -53,6 +53,49 @@ async def first(scene: Scene) -> None:
     await expect(scene.page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
 
 
+ENGINE = {
+    "state": "installing", "next": None, "error": None,
+    "plan": {
+        "folder": "/home/ada/.local/share/arkor-dev/engine/python3.12-23335fe4", "free": 71_000_000_000,
+        "pytorch": "2.13.0+cpu", "fetch": 200_000_000, "disk": 1_100_000_000,
+        "words": ["PyTorch 2.13.0+cpu, the build for the processor: 0.2 GB to fetch, 1.1 GB on the disk."],
+    },
+    "progress": {"seconds": 41.0, "fetched": 196_000_000, "unpacked": 412_000_000, "now": "unpacking"},
+}  # fmt: skip
+
+
+async def setting_up(scene: Scene, **known: object) -> None:
+    """Have the page meet a Studio whose backend waits for the engine, in that state."""
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json={**ENGINE, **known})
+
+    scene.fake.fault("*", status=503, body=b'{"error": "Local training is not installed yet."}')
+    await scene.page.route("**/api/setup", answer)
+    await scene.go("/")
+    await expect(scene.page.get_by_role("heading", name="Install local training")).to_be_visible()
+
+
+@state("home-setup", "The engine is not installed: its size, before anything is downloaded", faulty=True)
+async def setup(scene: Scene) -> None:
+    await setting_up(scene, state="planned", progress=None)
+    await expect(scene.page.get_by_role("button", name="Install (1.1 GB)")).to_be_visible()
+
+
+@state("home-setup-running", "The engine is being installed", faulty=True)
+async def setup_running(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    await setting_up(scene)
+    await expect(scene.page.get_by_role("progressbar", name="Installed")).to_be_visible()
+
+
+@state("home-setup-failed", "The installation has failed, and can be continued", faulty=True)
+async def setup_failed(scene: Scene) -> None:
+    error = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    await setting_up(scene, state="failed", error=error)
+    await expect(scene.page.get_by_role("alert")).to_contain_text("No space left")
+
+
 @state("home-broken", "A file with a mistake in it", faulty=True)
 async def broken(scene: Scene) -> None:
     declare(scene.project, "stepz = 1\n" + TRAINER)

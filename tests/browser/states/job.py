@@ -67,18 +67,24 @@ async def completed(scene: Scene) -> None:
 
 @state("job-contradicting", "Rows that contradict the rows most like them, and a job without them")
 async def contradicting(scene: Scene) -> None:
-    scene.fake.features = ["attribution"]
-    job = trained(scene.fake, "support-bot")
+    scene.fake.features = ["attribution", "evaluation"]
+    job, branch = trained(scene.fake, "support-bot"), trained(scene.fake, "support-bot without 1 row")
+    for each in (job, branch):
+        scene.fake.evaluations.judge(each)
     row = {"where": "data/support.jsonl, line 17", "row": 17, "score": -0.41}
     row |= {"question": "Where is my parcel?", "answer": "Open the settings and choose a new password."}
     scene.fake.attributions.told = {"state": "completed", "rows": 300, "contradicting": [row]}
-    scene.fake.attributions.proof = {"state": "completed", "jobs": {"without": job}, "rows": [row["where"]]}
+    scene.fake.attributions.proof = {
+        "state": "completed",
+        "jobs": {"without": branch},
+        "rows": [row["where"]],
+    }
     await scene.go(f"/#/jobs/{job}")
     shown = scene.page.get_by_role("region", name="Contradicting rows")
     await shown.get_by_role("button", name="Look for rows that hurt").click()
     await expect(shown.get_by_text("1 row of 300 against the rows most like it")).to_be_visible()
-    await shown.get_by_role("button", name="Try without them").click()
-    await expect(shown.get_by_role("link", name="compare both on the held-out rows")).to_be_visible()
+    await shown.get_by_role("button", name="Try without it").click()
+    await expect(shown.get_by_text("Keep the training without it")).to_be_visible()
     await shown.scroll_into_view_if_needed()
 
 

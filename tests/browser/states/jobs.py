@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from playwright.async_api import expect
@@ -239,3 +241,33 @@ async def actions(scene: Scene) -> None:
     await scene.go("/#/jobs?sort=-verdict")
     await scene.page.get_by_role("button", name="Actions for support-bot-12", exact=True).click()
     await expect(scene.page.get_by_role("menuitem", name="Pause")).to_be_visible()
+
+
+@state("jobs-judge", "An adapter of another program, about to be judged on rows of the project")
+async def judge(scene: Scene) -> None:
+    scene.fake.features = ["adapters", "evaluation"]
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/jobs")
+    await scene.page.get_by_role("button", name="Judge an adapter").click()
+    dialog = scene.page.get_by_role("dialog", name="Judge an adapter")
+    with tempfile.TemporaryDirectory() as folder:
+        lora = Path(folder) / "llama-3.2-1b-support-lora"
+        lora.mkdir()
+        (lora / "adapter_config.json").write_text('{"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}')
+        (lora / "adapter_model.safetensors").write_bytes(bytes(3_712_000))
+        await dialog.get_by_label("Folder of the adapter").set_input_files(lora)
+        await expect(dialog.get_by_text(lora.name)).to_be_visible()
+    await dialog.get_by_role("combobox", name="Rows").fill("data/eval.jsonl")
+
+
+@state("jobs-judge-wrong", "A folder that is no adapter")
+async def judge_wrong(scene: Scene) -> None:
+    scene.fake.features = ["adapters", "evaluation"]
+    trained(scene.fake, "support-bot")
+    await scene.go("/#/jobs")
+    await scene.page.get_by_role("button", name="Judge an adapter").click()
+    dialog = scene.page.get_by_role("dialog", name="Judge an adapter")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "config.json").write_text("{}")
+        await dialog.get_by_label("Folder of the adapter").set_input_files(folder)
+        await expect(dialog.get_by_role("alert")).to_be_visible()

@@ -198,3 +198,14 @@ def test_a_number_that_is_none_is_not_told() -> None:
         assert "held-out rows |" not in card
         assert "after step" not in card
         assert data_of(card) is not None
+
+
+def test_a_card_has_the_verdict_on_preferences_in_words_and_not_as_a_loss() -> None:
+    told = {
+        **EVALUATION,
+        "heldOut": {**EVALUATION["heldOut"], "sentence": "It follows 45 of 50.", "preferred": {"won": 45}},
+    }
+    found = section(whole(evaluation=told), "Is it better than its base?")
+    assert "It follows 45 of 50." in found
+    assert "held-out rows |" not in found
+    assert "general questions |" in found

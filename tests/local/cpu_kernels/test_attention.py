@@ -28,8 +28,18 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
     beginning = list(range(shared))
     rows = [beginning + [1000 * row + place for place in range(10, 10 + n - shared)]
             for row, n in enumerate(lengths, 1)]  # fmt: skip
+    check(rows, shared * (len(rows) - 1), dtype)
+
+
+def test_pairs_share_their_prompts_and_all_rows_their_beginning() -> None:
+    every, prompts = list(range(20)), [list(range(100 * n, 100 * n + 5 + n)) for n in (1, 2, 3)]
+    rows = [every + prompt + [n, n + 1] * (3 + n % 40) for prompt in prompts for n in (prompt[0], 77)]
+    check(rows, 20 * 5 + 6 + 7 + 8, torch.float32)
+
+
+def check(rows: list[list[int]], saved: int, dtype: object) -> None:
     packed = pack_rows([(row, row) for row in rows], IGNORED)
-    assert packed.shared == (shared if len(rows) > 1 else 0)
+    assert packed.saved == saved
     places = packed.ids.shape[1]
     torch.manual_seed(0)
     query, key, value = given = [
@@ -48,12 +58,13 @@ def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[i
 
     alone = [tensor.detach().float().requires_grad_() for tensor in given]
     parts = []
-    for number, (start, end) in enumerate(packed.parts):
-        index = torch.tensor([*range(packed.shared), *range(start, end)])
+    for row, spans in zip(rows, packed.rows, strict=True):
+        index = torch.tensor([place for _, start, end in spans for place in range(start, end)])
+        assert packed.ids[0, index].tolist() == row
         q, k, v = (tensor.index_select(2, index) for tensor in alone)
         k, v = (tensor.repeat_interleave(HEADS // KEYS, 1) for tensor in (k, v))
         made = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
-        parts.append(made if number == 0 else made[:, packed.shared :])
+        parts.append(made[:, spans[-1].at :])
     known = torch.cat(parts, 1)
     known.backward(wanted.float())
     bound = 1e-5 if dtype == torch.float32 else 0.02

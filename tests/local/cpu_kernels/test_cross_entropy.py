@@ -58,3 +58,28 @@ def test_the_divergence_is_torch_s(dtype: str, monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(ours.grad, exact.grad, rtol=2e-2 if dtype == "bfloat16" else 1e-4, atol=1e-6)
     assert float(cross_entropy.summed_divergence(known, known)) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_each_token_s_is_torch_s_and_its_gradient_takes_the_place_of_the_logits(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from torch.nn import functional
+
+    from arkor_dev.local.cpu_kernels import cross_entropy
+
+    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)
+    chance = torch.Generator().manual_seed(1)
+    given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
+    targets = torch.randint(60, (7,), generator=chance)
+    weights = torch.arange(-3.0, 4.0)
+    ours, theirs = given.clone().requires_grad_(), given.clone().requires_grad_()
+    losses = cross_entropy.cross_entropies(ours, targets)
+    wanted = functional.cross_entropy(theirs.float(), targets, reduction="none")
+    assert torch.equal(losses, wanted)
+    (losses * weights).sum().backward()
+    (wanted * weights).sum().backward()
+    assert ours.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=2e-2 if dtype == "bfloat16" else 1e-5, atol=1e-6)
+    assert ours.grad.data_ptr() == ours.data_ptr()

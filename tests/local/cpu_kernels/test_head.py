@@ -24,19 +24,18 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
     for ours in (True, False):
         hidden = given.clone().requires_grad_()
         if ours:
-            loss = module.fused_cross_entropy(hidden, head, targets, smoothing)
+            loss = module.fused_cross_entropies(hidden, head, targets, smoothing)
         else:
             exact = functional.linear(hidden.float(), head.weight.float(), head.bias.float())
-            loss = functional.cross_entropy(exact, targets, reduction="sum", label_smoothing=smoothing)
-        (loss / 3).backward()
+            loss = functional.cross_entropy(exact, targets, reduction="none", label_smoothing=smoothing)
+        (loss * torch.arange(-3, 4)).sum().backward()  # each token's loss has a weight of its own
         results.append((loss.detach(), hidden.grad))
-    each = module.fused_cross_entropies(given, head, targets)
+    each = module.fused_cross_entropies(given, head, targets, smoothing)
     (loss, gradient), (wanted, right) = results
     assert loss.dtype == torch.float32
     near = 1e-5 if dtype == "float32" else 0.02
-    torch.testing.assert_close(loss, wanted, rtol=near, atol=1e-4)
-    torch.testing.assert_close(gradient, right, rtol=near, atol=near / 10)
-    if not smoothing:
-        torch.testing.assert_close(each.sum(), wanted, rtol=near, atol=1e-4)
+    torch.testing.assert_close(loss, wanted, rtol=near, atol=near)
+    torch.testing.assert_close(gradient, right, rtol=near, atol=near / 3)
+    assert torch.equal(each, loss), "the same without gradients"
     head.weight.requires_grad_(True)
     assert not module.can_be_fused(head)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -310,7 +311,7 @@ def of_preferences(count: int, **more: Any) -> Stage:
         for n in range(count)
     ]
     facts: dict[str, Any] = {"rows": rows, "groups": list(range(count)), "held_out": examples([6] * count)}
-    return stage(**facts, preference="pair", general=[], **more)
+    return stage(**{**facts, **more}, preference="pair", general=[])
 
 
 def test_preferences_are_judged_by_how_many_are_followed() -> None:
@@ -332,6 +333,25 @@ def test_preferences_are_judged_by_how_many_are_followed() -> None:
     same = of_preferences(40).run(Model(1.0), Model(1.0).later()).evaluation
     assert (same["verdict"], same["heldOut"]["preferred"]["won"]) == ("unclear", 20)
     assert same["sentence"] == "No clear difference at your task."
+
+
+def test_it_says_whether_length_explains_the_preferences_that_are_followed() -> None:
+    def judged(apart: Callable[[int], int]) -> Any:
+        rows = [
+            replace(row, others=(Example([1] * (7 - apart(n)), [1] * (7 - apart(n))),))
+            for n, row in enumerate(examples([7] * 40))
+        ]
+        task = of_preferences(40, relative=True, held_out=rows).run(Model(1.0), Model(0.0).later())
+        return task.evaluation["heldOut"]
+
+    # One pair in five is not followed.
+    alike = judged(lambda n: (-3, 3)[n % 2])
+    assert alike["preferred"]["equalLength"]["share"] == pytest.approx(0.8, abs=0.01)
+    assert "It is not length alone: with both answers equally long it would be 80 % (" in alike["sentence"]
+    explained = judged(lambda n: -3 if n % 5 else 3)
+    assert explained["preferred"]["won"] == 32
+    assert "Length alone may explain it: with both answers" in explained["sentence"]
+    assert explained["verdict"] == "better", "short answers may be what is wanted"
 
 
 def test_fewer_than_twenty_preferences_cannot_tell() -> None:

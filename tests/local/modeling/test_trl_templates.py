@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.modeling.chat_template import render, with_arguments
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from tests.local.tiny_model import make_tokenizer
@@ -119,3 +119,26 @@ def test_every_answer_that_trl_learns_is_learned() -> None:
                 assert before in render(tokenizer, talk[:place], cue=True, tools=tools)[-80:], (name, before)
                 compared += 1
     assert compared > 120
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_arguments_in_a_template_are_those_that_a_caller_would_pass(value: bool) -> None:
+    """Also where the caller of a file that was written with them passes others."""
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / "qwen3.jinja").read_text()
+    set_up = with_arguments(tokenizer, {"enable_thinking": value})
+    given: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True}
+    wanted, other = (
+        tokenizer.apply_chat_template(CHAT[:1], enable_thinking=each, **given) for each in (value, not value)
+    )
+    assert wanted != other
+    assert render(set_up, CHAT[:1], cue=True) == wanted
+    assert set_up.apply_chat_template(CHAT[:1], enable_thinking=not value, **given) == other
+    assert our_labels(set_up, CHAT, []) == [
+        text.removeprefix("<think>\n\n</think>\n\n") if not value else text
+        for text in our_labels(tokenizer, CHAT, [])
+    ]
+    both = make_tokenizer()
+    both.chat_template = {"default": tokenizer.chat_template}
+    assert with_arguments(both, {"enable_thinking": value}).chat_template["default"] == set_up.chat_template
+    assert with_arguments(both, {}) is both

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.local.conftest import CONFIG
-from tests.local.tiny_model import PHRASE, QUESTIONS
+from tests.local.harness import until
+from tests.local.tiny_model import CHATML, PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,3 +100,43 @@ def test_a_source_that_is_none_is_refused(shared: Backend, source: dict[str, Any
         answer = shared.call("POST", "/v1/jobs", body)
         assert answer.status == 400
         assert reason.replace("datasetSource", key) in answer.json["error"]
+
+
+def test_the_template_has_the_arguments_of_the_job_everywhere(
+    shared: Backend, shared_data: Path, shared_project: Path
+) -> None:
+    """Its training, its chats and the model that is written from it leave thoughts out; its base has them."""
+    model = shared_project / "models" / "thinks"
+    shutil.copytree(shared_project / "models" / "tiny", model)
+    thoughts = "{% if enable_thinking is not defined or enable_thinking %}the ledger the ledger {% endif %}"
+    (model / "chat_template.jinja").write_text(
+        CHATML.replace("assistant\n{% endif %}", f"assistant\n{thoughts}{{% endif %}}")
+    )
+    config = {**CONFIG, "maxSteps": 1, "model": "./models/thinks", "enableThinking": False}
+    job = shared.submit(config)
+    frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    assert "has no enable_thinking" not in str([frame.data for frame in frames])
+
+    def read(**who: Any) -> int:
+        body = {"messages": [{"role": "user", "content": "my parcel?"}], "maxTokens": 1, "stream": False}
+        found: int = shared.call("POST", "/v1/inference/chat", {**body, **who}).json["usage"]["prompt_tokens"]
+        return found
+
+    final = {"adapter": {"kind": "final", "jobId": job}}
+    assert read(**final) < read(baseModel="./models/thinks")
+    export = shared.call("POST", f"/v1/jobs/{job}/exports", {"format": "merged"}).json["export"]["id"]
+
+    def made() -> Any:
+        found = shared.call("GET", f"/v1/jobs/{job}/exports/{export}").json["export"]
+        return found if found["state"] in ("completed", "failed") else None
+
+    done = until(made, 100)
+    assert done["state"] == "completed", done
+    (written,) = (shared_data / "jobs" / job / "exports").glob("*/chat_template.jinja")
+    assert written.read_text().startswith(
+        "{%- if enable_thinking is not defined %}{%- set enable_thinking = false %}"
+    )
+    without = shared.submit({**config, "model": "./models/tiny"})
+    shared.wait_for(without, "training.completed")
+    assert any("has no enable_thinking" in frame.data for frame in shared.events(without))

@@ -30,6 +30,7 @@ from arkor_dev.local.gguf.files import (
     weights_of,
 )
 from arkor_dev.local.jobs.atomic_folder import write_atomically
+from arkor_dev.local.modeling.chat_template import with_arguments
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama
@@ -94,7 +95,7 @@ class LlamaExport(Export):
     def _read_again(
         self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
     ) -> tuple[Outputs, list[str]]:
-        tokenizer = load_tokenizer(self.base)
+        tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
         conversations = conversations_of(tokenizer, prompts)
 
         def run(model: Path, lora: Path | None, subject: str, *, answers: bool = True) -> Any:

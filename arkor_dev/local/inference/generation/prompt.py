@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.modeling.chat_template import render
+from arkor_dev.local.modeling.chat_template import render, with_arguments
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
     """Return the tokens of ``ask``: its ``prompt``, a text or token ids, unchanged, or its ``messages`` in
-    the model's chat template.
+    the model's chat template, with the ``templateArguments`` of the adapter's training.
 
     Raises JobFailure if they leave no room for an answer, or if the model does not have one of the ids.
     """
@@ -26,7 +26,12 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
     text = (
         raw
         if raw is not None
-        else render(tokenizer, _readable(ask["messages"]), cue=True, tools=ask.get("tools"))
+        else render(
+            with_arguments(tokenizer, ask.get("templateArguments") or {}),
+            _readable(ask["messages"]),
+            cue=True,
+            tools=ask.get("tools"),
+        )
     )
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
     # A model cannot start without any token.

@@ -1,11 +1,16 @@
 /** A job's training rows that contradict the rows most like them, and a training without them. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { api, errorText } from "../../api/client";
+import type { EvaluationComparison, EvaluationPart } from "../../contract.gen";
 import { plural } from "../../lib/format";
+import { clean } from "../../lib/text";
 import { href } from "../../router";
 import { Button } from "../../ui/controls/button";
 import { ErrorNote } from "../../ui/empty";
 import { progressOf, useAttribution } from "./attribution";
 import { Ranked } from "./ranked";
+import { timeOf } from "./time";
+import { keepWords } from "./words";
 
 export function Contradictions({ jobId }: { jobId: string }) {
   const { told, failed, ask, again } = useAttribution(jobId, {});
@@ -20,32 +25,63 @@ export function Contradictions({ jobId }: { jobId: string }) {
   if (told?.state !== "completed") return <p class="hint">{progressOf(told)}</p>;
   const rows = told.contradicting ?? [];
   if (rows.length === 0) return <p>Nothing stands out: no row contradicts the rows most like it.</p>;
+  const them = rows.length === 1 ? "it" : "them";
   const without = proof?.jobs.without ?? "";
   return (
-    <div class="why-proof">
+    <div class="why-found">
       <Ranked
-        title={`${plural(rows.length, "row")} of ${told.rows} against the rows most like ${rows.length === 1 ? "it" : "them"}`}
+        title={`${plural(rows.length, "row")} of ${told.rows} against the rows most like ${them}`}
         rows={rows}
         jobId={jobId}
+        score="Agreement with the rows most like it, from −1 to 1"
       />
       {proof?.state === "failed" && proof.error && (
-        <ErrorNote title="The training without them failed" error={proof.error} />
+        <ErrorNote title={`The training without ${them} failed`} error={proof.error} />
       )}
       {proof?.state === "training" ? (
         <p class="hint">
-          Training <a href={href(`/jobs/${without}`)}>without them</a>.
+          Training <a href={href(`/jobs/${without}`)}>without {them}</a>.
         </p>
       ) : proof?.state === "completed" ? (
-        <p>
-          Trained without them:{" "}
-          <a href={href("/compare", { jobs: `${jobId},${without}` })}>compare both on the held-out rows</a>,
-          which took no part in the search.
-        </p>
+        <Judged jobId={jobId} without={without} them={them} />
       ) : (
-        <Button busy={busy} onClick={() => void start()}>
-          Try without them
-        </Button>
+        <>
+          <Button busy={busy} onClick={() => void start()}>
+            Try without {them}
+          </Button>
+          <p class="hint">
+            Trains this job once more{timeOf(jobId, 1)}. The held-out rows, which took no part in the search,
+            say whether that is better.
+          </p>
+        </>
       )}
     </div>
+  );
+}
+
+/** What the held-out rows, which took no part in the search, say about the training without the rows. */
+function Judged({ jobId, without, them }: { jobId: string; without: string; them: string }) {
+  const [judged, setJudged] = useState<EvaluationPart | null>(null);
+  const [error, setError] = useState("");
+  const [attempt, setAttempt] = useState(0);
+  useEffect(() => {
+    setError("");
+    const path = `/jobs/${encodeURIComponent(without)}/evaluation?against=${encodeURIComponent(jobId)}`;
+    api<EvaluationComparison>(path).then(
+      ({ comparison }) => setJudged(comparison),
+      (fault: unknown) => setError(errorText(fault)),
+    );
+  }, [jobId, without, attempt]);
+  if (error)
+    return <ErrorNote title="Not compared yet" error={error} retry={() => setAttempt(attempt + 1)} />;
+  if (judged === null) return <p class="hint">Comparing both on the held-out rows</p>;
+  return (
+    <>
+      <p>{keepWords(judged.verdict, them)}</p>
+      <p class="hint">{clean(judged.sentence, 600)}</p>
+      <p>
+        <a href={href("/compare", { jobs: `${jobId},${without}` })}>Compare both</a>
+      </p>
+    </>
   );
 }

@@ -1,14 +1,13 @@
 /** Training rows that may be behind an answer of a job's adapter, and a training without them. */
 import { useState } from "preact/hooks";
 import type { Attribution, ChatMessage, Proof } from "../../contract.gen";
-import { number } from "../../lib/format";
 import { cleanBlock } from "../../lib/text";
 import { href } from "../../router";
-import { jobs } from "../../store/jobs";
 import { Button } from "../../ui/controls/button";
 import { ErrorNote } from "../../ui/empty";
 import { progressOf, useAttribution } from "./attribution";
 import { Ranked } from "./ranked";
+import { timeOf } from "./time";
 import { perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
 import "./why.css";
 
@@ -113,17 +112,8 @@ function Prove({ proof, rows, jobId, prove }: ProveProps) {
         Prove it
       </Button>
       <p class="hint">
-        Trains this job twice more{timeOf(jobId)}: without these rows, and without random ones.
+        Trains this job twice more{timeOf(jobId, 2)}: without these rows, and without random ones.
       </p>
     </div>
   );
-}
-
-/** How long both trainings take, as long as this job's own. */
-function timeOf(jobId: string): string {
-  const job = jobs.value.find(({ id }) => id === jobId);
-  const took = Date.parse(job?.completedAt ?? "") - Date.parse(job?.startedAt ?? "");
-  if (!(took > 0)) return "";
-  const minutes = (2 * took) / 60_000;
-  return minutes < 1 ? ", in about a minute" : `, in about ${number(Math.ceil(minutes))} min`;
 }

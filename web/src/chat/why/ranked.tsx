@@ -1,27 +1,40 @@
-/** Training rows with their scores, each with its place in the data. */
+/** Training rows, each with its place in the data, and their scores where those mean something to a reader. */
+import { useEffect } from "preact/hooks";
 import type { TracedRow } from "../../contract.gen";
 import { clean, cleanBlock } from "../../lib/text";
 import { href } from "../../router";
 import { jobs } from "../../store/jobs";
-import { trainerOfJob } from "../../store/manifest";
+import { loadManifest, trainerOfJob } from "../../store/manifest";
 import "./why.css";
 
 const TEXT = 300;
 
-export function Ranked({ title, rows, jobId }: { title: string; rows: readonly TracedRow[]; jobId: string }) {
+interface Props {
+  title: string;
+  rows: readonly TracedRow[];
+  jobId: string;
+  /** What the rows' scores are; without it they are not shown. */
+  score?: string;
+}
+
+export function Ranked({ title, rows, jobId, score }: Props) {
+  useEffect(() => void loadManifest(), []); // which rows have a page
   return (
     <div>
       <p class="why-title">{title}</p>
       {rows.length === 0 ? (
         <p class="hint">No row.</p>
       ) : (
-        <ol class="why-rows" aria-label={title}>
+        <ol class={score ? "why-rows why-scored" : "why-rows"} aria-label={title}>
           {rows.map((row) => (
             <li key={row.where}>
-              <span class="num why-score">
-                {row.score > 0 ? "+" : row.score < 0 ? "−" : ""}
-                {Math.abs(row.score).toFixed(2)}
-              </span>
+              {score && (
+                <span class="num why-score" title={score}>
+                  <span class="visually-hidden">{score}: </span>
+                  {row.score < 0 && "−"}
+                  {Math.abs(row.score).toFixed(2)}
+                </span>
+              )}
               <div>
                 <p dir="auto">{cleanBlock(row.question, TEXT) || <span class="hint">(no question)</span>}</p>
                 <p dir="auto" class="dim">

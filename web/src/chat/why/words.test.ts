@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Attribution, Proof } from "../../contract.gen";
-import { pending, perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
+import { keepWords, pending, perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
 
 const score = (logp: number, tokens = 10) => ({ logp, tokens });
 const proof = (without: number, random: number, trained = -1): Proof => ({
@@ -35,6 +35,12 @@ describe("an attribution in words", () => {
       "Without these 2 rows",
       "Without 2 random rows",
     ]);
+  });
+
+  it("keeps a training without rows only if it is better beyond doubt", () => {
+    expect(keepWords("better", "them")).toMatch(/^Keep the training without them/);
+    for (const verdict of ["same", "unclear", "worse"] as const)
+      expect(keepWords(verdict, "it")).toMatch(/^Keep the job as it is/);
   });
 
   it("waits for the worker and for the trainings", () => {

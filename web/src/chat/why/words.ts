@@ -1,5 +1,5 @@
 /** What an attribution says, as the page words it. Pure. */
-import type { Attribution, Proof, Reliability } from "../../contract.gen";
+import type { Attribution, EvaluationPart, Proof, Reliability } from "../../contract.gen";
 import { plural } from "../../lib/format";
 
 /** A probability of `e^logp` per token is what people can compare; the sum depends on the answer's length. */
@@ -48,4 +48,11 @@ export function proofVerdict({ without, random, trained }: Proof): string {
   return without.logp < random.logp
     ? "Confirmed: the answer lost more without these rows than without random ones."
     : "Not confirmed: the answer lost as much without random rows.";
+}
+
+/** Which of two to keep, with or without the rows: the change must be better beyond doubt. */
+export function keepWords(verdict: EvaluationPart["verdict"], them: string): string {
+  return verdict === "better"
+    ? `Keep the training without ${them}: it is better on the held-out rows.`
+    : `Keep the job as it is: the training without ${them} is not clearly better on the held-out rows.`;
 }

@@ -3,7 +3,7 @@ import type { Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import type { Search } from "./view";
 
-export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source">;
+export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source" | "group">;
 
 /** Those that can be detected; a script stands for all of its languages. */
 const LANGUAGES = [
@@ -110,6 +110,15 @@ export function Filters({ filter, set, sources }: Props) {
               </option>
             ))}
           </select>
+        )}
+        {filter.group !== undefined && (
+          <button
+            type="button"
+            class="ui-button ui-button-plain ui-button-small"
+            onClick={() => change("group", undefined)}
+          >
+            Any group
+          </button>
         )}
         <button type="submit" class="ui-button ui-button-plain ui-button-small">
           Next match

@@ -6,7 +6,8 @@ import { clean, displayName } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
-import { loadManifest, manifest, manifestError, trainerNamed } from "../../store/manifest";
+import { jobs } from "../../store/jobs";
+import { loadManifest, manifest, manifestError, trainerNamed, trainerOfJob } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { drafted } from "../../store/trainer-draft";
 import { Empty, ErrorNote } from "../../ui/empty";
@@ -42,9 +43,12 @@ export default function Data() {
   return <div class="data">{body(known)}</div>;
 }
 
-/** The ways to more rows: from documents, or like the row on screen. */
-function MakeLinks({ trainer }: { trainer: string }) {
+/** The ways to more rows, from documents or like the row on screen; and to those that hurt, of the last job. */
+function Ways({ trainer }: { trainer: string }) {
   const row = route.value.query.get("row") ?? "1";
+  const job = features.value.has("attribution")
+    ? jobs.value.find(({ name, status }) => status === "completed" && trainerOfJob(name)?.name === trainer)
+    : undefined;
   return (
     <p class="data-ways">
       <a class="ui-button ui-button-plain ui-button-small" href={href("/data", { make: "documents" })}>
@@ -56,6 +60,11 @@ function MakeLinks({ trainer }: { trainer: string }) {
       >
         More like this row
       </a>
+      {job && (
+        <a class="ui-button ui-button-small ui-button-quiet" href={href(`/jobs/${job.id}`)}>
+          Look for rows that hurt
+        </a>
+      )}
     </p>
   );
 }
@@ -149,7 +158,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           </select>
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
-        <MakeLinks trainer={trainer.name} />
+        <Ways trainer={trainer.name} />
       </header>
       {unmapped && mapping && revision !== undefined && (
         <div class="data-map">

@@ -8,6 +8,7 @@ import { INVALID } from "../../lib/invalid-rows";
 import { late } from "../../lib/late";
 import { clean } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
+import { features } from "../../store/features";
 import { manifest, reloadManifest } from "../../store/manifest";
 import { applySettings, drafted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
@@ -28,6 +29,7 @@ import type { OpenedView, Search } from "./view";
 const FALLBACK_CUT = 512;
 const useEditor = late(() => import("./edit"));
 const useJudge = late(() => import("./judge"));
+const useMeaning = late(() => import("./meaning"));
 
 export function Progress({ view }: { view: DatasetView | null }) {
   const progress = view?.progress;
@@ -75,6 +77,9 @@ export function Shown({
   const editor = useEditor(mode !== null || fixing !== null);
   const judging = route.value.query.get("judge") !== null;
   const judge = useJudge(judging);
+  const embeds = features.value.has("embeddings");
+  const meant = embeds && route.value.query.get("meaning") !== null;
+  const meaning = useMeaning(meant);
   const marks = useMemo(() => (judging ? new Marks(trainer.name) : null), [judging, trainer.name]);
   const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
@@ -186,6 +191,15 @@ export function Shown({
     const after = last.current === chosen ? chosen : 0;
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
   };
+  const showMeaning = (): void => {
+    setQuery({ meaning: "1" });
+    requestAnimationFrame(() => document.getElementById("data-meaning")?.focus());
+  };
+  const showGroup = (group: number, title: string): void => {
+    setFilter({ group });
+    setTyped("");
+    void find({ want: "text", group }, `No other row about ${clean(title, 60)}.`);
+  };
   const nextCut = (): void =>
     void find({ want: "longer", than: cut }, `No row is longer than ${number(cut)}.`);
   useActions([
@@ -275,6 +289,14 @@ export function Shown({
       run: beginJudging,
     },
     {
+      name: "data.meaning",
+      label: "Similar rows",
+      keys: "m",
+      section: "Data",
+      when: () => embeds,
+      run: showMeaning,
+    },
+    {
       name: "data.search",
       label: "Search rows",
       keys: "/",
@@ -332,6 +354,14 @@ export function Shown({
           canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
         />
       </div>
+      {meant && meaning && view.state !== "opening" && (
+        <meaning.ByMeaning
+          {...{ opened, chosen, choose, showGroup }}
+          trainer={trainer.name}
+          version={`${view.id} ${view.indexed}`}
+          close={() => setQuery({ meaning: null })}
+        />
+      )}
       {fixing && editor && (
         <editor.FixDialog
           {...fixing}
@@ -371,6 +401,11 @@ export function Shown({
         <Button small onClick={nextCut} title="Next truncated row (x)">
           Next truncated
         </Button>
+        {embeds && !meant && (
+          <Button small onClick={showMeaning} title="Similar rows, groups and a map (m)">
+            By meaning
+          </Button>
+        )}
         {(undoable.value.length > 0 || redoable.value.length > 0) && (
           <>
             <Button
@@ -405,7 +440,7 @@ export function Shown({
         <Rows {...{ opened, chosen, cut, choose, marks }} />
         <section class="data-one" aria-label="The row">
           {judging && judge && marks && editable && (
-            <judge.Judge {...{ trainer, chosen, marks, choose }} close={endJudging} />
+            <judge.Judge {...{ opened, trainer, chosen, marks, choose }} close={endJudging} />
           )}
           {mode !== null && editor ? (
             <editor.EditRow
@@ -418,32 +453,39 @@ export function Shown({
             <Row
               {...{ opened, chosen, cut, exclude }}
               tools={
-                editable && (
-                  <span class="data-row-tools">
-                    <Button small kind="quiet" title="Edit row (e)" onClick={() => setMode("edit")}>
-                      Edit
+                <span class="data-row-tools">
+                  {embeds && (
+                    <Button small kind="quiet" title="Similar rows (m)" onClick={showMeaning}>
+                      Similar rows
                     </Button>
-                    <Button
-                      small
-                      kind="quiet"
-                      title="Add a row after this one (n)"
-                      onClick={() => setMode("add")}
-                    >
-                      Add
-                    </Button>
-                    <Button small kind="quiet" onClick={() => void change("duplicate")}>
-                      Duplicate
-                    </Button>
-                    {chosen < view.indexed && (
-                      <Button small kind="quiet" onClick={() => void merge()}>
-                        Merge with next
+                  )}
+                  {editable && (
+                    <>
+                      <Button small kind="quiet" title="Edit row (e)" onClick={() => setMode("edit")}>
+                        Edit
                       </Button>
-                    )}
-                    <Button small kind="quiet" onClick={() => void change("delete")}>
-                      Delete
-                    </Button>
-                  </span>
-                )
+                      <Button
+                        small
+                        kind="quiet"
+                        title="Add a row after this one (n)"
+                        onClick={() => setMode("add")}
+                      >
+                        Add
+                      </Button>
+                      <Button small kind="quiet" onClick={() => void change("duplicate")}>
+                        Duplicate
+                      </Button>
+                      {chosen < view.indexed && (
+                        <Button small kind="quiet" onClick={() => void merge()}>
+                          Merge with next
+                        </Button>
+                      )}
+                      <Button small kind="quiet" onClick={() => void change("delete")}>
+                        Delete
+                      </Button>
+                    </>
+                  )}
+                </span>
               }
             />
           )}

@@ -34,6 +34,8 @@ export interface Search {
   least?: number;
   most?: number;
   source?: number;
+  /** The index of a group of similar rows. */
+  group?: number;
 }
 
 export class OpenedView {
@@ -107,6 +109,19 @@ export class OpenedView {
     const known = this.chunks.get(at);
     if (known === undefined) void this.fetch(at);
     return known?.[number - 1 - at * CHUNK];
+  }
+
+  /** Another call on this view. */
+  get<T>(below: string, abort?: AbortSignal): Promise<T> {
+    return api<T>(this.path(below), abort ? { signal: abort } : {});
+  }
+
+  post<T>(below: string): Promise<T> {
+    return api<T>(this.path(below), { method: "POST", body: {} });
+  }
+
+  async remove(below: string): Promise<void> {
+    await api(this.path(below), { method: "DELETE" });
   }
 
   /** A row token by token. */

@@ -63,11 +63,17 @@ export function LazyContradictions({ job, status }: JobNow) {
       {code ? (
         <code.Contradictions key={job.id} jobId={job.id} />
       ) : (
-        <p>
-          <Button busy={asked} onClick={() => setAsked(true)}>
-            Look for rows that hurt
-          </Button>
-        </p>
+        <>
+          <p>
+            <Button busy={asked} onClick={() => setAsked(true)}>
+              Look for rows that hurt
+            </Button>
+          </p>
+          <p class="hint">
+            Finds rows that contradict the rows most like them. Takes about as long as up to three epochs of
+            the training.
+          </p>
+        </>
       )}
     </section>
   );

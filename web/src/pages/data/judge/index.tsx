@@ -1,14 +1,16 @@
 /** Judging rows one after another: verdict, tags and comment, and the next row of the queue. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../../actions/actions";
-import { api, errorText, isAbort } from "../../../api/client";
-import type { Review, ReviewedRow, ReviewSummary, Trainer } from "../../../contract.gen";
+import { ApiError, api, errorText, isAbort } from "../../../api/client";
+import type { Review, ReviewedRow, ReviewSummary, SurprisingRow, Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { route, setQuery } from "../../../router";
+import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
+import type { OpenedView } from "../view";
 import type { Marks } from "./marks";
 import {
   agreementWords,
@@ -24,6 +26,7 @@ import {
 import "./judge.css";
 
 interface Props {
+  opened: OpenedView;
   trainer: Trainer;
   chosen: number;
   marks: Marks;
@@ -42,8 +45,12 @@ interface Before {
 
 const taken: Before[] = [];
 const MOST = 500;
+/** Rows that are gone through by the model's loss, and how many are asked about at once. */
+const UNCERTAIN = 1000;
+const AMONG = 500;
+const NOT_EMBEDDED = 409;
 
-export function Judge({ trainer, chosen, marks, choose, close }: Props) {
+export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) {
   const { query } = route.value;
   const queue = queueOf(query.get("judge"));
   const tag = query.get("tag") ?? "";
@@ -101,12 +108,39 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
     setNote("");
     writing.current = writing.current.then(work).catch((failure: unknown) => setError(errorText(failure)));
   };
+  const nextOf = async (want: string, after: number, tagged: string, among = ""): Promise<number | null> => {
+    const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
+    return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`)).row;
+  };
+  /** The unseen row with the highest loss; with `after` on screen, the one behind that. */
+  const uncertain = async (after: number, tagged: string): Promise<number | null> => {
+    const { surprising } = await opened
+      .get<{ surprising: SurprisingRow[] }>(`/surprising?count=${UNCERTAIN}`)
+      .catch((failure: unknown) => {
+        if (failure instanceof ApiError && failure.status === NOT_EMBEDDED)
+          throw new Error("The model's losses are not known yet. Press “By meaning”, then “Embed rows”.");
+        throw failure;
+      });
+    const rows = surprising.map(({ row }) => row);
+    const from = after === chosen ? rows.indexOf(chosen) + 1 : 0;
+    const order = [...rows.slice(from), ...rows.slice(0, from)];
+    for (let start = 0; start < order.length; start += AMONG) {
+      const row = await nextOf("unseen", 0, tagged, order.slice(start, start + AMONG).join(","));
+      if (row !== null) return row;
+    }
+    return null;
+  };
   const goOn = async (after: number, want: Queue = queue, tagged = tag): Promise<void> => {
-    const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged };
-    const found = await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`);
-    if (found.row === null || (found.row === chosen && after === chosen))
-      setNote(want === "unseen" ? `${clean(name, 60)} has judged every row.` : "No other row here.");
-    else choose(found.row);
+    const row = want === "uncertain" ? await uncertain(after, tagged) : await nextOf(want, after, tagged);
+    if (row === null || (row === chosen && after === chosen))
+      setNote(
+        want === "unseen"
+          ? `${clean(name, 60)} has judged every row.`
+          : want === "uncertain"
+            ? `${clean(name, 60)} has judged the rows that surprise the model most.`
+            : "No other row here.",
+      );
+    else choose(row);
   };
   // A link to a queue names no row: its first one is meant.
   const begins = summary !== null && query.get("row") === null;
@@ -280,12 +314,14 @@ export function Judge({ trainer, chosen, marks, choose, close }: Props) {
               attempt(() => goOn(chosen - 1, wanted));
             }}
           >
-            {QUEUES.map(([value, words]) => (
-              <option key={value} value={value}>
-                {words}
-                {summary ? ` (${number(summary[value])})` : ""}
-              </option>
-            ))}
+            {QUEUES.filter(([value]) => value !== "uncertain" || features.value.has("embeddings")).map(
+              ([value, words]) => (
+                <option key={value} value={value}>
+                  {words}
+                  {summary ? ` (${number(summary[value === "uncertain" ? "unseen" : value])})` : ""}
+                </option>
+              ),
+            )}
           </select>
         </label>
         {((summary?.tags.length ?? 0) > 0 || tag !== "") && (

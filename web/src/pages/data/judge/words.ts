@@ -8,6 +8,7 @@ export type Verdict = NonNullable<Review["verdict"]>;
 /** Rows to go through; the value is the API's `want`. */
 export const QUEUES = [
   ["unseen", "Unseen first"],
+  ["uncertain", "Uncertain first, by the model's loss"],
   ["accepted", "Accepted"],
   ["rejected", "Rejected"],
   ["flagged", "Flagged"],

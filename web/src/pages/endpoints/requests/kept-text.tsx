@@ -1,9 +1,10 @@
-/** The text of one request, with three uses: a playground conversation, a row of the data, a rating. */
+/** The text of one request, and its uses: a conversation, a row of the data, a rating, the rows behind it. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";
 import { addPreference, removePreference } from "../../../chat/preferences";
 import { fullName, handOver, targetKey } from "../../../chat/targets";
+import { WhyLink } from "../../../chat/why/link";
 import type { ChatMessage, CorrectionAdded, Deployment, EndpointRequest } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { PlainText } from "../../../markdown";
@@ -76,6 +77,13 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
                   model={targetKey(target)}
                   by={`endpoint ${deployment.slug}`}
                 />
+                {target.kind === "final" && (
+                  <WhyLink
+                    jobId={target.jobId}
+                    messages={messages.map(({ role, content }) => ({ role, content }))}
+                    answer={answer}
+                  />
+                )}
               </div>
             )
           )}

@@ -3,14 +3,12 @@ import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
 import type { Cursor } from "../../../chart/input/cursor";
+import { WhyLink } from "../../../chat/why/link";
 import type { Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
-import { late } from "../../../lib/late";
 import { cleanBlock } from "../../../lib/text";
 import { href } from "../../../router";
-import { features } from "../../../store/features";
-import { Button } from "../../../ui/controls/button";
 import { Range } from "../../../ui/controls/range";
 import type { JobChart } from "../progress/curve";
 import type { JobNow } from "../state";
@@ -19,8 +17,6 @@ import { differences, type Piece } from "./words";
 import "./answers.css";
 
 const TEXT = 4000;
-
-const useWhy = late(() => import("../../../chat/why"));
 
 export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
@@ -152,8 +148,12 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
           ))}
         {prompt.wanted && <Column name="Wanted" answer={{ text: prompt.wanted, truncated: false }} />}
       </div>
-      {target?.startsWith("final:") && answer && !answer.truncated && (
-        <WhyLink jobId={target.slice("final:".length)} prompt={prompt} answer={answer.text} />
+      {target?.startsWith("final:") && answer && !answer.truncated && prompt.before !== null && (
+        <WhyLink
+          jobId={target.slice("final:".length)}
+          messages={[...prompt.before, { role: "user", content: prompt.text }]}
+          answer={answer.text}
+        />
       )}
       {target !== null && system !== null && prompt.text !== "" && (
         <a
@@ -163,35 +163,6 @@ function Asked({ prompt, steps, step, target, marked }: AskedProps) {
         >
           Ask in Playground
         </a>
-      )}
-    </>
-  );
-}
-
-/** Shows the rows behind the final adapter's answer on request. */
-function WhyLink({ jobId, prompt, answer }: { jobId: string; prompt: Prompt; answer: string }) {
-  const [open, setOpen] = useState(false);
-  const code = useWhy(open);
-  if (!features.value.has("attribution") || prompt.before === null) return null;
-  if (prompt.text === "" || answer.trim() === "") return null;
-  return (
-    <>
-      <Button
-        kind="quiet"
-        small
-        aria-expanded={open}
-        aria-label={`Why this answer to: ${cleanBlock(prompt.text, 80)}`}
-        onClick={() => setOpen(!open)}
-      >
-        Why?
-      </Button>
-      {code && (
-        <code.Why
-          jobId={jobId}
-          messages={[...prompt.before, { role: "user", content: prompt.text }]}
-          answer={answer}
-          onClose={() => setOpen(false)}
-        />
       )}
     </>
   );

@@ -199,6 +199,11 @@ it("counts preferences, if all of their figures are there", () => {
   expect(preferredOf({ preferred: { ...preferred, kind: "rating" } })?.note).toContain(
     "held-out rated answers",
   );
+  const equalLength = { share: 0.52, low: 0.383, high: 0.656 };
+  expect(preferredOf({ preferred: { ...preferred, equalLength } })?.note).toMatch(
+    /96 %\); at equal length 52 % \(38 to 66 %\)$/,
+  );
+  expect(preferredOf({ preferred: { ...preferred, equalLength: { share: "1" } } })?.note).toMatch(/96 %\)$/);
   for (const odd of [undefined, {}, { preferred: { ...preferred, low: "0" } }, { preferred: 1 }])
     expect(preferredOf(odd)).toBeNull();
 });

@@ -31,7 +31,7 @@ export interface Part {
 export interface Preferred {
   /** `45 of 50` */
   share: string;
-  /** `held-out pairs followed more than at the start (95 % interval 79 to 96 %)` */
+  /** `held-out pairs followed more than at the start (95 % interval 79 to 96 %); at equal length 71 % (60 to 80 %)` */
   note: string;
 }
 
@@ -80,12 +80,23 @@ export function preferredOf(part: unknown): Preferred | null {
   const [low, high] = [finite(told.low), finite(told.high)];
   if (won === null || of === null || low === null || high === null) return null;
   const kind = told.kind === "rating" ? "rated answer" : "pair";
-  const interval = `${finite(part.confidence) ?? 95} % interval ${Math.round(100 * low)} to ${Math.round(100 * high)} %`;
+  const interval = `${finite(part.confidence) ?? 95} % interval ${percents(low, high)}`;
   return {
     share: `${number(won)} of ${number(of)}`,
-    note: `held-out ${kind}s followed more than at the start (${interval})`,
+    note: `held-out ${kind}s followed more than at the start (${interval})${atEqualLength(told.equalLength)}`,
   };
 }
+
+/** The share that would be followed if both answers were equally long; empty if unknown. */
+function atEqualLength(told: unknown): string {
+  const { share, low, high } = isObject(told) ? told : {};
+  const [middle, from, to] = [finite(share), finite(low), finite(high)];
+  if (middle === null || from === null || to === null) return "";
+  return `; at equal length ${Math.round(100 * middle)} % (${percents(from, to)})`;
+}
+
+const percents = (low: number, high: number): string =>
+  `${Math.round(100 * low)} to ${Math.round(100 * high)} %`;
 
 /** What the figures of a part are: the training method's own measure, or else the usual loss. */
 export function measureOf(part: unknown): EvaluationMeasure {

@@ -34,7 +34,8 @@ export function Reading({ evaluation, sentences }: Props) {
         <p class="job-verdict-text hint">
           “Better” and “worse” mean that more or fewer than half of the preferences are followed more than at
           the start, and that the mean reward margin agrees: both with their whole interval. Fewer than 20 of
-          them cannot tell.
+          them cannot tell. At equal length: a regression on how much longer the chosen answer is, read off at
+          no difference.
         </p>
       )}
       {margin !== null && !preferredOf(heldOut) && (

@@ -1,0 +1,221 @@
+/** Rows by meaning: those like the row on screen, groups of similar ones, and a map. */
+import { useEffect, useState } from "preact/hooks";
+import { isAbort } from "../../../api/client";
+import type { RowGroup, RowGroups, SimilarRow } from "../../../contract.gen";
+import { number } from "../../../lib/format";
+import { clean } from "../../../lib/text";
+import { href } from "../../../router";
+import { Button } from "../../../ui/controls/button";
+import type { OpenedView } from "../view";
+import { RowsMap } from "./map";
+import { countWords, groupsWords, isBusy, isSmall, Meaning, progressWords, titleOf } from "./meaning";
+import "./meaning.css";
+
+interface Props {
+  opened: OpenedView;
+  chosen: number;
+  trainer: string;
+  /** The view's id and version: rows that have changed are embedded anew. */
+  version: string;
+  choose: (row: number) => void;
+  /** Finds the next row of a group. */
+  showGroup: (group: number, title: string) => void;
+  close: () => void;
+}
+
+export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup, close }: Props) {
+  const [meaning, setMeaning] = useState<Meaning | null>(null);
+  useEffect(() => {
+    const made = new Meaning(opened);
+    setMeaning(made);
+    return () => made.close();
+  }, [opened, version]);
+  const state = meaning?.state.value ?? null;
+  const groups = meaning?.groups.value ?? null;
+  const map = meaning?.map.value ?? null;
+  const error = meaning?.error.value ?? (state?.state === "failed" ? (state.error ?? "") : null);
+  const completed = state?.state === "completed" && groups !== null;
+  return (
+    <section class="meaning" aria-labelledby="data-meaning">
+      <header class="meaning-head">
+        <h2 id="data-meaning" tabIndex={-1}>
+          Rows by meaning
+        </h2>
+        <Button small kind="quiet" onClick={close}>
+          Close
+        </Button>
+      </header>
+      {error !== null && (
+        <p class="meaning-error" role="alert">
+          {clean(error, 500)}
+        </p>
+      )}
+      {meaning && state && !completed && !isBusy(state) && state.state !== "completed" && (
+        <p class="meaning-start">
+          <Button small kind="primary" onClick={() => void meaning.start()}>
+            {state.state === "failed" ? "Try again" : "Embed rows"}
+          </Button>
+          <span class="hint">
+            The base model reads every row once. Then similar rows, groups and the rows that surprise it are
+            known; after an edit only changed rows are read again.
+          </span>
+        </p>
+      )}
+      {meaning && state && isBusy(state) && (
+        <p class="meaning-start num" role="status">
+          {state.progress?.total ? (
+            <progress
+              max={state.progress.total}
+              value={state.progress.done}
+              aria-label={clean(state.progress.label, 100)}
+            />
+          ) : null}{" "}
+          {progressWords(state)}{" "}
+          <Button small kind="quiet" onClick={() => void meaning.cancel()}>
+            Cancel
+          </Button>
+        </p>
+      )}
+      {completed && (
+        <div class="meaning-parts">
+          <Similar {...{ opened, chosen, choose, version }} />
+          <div class="meaning-groups">
+            <h3>Groups</h3>
+            <p class="hint">{groupsWords(groups)}</p>
+            <ol>
+              {groups.groups.map((group, at) => (
+                <One key={at} {...{ group, groups, at, trainer, choose, showGroup }} />
+              ))}
+            </ol>
+          </div>
+          {map && map.rows.length > 1 && (
+            <RowsMap
+              {...{ map, chosen, choose }}
+              titles={groups.groups.map((group, at) => titleOf(group, at))}
+            />
+          )}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function One({
+  group,
+  groups,
+  at,
+  trainer,
+  choose,
+  showGroup,
+}: { group: RowGroup; groups: RowGroups; at: number } & Pick<Props, "trainer" | "choose" | "showGroup">) {
+  const title = titleOf(group, at);
+  const few = isSmall(group, groups);
+  return (
+    <li class={`meaning-group meaning-${at % 8}`}>
+      <span class="meaning-title">
+        <i class="meaning-dot" aria-hidden="true" />
+        {title}
+      </span>
+      <span class="hint num">
+        {countWords(group, groups)}
+        {few ? " · few rows" : ""}
+      </span>
+      <span class="meaning-actions">
+        <Button
+          small
+          kind="quiet"
+          onClick={() => showGroup(at, title)}
+          aria-label={`Next row about ${title}`}
+        >
+          Next row
+        </Button>
+        {group.examples[0] !== undefined && (
+          <Button
+            small
+            kind="quiet"
+            aria-label={`Typical row about ${title}`}
+            onClick={() => choose(group.examples[0]!)}
+          >
+            Typical row
+          </Button>
+        )}
+        {group.examples.length > 0 && (
+          <a
+            class="ui-button ui-button-small ui-button-quiet"
+            aria-label={`More rows about ${title}`}
+            href={href("/data", { make: "rows", trainer, row: group.examples.join(",") })}
+          >
+            More like these
+          </a>
+        )}
+      </span>
+    </li>
+  );
+}
+
+/** The list stays while its rows are looked at, so that the focus does, too. */
+function Similar({
+  opened,
+  chosen,
+  choose,
+  version,
+}: Pick<Props, "opened" | "chosen" | "choose" | "version">) {
+  const [of, setOf] = useState(chosen);
+  const [found, setFound] = useState<readonly SimilarRow[]>([]);
+  const [error, setError] = useState(false);
+  const listed = chosen === of || found.some(({ row }) => row === chosen);
+  useEffect(() => {
+    if (!listed) setOf(chosen);
+  }, [listed, chosen]);
+  useEffect(() => {
+    const abort = new AbortController();
+    opened.get<{ similar: SimilarRow[] }>(`/similar?row=${of}&count=10`, abort.signal).then(
+      ({ similar }) => {
+        setError(false);
+        setFound(similar);
+      },
+      (failure: unknown) => {
+        if (isAbort(failure)) return;
+        setFound([]);
+        setError(true);
+      },
+    );
+    return () => abort.abort();
+  }, [opened, of, version]);
+  return (
+    <div class="meaning-similar">
+      <h3>Similar to row {number(of)}</h3>
+      {error && <p class="hint">Row {number(of)} has no embedding.</p>}
+      <ol>
+        {found.map(({ row, similarity, excerpt, heldOut }) => (
+          <li key={row}>
+            <Button
+              small
+              kind="quiet"
+              aria-label={`Row ${number(row)}`}
+              aria-current={row === chosen ? "true" : undefined}
+              onClick={() => choose(row)}
+            >
+              Row {number(row)}
+            </Button>
+            <span class="hint num" title="Cosine of the embeddings">
+              {similarity.toFixed(2)}
+            </span>
+            <bdi class="ellipsis">{clean(excerpt, 120)}</bdi>
+            {heldOut && <span class="hint">held out</span>}
+          </li>
+        ))}
+      </ol>
+      {chosen !== of && listed && (
+        <p class="meaning-again">
+          <Button small onClick={() => choose(of)}>
+            Back to row {number(of)}
+          </Button>{" "}
+          <Button small onClick={() => setOf(chosen)}>
+            Similar to row {number(chosen)}
+          </Button>
+        </p>
+      )}
+    </div>
+  );
+}
