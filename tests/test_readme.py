@@ -39,7 +39,7 @@ def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: P
     # Those of other tools have data of their own: tests/project/import_config/test_documentation.py.
     pages = [path for path in ROOT.glob("docs/*.md") if not path.name.startswith("from-")]
     first, *more = [block for path in (ROOT / "README.md", *pages) for block in tomls(path)]
-    assert len(more) == 14
+    assert len(more) >= 15
     for block in ["", *more]:
         (tmp_path / "arkor.toml").write_text(together(first, block))
         (trainer,) = load_trainers(tmp_path)

@@ -50,9 +50,9 @@ class CommandLine(argparse.ArgumentParser):
         self._commands = commands or {}
         self.add_argument("-h", "--help", action="help", help="show this help")
 
-    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
         """Like ``ArgumentParser.add_argument``."""
-        action = super().add_argument(*names, **how)
+        action = super().add_argument(*names, **options)
         self.declared.append(action)
         return action
 
@@ -71,7 +71,7 @@ class CommandLine(argparse.ArgumentParser):
             token = tokens.pop(0)
             if token == "--":  # noqa: S105 (from here on nothing is an option)
                 arguments, tokens = [*arguments, *tokens], []
-                for argument in arguments[parser.places() :]:
+                for argument in arguments[parser.positional_count() :]:
                     parser.unexpected(argument)
             elif token.startswith("-") and token != "-":  # noqa: S105
                 options += [token, *parser._value_of(token, tokens, self)]
@@ -82,7 +82,7 @@ class CommandLine(argparse.ArgumentParser):
                 before, options = options, []
             else:
                 arguments.append(token)
-                if len(arguments) > parser.places():
+                if len(arguments) > parser.positional_count():
                     parser.unexpected(token)
         if parser is not self:
             self.parse_args(before, values)
@@ -94,7 +94,7 @@ class CommandLine(argparse.ArgumentParser):
 
     # --- errors -----------------------------------------------------------------------------------------
 
-    def places(self) -> int:
+    def positional_count(self) -> int:
         """Return how many positional arguments there may be."""
         positional = [action for action in self.declared if not action.option_strings]
         return sys.maxsize if any(action.nargs == "*" for action in positional) else len(positional)
@@ -121,11 +121,11 @@ class CommandLine(argparse.ArgumentParser):
     def _unknown_option(self, name: str, program: CommandLine) -> NoReturn:
         name = one_line(name, 80)
         within = "" if self is program else f" for {self.prog.rpartition(' ')[2]}"
-        known = (program, *(build() for build in program._commands.values()))
-        owners = [other.prog for other in known if name in other.options()]
+        programs = (program, *(build() for build in program._commands.values()))
+        owners = [owner.prog for owner in programs if name in owner.options()]
         if owners:
-            have = "has" if len(owners) == 1 else "have"
-            raise BadRequestError(f"unknown option {name}{within}. {_listed(owners)} {have} it.")
+            verb = "has" if len(owners) == 1 else "have"
+            raise BadRequestError(f"unknown option {name}{within}. {_enumerated(owners)} {verb} it.")
         raise BadRequestError(f"unknown option {name}{within}. {self._hint(name, self.options())}")
 
     def _unknown_command(self, token: str) -> NoReturn:
@@ -140,12 +140,14 @@ class CommandLine(argparse.ArgumentParser):
         """Raise for one positional argument too many."""
         raise BadRequestError(f"unexpected argument {one_line(token, 200)}. {self._see()}")
 
-    def _hint(self, name: str, known: Iterable[str]) -> str:
+    def _hint(self, name: str, candidates: Iterable[str]) -> str:
         import difflib  # imported only for an error
 
-        words = {word.strip("-"): word for word in known}  # leave out dashes, which all options share
-        near = difflib.get_close_matches(name.strip("-"), words, n=1)
-        return f"Did you mean {words[near[0]]}?" if near else self._see()
+        words = {
+            candidate.strip("-"): candidate for candidate in candidates
+        }  # leave out dashes, which all options share
+        close = difflib.get_close_matches(name.strip("-"), words, n=1)
+        return f"Did you mean {words[close[0]]}?" if close else self._see()
 
     def _see(self) -> str:
         return f"See {self.prog} --help."
@@ -185,6 +187,6 @@ def _entry(term: str, text: str, width: int) -> Iterator[str]:
     yield from (" " * INDENT + line for line in lines)
 
 
-def _listed(names: list[str]) -> str:
+def _enumerated(names: list[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

@@ -26,7 +26,7 @@ from .options import (
     add_yes,
     fraction,
     step,
-    whole,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _start_arguments(start: CommandLine) -> None:
         help="train on this file of the project instead of the trainer's data set; may be repeated",
     )  # fmt: skip
     start.add_argument(
-        "--seeds", metavar="N", default=1, type=whole(f"number of seeds: 1 to {MOST_SEEDS}", MOST_SEEDS, 2),
+        "--seeds", metavar="N", default=1,
+        type=whole_number(f"number of seeds: 1 to {MOST_SEEDS}", MOST_SEEDS, 2),
         help="train N times (up to 10), with the settings' seed and those after it; a job named by --like "
             "counts as the first",
     )  # fmt: skip
@@ -142,8 +143,8 @@ def _import_config_arguments(command: CommandLine) -> None:
 def _import_config(settings: Settings, arguments: argparse.Namespace) -> int:
     from .commands.import_config import run_import_config
 
-    how = {"name": arguments.name, "dry_run": arguments.dry_run, "as_json": arguments.json}
-    return run_import_config(settings, arguments.file, **how)
+    options = {"name": arguments.name, "dry_run": arguments.dry_run, "as_json": arguments.json}
+    return run_import_config(settings, arguments.file, **options)
 
 
 def _data_arguments(data: CommandLine) -> None:
@@ -165,7 +166,7 @@ def _data_arguments(data: CommandLine) -> None:
     data.add_argument("--trainer", metavar="NAME", help="whose data (default: the first trainer's)")
     data.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     data.add_argument(
-        "--seconds", metavar="N", type=whole("number of seconds (whole, up to 99999)", 99_999, 5),
+        "--seconds", metavar="N", type=whole_number("number of seconds (whole, up to 99999)", 99_999, 5),
         help="stop reading after this time, and say where",
     )  # fmt: skip
     data.add_argument(
@@ -173,7 +174,9 @@ def _data_arguments(data: CommandLine) -> None:
         help=f"fix: only this finding, once for each: {', '.join(KINDS)} (default: all but "
             f"{' and '.join(sorted(ON_REQUEST))})",
     )  # fmt: skip
-    data.add_argument("--row", metavar="N", type=whole("row number", 2**32, 10), help="fix: only this row")
+    data.add_argument(
+        "--row", metavar="N", type=whole_number("row number", 2**32, 10), help="fix: only this row"
+    )
     data.add_argument(
         "--dry-run", action="store_true",
         help="fix: only show how rows would change. make, more: only show what would be asked",
@@ -193,7 +196,7 @@ def _make_arguments(data: CommandLine) -> None:
     from arkor_dev.making.start import MOST_PER_PASSAGE
     from arkor_dev.making.variations import KINDS as OF_ROWS
 
-    tokens = whole("number (whole, above 0)", 10**12, 13)
+    tokens = whole_number("number (whole, above 0)", 10**12, 13)
     data.add_argument(
         "--kind", metavar="KIND", type=OneOf("kind of rows", [*KINDS, *OF_ROWS]),
         help=f"make: {', '.join(KINDS)} (default: qa). more: {', '.join(OF_ROWS)} (default: variations)",
@@ -209,7 +212,8 @@ def _make_arguments(data: CommandLine) -> None:
         help="make, more: the environment variable with the teacher's key, which is never stored",
     )  # fmt: skip
     data.add_argument(
-        "--each", metavar="N", type=whole(f"number of rows (1 to {MOST_PER_PASSAGE})", MOST_PER_PASSAGE, 2),
+        "--each", metavar="N",
+        type=whole_number(f"number of rows (1 to {MOST_PER_PASSAGE})", MOST_PER_PASSAGE, 2),
         help="make, more: at most so many rows of a passage or a row (default: 3)",
     )  # fmt: skip
     data.add_argument("--voice", metavar="TEXT", help="make: the voice to rewrite in")
@@ -260,12 +264,12 @@ def _price(text: str) -> list[float]:
     import argparse
 
     try:
-        found = [float(part) for part in text.split(",")]
+        prices = [float(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if len(found) != 2 or not all(0 <= each <= 1e6 for each in found):
+        prices = []
+    if len(prices) != 2 or not all(0 <= price <= 1e6 for price in prices):
         raise argparse.ArgumentTypeError(f"{text} isn't a valid price, such as 0.15,0.60.")
-    return found
+    return prices
 
 
 def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
@@ -319,7 +323,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     )
     jobs.add_argument(
         "--workers", metavar="N",
-        type=whole(f"number of workers ({WORKERS.words})", int(WORKERS.high), 9),
+        type=whole_number(f"number of workers ({WORKERS.words})", int(WORKERS.high), 9),
         help="resume: with this many workers of its cluster from now on",
     )  # fmt: skip
     jobs.add_argument(
@@ -371,7 +375,7 @@ def _sweep_arguments(sweep: CommandLine) -> None:
         type=fraction(14 * 24, "isn't a valid number of hours (above 0, up to 336)."),
     )  # fmt: skip
     sweep.add_argument(
-        "--jobs", metavar="N", type=whole("number of trials: 2 to 500", 500, 3),
+        "--jobs", metavar="N", type=whole_number("number of trials: 2 to 500", 500, 3),
         help="start: try so many settings, the present ones among them",
     )  # fmt: skip
     sweep.add_argument(
@@ -424,19 +428,21 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[An
     return run_evaluate(settings, arguments)
 
 
-def _why_arguments(why: CommandLine) -> None:
-    add_job(why)
-    why.add_argument(
+def _why_arguments(parser: CommandLine) -> None:
+    add_job(parser)
+    parser.add_argument(
         "question", metavar="QUESTION", nargs="?",
         help="what the adapter was asked (without it: rows that contradict the rows most like them)",
     )  # fmt: skip
-    add_launch(why)
-    why.add_argument("--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)")
-    why.add_argument(
+    add_launch(parser)
+    parser.add_argument(
+        "--answer", metavar="TEXT", help="the answer to trace (default: what the adapter says)"
+    )
+    parser.add_argument(
         "--prove", action="store_true",
         help="train the job again without these rows, and without as many random ones, and compare",
     )  # fmt: skip
-    why.add_argument("--json", action="store_true", help="print the attribution")
+    parser.add_argument("--json", action="store_true", help="print the attribution")
 
 
 def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:

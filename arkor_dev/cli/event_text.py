@@ -59,7 +59,7 @@ class RunLines:
     phase: str | None = None
     measure: str = ""
     now: Callable[[], float] = time.monotonic
-    _left: tuple[float, float] | None = None
+    _time_left: tuple[float, float] | None = None
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
 
     def read(self, event: JobEvent) -> str:
@@ -67,9 +67,9 @@ class RunLines:
         data = event.data
         if isinstance(data, str):
             return f"{one_line(event.name, 80)}: {one_line(data)}"
-        left = figure(data.get("secondsLeft"))
-        if left is not None:
-            self._left = left, self.now()
+        seconds_left = figure(data.get("secondsLeft"))
+        if seconds_left is not None:
+            self._time_left = seconds_left, self.now()
         match event.name:
             case events.TRAINING_PHASE:
                 return self._enters(str(data.get("phase")))
@@ -116,7 +116,7 @@ class RunLines:
         """Drop what later steps and an end had reported."""
         step = figure(data.get("step"))
         self.step = None if step is None or step < 1 else int(step)
-        self.ended = self.phase = self._left = None
+        self.ended = self.phase = self._time_left = None
         self._times.clear()
         if self.checkpoint is not None and self.checkpoint > (self.step or 0):
             self.checkpoint = None
@@ -139,11 +139,11 @@ class RunLines:
         seconds = sum(min(seconds, limit * steps) for steps, seconds in paces)
         return seconds / sum(steps for steps, _ in paces) if seconds > 0 else None
 
-    def left(self) -> float | None:
+    def time_left(self) -> float | None:
         """Return seconds to the end of the job, or to the last step if only that is known; else None."""
-        if self._left is not None:
-            seconds, moment = self._left
-            return max(0.0, seconds - (self.now() - moment))
+        if self._time_left is not None:
+            seconds, since = self._time_left
+            return max(0.0, seconds - (self.now() - since))
         pace = self.pace()
         if pace is None or self.total is None or self.step is None:
             return None
@@ -151,15 +151,15 @@ class RunLines:
 
     def _enters(self, phase: str) -> str:
         """Return the line for a phase that no other line mentions: those before and after the steps."""
-        known, self.phase = self.phase, one_line(phase, 40)
+        previous, self.phase = self.phase, one_line(phase, 40)
         between = self.step is not None and (self.total is None or self.step < self.total)
-        if self.phase in (known, "training") or between:
+        if self.phase in (previous, "training") or between:
             return ""
         return "  ".join([self.doing(), *self._left_words()])
 
     def _left_words(self) -> list[str]:
-        left = self.left()
-        return [] if left is None else [f"{clock(left)} left"]
+        seconds_left = self.time_left()
+        return [] if seconds_left is None else [f"{clock(seconds_left)} left"]
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
@@ -168,20 +168,20 @@ class RunLines:
         self.measure = name if name != "loss" and events.FIGURE_NAME.fullmatch(name) else ""
         if total is not None and total >= 1:
             self.total = int(total)
-        told = []
+        sentences = []
         if "model" in facts:
-            told.append(one_line(facts["model"], 120))
+            sentences.append(one_line(facts["model"], 120))
         if "device" in facts:
-            told.append(
+            sentences.append(
                 "on " + one_line(" ".join(str(facts.get(key, "")) for key in ("device", "dtype")), 60)
             )
         for key, words in (("trainRows", "rows to train on"), ("evalRows", "held out")):
             count = figure(facts.get(key))
             if count is not None:
-                told.append(f"{count:,.0f} {words}")
+                sentences.append(f"{count:,.0f} {words}")
         if self.total is not None:
-            told.append(f"{self.total:,} steps")
-        return "training" + (": " + ", ".join(told) if told else "")
+            sentences.append(f"{self.total:,} steps")
+        return "training" + (": " + ", ".join(sentences) if sentences else "")
 
     def _row(self, data: dict[str, object]) -> str:
         step = figure(data.get("step"))
@@ -194,7 +194,7 @@ class RunLines:
             self.loss = loss
         if eval_loss is not None:
             self.eval_loss = eval_loss
-        parts = [self.place()]
+        parts = [self.position_text()]
         parts += self._measured(data) or [
             f"{words} {value:.3f}"
             for words, value in (("loss", loss), ("eval", eval_loss))
@@ -211,7 +211,7 @@ class RunLines:
         values = ((words, figure(data.get(field))) for field, words in fields.items())
         return [f"{words} {value:.3f}" for words, value in values if value is not None]
 
-    def place(self) -> str:
+    def position_text(self) -> str:
         """``step 12/40``, or the known part of it."""
         step = "?" if self.step is None else str(self.step)
         return f"step {step}/{self.total}" if self.total is not None else f"step {step}"
@@ -219,7 +219,7 @@ class RunLines:
     def doing(self) -> str:
         """Name the phase, or the step during training."""
         phase = self.phase
-        return self.place() if phase in (None, "training") else PHASES.get(phase, phase)
+        return self.position_text() if phase in (None, "training") else PHASES.get(phase, phase)
 
     def outlook(self) -> list[str]:
         """Return ``1.2 s/step`` and ``2:10 left``, if known."""
@@ -229,43 +229,43 @@ class RunLines:
 
     def _clock(self, timestamp: object) -> None:
         try:
-            moment = datetime.fromisoformat(str(timestamp)).timestamp()
+            seconds = datetime.fromisoformat(str(timestamp)).timestamp()
         except (ValueError, OverflowError, OSError):
             return
         if self.step is None or (self._times and self.step <= self._times[-1][0]):
             return  # a second row for the same step says nothing about the pace
-        self._times.append((self.step, moment))
+        self._times.append((self.step, seconds))
 
     def _completed(self, metrics: object) -> str:
         facts = metrics if isinstance(metrics, dict) else {}
-        told = []
+        sentences = []
         for key, words in (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss")):
             value = figure(facts.get(key))
             if value is not None:
-                told.append(f"{words} {value:.3f}")
+                sentences.append(f"{words} {value:.3f}")
         steps, seconds = figure(facts.get("steps")), figure(facts.get("seconds"))
         if steps is not None and seconds is not None:
-            told.append(f"{steps:g} steps in {clock(seconds)}")
-        return "completed" + (": " + ", ".join(told) if told else "")
+            sentences.append(f"{steps:g} steps in {clock(seconds)}")
+        return "completed" + (": " + ", ".join(sentences) if sentences else "")
 
 
 def _rollouts(data: dict[str, object]) -> str:
     """``step 20: 5 sampled answers, rewards 0 to 1``."""
     sent = data.get("rollouts")
-    told = [each for each in sent if isinstance(each, dict)] if isinstance(sent, list) else []
-    rewards = [reward for each in told if (reward := figure(each.get("reward"))) is not None]
+    answers = [answer for answer in sent if isinstance(answer, dict)] if isinstance(sent, list) else []
+    rewards = [reward for answer in answers if (reward := figure(answer.get("reward"))) is not None]
     between = f", rewards {min(rewards):g} to {max(rewards):g}" if rewards else ""
-    return f"step {one_line(data.get('step'), 20)}: {len(told)} sampled answers{between}"
+    return f"step {one_line(data.get('step'), 20)}: {len(answers)} sampled answers{between}"
 
 
 def _answer(data: dict[str, object]) -> str:
     """``step 20, prompt 1 "Where is my parcel?": Log 09:14, …``; step 0 is the base model."""
-    who = "base model" if data.get("step") == 0 else f"step {one_line(data.get('step'), 20)}"
+    model_text = "base model" if data.get("step") == 0 else f"step {one_line(data.get('step'), 20)}"
     prompt = one_line(data.get("prompt") or "", PROMPT_LIMIT)
-    asked = f' "{prompt}"' if prompt else ""
+    prompt_text = f' "{prompt}"' if prompt else ""
     answer = one_line(data.get("answer") or "", ANSWER_LIMIT) or "(empty answer)"
     cut = " …" if data.get("truncated") is True and not answer.endswith("…") else ""
-    return f"{who}, prompt {one_line(data.get('number'), 20)}{asked}: {answer}{cut}"
+    return f"{model_text}, prompt {one_line(data.get('number'), 20)}{prompt_text}: {answer}{cut}"
 
 
 def left_of(job: Mapping[str, object], now: float) -> str | None:
@@ -303,32 +303,32 @@ def progress_of(data: dict[str, object]) -> tuple[str, float, float | None, str]
 def forecast_line(forecast: object) -> str | None:
     """Return ``Forecast: about 1:50, peak 1.7 GB of 20.1 GB free``; None without a forecast."""
     facts = forecast if isinstance(forecast, dict) else {}
-    told = []
+    sentences = []
     seconds = figure(facts.get("seconds"))
     if seconds is not None and seconds >= 0:
-        told.append(f"about {clock(seconds)}")
+        sentences.append(f"about {clock(seconds)}")
     memory = facts.get("device") or facts.get("memory")
     memory = memory if isinstance(memory, dict) else {}
     peak, free = figure(memory.get("peakBytes")), figure(memory.get("freeBytes"))
     if peak is not None:
-        told.append(
+        sentences.append(
             f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
         )
     cut = figure(facts.get("cutRows"))
     if cut:
-        told.append(f"{cut:,.0f} rows truncated")
+        sentences.append(f"{cut:,.0f} rows truncated")
     if facts.get("fits") is False:
         fixes = facts.get("fixes")
-        listed = fixes if isinstance(fixes, list) else []
-        words = [one_line(fix.get("words"), 200) for fix in listed if isinstance(fix, dict)]
-        told.append("which does not fit" + (f"; this would: {', or '.join(words[:4])}" if words else ""))
-    return "Forecast: " + ", ".join(told) if told else None
+        fix_list = fixes if isinstance(fixes, list) else []
+        words = [one_line(fix.get("words"), 200) for fix in fix_list if isinstance(fix, dict)]
+        sentences.append("which does not fit" + (f"; this would: {', or '.join(words[:4])}" if words else ""))
+    return "Forecast: " + ", ".join(sentences) if sentences else None
 
 
 def waiting_line(waiting: Waiting) -> str:
     """``Waiting: 2nd in the queue, behind support-bot (job_1)``."""
-    place = "next" if waiting.position == 1 else ordinal(waiting.position)
-    line = f"Waiting: {place} in the queue"
+    position = "next" if waiting.position == 1 else ordinal(waiting.position)
+    line = f"Waiting: {position} in the queue"
     if waiting.behind is not None:
         name, job_id = waiting.behind
         line += f", behind {one_line(name, 120)} ({one_line(job_id, 80)})"
@@ -363,14 +363,19 @@ def verdict_lines(evaluation: object) -> list[str]:
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
     split, warning = facts.get("split"), facts.get("warning")
-    said = [
+    sentences = [
         facts.get("sentence"),
         warning.get("sentence") if isinstance(warning, dict) else None,
-        *(one.get("sentence") for part in parts if isinstance(part, dict) for one in (part, _answers(part))),
+        *(
+            part_found.get("sentence")
+            for part in parts
+            if isinstance(part, dict)
+            for part_found in (part, _answers(part))
+        ),
         split.get("sentence") if isinstance(split, dict) else None,
         facts.get("bestSentence"),
     ]
-    return [one_line(text, 1000) for text in said if text]
+    return [one_line(text, 1000) for text in sentences if text]
 
 
 def _answers(part: dict[str, object]) -> dict[str, object]:

@@ -37,20 +37,25 @@ class Words:
 
 
 class Ending:
-    """Waits for a signal to end a command. ``lost`` returns a sentence for each job that would end with it.
+    """Waits for a signal to end a command. ``find_lost`` returns a sentence for each job that would end, too.
 
     ``say`` prints a line; ``ask`` says whether a person can be asked. A further signal after the one that
     ended the command ends the process at once with exit code 130, except for SIGHUP.
     """
 
     def __init__(
-        self, words: Words, lost: Callable[[], Awaitable[list[str]]], say: Callable[[str], None], *, ask: bool
+        self,
+        words: Words,
+        find_lost: Callable[[], Awaitable[list[str]]],
+        say: Callable[[str], None],
+        *,
+        ask: bool,
     ) -> None:
         self.words = words
         self.say = say
         self.ask = ask
         self.number: signal.Signals | None = None
-        self._lost = lost
+        self._find_lost = find_lost
         self._stop = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._watched: list[signal.Signals] = []
@@ -81,29 +86,29 @@ class Ending:
         if self._stop.is_set():
             if number == signal.SIGHUP:
                 return  # closing a terminal sends two: one to the session leader, one to the foreground group
-            self._tell(self.words.at_once)
+            self._print_line(self.words.at_once)
             os._exit(130)  # children hold a pipe to us and end by themselves
         if self._looking is not None and not self._looking.done():
             self._looking.cancel()
             self._end(number)
         else:
-            self._looking = asyncio.create_task(self._look(number), name="what would be lost")
+            self._looking = asyncio.create_task(self._ask_before_stop(number), name="what would be lost")
 
-    async def _look(self, number: signal.Signals) -> None:
-        lost: list[str] = []
+    async def _ask_before_stop(self, number: signal.Signals) -> None:
+        losses: list[str] = []
         try:
             async with asyncio.timeout(PATIENCE):
-                lost = await self._lost()
+                losses = await self._find_lost()
         except (ArkorError, TimeoutError):
             pass
         except Exception:
             log.exception("Couldn't find out what would be lost")  # a failure here must not prevent the end
-        for line in lost:
-            self._tell(line)
-        if lost and self.ask and number == signal.SIGINT:
-            self._tell(f"Press Ctrl-C again within {WINDOW:g} s to stop it, or do nothing to continue.")
+        for line in losses:
+            self._print_line(line)
+        if losses and self.ask and number == signal.SIGINT:
+            self._print_line(f"Press Ctrl-C again within {WINDOW:g} s to stop it, or do nothing to continue.")
             await asyncio.sleep(WINDOW)
-            self._tell(self.words.goes_on)
+            self._print_line(self.words.goes_on)
         else:
             self._end(number)
 
@@ -111,8 +116,8 @@ class Ending:
         self.number = number
         self._stop.set()
         if self.words.stopping:
-            self._tell(self.words.stopping)
+            self._print_line(self.words.stopping)
 
-    def _tell(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a closed terminal is a reason to end, not an error
             self.say(line)

@@ -37,10 +37,10 @@ async def lost_with_studio(backend: Backend) -> list[str]:
         running = [job for job in jobs if job.get("status") == "running" and isinstance(job.get("id"), str)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
-    seen = await asyncio.gather(*(_progress(backend, job["id"]) for job in running[:SHOWN]))
+    progress = await asyncio.gather(*(_progress(backend, job["id"]) for job in running[:SHOWN]))
     lines = [
-        lost(str(job.get("name") or job["id"]), run, "Studio")
-        for job, run in zip(running, seen, strict=False)
+        loss_line(str(job.get("name") or job["id"]), run, "Studio")
+        for job, run in zip(running, progress, strict=False)
     ]
     return [*lines, f"{len(running) - SHOWN} more jobs stop with Studio."] if len(running) > SHOWN else lines
 
@@ -59,14 +59,14 @@ async def goes_on_later(backend: Backend) -> bool:
     return "resume" in await features_of(backend)
 
 
-def lost(name: str, run: RunLines, ends_with: str) -> str:
+def loss_line(name: str, run: RunLines, ends_with: str) -> str:
     """Describe what the end of ``ends_with`` costs the job ``name``, from its progress ``run``."""
-    at = f"is at {run.place()}" if run.step is not None else "has not finished its first step"
+    at = f"is at {run.position_text()}" if run.step is not None else "has not finished its first step"
     if run.checkpoint is None:
-        kept = "It has no checkpoint yet, so all its progress is lost."
+        loss = "It has no checkpoint yet, so all its progress is lost."
     else:
-        kept = f"Its checkpoint of step {run.checkpoint} is kept; its progress since then is lost."
-    return f"The job {one_line(name, 100)} {at} and ends with {ends_with}. {kept}"
+        loss = f"Its checkpoint of step {run.checkpoint} is kept; its progress since then is lost."
+    return f"The job {one_line(name, 100)} {at} and ends with {ends_with}. {loss}"
 
 
 async def _progress(backend: Backend, job_id: str) -> RunLines:

@@ -17,7 +17,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, InternalError
 
 from .command_line import CommandLine
 from .command_table import COMMANDS
-from .options import add_launch, add_placement, add_port, add_yes, whole
+from .options import add_launch, add_placement, add_port, add_yes, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def parser() -> CommandLine:
         "the result. Without a command it opens Studio on the project in this folder.",
         "[options]\nCOMMAND [options]",
         {
-            "commands (each has its own --help)": {name: each.help for name, each in COMMANDS.items()},
+            "commands (each has its own --help)": {name: record.help for name, record in COMMANDS.items()},
             "exit codes": EXIT_CODES,
         },
         {name: command.parser for name, command in COMMANDS.items()},
@@ -70,7 +70,7 @@ def parser() -> CommandLine:
         help="don't resume interrupted jobs of this machine (or ARKOR_NO_RESUME=1)",
     )  # fmt: skip
     program.add_argument(
-        "--at-once", metavar="N", type=whole("number of jobs (1 or more)", 999, 3),
+        "--at-once", metavar="N", type=whole_number("number of jobs (1 or more)", 999, 3),
         help="train up to N jobs at once on this machine, if memory allows (ARKOR_AT_ONCE; default: one "
             "per GPU, or one)",
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
     """Return the settings with the backend that the command uses."""
-    from arkor_dev.cli.which_backend import remember, where
+    from arkor_dev.cli.which_backend import remember, settings_for
 
     if arguments.managed + settings.local + bool(settings.ssh) > 1:
         raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
@@ -131,9 +131,9 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         # Training belongs to the current project, whichever job is named.
         anywhere = arguments.command != "start" and arguments.project is None
-        settings, why = where(settings, names, anywhere=anywhere)
-        if why:
-            print(why, file=sys.stderr)  # noqa: T201
+        settings, note = settings_for(settings, names, anywhere=anywhere)
+        if note:
+            print(note, file=sys.stderr)  # noqa: T201
     if arguments.command in (None, "start", "serve"):
         remember(settings)
     return settings

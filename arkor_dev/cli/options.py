@@ -15,32 +15,32 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class OneOf:
-    """The type of an option that takes one of ``names``; ``what`` describes it."""
+    """The type of an option that takes one of ``names``; ``label`` describes it."""
 
-    def __init__(self, what: str, names: Collection[str]) -> None:
-        self._what, self.names = what, names
+    def __init__(self, label: str, names: Collection[str]) -> None:
+        self._label, self.names = label, names
 
     def __call__(self, text: str) -> str:
         if text not in self.names:
             raise argparse.ArgumentTypeError(
-                f"{text} is not a valid {self._what}. Choose one of {', '.join(self.names)}."
+                f"{text} is not a valid {self._label}. Choose one of {', '.join(self.names)}."
             )
         return text
 
 
-def whole(words: str, most: int, digits: int) -> Callable[[str], int]:
-    """Return the type of an option that takes a whole number from 1 to ``most``; ``words`` name it."""
+def whole_number(words: str, maximum: int, digits: int) -> Callable[[str], int]:
+    """Return the type of an option that takes a whole number from 1 to ``maximum``; ``words`` name it."""
 
     def check(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) <= digits and 1 <= int(text) <= most):
+        if not (text.isascii() and text.isdecimal() and len(text) <= digits and 1 <= int(text) <= maximum):
             raise argparse.ArgumentTypeError(f"{text} isn't a valid {words}.")
         return int(text)
 
     return check
 
 
-def fraction(most: float, fault: str) -> Callable[[str], float]:
-    """Return the type of an option that takes a number above 0, up to ``most``; ``fault`` is the error
+def fraction(maximum: float, message: str) -> Callable[[str], float]:
+    """Return the type of an option that takes a number above 0, up to ``maximum``; ``message`` is the error
     message.
     """
 
@@ -49,14 +49,14 @@ def fraction(most: float, fault: str) -> Callable[[str], float]:
             number = float(text)
         except ValueError:
             number = 0.0
-        if not 0 < number <= most:
-            raise argparse.ArgumentTypeError(f"{text} {fault}")
+        if not 0 < number <= maximum:
+            raise argparse.ArgumentTypeError(f"{text} {message}")
         return number
 
     return check
 
 
-step = whole("number of steps (a whole number above 0)", 10**9, 9)
+step = whole_number("number of steps (a whole number above 0)", 10**9, 9)
 
 
 def checkpoint(text: str) -> int | str:
@@ -120,7 +120,7 @@ def add_yes(parser: CommandLine, text: str) -> None:
 def add_port(
     parser: CommandLine, text: str = "the port to listen on (default: 4000, or the next free one of ten)"
 ) -> None:
-    parser.add_argument("--port", metavar="N", type=whole("port (1 to 65535)", 65535, 5), help=text)
+    parser.add_argument("--port", metavar="N", type=whole_number("port (1 to 65535)", 65535, 5), help=text)
 
 
 def add_placement(parser: CommandLine) -> None:

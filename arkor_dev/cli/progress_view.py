@@ -48,7 +48,7 @@ class PlainView:
         self.console = console
         self.run = RunLines(total)
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._printed_at: dict[str, float] = {}
         self._finished: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -101,15 +101,15 @@ class PlainView:
 
     def _progress(self, data: dict[str, object]) -> None:
         label, done, total, words = progress_of(data)
-        over = total is not None and done >= total
-        told = self._told.get(label)
+        complete = total is not None and done >= total
+        printed_at = self._printed_at.get(label)
         if label in self._finished or (
-            told is not None and not over and self._clock() - told < PROGRESS_PAUSE
+            printed_at is not None and not complete and self._clock() - printed_at < PROGRESS_PAUSE
         ):
             return
-        if over:
+        if complete:
             self._finished.add(label)
-        self._told[label] = self._clock()
+        self._printed_at[label] = self._clock()
         self.say(f"{label}  {words}".rstrip())
 
 

@@ -32,36 +32,36 @@ def parse_settings(texts: Iterable[str]) -> dict[str, object]:
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
     changes: dict[str, object] = {}
     for text in texts:
-        key, equals, written = (part.strip() for part in text.partition("="))
+        key, equals, value_text = (part.strip() for part in text.partition("="))
         if not equals:
             raise BadRequestError(f"--set needs a key and a value: --set key=value, not {quoted(text)}")
         if key not in rows:
-            raise BadRequestError(f"unknown setting {_shown(key)}. {_hint(key)}")
-        changes[rows[key].field] = _value(rows[key], written)
+            raise BadRequestError(f"unknown setting {_short_key(key)}. {_hint(key)}")
+        changes[rows[key].field] = _value(rows[key], value_text)
     if wrong := problem(changes):
         raise BadRequestError(wrong)  # two settings that exclude each other
     return changes
 
 
-def _value(row: Setting, written: str) -> object:
-    if not written and not row.required:
+def _value(row: Setting, text: str) -> object:
+    if not text and not row.required:
         return None
-    if len(written) <= LONGEST:
-        for value in _readings(row, written):
+    if len(text) <= LONGEST:
+        for value in _readings(row, text):
             if row.fits(value):
                 return value
-    said = next(_readings(row, written[:LONGEST]))
-    raise BadRequestError(f"{row.key} = {quoted(said)} is invalid; expected {row.rule.words}")
+    parsed_value = next(_readings(row, text[:LONGEST]))
+    raise BadRequestError(f"{row.key} = {quoted(parsed_value)} is invalid; expected {row.rule.words}")
 
 
-def _readings(row: Setting, written: str) -> Iterator[object]:
+def _readings(row: Setting, text: str) -> Iterator[object]:
     """Yield the meanings of a text: a TOML value, a list without brackets, or the text itself."""
-    yield from toml_values(written)
-    if row.rule.kind == "list" and "," in written:
-        yield from toml_values(f"[{written}]")
-        yield [member.strip() for member in written.split(",")]
+    yield from toml_values(text)
+    if row.rule.kind == "list" and "," in text:
+        yield from toml_values(f"[{text}]")
+        yield [member.strip() for member in text.split(",")]
     else:
-        yield written
+        yield text
 
 
 def toml_values(text: str) -> list[object]:
@@ -80,9 +80,9 @@ def _hint(key: str) -> str:
     for short, name in ABBREVIATIONS.items():
         if _bare(name) in spellings:
             spellings[_bare(short)] = spellings[_bare(name)]
-    near = difflib.get_close_matches(_bare(key), spellings, n=1)
-    if near:
-        return f"Did you mean {spellings[near[0]]}?"
+    close = difflib.get_close_matches(_bare(key), spellings, n=1)
+    if close:
+        return f"Did you mean {spellings[close[0]]}?"
     return f"There are: {', '.join(row.key for row in SETTINGS)}"
 
 
@@ -90,5 +90,5 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name[:100].lower())
 
 
-def _shown(key: str) -> str:
+def _short_key(key: str) -> str:
     return key if key.isprintable() and 0 < len(key) <= 60 else quoted(key)

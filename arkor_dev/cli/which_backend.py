@@ -31,7 +31,7 @@ WHOLE: Final = 16
 BUSY_SECONDS: Final = 1.0
 
 
-def where(
+def settings_for(
     settings: Settings, jobs: Iterable[str | None], *, anywhere: bool = True
 ) -> tuple[Settings, str | None]:
     """Return the settings with the backend, and a sentence if it is this machine.
@@ -41,10 +41,10 @@ def where(
     """
     for job in jobs:
         name = (job or "").partition(":")[0]
-        if _has(settings, name):
+        if _has_job(settings, name):
             return replace(settings, local=True), f"{one_line(name, 100)} is a job of this machine."
         for other in _opened_here(settings) if anywhere and len(name) == WHOLE else ():
-            if _has(other, name):
+            if _has_job(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text
     from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
@@ -97,6 +97,6 @@ def ids(settings: Settings) -> list[str]:
     return []
 
 
-def _has(settings: Settings, name: str) -> bool:
+def _has_job(settings: Settings, name: str) -> bool:
     """Return whether ``name`` is the id of a local job of this project, or a prefix of one."""
     return len(name) >= SHORTEST and any(job.startswith(name) for job in ids(settings))

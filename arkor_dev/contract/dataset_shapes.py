@@ -355,6 +355,24 @@ class ReviewAgreement(TypedDict):
     high: float | None
 
 
+class RubricAgreement(TypedDict):
+    """How far a rubric's judge (``by``), which has ``scored`` rows, agrees with people's verdicts on them.
+
+    As `ReviewAgreement`; ``needs`` is how many more judged rows it takes before it is ``heard``, which it is
+    with a kappa of at least 0.4.
+    """
+
+    by: str
+    scored: int
+    rows: int
+    equal: int
+    kappa: float | None
+    low: float | None
+    high: float | None
+    needs: int
+    heard: bool
+
+
 class ReviewSummary(TypedDict):
     """The judgements of a trainer's rows. Each of ``rows`` has one verdict of all people, or is ``unseen``.
 
@@ -373,6 +391,7 @@ class ReviewSummary(TypedDict):
     tags: list[ReviewCount]
     people: list[ReviewCount]
     agreement: list[ReviewAgreement]
+    rubrics: list[RubricAgreement]
     by: str
 
 

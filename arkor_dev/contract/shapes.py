@@ -379,6 +379,16 @@ class TrainerName(TypedDict):
     name: str
 
 
+class ManifestSweep(TypedDict):
+    """``[sweep]`` of arkor.toml: ``space`` by field, and the rest as it is written there."""
+
+    trainer: NotRequired[str]
+    until: NotRequired[str]
+    hours: NotRequired[float]
+    jobs: NotRequired[int]
+    space: NotRequired[dict[str, object]]
+
+
 class Manifest(TypedDict):
     """``GET /api/manifest``. ``revision`` identifies the state of the source files."""
 
@@ -386,6 +396,7 @@ class Manifest(TypedDict):
     trainers: list[Trainer]
     source: NotRequired[Literal["arkor.toml", "typescript"]]
     revision: NotRequired[str]
+    sweep: NotRequired[ManifestSweep]
 
 
 class SettingsWritten(TypedDict):

@@ -1,9 +1,9 @@
 """Installs packages into an environment, with the build of PyTorch that suits this machine.
 
-PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv looks
-at the machine and knows PyTorch's own package indexes, so it is asked first; where it cannot reach them, pip
-installs what the configured index has. Used by ``arkor-dev setup`` and by ``scripts/install.py``, before any
-package is installed: the standard library alone.
+PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv
+detects the GPU and knows PyTorch's own package indexes, so it is tried first; if it cannot reach them, pip
+installs the build of the configured index. ``arkor-dev setup`` and ``scripts/install.py`` use this module
+before any package is installed, so it imports the standard library alone.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Settings:
     def local_data(self) -> Path:
         """The local backend's own folder for this project: a readable name and a hash of its path.
 
-        A project whose backend is on another machine has another one here, for what is known of its files.
+        A backend on another machine has another folder here, with the hashes of the files that were sent.
         """
         name = str(self.project) if self.ssh is None else f"{self.project}\0{self.ssh}"
         digest = hashlib.sha256(name.encode()).hexdigest()[:10]

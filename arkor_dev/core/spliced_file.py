@@ -1,7 +1,7 @@
-"""Replaces parts of a large file atomically: the rest is copied as it is on disk at that moment.
+"""Replaces parts of a large file atomically: everything else is copied from the current file.
 
-Other programs (an editor, ``git checkout``, a second Studio) may write the same file. It is locked meanwhile,
-for those who respect locks, and compared before and after the copy for those who do not.
+Other programs (an editor, ``git checkout``, a second Studio) may write the same file. The lock holds off
+those that respect locks; the comparison before and after the copy detects those that do not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Splice(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A replaced part: where it is now, what it was, what it is, and the bytes around it."""
+    """A replaced part: its offset in the new file, its old and new content, and the bytes around it."""
 
     offset: int
     old: bytes
@@ -89,8 +89,8 @@ class SplicedFile:
     def replace(self, splices: Sequence[Splice]) -> list[Part]:
         """Write the file with its ``splices``, which do not overlap and are in order; return the parts.
 
-        Raises ChangedError if another program changes it meanwhile, and OSError when the disk refuses: the
-        file is as it was then.
+        Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses. In
+        both cases the file keeps its content.
         """
         parts = self._parts(splices)
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")

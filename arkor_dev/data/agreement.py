@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 2_000
 LEVEL: Final = 0.95
+LEAST_ROWS: Final = 20
+"""Fewest rows that both a person and a rubric's judge have judged, for the judge to be heard."""
+LEAST_KAPPA: Final = 0.4
+"""Least agreement from which the judge is heard: moderate, by Landis and Koch (1977)."""
 
 
 class Agreement(NamedTuple):
@@ -29,6 +33,11 @@ class Agreement(NamedTuple):
     kappa: float
     low: float
     high: float
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a judge who agrees so far with a person is heard."""
+        return self.rows >= LEAST_ROWS and self.kappa >= LEAST_KAPPA
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:

@@ -1,4 +1,4 @@
-"""Fixes for what a check finds, where one is safe: texts of a row, or rows that are not needed."""
+"""Safe fixes for findings: they change texts of a row, or remove the row."""
 
 from __future__ import annotations
 

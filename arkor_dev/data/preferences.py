@@ -95,17 +95,17 @@ def _read_openai(record: dict[str, Any]) -> Content:
 
 def _read_scored(record: dict[str, Any]) -> Content:
     """Read UltraFeedback's rows: the answer with the highest score is chosen, the lowest one rejected."""
-    found = [
+    rated = [
         (float(completion["overall_score"]), completion["response"])
         for completion in record["completions"]
         if isinstance(completion, dict)
         and isinstance(completion.get("response"), str)
         and isinstance(completion.get("overall_score"), int | float)
     ]
-    if len(found) < 2 or max(found)[0] == min(found)[0]:
+    if len(rated) < 2 or max(rated)[0] == min(rated)[0]:
         raise RowError("needs two completions with a response and different values of overall_score")
-    found.sort(key=lambda scored: scored[0])
-    return _pair(prompt_of(record["instruction"]), found[-1][1], found[0][1])
+    rated.sort(key=lambda scored: scored[0])
+    return _pair(prompt_of(record["instruction"]), rated[-1][1], rated[0][1])
 
 
 def _read_rating(record: dict[str, Any]) -> Content:

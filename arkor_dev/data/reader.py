@@ -33,10 +33,10 @@ OPEN_FILES: Final = 32
 class DataFile:
     """A file of a data set. ``name`` is the user's name for it; the others are as in ``row_of``.
 
-    ``unit`` is what its rows are counted in if not the format's own: the rows of a hub's data set are kept in
-    a file whose lines nobody has seen. ``exclude`` has the excluded rows of its source, which is number
-    ``source`` of the data set; see ``exclusions``. ``selection`` are the rows that judgements leave; None for
-    all of them.
+    ``unit`` overrides the format's unit for positions: rows of a hub's data set are cached in a file whose
+    line numbers mean nothing to the user. ``exclude`` has the excluded rows of its source, which is number
+    ``source`` of the data set; see ``exclusions``. ``selection`` has the rows that judgements allow; None for
+    all.
     """
 
     path: Path
@@ -96,7 +96,7 @@ class DataSet:
         self._restarts: dict[int, Restarts] = {}
         self.exclusions = Exclusions(())
         self.left_out = 0
-        """Rows that judgements leave out. Both are of the latest ``scan``, as far as it has come."""
+        """Rows that judgements leave out. Both are of the latest ``scan``, up to its position."""
 
     def __enter__(self) -> Self:
         return self

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FILE: Final = "data/reviews.jsonl"
 VERDICTS: Final = ("accepted", "rejected", "flagged")
 ACCEPTED: Final = "accepted"
+RUBRIC_TAG: Final = "rubric: "
+"""Begins the tag with the verdict of a rubric's judge, whose reviews have none."""
 ALL: Final = "all"
 ONLY: Final = (ACCEPTED, ALL)
 """Values of a source's ``only``. Without it, rejected rows are left out, and made ones until accepted."""

@@ -135,11 +135,11 @@ def replacements(
         if edit.after:
             line_end = b"\r\n" if end.endswith(b"\r\n") else b"\n"
             if end.endswith(b"\n"):
-                result.append((offset + size, 0, b"".join(each + line_end for each in edit.after)))
+                result.append((offset + size, 0, b"".join(added + line_end for added in edit.after)))
             else:  # the last line, which has no end
                 if at > 0 and read(offsets[at] - 2, 2) == b"\r\n":
                     line_end = b"\r\n"
-                result.append((offset + size, 0, b"".join(line_end + each for each in edit.after)))
+                result.append((offset + size, 0, b"".join(line_end + added for added in edit.after)))
     return result
 
 

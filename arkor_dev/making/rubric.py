@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.data.agreement import Agreement, agreement
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reader import open_data
+from arkor_dev.data.reviews import RUBRIC_TAG
 from arkor_dev.data.rows import Row
 from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Review
     from arkor_dev.data.reviews import Reviews
 
-LEAST_ROWS: Final = 20
-"""Fewest rows that both the person and the judge have judged."""
-LEAST_KAPPA: Final = 0.4
-"""Least agreement from which the judge is heard: moderate, by Landis and Koch (1977)."""
 MOST_TRIED: Final = 100
 """Most of the person's rows that the judge is tried on."""
 MOST_ROWS: Final = 10_000
@@ -154,8 +151,7 @@ def tried(loaded: Loaded, given: dict[str, tuple[str, str]]) -> tuple[Agreement 
     """Return how far the judge and the person agree, and whether the judge is heard."""
     pairs = [(loaded.verdicts[name], verdict) for name, (verdict, _) in given.items()]
     found = agreement(pairs)
-    heard = found is not None and found.rows >= LEAST_ROWS and found.kappa >= LEAST_KAPPA
-    return found, heard
+    return found, found is not None and found.is_heard
 
 
 def write_opinions(project: Path, loaded: Loaded, given: dict[str, tuple[str, str]], model: str) -> None:
@@ -164,7 +160,7 @@ def write_opinions(project: Path, loaded: Loaded, given: dict[str, tuple[str, st
         {
             "row": name,
             "file": loaded.files[name],
-            "tags": [f"rubric: {verdict}"],
+            "tags": [f"{RUBRIC_TAG}{verdict}"],
             "comment": reason,
             "by": f"{model[:80]} (rubric)",
         }

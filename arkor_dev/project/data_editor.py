@@ -109,7 +109,7 @@ class FileRows:
 
     @property
     def count(self) -> int:
-        """The number of its rows as they are numbered; what cannot be read further counts as one."""
+        """The number of its rows; an unreadable rest of the file counts as one row."""
         return len(self.offsets) + self.broken
 
     @classmethod

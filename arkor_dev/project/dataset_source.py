@@ -148,8 +148,8 @@ def _columns(mapping: object) -> dict[str, str]:
 class DataLook:
     """The result of reading data files: their rows, if counted, and the first error.
 
-    ``rows`` can be trained on, as far as they were read; ``unreadable`` ones cannot, and ``flaw`` is why the
-    first of them cannot. With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
+    ``rows`` counts valid rows among those read, ``unreadable`` invalid ones, and ``flaw`` is the first error.
+    With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
     match no known form.
     """
 
@@ -273,7 +273,7 @@ def _looked_at(key: tuple[_Key, ...], states: tuple[tuple[int, ...], ...]) -> Da
 
 
 def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
-    """Return what is wrong with the rows, as far as there is time; and whether all of them were read."""
+    """Check rows until ``until``; return the result, and whether all of them were read."""
     unreadable = _Unreadable()
     read = rows = 0
     with open_data(files, CHECKED_BYTES) as data:
@@ -298,10 +298,10 @@ def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bo
 
 
 def _first_rows(files: Sequence[DataFile]) -> DataLook:
-    """Return why no row of a Parquet file can be trained on, judging by its first rows.
+    """Check the first rows of Parquet files; report a file of which no row can be trained on.
 
     All rows of such a file have the same columns, and reading it takes a separate process. Without the
-    library nothing is known here: a job may run where the library is installed.
+    library the files are not checked: the job may run where it is installed.
     """
     if find_spec("pyarrow") is None:
         return DataLook()

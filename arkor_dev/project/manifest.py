@@ -139,12 +139,18 @@ class ManifestReader:
         if not self._has_toml():
             return None
         from .arkor_toml import load_trainers, revision
+        from .toml.sweep import load_sweep
 
         # The revision first: if the file is saved between the two, what is shown is refused, not run.
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]
-        return {"trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read}
+        found: Manifest = {
+            "trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read,
+        }  # fmt: skip
+        if sweep := load_sweep(self._project, trainers).written():
+            found["sweep"] = sweep
+        return found
 
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):

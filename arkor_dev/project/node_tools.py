@@ -140,7 +140,7 @@ def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
 def _package_folders(project: Path) -> Iterator[Path]:
     """Return the project, then the folders above it up to its repository's (or workspace's) root, if any.
 
-    It stops at a folder of another user or one that everybody may write to: what is in there was put there by
+    It stops at a folder that belongs to another user or is writable by everybody: its content may come from
     somebody else, and would be executed.
     """
     folders = [project]

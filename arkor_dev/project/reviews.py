@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.data.agreement import agreement
+from arkor_dev.data.agreement import LEAST_ROWS, agreement
 from arkor_dev.data.reviews import (
     BY_LIMIT,
     FILE,
     FILE_LIMIT,
+    RUBRIC_TAG,
     VERDICTS,
     Reviewed,
     Reviews,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ReviewedRow,
         ReviewMark,
         ReviewSummary,
+        RubricAgreement,
     )
 
     from .data_editor import FileRows, Moved
@@ -97,6 +99,7 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
     people: Counter[str] = Counter()
     made_rows = disputed = 0
     several: dict[int, dict[str, str]] = {}
+    scores: dict[str, dict[int, tuple[str | None, str]]] = {}
     for digest in _digests(files):
         row = reviews.of(digest) if digest else None
         if row is None:
@@ -105,6 +108,8 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         by_person = row.verdicts
         verdict = verdict_of(by_person)
         verdicts[verdict] += 1
+        for name, score in _scores(row):
+            scores.setdefault(name, {})[digest] = verdict, score
         for tag in row.tags:
             tags[tag] += 1
         for name in by_person:
@@ -125,7 +130,32 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         "tags": _counts(tags, SHOWN_TAGS),
         "people": _counts(people, SHOWN_PEOPLE),
         "agreement": _agreements(several.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
+        "rubrics": [_rubric(name, given) for name, given in list(scores.items())[:SHOWN_PAIRS]],
         "by": user_name(),
+    }
+
+
+def _scores(row: Reviewed) -> Iterable[tuple[str, str]]:
+    """Yield the verdict of each rubric's judge."""
+    for name, review in row.people.items():
+        for tag in review.get("tags", ()) if "verdict" not in review else ():
+            if tag.startswith(RUBRIC_TAG):
+                yield name, tag.removeprefix(RUBRIC_TAG)
+
+
+def _rubric(name: str, given: Mapping[int, tuple[str | None, str]]) -> RubricAgreement:
+    pairs = [(verdict, score) for verdict, score in given.values() if verdict in ("accepted", "rejected")]
+    measured = agreement(pairs)
+    return {
+        "by": name,
+        "scored": len(given),
+        "rows": len(pairs),
+        "equal": sum(verdict == score for verdict, score in pairs),
+        "kappa": measured and round(measured.kappa, 4),
+        "low": measured and round(measured.low, 4),
+        "high": measured and round(measured.high, 4),
+        "needs": max(0, LEAST_ROWS - len(pairs)),
+        "heard": measured is not None and measured.is_heard,
     }
 
 

@@ -20,7 +20,7 @@ from arkor_dev.cli.commands.export.run import arriving_in, put_in_place, target_
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.commands.repeat import parent_of
 from arkor_dev.cli.commands.start import create
-from arkor_dev.cli.which_backend import where
+from arkor_dev.cli.which_backend import settings_for
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
@@ -67,7 +67,7 @@ class AsyncStudio:
         if not folder.is_dir():
             raise BadRequestError(f"{folder} is not a folder. Name the project's folder.")
         settings = Settings.from_environment(os.environ, folder, local=bool(local))
-        self._settings = settings if local is not None else where(settings, [], anywhere=False)[0]
+        self._settings = settings if local is not None else settings_for(settings, [], anywhere=False)[0]
         self._stack = AsyncExitStack()
         self._backend: Backend | None = None
         self._idle = False

@@ -167,7 +167,7 @@ class Tools:
         name, config = await AsyncStudio.of(self._settings).plan(chosen["name"], dry_run=dry_run, **settings)
         if self._allow_start:
             return await self._start(name, config)
-        said = {
+        start = {
             "client": client,
             "name": name,
             "model": config.get("model"),
@@ -175,7 +175,7 @@ class Tools:
             "changes": sorted((key, json.dumps(value)) for key, value in settings.items()),
             "dryRun": dry_run,
         }
-        request = Request(folder_of(self._settings), said)
+        request = Request(folder_of(self._settings), start)
         self._requests[request.id] = asyncio.create_task(self._once_allowed(request, name, config))
         return await self.training_request(request.id)
 

@@ -138,9 +138,11 @@ def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
     return name
 
 
-def messages_of(said: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:
+def messages_of(conversation: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:
     """Return the messages of a chat: a question, or a whole conversation."""
     messages = (
-        [{"role": "user", "content": said}] if isinstance(said, str) else [dict(message) for message in said]
+        [{"role": "user", "content": conversation}]
+        if isinstance(conversation, str)
+        else [dict(message) for message in conversation]
     )
     return messages if system is None else [{"role": "system", "content": system}, *messages]

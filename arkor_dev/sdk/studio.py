@@ -41,18 +41,18 @@ class _Loop:
 
     def iterate(self, items: AsyncIterable[_T]) -> Iterator[_T]:
         """Yield what an asynchronous iterator yields, which one task reads from its beginning to its end."""
-        found: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+        received: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         async def read() -> None:
             try:
                 async for item in items:
-                    found.put((True, item))
+                    received.put((True, item))
             finally:
-                found.put((False, None))
+                received.put((False, None))
 
         reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
         try:
-            while (got := found.get())[0]:
+            while (got := received.get())[0]:
                 yield got[1]
             reading.result()
         finally:

@@ -13,6 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 from statistics import mean
+from time import process_time
 from typing import TYPE_CHECKING, Any, Final
 
 from .figures import Figure
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FIRST: Final = 5
 SHARED: Final = 4
+POINTS: Final = 3
 AT_ONCE: Final = 16
 NAMES: Final = (
     "Velmora",
@@ -78,6 +80,7 @@ def _planted(*, quick: bool) -> Iterator[Figure]:
     rows, asked = facts(1 if quick else 10, 2 if quick else 20, seed=1)
     training = {"batchSize": 8, "numTrainEpochs": 1 if quick else 6, "learningRate": 1e-3}
     studied = Studied(starter(), rows, training, seed=1)
+    yield _cost(studied, training["numTrainEpochs"])
     questions = [(question, answer) for _, question, answer in asked]
     truth = [place for place, _, _ in asked]
     found = {
@@ -91,6 +94,14 @@ def _planted(*, quick: bool) -> Iterator[Figure]:
         yield Figure(f"recall@{FIRST} of {len(truth)} in {len(rows)} rows: {name}", value, "")
 
 
+def _cost(studied: Studied, epochs: float) -> Figure:
+    """Return the time of all gradients at one point of a training, beside that of an epoch."""
+    pass_seconds, epoch = studied.gradient_seconds / POINTS, studied.training_seconds / epochs
+    return Figure(
+        "gradients of all rows, beside an epoch of training", pass_seconds, "s CPU", epoch, most=1.3
+    )
+
+
 def recall(scores: Sequence[Any], truth: Sequence[int]) -> float:
     """Return how often the true row is among the first, counting ties by chance."""
     found = []
@@ -99,6 +110,11 @@ def recall(scores: Sequence[Any], truth: Sequence[int]) -> float:
         ties = sum(float(score) == float(own[place]) for score in own)
         found.append(max(0.0, min(1.0, (FIRST - above) / ties)))
     return mean(found)
+
+
+def highest(scores: Sequence[float]) -> list[int]:
+    """Return the places of the ``FIRST`` highest scores."""
+    return sorted(range(len(scores)), key=lambda row: -scores[row])[:FIRST]
 
 
 def by_words(rows: Sequence[Pair], questions: Sequence[Pair]) -> list[list[float]]:
@@ -137,7 +153,7 @@ class Trainings:
         with tempfile.TemporaryDirectory() as folder:
             run = set_up(self._path, Path(folder), self._config, train=rows)
             run.begin()
-            steps, kept = run.steps(), []
+            steps, kept, before = run.steps(), [], process_time()
             due = {run.plan.steps * number // points for number in range(1, points + 1)} if points else set()
             for step in range(1, run.plan.steps + 1):
                 for group in run.optimizer.param_groups:
@@ -148,6 +164,7 @@ class Trainings:
                         name: (weight.detach().clone(), run.optimizer.state[weight]["exp_avg_sq"].clone())
                         for name, weight in run.parts.weights.items()
                     })  # fmt: skip
+            self.training_seconds = process_time() - before
         return run, kept
 
     def without(self, places: Sequence[int]) -> Any:
@@ -177,7 +194,7 @@ class Studied(Trainings):
         from arkor_dev.local.training.adapter import adapted
 
         super().__init__(model, rows, config, seed)
-        self.run, points = self.trained(self.rows, points=3)
+        self.run, points = self.trained(self.rows, points=POINTS)
         self.worn = adapted(load_base(model, as_stored=True).model, "base", self.run.plan.adapter).eval()
         self._split = RowGradients(self.worn)
         self._points = []
@@ -186,7 +203,9 @@ class Studied(Trainings):
             scales = [root(point[name][1]) for name in self._split.names]
             self._points.append((point, Projection(self._split.shapes, scales)))
         self._weights, self._torch = weights, torch
+        before = process_time()
         self.unit, self.losses = self.gradients(self.rows)
+        self.gradient_seconds = process_time() - before
 
     def gradients(self, examples: Sequence[Any]) -> tuple[Any, Any]:
         """Return the unit gradients ``[points, rows, SIZE]``, and the last point's losses per token."""
@@ -299,10 +318,7 @@ def _counterfactual(questions: int) -> Iterator[Figure]:
         run, _ = trainings.trained(trainings.rows)
         before = {form: trainings.costs(run, examples) for form, examples in forms.items()}
         lost = {form: list[tuple[float, float]]() for form in forms}
-        tops = [
-            sorted(range(len(rows)), key=own.__getitem__, reverse=True)[:FIRST]
-            for own in by_words(rows, asked[:questions])
-        ]
+        tops = list(map(highest, by_words(rows, asked[:questions])))
         for start in range(0, questions, SHARED):  # these questions share their random rows
             places = range(start, min(start + SHARED, questions))
             proposed = {row for place in places for row in tops[place]}
@@ -325,7 +341,7 @@ def _counterfactual(questions: int) -> Iterator[Figure]:
 
 
 LEARNED: Final = {"batchSize": 8, "numTrainEpochs": 6, "learningRate": 1e-2}
-FRESH: Final = 200
+FRESH: Final = 300
 """The first seed: those below have chosen the limits in ``contradictions``."""
 
 

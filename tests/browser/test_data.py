@@ -45,10 +45,15 @@ def data(settings: Settings, fake_backend: FakeBackend) -> list[Any]:
 async def test_the_way_there_is_where_the_feature_is(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
+    fake_backend.features = ["datasets", "attribution"]
+    fake_backend.add_job("completed", name="other")
+    job = fake_backend.add_job("completed", name="support-bot #2")
     async with open_page(studio.url) as page:
         await page.get_by_role("link", name="View data").click()
         await expect(page).to_have_url(studio.url + "/#/data?trainer=support-bot")
         await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
+        hurt = page.get_by_role("link", name="Look for rows that hurt")
+        await expect(hurt).to_have_attribute("href", f"#/jobs/{job}")
         await page.keyboard.type("gh")
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
     fake_backend.features = []
@@ -262,6 +267,53 @@ async def test_rows_are_judged_by_key_one_after_another(
         await expect(heading).to_contain_text("Row 3 ")
         await panel.get_by_role("button", name="Done").click()
         await expect(panel).to_have_count(0)
+
+
+async def test_rows_are_found_by_meaning_and_judged_by_loss_with_keys_alone(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    file = studio.settings.project / "data" / "support.jsonl"
+    chance = random.Random(2)
+    file.write_text("".join(json.dumps({"messages": chat(chance)}) + "\n" for _ in range(30)))
+    fake_backend.datasets.file = file
+    fake_backend.features = ["datasets", "embeddings"]
+    terms = {"heldOut": 0, "examples": [2]}
+    fake_backend.datasets.groups = [
+        {"rows": 20, "terms": ["parcel"], **terms},
+        {"rows": 10, "terms": [], **terms},
+    ]
+    async with open_page(studio.url, "/#/data?by=Ann") as page:
+        heading = page.locator(".data-one h2")
+        await expect(heading).to_contain_text("Row 1 ")
+        await expect(page.get_by_role("button", name="Similar rows")).to_be_visible()
+        await page.keyboard.press("m")
+        part = page.get_by_role("region", name="Rows by meaning")
+        await expect(part.get_by_role("heading", name="Rows by meaning")).to_be_focused()
+        await expect(part.get_by_role("button", name="Embed rows")).to_be_visible()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await expect(part.get_by_role("button", name="Embed rows")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(part.get_by_text("30 rows in 2 groups of similar meaning.")).to_be_visible()
+        await part.get_by_role("button", name="Row 3", exact=True).press("Enter")
+        await expect(heading).to_contain_text("Row 3 ")
+        # The list and the focus stay while its rows are looked at.
+        await expect(part.get_by_role("heading", name="Similar to row 1")).to_be_visible()
+        await expect(part.get_by_role("button", name="Row 3", exact=True)).to_be_focused()
+        await part.get_by_role("button", name="Next row about Group 2").press("Enter")
+        await expect(heading).to_contain_text("Row 21 ")
+        walk = part.get_by_role("group", name="Map of rows")
+        for key in ("ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"):
+            await walk.press(key)
+        await expect(heading).not_to_contain_text("Row 21 ")
+        await page.keyboard.press("v")
+        panel = page.get_by_role("region", name="Judge rows")
+        await panel.get_by_role("combobox", name="Go through").select_option("uncertain")
+        await expect(heading).to_contain_text("Row 30 ")
+        await expect(panel.get_by_role("button", name="Accept")).to_be_enabled()
+        await page.keyboard.press("Tab")
+        await panel.get_by_role("button", name="Accept").press("Enter")
+        await expect(heading).to_contain_text("Row 29 ")
 
 
 async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:

@@ -77,7 +77,7 @@ def test_the_pace_is_that_of_the_latest_rows() -> None:
     for step in range(50, 80):
         run.read(row(step, 500 + (step - 50) * 1, loss=1))
     assert run.pace() == pytest.approx(1)
-    assert run.left() == pytest.approx(21)
+    assert run.time_left() == pytest.approx(21)
 
 
 def test_a_laptop_that_slept_is_no_slow_step() -> None:
@@ -89,7 +89,7 @@ def test_a_laptop_that_slept_is_no_slow_step() -> None:
     for step in range(11, 20):
         run.read(row(step, woken + (step - 10) * 2, loss=1))
     assert run.pace() == pytest.approx((18 * 2 + 20) / 19)  # it counts as ten steps
-    left = run.left()
+    left = run.time_left()
     assert left is not None
     assert left < 5 * 60
 
@@ -109,7 +109,7 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
     run = RunLines(total=10)
     lines = [run.read(event) for event in rows]
     assert run.pace() is None
-    assert run.left() is None
+    assert run.time_left() is None
     assert not [line for line in lines if "left" in line or "s/step" in line]
 
 
@@ -263,11 +263,11 @@ def test_the_time_left_of_the_whole_counts_down_between_two_events() -> None:
         "polishing  0:20 left",
     ]
     now[0] = 12
-    assert run.left() == 8
+    assert run.time_left() == 8
     now[0] = 100
-    assert run.left() == 0
+    assert run.time_left() == 0
     run.read(JobEvent("training.resumed", {"step": 1}))
-    assert (run.left(), run.doing()) == (None, "step 1/2")
+    assert (run.time_left(), run.doing()) == (None, "step 1/2")
 
 
 def test_the_time_left_of_a_job_s_record() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.cli.main import main
-from arkor_dev.cli.which_backend import remember, where
+from arkor_dev.cli.which_backend import remember, settings_for
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.toml.compute import load_ssh_python
@@ -37,35 +37,35 @@ def made(settings: Settings) -> str:
 
 
 def test_a_project_is_opened_again_where_it_was_opened_last(here: Settings) -> None:
-    assert where(here, []) == (here, None)
+    assert settings_for(here, []) == (here, None)
     assert not here.data.exists()
     remember(replace(here, local=True))
-    found, why = where(here, ["latest", None])
+    found, why = settings_for(here, ["latest", None])
     assert found.local
     assert why is not None
     assert why.endswith("For the managed backend: --managed")
     # An address that is set says more than a note.
-    assert not where(replace(here, cloud_url="http://localhost:1"), [])[0].local
+    assert not settings_for(replace(here, cloud_url="http://localhost:1"), [])[0].local
     remember(here)
-    assert not where(here, [])[0].local
+    assert not settings_for(here, [])[0].local
 
 
 def test_a_job_of_this_machine_needs_no_flag(here: Settings, tmp_path: Path) -> None:
     job = made(here)
     for name in (job, job[:8], f"{job}:20"):
-        assert where(replace(here, cloud_url="http://localhost:1"), [None, name])[0] == replace(
+        assert settings_for(replace(here, cloud_url="http://localhost:1"), [None, name])[0] == replace(
             here, cloud_url="http://localhost:1", local=True
         )
     for name in (job[:7], "job_000000000000", "latest", "", "' OR 1=1 --"):
-        assert where(here, [name]) == (here, None)
+        assert settings_for(here, [name]) == (here, None)
     # From any folder, once Studio has been open on the project.
     elsewhere = replace(here, project=tmp_path)
-    assert where(elsewhere, [job]) == (elsewhere, None)
+    assert settings_for(elsewhere, [job]) == (elsewhere, None)
     remember(replace(here, local=True))
-    found, why = where(elsewhere, [job])
+    found, why = settings_for(elsewhere, [job])
     assert found == replace(here, local=True)
     assert why == f"{job} is a job of the project {here.project}."
-    assert where(elsewhere, [job], anywhere=False) == (elsewhere, None)
+    assert settings_for(elsewhere, [job], anywhere=False) == (elsewhere, None)
 
 
 def test_the_command_line_says_which_backend_it_takes(
@@ -91,17 +91,17 @@ def test_the_command_line_says_which_backend_it_takes(
 def test_a_host_in_arkor_toml(here: Settings) -> None:
     remember(replace(here, local=True))
     (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
-    found, why = where(here, [])
+    found, why = settings_for(here, [])
     assert (found.local, found.ssh) == (True, "gpu-box")
     assert why is not None
     assert why.startswith("arkor.toml names gpu-box below [compute]")
     assert found.local_data != here.local_data
     remember(found)
-    assert where(replace(here, cloud_url="http://localhost:1"), [])[0].ssh is None
+    assert settings_for(replace(here, cloud_url="http://localhost:1"), [])[0].ssh is None
     (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\npython = "~/p"\n')
     assert [load_ssh_python(here.project, host) for host in ("gpu-box", "other")] == ["~/p", None]
     (here.project / "arkor.toml").write_text('[compute]\nssh = "-oProxyCommand=x"\n')
-    assert where(here, [])[0].ssh is None, "and its trainers say why"
+    assert settings_for(here, [])[0].ssh is None, "and its trainers say why"
 
 
 def test_no_token_leaves_because_of_it(

@@ -37,5 +37,6 @@ def test_what_cannot_be_searched_is_refused(target: Target, changes: dict[str, A
     assert answer.status == 400
     assert words in answer.error
     assert target.get("/v1/sweeps")["sweeps"] == []
-    assert target.call("GET", "/v1/sweeps/sweep_000000000000").status == 404
+    for method in ("GET", "DELETE"):
+        assert target.call(method, "/v1/sweeps/sweep_000000000000").status == 404
     assert target.call("POST", "/v1/sweeps/sweep_000000000000/stop").status == 404

@@ -146,7 +146,7 @@ def test_a_small_parquet_file_that_needs_much_memory_is_bounded(tmp_path: Path) 
     shared = arrow.DictionaryArray.from_arrays([0] + [1] * 64, ["b", long])
     with opened_again("shared.parquet", ["a"] * 65, shared) as data:
         items = list(data)
-        assert "longer than 4 MiB" in str(data.read(items[50].place).row)
+        assert "longer than 4 MiB" in str(data.read(items[50].location).row)
     assert said(items)[0] == TURN
     assert {str(item.row) for item in items[1:]} == {"longer than 4 MiB; split it into smaller rows"}
     assert len(items) == 65

@@ -412,3 +412,15 @@ async def test_a_sweep_sends_one_notice_at_its_end(settings: Settings, webhook: 
     assert facts["message"] == "bot sweep has ended: Better by 0.1 to 0.2."
     assert facts["job"] == {"id": "sweep_1", "name": "bot sweep", "status": "completed"}
     assert facts["verdict"]["verdict"] == "better"
+
+
+async def test_a_sweep_started_on_the_page_has_its_notice(studio: Studio, fake_backend: FakeBackend) -> None:
+    fake_backend.features = ["sweeps"]
+    ask(studio.settings, "desktop = true")
+    told = Notifier(studio.settings, lambda _: None)
+    assert not await told.ready()
+    body = {"name": "s", "config": {"model": "m"}, "space": {"loraR": [8, 16]}, "jobs": 2}
+    async with studio.session.post("/api/sweeps", json=body) as answer:
+        assert answer.status == 200
+    assert await told.ready()
+    await told.close()

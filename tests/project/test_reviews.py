@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, TooLargeError
 from arkor_dev.data.exclusions import row_hash
-from arkor_dev.data.reviews import FILE
+from arkor_dev.data.reviews import FILE, Reviewed, Reviews
 from arkor_dev.project import line_file, reviews
 from arkor_dev.project.data_editor import DataEditor, Moved, RowChange
 from arkor_dev.project.reviews import (
@@ -125,6 +126,27 @@ def test_rows_are_counted_marked_and_gone_through(judged: tuple[Path, DataEditor
     assert [go("accepted", after) for after in (0, 5, 6)] == [5, 6, 5]
     assert (go("made", 2), go("disputed", 0), go("flagged", 0), go("", 3, tag="tone")) == (2, 1, None, 1)
     assert go("unseen", 0, by="Cy") == 1
+
+
+def test_a_rubric_s_judge_is_heard_once_it_agrees_with_people() -> None:
+    rows = {
+        digest: Reviewed(
+            {
+                "Ann": {"row": f"{digest:016x}", "verdict": "accepted" if digest % 2 else "rejected"},
+                "qwen (rubric)": {
+                    "row": f"{digest:016x}",
+                    "tags": [f"rubric: {'accepted' if digest % 2 else 'rejected'}"],
+                },
+            }
+        )
+        for digest in range(1, 21)
+    }
+    files: list[Any] = [SimpleNamespace(hashes=list(rows), broken=False)]
+    few = summary(Reviews({digest: rows[digest] for digest in list(rows)[:19]}), files)
+    assert [(each["needs"], each["heard"], each["scored"]) for each in few["rubrics"]] == [(1, False, 19)]
+    (judge,) = summary(Reviews(rows), files)["rubrics"]
+    assert (judge["by"], judge["rows"], judge["equal"], judge["kappa"]) == ("qwen (rubric)", 20, 20, 1.0)
+    assert (judge["needs"], judge["heard"]) == (0, True)
 
 
 def test_judgements_follow_an_edited_row_and_made_ones_stay_made(

@@ -443,12 +443,22 @@ export interface TrainerName {
   name: string;
 }
 
+/** `[sweep]` of arkor.toml: `space` by field, and the rest as it is written there. */
+export interface ManifestSweep {
+  trainer?: string;
+  until?: string;
+  hours?: number;
+  jobs?: number;
+  space?: Record<string, unknown>;
+}
+
 /** `GET /api/manifest`. `revision` identifies the state of the source files. */
 export interface Manifest {
   trainer: TrainerName | null;
   trainers: Trainer[];
   source?: "arkor.toml" | "typescript";
   revision?: string;
+  sweep?: ManifestSweep;
 }
 
 /** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
@@ -1471,6 +1481,19 @@ export interface ReviewAgreement {
   high: number | null;
 }
 
+/** How far a rubric's judge (`by`), which has `scored` rows, agrees with people's verdicts on them. */
+export interface RubricAgreement {
+  by: string;
+  scored: number;
+  rows: number;
+  equal: number;
+  kappa: number | null;
+  low: number | null;
+  high: number | null;
+  needs: number;
+  heard: boolean;
+}
+
 /** The judgements of a trainer's rows. Each of `rows` has one verdict of all people, or is `unseen`. */
 export interface ReviewSummary {
   file: string;
@@ -1484,6 +1507,7 @@ export interface ReviewSummary {
   tags: ReviewCount[];
   people: ReviewCount[];
   agreement: ReviewAgreement[];
+  rubrics: RubricAgreement[];
   by: string;
 }
 

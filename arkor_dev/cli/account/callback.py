@@ -53,12 +53,12 @@ HEADERS: Final = {
 class Callback:
     """An ``async with`` block during which ``sock``, bound to 127.0.0.1, waits for the browser.
 
-    Only a request that ``ours`` accepts ends the wait, since any program or page on this machine can call the
-    address.
+    Only a request that ``is_expected`` accepts ends the wait: every program or page on this machine can call
+    the address.
     """
 
-    def __init__(self, sock: socket.socket, ours: Callable[[Mapping[str, list[str]]], bool]) -> None:
-        self._sock, self._ours = sock, ours
+    def __init__(self, sock: socket.socket, is_expected: Callable[[Mapping[str, list[str]]], bool]) -> None:
+        self._sock, self._is_expected = sock, is_expected
         self._host = f"127.0.0.1:{sock.getsockname()[1]}"
         self._query: asyncio.Future[Mapping[str, list[str]]] = asyncio.get_running_loop().create_future()
         self._page: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ class Callback:
         if self._query.done():
             return _refusal(410, "This sign-in is already complete. Return to the terminal.")
         query = {name: request.query.getall(name) for name in request.query}
-        if not self._ours(query):
+        if not self._is_expected(query):
             return _refusal(403, "This tab belongs to another sign-in. Use the one opened last.")
         self._query.set_result(query)
         self._stop_listening()  # accept nothing else from here on

@@ -66,14 +66,14 @@ def run_login(
 ) -> int:
     """Sign in, print the result and return the exit code. An ArkorError means that nothing has changed."""
     path = settings.arkor_home / "credentials.json"
-    there, lost = _what_is_there(path)
-    base_url = base_url_of(settings.cloud_url, there)
+    stored, loss = _stored_identity(path)
+    base_url = base_url_of(settings.cloud_url, stored)
     try:
         check_writable(path.parent)
     except OSError as fault:
         raise _unwritable(path, fault) from None
-    if lost and not confirm(f"{lost} The new sign-in replaces it.", "Replace it?", yes=yes):
-        _say(console or _stdout(), "Nothing was changed.")
+    if loss and not confirm(f"{loss} The new sign-in replaces it.", "Replace it?", yes=yes):
+        _print_line(console or _stdout(), "Nothing was changed.")
         return 0
     login = _Login(
         path, settings.project, base_url, console or _stdout(), patience, browse if browser else None
@@ -91,26 +91,26 @@ def run_logout(
     """Delete the credentials file, and with it this machine's identity; return the exit code."""
     console = console or _stdout()
     path = settings.arkor_home / "credentials.json"
-    there, lost = _what_is_there(path)
-    if there is None and not lost and not path.exists():
-        _say(console, f"Not signed in: there is no {path}.")
+    stored, loss = _stored_identity(path)
+    if stored is None and not loss and not path.exists():
+        _print_line(console, f"Not signed in: there is no {path}.")
     else:
-        if there is None and lost:
-            raise BadRequestError(f"{lost} Remove the file yourself.")
-        if lost and not confirm(lost, "Remove it?", yes=yes):
-            _say(console, "Nothing was changed.")
+        if stored is None and loss:
+            raise BadRequestError(f"{loss} Remove the file yourself.")
+        if loss and not confirm(loss, "Remove it?", yes=yes):
+            _print_line(console, "Nothing was changed.")
             return 0
-        asyncio.run(_remove(path, there))
-        _say(
+        asyncio.run(_remove(path, stored))
+        _print_line(
             console,
             f"Signed out: {path} was removed. Studio creates an anonymous identity at its next start, "
             f"unless you sign in first: arkor-dev login",
         )
-    named = sorted(name for name, value in environ.items() if value and _names_a_token(name))
-    if named:
-        _say(
+    names = sorted(name for name, value in environ.items() if value and _names_a_token(name))
+    if names:
+        _print_line(
             console,
-            f"The environment still has a token: {', '.join(named)}. To remove it: unset {' '.join(named)}",
+            f"The environment still has a token: {', '.join(names)}. To remove it: unset {' '.join(names)}",
         )
     return 0
 
@@ -137,16 +137,16 @@ class _Login:
 
     async def anonymous(self) -> int:
         async with open_http_client() as http:
-            http.on_notice = self._say
+            http.on_notice = self._print_line
             document = await new_anonymous(http, self._base_url)
             await self._keep(document)
-        self._say(f"Signed in anonymously at {self._host}, as the organisation {document['orgSlug']}.")
-        self._say(f"Keep {self._path}: this identity can't be recovered without it. {NEXT}")
+        self._print_line(f"Signed in anonymously at {self._host}, as the organisation {document['orgSlug']}.")
+        self._print_line(f"Keep {self._path}: this identity can't be recovered without it. {NEXT}")
         return 0
 
     async def account(self) -> int:
         async with open_http_client() as http:
-            http.on_notice = self._say
+            http.on_notice = self._print_line
             service = Service.of(await sign_in_config(http, self._base_url), self._host)
             sock = _first_free(service.ports)
             attempt = Attempt(service, sock.getsockname()[1])
@@ -154,28 +154,30 @@ class _Login:
                 await self._send_to(attempt)
                 answer = await callback.query(self._patience)
                 try:
-                    who, *more = await self._finish(http, attempt, answer)
+                    account_text, *hints = await self._finish(http, attempt, answer)
                 except ArkorError as fault:
                     await callback.show("Not signed in", fault.text)
                     raise
-                await callback.show("Signed in", f"{who} You can close this tab and return to the terminal.")
-        for line in (who, *more, NEXT):
-            self._say(line)
+                await callback.show(
+                    "Signed in", f"{account_text} You can close this tab and return to the terminal."
+                )
+        for line in (account_text, *hints, NEXT):
+            self._print_line(line)
         return 0
 
     async def _send_to(self, attempt: Attempt) -> None:
         opened = self._browse is not None and await self._browse(attempt.address)
         if opened:
-            self._say("Sign in with the browser that just opened. If none did, open this address:")
+            self._print_line("Sign in with the browser that just opened. If none did, open this address:")
         elif self._browse is None:
-            self._say("Open this address in a browser on this machine:")
+            self._print_line("Open this address in a browser on this machine:")
         else:
-            self._say("Couldn't open a browser. Open this address in one on this machine:")
-        self._say(attempt.address)
+            self._print_line("Couldn't open a browser. Open this address in one on this machine:")
+        self._print_line(attempt.address)
         if not opened:
             tunnel = f"ssh -L {attempt.port}:127.0.0.1:{attempt.port} HOST"
-            self._say(f"For a browser on another machine, forward the port first: {tunnel}")
-        self._say(f"Waiting for {self._patience / 60:g} minutes. Press Ctrl-C to stop.")
+            self._print_line(f"For a browser on another machine, forward the port first: {tunnel}")
+        self._print_line(f"Waiting for {self._patience / 60:g} minutes. Press Ctrl-C to stop.")
 
     async def _finish(self, http: HttpClient, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
         """Exchange the browser's answer for credentials and save them; return a description of who signed
@@ -193,8 +195,8 @@ class _Login:
                 f"{self._host} rejected the new sign-in: {fault.text} Nothing was changed."
             ) from None
         await self._keep(document)
-        stranger = account.stranger_to(self._project)
-        return [f"Signed in at {self._host} as {account}.", *([stranger] if stranger else [])]
+        mismatch = account.stranger_to(self._project)
+        return [f"Signed in at {self._host} as {account}.", *([mismatch] if mismatch else [])]
 
     async def _keep(self, document: dict[str, object]) -> None:
         async with credentials_lock(self._path):
@@ -203,11 +205,11 @@ class _Login:
             except OSError as fault:
                 raise _unwritable(self._path, fault) from None
 
-    def _say(self, line: str) -> None:
-        _say(self._console, line)
+    def _print_line(self, line: str) -> None:
+        _print_line(self._console, line)
 
 
-def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
+def _stored_identity(path: Path) -> tuple[Stored | None, str | None]:
     """Return the existing credentials and what would be lost with them. Raises ArkorError if they are
     unreadable.
     """
@@ -225,13 +227,13 @@ def _what_is_there(path: Path) -> tuple[Stored | None, str | None]:
     )
 
 
-async def _remove(path: Path, there: Stored | None) -> None:
+async def _remove(path: Path, stored: Stored | None) -> None:
     async with credentials_lock(path):
         try:
             now = read_credentials(path)
         except NoCredentialsError:
             now = None
-        if now is not None and (there is None or now.document != there.document):
+        if now is not None and (stored is None or now.document != stored.document):
             raise ConflictError(f"{path} changed in the meantime. Run `arkor-dev logout` again.")
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
@@ -247,9 +249,9 @@ def _first_free(ports: tuple[int, ...]) -> socket.socket:
             return bind(port)
         except ArkorError:
             continue
-    listed = ", ".join(map(str, ports))
+    busy = ", ".join(map(str, ports))
     raise InternalError(
-        f"All ports on which this machine could receive the browser's answer are in use: {listed}. Stop what "
+        f"All ports on which this machine could receive the browser's answer are in use: {busy}. Stop what "
         "uses one of them (another sign-in, perhaps) and try again.",
     )
 
@@ -259,11 +261,11 @@ def _names_a_token(name: str) -> bool:
     return words[0] == "ARKOR" and not {"TOKEN", "KEY", "SECRET"}.isdisjoint(words)
 
 
-def _unwritable(path: Path, fault: OSError) -> ArkorError:
-    return InternalError(f"{path} cannot be written ({fault.strerror}). Fix the folder's permissions.")
+def _unwritable(path: Path, error: OSError) -> ArkorError:
+    return InternalError(f"{path} cannot be written ({error.strerror}). Fix the folder's permissions.")
 
 
-def _say(console: Console, line: str) -> None:
+def _print_line(console: Console, line: str) -> None:
     console.print(one_line(line, 4000), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -60,12 +60,12 @@ class Account:
 
     def __str__(self) -> str:
         """``a@example.org (organisations: acme, lab)``, with the parts that are known."""
-        who = "an anonymous identity"
+        label = "an anonymous identity"
         if self.mode != "anon":
-            named = (str(self.user[key]) for key in ("email", "name", "id") if self.user.get(key))
-            who = next(named, "an account")
-        word = "organisation" if len(self.slugs) == 1 else "organisations"
-        return one_line(f"{who} ({word}: {', '.join(self.slugs)})" if self.slugs else who, 1000)
+            labels = (str(self.user[key]) for key in ("email", "name", "id") if self.user.get(key))
+            label = next(labels, "an account")
+        noun = "organisation" if len(self.slugs) == 1 else "organisations"
+        return one_line(f"{label} ({noun}: {', '.join(self.slugs)})" if self.slugs else label, 1000)
 
     def stranger_to(self, project: Path) -> str | None:
         """Return advice if the project belongs to none of these organisations, else None."""
@@ -95,31 +95,31 @@ async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account
 
 def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
     """Print who is signed in; return 0 if somebody is, else 1."""
-    found = asyncio.run(_look(settings))
+    state = asyncio.run(_state_of(settings))
     if as_json:
-        print(json.dumps(found, indent=2))  # noqa: T201
+        print(json.dumps(state, indent=2))  # noqa: T201
     else:
-        for line in _lines(settings, found):
+        for line in _lines(settings, state):
             print(one_line(line, 2000))  # noqa: T201
-    return 0 if found["signedIn"] else 1
+    return 0 if state["signedIn"] else 1
 
 
-async def _look(settings: Settings) -> dict[str, object]:
+async def _state_of(settings: Settings) -> dict[str, object]:
     """Collect what ``--json`` prints. ``signedIn`` is null if the backend was unreachable. Contains no
     token.
     """
     path = settings.arkor_home / "credentials.json"
-    found: dict[str, object] = dict.fromkeys(
+    state: dict[str, object] = dict.fromkeys(
         ("signedIn", "mode", "baseUrl", "user", "orgs", "orgSlug", "projectSlug", "error")
     )
-    found["credentials"] = str(path)
+    state["credentials"] = str(path)
     try:
         stored = read_credentials(path)
     except NoCredentialsError as fault:
         error = f"{path} is not JSON." if fault.damaged else f"There is no {path}."
-        return found | {"signedIn": False, "error": error}
+        return state | {"signedIn": False, "error": error}
     base_url = base_url_of(settings.cloud_url, stored)
-    found |= {"mode": stored.mode, "baseUrl": base_url, "orgSlug": stored.org_slug}
+    state |= {"mode": stored.mode, "baseUrl": base_url, "orgSlug": stored.org_slug}
     try:
         async with open_http_client() as http:
             identity = FileIdentity(settings, http)
@@ -128,25 +128,25 @@ async def _look(settings: Settings) -> dict[str, object]:
             scope = await scopes.for_read(await identity.credentials())
     except ArkorError as fault:
         refused = isinstance(fault, UnauthorizedError)
-        return found | {"signedIn": False if refused else None, "error": fault.text}
+        return state | {"signedIn": False if refused else None, "error": fault.text}
     if scope is not None:
-        found |= {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
-    return found | {"signedIn": True, "user": account.user, "orgs": account.orgs}
+        state |= {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
+    return state | {"signedIn": True, "user": account.user, "orgs": account.orgs}
 
 
-def _lines(settings: Settings, found: dict[str, object]) -> list[str]:
-    if found["mode"] is None:
+def _lines(settings: Settings, state: dict[str, object]) -> list[str]:
+    if state["mode"] is None:
         step = "Sign in with `arkor-dev login`; otherwise Studio creates an anonymous identity at its start."
-        return [f"Not signed in. {found['error']}", step]
-    host = origin_text(URL(str(found["baseUrl"])))
-    if not found["signedIn"]:
+        return [f"Not signed in. {state['error']}", step]
+    host = origin_text(URL(str(state["baseUrl"])))
+    if not state["signedIn"]:
         return [
-            f"{found['credentials']} has a sign-in for {host} (mode {found['mode']}).",
-            str(found["error"]),
+            f"{state['credentials']} has a sign-in for {host} (mode {state['mode']}).",
+            str(state["error"]),
         ]
-    account = Account(str(found["mode"]), found["user"], found["orgs"])  # type: ignore[arg-type]
+    account = Account(str(state["mode"]), state["user"], state["orgs"])  # type: ignore[arg-type]
     lines = [f"Signed in at {host} as {account}."]
-    if found["projectSlug"]:
-        lines.append(f"Project of this folder: {found['orgSlug']} / {found['projectSlug']}")
-    stranger = account.stranger_to(settings.project)
-    return [*lines, stranger] if stranger else lines
+    if state["projectSlug"]:
+        lines.append(f"Project of this folder: {state['orgSlug']} / {state['projectSlug']}")
+    mismatch = account.stranger_to(settings.project)
+    return [*lines, mismatch] if mismatch else lines

@@ -60,24 +60,26 @@ def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
     yield f"free now: {_amounts(free)}"
     for node in cluster["nodes"]:
         if "problem" in node:
-            said = f"has not answered: {one_line(node['problem'], 300)}"
+            state = f"has not answered: {one_line(node['problem'], 300)}"
         elif node["missing"]:
             lacks = ", ".join(node["missing"])
-            said = f"lacks {lacks}: pip install 'arkor-dev[local]' in the Python that Ray runs with"
+            state = f"lacks {lacks}: pip install 'arkor-dev[local]' in the Python that Ray runs with"
         else:
-            said = ", ".join(f"{name} {version}" for name, version in node["versions"].items())
-        yield "  " + one_line(f"{node['name']}: {_amounts(node)}; {said}", 1000)
+            state = ", ".join(f"{name} {version}" for name, version in node["versions"].items())
+        yield "  " + one_line(f"{node['name']}: {_amounts(node)}; {state}", 1000)
 
 
-def _amounts(has: Mapping[str, Any]) -> str:
-    counts = (f"{has[key]:g} {one}{'' if has[key] == 1 else 's'}" for key, one in AMOUNTS.items())
-    return f"{', '.join(counts)}, {has['memory'] / 2**30:.1f} GiB"
+def _amounts(resources: Mapping[str, Any]) -> str:
+    counts = (
+        f"{resources[key]:g} {unit}{'' if resources[key] == 1 else 's'}" for key, unit in AMOUNTS.items()
+    )
+    return f"{', '.join(counts)}, {resources['memory'] / 2**30:.1f} GiB"
 
 
 async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
     """Write into ``config`` where the job runs; return a warning to show in red, or None.
 
-    The command's option comes before the environment, and that before the file.
+    The command's option overrides the environment, which overrides the file.
     """
     for field in (CLUSTER, INSECURE, STORAGE):
         config.pop(field, None)

@@ -54,9 +54,9 @@ class Completed:
 def run_completion(shell: str | None, program: CommandLine) -> int:
     """Print the script for ``shell``; return the exit code. Raises BadRequestError for another shell."""
     if shell not in SHELLS:
-        known = ", ".join(SHELLS)
-        what = "Name your shell" if shell is None else f"{one_line(shell, 60)} is not supported"
-        raise BadRequestError(f"{what}: one of {known}.")
+        shells = ", ".join(SHELLS)
+        problem = "Name your shell" if shell is None else f"{one_line(shell, 60)} is not supported"
+        raise BadRequestError(f"{problem}: one of {shells}.")
     print("\n".join(SHELLS[shell](completed(program))))  # noqa: T201
     return 0
 
@@ -64,14 +64,14 @@ def run_completion(shell: str | None, program: CommandLine) -> int:
 def completed(program: CommandLine) -> list[Completed]:
     """Return the program and each of its commands."""
     names = tuple((name, command.help) for name, command in COMMANDS.items())
-    found = [Completed("", "", names, tuple(_options(program)), files=False)]
+    commands = [Completed("", "", names, tuple(_options(program)), files=False)]
     for name, command in COMMANDS.items():
         parser = command.parser()
         actions = tuple((action, "") for action in _ACTION.findall(command.usage))
-        places = {str(each.metavar) for each in parser.declared if not each.option_strings}
-        files = bool(places & {*FOLDERS, *FILES}) or bool(re.search("FILE|FOLDER", command.usage))
-        found.append(Completed(name, command.help, actions, tuple(_options(parser)), files))
-    return found
+        metavars = {str(declared.metavar) for declared in parser.declared if not declared.option_strings}
+        files = bool(metavars & {*FOLDERS, *FILES}) or bool(re.search("FILE|FOLDER", command.usage))
+        commands.append(Completed(name, command.help, actions, tuple(_options(parser)), files))
+    return commands
 
 
 def _options(parser: CommandLine) -> Iterator[Option]:
@@ -104,7 +104,7 @@ def _bash(commands: list[Completed]) -> Iterator[str]:
     for command in commands:
         for option in command.options:
             if option.takes:
-                names = "|".join(f"'{command.name} {each}'" for each in option.spellings)
+                names = "|".join(f"'{command.name} {spelling}'" for spelling in option.spellings)
                 reply = {"folder": "-d --", "file": "-f --"}.get(
                     option.takes, f"-W '{' '.join(option.words)}' --"
                 )
@@ -113,7 +113,7 @@ def _bash(commands: list[Completed]) -> Iterator[str]:
     yield "    case $command in"
     for command in commands:
         words = [name for name, _ in command.words]
-        words += [each for option in command.options for each in option.spellings]
+        words += [spelling for option in command.options for spelling in option.spellings]
         files = "-f " if command.files else ""
         reply = f"compgen {files}-W '{' '.join(words)}' -- \"$word\""
         yield f"    {command.name or chr(39) * 2}) mapfile -t COMPREPLY < <({reply}) ;;"
@@ -136,7 +136,7 @@ def _zsh(commands: list[Completed]) -> Iterator[str]:
     for command in commands:
         for option in command.options:
             if option.takes:
-                spelled = "|".join(f"'{command.name} {each}'" for each in option.spellings)
+                spelled = "|".join(f"'{command.name} {spelling}'" for spelling in option.spellings)
                 reply = {"folder": "_files -/", "file": "_files"}.get(
                     option.takes, f"compadd -- {' '.join(option.words)}"
                 )
@@ -144,10 +144,13 @@ def _zsh(commands: list[Completed]) -> Iterator[str]:
     yield "    esac"
     yield "    case $command in"
     for command in commands:
-        described = [*command.words, *((each, o.text) for o in command.options for each in o.spellings)]
-        listed = " ".join(_quoted(f"{name}:{_short(text)}" if text else name) for name, text in described)
+        described = [
+            *command.words,
+            *((spelling, o.text) for o in command.options for spelling in o.spellings),
+        ]
+        word_list = " ".join(_quoted(f"{name}:{_short(text)}" if text else name) for name, text in described)
         files = " && _files" if command.files else ""
-        reply = f"found=({listed}); _describe 'arkor-dev' found"
+        reply = f"found=({word_list}); _describe 'arkor-dev' found"
         yield f"    ({command.name or chr(39) * 2}) {reply}{'; _files' if files else ''} ;;"
     yield "    esac"
     yield "}"
@@ -159,15 +162,16 @@ def _fish(commands: list[Completed]) -> Iterator[str]:
     yield "# fish completion of arkor-dev. For this shell: arkor-dev completion fish | source"
     yield "complete -c arkor-dev -f"
     for command in commands:
-        seen = f"__fish_seen_subcommand_from {command.name}" if command.name else "__fish_use_subcommand"
-        begins = f"complete -c arkor-dev -n '{seen}'"
+        condition = f"__fish_seen_subcommand_from {command.name}" if command.name else "__fish_use_subcommand"
+        begins = f"complete -c arkor-dev -n '{condition}'"
         for name, text in command.words:
             yield f"{begins} -a {name}" + (f" -d {_quoted(_short(text))}" if text else "")
         if command.files:
             yield f"{begins} -F"
         for option in command.options:
             spelled = " ".join(
-                f"-l {each[2:]}" if each.startswith("--") else f"-s {each[1:]}" for each in option.spellings
+                f"-l {spelling[2:]}" if spelling.startswith("--") else f"-s {spelling[1:]}"
+                for spelling in option.spellings
             )
             value = {"": "", "folder": " -r -a '(__fish_complete_directories)'", "file": " -r -F"}.get(
                 option.takes, f" -x -a '{' '.join(option.words)}'" if option.words else " -x"

@@ -55,8 +55,10 @@ def run_data(
             return _reviews(settings, trainer, console or Console(), as_json=as_json)
         return _fix(settings, trainer, fixes or Fixes(), console or Console(), as_json=as_json)
     if action != "check":
-        said = "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
-        raise BadRequestError(f"{said}. Run arkor-dev data check [FILE], data fix or data reviews.")
+        problem = (
+            "data needs a subcommand" if action is None else f"unknown subcommand {one_line(action, 80)}"
+        )
+        raise BadRequestError(f"{problem}. Run arkor-dev data check [FILE], data fix or data reviews.")
     if file is not None and trainer is not None:
         raise BadRequestError("Give either FILE or --trainer, not both.")
     console = console or Console()
@@ -67,8 +69,8 @@ def run_data(
     with bar:
         task = bar.add_task("Reading", total=None)
 
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=min(done, total), total=total)
+        def progress(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=min(done, total), total=total)
 
         if file is None:
             report = check_trainer(settings.project, trainer, progress, seconds)
@@ -109,9 +111,11 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
         for line in "".join(plan.diff).splitlines():
             style = {"-": "red", "+": "green", "@": "cyan"}.get(line[:1], "")
             console.print(Text(line, style), soft_wrap=True)
-        said = ", ".join(f"{kind} {count:,}" for kind, count in plan.counts.items())
+        counts_text = ", ".join(f"{kind} {count:,}" for kind, count in plan.counts.items())
         rows = _counted(len(plan.changes), "row")
-        console.print(Text(f"{rows} to fix: {said}." if said else "Nothing to fix."), soft_wrap=True)
+        console.print(
+            Text(f"{rows} to fix: {counts_text}." if counts_text else "Nothing to fix."), soft_wrap=True
+        )
     if fixes.dry_run or not plan.changes:
         return 0
     names = ", ".join(dict.fromkeys(file.name for file in (*files, *held_out)))
@@ -134,33 +138,42 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
 
     project = settings.project
     name = trainer or parse(project, read(project))[0]["name"]
-    found = summary(reviews_of(project), DataEditor(project).files_of(name))
+    judged = summary(reviews_of(project), DataEditor(project).files_of(name))
     if as_json:
-        console.print(json.dumps(found), markup=False, highlight=False, soft_wrap=True)
+        console.print(json.dumps(judged), markup=False, highlight=False, soft_wrap=True)
         return 0
 
     def say(text: str, style: str = "") -> None:
         console.print(Text(text, style), soft_wrap=True)
 
-    counts = [("accepted", found["accepted"]), ("rejected", found["rejected"]), ("flagged", found["flagged"])]
-    words = [*(f"{count:,} {verdict}" for verdict, count in counts), f"{found['unseen']:,} unseen"]
-    say(f"{one_line(name, 200)}, {_counted(found['rows'], 'row')}: {', '.join(words)}.")
-    if found["made"]:
+    counts = [
+        ("accepted", judged["accepted"]),
+        ("rejected", judged["rejected"]),
+        ("flagged", judged["flagged"]),
+    ]
+    words = [*(f"{count:,} {verdict}" for verdict, count in counts), f"{judged['unseen']:,} unseen"]
+    say(f"{one_line(name, 200)}, {_counted(judged['rows'], 'row')}: {', '.join(words)}.")
+    if judged["made"]:
         say(
-            f"{_counted(found['made'], 'row')} made by a program: not trained on until somebody accepts them."
+            f"{_counted(judged['made'], 'row')} made by a program: not trained on until somebody accepts"
+            " them."
         )
-    if found["disputed"]:
-        say(f"People disagree on {_counted(found['disputed'], 'row')}.")
-    for title, listed in (("Tags", found["tags"]), ("People", found["people"])):
-        if listed:
-            said = ", ".join(f"{one_line(each['name'], 100) or '?'} {each['rows']:,}" for each in listed)
-            say(f"{title}: {said}")
-    for each in found["agreement"]:
-        one, other = (one_line(person, 100) or "?" for person in each["people"])
+    if judged["disputed"]:
+        say(f"People disagree on {_counted(judged['disputed'], 'row')}.")
+    for title, entries in (("Tags", judged["tags"]), ("People", judged["people"])):
+        if entries:
+            listed = ", ".join(
+                f"{one_line(entry['name'], 100) or '?'} {entry['rows']:,}" for entry in entries
+            )
+            say(f"{title}: {listed}")
+    for entry in judged["agreement"]:
+        one, other = (one_line(person, 100) or "?" for person in entry["people"])
         kappa = "kappa is not defined: both gave a single verdict"
-        if each["kappa"] is not None:
-            kappa = f"kappa {each['kappa']:.2f} (95 % {each['low']:.2f} to {each['high']:.2f})"
-        say(f"Agreement of {one} and {other}: {each['equal']:,} of {_counted(each['rows'], 'row')}, {kappa}")
+        if entry["kappa"] is not None:
+            kappa = f"kappa {entry['kappa']:.2f} (95 % {entry['low']:.2f} to {entry['high']:.2f})"
+        say(
+            f"Agreement of {one} and {other}: {entry['equal']:,} of {_counted(entry['rows'], 'row')}, {kappa}"
+        )
     return 0
 
 
@@ -190,18 +203,18 @@ def lines_of(finding: Finding, rows: int) -> list[tuple[str, str]]:
     lines = [(f"{mark} {finding['title']} ({finding['level']})", style)]
     if rows:
         lines += [(f"  {finding['why']}", ""), (f"  {finding['fix']}", "")]
-    shown = finding["rows"][:rows]
-    lines += [(f"    {one_line(row['where'], 200)}: {one_line(row['excerpt'])}", "dim") for row in shown]
-    if shown and finding["count"] > len(shown):
-        lines.append((f"    … and {finding['count'] - len(shown):,} more", "dim"))
+    rows_shown = finding["rows"][:rows]
+    lines += [(f"    {one_line(row['where'], 200)}: {one_line(row['excerpt'])}", "dim") for row in rows_shown]
+    if rows_shown and finding["count"] > len(rows_shown):
+        lines.append((f"    … and {finding['count'] - len(rows_shown):,} more", "dim"))
     return lines
 
 
 def _summary(findings: list[Finding]) -> str:
     counts = {level: sum(finding["level"] == level for finding in findings) for level in MARKS}
-    said = [_counted(count, level) for level, count in counts.items() if count]
-    return ", ".join(said) if said else "nothing found"
+    parts = [_counted(count, level) for level, count in counts.items() if count]
+    return ", ".join(parts) if parts else "nothing found"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -81,13 +81,13 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
 def _verdict(settings: Settings, checks: list[Check]) -> str:
     failed = sum(check.status == "fail" for check in checks)
     if failed:
-        what, steps = ("1 check", "step") if failed == 1 else (f"{failed} checks", "steps")
-        return f"{what} failed. Follow the {steps} above, then run arkor-dev doctor again."
+        subject, steps = ("1 check", "step") if failed == 1 else (f"{failed} checks", "steps")
+        return f"{subject} failed. Follow the {steps} above, then run arkor-dev doctor again."
     warned = sum(check.status == "warn" for check in checks)
     marked = "the warning above" if warned == 1 else f"the {warned} warnings above"
     fine = f"Nothing failed; look at {marked}." if warned else "Studio has everything it needs."
-    how = f" --ssh {settings.ssh}" if settings.ssh else " --local" if settings.local else ""
-    return f"{fine} Next: arkor-dev{how}"
+    option = f" --ssh {settings.ssh}" if settings.ssh else " --local" if settings.local else ""
+    return f"{fine} Next: arkor-dev{option}"
 
 
 async def _over_ssh(settings: Settings, host: str) -> Check:
@@ -156,16 +156,16 @@ async def _node(settings: Settings) -> list[Check]:
         return []
     if (node := shutil.which("node")) is None:
         return [Check("Node.js", "fail", no_node(project))]
-    version, wanted = await node_version(node), wanted_node(project)
-    what = f"Node.js {wanted}" if wanted else "Node.js"
-    step = f"Install {what} from https://nodejs.org or with your version manager."
+    version, required = await node_version(node), wanted_node(project)
+    product = f"Node.js {required}" if required else "Node.js"
+    step = f"Install {product} from https://nodejs.org or with your version manager."
     if version is None:
         return [Check("Node.js", "fail", f"{node} cannot be run.", step)]
-    if wanted is None:
+    if required is None:
         return [Check("Node.js", "ok", f"{version} at {node}")]
-    if not satisfies(version, wanted):
-        return [Check("Node.js", "warn", f"{version} at {node}, but the project asks for {wanted}.", step)]
-    return [Check("Node.js", "ok", f"{version} at {node}, which is in {wanted}.")]
+    if not satisfies(version, required):
+        return [Check("Node.js", "warn", f"{version} at {node}, but the project asks for {required}.", step)]
+    return [Check("Node.js", "ok", f"{version} at {node}, which is in {required}.")]
 
 
 def _extra(settings: Settings) -> Check:
@@ -174,8 +174,8 @@ def _extra(settings: Settings) -> Check:
     if not is_complete():
         return Check("Local extra", "ok", f"in an environment of its own: {engine_python(settings)}")
     versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
-    if (found := surplus()) is not None:
-        text, way_out = found
+    if (extra_packages := surplus()) is not None:
+        text, way_out = extra_packages
         return Check("Local extra", "warn", f"{versions}. {text}", way_out)
     return Check("Local extra", "ok", versions)
 
@@ -184,13 +184,15 @@ def _gpu() -> Iterator[Check]:
     """Check the GPU, if there is one; nothing without torch."""
     if (kind := torch_build()) is None:
         return
-    if found := idle_gpu(kind):
-        name, needed = found
+    if problem := idle_gpu(kind):
+        name, needed = problem
         text = f"{name} is there, but the installed PyTorch cannot use it: training runs on the processor."
         yield Check("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
     for gpu in nvidia_gpus() if kind == "cuda" else amd_gpus() if kind == "rocm" else ():
-        room = f", {gpu.free / 1e9:.1f} of {gpu.total / 1e9:.1f} GB free" if gpu.free and gpu.total else ""
-        yield Check("GPU", "ok", f"{gpu.name}{room}.")
+        memory_text = (
+            f", {gpu.free / 1e9:.1f} of {gpu.total / 1e9:.1f} GB free" if gpu.free and gpu.total else ""
+        )
+        yield Check("GPU", "ok", f"{gpu.name}{memory_text}.")
 
 
 def _cluster(settings: Settings) -> Iterator[Check]:
@@ -214,12 +216,12 @@ def _version(name: str) -> str:
 
 def _folders(settings: Settings) -> Iterator[Check]:
     for name, folder in (("Jobs", settings.local_data), ("Models", settings.cache)):
-        there = _nearest(folder)
-        if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+        existing = _nearest(folder)
+        if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
             yield Check(name, "ok", f"{folder}")
         else:
             yield Check(
-                name, "fail", f"{folder} can't be created or written.", f"Fix the permissions of {there}."
+                name, "fail", f"{folder} can't be created or written.", f"Fix the permissions of {existing}."
             )
 
 
@@ -236,27 +238,29 @@ async def _managed(settings: Settings) -> list[Check]:
     try:
         stored = read_credentials(path)
     except NoCredentialsError as fault:
-        what = "is not JSON" if fault.damaged else "does not exist yet"
-        known = Check(
-            "Credentials", "warn", f"{path} {what}; Studio creates an anonymous identity at its start."
+        state = "is not JSON" if fault.damaged else "does not exist yet"
+        check = Check(
+            "Credentials", "warn", f"{path} {state}; Studio creates an anonymous identity at its start."
         )
     except ArkorError as fault:
         return [Check("Credentials", "fail", fault.text)]
     else:
-        known = _rights(path, stored)
-    if stored is None and not os.access(there := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
-        known = Check("Credentials", "fail", f"{path} can't be created.", f"Fix the permissions of {there}.")
-    return [known, *await _backend(settings, stored)]
+        check = _rights(path, stored)
+    if stored is None and not os.access(existing := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
+        check = Check(
+            "Credentials", "fail", f"{path} can't be created.", f"Fix the permissions of {existing}."
+        )
+    return [check, *await _backend(settings, stored)]
 
 
 def _rights(path: Path, stored: Stored) -> Check:
-    who = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
+    identity = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
     if path.stat().st_mode & 0o077:
         return Check(
-            "Credentials", "warn", f"{path}: {who}, and others on this machine can read it.",
+            "Credentials", "warn", f"{path}: {identity}, and others on this machine can read it.",
             f"Run: chmod 600 {path}",
         )  # fmt: skip
-    return Check("Credentials", "ok", f"{path}: {who}")
+    return Check("Credentials", "ok", f"{path}: {identity}")
 
 
 async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:

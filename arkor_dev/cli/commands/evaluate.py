@@ -57,7 +57,9 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
         chosen = (
-            choose_job(jobs, given.job) if given.adapter is None else await _taken_in(backend, given, data)
+            choose_job(jobs, given.job)
+            if given.adapter is None
+            else await _imported_adapter(backend, given, data)
         )
         query: dict[str, str] = {} if data is None else {"data": data}
         if given.checkpoint is not None:
@@ -82,28 +84,34 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         if given.against is None:
             await evaluate(chosen, given.checkpoint)
         else:
-            other = choose_job(jobs, given.against)
-            query["against"] = other["id"]
+            against = choose_job(jobs, given.against)
+            query["against"] = against["id"]
         if given.settings:
             query["seeds"] = "true"
         elif given.against is not None:
             # The run itself, or an earlier command, may have measured it already.
             if data is not None or given.checkpoint is not None or "evaluation" not in chosen:
                 await evaluate(chosen, given.checkpoint)
-            if data is not None or "evaluation" not in other:
-                await evaluate(other, None)
+            if data is not None or "evaluation" not in against:
+                await evaluate(against, None)
         answer = await backend.get_evaluation(chosen["id"], query)
     try:
-        found = json.loads(answer.body)
-        told = found["evaluation"] if given.against is None else {"sentence": found["comparison"]["sentence"]}
-        rows = found.get("rows")
+        answered = json.loads(answer.body)
+        evaluation = (
+            answered["evaluation"]
+            if given.against is None
+            else {"sentence": answered["comparison"]["sentence"]}
+        )
+        rows = answered.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
     if given.json:
-        known = {key: found[key] for key in ("evaluation", "rows", "answers", "comparison") if key in found}
-        print(json.dumps(known, indent=2))  # noqa: T201
+        document = {
+            key: answered[key] for key in ("evaluation", "rows", "answers", "comparison") if key in answered
+        }
+        print(json.dumps(document, indent=2))  # noqa: T201
     else:
-        print("\n".join([*verdict_lines(told), *lines(rows)]))  # noqa: T201
+        print("\n".join([*verdict_lines(evaluation), *lines(rows)]))  # noqa: T201
     return 0
 
 
@@ -122,7 +130,7 @@ def _check_adapter(given: Namespace) -> None:
         raise BadRequestError("--adapter needs --data FILE: rows that it was not trained on.")
 
 
-async def _taken_in(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
+async def _imported_adapter(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
     """Return the job as which the backend has the adapter; say what it is based on."""
     body = {"path": str(given.adapter.absolute()), "data": data}
     try:
@@ -174,8 +182,8 @@ async def evaluated(
     await _evaluate(backend, job["id"], {"step": step, "data": data}, quiet=True)
     query = {} if step is None else {"step": str(step)}
     answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
-    found: dict[str, Any] = json.loads(answer.body)["evaluation"]
-    return found
+    evaluation: dict[str, Any] = json.loads(answer.body)["evaluation"]
+    return evaluation
 
 
 async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
@@ -194,18 +202,18 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
 
 def lines(rows: object) -> list[str]:
     """Format the rows that improved most and those that got worse most, one a line."""
-    told = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    gains = {place: _gain(row) for place, row in enumerate(told)}
+    row_list = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    gains = {index: _gain(row) for index, row in enumerate(row_list)}
     order = sorted(
-        (place for place, gain in gains.items() if gain is not None), key=lambda p: -(gains[p] or 0)
+        (index for index, gain in gains.items() if gain is not None), key=lambda p: -(gains[p] or 0)
     )
-    better = [place for place in order if (gains[place] or 0) > 0][:SHOWN]
-    worse = [place for place in reversed(order) if (gains[place] or 0) < 0][:SHOWN]
-    found = []
-    for title, places in (("Most improved:", better), ("Most degraded:", worse)):
-        if places:
-            found += ["", title, *(_line(told[place]) for place in places)]
-    return found
+    better = [index for index in order if (gains[index] or 0) > 0][:SHOWN]
+    worse = [index for index in reversed(order) if (gains[index] or 0) < 0][:SHOWN]
+    text_lines = []
+    for title, indices in (("Most improved:", better), ("Most degraded:", worse)):
+        if indices:
+            text_lines += ["", title, *(_line(row_list[index]) for index in indices)]
+    return text_lines
 
 
 def _gain(row: dict[str, Any]) -> float | None:

@@ -50,7 +50,7 @@ def run_import_config(
     if not dry_run:
         _write(project, before, after)
     if as_json:
-        found = {
+        outcome = {
             "tool": conversion.tool,
             "trainer": name,
             "toml": trainer,
@@ -58,7 +58,7 @@ def run_import_config(
             "unneeded": conversion.unneeded,
             "problem": problems,
         }
-        print(json.dumps(found, ensure_ascii=False, indent=2))  # noqa: T201
+        print(json.dumps(outcome, ensure_ascii=False, indent=2))  # noqa: T201
         return 0
     _print(console or Console(), conversion, file, trainer, dry_run=dry_run)
     _print_next(console or Console(), settings, name, problems, dry_run=dry_run)
@@ -130,10 +130,10 @@ def _print_next(
     elif problems:
         _line(console, f"\nBefore it can train:\n  {problems}")
     else:
-        here = settings.project.resolve().samefile(".")
-        where = "" if here else f" --project {shlex.quote(str(settings.project))}"
+        is_current = settings.project.resolve().samefile(".")
+        option = "" if is_current else f" --project {shlex.quote(str(settings.project))}"
         commands = (f"data check --trainer {shlex.quote(name)}", f"start --local {shlex.quote(name)}")
-        _line(console, "\nNext:\n" + "\n".join(f"  arkor-dev {command}{where}" for command in commands))
+        _line(console, "\nNext:\n" + "\n".join(f"  arkor-dev {command}{option}" for command in commands))
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

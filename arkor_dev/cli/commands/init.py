@@ -16,17 +16,19 @@ from arkor_dev.project.starter import initialize
 def run_init(folder: Path, console: Console | None = None, *, template: str | None = None) -> int:
     """Write the project, print the next steps and return the exit code."""
     console = console or Console()
-    written = initialize(folder, template)
-    for file in written:
+    files = initialize(folder, template)
+    for file in files:
         console.print(f"wrote {folder / file}", markup=False, highlight=False, soft_wrap=True)
     here = folder.resolve() == Path.cwd()
-    where = shlex.quote(str(folder))
-    option = "" if here else f" --project {where}"
+    folder_text = shlex.quote(str(folder))
+    option = "" if here else f" --project {folder_text}"
     local = " --local" if template is None else ""
     if template is None:
         first = f"Put your own chats into {folder / 'data' / 'train.jsonl'}, one JSON object per line."
     else:
-        first = f"Install the arkor package:            npm install{'' if here else f' --prefix {where}'}"
+        first = (
+            f"Install the arkor package:            npm install{'' if here else f' --prefix {folder_text}'}"
+        )
     console.print(
         f"\nNext:\n"
         f"  1. {first}\n"

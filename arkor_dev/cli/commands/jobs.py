@@ -68,12 +68,12 @@ async def run_jobs(
         if action == FIGURES:
             return await _figures(backend, chosen, options)
         if action == DIFF:
-            other = choose_job(jobs, str(options["with"]))
-            return await _diff(backend, chosen, other, as_json=as_json)
+            compared = choose_job(jobs, str(options["with"]))
+            return await _diff(backend, chosen, compared, as_json=as_json)
         if action == SHOW:
             return await _show(backend, chosen, as_json=as_json)
         name = f"{one_line(chosen['id'], 100)} ({one_line(chosen.get('name'), NAME_CHARACTERS)})"
-        done, status = await _do(backend, action, chosen, options), chosen.get("status")
+        done, status = await _act(backend, action, chosen, options), chosen.get("status")
         if as_json:
             print(json.dumps({"job": done or chosen}, indent=2))  # noqa: T201
         elif done is None:
@@ -87,8 +87,8 @@ async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
     """Print one job and its files."""
 
     artifacts = await artifacts_of(backend, job)
-    told = {"job": job, "artifacts": artifacts}
-    print(json.dumps(told, indent=2) if as_json else "\n".join(lines_of(job, artifacts)))  # noqa: T201
+    document = {"job": job, "artifacts": artifacts}
+    print(json.dumps(document, indent=2) if as_json else "\n".join(lines_of(job, artifacts)))  # noqa: T201
     return 0
 
 
@@ -96,25 +96,25 @@ async def _diff(backend: Backend, job: dict[str, Any], other: dict[str, Any], *,
     """Print how the rows of a job differ from those of another."""
     answer = await backend.compare_rows(job["id"], {"against": other["id"]})
     try:
-        found = json.loads(answer.body)["difference"]
+        difference = json.loads(answer.body)["difference"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError("The backend's answer is unreadable. Try again later.") from None
     if as_json:
-        print(json.dumps({"difference": found}, indent=2))  # noqa: T201
+        print(json.dumps({"difference": difference}, indent=2))  # noqa: T201
         return 0
-    names = [one_line(each.get("name"), NAME_CHARACTERS) for each in (job, other)]
+    names = [one_line(one_job.get("name"), NAME_CHARACTERS) for one_job in (job, other)]
     print(f"{names[0]} against {names[1]}")  # noqa: T201
     for key, title in (("train", "Training rows"), ("heldOut", "Held-out rows")):
-        part = _table(found, key) if isinstance(found, dict) else {}
+        part = _table(difference, key) if isinstance(difference, dict) else {}
         counts = [(part.get(name), name.replace("same", "the same")) for name in DIFFERENCES]
-        said = ", ".join(f"{count:,} {word}" for count, word in counts if isinstance(count, int))
-        print(f"{title}: {said}")  # noqa: T201
+        counts_text = ", ".join(f"{count:,} {label}" for count, label in counts if isinstance(count, int))
+        print(f"{title}: {counts_text}")  # noqa: T201
         rows = part.get("rows")
         for row in rows if isinstance(rows, list) else ():
             if not isinstance(row, dict):
                 continue
-            kind, where, excerpt = (one_line(row.get(name), 200) for name in ("kind", "where", "excerpt"))
-            print(f"  {kind:<8} {where}  {excerpt}".rstrip())  # noqa: T201
+            kind, position, excerpt = (one_line(row.get(name), 200) for name in ("kind", "where", "excerpt"))
+            print(f"  {kind:<8} {position}  {excerpt}".rstrip())  # noqa: T201
     return 0
 
 
@@ -139,8 +139,8 @@ async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, 
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = "Standard output" if path is None else one_line(path, 300)
-        raise BadRequestError(f"{where} cannot be written: {error.strerror}.") from None
+        target = "Standard output" if path is None else one_line(path, 300)
+        raise BadRequestError(f"{target} cannot be written: {error.strerror}.") from None
     if path is not None:
         print(f"{len(rows):,} rows of {one_line(job['id'], 100)} in {one_line(path, 300)}")  # noqa: T201
     return 0
@@ -177,7 +177,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         )
 
 
-async def _do(
+async def _act(
     backend: Backend, action: str, job: dict[str, Any], options: Mapping[str, object]
 ) -> dict[str, Any] | None:
     """Do the action; return the job as the backend reports it, or None if nothing was to be done."""
@@ -247,18 +247,18 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
         status += f" {queue['position']}{' (held)' if queue.get('held') else ''}"
     status += _after(job.get("pause"), "step").replace(" after step ", " at ") if status == "paused" else ""
-    if left := left_of(job, time.time()):
-        status += f", {left}"
+    if remaining := left_of(job, time.time()):
+        status += f", {remaining}"
     name = one_line(job.get("name"), NAME_CHARACTERS)
     if job.get("starred"):
         name = f"* {name}"
     tags = job.get("tags")
     if isinstance(tags, list) and tags:
         name += f"  [{one_line(', '.join(map(str, tags)), NAME_CHARACTERS)}]"
-    return status, _moment(job.get("createdAt")), one_line(job["id"], 100), name
+    return status, _local_time(job.get("createdAt")), one_line(job["id"], 100), name
 
 
-def _moment(text: object) -> str:
+def _local_time(text: object) -> str:
     try:
         return datetime.fromisoformat(str(text)).astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):
@@ -268,8 +268,8 @@ def _moment(text: object) -> str:
 async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
     """Return all jobs, newest first."""
     try:
-        listed = json.loads((await backend.list_jobs()).body)["jobs"]
-        jobs = [job for job in listed if isinstance(job, dict) and isinstance(job.get("id"), str)]
+        entries = json.loads((await backend.list_jobs()).body)["jobs"]
+        jobs = [job for job in entries if isinstance(job, dict) and isinstance(job.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
     return sorted(jobs, key=lambda job: str(job.get("createdAt")), reverse=True)
@@ -279,17 +279,17 @@ def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
     """Find the job by id, by prefix or by name. Raises BadRequestError for no match and for several."""
     if not text:
         raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")
-    found = [job for job in jobs if job["id"] == text]
-    if not found:
-        found = jobs[:1] if text == LATEST else [job for job in jobs if job["id"].startswith(text)]
-        found = found or [job for job in jobs if job.get("name") == text]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    matches = [job for job in jobs if job["id"] == text]
+    if not matches:
+        matches = jobs[:1] if text == LATEST else [job for job in jobs if job["id"].startswith(text)]
+        matches = matches or [job for job in jobs if job.get("name") == text]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise BadRequestError(f"There is no job {one_line(text, 100)}. `arkor-dev jobs` lists them.")
-    ids = ", ".join(one_line(job["id"], 100) for job in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{more}. Give more of the id.")
+    ids = ", ".join(one_line(job["id"], 100) for job in matches[:SHOWN])
+    rest = f" and {len(matches) - SHOWN} more" if len(matches) > SHOWN else ""
+    raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{rest}. Give more of the id.")
 
 
 LOSSES: Final = {"loss": "loss", "evalLoss": "eval loss", "bestEvalLoss": "best eval"}
@@ -304,15 +304,19 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
     final: list[dict[str, Any]] = []
     async with aclosing(history(backend, job["id"], ended=job.get("status") in TERMINAL)) as events:
         async for name, data in events:
-            listed = data.get("artifacts")
-            found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+            entries = data.get("artifacts")
+            artifacts = (
+                [artifact for artifact in entries if isinstance(artifact, dict)]
+                if isinstance(entries, list)
+                else []
+            )
             if name == CHECKPOINT_SAVED:
-                saved[data.get("step")] = found
+                saved[data.get("step")] = artifacts
             elif name == CHECKPOINT_REMOVED:
                 saved.pop(data.get("step"), None)
             elif name == TRAINING_COMPLETED:
-                final = found
-    return [each for listed in saved.values() for each in listed] + final
+                final = artifacts
+    return [artifact for entries in saved.values() for artifact in entries] + final
 
 
 def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -320,13 +324,21 @@ def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> 
     yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
     for label, text in _facts(job):
         yield f"  {label:<11} {text}"
-    kept = [each for each in artifacts if each.get("kind") == "checkpoint" and each.get("name") != "best"]
-    if kept:
-        steps = [f"{step:,.0f}" for each in kept if (step := figure(each.get("step"))) is not None]
-        shown = [*steps[:MOST], "…", *steps[-MOST:]] if len(steps) > 2 * MOST else steps
-        yield f"  {'checkpoints':<11} of step {', '.join(shown)}"
+    checkpoints = [
+        checkpoint
+        for checkpoint in artifacts
+        if checkpoint.get("kind") == "checkpoint" and checkpoint.get("name") != "best"
+    ]
+    if checkpoints:
+        steps = [
+            f"{step:,.0f}"
+            for checkpoint in checkpoints
+            if (step := figure(checkpoint.get("step"))) is not None
+        ]
+        steps_shown = [*steps[:MOST], "…", *steps[-MOST:]] if len(steps) > 2 * MOST else steps
+        yield f"  {'checkpoints':<11} of step {', '.join(steps_shown)}"
     for artifact in artifacts:
-        if artifact in kept:
+        if artifact in checkpoints:
             continue
         name = one_line(artifact.get("name") or artifact.get("kind"), 100)
         size = size_of([artifact])

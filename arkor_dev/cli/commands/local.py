@@ -30,16 +30,16 @@ async def run_local(
     """Do ``action`` (None: ``status``) with the named jobs; return the exit code."""
     action = action or "status"
     if action not in ACTIONS:
-        known = ", ".join(ACTIONS)
-        raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {known}.")
+        actions = ", ".join(ACTIONS)
+        raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {actions}.")
     if len(names) != len(ACTIONS[action].split()):
-        wanted = f"arkor-dev local {action} {ACTIONS[action]}".rstrip()
-        raise BadRequestError(f"local {action} takes {ACTIONS[action] or 'nothing more'}: {wanted}.")
+        usage = f"arkor-dev local {action} {ACTIONS[action]}".rstrip()
+        raise BadRequestError(f"local {action} takes {ACTIONS[action] or 'nothing more'}: {usage}.")
     if action == "path":
         print(settings.local_data)  # noqa: T201
         return 0
-    kept = [settings.local_data / name for name in ("backend.sqlite", "jobs")]
-    if action != "import" and not any(path.exists() for path in kept):
+    stored_data = [settings.local_data / name for name in ("backend.sqlite", "jobs")]
+    if action != "import" and not any(path.exists() for path in stored_data):
         print(f"This machine has no jobs of the project {one_line(settings.project, 500)}.")  # noqa: T201
         return 0
     if action == "rebuild":
@@ -63,25 +63,25 @@ async def run_local(
 
 async def _export(backend: Backend, job: str, file: str) -> int:
     chosen, target = choose_job(await jobs_of(backend), job), _absolute(file)
-    written = json.loads((await backend.export_job(chosen["id"], target)).body)["bytes"]
+    size_written = json.loads((await backend.export_job(chosen["id"], target)).body)["bytes"]
     name = f"{one_line(chosen['id'], 60)} ({one_line(chosen.get('name'), 60)})"
-    print(f"{name} is in {one_line(target, 500)}, {size(written)}.")  # noqa: T201
+    print(f"{name} is in {one_line(target, 500)}, {size(size_written)}.")  # noqa: T201
     return 0
 
 
-def _rebuilt(told: dict[str, Any]) -> Iterator[str]:
+def _rebuilt(outcome: dict[str, Any]) -> Iterator[str]:
     """Describe the outcome of rebuilding the list of jobs."""
-    added, left = told["added"], told["left"]
-    jobs = "job" if told["jobs"] == 1 else "jobs"
-    yield f"The list has {told['jobs']} {jobs}; {told['read']} could be read from the old one."
+    added, skipped = outcome["added"], outcome["left"]
+    jobs = "job" if outcome["jobs"] == 1 else "jobs"
+    yield f"The list has {outcome['jobs']} {jobs}; {outcome['read']} could be read from the old one."
     if added:
         yield f"{len(added)} were rebuilt from their folders, without their metrics over time:"
         yield from (f"  {one_line(name, 100)}" for name in added)
-    if left:
+    if skipped:
         yield "Folders left alone, as they don't name their job:"
-        yield from (f"  {one_line(job_id, 60)}" for job_id in left)
-    if told["kept"]:
-        yield f"The old list was kept as {one_line(told['kept'], 100)}: remove it when nothing is missing."
+        yield from (f"  {one_line(job_id, 60)}" for job_id in skipped)
+    if outcome["kept"]:
+        yield f"The old list was kept as {one_line(outcome['kept'], 100)}: remove it when nothing is missing."
 
 
 def _absolute(file: str) -> str:
@@ -114,8 +114,8 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
         lines.insert(-1, f"{size(disk['embeddings']):>9}  embeddings of rows")
     if jobs:
         lines += ["", "Jobs, largest first:"]
-        named = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
-        lines += [f"{size(job['bytes']):>9}  {words}" for job, words in named]
+        labelled = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
+        lines += [f"{size(job['bytes']):>9}  {words}" for job, words in labelled]
     if models:
         lines += ["", "Models:"]
         described = [(model, one_line(model["name"], 80) + _use(model)) for model in models]
@@ -149,9 +149,9 @@ async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
     if not spare:
         print("Nothing to remove: everything belongs to a job.")  # noqa: T201
         return 0
-    for words, taken in spare:
-        print(f"{size(taken):>9}  {words}")  # noqa: T201
-    total = size(sum(taken for _, taken in spare))
+    for words, count in spare:
+        print(f"{size(count):>9}  {words}")  # noqa: T201
+    total = size(sum(count for _, count in spare))
     if not confirm(f"{total} will be removed from this disk.", "Remove it?", yes=yes):
         print("Nothing was removed.")  # noqa: T201
         return 0

@@ -49,44 +49,46 @@ WHY: Final = {
 CODES: Final = {"done": 0, "paused": 4, "budget": 4, "failed": 1}
 
 
-async def run_make(settings: Settings, given: Namespace) -> int:
+async def run_make(settings: Settings, arguments: Namespace) -> int:
     """Make rows as the arguments say; return the exit code. Raises ArkorError if nothing can be made."""
-    options = _options(settings, given)
+    options = _options(settings, arguments)
     start.check_options(options)
     console = Console()
-    if given.dry_run:
-        found = await start.estimate(options, settings)
-        if given.json:
-            print(json.dumps(found))  # noqa: T201
+    if arguments.dry_run:
+        estimate = await start.estimate(options, settings)
+        if arguments.json:
+            print(json.dumps(estimate))  # noqa: T201
         else:
-            _say(console, estimate_lines(found))
+            _print_lines(console, estimate_lines(estimate))
         return 0
     async with AsyncExitStack() as stack:
         backend = None
         if options["teacher"] == BASE:
             backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
         maker, run = await stack.enter_async_context(start.opened(options, settings, os.environ, backend))
-        done = await _run(maker, run(), console, quiet=given.json)
-    if given.json:
+        done = await _run(maker, run(), console, quiet=arguments.json)
+    if arguments.json:
         print(json.dumps(done))  # noqa: T201
     else:
-        _say(console, result_lines(done))
+        _print_lines(console, result_lines(done))
     return CODES[done["state"]]
 
 
-async def run_judge(settings: Settings, given: Namespace) -> int:
+async def run_judge(settings: Settings, arguments: Namespace) -> int:
     """Judge the rows of a trainer's data by a rubric; return the exit code. Raises ArkorError."""
     from arkor_dev.making import rubric as judging
 
-    if given.rubric is None:
+    if arguments.rubric is None:
         raise BadRequestError(
             "data judge needs a rubric: --rubric FILE, in which it says what a good row is."
         )
     try:
-        text = read_small(given.rubric).decode(errors="replace").strip()[: judging.RUBRIC]
+        text = read_small(arguments.rubric).decode(errors="replace").strip()[: judging.RUBRIC]
     except OSError as fault:
-        raise BadRequestError(f"{one_line(given.rubric, 200)} cannot be read: {fault.strerror}.") from None
-    options = start.with_model(_options(settings, given), settings.project)
+        raise BadRequestError(
+            f"{one_line(arguments.rubric, 200)} cannot be read: {fault.strerror}."
+        ) from None
+    options = start.with_model(_options(settings, arguments), settings.project)
     start.check_options(options)
     console = Console()
     loaded = await asyncio.to_thread(
@@ -97,48 +99,48 @@ async def run_judge(settings: Settings, given: Namespace) -> int:
         if options["teacher"] == BASE:
             backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
 
-        async def ask(tasks: list[Task]) -> tuple[Making, dict[str, tuple[str, str]]]:
+        async def judge_tasks(tasks: list[Task]) -> tuple[Making, dict[str, tuple[str, str]]]:
             async def load() -> tuple[list[Task], list[str]]:
                 return tasks, []
 
-            how = (options, settings, os.environ, backend, judging.Verdicts)
-            async with start.opened(*how) as (maker, _):
-                done = await _run(maker, maker.run(load, settings.local_data), console, quiet=given.json)
+            options_of_run = (options, settings, os.environ, backend, judging.Verdicts)
+            async with start.opened(*options_of_run) as (maker, _):
+                done = await _run(maker, maker.run(load, settings.local_data), console, quiet=arguments.json)
                 return done, maker.verdicts
 
-        done, verdicts = await ask(loaded.judged)
-        found, heard = judging.tried(loaded, verdicts)
+        done, verdicts = await judge_tasks(loaded.judged)
+        agreement, trusted = judging.tried(loaded, verdicts)
         opinions: dict[str, tuple[str, str]] = {}
-        if heard and done["state"] == "done":
-            done, opinions = await ask(loaded.others)
-            how = (settings.project, loaded, opinions, options["model"])
-            await asyncio.to_thread(judging.write_opinions, *how)
-    told = {
-        "heard": heard,
-        "agreement": None if found is None else found._asdict(),
+        if trusted and done["state"] == "done":
+            done, opinions = await judge_tasks(loaded.others)
+            options_of_run = (settings.project, loaded, opinions, options["model"])
+            await asyncio.to_thread(judging.write_opinions, *options_of_run)
+    document = {
+        "heard": trusted,
+        "agreement": None if agreement is None else agreement._asdict(),
         "opinions": len(opinions),
         "making": done,
     }
-    if given.json:
-        print(json.dumps(told))  # noqa: T201
+    if arguments.json:
+        print(json.dumps(document))  # noqa: T201
     else:
-        _say(console, judge_lines(found, heard, opinions, done))
+        _print_lines(console, judge_lines(agreement, trusted, opinions, done))
     return CODES[done["state"]]
 
 
 def judge_lines(
-    found: Agreement | None, heard: bool, opinions: dict[str, tuple[str, str]], done: Making
+    agreement: Agreement | None, trusted: bool, opinions: dict[str, tuple[str, str]], done: Making
 ) -> list[str]:
     """Describe what a judge did."""
-    from arkor_dev.making.rubric import LEAST_KAPPA, LEAST_ROWS
+    from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
 
     need = f"It is heard from κ {LEAST_KAPPA} on, over at least {LEAST_ROWS} rows that you have judged."
-    if found is None:
+    if agreement is None:
         lines = [f"The judge can't be compared with you yet: judge rows first, some of each verdict. {need}"]
     else:
-        interval = f"κ {found.kappa:.2f} (95 % {found.low:.2f} to {found.high:.2f})"
-        lines = [f"The judge agrees with people on {found.equal} of {found.rows} rows: {interval}."]
-        if not heard:
+        interval = f"κ {agreement.kappa:.2f} (95 % {agreement.low:.2f} to {agreement.high:.2f})"
+        lines = [f"The judge agrees with people on {agreement.equal} of {agreement.rows} rows: {interval}."]
+        if not trusted:
             lines.append(f"{need} So it says nothing about the other rows.")
     if opinions:
         rejected = sum(verdict == "rejected" for verdict, _ in opinions.values())
@@ -164,18 +166,18 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, pause)
     try:
-        await _follow(maker, making, console, shown=console.is_terminal and not quiet)
+        await _follow(maker, making, console, visible=console.is_terminal and not quiet)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     return maker.as_wire()
 
 
-async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, shown: bool) -> None:
+async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, visible: bool) -> None:
     """Show the progress until the making ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
     )
-    bar.disable = not shown
+    bar.disable = not visible
     with bar, contextlib.suppress(asyncio.CancelledError):
         task = bar.add_task("Reading", total=None)
         while not making.done():
@@ -186,53 +188,53 @@ async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, s
         await making
 
 
-def _options(settings: Settings, given: Namespace) -> MakingOptions:
-    if not given.teacher:
+def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
+    if not arguments.teacher:
         raise BadRequestError(
-            f"data {given.action} needs a teacher: --teacher http://localhost:1234/v1 --model NAME for a "
+            f"data {arguments.action} needs a teacher: --teacher http://localhost:1234/v1 --model NAME for a "
             "server with OpenAI's API, or --teacher base for the model of the trainer."
         )
-    kinds = {"make": KINDS, "more": OF_ROWS}.get(given.action, {start.RUBRIC: ""})
-    kind = given.kind or next(iter(kinds))
+    kinds = {"make": KINDS, "more": OF_ROWS}.get(arguments.action, {start.RUBRIC: ""})
+    kind = arguments.kind or next(iter(kinds))
     if kind not in kinds:
-        raise BadRequestError(f"data {given.action} does not make {kind}. It makes: {', '.join(kinds)}.")
+        raise BadRequestError(f"data {arguments.action} does not make {kind}. It makes: {', '.join(kinds)}.")
     options: dict[str, Any] = {
         "kind": kind,
-        "teacher": given.teacher,
-        "model": given.model,
-        "name": given.name,
-        "keyEnv": given.key_env,
-        "perPassage": given.each,
-        "voice": given.voice,
-        "schema": None if given.schema is None else _schema(given.schema),
-        "budgetTokens": given.budget_tokens,
-        "budgetRequests": given.budget_requests,
-        "budgetMoney": given.budget_money,
-        "price": given.price,
+        "teacher": arguments.teacher,
+        "model": arguments.model,
+        "name": arguments.name,
+        "keyEnv": arguments.key_env,
+        "perPassage": arguments.each,
+        "voice": arguments.voice,
+        "schema": None if arguments.schema is None else _schema(arguments.schema),
+        "budgetTokens": arguments.budget_tokens,
+        "budgetRequests": arguments.budget_requests,
+        "budgetMoney": arguments.budget_money,
+        "price": arguments.price,
     }
-    if given.action == "make":
-        options["paths"] = [_shown(path, settings.project) for path in given.files]
+    if arguments.action == "make":
+        options["paths"] = [_relative(path, settings.project) for path in arguments.files]
     else:
-        options |= {**_rows(settings, given), "rows": given.rows or []}
+        options |= {**_rows(settings, arguments), "rows": arguments.rows or []}
     return options  # type: ignore[return-value]
 
 
-def _shown(path: Path, project: Path) -> str:
+def _relative(path: Path, project: Path) -> str:
     """Return a path within the project, or an absolute one."""
     resolved = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symlinks
     return resolved.relative_to(project).as_posix() if resolved.is_relative_to(project) else str(resolved)
 
 
-def _rows(settings: Settings, given: Namespace) -> dict[str, Any]:
+def _rows(settings: Settings, arguments: Namespace) -> dict[str, Any]:
     """Return the file of rows that is given, else the trainer with the data."""
-    if len(given.files) > 1 or (given.files and given.action == "judge"):
+    if len(arguments.files) > 1 or (arguments.files and arguments.action == "judge"):
         raise BadRequestError(
-            f"unexpected argument {given.files[-1]}. data more has one file of rows, data judge none."
+            f"unexpected argument {arguments.files[-1]}. data more has one file of rows, data judge none."
         )
-    if given.files:
-        return {"of": _shown(given.files[0], settings.project)}
+    if arguments.files:
+        return {"of": _relative(arguments.files[0], settings.project)}
     trainers = parse(settings.project, read(settings.project))
-    return {"trainer": trainers[index_of(trainers, given.trainer)]["name"]}
+    return {"trainer": trainers[index_of(trainers, arguments.trainer)]["name"]}
 
 
 def _schema(path: Path) -> Any:
@@ -259,15 +261,15 @@ def progress_text(now: Making) -> str:
     return ", ".join(parts)
 
 
-def estimate_lines(found: MakingEstimate) -> list[str]:
+def estimate_lines(estimate: MakingEstimate) -> list[str]:
     """Describe an estimate."""
-    kept = f" ({found['kept']:,} more are answered already)" if found["kept"] else ""
-    money = f", {found['money']:.2f} by the price" if found["money"] else ""
-    tokens = f"about {found['tokens']:,} tokens{money}; certainly at most {found['mostTokens']:,}"
+    answered = f" ({estimate['kept']:,} more are answered already)" if estimate["kept"] else ""
+    money = f", {estimate['money']:.2f} by the price" if estimate["money"] else ""
+    tokens = f"about {estimate['tokens']:,} tokens{money}; certainly at most {estimate['mostTokens']:,}"
     return [
-        f"{found['passages']:,} passages or rows of {found['documents']:,} sources.",
-        f"{found['requests']:,} requests{kept}, {tokens}.",
-        *(f"Left out: {one_line(text)}" for text in found["leftOut"]),
+        f"{estimate['passages']:,} passages or rows of {estimate['documents']:,} sources.",
+        f"{estimate['requests']:,} requests{answered}, {tokens}.",
+        *(f"Left out: {one_line(text)}" for text in estimate["leftOut"]),
     ]
 
 
@@ -279,22 +281,24 @@ def result_lines(done: Making) -> list[str]:
         "or rows are done."
     )
     if done["dropped"]:
-        dropped = ", ".join(f"{count:,} {WHY.get(why, why)}" for why, count in done["dropped"].items())
+        dropped = ", ".join(
+            f"{count:,} {WHY.get(reason, reason)}" for reason, count in done["dropped"].items()
+        )
         lines.append(f"Dropped: {dropped}.")
     tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {done['requests']:,} requests"
     money = f", {done['money']:.4f} by the price" if done["money"] else ""
     lines.append(f"Spent: {tokens}{money}.")
-    again = "Run the same command again to resume; nothing is asked twice."
+    resume_hint = "Run the same command again to resume; nothing is asked twice."
     match done["state"]:
         case "paused":
-            lines.append(f"Paused. {again}")
+            lines.append(f"Paused. {resume_hint}")
         case "budget":
             lines.append("Stopped: the next request could exceed the budget. Raise it to resume.")
         case "failed":
-            lines.append(f"Stopped: {one_line(done['error'] or '')} {again}")
+            lines.append(f"Stopped: {one_line(done['error'] or '')} {resume_hint}")
     return lines
 
 
-def _say(console: Console, lines: list[str]) -> None:
+def _print_lines(console: Console, lines: list[str]) -> None:
     for line in lines:
         console.print(Text(line), soft_wrap=True)

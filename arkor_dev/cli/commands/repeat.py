@@ -41,7 +41,7 @@ async def repeated(
     """
     async with joined(settings, lambda _: None, idle=True) as backend:
         job = choose_job(await jobs_of(backend), like)
-    theirs = job["config"] if isinstance(job.get("config"), dict) else {}
+    repeated_config = job["config"] if isinstance(job.get("config"), dict) else {}
     own = trainer_of(job.get("name"), [known["name"] for known in trainers])
     if trainer is None and own is None:
         raise BadRequestError(
@@ -49,15 +49,19 @@ async def repeated(
             f"that job's settings with --trainer."
         )
     chosen = choose(trainers, trainer or own)
-    ours: dict[str, Any] = dict(chosen["config"])
-    if not _hides_token(theirs):
-        ours = {key: value for key, value in ours.items() if key not in DATA}
-        ours |= {key: theirs[key] for key in DATA if theirs.get(key) is not None}
+    config: dict[str, Any] = dict(chosen["config"])
+    if not _hides_token(repeated_config):
+        config = {key: value for key, value in config.items() if key not in DATA}
+        config |= {key: repeated_config[key] for key in DATA if repeated_config.get(key) is not None}
     fields = [row.field for row in SETTINGS if row.field != "dryRun"]
-    differing = {field: theirs.get(field) for field in fields if theirs.get(field) != ours.get(field)}
+    differing = {
+        field: repeated_config.get(field)
+        for field in fields
+        if repeated_config.get(field) != config.get(field)
+    }
     # A setting given by hand removes a setting of the job that excludes it.
-    by_hand = complete({**ours, **differing}, changes)
-    return {**chosen, "config": ours}, {**differing, **by_hand}  # type: ignore[typeddict-item]
+    by_hand = complete({**config, **differing}, changes)
+    return {**chosen, "config": config}, {**differing, **by_hand}  # type: ignore[typeddict-item]
 
 
 def _hides_token(config: Mapping[str, object]) -> bool:
@@ -77,6 +81,6 @@ async def parent_of(backend: Backend, text: str) -> dict[str, object]:
         raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")
     step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
-    named = name if step is not None or (colon and tail == FINAL) else text
-    job_id = choose_job(await jobs_of(backend), named)["id"]
+    job_name = name if step is not None or (colon and tail == FINAL) else text
+    job_id = choose_job(await jobs_of(backend), job_name)["id"]
     return {"jobId": job_id} if step is None else {"jobId": job_id, "step": step}

@@ -28,12 +28,12 @@ def run_self(settings: Settings, action: str | None, *, yes: bool, dry_run: bool
     """
     if action not in ACTIONS:
         raise BadRequestError(f"Say what to do: one of {', '.join(ACTIONS)}.")
-    found, remove = installation(), action == "uninstall"
-    commands = (found.remove,) if remove else found.upgrade
+    installed, remove = installation(), action == "uninstall"
+    commands = (installed.remove,) if remove else installed.upgrade
     text, engine = " && ".join(map(shlex.join, commands)), settings.data / FOLDER
     if remove:
         print(_what_stays(settings, engine))  # noqa: T201
-    if dry_run or not found.may_run:
+    if dry_run or not installed.may_run:
         print(f"Run: {text}")  # noqa: T201
         return 0
     if remove and not confirm(f"This runs: {text}", "Uninstall Arkor Studio?", yes=yes):

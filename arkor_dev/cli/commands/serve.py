@@ -57,49 +57,51 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
                 "This backend serves its endpoints at its own addresses. To serve from here, add --local."
             )
         deployment, key = await _chosen(backend, name, open_to_all=open_to_all)
-        slug, ended = str(deployment["slug"]), asyncio.Event()
+        slug, stopped = str(deployment["slug"]), asyncio.Event()
         if trouble := _of(await backend.get_deployment(deployment["id"]), "deployment").get("trouble"):
             raise ConflictError(f"The endpoint {one_line(slug, MOST)} cannot answer: {one_line(trouble)}")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         sock = bind(settings.port)
         port = sock.getsockname()[1]
         async with serving(settings, sock, make=lambda now, _: endpoint_app(now, backend, slug)):
             print("\n".join(_lines(deployment, key, port)), flush=True)  # noqa: T201
-            await _say_faults(backend, str(deployment["id"]), ended)
+            await _report_errors(backend, str(deployment["id"]), stopped)
     return 0
 
 
-async def _say_faults(backend: Backend, deployment: str, ended: asyncio.Event) -> None:
-    """Print why requests fail until ``ended``, since callers get less detail.
+async def _report_errors(backend: Backend, deployment: str, stopped: asyncio.Event) -> None:
+    """Print why requests fail until ``stopped``, since callers get less detail.
 
     Prints the same reason at most once a minute.
     """
     last = await _newest(backend, deployment)
-    said: dict[str, float] = {}
-    while not ended.is_set():
+    reported: dict[str, float] = {}
+    while not stopped.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAULTS_SECONDS):
-                await ended.wait()
-        found = await _newest(backend, deployment)
-        seen = {each["id"] for each in last}
+                await stopped.wait()
+        requests = await _newest(backend, deployment)
+        seen_ids = {request["id"] for request in last}
         now = time.monotonic()
-        said = {text: at for text, at in said.items() if now - at < AGAIN_SECONDS}
-        for each in reversed([each for each in found if each["id"] not in seen and each.get("error")]):
-            text = f"a request was answered {each['status']}: {one_line(each['error'])}"
-            if text not in said:
-                said[text] = now
+        reported = {text: at for text, at in reported.items() if now - at < AGAIN_SECONDS}
+        for request in reversed(
+            [request for request in requests if request["id"] not in seen_ids and request.get("error")]
+        ):
+            text = f"a request was answered {request['status']}: {one_line(request['error'])}"
+            if text not in reported:
+                reported[text] = now
                 log.error("%s", text)
-        last = found or last
+        last = requests or last
 
 
 async def _newest(backend: Backend, deployment: str) -> list[dict[str, Any]]:
     """Return the newest requests of a deployment; empty if they are unreadable."""
     try:
-        found: list[dict[str, Any]] = _of(await backend.list_requests(deployment), "requests")
+        requests: list[dict[str, Any]] = _of(await backend.list_requests(deployment), "requests")
     except ArkorError:
         return []
-    return found
+    return requests
 
 
 def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
@@ -114,9 +116,9 @@ def _lines(deployment: dict[str, Any], key: str | None, port: int) -> list[str]:
 
 async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[dict[str, Any], str | None]:
     """Return the deployment, and its key if it was created now."""
-    known = _of(await backend.list_deployments(), "deployments")
-    found = next((each for each in known if each["slug"] == name), None)
-    if found is None:
+    deployments = _of(await backend.list_deployments(), "deployments")
+    deployment = next((candidate for candidate in deployments if candidate["slug"] == name), None)
+    if deployment is None:
         try:
             job = choose_job(await jobs_of(backend), name)
         except (BadRequestError, NotFoundError) as fault:
@@ -124,19 +126,21 @@ async def _chosen(backend: Backend, name: str, *, open_to_all: bool) -> tuple[di
                 f"There is no endpoint {one_line(name, 100)}. As a job: {fault.text}"
             ) from None
         serves = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job["id"]}}
-        found = next((each for each in known if each["target"] == serves), None)
-        if found is None:
-            return await _made(backend, job, serves, open_to_all=open_to_all)
-    if not found["enabled"]:
-        raise BadRequestError(f"The endpoint {found['slug']} is off. Turn it on in Studio, under Endpoints.")
-    if open_to_all and found["authMode"] != "none":
+        deployment = next((candidate for candidate in deployments if candidate["target"] == serves), None)
+        if deployment is None:
+            return await _created(backend, job, serves, open_to_all=open_to_all)
+    if not deployment["enabled"]:
         raise BadRequestError(
-            f"The endpoint {found['slug']} requires a key. Leave out --open, or change that in Studio."
+            f"The endpoint {deployment['slug']} is off. Turn it on in Studio, under Endpoints."
         )
-    return found, None
+    if open_to_all and deployment["authMode"] != "none":
+        raise BadRequestError(
+            f"The endpoint {deployment['slug']} requires a key. Leave out --open, or change that in Studio."
+        )
+    return deployment, None
 
 
-async def _made(
+async def _created(
     backend: Backend, job: dict[str, Any], serves: dict[str, Any], *, open_to_all: bool
 ) -> tuple[dict[str, Any], str | None]:
     """Create a deployment of a job's final adapter, with a key unless it is open to all."""

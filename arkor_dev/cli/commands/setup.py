@@ -1,7 +1,7 @@
 """``arkor-dev setup``: installs the local engine into an environment of its own.
 
-For those who have the small core alone, such as by ``uvx arkor-dev``, without a word about extras. An
-interrupted installation is continued by the next call.
+For installations of the core alone, such as by ``uvx arkor-dev``; nobody has to know about extras. The next
+call continues an interrupted installation.
 """
 
 from __future__ import annotations

@@ -51,17 +51,17 @@ async def run_ssh(
         return await _fetch_all(replace(settings, local=True, ssh=checked(host)), out)
     python = load_ssh_python(settings.project, host)
     async with linked(checked(host), python) as link:
-        there = await link.ask("status")
+        state = await link.ask("status")
         if as_json and action == "status":
-            print(json.dumps(there, indent=2))  # noqa: T201
+            print(json.dumps(state, indent=2))  # noqa: T201
         else:
-            print("\n".join(_lines(host, there)))  # noqa: T201
+            print("\n".join(_lines(host, state)))  # noqa: T201
         if action == "stop":
             stopped = one_line((await link.ask("stop"))["stopped"], 20)
             print(f"Stopped: {stopped}. Paused jobs resume when you connect again.")  # noqa: T201
         elif action == "remove":
-            what = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
-            if not confirm(what, "Delete it?", yes=yes):
+            question = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
+            if not confirm(question, "Delete it?", yes=yes):
                 print("Nothing was deleted.")  # noqa: T201
                 return 0
             await link.ask("remove")
@@ -69,10 +69,10 @@ async def run_ssh(
     return 0
 
 
-def _lines(host: str, there: Any) -> Iterator[str]:
+def _lines(host: str, state: Any) -> Iterator[str]:
     try:
-        yield f"{host}: {size(int(there['bytes']))} in {one_line(there['root'], 300)}"
-        for project in there["projects"]:
+        yield f"{host}: {size(int(state['bytes']))} in {one_line(state['root'], 300)}"
+        for project in state["projects"]:
             name = one_line(project["name"], 60)
             if project["running"]:
                 jobs = f"{int(project['active'])} jobs running or queued"
@@ -96,7 +96,14 @@ async def _fetch_all(settings: Settings, out: str | None) -> int:
     missing = [job for job in done if not (folder / job).exists()]
     print(f"{len(missing)} of {len(done)} completed jobs to fetch")  # noqa: T201
     folder.mkdir(parents=True, exist_ok=True)
-    how: dict[str, Any] = {"format": "adapter", "checkpoint": "best", "quantization": None, "strength": 1.0}
-    how |= {"replace": False, "json": False}
-    codes = [await run_export(settings, Namespace(job=job, out=str(folder / job), **how)) for job in missing]
+    options: dict[str, Any] = {
+        "format": "adapter",
+        "checkpoint": "best",
+        "quantization": None,
+        "strength": 1.0,
+    }
+    options |= {"replace": False, "json": False}
+    codes = [
+        await run_export(settings, Namespace(job=job, out=str(folder / job), **options)) for job in missing
+    ]
     return max(codes, default=0)

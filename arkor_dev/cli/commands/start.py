@@ -22,7 +22,7 @@ from rich.console import Console
 from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import Ending, Words
-from arkor_dev.cli.lost_jobs import features_of, goes_on_later, lost
+from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import BackendEndedError, joined
 from arkor_dev.contract.changes import applied, complete, conflict
@@ -149,25 +149,25 @@ async def run_start(
         if not dry_run and revision is None:  # otherwise Studio has shown its own estimate
             with view:
                 await _measure(backend, configs[0], view)
-        made: list[tuple[str, str, object]] = []
+        created: list[tuple[str, str, object]] = []
         for config in configs:
             try:
                 name = await _free_name(backend, chosen)
-                made.append(await create(backend, settings, name, config, begin))
+                created.append(await create(backend, settings, name, config, begin))
             except ArkorError as fault:
-                if not made:
+                if not created:
                     raise
                 view.say(
-                    f"Only {len(made)} of {seeds} jobs were created: {one_line(fault.text, 2000)}", "red"
+                    f"Only {len(created)} of {seeds} jobs were created: {one_line(fault.text, 2000)}", "red"
                 )
                 break
         codes: list[int] = []
-        for number, (name, job_id, forecast) in enumerate(made):
+        for number, (name, job_id, forecast) in enumerate(created):
             if number:
                 view = view_for(console, total)
-            tell = functools.partial(notices.take, job_id, name)
+            notify = functools.partial(notices.take, job_id, name)
             ending = _ending(backend, job_id, view, yes=yes)
-            later = [each for _, each, _ in made[number + 1 :]]
+            later = [later_id for _, later_id, _ in created[number + 1 :]]
             with view:
                 view.say(f"Started job {job_id}")
                 if name != chosen["name"]:
@@ -176,9 +176,9 @@ async def run_start(
                     view.say(f"Queued, with other seeds: {', '.join(later)}")
                 if line := forecast_line(forecast):
                     view.say(line)
-                code, goes_on = await _follow(backend, settings, job_id, view, tell, ending, later)
+                code, continues = await _follow(backend, settings, job_id, view, notify, ending, later)
             codes.append(code)
-            if not goes_on:
+            if not continues:
                 break
     if codes[-1] == 0 and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
@@ -220,13 +220,13 @@ async def _follow(
     settings: Settings,
     job_id: str,
     view: PlainView,
-    tell: Callable[[JobEvent], None],
+    notify: Callable[[JobEvent], None],
     ending: Ending,
     later: list[str],
 ) -> tuple[int, bool]:
     """Follow a job to its end; return its exit code, and whether those created with it can be followed."""
     try:
-        status = await _unless_stopped(watch(backend, job_id, view, tell), ending)
+        status = await _unless_stopped(watch(backend, job_id, view, notify), ending)
     except _StoppedError as stopped:
         await _say_stopped(backend, settings, job_id, view)
         if later:
@@ -254,10 +254,10 @@ async def _follow(
     return EXIT_CODES.get(status, 1), True
 
 
-def _names_trainer(settings: Settings, word: str) -> bool:
+def _names_trainer(settings: Settings, text: str) -> bool:
     toml = settings.project / TOML
     return (toml.exists() or toml.is_symlink()) and not (
-        (settings.project / word).is_file() or word.endswith(SUFFIXES)
+        (settings.project / text).is_file() or text.endswith(SUFFIXES)
     )
 
 
@@ -297,10 +297,10 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
 
 async def _free_name(backend: Backend, trainer: Trainer) -> str:
     """Return a name that no other job has; the trainer's own if the backend does not list its jobs."""
-    taken: list[object] = []
+    names: list[object] = []
     with contextlib.suppress(ArkorError):
-        taken = [job.get("name") for job in await jobs_of(backend)]
-    return free_name(trainer["name"], taken)
+        names = [job.get("name") for job in await jobs_of(backend)]
+    return free_name(trainer["name"], names)
 
 
 async def create(
@@ -326,17 +326,17 @@ async def create(
     job_id = job.get("id")
     if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
         raise BackendError("The backend created a job but did not say which. Look for it in Studio.")
-    named = job.get("name")
-    return named if isinstance(named, str) else name, job_id, job.get("forecast")
+    created_name = job.get("name")
+    return created_name if isinstance(created_name, str) else name, job_id, job.get("forecast")
 
 
-async def watch(backend: Backend, job_id: str, view: PlainView, tell: Callable[[JobEvent], None]) -> str:
+async def watch(backend: Backend, job_id: str, view: PlainView, notify: Callable[[JobEvent], None]) -> str:
     """Print the job's events to the last; return its final status. A pause that needs a person is final."""
     async with aclosing(follow(backend, job_id)) as items:
         async for item in items:
             view.show(item)
             if isinstance(item, JobEvent):
-                tell(item)
+                notify(item)
             if isinstance(item, JobEvent) and item.name == TRAINING_PAUSED:
                 reason = item.data.get("reason") if isinstance(item.data, dict) else None
                 if reason not in PASSING:
@@ -410,11 +410,11 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> End
     async def would_be_lost() -> list[str]:
         if not backend.ends_with_launch or await goes_on_later(backend):
             return []
-        return [lost(job_id, view.run, "this command")]
+        return [loss_line(job_id, view.run, "this command")]
 
     words = Words("", "arkor-dev: interrupted", "The job keeps running.")
-    ask = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
-    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=ask)
+    asks = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
+    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=asks)
     # Keep ignoring a signal that was ignored from the start (nohup, a shell's background job).
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
@@ -430,8 +430,8 @@ async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) 
         raise _StoppedError(stopped.result())
     finally:
         ending.close()
-        for each in (task, stopped):
-            each.cancel()
+        for pending in (task, stopped):
+            pending.cancel()
         await asyncio.gather(task, stopped, return_exceptions=True)
 
 

@@ -54,10 +54,10 @@ async def run_typescript(settings: Settings, *, file: str | None, trainer: str |
         except OSError as fault:
             raise BadRequestError(f"{launch.argv[0]} cannot be started ({fault.strerror}).") from None
         with _obeying(command):
-            ended = asyncio.create_task(command.wait())
-            await asyncio.wait({ended}, timeout=START_SECONDS)
+            exit_task = asyncio.create_task(command.wait())
+            await asyncio.wait({exit_task}, timeout=START_SECONDS)
             built.give_back()
-            code = await ended
+            code = await exit_task
     finally:
         built.give_back()
     return code if code >= 0 else 128 - code

@@ -55,10 +55,10 @@ def run_studio(settings: Settings, *, yes: bool) -> int:
 async def _show(settings: Settings, port: int) -> int:
     """Show the address of the running Studio, and open its page if requested."""
     terminal = _terminal()
-    where = f"Studio is already open on this project: http://localhost:{port}"
+    location = f"Studio is already open on this project: http://localhost:{port}"
     if settings.port is not None and settings.port != port:
-        where += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
-    terminal.line(where)
+        location += f" (not on port {settings.port}: to move it, stop that one with Ctrl-C first)"
+    terminal.line(location)
     if settings.open_browser:
         await _open(terminal, port)
     terminal.close()
@@ -123,8 +123,8 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
                 with contextlib.suppress(OSError):
                     terminal.close()
     with contextlib.suppress(OSError):  # the terminal may be gone, too
-        stays = f" The backend on {settings.ssh} keeps running." if settings.ssh else ""
-        terminal.line(f"Studio has stopped.{stays}")
+        remote_note = f" The backend on {settings.ssh} keeps running." if settings.ssh else ""
+        terminal.line(f"Studio has stopped.{remote_note}")
     return 0
 
 

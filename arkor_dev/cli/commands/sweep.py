@@ -104,12 +104,12 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
 
 async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Print what becomes of a sweep until its end."""
-    said = ""
+    printed = ""
     while sweep.get("state") == "running":
         line = _progress(sweep)
-        if line != said and not quiet:
+        if line != printed and not quiet:
             print(line, flush=True)  # noqa: T201
-        said = line
+        printed = line
         await asyncio.sleep(LOOK_SECONDS)
         sweep = await _answer(backend.get_sweep(sweep["id"]))
     return sweep
@@ -143,8 +143,8 @@ async def _answer(call: Any) -> dict[str, Any]:
 
 async def _all(backend: Backend) -> list[dict[str, Any]]:
     try:
-        listed = json.loads((await backend.list_sweeps()).body)["sweeps"]
-        return [each for each in listed if isinstance(each.get("id"), str)]
+        sweeps = json.loads((await backend.list_sweeps()).body)["sweeps"]
+        return [sweep for sweep in sweeps if isinstance(sweep.get("id"), str)]
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -153,12 +153,12 @@ async def _all(backend: Backend) -> list[dict[str, Any]]:
 
 def _choose(sweeps: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
     """Return the sweep whose id begins with ``text``, else the newest. Raises BadRequestError."""
-    found = [each for each in sweeps if text is None or each["id"].startswith(text)]
-    if not found or (text is not None and len(found) > 1):
-        what = "There is no sweep" if not found else "Several sweeps begin with"
-        named = "yet" if text is None else one_line(text, 100)
-        raise BadRequestError(f"{what} {named}. `arkor-dev sweep start` starts one.")
-    return found[0]
+    matches = [sweep for sweep in sweeps if text is None or sweep["id"].startswith(text)]
+    if not matches or (text is not None and len(matches) > 1):
+        problem = "There is no sweep" if not matches else "Several sweeps begin with"
+        name = "yet" if text is None else one_line(text, 100)
+        raise BadRequestError(f"{problem} {name}. `arkor-dev sweep start` starts one.")
+    return matches[0]
 
 
 def _progress(sweep: Mapping[str, Any]) -> str:
@@ -188,7 +188,7 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(settings, dict):
             yield f"Settings: {_settings(settings)}"
     trials = [trial for trial in _list(sweep, "trials") if trial.get("role") == "search"]
-    shown = sorted(
+    trials_shown = sorted(
         ((_list(trial, "results")[-1], trial) for trial in trials if _list(trial, "results")),
         key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
     )
@@ -196,22 +196,22 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
     measure = measure if isinstance(measure, dict) else {}
     title = one_line(measure.get("label") or "loss", 20).upper()
     sign = -1 if measure.get("higher") else 1
-    if shown:
+    if trials_shown:
         yield ""
         yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
-    for result, trial in shown[:SHOWN]:
+    for result, trial in trials_shown[:SHOWN]:
         settings = trial.get("settings")
         words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
             f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
         )
-    if len(shown) > SHOWN:
-        yield f"… and {len(shown) - SHOWN} more"
+    if len(trials_shown) > SHOWN:
+        yield f"… and {len(trials_shown) - SHOWN} more"
     mattered = [
-        f"{key_of(one_line(each.get('setting'), NAME))} {_number(each.get('mean')):.0%} "
-        f"({_number(each.get('low')):.0%} to {_number(each.get('high')):.0%})"
-        for each in _list(sweep, "importances")
+        f"{key_of(one_line(importance.get('setting'), NAME))} {_number(importance.get('mean')):.0%} "
+        f"({_number(importance.get('low')):.0%} to {_number(importance.get('high')):.0%})"
+        for importance in _list(sweep, "importances")
     ]
     if mattered:
         yield ""
@@ -227,7 +227,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _list(table: Mapping[str, Any], key: str) -> list[Any]:
     value = table.get(key)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _number(value: object) -> float:

@@ -86,13 +86,13 @@ async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
         if not (project / "arkor.toml").exists():
             project = folder / "example"
             initialize(project)
-        there = replace(
+        trial_settings = replace(
             settings, project=project, data=folder / "data", local=True, cluster="here", at_once=1
         )
         try:
             config = config_of(project)
-            async with connected(there, lambda _: None) as backend:
-                trial = Trial(backend, there, config)
+            async with connected(trial_settings, lambda _: None) as backend:
+                trial = Trial(backend, trial_settings, config)
                 for part in (trial.forecast, trial.train, trial.answer, trial.interrupt):
                     async for check in part():
                         say(check)
@@ -144,19 +144,19 @@ class Trial:
         """Forecast the job, as Studio does beside its form."""
         answer = await self._backend.create_forecast({"config": {**self._config, **SHORT}})
         deadline = time.monotonic() + FORECAST_SECONDS
-        while (found := _object(_json(answer).get("forecast"))).get("state") in ("waiting", "measuring"):
+        while (answered := _object(_json(answer).get("forecast"))).get("state") in ("waiting", "measuring"):
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.3)
-            answer = await self._backend.get_forecast(str(found["id"]))
-        if found.get("state") == "measured":
-            self._forecast = found
-            memory = _object(found.get("device")) or _object(found.get("memory"))
-            text = f"{found['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
+            answer = await self._backend.get_forecast(str(answered["id"]))
+        if answered.get("state") == "measured":
+            self._forecast = answered
+            memory = _object(answered.get("device")) or _object(answered.get("memory"))
+            text = f"{answered['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
             yield Check("Forecast", "ok", text)
         else:
             # A model that is not here yet is downloaded by the training.
-            yield Check("Forecast", "warn", str(found.get("error") or "It took too long to measure."))
+            yield Check("Forecast", "warn", str(answered.get("error") or "It took too long to measure."))
 
     async def train(self) -> AsyncIterator[Check]:
         """Train, evaluate on the held-out rows, and compare with the forecast."""
@@ -178,16 +178,16 @@ class Trial:
                 seconds = time.monotonic() - began
                 yield self._completed(_object(data.get("metrics")), seconds)
                 if forecast := self._forecast.get("seconds"):
-                    far = max(seconds, forecast) / max(0.1, min(seconds, forecast))
+                    ratio = max(seconds, forecast) / max(0.1, min(seconds, forecast))
                     text = f"{forecast:.1f} s forecast, {seconds:.1f} s taken."
-                    yield Check("Time", "warn" if far > FAR else "ok", text)
+                    yield Check("Time", "warn" if ratio > FAR else "ok", text)
 
     def _completed(self, metrics: dict[str, Any], seconds: float) -> Check:
         parts = _object(metrics.get("secondsIn"))
-        made = sum(float(parts.get(part, 0)) for part in ("forward", "backward", "optimizer"))
+        per_step = sum(float(parts.get(part, 0)) for part in ("forward", "backward", "optimizer"))
         held_out = metrics.get("evalLoss")
         text = (
-            f"{metrics.get('steps')} steps of {made / STEPS:.3g} s, loss {_figure(metrics.get('loss'))}, "
+            f"{metrics.get('steps')} steps of {per_step / STEPS:.3g} s, loss {_figure(metrics.get('loss'))}, "
             f"held-out loss {_figure(held_out)}, {_size(metrics.get('peakBytes'))} of memory, "
             f"{seconds:.1f} s in all."
         )
@@ -202,13 +202,13 @@ class Trial:
             "stream": False,
         }
         async with self._backend.chat(body) as response:
-            said = _object(json.loads(await response.read()))
-        by, timings = _object(said.get("answeredBy")), _object(said.get("timings"))
+            reply = _object(json.loads(await response.read()))
+        by, timings = _object(reply.get("answeredBy")), _object(reply.get("timings"))
         rate = timings.get("tokensPerSecond")
         text = f"{by.get('engine')} in {by.get('precision')}"
         text += f", {rate:.3g} tokens/s." if isinstance(rate, int | float) else "."
         yield Check(
-            "Answer", "ok" if said.get("choices") else "fail", f"{text} {by.get('why') or ''}".strip()
+            "Answer", "ok" if reply.get("choices") else "fail", f"{text} {by.get('why') or ''}".strip()
         )
 
     async def interrupt(self) -> AsyncIterator[Check]:

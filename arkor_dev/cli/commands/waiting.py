@@ -19,15 +19,15 @@ LINE_SECONDS: Final = 15.0
 """Pause between two lines about the same work if the terminal cannot redraw."""
 
 
-def progress_words(told: Mapping[str, Any], doing: str) -> str:
+def progress_words(work: Mapping[str, Any], doing: str) -> str:
     """Describe the progress from ``state`` and ``progress``; ``doing`` until there is any."""
-    progress = told.get("progress")
+    progress = work.get("progress")
     if not isinstance(progress, dict):
-        return "Waiting: a job is training" if told.get("state") == "waiting" else doing
+        return "Waiting: a job is training" if work.get("state") == "waiting" else doing
     total = progress.get("total")
     label, unit = one_line(progress.get("label") or "", 80), one_line(progress.get("unit") or "", 20)
-    done, left = progress.get("done"), progress.get("secondsLeft")
-    ending = f", {left:.0f} s left" if _is_number(left) else ""
+    done, seconds_left = progress.get("done"), progress.get("secondsLeft")
+    ending = f", {seconds_left:.0f} s left" if _is_number(seconds_left) else ""
     if unit == "B" and _is_number(done) and (not total or _is_number(total)):
         return f"{label}: {size(done)}{f' of {size(total)}' if total else ''}{ending}"
     of = f" of {one_line(total, 20)}" if total else ""
@@ -49,24 +49,24 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     if quiet:
         yield lambda _: None
         return
-    said, label, moment = "", "", 0.0
+    printed, label, printed_at = "", "", 0.0
 
     def show(words: str) -> None:
-        nonlocal said, label, moment
+        nonlocal printed, label, printed_at
         if sys.stderr.isatty():
-            if words != said:
+            if words != printed:
                 sys.stderr.write(f"\r\x1b[K{words}")
                 sys.stderr.flush()
-                said = words
+                printed = words
             return
         now, begins = time.monotonic(), words.partition(": ")[0]
-        if words and (begins != label or now - moment >= LINE_SECONDS):
+        if words and (begins != label or now - printed_at >= LINE_SECONDS):
             sys.stderr.write(f"{words}\n")
             sys.stderr.flush()
-            label, moment = begins, now
+            label, printed_at = begins, now
 
     try:
         yield show
     finally:
-        if said:
+        if printed:
             sys.stderr.write("\r\x1b[K")

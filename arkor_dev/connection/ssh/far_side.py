@@ -2,10 +2,10 @@
 
 It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by so many
 bytes), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}`` or ``{"fault"}``.
-Between requests it watches the backend that was started last and sends ``{"backend": …}`` when that has
-moved. It ends at the end of standard input; processes that it has started keep running.
+Between requests it watches the backend that was started last and sends ``{"backend": …}`` when its address
+changes. It ends with standard input; processes that it has started keep running.
 
-Everything lies in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
+All files are in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
 ``projects/<key>`` (the project's files, the keeper's lock and log), and ``data`` (jobs, adapters, exports).
 """
 

@@ -1,4 +1,4 @@
-"""This package as it is sent to another machine, and what it needs installed there."""
+"""The archive of this package that is sent to another machine, and the requirements to install there."""
 
 from __future__ import annotations
 

@@ -38,19 +38,17 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, x: Any, scales: tuple[float, ...], *tensors: Any) -> tuple[Any, ...]:
         layers = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1]).to(layers[0].weight.dtype)
-        down, ups, low = _project_down(flat, layers)
-        outputs = [
-            _project_up(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)
-        ]
+        down, ups, low = _lower(flat, layers)
+        made = [_raise(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)]
         ctx.save_for_backward(flat, down, *ups, *low, *(layer.weight for layer in layers))
         ctx.scales = scales
-        return tuple(output.view(*x.shape[:-1], -1) for output in outputs)
+        return tuple(each.view(*x.shape[:-1], -1) for each in made)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
         count = len(ctx.scales)
-        flat, down, *saved = ctx.saved_tensors
-        ups, low, weights = saved[:count], saved[count : 2 * count], saved[2 * count :]
+        flat, down, *rest = ctx.saved_tensors
+        ups, low, weights = rest[:count], rest[count : 2 * count], rest[2 * count :]
         flat_grads = [grad.reshape(-1, grad.shape[-1]) for grad in grads]
         x_grad, learned = _gradients(
             flat, flat_grads, weights, down, ups, low, ctx.scales, ctx.needs_input_grad[0]
@@ -71,9 +69,9 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
         x, gain, inverse = ctx.saved_tensors
-        scaled, unit = (grad * gain).float(), x * inverse
-        along = torch.linalg.vecdot(scaled, unit).unsqueeze(-1).div_(x.shape[-1])
-        return scaled.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
+        wanted, unit = (grad * gain).float(), x * inverse
+        along = torch.linalg.vecdot(wanted, unit).unsqueeze(-1).div_(x.shape[-1])
+        return wanted.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
 
 
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
@@ -87,19 +85,17 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, x: Any, activation: Any, scales: tuple[float, ...], *tensors: Any) -> Any:
         gate, up, last = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1])
-        down, ups, low = _project_down(flat, (gate, up))
-        a, b = (_project_up(flat, *layer_parts) for layer_parts in zip((gate, up), low, ups, strict=True))
+        down, ups, low = _lower(flat, (gate, up))
+        a, b = (_raise(flat, *each) for each in zip((gate, up), low, ups, strict=True))
         active = activation(a)
         inner = active * b
-        last_down, last_ups, last_low = _project_down(inner, (last,))
-        output = _project_up(inner, last, last_low[0], last_ups[0])
+        last_down, last_ups, last_low = _lower(inner, (last,))
+        made = _raise(inner, last, last_low[0], last_ups[0])
         weights = (gate.weight, up.weight, last.weight)
-        saved_input = flat if down is not None else None
-        ctx.save_for_backward(
-            saved_input, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low
-        )
+        kept = flat if down is not None else None
+        ctx.save_for_backward(kept, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low)
         ctx.activation, ctx.scales = activation, scales
-        return output.view(*x.shape[:-1], -1)
+        return made.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
@@ -108,9 +104,9 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         g = grad.reshape(-1, grad.shape[-1])
         inner = active * b if last_down is not None else None
         inner_grad, last_learned = _gradients(
-            inner, [g], [last], last_down, ups[2:], low[2:], ctx.scales[2:], input_gradient=True
+            inner, [g], [last], last_down, ups[2:], low[2:], ctx.scales[2:], wanted=True
         )
-        a_grad = _activation_gradient(ctx.activation, a, inner_grad * b)
+        a_grad = _through(ctx.activation, a, inner_grad * b)
         b_grad = inner_grad.mul_(active)
         x_grad, learned = _gradients(
             flat,
@@ -133,7 +129,7 @@ def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
     ]
 
 
-def _project_down(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:
+def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:
     """Return the adapters of ``layers`` in the dtype of ``x``, ``[tokens, size]``, and ``x`` projected to
     their ranks.
 
@@ -149,9 +145,9 @@ def _project_down(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], lis
     return down, ups, [None if layer.a is None else next(low) for layer in layers]
 
 
-def _project_up(x: Any, layer: Linear, low: Any, up: Any) -> Any:
-    output = functional.linear(x, layer.weight, layer.bias)
-    return output if low is None else output.addmm_(low.t(), up.t())
+def _raise(x: Any, layer: Linear, low: Any, up: Any) -> Any:
+    made = functional.linear(x, layer.weight, layer.bias)
+    return made if low is None else made.addmm_(low.t(), up.t())
 
 
 def _gradients(
@@ -162,15 +158,14 @@ def _gradients(
     ups: Sequence[Any],
     low: Sequence[Any],
     scales: Sequence[float],
-    input_gradient: bool,
+    wanted: bool,
 ) -> tuple[Any, list[Any]]:
-    """Return the gradient of ``x`` (None unless ``input_gradient``), and each layer's of weight, bias, ``a``
-    and ``b``.
+    """Return the gradient of ``x`` if ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
 
-    ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the rest is from `_project_down`.
+    ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the rest comes from `_lower`.
     """
     x_grad = None
-    if input_gradient:
+    if wanted:
         x_grad = grads[0] @ weights[0]
         for grad, weight in zip(grads[1:], weights[1:], strict=True):
             x_grad.addmm_(grad, weight)
@@ -180,7 +175,7 @@ def _gradients(
     low_grad = torch.cat(low_grads) if len(low_grads) > 1 else low_grads[0]
     if x_grad is not None:
         x_grad.addmm_(low_grad.t(), down)
-    down_grads = iter((low_grad @ x).float().split([len(low_grad_of) for low_grad_of in low_grads]))
+    down_grads = iter((low_grad @ x).float().split([len(each) for each in low_grads]))
     learned: list[Any] = []
     for grad, low_of, scale in zip(grads, low, scales, strict=True):
         if low_of is None:
@@ -191,10 +186,10 @@ def _gradients(
     return x_grad, learned
 
 
-def _activation_gradient(activation: Any, x: Any, grad: Any) -> Any:
-    """Return the gradient of ``x`` from ``grad``, that of ``activation(given)``."""
+def _through(activation: Any, given: Any, grad: Any) -> Any:
+    """Return the gradient of ``given`` from ``grad``, that of ``activation(given)``."""
     if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without computing it again
-        return torch.ops.aten.silu_backward(grad, x)
+        return torch.ops.aten.silu_backward(grad, given)
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        return torch.autograd.grad(activation(x), x, grad)[0]
+        given = given.detach().requires_grad_()
+        return torch.autograd.grad(activation(given), given, grad)[0]

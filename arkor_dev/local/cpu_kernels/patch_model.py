@@ -36,11 +36,11 @@ def patch_model(model: Any) -> bool:
         elif same_input := _reads_same(module):
             _compute_together(same_input)
         elif _gated(module):
-            _replace(module, _mlp(module))
+            _try(module, _mlp(module))
         elif type(module).__name__.endswith("RMSNorm") and not any(
             weight.requires_grad for weight in module.parameters()
         ):
-            _replace(module, *_norms(module))
+            _try(module, *_norms(module))
     return not learning
 
 
@@ -64,12 +64,12 @@ def use_plain_attention(model: Any) -> None:
         model.set_attn_implementation("sdpa")
 
 
-def alike(computed: Any, reference: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
+def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
     """Return whether two tensors differ by rounding only."""
-    if computed.shape != reference.shape:
+    if one.shape != other.shape:
         return False
-    computed, reference, dtype = computed.float(), reference.float(), reference.dtype
-    return bool((computed - reference).norm() <= bounds.get(dtype, 0.0) * reference.norm())
+    one, other, dtype = one.float(), other.float(), other.dtype
+    return bool((one - other).norm() <= bounds.get(dtype, 0.0) * other.norm())
 
 
 def _plain_lora(module: Any) -> bool:
@@ -90,7 +90,7 @@ def _adapter(module: Any) -> tuple[Any, Any]:
     return module.lora_A["default"].weight, module.lora_B["default"].weight
 
 
-def _is_patchable(module: Any) -> bool:
+def _quick(module: Any) -> bool:
     """Return whether it is a frozen linear layer, with or without a plain adapter."""
     return _plain_lora(module) or (
         type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
@@ -100,7 +100,7 @@ def _is_patchable(module: Any) -> bool:
 def _children(module: Any, *names: str) -> list[Any]:
     """Return the layers ``NAME_proj`` of ``module`` if all exist and can be patched; else an empty list."""
     layers = [getattr(module, f"{name}_proj", None) for name in names]
-    return layers if all(map(_is_patchable, layers)) else []
+    return layers if all(map(_quick, layers)) else []
 
 
 def _reads_same(module: Any) -> list[Any]:
@@ -110,7 +110,7 @@ def _reads_same(module: Any) -> list[Any]:
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
 
 
-def _without_adapters(layers: Sequence[Any]) -> bool:
+def _bare(layers: Sequence[Any]) -> bool:
     """Return whether adapters are disabled or merged."""
     return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
 
@@ -131,22 +131,22 @@ def _compute_together(layers: Sequence[Any]) -> None:
     scales, tensors = _tensors(layers)
     waiting: dict[int, tuple[Any, Any]] = {}
 
-    def forward_of(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+    def way(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
         def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
-            if _without_adapters(layers):
+            if _bare(layers):
                 return original(x, *args, **kwargs)
             if number == 0:
-                waiting.update(enumerate((x, output) for output in LoraLinears.apply(x, scales, *tensors)))
-            expected_input, output = waiting.pop(number, (None, None))
-            if expected_input is x:
-                return output
-            own_tensors = tensors[4 * number : 4 * number + 4]
-            return LoraLinears.apply(x, scales[number : number + 1], *own_tensors)[0]
+                waiting.update(enumerate((x, made) for made in LoraLinears.apply(x, scales, *tensors)))
+            given, made = waiting.pop(number, (None, None))
+            if given is x:
+                return made
+            alone = tensors[4 * number : 4 * number + 4]
+            return LoraLinears.apply(x, scales[number : number + 1], *alone)[0]
 
         return forward
 
     for number, layer in enumerate(layers):
-        layer.forward = forward_of(number, layer.forward)
+        layer.forward = way(number, layer.forward)
 
 
 def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
@@ -156,10 +156,10 @@ def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
     if weight is None or not isinstance(epsilon, float):
         return ()
 
-    def with_gain(gain: Any) -> Callable[..., Any]:
+    def of(gain: Any) -> Callable[..., Any]:
         return lambda x: Norm.apply(x, gain, epsilon)
 
-    return with_gain(weight.detach()), with_gain((1 + weight.detach().float()).to(weight.dtype))
+    return of(weight.detach()), of((1 + weight.detach().float()).to(weight.dtype))
 
 
 def _gated(module: Any) -> bool:
@@ -171,7 +171,7 @@ def _mlp(module: Any) -> Callable[..., Any]:
     scales, tensors = _tensors(layers)
 
     def forward(x: Any) -> Any:
-        if _without_adapters(layers):
+        if _bare(layers):
             return original(x)
         return GatedMlp.apply(x, module.act_fn, scales, *tensors)
 
@@ -179,8 +179,8 @@ def _mlp(module: Any) -> Callable[..., Any]:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _replace(module: Any, *candidates: Callable[..., Any]) -> None:
-    """Use the first of ``candidates`` whose result agrees with the module's own."""
+def _try(module: Any, *ways: Callable[..., Any]) -> None:
+    """Use the first of ``ways`` whose result agrees with the module's own."""
     weight = next(iter(module.parameters()), None)
     if weight is None:
         return
@@ -188,10 +188,10 @@ def _replace(module: Any, *candidates: Callable[..., Any]) -> None:
     # Numbers without a generator: the seed's random stream belongs to the training.
     sample = torch.arange(3 * size, dtype=torch.float32).mul_(0.7).sin_().view(1, 3, size).to(weight.dtype)
     try:
-        reference = module(sample)
-        for candidate in candidates:
-            if alike(candidate(sample), reference):
-                module.forward = candidate
+        known = module(sample)
+        for way in ways:
+            if alike(way(sample), known):
+                module.forward = way
                 return
     except (RuntimeError, TypeError, AttributeError):
         return

@@ -139,15 +139,20 @@ def _computed(
         import numpy as np
 
         from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.number_format import choose
         from arkor_dev.local.modeling.tokenizer import default_length
         from arkor_dev.local.training.adapter import hold_in
+        from arkor_dev.local.training.plan import asked_format
 
         from .store import EmbeddedRows
-        from .vectors import Embedder, batches
+        from .vectors import TOKENS_AT_ONCE, Embedder, batches
     link.progress("Loading the model", 0, None, "")
     base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
+    kept_formats = target.parent.parent / "number-formats.json"
+    asked = asked_format(settings)
+    choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, asked, kept_formats)
     if base.device == "cpu":
-        hold_in(base.model, base.dtype)
+        hold_in(base.model, choice.dtype)
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
     encoding, kind = Encoding.of(settings, longest), method(settings.get("method"))
     examples = [_example(base.tokenizer, each.row, kind, encoding) for each in todo]

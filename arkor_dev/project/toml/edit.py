@@ -246,7 +246,7 @@ def _longer(value: str, member: str, *, in_list: bool) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Place:
-    """Where a new line goes: after that of ``at``, with its indentation, spaced like ``like``."""
+    """The position of a new line: after that of ``at``, with ``indent``, spaced like the pair ``like``."""
 
     at: int
     indent: str
@@ -315,7 +315,7 @@ class _Editor:
         raise EditError
 
     def _into_braces(self, opening: int, pair: str) -> str:
-        inside = [each for each in self.layout.pairs if each.braces == opening]
+        inside = [entry for entry in self.layout.pairs if entry.braces == opening]
         if inside:
             end = inside[-1].end
             return f"{self.text[:end]}, {pair}{self.text[end:]}"

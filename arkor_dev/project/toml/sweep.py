@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.contract.shapes import ManifestSweep, Trainer
 
 TABLE: Final = "sweep"
 SPACE: Final = "space"
@@ -47,9 +47,14 @@ class SweepTable:
     jobs: int | None = None
     space: dict[str, Any] | None = None
 
+    def written(self) -> ManifestSweep:
+        """Return what is set."""
+        found: ManifestSweep = {key: value for key, value in asdict(self).items() if value is not None}  # type: ignore[assignment]
+        return found
+
 
 def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> SweepTable:
-    """Return ``[sweep]`` of a document with these trainers; what is wrong with it goes into ``problems``."""
+    """Return the checked ``[sweep]`` table of a document with these trainers; errors go into ``problems``."""
     at = (TABLE,)
     if not isinstance(table, dict):
         problems.not_allowed(at, table, 'a table, such as [sweep] with until = "07:00" below it')

@@ -1,7 +1,8 @@
-"""Routes whose calls go to the backend as they are, once their body is checked: one line each."""
+"""Routes that check the body and pass the call on to the backend: one line each."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
-from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
 
 from .envelope import answered, read_object
 
@@ -116,6 +117,19 @@ async def create_key(request: web.Request) -> web.Response:
     return answered(await request.app[BACKEND].create_key(request.match_info["id"], body))
 
 
+async def start_sweep(request: web.Request) -> web.Response:
+    """``POST /api/sweeps``; as with a training that starts here, the project's ``[notify]`` applies from now
+    on.
+    """
+    from arkor_dev.notices.notifier import Notifier  # the page's first byte does not need it
+
+    answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))
+    with contextlib.suppress(OSError):
+        await Notifier(request.app[SETTINGS], lambda _: None).trust()
+    refresh(request)
+    return answered(answer)
+
+
 JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
 COMPARED = ("step", "data", "against", "againstStep", "seeds")
 ROUTES = [
@@ -130,7 +144,7 @@ ROUTES = [
     passed("GET", "/api/forecast/{id}", Backend.get_forecast),
     passed("DELETE", "/api/forecast/{id}", Backend.cancel_forecast),
     passed("GET", "/api/sweeps", Backend.list_sweeps),
-    passed("POST", "/api/sweeps", Backend.start_sweep, SWEEP, then=refresh),
+    web.post("/api/sweeps", start_sweep),
     passed("GET", "/api/sweeps/{id}", Backend.get_sweep),
     passed("DELETE", "/api/sweeps/{id}", Backend.delete_sweep),
     passed("POST", "/api/sweeps/{id}/stop", Backend.stop_sweep, then=refresh),

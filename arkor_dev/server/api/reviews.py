@@ -96,10 +96,10 @@ async def following(request: web.Request) -> web.Response:
     after = number_in(request, "after", least=0)
     numbers = query["among"].split(",") if query.get("among") else []
     if len(numbers) > AMONG or not all(
-        each.isascii() and each.isdigit() and len(each) <= 10 for each in numbers
+        text.isascii() and text.isdigit() and len(text) <= 10 for text in numbers
     ):
         raise BadRequestError(f"among must be up to {AMONG} numbers of rows, separated by commas.")
-    among = [int(each) for each in numbers]
+    among = [int(text) for text in numbers]
     row = await _answer(request, next_row, want, after, query.get("by", ""), tag, among)
     return web.json_response({"row": row})
 

@@ -509,6 +509,6 @@ async def test_a_sign_in_meanwhile_stays(
         file.write_text(json.dumps(newer))
         return found, None
 
-    monkeypatch.setattr(login, "_what_is_there", looked)
+    monkeypatch.setattr(login, "_stored_identity", looked)
     assert await asyncio.to_thread(cli.main, ["logout"]) == 2
     assert json.loads(path.read_bytes()) == newer

@@ -148,7 +148,7 @@ async def test_the_terminal_says_why_requests_fail(
     log.insert(0, {**one, "id": "1"})
     ended = asyncio.Event()
     async with connected(settings, lambda _: None) as backend:
-        watching = asyncio.create_task(serve._say_faults(backend, "bot", ended))
+        watching = asyncio.create_task(serve._report_errors(backend, "bot", ended))
         await asyncio.sleep(0.2)
         log.insert(0, {**one, "id": "2", "status": 200, "error": None})
         for number in range(3, 9):  # said once

@@ -55,7 +55,7 @@ async def test_what_leaves_is_whole_and_tells_nothing_of_here(
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         order = {"do": "push", "repo": "ann/keeper", "private": True, "folder": str(folder), "files": names}
         more = {"remove": [], "places": [str(trained.data)], "message": "keeper", "pause": 0.1}
-        answer = await hub_side.asked(order | more, told.append)
+        answer = await hub_side.run_uploader(order | more, told.append)
         repo = hub.repos["ann/keeper"]
     assert (answer["private"], answer["commit"], repo.private) == (True, repo.commits[-1], True)
     assert repo.files == {name: (folder / name).read_bytes() for name in names}

@@ -134,7 +134,7 @@ class Known:
     async def request(self, config: dict[str, Any]) -> dict[str, Any]:
         return FORECAST
 
-    async def known(self, config: dict[str, Any]) -> None:
+    async def stored_estimate(self, config: dict[str, Any]) -> None:
         return None
 
 

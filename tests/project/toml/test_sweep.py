@@ -25,7 +25,9 @@ def test_a_sweep_is_read_by_field(tmp_path: Path) -> None:
     )
     (tmp_path / "arkor.toml").write_text(text)
     space = {"loraR": [8, 16], "learningRate": {"low": 1e-4, "high": 5e-3, "log": True}, "loraAlpha": [8, 32]}
-    assert load_sweep(tmp_path, load_trainers(tmp_path)) == SweepTable("bot", "07:00", None, 20, space)
+    found = load_sweep(tmp_path, load_trainers(tmp_path))
+    assert found == SweepTable("bot", "07:00", None, 20, space)
+    assert found.written() == {"trainer": "bot", "until": "07:00", "jobs": 20, "space": space}
 
 
 @pytest.mark.parametrize(

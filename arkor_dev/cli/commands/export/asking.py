@@ -24,23 +24,28 @@ MOST_FILES: Final = 1000
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
-def wanted_of(job: dict[str, Any], given: Namespace) -> dict[str, Any]:
+def request_of(job: dict[str, Any], arguments: Namespace) -> dict[str, Any]:
     """Return the contract's order of an export from the options of `add_export_options`."""
-    step = {"best": best_step(job), "final": None}.get(given.checkpoint, given.checkpoint)
-    strength = None if given.strength == 1 else given.strength
-    order = {"format": given.format, "step": step, "quantization": given.quantization, "strength": strength}
+    step = {"best": best_step(job), "final": None}.get(arguments.checkpoint, arguments.checkpoint)
+    strength = None if arguments.strength == 1 else arguments.strength
+    order = {
+        "format": arguments.format,
+        "step": step,
+        "quantization": arguments.quantization,
+        "strength": strength,
+    }
     return {key: value for key, value in order.items() if value is not None}
 
 
 async def order(
-    backend: Backend, job_id: str, wanted: dict[str, Any], *, attended: bool = False
+    backend: Backend, job_id: str, request: dict[str, Any], *, attended: bool = False
 ) -> dict[str, Any]:
     """Request the export; raise the backend's refusal.
 
     An ``attended`` export ends when its polling stops, since this process may be killed.
     """
     try:
-        answer = await backend.create_export(job_id, wanted | ({"attended": True} if attended else {}))
+        answer = await backend.create_export(job_id, request | ({"attended": True} if attended else {}))
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't export that. ({refusal.text})") from None
     return export_in(answer.body)
@@ -48,10 +53,14 @@ async def order(
 
 def best_step(job: dict[str, Any]) -> int | None:
     """Return the checkpoint that is significantly better than the final adapter, if there is one."""
-    told = job.get("evaluation")
-    if not isinstance(told, dict) or told.get("bestVerdict") != "better" or told.get("bestKept") is not True:
+    evaluation = job.get("evaluation")
+    if (
+        not isinstance(evaluation, dict)
+        or evaluation.get("bestVerdict") != "better"
+        or evaluation.get("bestKept") is not True
+    ):
         return None
-    step = told.get("bestStep")
+    step = evaluation.get("bestStep")
     return step if type(step) is int and step > 0 else None
 
 

@@ -18,7 +18,7 @@ from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line
 
-from .asking import fetch, finished, order, wanted_of
+from .asking import fetch, finished, order, request_of
 from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
@@ -33,59 +33,61 @@ FOLDER: Final = ".arkor-export-"
 """Prefix of the temporary folder that receives an export."""
 
 
-async def run_export(settings: Settings, given: Namespace) -> int:
-    """Export a job into a folder as the ``given`` options say; return 1 if verification fails.
+async def run_export(settings: Settings, arguments: Namespace) -> int:
+    """Export a job into a folder as the ``arguments`` options say; return 1 if verification fails.
 
     The folder appears complete or not at all, as soon as the files are written; verification follows. Raises
     BadRequestError for an impossible request, and passes on the backend's errors.
     """
-    if given.out is None:
+    if arguments.out is None:
         raise BadRequestError("Name a folder to write to: arkor-dev export JOB --out FOLDER.")
-    target = target_of(given.out, replace=given.replace)
+    target = target_of(arguments.out, replace=arguments.replace)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), given.job)
-        wanted = wanted_of(chosen, given)
-        export = await order(backend, chosen["id"], wanted, attended=True)
-        there = False
+        chosen = choose_job(await jobs_of(backend), arguments.job)
+        request = request_of(chosen, arguments)
+        export = await order(backend, chosen["id"], request, attended=True)
+        arrived = False
 
         async def take(export: dict[str, Any]) -> None:
-            nonlocal there
+            nonlocal arrived
             with arriving_in(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 put_in_place(folder, target)
-            there = True
-            if not given.json:
+            arrived = True
+            if not arguments.json:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
 
         try:
             export = await finished(backend, chosen["id"], export["id"], take)
         except BaseException as fault:
-            if there:
-                why = one_line(fault.text, LINE) if isinstance(fault, ArkorError) else "It was interrupted."
-                print(UNVERIFIED.format(target=one_line(target, LINE), why=why), file=sys.stderr)  # noqa: T201
+            if arrived:
+                reason = (
+                    one_line(fault.text, LINE) if isinstance(fault, ArkorError) else "It was interrupted."
+                )
+                print(UNVERIFIED.format(target=one_line(target, LINE), why=reason), file=sys.stderr)  # noqa: T201
             raise
         finally:
             # Don't keep a second copy of what is here; leave nothing behind after an interruption.
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
-    found = export.get("proof")
-    proof: dict[str, Any] = found if isinstance(found, dict) else {}
-    same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
+    proof_sent = export.get("proof")
+    proof: dict[str, Any] = proof_sent if isinstance(proof_sent, dict) else {}
+    is_same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
     in_ollama = None
-    if same and given.format == "ollama":
+    if is_same and arguments.format == "ollama":
         in_ollama = await asyncio.to_thread(create_in_ollama, target, name)
-    if given.json:
+    if arguments.json:
         print(json.dumps({"export": export, "path": str(target)}, indent=2))  # noqa: T201
     else:
-        lines = _proof_lines(proof, same=same)
+        lines = _proof_lines(proof, is_same=is_same)
         if in_ollama is not None:
             lines += ["", one_line(in_ollama, LINE)]
-        elif same:
+        elif is_same:
             lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(export, target, name))]
         print("\n".join(lines))  # noqa: T201
-    return 0 if same else 1
+    return 0 if is_same else 1
 
 
 def target_of(out: str, *, replace: bool) -> Path:
@@ -139,23 +141,23 @@ def put_in_place(folder: Path, target: Path) -> None:
 
 
 def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
-    place = one_line(target, LINE)
+    path = one_line(target, LINE)
     step = export.get("step")
     of = "" if step is None else f" of step {one_line(step, 20)}"
-    told = export.get("quantization")
-    how = "" if told is None else f" {one_line(told, 20)}"
+    quantization = export.get("quantization")
+    bits = "" if quantization is None else f" {one_line(quantization, 20)}"
     return [
-        f"{place}: {one_line(export.get('format'), 20)}{how}{of}, {size(float(export.get('bytes') or 0))}",
+        f"{path}: {one_line(export.get('format'), 20)}{bits}{of}, {size(float(export.get('bytes') or 0))}",
         *_hashes(export),
     ]
 
 
-def _proof_lines(proof: dict[str, Any], *, same: bool) -> list[str]:
-    told = proof.get("faults")
-    faults = told if isinstance(told, list) else []
+def _proof_lines(proof: dict[str, Any], *, is_same: bool) -> list[str]:
+    fault_list = proof.get("faults")
+    faults = fault_list if isinstance(fault_list, list) else []
     sentence = one_line(proof.get("sentence"), 500)
     return [
-        f"Verified. {sentence}" if same else f"Do not use these files. {sentence}",
+        f"Verified. {sentence}" if is_same else f"Do not use these files. {sentence}",
         *(f"  {one_line(fault, 500)}" for fault in faults[:10]),
     ]
 

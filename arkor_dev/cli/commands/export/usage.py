@@ -27,19 +27,23 @@ def model_name(name: object) -> str:
 def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
     """Return the export's line for each program, with the ``folder`` and the ``name`` in it."""
 
-    def path(found: re.Match[str]) -> str:
-        text = f"{folder}{found[2] or ''}"
-        return json.dumps(text) if found[1] else shlex.quote(text)
+    def path(match: re.Match[str]) -> str:
+        text = f"{folder}{match[2] or ''}"
+        return json.dumps(text) if match[1] else shlex.quote(text)
 
     usage = export.get("usage")
-    lines = [each for each in usage if isinstance(each, list)] if isinstance(usage, list) else []
-    told = [
+    lines = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []
+    text_lines = [
         f"{program}: {PLACE.sub(path, str(line).replace('NAME', name))}"
-        for program, line in (each for each in lines if len(each) == 2)
+        for program, line in (entry for entry in lines if len(entry) == 2)
     ]
-    if told and export.get("format") == "adapter" and not any(line.startswith("vLLM") for line in told):
-        told.append("vLLM: not possible with this kind of adapter; export the job with --format merged")
-    return told
+    if (
+        text_lines
+        and export.get("format") == "adapter"
+        and not any(line.startswith("vLLM") for line in text_lines)
+    ):
+        text_lines.append("vLLM: not possible with this kind of adapter; export the job with --format merged")
+    return text_lines
 
 
 def create_in_ollama(folder: Path, name: str) -> str | None:
@@ -58,6 +62,6 @@ def create_in_ollama(folder: Path, name: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"Ollama rejected it: {error}"
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return f"Ollama rejected it: {said[-1] if said else f'exit status {done.returncode}'}"
+        messages = done.stderr.decode(errors="replace").strip().splitlines()
+        return f"Ollama rejected it: {messages[-1] if messages else f'exit status {done.returncode}'}"
     return f"Added to Ollama as {name}: ollama run {name}"

@@ -60,7 +60,7 @@ async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any
         raise BackendError("The process that talks to the Hub sent an unreadable message.") from fault
 
 
-async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+async def run_uploader(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Send ``order`` to the process and return its answer; call ``show`` with its progress.
 
     Raises BadRequestError for an impossible order, and BackendError for errors of the Hub or the network.
@@ -81,12 +81,12 @@ async def asked(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -
         with contextlib.suppress(ConnectionError):
             process.stdin.write(f"{json.dumps(order)}\n".encode())
             await process.stdin.drain()
-        async for said in _messages(process.stdout):
-            if "error" in said:
-                raise (BadRequestError if said["final"] else BackendError)(str(said["error"]))
-            if "answer" in said:
-                return dict(said["answer"])
-            show(said["progress"])
+        async for message in _messages(process.stdout):
+            if "error" in message:
+                raise (BadRequestError if message["final"] else BackendError)(str(message["error"]))
+            if "answer" in message:
+                return dict(message["answer"])
+            show(message["progress"])
         raise BackendError(f"The process that talks to the Hub ended with status {await process.wait()}.")
     finally:
         process.stdin.close()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.export.asking import fetch, finished, is_readable, order, wanted_of
+from arkor_dev.cli.commands.export.asking import fetch, finished, is_readable, order, request_of
 from arkor_dev.cli.commands.export.run import SAME
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
 from arkor_dev.cli.commands.local import size
@@ -42,53 +42,53 @@ WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.jso
 PUBLIC_HUB: Final = "https://huggingface.co"
 
 
-async def run_push(settings: Settings, given: Namespace) -> int:
-    """Publish a job's export as the ``given`` options say; publish nothing and return 1 if verification
+async def run_push(settings: Settings, arguments: Namespace) -> int:
+    """Publish a job's export as the ``arguments`` options say; publish nothing and return 1 if verification
     fails.
 
     Raises BadRequestError for an impossible request, and passes on errors of the backend and the Hub.
     """
-    name = hub.repository(given.repo)
+    name = hub.repository(arguments.repo)
     hub.require_library()
-    if not given.yes and (given.json or not can_ask()):
+    if not arguments.yes and (arguments.json or not can_ask()):
         raise BadRequestError(f"{name} would be published, but there is no terminal to ask at: add --yes.")
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        chosen = choose_job(await jobs_of(backend), given.job)
+        chosen = choose_job(await jobs_of(backend), arguments.job)
         with shown_progress() as show:
             show("Contacting the Hub")
-            there = await hub.asked({"do": "look", "repo": name}, lambda _: None)
-        if there["exists"] and given.private and not there["private"]:
+            there = await hub.run_uploader({"do": "look", "repo": name}, lambda _: None)
+        if there["exists"] and arguments.private and not there["private"]:
             raise BadRequestError(
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
-        wanted = wanted_of(chosen, given)
-        export, ours = await _export(backend, chosen, wanted)
+        request = request_of(chosen, arguments)
+        export, is_temporary = await _export(backend, chosen, request)
         try:
             proof = export["proof"]
-            if proof.get("verdict") != SAME and not given.force:
+            if proof.get("verdict") != SAME and not arguments.force:
                 sentence = one_line(proof.get("sentence"), 500)
                 print(f"{sentence} Nothing was published. To publish anyway, add --force.")  # noqa: T201
                 return 1
-            with _room(settings.cache, export["bytes"]) as folder:
+            with _scratch_folder(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 names = sorted(path.name for path in folder.iterdir())
-                remove = _mixed_up(there["files"], names, replace=given.replace)
-                what = _what(there, name, chosen, export, given, remove)
-                if not confirm(what, "Publish it?", yes=given.yes):
+                remove = _mixed_up(there["files"], names, replace=arguments.replace)
+                question = _question(there, name, chosen, export, arguments, remove)
+                if not confirm(question, "Publish it?", yes=arguments.yes):
                     print("Nothing was published.")  # noqa: T201
                     return 0
-                places = (settings.project, settings.local_data, settings.cache)
+                paths = (settings.project, settings.local_data, settings.cache)
                 upload = {
                     "do": "push",
                     "repo": name,
                     # What was confirmed as private must still be private.
-                    "private": given.private or bool(there["private"]),
+                    "private": arguments.private or bool(there["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
-                    "places": [str(place.absolute()) for place in places],
+                    "places": [str(private_path.absolute()) for private_path in paths],
                     "message": f"{one_line(chosen.get('name'), 60)}, {_words(export)}",
                     "pause": PAUSE_SECONDS,
                 }
@@ -97,16 +97,16 @@ async def run_push(settings: Settings, given: Namespace) -> int:
                 except BadRequestError:
                     raise
                 except BaseException:
-                    ours = False  # keep it: the next push continues with it
+                    is_temporary = False  # keep it: the next push continues with it
                     raise
         finally:
-            if ours:
+            if is_temporary:
                 with contextlib.suppress(ArkorError):
                     await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
     url = f"{there['endpoint']}/{name}"
-    told = {"name": name, "url": url, "created": not there["exists"], "files": names, "removed": remove}
-    repository = told | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
-    if given.json:
+    document = {"name": name, "url": url, "created": not there["exists"], "files": names, "removed": remove}
+    repository = document | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
+    if arguments.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
         print("\n".join(_lines(repository, export, there["endpoint"])))  # noqa: T201
@@ -114,17 +114,17 @@ async def run_push(settings: Settings, given: Namespace) -> int:
 
 
 async def _export(
-    backend: Backend, job: dict[str, Any], wanted: dict[str, Any]
+    backend: Backend, job: dict[str, Any], request: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
     """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
-        if export.get("state") != "completed" or _asked_for(export) != _asked_for(wanted):
+        if export.get("state") != "completed" or _asked_for(export) != _asked_for(request):
             continue
         if not is_readable(export):
             continue
-        if wanted["format"] != "adapter" or await _has_card_of_now(backend, job["id"], export):
+        if request["format"] != "adapter" or await _has_card_of_now(backend, job["id"], export):
             return export, False
-    made = await order(backend, job["id"], wanted)
+    made = await order(backend, job["id"], request)
     try:
         return await finished(backend, job["id"], made["id"]), True
     except BaseException:
@@ -135,8 +135,8 @@ async def _export(
 
 async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
     try:
-        listed = json.loads((await backend.list_exports(job_id)).body)["exports"]
-        return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
+        entries = json.loads((await backend.list_exports(job_id)).body)["exports"]
+        return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError(
             "The backend's response about the exports is unreadable. Try again later."
@@ -161,11 +161,11 @@ async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]
     except (ArkorError, ValueError, KeyError, TypeError):
         return True
     now = hashlib.sha256(str(card).encode()).hexdigest()
-    return any(each.get("name") == CARD and each.get("sha256") == now for each in export["files"])
+    return any(file.get("name") == CARD and file.get("sha256") == now for file in export["files"])
 
 
 @contextlib.contextmanager
-def _room(cache: Path, needed: float) -> Iterator[Path]:
+def _scratch_folder(cache: Path, needed: float) -> Iterator[Path]:
     """Yield a temporary folder with ``needed`` free bytes; sweep what killed runs have left."""
     cache.mkdir(parents=True, exist_ok=True)
     for path in cache.glob(f"{FOLDER}*"):
@@ -177,44 +177,46 @@ def _room(cache: Path, needed: float) -> Iterator[Path]:
         raise BadRequestError(
             f"The files take {size(needed)}, and the disk has {size(free)} free: make room first."
         )
-    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=cache) as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix=FOLDER, dir=cache) as folder:
+        yield Path(folder)
 
 
-def _mixed_up(there: list[str], names: list[str], *, replace: bool) -> list[str]:
+def _mixed_up(remote_names: list[str], names: list[str], *, replace: bool) -> list[str]:
     """Return weights in the repository that would be loaded beside ours. Raises BadRequestError unless they
     may be deleted.
     """
     if not any(name.endswith(WEIGHTS) for name in names):
         return []
-    others = [name for name in there if "/" not in name and name.endswith(WEIGHTS) and name not in names]
-    if others and not replace:
-        shown = ", ".join(one_line(name, 100) for name in others[:5])
+    other_weights = [
+        name for name in remote_names if "/" not in name and name.endswith(WEIGHTS) and name not in names
+    ]
+    if other_weights and not replace:
+        examples = ", ".join(one_line(name, 100) for name in other_weights[:5])
         raise BadRequestError(
-            f"The repository has other weights, which would be loaded as well: {shown}. Choose another "
+            f"The repository has other weights, which would be loaded as well: {examples}. Choose another "
             f"name, or add --replace to remove them."
         )
-    return others
+    return other_weights
 
 
-def _what(
-    there: dict[str, Any],
+def _question(
+    repository: dict[str, Any],
     name: str,
     job: dict[str, Any],
     export: dict[str, Any],
-    given: Namespace,
+    arguments: Namespace,
     remove: list[str],
 ) -> str:
     """Describe what is about to be published, where and for whom."""
-    private = there["private"] if there["exists"] else given.private
-    whom = "private" if private else "public, visible to everyone"
-    how = "as a new commit of" if there["exists"] else "as"
+    private = repository["private"] if repository["exists"] else arguments.private
+    visibility = "private" if private else "public, visible to everyone"
+    commit_text = "as a new commit of" if repository["exists"] else "as"
     files = len(export["files"])
-    gone = f" {', '.join(remove[:5])} will be removed there." if remove else ""
+    removal = f" {', '.join(remove[:5])} will be removed there." if remove else ""
     return (
         f"{one_line(job['id'], 60)} ({one_line(job.get('name'), 60)}), {_words(export)}, "
-        f"{size(export['bytes'])} in {files} files, will be published {how} "
-        f"{there['endpoint']}/{name}: {whom}, by {one_line(there['user'], 60)}.{gone}"
+        f"{size(export['bytes'])} in {files} files, will be published {commit_text} "
+        f"{repository['endpoint']}/{name}: {visibility}, by {one_line(repository['user'], 60)}.{removal}"
     )
 
 
@@ -227,19 +229,21 @@ def _words(export: dict[str, Any]) -> str:
     return words + ("" if step is None else f" of step {one_line(step, 20)}")
 
 
-async def _pushed(wanted: dict[str, Any]) -> dict[str, Any]:
+async def _pushed(request: dict[str, Any]) -> dict[str, Any]:
     with shown_progress() as show:
-        return await hub.asked(wanted, lambda told: show(progress_words({"progress": told}, "Uploading")))
+        return await hub.run_uploader(
+            request, lambda progress: show(progress_words({"progress": progress}, "Uploading"))
+        )
 
 
 def _lines(repository: dict[str, Any], export: dict[str, Any], endpoint: str) -> list[str]:
     name = repository["name"]
     if not repository["changed"]:
         return [f"{repository['url']} is up to date: there was nothing to publish."]
-    whom = "private" if repository["private"] else "public"
-    what = f"{_words(export)}, {size(export['bytes'])}"
+    visibility = "private" if repository["private"] else "public"
+    contents = f"{_words(export)}, {size(export['bytes'])}"
     lines = [
-        f"{repository['url']} ({whom}): {what}, commit {one_line(repository['commit'], 40)}",
+        f"{repository['url']} ({visibility}): {contents}, commit {one_line(repository['commit'], 40)}",
         one_line(export["proof"].get("sentence"), 500),
     ]
     if endpoint != PUBLIC_HUB:

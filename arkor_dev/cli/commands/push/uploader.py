@@ -43,26 +43,28 @@ chance.
 
 def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
     """Raise :class:`PushError` if a file reveals this machine. The error names the file, not the content."""
-    wanted = [word.encode() for word in (*private.paths, *private.secrets) if len(word) >= LEAST]
+    fragments = [
+        fragment.encode() for fragment in (*private.paths, *private.secrets) if len(fragment) >= LEAST
+    ]
     for name in names:
         path = folder / name
         if name in WRITTEN and path.stat().st_size <= LIMIT:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
             for number, line in enumerate(lines, 1):
-                if found := private.private_kind_in_document(line):
-                    raise PushError(f"{name} contains {found} in line {number}. Nothing was published.")
-        if _holds(path, wanted):
+                if kind := private.private_kind_in_document(line):
+                    raise PushError(f"{name} contains {kind} in line {number}. Nothing was published.")
+        if _holds(path, fragments):
             raise PushError(f"{name} contains a path of this machine, or a token. Nothing was published.")
 
 
-def _holds(path: Path, wanted: list[bytes]) -> bool:
+def _holds(path: Path, fragments: list[bytes]) -> bool:
     """Search the file for any of the words in a single pass."""
-    overlap = max(map(len, wanted), default=1) - 1
+    overlap = max(map(len, fragments), default=1) - 1
     before = b""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             window = before + chunk
-            if any(word in window for word in wanted):
+            if any(fragment in window for fragment in fragments):
                 return True
             before = window[-overlap:] if overlap else b""
     return False
@@ -81,26 +83,26 @@ class PushError(Exception):
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
 
 
 def _answer(error: BaseException) -> tuple[int | None, str, str]:
     """Return the status of the failed response, its host and its message."""
-    for each in _chain(error):
-        response = getattr(each, "response", None)
+    for cause in _chain(error):
+        response = getattr(cause, "response", None)
         status = getattr(response, "status_code", None)
         if isinstance(status, int):
             host = urlsplit(str(getattr(response, "url", ""))).netloc
-            return status, host, str(getattr(each, "server_message", None) or "")
+            return status, host, str(getattr(cause, "server_message", None) or "")
     return None, "", ""
 
 
 def _is_network(error: BaseException) -> bool:
-    names = {kind.__module__.partition(".")[0] for each in _chain(error) for kind in type(each).__mro__}
-    broken = any(isinstance(each, ConnectionError | TimeoutError) for each in _chain(error))
+    names = {kind.__module__.partition(".")[0] for cause in _chain(error) for kind in type(cause).__mro__}
+    broken = any(isinstance(cause, ConnectionError | TimeoutError) for cause in _chain(error))
     return bool(names & NETWORK) or broken
 
 
@@ -120,7 +122,7 @@ def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
     if isinstance(error, PushError):
         return str(error)
     host = urlsplit(endpoint).netloc
-    status, who, said = _answer(error)
+    status, who, message = _answer(error)
     words = {
         401: f"{host} refuses the token. Sign in again with `hf auth login`, or set another HF_TOKEN",
         403: f"{host} does not let this token write {repo}: it lacks the permission, or the name is "
@@ -138,7 +140,7 @@ def reason(error: BaseException, endpoint: str, repo: str, token: str) -> str:
         text = f"{who}, where {host} stores files, refused them. Try again later"
     elif status is not None:
         text = words.get(status, f"{host} answers {status}" + (". Try again later" if status >= 500 else ""))
-        text += f" ({clean(said, token)})" if said else ""
+        text += f" ({clean(message, token)})" if message else ""
     elif _is_network(error):
         last = list(_chain(error))[-1]
         text = (
@@ -169,9 +171,9 @@ LIMITED: Final = "fineGrained"
 """Token roles with limits: read-only, or what the owner has ticked."""
 
 
-def tell(**said: Any) -> None:
+def write_message(**fields: Any) -> None:
     """Send one message to the parent process."""
-    sys.stdout.write(f"{json.dumps(said)}\n")
+    sys.stdout.write(f"{json.dumps(fields)}\n")
     sys.stdout.flush()
 
 
@@ -182,23 +184,25 @@ class Sent:
         self.total = total
         self._of: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._began = self._told = time.monotonic()
+        self._began = self._reported = time.monotonic()
 
     @property
     def count(self) -> int:
         return sum(self._of.values())
 
-    def at(self, name: str, place: int) -> None:
-        """Record that the file ``name`` has been sent up to ``place``, which falls when it is sent again."""
+    def at(self, name: str, offset: int) -> None:
+        """Record that the file ``name`` has been sent up to ``offset``, which falls when it is sent again."""
         with self._lock:
-            self._of[name] = place
+            self._of[name] = offset
             now = time.monotonic()
-            if now - self._told < TELL_SECONDS:
+            if now - self._reported < TELL_SECONDS:
                 return
-            self._told, done = now, self.count
-            left = (self.total - done) * (now - self._began) / done if done else None
+            self._reported, done = now, self.count
+            seconds_left = (self.total - done) * (now - self._began) / done if done else None
             progress = {"label": "Uploading", "done": done, "total": self.total, "unit": "B"}
-            tell(progress=progress | ({} if left is None else {"secondsLeft": round(left)}))
+            write_message(
+                progress=progress | ({} if seconds_left is None else {"secondsLeft": round(seconds_left)})
+            )
 
 
 class Addition(CommitOperationAdd):
@@ -234,10 +238,10 @@ class Hub:
         """Return the user and the repository's state. Raises :class:`PushError` if it can never be
         written.
         """
-        told = self.api.whoami()
-        user = str(told.get("name") or "")
-        names = [user, *(str(org.get("name")) for org in told.get("orgs") or () if isinstance(org, dict))]
-        auth = told.get("auth")
+        account = self.api.whoami()
+        user = str(account.get("name") or "")
+        names = [user, *(str(org.get("name")) for org in account.get("orgs") or () if isinstance(org, dict))]
+        auth = account.get("auth")
         token = auth.get("accessToken") if isinstance(auth, dict) else None
         role = token.get("role") if isinstance(token, dict) else None
         if role == READ_ONLY:
@@ -246,9 +250,9 @@ class Hub:
             )
         owner = self.repo.partition("/")[0]
         if owner.lower() not in {name.lower() for name in names} and role != LIMITED:
-            named = ", ".join(one_line(name, 60) for name in names[:20] if name)
+            orgs_text = ", ".join(one_line(name, 60) for name in names[:20] if name)
             raise PushError(
-                f"The token's user may not write as {owner}: choose one of {named}, as in "
+                f"The token's user may not write as {owner}: choose one of {orgs_text}, as in "
                 f"{one_line(user, 60)}/{self.repo.partition('/')[2]}."
             )
         return {"user": user, "endpoint": self.endpoint, **self.state()}
@@ -269,17 +273,17 @@ class Hub:
         """Upload the folder's files in one commit, with retries; raise the last error."""
         folder, names = Path(order["folder"]), list(order["files"])
         private = Private.of_this_machine(map(Path, order["places"]), [get_token() or ""])
-        tell(progress={"label": "Checking the files"})
+        write_message(progress={"label": "Checking the files"})
         check_files(folder, names, private)
         sent = Sent(sum((folder / name).stat().st_size for name in names))
         pause = float(order["pause"])
-        for left in reversed(range(TRIES)):
+        for tries_left in reversed(range(TRIES)):
             try:
                 return {**self._commit(folder, names, order, sent), "sent": sent.count}
             except Exception as error:
-                if not left or not passes(error, self.endpoint):
+                if not tries_left or not passes(error, self.endpoint):
                     raise
-                tell(progress={"label": "The connection was lost: trying again"})
+                write_message(progress={"label": "The connection was lost: trying again"})
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         raise AssertionError("unreachable")
@@ -296,14 +300,14 @@ class Hub:
         additions = [Addition(name, str(folder / name)) for name in names]
         for addition in additions:
             addition.sent = sent
-        gone = [CommitOperationDelete(name) for name in order["remove"] if name in before["files"]]
-        made = self.api.create_commit(
-            self.repo, operations=[*gone, *additions], commit_message=order["message"]
+        deletions = [CommitOperationDelete(name) for name in order["remove"] if name in before["files"]]
+        commit = self.api.create_commit(
+            self.repo, operations=[*deletions, *additions], commit_message=order["message"]
         )
         return {
-            "commit": made.oid,
+            "commit": commit.oid,
             "private": before["private"],
-            "changed": made.oid != before["commit"],
+            "changed": commit.oid != before["commit"],
         }
 
 
@@ -340,9 +344,9 @@ def main() -> None:
             host = urlsplit(address).netloc
             raise PushError(f"No token for {host}: sign in with `hf auth login`, or set HF_TOKEN.")
         hub = Hub(HfApi(endpoint=address, token=token), address, order["repo"])
-        tell(answer=hub.look() if order["do"] == "look" else hub.push(order))
+        write_message(answer=hub.look() if order["do"] == "look" else hub.push(order))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
-        tell(error=reason(error, address, order["repo"], token), final=isinstance(error, PushError))
+        write_message(error=reason(error, address, order["repo"], token), final=isinstance(error, PushError))
     os._exit(0)
 
 

@@ -65,15 +65,15 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
     trainer = trainer_of(settings.project, before)
     config = config_of(trainer, before)
     view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
-    ended: list[JobEvent] = []
+    last_events: list[JobEvent] = []
     async with joined(settings, view.notice) as backend:
         _, job_id, _ = await create(backend, settings, trainer["name"], config, _parent(before))
         with view:
             view.say(f"Training it again: job {job_id}")
-            status = await watch(backend, job_id, view, ended.append)
+            status = await watch(backend, job_id, view, last_events.append)
     if status != "completed":
         raise BadRequestError(f"There is nothing to compare: the repeated job {job_id} is {status}.")
-    outcome = {"job": job_id, **_compared(before, read_again(_folder_of(ended, before)))}
+    outcome = {"job": job_id, **_compared(before, read_again(_folder_of(last_events, before)))}
     if not quiet:
         print("\n".join(lines(outcome)))  # noqa: T201
     return outcome
@@ -83,18 +83,20 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
     """Return the project's trainer whose files have the hashes in ``before``. Raises BadRequestError without
     one.
     """
-    wanted = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
-    if not any(wanted.values()):
+    digests_by_kind = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
+    if not any(digests_by_kind.values()):
         raise BadRequestError(
             "It was not trained on files of a project, so its data can't be read again here."
         )
     for trainer in load_trainers(project):
         config = trainer.get("config")
-        if config and all(_hashes(config.get(key), project) == wanted[begin] for key, begin in SOURCES):
+        if config and all(
+            _hashes(config.get(key), project) == digests_by_kind[begin] for key, begin in SOURCES
+        ):
             return trainer
-    shown = ", ".join(f"{digest[:12]}…" for digests in wanted.values() for digest in digests[:3])
+    examples = ", ".join(f"{digest[:12]}…" for digests in digests_by_kind.values() for digest in digests[:3])
     raise BadRequestError(
-        f"No trainer of {one_line(project, 300)} has the data that it was trained on (SHA-256 {shown}). "
+        f"No trainer of {one_line(project, 300)} has the data that it was trained on (SHA-256 {examples}). "
         f"Name the project with --project, and restore the data."
     )
 
@@ -118,10 +120,10 @@ def _sha256(path: Path) -> str:
 def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
     """Return the original config, on the data of ``trainer``. Raises BadRequestError if it cannot be used."""
     ours: dict[str, Any] = dict(trainer["config"])
-    asked = object_at(external(before), "settings")
-    config = {**asked, **{key: ours[key] for key, _ in SOURCES if ours.get(key) is not None}}
+    settings = object_at(external(before), "settings")
+    config = {**settings, **{key: ours[key] for key, _ in SOURCES if ours.get(key) is not None}}
     # A local model folder may have another path on another machine; its files are compared later.
-    model, name = str(ours.get("model", "")), asked.get("model")
+    model, name = str(ours.get("model", "")), settings.get("model")
     if not isinstance(name, str) or Path(model).name == name:
         config["model"] = model
     # A dtype chosen by measurement may come out differently today.
@@ -138,22 +140,22 @@ def _wrong(config: dict[str, object]) -> str | None:
 
 
 def _parent(before: Statement) -> dict[str, object] | None:
-    for each in dependencies(before, PARENT):
-        told = each.get("annotations", {})
-        job, step = told.get("job"), told.get("step")
+    for dependency in dependencies(before, PARENT):
+        annotations = dependency.get("annotations", {})
+        job, step = annotations.get("job"), annotations.get("step")
         if not isinstance(job, str):
             break
-        final = told.get("artifact") != "checkpoint" or type(step) is not int
+        final = annotations.get("artifact") != "checkpoint" or type(step) is not int
         return {"jobId": job} if final else {"jobId": job, "step": step}
     return None
 
 
-def _folder_of(ended: Iterable[JobEvent], before: Statement) -> Path:
+def _folder_of(last_events: Iterable[JobEvent], before: Statement) -> Path:
     """Return the new job's counterpart of ``before``: its final folder or a checkpoint's."""
-    for event in ended:
+    for event in last_events:
         if event.name == TRAINING_COMPLETED and isinstance(event.data, dict):
-            listed = event.data.get("artifacts")
-            for artifact in listed if isinstance(listed, list) else ():
+            artifacts = event.data.get("artifacts")
+            for artifact in artifacts if isinstance(artifacts, list) else ():
                 if isinstance(artifact, dict) and artifact.get("name") == "final" and artifact.get("path"):
                     final = Path(str(artifact["path"]))
                     step = internal(before).get("step")
@@ -178,19 +180,19 @@ def _compared(before: Statement, after: Statement) -> dict[str, Any]:
     old, new = _files(before), _files(after)
     files = [{"name": name, "same": old[name] == new.get(name)} for name in old]
     files += [{"name": name, "same": False} for name in new if name not in old]
-    same, losses = all(each["same"] for each in files), _losses(before, after)
-    reasons = [] if same else reasons_of(before, after)
+    all_same, losses = all(file["same"] for file in files), _losses(before, after)
+    reasons = [] if all_same else reasons_of(before, after)
     close = all(abs(a - b) <= CLOSE * max(abs(a), abs(b)) for a, b in losses.values())
-    ok = same or bool(reasons and losses and close)
-    told = {name: {"before": a, "now": b} for name, (a, b) in losses.items()}
-    return {"ok": ok, "same": same, "files": files, "reasons": reasons, "losses": told}
+    ok = all_same or bool(reasons and losses and close)
+    loss_table = {name: {"before": a, "now": b} for name, (a, b) in losses.items()}
+    return {"ok": ok, "same": all_same, "files": files, "reasons": reasons, "losses": loss_table}
 
 
 def _files(statement: Statement) -> dict[str, str]:
     """Return the hashes of the subjects by name, without the training state, which contains times."""
     subjects = statement["subject"]
-    kept = [each for each in subjects if each.get("annotations", {}).get("optional") is not True]
-    return {each["name"]: each["digest"]["sha256"] for each in kept}
+    required = [subject for subject in subjects if subject.get("annotations", {}).get("optional") is not True]
+    return {subject["name"]: subject["digest"]["sha256"] for subject in required}
 
 
 def _losses(before: Statement, after: Statement) -> dict[str, tuple[float, float]]:
@@ -200,32 +202,32 @@ def _losses(before: Statement, after: Statement) -> dict[str, tuple[float, float
 
 def reasons_of(before: Statement, after: Statement) -> list[str]:
     """List the differences that may explain different bits."""
-    old, new = (object_at(builder(each), "version") for each in (before, after))
-    found = [
-        f"{one_line(name, 40)} is {_said(new.get(name))}, was {_said(old.get(name))}"
+    old, new = (object_at(builder(which), "version") for which in (before, after))
+    reasons = [
+        f"{one_line(name, 40)} is {_as_text(new.get(name))}, was {_as_text(old.get(name))}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     ]
     if _code(before) != _code(after) and old.get("arkor-dev") == new.get("arkor-dev"):
-        found.append("arkor-dev's own code differs")
+        reasons.append("arkor-dev's own code differs")
     for key, name in (
         ("processor", "the processor"),
         ("device", "the device"),
         ("threads", "the number of threads"),
         ("numberFormat", "the number format"),
     ):
-        ours, theirs = internal(after).get(key), internal(before).get(key)
-        if ours != theirs:
-            found.append(f"{name} is {_said(ours)}, was {_said(theirs)}")
+        new_value, old_value = internal(after).get(key), internal(before).get(key)
+        if new_value != old_value:
+            reasons.append(f"{name} is {_as_text(new_value)}, was {_as_text(old_value)}")
     for begin, name in ((BASE, "the base model's files"), (ROWS, "the rows as the model reads them")):
         if _digests(before, begin) != _digests(after, begin):
-            found.append(f"{name} differ")
+            reasons.append(f"{name} differ")
     if _digests(before, PARENT) != _digests(after, PARENT):
-        found.append("the adapter that it started from differs")
+        reasons.append("the adapter that it started from differs")
     if "extendedAfter" in internal(before):
-        step = _said(internal(before)["extendedAfter"])
-        found.append(f"it was extended after step {step}, but now trained in one run")
-    return found
+        step = _as_text(internal(before)["extendedAfter"])
+        reasons.append(f"it was extended after step {step}, but now trained in one run")
+    return reasons
 
 
 def _code(statement: Statement) -> object:
@@ -233,26 +235,28 @@ def _code(statement: Statement) -> object:
 
 
 def _digests(statement: Statement, begin: str) -> dict[str, str]:
-    return {each["name"]: each["digest"]["sha256"] for each in dependencies(statement, begin)}
+    return {
+        dependency["name"]: dependency["digest"]["sha256"] for dependency in dependencies(statement, begin)
+    }
 
 
-def _said(value: object) -> str:
+def _as_text(value: object) -> str:
     return "not known" if value is None else one_line(value, 80)
 
 
 def lines(outcome: dict[str, Any]) -> list[str]:
     """Format the comparison as lines."""
-    names = [one_line(each["name"], 200) for each in outcome["files"] if not each["same"]]
+    names = [one_line(item["name"], 200) for item in outcome["files"] if not item["same"]]
     if outcome["same"]:
         return ["Reproduced: the repeated training is the same bit for bit."]
-    told = [f"Not reproduced: the repeated training differs in {', '.join(names[:10])}."]
+    text_lines = [f"Not reproduced: the repeated training differs in {', '.join(names[:10])}."]
     if outcome["reasons"]:
-        told += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
+        text_lines += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
     else:
-        told.append("No known cause: everything that they depend on is the same.")
+        text_lines.append("No known cause: everything that they depend on is the same.")
     words = {"loss": "loss", "evalLoss": "eval loss"}
-    told += [
-        f"{words[name]}: {each['now']:.4f}, was {each['before']:.4f}"
-        for name, each in outcome["losses"].items()
+    text_lines += [
+        f"{words[name]}: {item['now']:.4f}, was {item['before']:.4f}"
+        for name, item in outcome["losses"].items()
     ]
-    return told
+    return text_lines

@@ -428,7 +428,7 @@ async def test_who_stops_it_ends_the_upload_at_once(hub: FakeHub, monkeypatch: p
 
     over = threading.Event()
     hub.faults = stuck
-    asking = asyncio.create_task(hub_side.asked({"do": "look", "repo": "ann/x"}, lambda _: None))
+    asking = asyncio.create_task(hub_side.run_uploader({"do": "look", "repo": "ann/x"}, lambda _: None))
     await asyncio.wait_for(reached.wait(), 60)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -80,6 +80,7 @@ export function Shown({
   const embeds = features.value.has("embeddings");
   const meant = embeds && route.value.query.get("meaning") !== null;
   const meaning = useMeaning(meant);
+  const pressed = useRef(false);
   const marks = useMemo(() => (judging ? new Marks(trainer.name) : null), [judging, trainer.name]);
   const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
   const findings = merged(checked?.findings ?? [], view.findings);
@@ -192,8 +193,9 @@ export function Shown({
     last.current = await find({ want: "longest" }, "No row is shorter.", after);
   };
   const showMeaning = (): void => {
+    pressed.current = true;
     setQuery({ meaning: "1" });
-    requestAnimationFrame(() => document.getElementById("data-meaning")?.focus());
+    document.getElementById("data-meaning")?.focus();
   };
   const showGroup = (group: number, title: string): void => {
     setFilter({ group });
@@ -359,6 +361,7 @@ export function Shown({
           {...{ opened, chosen, choose, showGroup }}
           trainer={trainer.name}
           version={`${view.id} ${view.indexed}`}
+          takesFocus={pressed.current}
           close={() => setQuery({ meaning: null })}
         />
       )}

@@ -2,19 +2,22 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, errorText } from "../../api/client";
-import { SETTINGS, type Sweep } from "../../contract.gen";
+import { type ManifestSweep, SETTINGS, type Sweep, type Trainer } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
 import { Empty, ErrorNote } from "../../ui/empty";
-import { nextTime, valuesFrom } from "./model";
+import { Skeleton } from "../../ui/skeleton";
+import { isRange, nextTime, textOf, valuesFrom } from "./model";
 import { styles } from "./styles";
 
 interface Entry {
   field: string;
   text: string;
   log: boolean;
+  /** The values of the file, for as long as their text is unchanged. */
+  values?: unknown;
 }
 
 /** What a search most often pays for; ranges around the usual values. */
@@ -24,27 +27,43 @@ const USUAL: readonly Entry[] = [
 ];
 const MORNING = "07:00";
 
+const entriesOf = (space: Readonly<Record<string, unknown>>): Entry[] =>
+  Object.entries(space).map(([field, values]) => ({
+    field,
+    values,
+    text: textOf(values),
+    log: isRange(values) && values.log === true,
+  }));
+
 export function StartForm() {
   useEffect(() => void loadManifest(), []);
-  const trainers = (manifest.value?.trainers ?? []).filter(({ config }) => config);
-  const name = useSignal("");
-  const entries = useSignal<readonly Entry[]>(USUAL);
-  const until = useSignal(MORNING);
-  const jobs = useSignal("");
-  const error = useSignal<string | null>(null);
-  const busy = useSignal(false);
-  const trainer = trainers.find((each) => each.name === name.value) ?? trainers[0];
   if (manifestError.value)
     return <ErrorNote title="The trainers could not be read" error={manifestError.value} />;
-  if (!trainer) return <Empty title="There is no trainer to start from." />;
+  if (!manifest.value) return <Skeleton lines={6} height={20} />;
+  const trainers = manifest.value.trainers.filter(({ config }) => config);
+  if (trainers.length === 0) return <Empty title="There is no trainer to start from." />;
+  return <Fields trainers={trainers} written={manifest.value.sweep ?? {}} />;
+}
+
+/** The form, filled in with what `[sweep]` of the file says. */
+function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: ManifestSweep }) {
+  const name = useSignal(written.trainer ?? "");
+  const entries = useSignal<readonly Entry[]>(written.space ? entriesOf(written.space) : USUAL);
+  const end = written.hours ? `${written.hours} h` : written.jobs ? "" : MORNING;
+  const until = useSignal(written.until ?? end);
+  const jobs = useSignal(written.jobs ? `${written.jobs}` : "");
+  const error = useSignal<string | null>(null);
+  const busy = useSignal(false);
+  const trainer = trainers.find((each) => each.name === name.value) ?? trainers[0]!;
   const change = (index: number, changes: Partial<Entry>): void => {
     entries.value = entries.value.map((entry, place) => (place === index ? { ...entry, ...changes } : entry));
   };
   const start = async (): Promise<void> => {
     error.value = null;
     const space: Record<string, unknown> = {};
-    for (const { field, text, log } of entries.value) {
-      const values = valuesFrom(text, log);
+    for (const { field, text, log, values: given } of entries.value) {
+      const isGiven = given !== undefined && text === textOf(given);
+      const values = isGiven && !isRange(given) ? given : valuesFrom(text, log);
       const label = SETTINGS.find((each) => each.field === field)?.label ?? field;
       if (values === null) {
         error.value = `${label}: write values such as 8, 16, 64, or a range such as 1e-4 to 5e-3`;
@@ -52,9 +71,11 @@ export function StartForm() {
       }
       space[field] = values;
     }
-    const deadline = until.value ? nextTime(until.value, Date.now()) : null;
+    const isDate = Number.isFinite(Date.parse(until.value)); // the file may have a date and time
+    const date = isDate ? new Date(until.value).toISOString() : null;
+    const deadline = nextTime(until.value, Date.now()) ?? date;
     if (until.value && !deadline) {
-      error.value = "Until: write a time of day such as 07:00";
+      error.value = "End before: write a time of day such as 07:00, or hours such as 8 h";
       return;
     }
     const body = {
@@ -111,7 +132,9 @@ export function StartForm() {
               class="ui-input"
               aria-label="Setting"
               value={field}
-              onChange={(event) => change(index, { field: event.currentTarget.value, text: "" })}
+              onChange={(event) =>
+                change(index, { field: event.currentTarget.value, text: "", values: undefined })
+              }
             >
               <option value={field}>{label}</option>
               {free.map((each) => (
@@ -160,7 +183,7 @@ export function StartForm() {
         </Button>
       </div>
       <label style={styles.field}>
-        <span>End before (time of day)</span>
+        <span>End before (time of day, or hours such as 8 h)</span>
         <input
           class="ui-input"
           placeholder={MORNING}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Sweep } from "../../contract.gen";
-import { axesOf, bestSoFar, nextTime, ranked, searched, settingsWords, valuesFrom } from "./model";
+import { axesOf, bestSoFar, nextTime, ranked, searched, settingsWords, textOf, valuesFrom } from "./model";
 
 const at = (minute: number): string => `2026-01-01T00:0${minute}:00Z`;
 const sweep = {
@@ -84,10 +84,22 @@ describe("what a person types", () => {
     ]);
   });
 
+  it("is shown as it would be typed", () => {
+    for (const values of [
+      [8, 16, 64],
+      [true, false],
+      ["adamw", "lion"],
+    ])
+      expect(valuesFrom(textOf(values), false)).toEqual(values);
+    const range = { low: 1e-4, high: 5e-3, log: true };
+    expect(valuesFrom(textOf(range), true)).toEqual(range);
+  });
+
   it("is the next such time", () => {
     const now = new Date(2026, 0, 1, 22, 0).getTime();
     expect(nextTime("07:00", now)).toBe(new Date(2026, 0, 2, 7, 0).toISOString());
     expect(nextTime("23:30", now)).toBe(new Date(2026, 0, 1, 23, 30).toISOString());
     expect(nextTime("25:00", now)).toBeNull();
+    expect(nextTime("1.5 h", now)).toBe(new Date(2026, 0, 1, 23, 30).toISOString());
   });
 });

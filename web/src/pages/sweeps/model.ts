@@ -133,8 +133,18 @@ export function valuesFrom(text: string, log: boolean): unknown[] | Range | null
   });
 }
 
-/** The next such time of day, `07:00`, as ISO 8601; null for another text. */
+/** Values as a person would type them. */
+export function textOf(values: unknown): string {
+  if (isRange(values)) return `${values.low} to ${values.high}`;
+  return Array.isArray(values)
+    ? values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(", ")
+    : "";
+}
+
+/** The next such time of day, `07:00`, or the end of so many hours, `8 h`, as ISO 8601; null for another text. */
 export function nextTime(text: string, now: number): string | null {
+  const hours = /^(\d+(?:\.\d+)?)\s*h$/i.exec(text.trim());
+  if (hours) return new Date(now + Number(hours[1]) * 3_600_000).toISOString();
   const found = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text.trim());
   if (!found) return null;
   const at = new Date(now);

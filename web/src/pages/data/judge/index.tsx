@@ -20,6 +20,7 @@ import {
   type Queue,
   queueOf,
   reviewWords,
+  rubricWords,
   tagsOf,
   type Verdict,
 } from "./words";
@@ -391,6 +392,11 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         </p>
       ))}
       {hidden > 0 && <p class="hint">Others have judged it: shown after your verdict.</p>}
+      {summary?.rubrics.map((each) => (
+        <p key={each.by} class="hint num">
+          {rubricWords(each)}
+        </p>
+      ))}
       {summary?.agreement.map((each) => (
         <p key={each.people.join("\n")} class="hint num">
           {agreementWords(each)}

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { agreementWords, countWords, queueOf, reviewWords, tagsOf } from "./words";
+import { agreementWords, countWords, queueOf, reviewWords, rubricWords, tagsOf } from "./words";
 
 it("reads tags as they are typed", () => {
   expect(tagsOf(" tone,too   long,, tone ")).toEqual(["tone", "too long"]);
@@ -12,6 +12,16 @@ it("says how far two people agree, and when that is not defined", () => {
   expect(agreementWords({ ...both, rows: 1, equal: 1, kappa: null, low: null, high: null })).toBe(
     "Ann and somebody agree on 1 of 1 row; κ needs two different verdicts",
   );
+});
+
+it("says how far a rubric's judge can be trusted, and what is missing", () => {
+  const judge = { by: "qwen (rubric)", scored: 120, rows: 24, equal: 18, needs: 0, heard: true };
+  const measured = { ...judge, kappa: 0.52, low: 0.2, high: 0.8 };
+  expect(rubricWords(measured)).toBe(
+    "qwen (rubric) scored 120 rows · agrees with people on 18 of 24 of them, κ 0.52 (95 % 0.20 to 0.80)",
+  );
+  expect(rubricWords({ ...measured, kappa: 0.1, heard: false })).toContain("too little to go by");
+  expect(rubricWords({ ...measured, rows: 5, needs: 15, heard: false })).toContain("judge 15 more");
 });
 
 it("counts verdicts, and disputed rows where there are some", () => {
@@ -27,6 +37,7 @@ it("counts verdicts, and disputed rows where there are some", () => {
     tags: [],
     people: [],
     agreement: [],
+    rubrics: [],
     by: "",
   };
   expect(countWords(summary)).toBe("1 accepted · 2 rejected · 0 flagged · 3 unseen");

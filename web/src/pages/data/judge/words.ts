@@ -1,5 +1,5 @@
 /** Judgements in words. Pure. */
-import type { Review, ReviewAgreement, ReviewSummary } from "../../../contract.gen";
+import type { Review, ReviewAgreement, ReviewSummary, RubricAgreement } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 
@@ -49,6 +49,26 @@ export function agreementWords({ people, rows, equal, kappa, low, high }: Review
   const words = `${names} agree on ${number(equal)} of ${plural(rows, "row")}`;
   if (kappa === null || low === null || high === null) return `${words}; κ needs two different verdicts`;
   return `${words}, κ ${kappa.toFixed(2)} (95 % ${low.toFixed(2)} to ${high.toFixed(2)})`;
+}
+
+/** `qwen (rubric) scored 120 rows · agrees with people on 18 of 24 of them, κ 0.52 (95 % 0.2 to 0.8)` */
+export function rubricWords({
+  by,
+  scored,
+  rows,
+  equal,
+  kappa,
+  low,
+  high,
+  needs,
+  heard,
+}: RubricAgreement): string {
+  const words = `${clean(by, 100)} scored ${plural(scored, "row")}`;
+  if (needs > 0) return `${words} · judge ${number(needs)} more of them to see how far it agrees with people`;
+  if (kappa === null || low === null || high === null) return `${words} · κ needs two different verdicts`;
+  const measured = `κ ${kappa.toFixed(2)} (95 % ${low.toFixed(2)} to ${high.toFixed(2)})`;
+  const verdict = heard ? "" : ": too little to go by";
+  return `${words} · agrees with people on ${number(equal)} of ${number(rows)} of them, ${measured}${verdict}`;
 }
 
 /** Another person's judgement: `Bo: rejected · tone · Too blunt` */

@@ -1,5 +1,5 @@
 /** Rows by meaning: those like the row on screen, groups of similar ones, and a map. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { isAbort } from "../../../api/client";
 import type { RowGroup, RowGroups, SimilarRow } from "../../../contract.gen";
 import { number } from "../../../lib/format";
@@ -20,10 +20,16 @@ interface Props {
   choose: (row: number) => void;
   /** Finds the next row of a group. */
   showGroup: (group: number, title: string) => void;
+  /** Whether it was opened by a press, and not with the page. */
+  takesFocus: boolean;
   close: () => void;
 }
 
-export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup, close }: Props) {
+export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup, takesFocus, close }: Props) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    if (takesFocus) heading.current?.focus();
+  }, []);
   const [meaning, setMeaning] = useState<Meaning | null>(null);
   useEffect(() => {
     const made = new Meaning(opened);
@@ -38,7 +44,7 @@ export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup,
   return (
     <section class="meaning" aria-labelledby="data-meaning">
       <header class="meaning-head">
-        <h2 id="data-meaning" tabIndex={-1}>
+        <h2 ref={heading} id="data-meaning" tabIndex={-1}>
           Rows by meaning
         </h2>
         <Button small kind="quiet" onClick={close}>
@@ -142,7 +148,7 @@ function One({
         {group.examples.length > 0 && (
           <a
             class="ui-button ui-button-small ui-button-quiet"
-            aria-label={`More rows about ${title}`}
+            aria-label={`More like these, about ${title}`}
             href={href("/data", { make: "rows", trainer, row: group.examples.join(",") })}
           >
             More like these
@@ -201,7 +207,9 @@ function Similar({
             <span class="hint num" title="Cosine of the embeddings">
               {similarity.toFixed(2)}
             </span>
-            <bdi class="ellipsis">{clean(excerpt, 120)}</bdi>
+            <bdi class="ellipsis" title={clean(excerpt, 120)}>
+              {clean(excerpt, 120)}
+            </bdi>
             {heldOut && <span class="hint">held out</span>}
           </li>
         ))}

@@ -1,0 +1,32 @@
+"""What ``arkor-dev why`` prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from arkor_dev.cli.commands.why import lines
+
+ROW = {"where": "data/a.jsonl, line 3", "question": "Where?", "answer": "Red.", "score": -0.4}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kept"),
+    [
+        ("better", "Keep the training without them."),
+        ("same", "Keep the job as it is."),
+        ("unclear", "Keep the job as it is."),
+        ("worse", "Keep the job as it is."),
+    ],
+)
+def test_a_training_without_rows_is_kept_only_if_it_is_better(verdict: str, kept: str) -> None:
+    sentence = "loss 1.2 vs. 1.1 on 40 held-out rows; 95 % interval of the difference -0.1 to 0.3."
+    told = {"contradicting": [ROW], "rows": 300, "comparison": {"verdict": verdict, "sentence": sentence}}
+    said = lines(told)
+    assert said[-2:] == [f"Without them, on the held-out rows: {sentence}", kept]
+
+
+def test_nothing_is_proposed_for_what_the_base_says_too() -> None:
+    told = {"answer": "Hello", "adapter": {"logp": -3.0}, "base": {"logp": -2.0}, "learned": False}
+    said = lines({**told, "similar": [ROW]})
+    assert "The base model says this too" in said[-1]
+    assert not any("line 3" in line for line in said)
