@@ -115,7 +115,7 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
     unit, losses = trained.row_gradients(
         lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
     )
-    where = list(dict.fromkeys(example.where for example in trained.train))
+    where = [example.where for example in trained.train if not example.same_row]
     listed = [
         {**rows.told(where[row]), "score": round(agrees, 2)}
         for row, agrees in contradictions(unit, losses)[:MOST]
