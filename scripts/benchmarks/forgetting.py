@@ -2,8 +2,9 @@
 
 Every run is a process of its own, with one thread, and answers its replay prompts anew. The losses are those
 of the verdict: its held-out rows, its general questions, its intervals. Times are the processor's, which
-other programs disturb less: training and the base's answers, without the verdict. ``python -m
-benchmarks.forgetting WAY SEED STEPS FORMAT`` runs one and prints its figures as JSON.
+other programs disturb less: training and the base's answers, without the verdict. Steps of a plain run, of
+replay and of the penalty are timed in turns besides, on the same rows. ``python -m benchmarks.forgetting WAY
+SEED STEPS FORMAT`` runs one, or ``TURNS``, and prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.modeling.example import is_replayed
 
 from .figures import Figure
 from .sides import in_a_process
@@ -42,16 +46,20 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "replay = 0.2, base_kl = 0.1": {"replay": 0.2, "baseKl": 0.1},
 }
 SEEDS: Final = (42,)
+TURNS: Final = "in turns"
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Losses of the task and in general, with the interval of the harm, and the time beside a plain run."""
     starter()
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    steps = in_a_process("forgetting", TURNS, SEEDS[0], 1 if quick else 8, "auto", settings=one_thread)
+    for kind in ("replay", "penalty"):
+        yield Figure(f"a step with {kind}, a plain one beside", steps[kind], "s", steps["plain"])
     for seed in SEEDS:
         plain: Mapping[str, Any] = {}
         for way in list(WAYS)[:3] if quick else WAYS:
             number = plain.get("format", "auto")
-            one_thread = {"OMP_NUM_THREADS": "1"}
             found = in_a_process("forgetting", way, seed, 4 if quick else 0, number, settings=one_thread)
             plain = plain or found
             yield from _figures(f"{way}, seed {seed}", found, plain)
@@ -70,6 +78,37 @@ def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> I
         yield Figure("  how much less than half of the plain run's harm it is", halved.mean, "nats")
         yield Figure("    low end of its interval", halved.low, "nats")
     yield Figure("  time, of a plain run beside", found["seconds"], "s", plain["seconds"])
+
+
+def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
+    """Return the processor's seconds of a step of each kind, with placeholders of full length as answers."""
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.run_events import RunEvents
+    from arkor_dev.project.data_editor import config_of
+
+    config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **OFF, "baseKl": 0.1}
+    config |= {"seed": seed, "numberFormat": number}
+    seconds: dict[str, list[float]] = {"plain": [], "replay": [], "penalty": []}
+    with tempfile.TemporaryDirectory() as folder:
+        job = {"id": "job", "config": config, "data": folder, "project": str(EXAMPLE)}
+        preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
+        preparation.read()
+        preparation.load({"path": str(starter()), "name": "starter", "note": None})
+        preparation.encode()
+        trained = preparation.make_run(lambda: False)
+        trained.begin()
+        loss: Any = trained.loss
+        every = trained.steps()
+        for _ in range(steps + 1):
+            batches = next(every)
+            own = [batch for batch in batches if not is_replayed(batch)]
+            learned = [[replace(row, counts=None) for row in batch] for batch in batches]
+            for kind, some in (("plain", own), ("replay", learned), ("penalty", batches)):
+                loss._penalized = trained.replay if kind == "penalty" else None
+                began = time.process_time()
+                trained.learn(*some)
+                seconds[kind].append(time.process_time() - began)
+    return {kind: mean(each[1:]) for kind, each in seconds.items()}  # the first ones warm up
 
 
 def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
@@ -116,4 +155,5 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))
+    kind, *rest = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    print(json.dumps(in_turns(*rest) if kind == TURNS else run(kind, *rest)))  # type: ignore[arg-type]
