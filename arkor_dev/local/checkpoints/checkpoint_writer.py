@@ -79,7 +79,7 @@ class CheckpointWriter:
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Have ``write`` fill a checkpoint: the trained weights, and the state beside them. Raises
-        NoRoomError.
+        NoSpaceError.
         """
         if short := disk_shortage(self._data):
             raise NoSpaceError(short)
@@ -99,7 +99,7 @@ class CheckpointWriter:
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
         """Have ``write`` fill the final folder with the weights after ``step``; return its ``Artifact``.
 
-        Raises NoRoomError.
+        Raises NoSpaceError.
         """
         folder = final_folder(self._data, self._job)
         size = self._write(folder, step, write, lambda *arguments: self._describe(*arguments, "final", step))
@@ -114,7 +114,7 @@ class CheckpointWriter:
         return [describe("checkpoint", "best", folder, size_of(folder), step)]
 
     def point(self, step: int, state: Callable[[], Any]) -> None:
-        """Save the state after ``step``, unless a checkpoint has it already. Raises NoRoomError."""
+        """Save the state after ``step``, unless a checkpoint has it already. Raises NoSpaceError."""
         if self.step != step:
             folder = resume_folder(self._data, self._job, step)
             self._write(folder, step, lambda folder: write_state(folder, state()))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .packing import PackedRows, RowGroup, Span
 
 NAME: Final = "arkor_rows"
-KNOWN: Final = frozenset(
+HARMLESS: Final = frozenset(
     {"sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states"}
 )
 """Arguments a model may pass without asking for a different kind of attention."""
@@ -27,7 +27,7 @@ BLOCK: Final = 64
 """Queries computed at once; keys after a block are never read."""
 
 
-class Current:
+class CurrentBatch:
     """The packed batch that the model is computing; a process trains a single model."""
 
     packed: PackedRows | None = None
@@ -47,11 +47,11 @@ def attend(
 
     From ``[1, heads, positions, size]`` to ``[1, positions, heads, size]``.
     """
-    packed = Current.packed
+    packed = CurrentBatch.packed
     if packed is None or packed.ids.shape[1] != query.shape[2]:
         raise RuntimeError("this batch's rows have not been packed")
     window = more.get("sliding_window")
-    known = all(value is None or name in KNOWN for name, value in more.items())
+    known = all(value is None or name in HARMLESS for name, value in more.items())
     plain = bool(packed.groups) and known and not dropout and getattr(module, "is_causal", True)
     if plain and query.shape[-1] == value.shape[-1] and not (window and window < packed.longest):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -66,7 +66,7 @@ def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], mo
     made = []
     query, window = given[0], more.get("sliding_window")
     for spans in packed.rows:
-        row = [_take(tensor, spans) for tensor in given]
+        row = [_row_of(tensor, spans) for tensor in given]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
@@ -78,7 +78,7 @@ def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], mo
     return torch.cat(made, dim=1)
 
 
-def _take(tensor: Any, spans: Sequence[Span]) -> Any:
+def _row_of(tensor: Any, spans: Sequence[Span]) -> Any:
     """Return one row of ``tensor``, ``[1, heads, positions, size]``."""
     parts = [tensor.narrow(2, start, end - start) for _, start, end in spans]
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
@@ -88,7 +88,7 @@ def _gather(tensor: Any, group: RowGroup) -> Any:
     """Gather a group's rows of ``tensor``, ``[1, heads, positions, size]``: ``[rows, length, heads,
     size]``.
     """
-    rows = tensor[0].transpose(0, 1).index_select(0, group.places)
+    rows = tensor[0].transpose(0, 1).index_select(0, group.positions)
     return rows.view(group.rows, group.length, *rows.shape[1:])
 
 
@@ -107,7 +107,7 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             k, v = _by_head(k), _by_head(v)
             made, kept = _attended(q, k, v, scale)
             made = made.flatten(0, 1)
-            for at, start, end in group.own:
+            for at, start, end in group.new_spans:
                 out[start:end] = made[at : at + end - start]
             saved += [q, k, v, *kept]
             counts.append(3 + len(kept))

@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 from torch.nn.functional import cross_entropy
 
-AT_ONCE: Final = 2**18
+LOGITS_PER_STEP: Final = 2**18
 """Logits whose probabilities are computed at once: 1 MiB in float32, which a core's own cache holds. On a
 busy machine each takes twice as long with 4 MiB."""
 
@@ -59,7 +59,7 @@ def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool
 
 
 def _chunks(logits: Any) -> list[slice]:
-    step = max(1, AT_ONCE // logits.shape[1])
+    step = max(1, LOGITS_PER_STEP // logits.shape[1])
     return [slice(start, start + step) for start in range(0, len(logits), step)]
 
 
@@ -111,7 +111,7 @@ class _Divergence(torch.autograd.Function):  # type: ignore[misc]
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        step = max(1, AT_ONCE // words)
+        step = max(1, LOGITS_PER_STEP // words)
         for start in range(0, count, step):
             part = slice(start, start + step)
             there, here = (each[part].log_softmax(1, dtype=torch.float32) for each in (known, logits))

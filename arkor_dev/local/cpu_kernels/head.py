@@ -18,9 +18,9 @@ from .cross_entropy import losses_and_gradients
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AT_ONCE: Final = 2**26
+LOGITS_PER_STEP: Final = 2**26
 """Logits that are made at once: 128 MiB of them in 16 bit, and twice that in float32."""
-LIFTED: Final = 1024.0
+GRADIENT_SCALE: Final = 1024.0
 """Gradients in float16 are held so many times as large: what is small would be lost in its range."""
 
 
@@ -49,14 +49,14 @@ def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float
 
 
 def _step(weight: Any) -> int:
-    return max(1, AT_ONCE // int(weight.shape[0]))
+    return max(1, LOGITS_PER_STEP // int(weight.shape[0]))
 
 
 class _Fused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, smoothing: float) -> Any:
         learns = ctx.needs_input_grad[0]
-        lifted = LIFTED if weight.dtype == torch.float16 else 1.0
+        lifted = GRADIENT_SCALE if weight.dtype == torch.float16 else 1.0
         grad = torch.empty_like(hidden, dtype=weight.dtype) if learns else None
         losses = []
         step = _step(weight)

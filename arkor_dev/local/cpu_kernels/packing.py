@@ -14,7 +14,7 @@ WORTH_SHARING: Final = 16
 """Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
 GROUP_AREA: Final = 2**16
 """Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
-LIKE: Final = 0.8
+LENGTH_SIMILARITY: Final = 0.8
 """Smallest length of a row relative to the longest in its group."""
 
 
@@ -34,16 +34,16 @@ class Span(NamedTuple):
 class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
-    ``places`` maps the flat rectangle to positions of the batch; a shorter row repeats its last one.
-    ``spans`` are all spans of the rows and ``own`` those that no row before them has, each at its place in
-    the flat rectangle. ``empty`` lists the places of the rectangle whose results count nowhere.
+    ``positions`` maps the flat rectangle to positions of the batch; a shorter row repeats its last one.
+    ``spans`` are all spans of the rows and ``new_spans`` those that no row before them has, each at its place
+    in the flat rectangle. ``empty`` lists the places of the rectangle whose results count nowhere.
     """
 
     rows: int
     length: int
-    places: Any
+    positions: Any
     spans: tuple[Span, ...]
-    own: tuple[Span, ...]
+    new_spans: tuple[Span, ...]
     empty: Any
 
 
@@ -52,15 +52,15 @@ class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
     ``rows`` has the spans of each row: those that it shares with rows before it, and the last of its own.
-    ``kept`` are the positions whose next token is learned, once for each row that learns it, and ``targets``
-    those tokens, both ``[learned]``.
+    ``learned_positions`` are those whose next token is learned, once for each row that learns it, and
+    ``targets`` those tokens, both ``[learned]``.
     """
 
     ids: Any
     positions: Any
     rows: tuple[tuple[Span, ...], ...]
     groups: tuple[RowGroup, ...]
-    kept: Any
+    learned_positions: Any
     targets: Any
 
     @property
@@ -86,7 +86,7 @@ def pack_rows(
     ids: list[int] = []
     positions: list[int] = []
     packed: list[tuple[Span, ...]] = []
-    kept: list[int] = []
+    learned_positions: list[int] = []
     targets: list[int] = []
     before: list[int] = []
     for row, labels in rows:
@@ -99,7 +99,7 @@ def pack_rows(
         places = [place for span in spans for place in range(span.start, span.end)]
         for place, label in zip(places, labels[1:], strict=False):
             if label != ignored:
-                kept.append(place)
+                learned_positions.append(place)
                 targets.append(label)
         before = row
     return PackedRows(
@@ -107,7 +107,7 @@ def pack_rows(
         torch.tensor([positions], device=device),
         tuple(packed),
         _groups(packed) if device == "cpu" else (),
-        torch.tensor(kept, dtype=torch.long, device=device),
+        torch.tensor(learned_positions, dtype=torch.long, device=device),
         torch.tensor(targets, dtype=torch.long, device=device),
     )
 
@@ -123,7 +123,11 @@ def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
     groups: list[list[int]] = []
     for number in sorted(range(len(rows)), key=lambda number: -lengths[number]):
         longest, count = (lengths[groups[-1][0]], len(groups[-1])) if groups else (0, 0)
-        if count and (count + 1) * longest**2 <= GROUP_AREA and lengths[number] >= LIKE * longest:
+        if (
+            count
+            and (count + 1) * longest**2 <= GROUP_AREA
+            and lengths[number] >= LENGTH_SIMILARITY * longest
+        ):
             groups[-1].append(number)
         else:
             groups.append([number])

@@ -80,7 +80,7 @@ class Embeddings(WorkerService[Task]):
         Raises ConflictError.
         """
         try:
-            model = self._models.at_hand(config["model"])
+            model = self._models.find_local(config["model"])
             if model is None:
                 return None
             target = await asyncio.to_thread(self._target, config, model)

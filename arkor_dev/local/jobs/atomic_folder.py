@@ -138,7 +138,7 @@ def _flush(folder: Path) -> None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return a folder's manifest. Raises NotWholeError if it is missing or unreadable."""
+    """Return a folder's manifest. Raises DamagedFolderError if it is missing or unreadable."""
     try:
         manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
     except (FileNotFoundError, IsADirectoryError):
@@ -157,7 +157,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 def checked(folder: Path, needed: str) -> dict[str, Any]:
     """Return the manifest of a folder that includes the file ``needed``, after verifying all files.
 
-    Raises NotWholeError for the first file that is missing or different.
+    Raises DamagedFolderError for the first file that is missing or different.
     """
     manifest = manifest_of(folder)
     if needed not in manifest["files"]:

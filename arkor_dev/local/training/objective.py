@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
 
-from arkor_dev.local.cpu_kernels.attention import Current
+from arkor_dev.local.cpu_kernels.attention import CurrentBatch
 from arkor_dev.local.cpu_kernels.cross_entropy import (
     cross_entropies,
     summed_cross_entropy,
@@ -246,19 +246,19 @@ class Objective(ABC):
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
             return False
         finally:
-            Current.packed = None
+            CurrentBatch.packed = None
 
     def _packed_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Compute :meth:`logits` of rows packed into one sequence."""
         # Rows that share their beginning would also share its random numbers.
         told = [(row.ids, row.labels) for row in rows]
         packed = pack_rows(told, IGNORED, share=not self._draws(), device=self.device)
-        Current.packed = packed
-        extra = {"logits_to_keep": packed.kept} if self._keeps_logits else {}
+        CurrentBatch.packed = packed
+        extra = {"logits_to_keep": packed.learned_positions} if self._keeps_logits else {}
         with self._autocast():
             logits = self.model(input_ids=packed.ids, position_ids=packed.positions, **extra).logits
         logits = logits.squeeze(0)  # like `logits[0]`, whose backward pass would copy the gradient into zeros
-        return logits if extra else logits[packed.kept], packed.targets
+        return logits if extra else logits[packed.learned_positions], packed.targets
 
     def _padded_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Compute :meth:`logits` of rows as a padded and masked rectangle."""

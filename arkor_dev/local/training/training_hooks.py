@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from arkor_dev.local.cpu_kernels.attention import Current
+from arkor_dev.local.cpu_kernels.attention import CurrentBatch
 from arkor_dev.local.modeling.base_model import bare
 
 
@@ -21,7 +21,7 @@ def add_noise(model: Any, alpha: float) -> None:
         if not module.training:
             return embedded
         # A packed batch has several rows; scale the noise by the length of one.
-        tokens = Current.packed.longest if Current.packed else embedded.shape[-2]
+        tokens = CurrentBatch.packed.longest if CurrentBatch.packed else embedded.shape[-2]
         most = alpha / math.sqrt(tokens * embedded.shape[-1])
         return embedded + torch.empty_like(embedded).uniform_(-most, most)
 

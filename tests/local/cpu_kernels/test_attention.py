@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from arkor_dev.local.cpu_kernels.attention import BLOCK, Current, attend  # noqa: E402
+from arkor_dev.local.cpu_kernels.attention import BLOCK, CurrentBatch, attend  # noqa: E402
 from arkor_dev.local.cpu_kernels.packing import GROUP_AREA, pack_rows  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -48,11 +48,11 @@ def check(rows: list[list[int]], saved: int, dtype: object) -> None:
     ]
     wanted = torch.randn(1, places, HEADS, SIZE, dtype=dtype)
 
-    Current.packed = packed
+    CurrentBatch.packed = packed
     try:
         out, _ = attend(torch.nn.Identity(), query, key, value, None)
     finally:
-        Current.packed = None
+        CurrentBatch.packed = None
     out.backward(wanted)
     found = [out.detach(), *(tensor.grad for tensor in given)]
 

@@ -15,7 +15,7 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
 
     from arkor_dev.local.cpu_kernels import cross_entropy
 
-    monkeypatch.setattr(cross_entropy, "AT_ONCE", 200)  # three rows of 60 words at once, and one at the end
+    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)  # three rows of 60 words at once, and one at the end
     chance = torch.Generator().manual_seed(1)
     given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
     targets = torch.randint(60, (7,), generator=chance)
@@ -44,7 +44,7 @@ def test_the_divergence_is_torch_s(dtype: str, monkeypatch: pytest.MonkeyPatch) 
 
     from arkor_dev.local.cpu_kernels import cross_entropy
 
-    monkeypatch.setattr(cross_entropy, "AT_ONCE", 200)
+    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)
     chance = torch.Generator().manual_seed(1)
     known, given = (3 * torch.randn(2, 7, 60, generator=chance)).to(getattr(torch, dtype))
     ours, exact = (given.clone().requires_grad_() for _ in range(2))
@@ -67,7 +67,7 @@ def test_each_token_s_is_torch_s_and_its_gradient_takes_the_place_of_the_logits(
 
     from arkor_dev.local.cpu_kernels import cross_entropy
 
-    monkeypatch.setattr(cross_entropy, "AT_ONCE", 200)
+    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)
     chance = torch.Generator().manual_seed(1)
     given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
     targets = torch.randint(60, (7,), generator=chance)

@@ -15,7 +15,7 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
 
     from arkor_dev.local.cpu_kernels import head as module
 
-    monkeypatch.setattr(module, "AT_ONCE", 200)  # three of 7 tokens at once, and one at the end
+    monkeypatch.setattr(module, "LOGITS_PER_STEP", 200)  # three of 7 tokens at once, and one at the end
     torch.manual_seed(1)
     head = torch.nn.Linear(16, 60).to(getattr(torch, dtype)).requires_grad_(False)
     given, targets = torch.randn(7, 16).to(head.weight.dtype), torch.randint(60, (7,))

@@ -172,12 +172,12 @@ def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
     """A dropout that all rows share would be no dropout of each."""
     import torch
 
-    from arkor_dev.local.cpu_kernels.attention import Current
+    from arkor_dev.local.cpu_kernels.attention import CurrentBatch
     from arkor_dev.local.training.objective import CrossEntropy
 
     batch = rows_of([41, 25, 30], 20)
     for dropout, saved in ((0.0, 40), (0.5, 0)):
         measured = CrossEntropy(wearing(model_of("Llama"), lora_dropout=dropout), "cpu", torch.float32, batch)
         measured(batch)
-        assert Current.packed is not None
-        assert Current.packed.saved == saved
+        assert CurrentBatch.packed is not None
+        assert CurrentBatch.packed.saved == saved

@@ -335,9 +335,9 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
 async def recover(store: AsyncStore) -> None:
     """Queue the jobs again that nobody runs any longer, once what was being written is written."""
     await store.write(Store.removed)
-    jobs = await store.read(Store.standing)
+    jobs = await store.read(Store.unfinished)
     for job in [job for job, status in jobs.items() if status == "running"]:
-        await store.write(Store.put_back, job, "killed")
+        await store.write(Store.requeue, job, "killed")
 
 
 @pytest.mark.usefixtures("asked")

@@ -159,7 +159,7 @@ function One({
   );
 }
 
-/** The list stays while its rows are looked at, so that the focus does, too. */
+/** The list stays while its rows are viewed, so that the focus does, too. */
 function Similar({
   opened,
   chosen,

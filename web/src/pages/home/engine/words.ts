@@ -4,7 +4,7 @@ import { clean } from "../../../lib/text";
 
 export const isActive = ({ state }: EngineSetup): boolean => state === "looking" || state === "installing";
 
-/** What is going on, in a sentence. */
+/** The state, in a sentence. */
 export function stateWords({ state, progress, next }: EngineSetup): string {
   if (state === "looking") return "Looking for the PyTorch that suits this machine …";
   if (state === "installing") {
