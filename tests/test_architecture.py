@@ -128,6 +128,7 @@ def test_studio_imports_five_packages_and_the_standard_library() -> None:
         "making/document_worker": {"docx", "pypdf"},
         "cli/commands/push/uploader": {"huggingface_hub"},
         "project/import_config/entries": {"yaml"},
+        "sdk/live": {"anywidget", "traitlets"},
         "sdk/mcp_server": {"mcp"},
     }
     used = {

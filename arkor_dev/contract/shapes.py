@@ -1074,7 +1074,7 @@ class EngineProgress(TypedDict):
 class EngineSetup(TypedDict):
     """The engine for training on this machine.
 
-    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and goes on by
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and continues by
     itself.
     """
 

@@ -2,5 +2,5 @@
 
 ``async_studio`` has a project's runs as coroutines, over the same contract as the commands; ``studio`` is the
 same for code that does not await. ``metrics`` are a run's figures, ``requests`` turns Python values into what
-the contract takes, and ``chart`` draws a run for a notebook.
+the contract takes, ``chart`` draws a run for a notebook, and ``live`` a chart that follows it.
 """

@@ -24,6 +24,7 @@ from arkor_dev.cli.which_backend import settings_for
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import slug_of
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
+
+    from .live import LiveRun
 
 WHOLE: Final = 32 * 2**20
 """Most bytes of one model answer."""
@@ -71,6 +74,7 @@ class AsyncStudio:
         self._stack = AsyncExitStack()
         self._backend: Backend | None = None
         self._idle = False
+        self._charts: set[asyncio.Task[None]] = set()
         self.data = AsyncData(self)
 
     @classmethod
@@ -101,8 +105,16 @@ class AsyncStudio:
 
     async def close(self) -> None:
         """Leave the backend; one that was started here pauses its jobs and ends."""
+        for task in self._charts:
+            task.cancel()
+        await asyncio.gather(*self._charts, return_exceptions=True)
         self._backend = None
         await self._stack.aclose()
+
+    def keep(self, chart: asyncio.Task[None]) -> None:
+        """Keep a task that feeds a chart until it is done; `close` cancels it."""
+        self._charts.add(chart)
+        chart.add_done_callback(self._charts.discard)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -311,12 +323,37 @@ class AsyncRun:
         await self._studio.backend.cancel_job(self.id)
         return self
 
+    def live(self) -> LiveRun:
+        """Return a chart for a notebook that follows the run, as long as the event loop runs.
+
+        Raises BadRequestError without the extra ``notebook``.
+        """
+        widget = live_run(self)
+        self.feed(widget)
+        return widget
+
+    def feed(self, chart: LiveRun) -> None:
+        """Have a chart follow the run, as long as the event loop runs."""
+        self._studio.keep(asyncio.get_running_loop().create_task(chart.follow(self), name="live chart"))
+
     async def html(self) -> str:
         """Return a picture of the run for a notebook."""
         job, metrics = await self.details(), await self.metrics()
         verdict = job.get("evaluation")
         sentence = verdict.get("sentence") if isinstance(verdict, dict) else None
         return html_of(self.name or self.id, str(job.get("status")), sentence, metrics)
+
+
+def live_run(run: AsyncRun) -> LiveRun:
+    """Return the chart of a run that nothing is shown on yet. Raises BadRequestError without the extra."""
+    try:
+        from .live import LiveRun
+    except ImportError:
+        command = install_command("notebook")
+        raise BadRequestError(
+            f"A live chart needs anywidget, which is not installed. Run: {command}"
+        ) from None
+    return LiveRun(name=run.name or run.id)
 
 
 class AsyncAdapter:

@@ -53,7 +53,7 @@ def _svg(metrics: Metrics) -> str:
         for value in (low, (low + high) / 2, high)
     ]
     for number, (label, colour, xs, ys) in enumerate(curves):
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in _thinned(xs, ys))
+        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in thinned(xs, ys))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(
             f'<text x="{WIDTH - MARGIN}" y="{MARGIN + 12 + 16 * number}" text-anchor="end" fill="{colour}">'
@@ -67,7 +67,8 @@ def _svg(metrics: Metrics) -> str:
     )
 
 
-def _thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
+def thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
+    """Return a curve's finite points, at most about `POINTS` of them and always the last."""
     pairs = [(step, value) for step, value in zip(xs, ys, strict=True) if math.isfinite(value)]
     every = max(1, math.ceil(len(pairs) / POINTS))
     thinned = pairs[::every]

@@ -9,7 +9,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from .async_studio import AsyncAdapter, AsyncRun, AsyncStudio
+from .async_studio import AsyncAdapter, AsyncRun, AsyncStudio, live_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Coroutine, Iterable, Iterator, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DataCheck
 
+    from .live import LiveRun
     from .metrics import Metrics, Point
 
 _T = TypeVar("_T")
@@ -176,6 +177,16 @@ class Run:
 
     def _repr_html_(self) -> str:
         return self._loop.run(self.inner.html())
+
+    def live(self) -> LiveRun:
+        """Return a chart for a notebook that follows the run; see `AsyncRun.live`."""
+        chart = live_run(self.inner)  # here: marimo shows only what was made in the cell's own thread
+
+        async def begin() -> None:
+            self.inner.feed(chart)
+
+        self._loop.run(begin())
+        return chart
 
     def __iter__(self) -> Iterator[Point]:
         with self._paused_by_an_interrupt():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import signal
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,13 +22,19 @@ from tests.local.forking_backend import fork_workers, worker_template
 from tests.local.tiny_model import chats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from arkor_dev import Studio
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 SHORT: dict[str, Any] = {"steps": 4, "log_every": 1, "learning_rate": 1e-2, "samples": "off", "save_every": 2}
+WIDGETS = importlib.util.find_spec("anywidget") is not None
+
+
+def _until(condition: Callable[[], object]) -> None:
+    """Wait for what the chart's own thread does; the test's timeout ends it."""
+    while not condition():
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) -> None:
     assert studio.jobs() == []
     run = studio.train(model="./models/tiny", dataset=chats(), name="parrot", lora={"r": 4}, **SHORT)
+    chart = run.live() if WIDGETS else None
     points = list(run)
     assert [point.step for point in points if point.loss is not None] == [1, 2, 3, 4]
     assert run.wait().status == "completed"
@@ -57,6 +68,12 @@ def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) 
     assert verdict is not None
     assert verdict["sentence"] in run._repr_html_()
     assert "<polyline" in run._repr_html_()
+    if chart is not None:
+        _until(lambda: chart.sentence)
+        assert (chart.name, chart.status, chart.sentence) == ("parrot", "completed", verdict["sentence"])
+        loss, held_out = chart.curves
+        assert [value for _, value in loss["points"]] == run.loss
+        assert [step for step, _ in held_out["points"]] == metrics.curve("eval_loss")[0]
     answer = run.adapter.chat("Hello", max_tokens=4, temperature=0)
     assert answer == "".join(run.adapter.chat("Hello", max_tokens=4, temperature=0, stream=True))
     assert run.checkpoint(2).chat([{"role": "user", "content": "Hello"}], max_tokens=2) is not None
@@ -64,6 +81,30 @@ def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) 
     assert (folder / "adapter_model.safetensors").exists()
     assert [job.id for job in studio.jobs(status="completed")] == [run.id]
     assert studio.job("parrot").id == studio.job().id == run.id
+
+
+def test_the_documentation_runs_and_names_what_there_is(
+    studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studio.jobs()  # its backend serves now, so another joins it
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text().partition("## Report")[0]
+    block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    project = studio._inner.project
+    (project / "arkor.toml").write_text(
+        '[[trainer]]\nname = "support-bot"\nmodel = "./models/tiny"\ndataset = "data/chats.jsonl"\n'
+        'steps = 2\nsamples = "off"\nlog_every = 1\n'
+    )
+    exec(block.replace('"my-bot"', repr(str(project))), {})  # noqa: S102 - our own documentation
+    assert capsys.readouterr().out.startswith("1 ")
+    run = studio.job("support-bot")
+    owners = {
+        "studio": studio, "studio.data": studio.data,
+        "run": run, "run.adapter": run.adapter, "run.metrics": run.metrics,
+    }  # fmt: skip
+    named = re.findall(r"\b(studio\.data|run\.adapter|run\.metrics|studio|run)\.(\w+)", page)
+    assert len(named) > 20
+    for owner, name in named:
+        assert hasattr(type(owners[owner]), name) or name in vars(owners[owner]), f"{owner}.{name}"
 
 
 def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None:
@@ -97,7 +138,16 @@ def test_what_cannot_be_trained_is_refused_with_a_reason(studio: Studio) -> None
         studio.job("nobody")
 
 
-def test_a_run_that_fails_raises_its_reason(studio: Studio) -> None:
+def test_a_run_that_fails_raises_its_reason(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     run = studio.train(model="./models/none", dataset="data/chats.jsonl", steps=1)
+    if WIDGETS:
+        from arkor_dev.sdk.live import LiveRun
+
+        opened: list[threading.Thread] = []
+        monkeypatch.setattr(LiveRun, "open", lambda _: opened.append(threading.current_thread()))
+        chart = run.live()
+        assert opened == [threading.current_thread()]  # marimo shows no other
+        _until(lambda: chart.status == "failed")
+        assert (chart.sentence, chart.curves) == ("", [])
     with pytest.raises(arkor_dev.RunFailedError, match="none"):
         run.wait()

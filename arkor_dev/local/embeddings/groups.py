@@ -1,4 +1,4 @@
-"""Groups of similar vectors: k-means, as many groups as stand out, and none where nothing does.
+"""Groups of similar vectors: k-means, as many groups as stand out, and none if nothing does.
 
 Any cloud can be cut into parts. So groups count only if they are tighter than those that the same procedure
 finds in clouds without groups: normal ones of the same covariance, after the gap statistic (Tibshirani,

@@ -65,15 +65,17 @@ ENGINE = {
 
 
 async def setting_up(scene: Scene, **known: object) -> None:
-    """Have the page meet a Studio whose backend waits for the engine, in that state."""
+    """Show a Studio whose engine is in that state; without ``next`` its backend waits for it."""
+    engine = {**ENGINE, **known}
 
     async def answer(route: Route) -> None:
-        await route.fulfill(json={**ENGINE, **known})
+        await route.fulfill(json=engine)
 
-    scene.fake.fault("*", status=503, body=b'{"error": "Local training is not installed yet."}')
+    if engine["next"] is None:
+        scene.fake.fault("*", status=503, body=b'{"error": "Local training is not installed yet."}')
     await scene.page.route("**/api/setup", answer)
     await scene.go("/")
-    await expect(scene.page.get_by_role("heading", name="Install local training")).to_be_visible()
+    await expect(scene.page.locator(".home-engine h2")).to_be_visible()
 
 
 @state("home-setup", "The engine is not installed: its size, before anything is downloaded", faulty=True)
@@ -87,6 +89,12 @@ async def setup_running(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     await setting_up(scene)
     await expect(scene.page.get_by_role("progressbar", name="Installed")).to_be_visible()
+
+
+@state("home-setup-offered", "A Studio for another backend offers the engine as well")
+async def setup_offered(scene: Scene) -> None:
+    await setting_up(scene, state="missing", next="arkor-dev --local --open", plan=None, progress=None)
+    await expect(scene.page.get_by_role("button", name="Show the size")).to_be_visible()
 
 
 @state("home-setup-failed", "The installation has failed, and can be continued", faulty=True)

@@ -15,7 +15,9 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
 
     from arkor_dev.local.cpu_kernels import cross_entropy
 
-    monkeypatch.setattr(cross_entropy, "LOGITS_PER_STEP", 200)  # three rows of 60 words at once, and one at the end
+    monkeypatch.setattr(
+        cross_entropy, "LOGITS_PER_STEP", 200
+    )  # three rows of 60 words at once, and one at the end
     chance = torch.Generator().manual_seed(1)
     given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
     targets = torch.randint(60, (7,), generator=chance)

@@ -23,7 +23,7 @@ test("The share counts what is downloaded and what is unpacked", () => {
   expect(share({ ...SETUP, plan: null })).toBeNull();
 });
 
-test("What is going on is said in a sentence", () => {
+test("The state is said in a sentence", () => {
   expect(stateWords(SETUP)).toBe("100 MB downloaded, 0 B unpacked · torch-9.0 (180 MB)");
   expect(stateWords({ ...SETUP, state: "installed" })).toContain("is starting");
   expect(stateWords({ ...SETUP, state: "installed", next: "arkor-dev --local" })).toBe("Installed.");
