@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -28,14 +29,14 @@ from arkor_dev.local.jobs.job_folder import (
     saved_folder,
 )
 from arkor_dev.local.jobs.store import Store
-from arkor_dev.local.workers.background import BackgroundQueue, background_task
+from arkor_dev.local.workers.background import background_task
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 from .formats import FORMATS, described, refusal, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -75,18 +76,19 @@ ATTENDED_SECONDS: Final = 30.0
 EXPIRY_CHECK_SECONDS: Final = 5.0
 
 
-class ExportRequest:
-    """A requested export: its job, the folder it is made from, its public record, and its worker."""
+@dataclass(eq=False)
+class ExportRequest(WorkerTask):
+    """A requested export: its job, the folder it is made from, and its public record."""
 
-    def __init__(self, job: dict[str, Any], source: Path, record: dict[str, Any]) -> None:
-        self.job, self.source, self.record = job, source, record
-        self.child: Child | None = None
-        self.cancelled = False
-        self.attended_at: float | None = None
-        """Monotonic time at which its client last polled; None if it continues without one."""
+    job: dict[str, Any]
+    source: Path
+    record: dict[str, Any]
+    cancelled: bool = False
+    attended_at: float | None = None
+    """Monotonic time at which its client last polled; None if it continues without one."""
 
 
-class Exports:
+class Exports(WorkerService[ExportRequest]):
     """Makes requested exports in order. ``busy`` says whether a job is training."""
 
     def __init__(
@@ -98,16 +100,9 @@ class Exports:
         cache: Path,
         busy: Callable[[], bool],
     ) -> None:
+        super().__init__(busy)
         self._store, self._models = store, models
         self._data, self._project, self._cache = data, project, cache
-        self._busy = busy
-        self._requests: dict[str, ExportRequest] = {}
-        self._background = BackgroundQueue(busy, self._next, self._process, self._failed)
-
-    @property
-    def pending(self) -> bool:
-        """Whether a request waits or is being processed."""
-        return self._background.pending
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests while the body runs."""
@@ -122,10 +117,10 @@ class Exports:
         while True:
             await asyncio.sleep(EXPIRY_CHECK_SECONDS)
             expired = time.monotonic() - ATTENDED_SECONDS
-            for export_id, request in list(self._requests.items()):
+            for request in list(self._tasks.values()):
                 if request.attended_at is not None and request.attended_at < expired:
                     with contextlib.suppress(NotFoundError):  # removed in the meantime
-                        await self.remove(request.job["id"], export_id)
+                        await self.remove(request.job["id"], request.record["id"])
 
     # Called by the server
 
@@ -152,16 +147,14 @@ class Exports:
             record["strength"] = strength
         if form in QUANTIZED_FORMATS:
             record["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
-        request = self._requests[record["id"]] = ExportRequest(job, source, record)
-        if body.get("attended"):
-            request.attended_at = time.monotonic()
-        self._background.wake()
+        attended_at = time.monotonic() if body.get("attended") else None
+        self._start(record["id"], ExportRequest(job, source, record, attended_at=attended_at))
         return record
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
         """Return all exports of a job, newest first. Reads files."""
         # Requests first: a finished one gets its file before it stops being a request.
-        records = [request.record for request in list(self._requests.values()) if request.job["id"] == job_id]
+        records = [request.record for request in list(self._tasks.values()) if request.job["id"] == job_id]
         listed = {record["id"] for record in records}
         for export_id in export_ids(self._data, job_id) - listed:
             stored = export_record(self._data, job_id, export_id).read_json()
@@ -181,7 +174,7 @@ class Exports:
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
         """Return an export; polling it counts as attending. Raises NotFoundError."""
-        request = self._requests.get(export_id)
+        request = self._tasks.get(export_id)
         if request and request.attended_at is not None:
             request.attended_at = time.monotonic()
         for record in self.list(job_id):
@@ -204,48 +197,33 @@ class Exports:
     async def remove(self, job_id: str, export_id: str) -> None:
         """Stop the export if it is under way, and delete its files."""
         await asyncio.to_thread(self.get, job_id, export_id)
-        self._cancel(export_id)
+        self._drop(export_id)
         await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget requests for a job, whose files are deleted with it."""
-        for export_id, request in list(self._requests.items()):
+        for export_id, request in list(self._tasks.items()):
             if request.job["id"] == job_id:
-                self._cancel(export_id)
+                self._drop(export_id)
 
-    def _cancel(self, export_id: str) -> None:
-        request = self._requests.pop(export_id, None)
-        if request:
+    def _drop(self, key: Hashable) -> None:
+        if request := self._tasks.get(key):
             request.cancelled = True
-            if request.child:
-                request.child.kill()
-
-    # Called by the scheduler
-
-    def training_begins(self) -> None:
-        """Stop the current export, so that a job has the memory; it starts again later."""
-        self._background.preempt()
-        for request in self._requests.values():
-            if request.child:
-                request.child.kill()
-
-    def training_ended(self) -> None:
-        """Continue with waiting requests."""
-        self._background.wake()
+        super()._drop(key)
 
     # Internal
 
     def _sweep(self, job_id: str) -> None:
         """Delete what a previous process left unfinished."""
         finished = {record["id"] for record in self.list(job_id)}
-        for export_id in export_ids(self._data, job_id) - finished - self._requests.keys():
+        for export_id in export_ids(self._data, job_id) - finished - self._tasks.keys():
             remove_export(self._data, job_id, export_id)
 
     def _next(self) -> ExportRequest | None:
-        waiting = (request for request in self._requests.values() if request.record["state"] == "waiting")
+        waiting = (request for request in self._tasks.values() if request.record["state"] == "waiting")
         return next(waiting, None)
 
-    async def _process(self, request: ExportRequest) -> None:
+    async def _work(self, request: ExportRequest) -> None:
         request.record["state"] = "running"
         try:
             request.record |= await self._make(request)
@@ -275,7 +253,7 @@ class Exports:
         except OSError as error:
             request.record |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
             return
-        self._requests.pop(completed["id"], None)
+        self._tasks.pop(completed["id"], None)
 
     async def _make(self, request: ExportRequest) -> dict[str, Any]:
         """Let a worker write and verify; raise JobFailure if it ends without a result."""
@@ -290,10 +268,9 @@ class Exports:
             record["progress"] = pace.estimate(progress)
 
         model = await self._models.ensure(config["model"], report)
-        child = request.child = await Child.start(WORKER)
-        try:
-            if self._busy() or request.cancelled:  # in the meantime
-                raise JobFailure("A job has started, or the request was cancelled")
+        async with self._worker(request, WORKER) as child:
+            if request.cancelled:  # in the meantime
+                raise JobFailure("The request was cancelled")
             child.send(
                 id=job_id,
                 config=config,
@@ -315,6 +292,3 @@ class Exports:
                 message = await child.result("proof", "The exporting process", report)
             target = export_folder(self._data, job_id, record["id"])
             return {**message, "usage": await asyncio.to_thread(usage, record["format"], target)}
-        finally:
-            request.child = None
-            await child.stop()

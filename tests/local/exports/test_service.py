@@ -38,11 +38,11 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     done = export_record(tmp_path, "job_1", "exp_000000000000")
     done.write_json({**RECORD, "id": "exp_000000000000", "state": "completed"})
-    exports._requests["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, dict(RECORD))
+    exports._tasks["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, dict(RECORD))
     look = export_ids
 
     def done_meanwhile(data: Path, job_id: str) -> set[str]:
-        if exports._requests.pop("exp_000000000001", None):
+        if exports._tasks.pop("exp_000000000001", None):
             export_record(data, job_id, "exp_000000000001").write_json({**RECORD, "state": "completed"})
         return look(data, job_id)
 
@@ -56,7 +56,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 ) -> None:
     """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    request = exports._requests["exp_000000000001"] = ExportRequest(
+    request = exports._tasks["exp_000000000001"] = ExportRequest(
         {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
     )
     made: list[str] = []
@@ -70,7 +70,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000001" in exports._requests and "error" not in request.record:  # noqa: ASYNC110 - only the report shows the end
+        while "exp_000000000001" in exports._tasks and "error" not in request.record:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert made == ["running", "running"]
     (record,) = exports.list("job_1")
@@ -83,7 +83,7 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
         record = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
-        exports._requests[f"exp_{number:012}"] = ExportRequest({"id": "job_1"}, tmp_path, record)
+        exports._tasks[f"exp_{number:012}"] = ExportRequest({"id": "job_1"}, tmp_path, record)
 
     async def make(request: ExportRequest) -> dict[str, Any]:
         if request.record["id"] == "exp_000000000001":
@@ -94,7 +94,7 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while "exp_000000000003" in exports._requests:  # noqa: ASYNC110 - only the report shows the end
+        while "exp_000000000003" in exports._tasks:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert {each["id"]: (each["state"], each.get("error")) for each in exports.list("job_1")} == {
         "exp_000000000001": ("failed", "no room"),
@@ -107,7 +107,7 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    request = exports._requests["exp_000000000001"] = ExportRequest(
+    request = exports._tasks["exp_000000000001"] = ExportRequest(
         {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
     )
     folder = export_folder(tmp_path, "job_1", "exp_000000000001")
@@ -137,7 +137,7 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
 ) -> None:
     """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    exports._requests["exp_000000000001"] = ExportRequest(
+    exports._tasks["exp_000000000001"] = ExportRequest(
         {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
     )
     folder = exports_folder(tmp_path, "job_1")
@@ -149,7 +149,7 @@ async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
-        while exports._requests or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
+        while exports._tasks or folder.parent.exists():  # noqa: ASYNC110 - nothing reports it now
             await asyncio.sleep(0.01)
     assert list(folder.parent.parent.iterdir()) == []
 
@@ -208,7 +208,7 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
         page = await exports.request(job, {"format": "adapter"})
         killed = await exports.request(job, {"format": "adapter", "attended": True})
         attended = await exports.request(job, {"format": "adapter", "attended": True})
-        while killed["id"] in exports._requests:
+        while killed["id"] in exports._tasks:
             exports.get("job_1", attended["id"])
             await asyncio.sleep(0.01)
     assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}
