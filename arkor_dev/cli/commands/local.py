@@ -71,7 +71,7 @@ async def _export(backend: Backend, job: str, file: str) -> int:
 
 def _rebuilt(outcome: dict[str, Any]) -> Iterator[str]:
     """Describe the outcome of rebuilding the list of jobs."""
-    added, skipped = outcome["added"], outcome["left"]
+    added, skipped = outcome["added"], outcome["unusable"]
     jobs = "job" if outcome["jobs"] == 1 else "jobs"
     yield f"The list has {outcome['jobs']} {jobs}; {outcome['read']} could be read from the old one."
     if added:
@@ -80,8 +80,9 @@ def _rebuilt(outcome: dict[str, Any]) -> Iterator[str]:
     if skipped:
         yield "Folders left alone, as they don't name their job:"
         yield from (f"  {one_line(job_id, 60)}" for job_id in skipped)
-    if outcome["kept"]:
-        yield f"The old list was kept as {one_line(outcome['kept'], 100)}: remove it when nothing is missing."
+    if outcome["damaged_file"]:
+        kept = one_line(outcome["damaged_file"], 100)
+        yield f"The old list was kept as {kept}: remove it when nothing is missing."
 
 
 def _absolute(file: str) -> str:
