@@ -1074,8 +1074,8 @@ class EngineProgress(TypedDict):
 class EngineSetup(TypedDict):
     """The engine for training on this machine.
 
-    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and continues by
-    itself.
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and then
+    continues by itself.
     """
 
     state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]

@@ -38,7 +38,7 @@ class Full:
     def attaches(self, _: Path, __: str) -> bool:
         return False
 
-    async def room(self, _: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, _: Mapping[str, Any]) -> bool:
         self.asked.set()
         return self.free
 

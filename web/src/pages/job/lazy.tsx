@@ -70,8 +70,8 @@ export function LazyContradictions({ job, status }: JobNow) {
             </Button>
           </p>
           <p class="hint">
-            Finds rows that contradict the rows most like them. Takes about as long as up to three epochs of
-            the training.
+            Finds rows that contradict the rows most like them. Takes about as long as two to six epochs of
+            training.
           </p>
         </>
       )}
