@@ -57,7 +57,7 @@ class Report(Protocol):
     display: Display
 
     def looking(self) -> None:
-        """PyTorch's builds are being looked at."""
+        """PyTorch's builds are being examined."""
 
     def plan(self, build: Build | None, target: Path, free: int) -> None:
         """Say what goes where; ``free`` are bytes."""
