@@ -43,10 +43,12 @@ def service(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return EngineSetupService(settings, [str(script(tmp_path / "setup.py", SETUP))])
 
 
-async def reached(service: EngineSetupService, state: str) -> dict[str, Any]:
-    """Wait until the service is in that state; return what the page gets."""
+async def reached(service: EngineSetupService, state: str, *, progress: bool = False) -> dict[str, Any]:
+    """Wait until the service is in that state, with ``progress`` if needed; return what the page gets."""
     async with asyncio.timeout(60):
-        while (shown := await service.view())["state"] != state:  # noqa: ASYNC110
+        while (shown := await service.view())["state"] != state or (  # noqa: ASYNC110
+            progress and not shown["progress"]
+        ):
             await asyncio.sleep(0.01)
     return dict(shown)
 
@@ -66,7 +68,7 @@ async def test_it_is_planned_installed_cancelled_and_continued(
     with pytest.raises(ConflictError, match="running already"):
         await service.start(install=True)
     await until(lambda: bool((settings.home / "pid").exists() and (settings.home / "pid").read_text()))
-    shown = await reached(service, "installing")
+    shown = await reached(service, "installing", progress=True)
     assert shown["progress"] == {"seconds": 1.0, "fetched": 1, "unpacked": 0, "now": "torch"}
     await service.close()
     with pytest.raises(ProcessLookupError):

@@ -272,8 +272,8 @@ def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path)
     assert tight.worst == pytest.approx(found.worst, rel=0.1), "however much there is"
     assert tight.recomputed is not None
     batch, sizes = shape_of(tight.longest, tight.padded, tight.shared), tight.sizes
-    cheaper = tight.recomputed.at(replace(sizes, recomputed=True).held(batch))
-    assert cheaper < tight.memory.at(sizes.held(batch))
+    cheaper = tight.recomputed.at(replace(sizes, recomputed=True).saved_bytes(batch))
+    assert cheaper < tight.memory.at(sizes.saved_bytes(batch))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -132,6 +132,7 @@ def objective(model: Any) -> CrossEntropy:
     loss.model, loss.device, loss._dtype, loss._noisy = model, "cpu", torch.bfloat16, False
     loss._inner, loss._keeps_logits, loss._casts = model.get_base_model(), True, True
     loss.padded, loss.fused, loss._smoothing = use_packed_attention(loss._inner), True, 0.0
+    loss._penalized = None
     return loss
 
 

@@ -90,11 +90,15 @@ def test_the_documentation_runs_and_names_what_there_is(
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text().partition("## Report")[0]
     block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     project = studio._inner.project
-    (project / "arkor.toml").write_text(
+    trainers = project / "arkor.toml"
+    trainers.write_text(
         '[[trainer]]\nname = "support-bot"\nmodel = "./models/tiny"\ndataset = "data/chats.jsonl"\n'
         'steps = 2\nsamples = "off"\nlog_every = 1\n'
     )
-    exec(block.replace('"my-bot"', repr(str(project))), {})  # noqa: S102 - our own documentation
+    try:
+        exec(block.replace('"my-bot"', repr(str(project))), {})  # noqa: S102 - our own documentation
+    finally:
+        trainers.unlink()  # the other tests' project has none
     assert capsys.readouterr().out.startswith("1 ")
     run = studio.job("support-bot")
     owners = {
