@@ -34,7 +34,7 @@ from .harness import Backend
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(900)]
 
 NOT_RUN: Final = {
     r"\b(pip|apt|npm) install ": "installs; that there is such an extra is looked at",

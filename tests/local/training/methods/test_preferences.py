@@ -172,7 +172,8 @@ def test_dpo_has_trl_s_losses(kind: str, tiny: Path, tmp_path: Path) -> None:
     wanted = trl_losses(tiny, ours, DPOTrainer, args)
     found = losses_of(run_of(tiny, tmp_path, "dpo", lossType=kind))
     assert len(found) == len(wanted) == STEPS
-    assert found == pytest.approx(wanted, abs=1e-4, rel=1e-3)
+    assert found[0] == pytest.approx(wanted[0], abs=1e-6)
+    assert found == pytest.approx(wanted, abs=2e-5)  # each step adds what the last update differs by
     assert abs(found[-1] - found[0]) > 1e-2, "something was learned"
 
 
