@@ -46,7 +46,7 @@ export function Reading({ evaluation, sentences }: Props) {
       {(verdict === "mixed" || verdict === "worse") && (
         <p class="job-verdict-text hint">
           An adapter that answers nothing but your task may well be worse in general. Where it has to answer
-          other questions too, set Replay to 0.2, train for fewer steps, or lower the learning rate.
+          other questions too, use replay, train for fewer steps, or lower the learning rate.
         </p>
       )}
     </>
