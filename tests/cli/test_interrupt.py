@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STAND_IN = f"""
 import os, sys
 from arkor_dev.cli import main as cli
-from arkor_dev.identity import local_backend
+from arkor_dev.identity import engine, local_backend
 from arkor_dev.cli import interrupt, lost_jobs
 from arkor_dev.backend.interfaces import Credentials
 from arkor_dev.identity.views import FixedIdentity
@@ -42,6 +42,7 @@ class StandIn(FixedIdentity):
         pass
 
 local_backend.LocalBackend = StandIn
+engine.missing_extra = lambda _: None
 interrupt.WINDOW = float(os.environ["WINDOW"])
 if patience := os.environ.get("PATIENCE"):
     interrupt.PATIENCE = lost_jobs.PATIENCE = float(patience)
