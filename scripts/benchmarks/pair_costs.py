@@ -98,11 +98,14 @@ def _ours(folder: Path, side: str, steps: int) -> dict[str, Any]:
         run.learn(*batch)
         step.stop()
         if side == "dpo":
-            run.loss.reference._known.clear()  # type: ignore[attr-defined]
+            reference: Any = run.loss.reference  # type: ignore[attr-defined]
+            known = dict(reference._known)
+            reference._known.clear()
             look_up.start()
             for rows in batch:
-                run.loss.reference.of(rows)  # type: ignore[attr-defined]
+                reference.of(rows)
             look_up.stop()
+            reference._known.update(known)  # the next steps look theirs up
     return {**step.of("pair"), **(look_up.of("reference") if look_up.wall else {})}
 
 
