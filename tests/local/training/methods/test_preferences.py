@@ -110,10 +110,20 @@ def ratings_in_order(run: Run) -> list[dict[str, Any]]:
     return found
 
 
+def gradients_of(model: Any) -> dict[str, Any]:
+    """Return a copy of the gradients of what learns, by name."""
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
 def trl_losses(
-    tiny: Path, ours: Run, trainer: Any, args: Any, rows: list[dict[str, Any]] | None = None
+    tiny: Path,
+    ours: Run,
+    trainer: Any,
+    args: Any,
+    rows: list[dict[str, Any]] | None = None,
+    gradients: list[dict[str, Any]] | None = None,
 ) -> list[float]:
-    """Return the losses of TRL's trainer on the same tokens, from the same adapter."""
+    """Return the losses of TRL's trainer on the same tokens, from the same adapter; add its ``gradients``."""
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from torch.utils.data import SequentialSampler
@@ -125,6 +135,12 @@ def trl_losses(
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
+
+        def training_step(self, model: Any, *more: Any, **named: Any) -> Any:
+            loss = super().training_step(model, *more, **named)
+            if gradients is not None:
+                gradients.append(gradients_of(model))
+            return loss
 
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -163,13 +179,21 @@ def arguments(folder: Path, kind: Any, **more: Any) -> Any:
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("kind", ["sigmoid", "hinge", "ipo", "apo_zero"])
-def test_dpo_has_trl_s_losses(kind: str, tiny: Path, tmp_path: Path) -> None:
+def test_dpo_has_trl_s_losses_and_gradients(kind: str, tiny: Path, tmp_path: Path) -> None:
     from trl import DPOConfig, DPOTrainer
+
+    from arkor_dev.local.modeling.example import weight_of
+    from arkor_dev.local.training.rows.batches import endless
 
     ours = run_of(tiny, tmp_path, "dpo", lossType=kind)
     ours.begin()
     args = arguments(tmp_path, DPOConfig, beta=0.1, loss_type=kind)
-    wanted = trl_losses(tiny, ours, DPOTrainer, args)
+    theirs: list[dict[str, Any]] = []
+    wanted = trl_losses(tiny, ours, DPOTrainer, args, gradients=theirs)
+    batches = next(endless(ours.train, ours.plan, ours.plan.order_seed))
+    ours._gradients(batches, weight_of(batches))
+    for name, gradient in gradients_of(ours.model).items():
+        torch.testing.assert_close(gradient, theirs[0][name], atol=1e-5, rtol=1e-4)
     found = losses_of(run_of(tiny, tmp_path, "dpo", lossType=kind))
     assert len(found) == len(wanted) == STEPS
     assert found[0] == pytest.approx(wanted[0], abs=1e-6)
