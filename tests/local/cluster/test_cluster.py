@@ -14,6 +14,7 @@ from arkor_dev.local.checkpoints.resume_points import checked_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import Backend, until
+from tests.local.tiny_model import write_jsonl
 
 from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, held, kept_here, over
 
@@ -99,6 +100,20 @@ def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
 
 def _paths(frame: Frame) -> list[Path]:
     return [Path(each["path"]) for each in frame.json.get("artifacts", ()) if "path" in each]
+
+
+def test_preferences_train_on_a_node_as_here(
+    beside: Backend, shared: Backend, data: Path, shared_data: Path, shared_project: Path, nodes: Nodes
+) -> None:
+    pairs = [{"prompt": f"Say {n}", "chosen": f"{n}", "rejected": f"It is {n}, {n}"} for n in range(40)]
+    write_jsonl(shared_project / "data" / "pairs.jsonl", pairs)
+    source = {"type": "file", "path": "data/pairs.jsonl"}
+    config = {**CONFIG, "method": "dpo", "datasetSource": source, "maxSteps": 3}
+    here, there = shared.submit(config, "pairs"), beside.submit(on(nodes, config), "pairs")
+    for backend, job in ((shared, here), (beside, there)):
+        found = over(backend, job)
+        assert found["status"] == "completed", found
+    assert adapter(data, there) == adapter(shared_data, here)
 
 
 def test_what_it_made_answers_here(beside: Backend, data: Path) -> None:
