@@ -14,7 +14,7 @@ from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.training.preparation import Preparation
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve_one
 
 from .lexical import bm25
@@ -138,11 +138,5 @@ def _logp(scored: Scored) -> dict[str, Any]:
     return {"logp": round(scored.logp, 4), "tokens": scored.tokens}
 
 
-def _reason(error: Exception) -> str:
-    if out_of_memory(error):
-        return "The machine ran out of memory: close other programs and try again"
-    return f"{type(error).__name__}: {error}"
-
-
 if __name__ == "__main__":
-    serve_one(work, _reason, nice=5)
+    serve_one(work, failure_reason, nice=5)

@@ -21,7 +21,7 @@ from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.rows.split import split
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve_one
 
 if TYPE_CHECKING:
@@ -250,11 +250,5 @@ def _text(row: Row) -> str:
     return "\n".join(str(each["content"]) for each in row.messages if isinstance(each.get("content"), str))
 
 
-def _reason(error: Exception) -> str:
-    if out_of_memory(error):
-        return "The machine ran out of memory: close other programs and try again"
-    return f"{type(error).__name__}: {error}"
-
-
 if __name__ == "__main__":
-    serve_one(work, _reason, nice=5)
+    serve_one(work, failure_reason, nice=5)

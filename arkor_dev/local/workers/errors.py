@@ -22,3 +22,10 @@ class OutOfMemory(JobFailure):
 def out_of_memory(error: BaseException) -> bool:
     """Return whether torch or Python ran out of memory. On the CPU torch says so only in its message."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)
+
+
+def failure_reason(error: Exception) -> str:
+    """Describe an unexpected error of a worker, with what helps if memory ran out."""
+    if out_of_memory(error):
+        return "The machine ran out of memory: close other programs and try again"
+    return f"{type(error).__name__}: {error}"

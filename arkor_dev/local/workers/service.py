@@ -6,6 +6,7 @@ A job that starts ends the current worker; its task starts again when no job is 
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -41,7 +42,7 @@ class WorkerTask:
 Task = TypeVar("Task", bound=WorkerTask)
 
 
-class WorkerService(Generic[Task]):
+class WorkerService(ABC, Generic[Task]):
     """Runs ``tasks`` in their order. ``busy`` says whether a job is training.
 
     A subclass implements `_work`, which removes the task that it has completed.
@@ -96,8 +97,9 @@ class WorkerService(Generic[Task]):
             task.child = task.progress = None
             await child.stop()
 
+    @abstractmethod
     async def _work(self, task: Task) -> Any:
-        raise NotImplementedError
+        """Run ``task`` to its end. Raises JobFailure."""
 
     def _next(self) -> Task | None:
         return next((task for task in self._tasks.values() if not task.error), None)

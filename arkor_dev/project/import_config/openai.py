@@ -22,7 +22,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over a job's hyperparameters; its model stays with OpenAI."""
     by_key = {entry.key: entry for entry in entries}
     model = by_key["model"]
-    conversion.note(model, f"{model.value} can't be trained here: a small open model stands in its place")
+    conversion.note(model, f"{model.value} can't be trained here: a small open model is used instead")
     file = by_key.get("training_file")
     if file is not None:
         inside = f"data/{file.value}.jsonl"
