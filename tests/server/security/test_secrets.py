@@ -65,7 +65,6 @@ async def test_the_backends_secret_is_in_no_byte_of_any_answer(
     echo: dict[str, object], studio: Studio, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also when the backend itself echoes it, in a body, a header, a redirect or nonsense."""
-    training_command(studio.settings.project, "print('out')")
     fake_backend.fault("*", **echo)  # type: ignore[arg-type]
     answers = await every_answer(studio)
     assert len(answers) > 15
