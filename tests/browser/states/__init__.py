@@ -11,7 +11,7 @@ import json
 import math
 import pkgutil
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -81,7 +81,7 @@ class Walk:
         """All of its states."""
         return "+".join(state.name for state in self.states)
 
-    async def play(self, scene: Scene) -> AsyncIterator[State]:
+    async def play(self, scene: Scene) -> AsyncGenerator[State]:
         """Bring the page to each state in turn; what a state needs lasts until the next one is asked for."""
         async with aclosing(self.stops(scene)) as stops:
             for state in self.states:
