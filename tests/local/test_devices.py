@@ -228,6 +228,80 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
     assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"
 
 
+def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
+    tiny: Path, tmp_path: Path
+) -> None:
+    """To the same losses, also in its own settings; it resumes to the same bits, answers, and is exported."""
+    pytest.importorskip("bitsandbytes")
+    import torch
+
+    from arkor_dev.local.exports.export import Export
+    from arkor_dev.local.gguf.files import weights_of
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.workers.errors import JobFailure
+    from tests.local.exports.test_export import ROWS, nothing
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import chats, write_jsonl
+    from tests.local.training.test_going_on import bytes_of, pausing_after, points
+
+    stored = tmp_path / "tiny-bnb-4bit"
+    with emulated("cuda"):
+        base = load_base(tiny, four_bit=True)
+        with torch.no_grad():
+            base.model.save_pretrained(stored)
+    save_tokenizer(load_tokenizer(tiny), stored)
+    assert weights_of(stored)[0] == pytest.approx(weights_of(tiny)[0], rel=0.05)
+    write_jsonl(tmp_path / "rows.jsonl", chats(12))
+
+    def prepare(model: Path, data: Path, **config: Any) -> Preparation:
+        source = {"type": "file", "path": "rows.jsonl"}
+        config = {
+            "model": "tiny",
+            "datasetSource": source,
+            "datasetSplit": 0,
+            "method": "sft",
+            **CONFIG,
+            **config,
+        }
+        data.mkdir(exist_ok=True)
+        job = {"id": "job", "config": config, "data": str(data), "project": str(tmp_path)}
+        preparation = Preparation(job, lambda *_, **__: None, nothing)
+        preparation.read()
+        preparation.load({"name": "tiny", "path": str(model), "note": None})
+        preparation.encode()
+        return preparation
+
+    with emulated("cuda"):
+        whole = prepare(tiny, tmp_path / "a", loadIn4bit=True).make_run(lambda: False)
+        whole.run()
+        preparation = prepare(stored, tmp_path / "b")
+        assert preparation.settings.used["loadIn4bit"] is True
+        run = preparation.make_run(lambda: False)
+        assert run.plan.compute_again, "as with loadIn4bit"
+        pausing_after(2)(run)
+        assert run.run().status == "paused"
+        run = prepare(stored, tmp_path / "b").make_run(lambda: False)
+        run.going_on = points(tmp_path / "b")
+        assert run.run().status == "completed"
+        assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+        final = tmp_path / "b" / "jobs" / "job" / "final"
+        told = answer(TransformersEngine(), ask(stored, final, fourBit=True))
+        assert told[0] == answer(TransformersEngine(), ask(tiny, final, fourBit=True))[0]
+        half = load_base(stored, dtype_name="float16").model  # what a T4 computes in
+        assert half.lm_head.weight.dtype == torch.float16
+        for setting in ({"fullFineTuning": True}, {"initLoraWeights": "pissa"}):
+            with pytest.raises(JobFailure, match="come in 4 bit: remove"):
+                prepare(stored, tmp_path / "c", **setting)
+    made = Export("merged", final, "adapter", stored, "tiny", tmp_path / "out", nothing, four_bit=True)
+    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    assert not hasattr(load_base(tmp_path / "out").model.config, "quantization_config")
+    with pytest.raises(JobFailure, match="choose the repository with the full weights"):
+        load_base(stored)
+
+
 class Said:
     """A backend's link of the test's own, which has said ``messages``."""
 

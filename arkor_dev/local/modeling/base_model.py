@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
+from .gate import comes_in_4_bit
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Base:
     """A base model ready for use, with its tokenizer.
 
     ``dtype`` is what it computes in, unless another format is faster on this processor; ``context`` is the
-    longest input in tokens.
+    longest input in tokens. ``four_bit`` says that its weights are quantized.
     """
 
     model: Any
@@ -42,6 +43,7 @@ class Base:
     device: str
     dtype: Any
     context: int
+    four_bit: bool = False
 
     @property
     def gpu(self) -> str | None:
@@ -93,20 +95,38 @@ def _computes(device: str, dtype: Any) -> bool:
         return False
 
 
-def _four_bit(dtype: Any) -> Any:
-    """Return how weights are quantized: NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023)."""
+def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
+    """Return the options that load the model in ``path`` in 4 bit and compute in ``dtype``.
+
+    Its weights are quantized to NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023), unless they
+    come quantized.
+    """
     if importlib.util.find_spec("bitsandbytes") is None:
         raise JobFailure(
             f"4-bit quantization needs one more package. Install it with: {install_command('gpu4bit')}"
         )
-    from transformers import BitsAndBytesConfig
+    if comes_in_4_bit(path):
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        name = str(dtype).removeprefix("torch.")
+        config.quantization_config = {**config.quantization_config, "bnb_4bit_compute_dtype": name}
+        return {"config": config}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    }
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
+
+def _compute_in(model: Any, dtype: Any) -> None:
+    """Dequantize 4-bit weights to ``dtype``, and convert the 16-bit ones to it."""
+    for weight in model.parameters():
+        if hasattr(weight, "quant_state"):
+            weight.quant_state.dtype = dtype
+        elif weight.dtype in (torch.float16, torch.bfloat16):
+            weight.data = weight.data.to(dtype)
 
 
 def load_base(
@@ -131,19 +151,23 @@ def load_base(
     extra: dict[str, Any] = {}
     if detected != "cpu":
         extra["device_map"] = {"": detected}  # straight to the device, not through the processor's memory
+    stored_so = comes_in_4_bit(path)
+    four_bit = four_bit or stored_so
     if four_bit:
         if detected != "cuda":
-            raise JobFailure(
-                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {detected}: remove "
-                "loadIn4bit from the trainer"
-            )
-        extra["quantization_config"] = _four_bit(dtype)
+            subject, instead = "loadIn4bit needs", "remove loadIn4bit from the trainer"
+            if stored_so:
+                subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
+            raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")
+        extra |= _four_bit(path, dtype)
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    model = _read(path, detected, dtype=stored, **extra)
+    model = _read(path, detected, dtype=stored, four_bit=four_bit, **extra)
+    if stored_so:
+        _compute_in(model, dtype)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
-    return Base(model, tokenizer, detected, dtype, context_of(model.config))
+    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit)
 
 
 def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
@@ -154,13 +178,14 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     """
     dtype = getattr(torch, dtype_name or "bfloat16")
     tokenizer = load_tokenizer(path)
-    model = _read(path, "cpu", dtype=dtype, quantization_config=_four_bit(dtype), device_map={"": "cpu"})
+    model = _read(path, "cpu", dtype=dtype, device_map={"": "cpu"}, **_four_bit(path, dtype))
+    _compute_in(model, dtype)
     model = model.dequantize(dtype=dtype).float()
     model.config.dtype = dtype
     return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
 
 
-def _read(path: Path, device: str, **options: Any) -> Any:
+def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
         return AutoModelForCausalLM.from_pretrained(
@@ -168,7 +193,7 @@ def _read(path: Path, device: str, **options: Any) -> Any:
         )
     except (*UNREADABLE, MemoryError) as error:
         if out_of_memory(error):
-            raise _does_not_fit(path, device, four_bit="quantization_config" in options) from error
+            raise _does_not_fit(path, device, four_bit=four_bit) from error
         raise unreadable(path, error) from error
 
 

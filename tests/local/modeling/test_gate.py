@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.modeling.gate import check_trainable
+from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of, set_up
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         ({"quant_method": "gptq", "bits": 4}, "GPTQ"),
         ({"quant_method": "mxfp4"}, "MXFP4"),
         ({"quant_method": "fp8"}, "FP8"),
-        ({"load_in_4bit": True}, "bitsandbytes"),
+        ({"load_in_8bit": True}, "bitsandbytes"),
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "int4"}, "bitsandbytes"),
         ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
     ],
 )
@@ -35,6 +36,17 @@ def test_quantized_weights_are_not_trained(tmp_path: Path, quantized: dict[str, 
     assert f"are quantized ({named})" in said
     assert "load_in_4bit = true" in said
     assert said.isprintable()
+    card = f"---\nlicense: mit\nbase_model:\n- some/Base-7B\n---\nbase_model: other/one {named}"
+    (tmp_path / "README.md").write_text(card)
+    with pytest.raises(JobFailure, match="Choose some/Base-7B, from which they were made: load_in_4bit"):
+        check_trainable(tmp_path)
+
+
+def test_weights_that_bitsandbytes_saved_in_4_bit_are_trained(tmp_path: Path) -> None:
+    quantized = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": quantized}))
+    assert "come in 4 bit" in (check_trainable(tmp_path) or "")
+    assert comes_in_4_bit(tmp_path)
 
 
 def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path: Path) -> None:
