@@ -302,6 +302,66 @@ def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
         load_base(stored)
 
 
+@pytest.fixture(scope="module")
+def seeing(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Gemma 3 that takes pictures, whose vision tower is larger than its language part."""
+    import torch
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+
+    text = {"vocab_size": 1024, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "sliding_window": 64}
+    vision = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "image_size": 28}
+    torch.manual_seed(0)
+    config = Gemma3Config(
+        text_config={**text, "max_position_embeddings": 512},
+        vision_config={**vision, "num_attention_heads": 2, "patch_size": 14},
+        mm_tokens_per_image=4,
+    )
+    folder = tmp_path_factory.mktemp("seeing")
+    Gemma3ForConditionalGeneration(config).save_pretrained(folder)
+    save_tokenizer(load_tokenizer(tiny), folder)
+    return folder
+
+
+def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
+    """Training and chat are as on the processor, in less memory; a merge has the tower, bit for bit."""
+    import torch
+    from safetensors.torch import load_file
+
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged, with_adapter
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base
+    from tests.local.inference.asking import answer, ask
+
+    stored = load_file(seeing / "model.safetensors")
+    seen = {name: weight for name, weight in stored.items() if "vision" in name or "multi_modal" in name}
+    size = sum(2 * weight.numel() for weight in seen.values())
+    whole = sum(2 * weight.numel() for weight in stored.values())
+    assert size > 0.6 * whole
+    known = losses_of(set_up(seeing, tmp_path / "processor", CONFIG))
+    with emulated("cuda") as device:
+        base = load_base(seeing)
+        assert device.allocated < 1.2 * (whole - size)
+        assert base.model.device.type == "cuda", "for generate"
+        run = run_on_device(seeing, tmp_path, CONFIG, 0, base=base)
+        assert losses_of(run) == pytest.approx(known, rel=0.05)
+        final = tmp_path / "jobs" / run.job_id / "final"
+        assert answer(TransformersEngine(), ask(seeing, final))[1]["precision"] == "bfloat16"
+        base = load_in_float32(seeing)
+        merged = merge(with_adapter(base.model, final))
+        save_merged(merged, base.tokenizer, "seeing", torch.float32, tmp_path / "out")
+    exported = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(exported[name], weight) for name, weight in seen.items())
+    pytest.importorskip("bitsandbytes")
+    with emulated("cuda"):
+        model = load_base(seeing, four_bit=True).model
+    names = [name for name, weight in model.named_parameters() if hasattr(weight, "quant_state")]
+    assert names
+    assert all("language_model" in name for name in names)
+
+
 class Said:
     """A backend's link of the test's own, which has said ``messages``."""
 

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
+from transformers.quantizers.base import get_keys_to_not_convert
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
-from .gate import comes_in_4_bit
+from .gate import SENSES, comes_in_4_bit
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -105,8 +107,8 @@ def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
         raise JobFailure(
             f"4-bit quantization needs one more package. Install it with: {install_command('gpu4bit')}"
         )
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if comes_in_4_bit(path):
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         name = str(dtype).removeprefix("torch.")
         config.quantization_config = {**config.quantization_config, "bnb_4bit_compute_dtype": name}
         return {"config": config}
@@ -116,8 +118,57 @@ def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=_unquantized(config),
         )
     }
+
+
+def _unquantized(config: Any) -> list[str] | None:
+    """Return the modules that stay as they are: a tower is exported bit for bit. None for transformers' own
+    choice.
+    """
+    if not any(hasattr(config, key) for key in SENSES):
+        return None
+    with torch.device("meta"):
+        shell = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    beside = {module for _, _, module in _beside_text(shell)}
+    names = [name for name, module in shell.named_modules() if module in beside]
+    return [*get_keys_to_not_convert(shell), *names]
+
+
+def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
+    """Return the modules that hold neither the language model nor its embeddings, such as a vision tower.
+
+    Each comes after its parent and its name there.
+    """
+    language = [module for name, module in model.named_modules() if _end(name) == "language_model"]
+    roots = [*language, model.get_input_embeddings(), model.get_output_embeddings()]
+    needed = {module for root in roots if root is not None for module in root.modules()}
+
+    def walk(module: Any) -> Iterator[tuple[Any, str, Any]]:
+        for name, child in module.named_children():
+            if needed.isdisjoint(child.modules()):
+                yield module, name, child
+            elif child not in needed:
+                yield from walk(child)
+
+    return list(walk(model)) if language else []
+
+
+def _set_aside(model: Any) -> None:
+    """Move what a text does not run, such as a vision tower, to the CPU's memory."""
+    if not (parts := _beside_text(model)):
+        return
+    ran: set[Any] = set()
+    hooks = [part.register_forward_pre_hook(lambda module, _: ran.add(module)) for _, _, part in parts]
+    with torch.no_grad():
+        model(input_ids=torch.ones(1, 2, dtype=torch.long, device=model.device))
+    for (parent, name, part), hook in zip(parts, hooks, strict=True):
+        hook.remove()
+        if part not in ran:
+            part.to("cpu")
+            # A model's device is that of its first weight.
+            parent._modules[name] = parent._modules.pop(name)  # noqa: SLF001
 
 
 def _compute_in(model: Any, dtype: Any) -> None:
@@ -165,6 +216,8 @@ def load_base(
     model = _read(path, detected, dtype=stored, four_bit=four_bit, **extra)
     if stored_so:
         _compute_in(model, dtype)
+    if detected == "cuda":
+        _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
     return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit)
