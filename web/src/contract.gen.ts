@@ -217,7 +217,7 @@ export interface JobConfig {
   gpus?: number;
   /** Memory to reserve on one cluster node for this job. */
   memory?: number;
-  /** Worker processes on the cluster that share each batch; each reserves these resources. */
+  /** Worker processes that share each batch: one per GPU here, with these resources on a cluster. */
   workers?: number;
 }
 

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = (
-    "workers applies to clusters: here one process trains on the same batches, with the same losses"
+    "workers applies to clusters and to several GPUs: here one process trains on the same batches, with the "
+    "same losses"
 )
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
@@ -60,7 +61,7 @@ class Preparation:
         self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
-        self.project = Path(job["project"])
+        self.project, self._rank = Path(job["project"]), (job.get("group") or {"rank": 0})["rank"]
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
@@ -84,6 +85,8 @@ class Preparation:
         ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
+        if self._rank:  # on this machine, the workers would fetch into the same one
+            scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
@@ -268,6 +271,11 @@ class Preparation:
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
+            asked = self.settings.get("workers")
+            if self.settings.settle("workers", group.count) != asked:
+                self.say(
+                    f"This machine has {group.count} GPUs: as many workers share each batch, not {asked}"
+                )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)
