@@ -20,7 +20,7 @@ from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
-from .gate import SENSES, comes_in_4_bit
+from .gate import SENSES, comes_in_4_bit, comes_in_mxfp4
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
@@ -204,6 +204,11 @@ def load_base(
         extra["device_map"] = {"": detected}  # straight to the device, not through the processor's memory
     stored_so = comes_in_4_bit(path)
     four_bit = four_bit or stored_so
+    if four_bit and comes_in_mxfp4(path):
+        raise JobFailure(
+            "loadIn4bit quantizes full weights, and the experts of this model come in MXFP4, which is loaded "
+            "in 16 bit: remove loadIn4bit from the trainer"
+        )
     if four_bit:
         if detected != "cuda":
             subject, instead = "loadIn4bit needs", "remove loadIn4bit from the trainer"
@@ -211,6 +216,10 @@ def load_base(
                 subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
             raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")
         extra |= _four_bit(path, dtype)
+    elif comes_in_mxfp4(path):
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        config.quantization_config = {**config.quantization_config, "dequantize": True}
+        extra["config"] = config
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
     model = _read(path, detected, dtype=stored, four_bit=four_bit, **extra)
@@ -252,8 +261,9 @@ def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) ->
 
 def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
     """Say that the model in ``path`` does not fit into the device's memory, and what would."""
-    size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    text = f"The model ({size / 1e9:,.1f} GB in its files) does not fit into "
+    files, mxfp4 = sum(file.stat().st_size for file in path.glob("*.safetensors")), comes_in_mxfp4(path)
+    dequantized = ", almost four times that once dequantized" if mxfp4 else ""
+    text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         text += f"the GPU's memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
@@ -261,7 +271,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
         text += "this machine's memory"
     reliefs = ["choose a smaller model", "end other programs that use the GPU"]
     if device == "cuda":
-        if not four_bit:
+        if not (four_bit or mxfp4):
             reliefs.insert(0, "load it in 4 bit (load_in_4bit = true)")
         reliefs.append("train on the processor (start with CUDA_VISIBLE_DEVICES=-1), which is slow")
     else:

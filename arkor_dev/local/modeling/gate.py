@@ -18,7 +18,6 @@ METHODS: Final = {
     "compressed-tensors": "compressed-tensors",
     "fp8": "FP8",
     "gptq": "GPTQ",
-    "mxfp4": "MXFP4",
 }
 """Names of the common ways in which a repository's weights are quantized."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
@@ -34,7 +33,7 @@ def check_trainable(path: Path) -> str | None:
     """
     config = _config_of(path)
     quantized = config.get("quantization_config")
-    if isinstance(quantized, dict) and not _is_four_bit(quantized):
+    if isinstance(quantized, dict) and not (_is_four_bit(quantized) or comes_in_mxfp4(path)):
         in_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
         kind = quantized.get("quant_method", "bitsandbytes" if in_bits else None)
         method = METHODS.get(kind) if isinstance(kind, str) else None
@@ -55,7 +54,12 @@ def check_trainable(path: Path) -> str | None:
             f"This model also takes {' and '.join(senses)}. Its language part is trained, on text; the rest "
             "stays as it is"
         )
-    if quantized:
+    if comes_in_mxfp4(path):
+        sentences.append(
+            "The experts of this model come in MXFP4 and are dequantized to 16 bit, almost four times their "
+            "size. An adapter learns on its other linear layers, the experts stay as they are"
+        )
+    elif quantized:
         sentences.append("The weights of this model come in 4 bit: it is trained as with load_in_4bit = true")
     return ". ".join(sentences) or None
 
@@ -64,6 +68,12 @@ def comes_in_4_bit(path: Path) -> bool:
     """Return whether the weights in ``path`` were saved in 4 bit by bitsandbytes."""
     quantized = _config_of(path).get("quantization_config")
     return isinstance(quantized, dict) and _is_four_bit(quantized)
+
+
+def comes_in_mxfp4(path: Path) -> bool:
+    """Return whether the experts in ``path`` were saved in MXFP4, as those of gpt-oss."""
+    quantized = _config_of(path).get("quantization_config")
+    return isinstance(quantized, dict) and quantized.get("quant_method") == "mxfp4"
 
 
 def _config_of(path: Path) -> dict[str, Any]:
