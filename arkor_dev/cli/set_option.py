@@ -65,7 +65,7 @@ def _readings(row: Setting, text: str) -> Iterator[object]:
 
 
 def toml_values(text: str) -> list[object]:
-    """Parse ``text`` as a single TOML value; empty if it is none."""
+    """Parse ``text`` as a single TOML value; empty if it is not one."""
     try:
         check_limits(text)
         parsed = tomllib.loads(f"value = {text}")

@@ -39,9 +39,9 @@ class TracedRow(TypedDict):
 
 
 class Reliability(TypedDict):
-    """Of this job's proposals: how many were tried by training, and how many of those were right.
+    """How many of this job's proposals were tested by training, and how many of those were right.
 
-    Right is a proof in which the answer lost more without the proposed rows than without random ones.
+    A proposal is right if the answer lost more without the proposed rows than without random ones.
     """
 
     proofs: int

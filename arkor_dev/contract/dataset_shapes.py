@@ -64,11 +64,11 @@ class DatasetView(TypedDict):
     """A data set as a trainer's model sees it, and how far it has been read.
 
     ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
-    ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
-    been found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been
-    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
-    ones and those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model
-    takes ``context``: null until the tokenizer is there.
+    ``ready``; ``changed`` once its file has changed, ``failed`` with an ``error``. ``indexed`` rows have been
+    found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been tokenized,
+    and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded`` ones and
+    those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model takes
+    ``context``: null until the tokenizer is there.
     """
 
     id: str
@@ -179,7 +179,7 @@ class DatasetFound(TypedDict):
 
 
 class RowEmbeddings(TypedDict):
-    """Whether the rows of a view are embedded: ``none`` before it was requested for what they are now."""
+    """Whether the rows of a view are embedded: ``none`` until this is requested for their current content."""
 
     state: Literal["none", "waiting", "running", "completed", "failed"]
     progress: NotRequired[Preparation]
@@ -317,7 +317,7 @@ class ChangedRow(TypedDict):
 class RowDifference(TypedDict):
     """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
 
-    A row with the question or instead of a removed one counts as ``changed``.
+    A row with the same question as a removed one, or in its place, counts as ``changed``.
     """
 
     same: int
@@ -358,8 +358,8 @@ class ReviewAgreement(TypedDict):
 class RubricAgreement(TypedDict):
     """How far a rubric's judge (``by``), which has ``scored`` rows, agrees with people's verdicts on them.
 
-    As `ReviewAgreement`; ``needs`` is how many more judged rows it takes before it is ``heard``, which it is
-    with a kappa of at least 0.4.
+    Like `ReviewAgreement`; ``needs`` is how many more rows people must judge before the judge is ``heard``,
+    which takes a kappa of at least 0.4.
     """
 
     by: str

@@ -49,7 +49,7 @@ class ForbiddenError(ArkorError):
 
 
 class NotFoundError(ArkorError):
-    """Nothing has this name; also what a backend without the route answers."""
+    """Nothing has this name; also the response of a backend without the route."""
 
 
 class ConflictError(ArkorError):

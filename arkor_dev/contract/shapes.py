@@ -129,9 +129,9 @@ class JobPhase(TypedDict):
 
 
 class SweepResult(TypedDict):
-    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps.
+    """A trial's mean ``loss`` after ``step``, on the half of the held-out rows that is used for selection.
 
-    Of a measure of which more is better, its negative.
+    For a measure where higher is better, it is the negative of the measure.
     """
 
     step: int
@@ -145,7 +145,8 @@ class SweepTrial(TypedDict):
     ``number`` counts the trials of the search from 0, the starting settings; that of other runs is higher.
 
     ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
-    starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
+    starting settings). ``error`` says why it was dropped; ``underWay`` is true until its job has reached its
+    rung.
     """
 
     number: int
@@ -189,7 +190,7 @@ class SweepImportance(TypedDict):
 
 
 class SweepPlan(TypedDict):
-    """How many trials there will be by the present estimate, and when the sweep ends by it."""
+    """The estimated number of trials, and the estimated end of the sweep."""
 
     trials: int
     endsAt: str
@@ -200,8 +201,8 @@ class Sweep(TypedDict):
 
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
     compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
-    what held-out rows are measured by, if that is not the usual loss; where more of it is better, the losses
-    of trials are its negative.
+    what held-out rows are measured by, if that is not the usual loss; if higher is better, the trials' losses
+    are its negative.
     """
 
     id: str
@@ -1010,10 +1011,10 @@ class Export(TypedDict):
     ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
     ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
 
-    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    It waits until no job is training. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
     ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
     and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
-    FOLDER and NAME where a person puts theirs.
+    the placeholders FOLDER and NAME.
     """
 
     id: str

@@ -50,7 +50,7 @@ def requirements(*extras: str) -> list[str]:
 
 
 def needs() -> list[str]:
-    """Return what the engine's environment holds on this machine."""
+    """Return the requirements of the engine's environment on this machine."""
     return requirements("", *EXTRAS, *(GPU_EXTRAS if has_nvidia_gpu() else ()))
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 LONGEST: Final = 2400
 """Most characters of a passage: some 600 tokens of English."""
 SHORTEST: Final = 80
-"""Fewest characters of a passage: of less, nothing can be asked."""
+"""Fewest characters of a passage: less leaves nothing to ask about."""
 FULL: Final = 800
-"""Characters from which a heading begins another passage."""
+"""Length of a passage, in characters, from which a heading begins a new one."""
 _HEADING: Final = re.compile(r"(#{1,6}) +(.+?)[ #]*")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
 _END: Final = re.compile(r"(?<=[.!?])\s+|\n+")

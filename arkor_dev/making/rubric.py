@@ -1,7 +1,7 @@
 """A judge: the teacher says by a rubric which rows are good, once it agrees with the person's own judgements.
 
 First it judges rows that the person has judged. Only if both agree beyond chance does it judge the others,
-and then its opinion is a tag and a comment beside each row: what trains is decided by people alone.
+and then its opinion is only a tag and a comment beside each row: people decide what is trained on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.reviews import Reviews
 
 MOST_TRIED: Final = 100
-"""Most of the person's rows that the judge is tried on."""
+"""Most of the person's rows to test the judge on."""
 MOST_ROWS: Final = 10_000
 MAX_TOKENS: Final = 300
 RUBRIC: Final = 8_000

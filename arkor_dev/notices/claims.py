@@ -33,8 +33,8 @@ class Claims:
         self._folder: Path = settings.data / "notices" / digest
 
     def take(self, *facts: str) -> bool:
-        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk allows
-        it.
+        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk does not
+        prevent sending.
         """
         name = hashlib.sha256("\0".join(facts).encode(errors="surrogatepass")).hexdigest()
         try:

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 AT_ONCE: Final = 16
-"""Most concurrent notices, in case a backend floods us with ends."""
+"""Most concurrent notices, in case a backend floods us with ended jobs."""
 SETTLE_SECONDS: Final = 25.0
 """How long an otherwise finished command waits for its notices."""
 STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}
 
 
 def kinds_of(event: JobEvent) -> tuple[str, ...]:
-    """Return an event's kinds, closest of `KINDS` first; empty for one without a notice.
+    """Return an event's kinds, most specific of `KINDS` first; empty for one without a notice.
 
     A pause because the backend itself ends is not reported.
     """
@@ -93,7 +93,7 @@ def facts_of(
 
 
 def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[str, Any]:
-    """Return the content of a notice of a sweep, which takes the job's place in it."""
+    """Return the content of a notice of a sweep, which replaces the job in it."""
     sent = sweep.get("verdict")
     verdict = sent if isinstance(sent, dict) else {}
     texts = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}

@@ -141,7 +141,7 @@ def reap(pid: int) -> int | None:
 def watch(pid: int, wake: int, life: int) -> int:
     """Serve the daemon's commands until the command has ended; return its exit code.
 
-    End of file on ``life`` is the death of the outer process, and means the same as the daemon's.
+    End of file on ``life`` is the death of the outer process, and has the same effect as the daemon's.
     """
     deadline: float | None = None
     sources = [0, wake, life]
@@ -185,7 +185,7 @@ def supervise(argv: list[str], life: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Be both processes: the child supervises ``argv``, the parent ensures that it does."""
+    """Run as both processes: the child supervises ``argv``, the parent watches the child."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     widen(2)

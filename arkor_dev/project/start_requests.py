@@ -2,7 +2,7 @@
 
 A request is a file in this user's data folder, locked by its program for as long as that waits: one whose
 program has ended is no longer locked, and disappears. The answer is a file next to it. The folder belongs to
-this user alone, so programs of others can neither ask nor answer. These calls block.
+this user alone, so other users' programs can neither request nor answer. These calls block.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def set_dataset(project: Path, trainer: str, revision: str, path: str, *, previe
 def set_path(
     project: Path, trainer: str, revision: str, part: int, path: str, *, preview: bool
 ) -> SettingsWritten:
-    """Write another file for one source of a trainer's data, as `write_settings` writes settings."""
+    """Write a new file for one source of a trainer's data, as `write_settings` writes settings."""
     by_hand = f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
     return _write_dataset(
         project,
@@ -158,7 +158,7 @@ def _write_dataset(
     *,
     preview: bool,
 ) -> SettingsWritten:
-    """Write another ``dataset``: ``change`` gets the file's text and the trainer's number."""
+    """Write a new ``dataset``: ``change`` gets the file's text and the trainer's number."""
 
     def edited(text: str) -> str:
         _, index = _trainer_in(project, text, trainer)

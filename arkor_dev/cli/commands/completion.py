@@ -188,5 +188,5 @@ def _short(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote for any of the shells, without the characters that mean something there."""
+    """Quote for any of the shells, without characters that are special in one of them."""
     return "'" + text.replace("\\", "").replace("'", "").replace("`", "") + "'"

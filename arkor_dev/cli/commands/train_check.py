@@ -1,6 +1,6 @@
-"""``arkor-dev doctor --train``: a short training on this machine with every stage of a real one.
+"""``arkor-dev doctor --train``: a short training run on this machine with every stage of a real one.
 
-It forecasts a job of three steps and makes it, measures held-out rows, answers from the adapter, and pauses
+It forecasts a job of three steps and runs it, measures held-out rows, answers from the adapter, and pauses
 and resumes another job. The project's first trainer is used, or the example of ``arkor-dev init``, in a data
 folder of its own that is removed afterwards. The report names no path and no data.
 """

@@ -201,7 +201,7 @@ class FarSide:
     # --- the project's files ------------------------------------------------------------------------------
 
     def files(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return which of the project's files are not here in the same state, by their hashes."""
+        """Return which of the project's files are missing or different here, by their hashes."""
         folder = self._project(request)
         index, missing = _index(folder), []
         for name, size, digest in request["files"]:
@@ -286,7 +286,7 @@ class FarSide:
     def _spawn(self, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         code = ROOT / "code" / request["code"]
         python = sys.executable if request["env"] is None else str(_python_of(request["env"]))
-        # The runtime folder of a login goes with the login; the backend then takes one below /tmp.
+        # The runtime folder of a login is deleted with the login; the backend then uses one below /tmp.
         left_out = ("XDG_RUNTIME_DIR", "PYTHONHOME")
         env = {key: value for key, value in os.environ.items() if key not in left_out}
         env |= {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
@@ -330,7 +330,9 @@ class FarSide:
             shutil.rmtree(ROOT)
 
     def tick(self) -> None:
-        """Report that the watched backend has another socket or token, or none, and whether it will again."""
+        """Report that the watched backend has a new socket or token, or has ended, and whether it will
+        restart.
+        """
         if self._watched is None:
             return
         now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}

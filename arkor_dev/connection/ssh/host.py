@@ -22,7 +22,7 @@ NO_PYTHON: Final = 69
 """The exit status of our command there if it finds no Python that is new enough."""
 NEWEST: Final = (14, 13, 12, 11)
 """Minor versions of Python 3 that are tried."""
-# One line: a shell such as csh takes no line end in quotes.
+# One line: a shell such as csh accepts no line break in quotes.
 BOOTSTRAP: Final = (
     'import os;f=os.fdopen(0,"rb",0,closefd=False);n=int(f.readline());b=bytearray();'
     "[b.extend(f.read(n-len(b)) or exit(1)) for _ in iter(lambda:len(b)<n,False)];"
@@ -66,7 +66,8 @@ def checked(host: str) -> str:
 
 
 def session(host: str, control: Path, python: str | None) -> list[str]:
-    """Return the command that connects to ``host`` and runs a program there that comes by standard input.
+    """Return the command that connects to ``host`` and runs a program there that it reads from standard
+    input.
 
     ``python`` runs it; None for the first Python there that is new enough.
     """

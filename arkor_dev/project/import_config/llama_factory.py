@@ -131,7 +131,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method, and the entry that says so.
+    """Return the training method, and the entry that sets it.
 
     Pretraining is supervised training on plain text. ORPO and SimPO are losses of the stage ``dpo`` there.
     """

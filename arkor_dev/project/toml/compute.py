@@ -74,7 +74,7 @@ def _load(project: Path, key: str) -> str | None:
 
 
 def cluster_of(settings: Settings) -> str | None:
-    """Return where a launch's jobs run: by option or environment, or else the file; None for this machine."""
+    """Return where a launch's jobs run, by option, environment or file; None for this machine."""
     if settings.cluster is not None:
         return None if settings.cluster == HERE else settings.cluster
     return load_cluster(settings.project)

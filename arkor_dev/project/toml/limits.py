@@ -2,8 +2,8 @@
 
 A project may come from anywhere, and ``tomllib`` accepts everything: one key of 25,000 parts costs it
 gigabytes, and a number of 5,000 digits raises an undocumented error. So the text is scanned once, in linear
-time, and what no person writes is refused by line. The text may be invalid; then this only has to end, and
-``tomllib`` reports the rest.
+time, and what no person would write is refused, with its line. The text may be invalid; then the scan need
+only terminate, and ``tomllib`` reports the rest.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def undo(request: web.Request) -> web.Response:
-    """``POST /api/data/undo``: take a change back, or what took one back."""
+    """``POST /api/data/undo``: undo a change, or redo it."""
     body = await read_object(request, UNDO)
     return web.json_response(await asyncio.to_thread(editor_of(request).undo, body["undo"]))
 
