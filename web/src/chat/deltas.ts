@@ -1,6 +1,6 @@
 /**
- * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
- * the top, or bare text. All forms are read here, so that no other code has to know them.
+ * Reads a frame of a chat stream. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at the top, or
+ * bare text. All forms are read here, so that no other code has to know them.
  */
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";

@@ -28,7 +28,7 @@ export class Terminal {
   readonly #limits: Limits;
   /** Characters received. */
   written = 0;
-  /** All lines; the cursor's line is outdated, since it is in `row`. */
+  /** All lines; the cursor's line is outdated here, since `row` has it. */
   #lines: Line[] = [[]];
   #at = 0;
   #row: Row = emptyRow();

@@ -43,7 +43,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
           aria-expanded={open}
           aria-label={`${label}: ${names ? `${names.name}, ${names.part}` : "Choose a model"}. Change`}
           title={target?.kind === "base" ? target.model : (names?.name ?? "Choose a model")}
-          // The list closes on a press outside of it, which this button is; the press may not reopen it.
+          // The list closes on a press outside it, which includes this button; the press must not reopen it.
           onPointerDown={(event) => open && event.stopPropagation()}
           onClick={() => setOpen(!open)}
         >

@@ -1,4 +1,4 @@
-/** Training rows, each with its place in the data, and their scores where those mean something to a reader. */
+/** Training rows, each with its location in the data, and with scores if those are meaningful to a reader. */
 import { useEffect } from "preact/hooks";
 import type { TracedRow } from "../../contract.gen";
 import { clean, cleanBlock } from "../../lib/text";
@@ -13,7 +13,7 @@ interface Props {
   title: string;
   rows: readonly TracedRow[];
   jobId: string;
-  /** What the rows' scores are; without it they are not shown. */
+  /** The label of the rows' scores; without it they are not shown. */
   score?: string;
 }
 

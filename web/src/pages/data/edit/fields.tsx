@@ -209,7 +209,7 @@ function Text({
   );
 }
 
-/** A value as JSON; what is not valid yet stays here and changes nothing. */
+/** A value as JSON; invalid text stays in the field and changes nothing. */
 function AsJson({ label, value, set }: { label: string; value: Json; set: (value: Json) => void }) {
   const [text, setText] = useState(() => JSON.stringify(value, null, 2));
   const [fault, setFault] = useState("");

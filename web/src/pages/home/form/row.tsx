@@ -155,7 +155,7 @@ function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetti
   return kind === "flag" ? shown(field, fixed) : textOf(fixed);
 }
 
-/** Its purpose, its range, and who obeys it, if not every backend does. */
+/** Its purpose, its range, and which backends support it, if not all do. */
 function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
   const bounds = boundsOf(rule);
   return [

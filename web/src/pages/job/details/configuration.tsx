@@ -101,7 +101,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** Special facts about the value, in a word or two. */
+  /** Remarks on the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -205,7 +205,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** The forecast made with the job, next to the result, or to what the present pace predicts. */
+/** The forecast made with the job, next to the result, or to a prediction from the current pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;

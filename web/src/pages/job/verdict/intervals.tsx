@@ -2,7 +2,7 @@
 import { toneOf } from "../../../ui/verdict";
 import { type Part, scaleOf } from "./figures";
 
-/** The part of the scale, in percent, that an end's label and half of the middle one take on a phone. */
+/** The part of the scale, in percent, that an end's label and half of the middle one occupy on a phone. */
 const ROOM = 38;
 
 /** One part per row: right of zero the adapter is better. `margin` is the largest difference that does not matter. */
