@@ -164,7 +164,7 @@ class Backend(ScopedCalls):
     update_deployment = _call("PATCH", "endpoints/{}")  # of {target, authMode, enabled, …retention}
     delete_deployment = _call("DELETE", "endpoints/{}")
     list_keys = _call("GET", "endpoints/{}/keys")  # never with a plaintext
-    create_key = _call("POST", "endpoints/{}/keys")  # of {label}: only this answer has the plaintext
+    create_key = _call("POST", "endpoints/{}/keys")  # of {label}: only this response has the plaintext
     delete_key = _call("DELETE", "endpoints/{}/keys/{}")
     list_requests = _call("GET", "endpoints/{}/requests")  # of {before?}: its callers' requests, newest first
     get_request = _call("GET", "endpoints/{}/requests/{}")  # with its text if that is kept: {request}

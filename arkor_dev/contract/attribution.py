@@ -17,7 +17,9 @@ WHERE_LIMIT: Final = 1000
 
 
 class AnswerScore(TypedDict):
-    """The log-probability of an answer in nats, and its number of tokens; ``text``: what is said instead."""
+    """The log-probability of an answer in nats, and its number of tokens; ``text`` is the answer that is
+    likelier instead.
+    """
 
     logp: float
     tokens: int

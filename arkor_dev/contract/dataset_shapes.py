@@ -257,7 +257,7 @@ class EditableRow(TypedDict):
 
 
 class DataChanged(TypedDict):
-    """A change of ``rows`` rows in ``files``, and the ``undo`` that takes it back."""
+    """A change of ``rows`` rows in ``files``, and the ``undo`` that reverts it."""
 
     undo: str
     rows: int
@@ -277,7 +277,7 @@ class DataFixes(TypedDict):
     """Fixes of findings: how many rows by finding, ``rows`` in all, and how they would change.
 
     ``diff`` has a hunk per row, shortened and with secrets masked. ``leftOut`` lists in sentences what cannot
-    be fixed. ``undo`` takes them back once they are written.
+    be fixed. ``undo`` reverts them once they are written.
     """
 
     counts: dict[str, int]
@@ -292,8 +292,8 @@ class Review(TypedDict):
     """A line of ``data/reviews.jsonl``: a person's judgement of the row with the hash ``row``, 16 hexadecimal
     digits (`arkor_dev.data.exclusions.row_hash`).
 
-    The last line for a row and a person counts; one without a ``verdict`` takes it back. ``file`` is where
-    the row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
+    The last line for a row and a person counts; one without a ``verdict`` withdraws it. ``file`` is where the
+    row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
     """
 
     row: str
@@ -396,7 +396,7 @@ class ReviewSummary(TypedDict):
 
 
 class ReviewedRow(TypedDict):
-    """What is known of one row; ``hash`` is empty for a row that cannot be judged."""
+    """The judgements of one row; ``hash`` is empty for a row that cannot be judged."""
 
     row: int
     hash: str
@@ -431,7 +431,7 @@ class Preference(TypedDict):
     """A line of ``data/preferences.jsonl``: which of two answers was preferred, or how one was rated.
 
     ``kind`` is ``pair`` or ``rating``. ``models`` are those of the chosen and the rejected answer, or that of
-    the rated one; ``label`` says whether that is a good one. ``id`` takes it back.
+    the rated one; ``label`` says whether that is a good one. ``id`` identifies it for undo.
     """
 
     line: int

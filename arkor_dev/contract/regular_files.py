@@ -2,8 +2,8 @@
 
 Opening a FIFO blocks, a device may never end, and a file may exceed the memory. So a file is opened
 non-blocking, checked through its descriptor (the name may refer to another file a moment later) and read up
-to a limit. Studio and the local backend both read user files, so this module belongs to neither and imports
-nothing of the package.
+to a limit. Studio and the local backend both read user files, so this module belongs to neither, and imports
+no other module of the package.
 
 Even a regular file may be on a disk that does not respond: call these off the event loop.
 """

@@ -72,7 +72,7 @@ class JobConfig(TypedDict):
     evaluations: NotRequired[list[EvaluationSet]]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
-    """Fields changed for this job alone, different from the file."""
+    """Fields changed only for this job, different from the file."""
     cluster: NotRequired[str]
     """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]
@@ -162,7 +162,7 @@ class SweepTrial(TypedDict):
 class SweepVerdict(TypedDict):
     """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
 
-    ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
+    ``verdict`` is ``better`` or ``none``; ``sentence`` describes it. ``start`` and ``winner`` are mean
     losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
     better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
     """
@@ -660,7 +660,7 @@ class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
     ``verdict`` combines the task and general ability: ``better``, ``mixed`` (better at the task, worse in
-    general), ``same``, ``unclear`` or ``worse``; ``sentence`` says it in words for display. ``margin`` is the
+    general), ``same``, ``unclear`` or ``worse``; ``sentence`` describes it for display. ``margin`` is the
     smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
     ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
     the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.

@@ -3,7 +3,7 @@
 PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv
 detects the GPU and knows PyTorch's own package indexes, so it is tried first; if it cannot reach them, pip
 installs the build of the configured index. ``arkor-dev setup`` and ``scripts/install.py`` use this module
-before any package is installed, so it imports the standard library alone.
+before any package is installed, so it imports only the standard library.
 """
 
 from __future__ import annotations

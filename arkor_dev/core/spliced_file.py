@@ -177,7 +177,7 @@ class SplicedFile:
         return result
 
     def _copy(self, out: int, start: int, end: int) -> None:
-        """Append the bytes between two offsets, within the kernel where it can."""
+        """Append the bytes between two offsets, within the kernel if possible."""
         while start < end and hasattr(os, "copy_file_range"):
             try:
                 done = os.copy_file_range(self._handle, out, min(end - start, 2**30), start)

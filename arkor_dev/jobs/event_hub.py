@@ -82,8 +82,8 @@ class EventHub:
     def follow(self, job_id: str, *, complete: bool = True) -> Reader:
         """Return a reader of one job's events, to be entered with ``async with``.
 
-        ``complete``: wait until the history is complete, so that its end and its ids are known. Otherwise
-        the reader gets events as they come.
+        ``complete``: wait until the history is complete, so that its end and its ids are known. Otherwise the
+        reader gets events as they arrive.
         """
         return Reader(self, job_id, complete=complete)
 

@@ -146,7 +146,7 @@ class _Queue:
 
 
 def waiting_of(job: dict[str, object]) -> Waiting | None:
-    """Return a job's position in the queue; None if it does not wait, or its backend does not say."""
+    """Return a job's position in the queue; None if it does not wait, or its backend does not report it."""
     queue = job.get("queue")
     if job.get("status") != "queued" or not isinstance(queue, dict):
         return None

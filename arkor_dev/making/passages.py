@@ -81,7 +81,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _parts(block: str) -> Iterator[str]:
-    """Yield a block in parts that fit a passage: whole sentences where there are any."""
+    """Yield a block in parts that fit a passage: whole sentences if possible."""
     kept = ""
     for sentence in _END.split(block) if len(block) > LONGEST else [block]:
         if kept and len(kept) + len(sentence) >= LONGEST:

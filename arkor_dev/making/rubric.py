@@ -81,7 +81,7 @@ class Loaded:
 def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
     """Return the requests about a trainer's rows. Blocks. Raises BadRequestError."""
     reviews, loaded = reviews_of(project), Loaded()
-    # Also those that judgements leave out of the training.
+    # Includes rows that judgements exclude from training.
     files = [replace(file, selection=None) for file in files_in(config_of(project, trainer), project)]
     with open_data(files) as data:
         for found in data.scan():

@@ -146,7 +146,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Yield a maker, of the class ``make``, and the coroutine function that runs it. Raises BadRequestError.
 
-    ``backend`` answers where the teacher is its base model.
+    ``backend`` answers if the teacher is its base model.
     """
     check_options(options)
     options = with_model(options, settings.project)
@@ -175,7 +175,7 @@ async def opened(
 
 
 def with_model(options: MakingOptions, project: Path) -> MakingOptions:
-    """Return the options with the first trainer's model where the teacher is the base. Raises ArkorError."""
+    """Return the options with the first trainer's model if the teacher is the base. Raises ArkorError."""
     if options["teacher"] != BASE or options["model"]:
         return options
     model = first_model(project)

@@ -248,7 +248,7 @@ class HttpTeacher:
 
 @asynccontextmanager
 async def open_teacher_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a separate session for the teacher: nothing of the backend's (its token) is accessible there."""
+    """Open a separate session for the teacher: the backend's token is not accessible there."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         yield session
 

@@ -141,7 +141,7 @@ class ManifestReader:
         from .arkor_toml import load_trainers, revision
         from .toml.sweep import load_sweep
 
-        # The revision first: if the file is saved between the two, a start of what is shown is refused.
+        # The revision first: if the file is saved between the two, starting what the page shows is refused.
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]

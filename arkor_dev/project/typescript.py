@@ -99,7 +99,7 @@ class Built:
     give_back: Callable[[], None]
 
     def check_name(self, expected: str | None) -> None:
-        """Raise ConflictError if the trainer has another name than the requested one."""
+        """Raise ConflictError if the trainer does not have the requested name."""
         if expected is not None and expected != self.name:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, expected))
             raise ConflictError(
@@ -148,7 +148,7 @@ class TypeScriptProject:
             give_back()
 
     def _is_current(self, state: bytes | None, age: float) -> bool:
-        """Return whether the latest build, so many seconds old, is valid for sources in this state.
+        """Return whether the latest build, of this age in seconds, is valid for sources in this state.
 
         The cause of a failed build may be outside the sources, so a failure is never valid.
         """

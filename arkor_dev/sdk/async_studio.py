@@ -137,8 +137,8 @@ class AsyncStudio:
         """Start a run, and return it as soon as it is in the queue.
 
         ``trainer`` names one of arkor.toml (with neither it nor a ``model``: the first). ``model``,
-        ``dataset`` and ``settings`` override it, or stand alone; a ``dataset`` is a list of rows, or what
-        arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
+        ``dataset`` and ``settings`` override it, or are used without it; a ``dataset`` is a list of rows, or
+        what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
         Raises BadRequestError for settings that are not allowed.
         """
         planned, config = await self.plan(
@@ -225,7 +225,7 @@ class AsyncData:
 
 
 class AsyncRun:
-    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they come."""
+    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
     def __init__(self, studio: AsyncStudio, job_id: str, name: str) -> None:
         self._studio = studio

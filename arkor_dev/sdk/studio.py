@@ -155,7 +155,7 @@ class Data:
 
 
 class Run:
-    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they come."""
+    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
     def __init__(self, loop: _Loop, inner: AsyncRun, *, started_here: bool = False) -> None:
         self._loop = loop

@@ -1406,7 +1406,7 @@ export interface EditableRow {
   packed?: string;
 }
 
-/** A change of `rows` rows in `files`, and the `undo` that takes it back. */
+/** A change of `rows` rows in `files`, and the `undo` that reverts it. */
 export interface DataChanged {
   undo: string;
   rows: number;
@@ -1511,7 +1511,7 @@ export interface ReviewSummary {
   by: string;
 }
 
-/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+/** The judgements of one row; `hash` is empty for a row that cannot be judged. */
 export interface ReviewedRow {
   row: number;
   hash: string;
@@ -1698,7 +1698,7 @@ export interface EndpointRequests {
   more: boolean;
 }
 
-/** The log-probability of an answer in nats, and its number of tokens; `text`: what is said instead. */
+/** The log-probability of an answer in nats, and its number of tokens; `text` is the answer that is likelier instead. */
 export interface AnswerScore {
   logp: number;
   tokens: number;

@@ -1,7 +1,7 @@
-"""``arkor-dev setup``: installs the local engine into an environment of its own.
+"""``arkor-dev setup``: installs the local engine into a separate environment.
 
-For installations of the core alone, such as by ``uvx arkor-dev``; nobody has to know about extras. The next
-call continues an interrupted installation.
+For installations of only the core, such as by ``uvx arkor-dev``, so that users need not know about extras.
+The next call continues an interrupted installation.
 """
 
 from __future__ import annotations

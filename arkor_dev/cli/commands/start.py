@@ -1,7 +1,7 @@
 """``arkor-dev start``: creates a job from a trainer of ``arkor.toml`` and follows it to its end.
 
 Prints what a training command must print (docs/contract.md#training-command) and only watches: ending the
-command leaves the job running. The exception is a backend that was started for this command alone. It ends
+command leaves the job running. The exception is a backend that was started only for this command. It ends
 with the command, so it pauses the job, or cancels one that could not be resumed, and says so.
 """
 

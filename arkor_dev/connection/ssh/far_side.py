@@ -1,9 +1,9 @@
-"""The program that the other machine runs: its text is sent over ssh, so it uses the standard library alone.
+"""The program that the other machine runs: its text is sent over ssh, so it uses only the standard library.
 
-It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by so many
-bytes), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}`` or ``{"fault"}``.
-Between requests it watches the backend that was started last and sends ``{"backend": …}`` when its address
-changes. It ends with standard input; processes that it has started keep running.
+It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by the
+bytes that they announce), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}``
+or ``{"fault"}``. Between requests it watches the backend that was started last and sends ``{"backend": …}``
+when its address changes. It ends with standard input; processes that it has started keep running.
 
 All files are in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
 ``projects/<key>`` (the project's files, the keeper's lock and log), and ``data`` (jobs, adapters, exports).

@@ -50,7 +50,7 @@ OPTIONS: Final = (
 
 
 def program() -> str:
-    """Return the path of ssh. Raises BadRequestError if there is none."""
+    """Return the path of ssh. Raises BadRequestError if it is not installed."""
     if (path := shutil.which("ssh")) is None:
         raise BadRequestError(
             "There is no ssh program on this machine. Install OpenSSH's client (Debian: openssh-client)."

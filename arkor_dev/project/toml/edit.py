@@ -110,7 +110,7 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
 def add_to_dataset(text: str, trainer: int, path: str) -> str:
     """Return ``text`` with a file added after all others to the ``dataset`` of its trainer of that number.
 
-    Raises EditError if the result would not be exactly that: for a table of its own, for example.
+    Raises EditError if the result would not be exactly that: for a separate table, for example.
     """
     pairs = layout(text).pairs
     pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)

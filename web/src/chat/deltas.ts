@@ -21,7 +21,7 @@ export interface Delta {
   error?: string;
   /** OpenAI's `finish_reason`: `stop`, `length`, … */
   finish?: string;
-  /** Tokens of the whole answer as counted by the backend. */
+  /** Tokens of the complete answer, as counted by the backend. */
   tokens?: number;
   calls?: ToolCall[];
   /** The engine, such as `llama.cpp, Q4_1`. */

@@ -3,7 +3,7 @@
  * truncated, or not JSON, stays unchanged.
  */
 
-/** A longer text is left as it is: indenting a text of brackets alone would make it many times as long. */
+/** A longer text is left as it is: indenting a text of mere brackets would make it many times as long. */
 const LONGEST = 100_000;
 const DEEPEST = 32;
 

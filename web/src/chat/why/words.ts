@@ -24,7 +24,7 @@ export function pending({ state, proof }: Attribution): boolean {
   );
 }
 
-/** The lines of a completed proof: name, probability per token, and its explanation. */
+/** The lines of a completed proof: name, probability per token, and the model's own answer. */
 export function proofLines(proof: Proof): { key: string; name: string; share: string; text: string }[] {
   const count = proof.rows.length;
   const these = count === 1 ? "this row" : `these ${count} rows`;

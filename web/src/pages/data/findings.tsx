@@ -50,9 +50,9 @@ interface Props {
   leftOut: readonly string[];
   /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
-  /** Offers the fix of a finding, for one row or (without it) for all; null where Studio can't write the rows. */
+  /** Offers the fix of a finding, for one row or (without it) for all; null if Studio can't write the rows. */
   fix: ((code: string, row?: number) => void) | null;
-  /** Excludes rows from training, or includes them again; null where the project has no list of them. */
+  /** Excludes rows from training, or includes them again; null if the project has no list of them. */
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 

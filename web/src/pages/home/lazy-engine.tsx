@@ -1,4 +1,4 @@
-/** Installing the engine for training on this machine; its code is loaded where it may be missing. */
+/** Installing the engine for training on this machine; its code is loaded if the engine may be missing. */
 
 import { connection } from "../../api/connection";
 import { late } from "../../lib/late";

@@ -141,7 +141,7 @@ export function textOf(values: unknown): string {
     : "";
 }
 
-/** The next such time of day, `07:00`, or the end of so many hours, `8 h`, as ISO 8601; null for another text. */
+/** The next such time of day, `07:00`, or the end of so many hours, `8 h`, as ISO 8601; null for any other text. */
 export function nextTime(text: string, now: number): string | null {
   const hours = /^(\d+(?:\.\d+)?)\s*h$/i.exec(text.trim());
   if (hours) return new Date(now + Number(hours[1]) * 3_600_000).toISOString();

@@ -22,7 +22,7 @@ interface Props {
   record: Record_;
   columns: Readonly<Record<string, string>>;
   change: (record: Record_) => void;
-  /** Splits the row before a message of its conversation; null where it can't be. */
+  /** Splits the row before a message of its conversation; null if it can't be. */
   split: ((field: MessagesField, at: number) => void) | null;
 }
 
@@ -217,7 +217,7 @@ function AsJson({ label, value, set }: { label: string; value: Json; set: (value
   useLayoutEffect(() => fitHeight(area.current), [text]);
   const told = (reason: string): void => {
     setFault(reason);
-    // Saving would lose what is typed here.
+    // Saving would lose the typed text.
     area.current?.setCustomValidity(reason);
   };
   const type = (typed: string): void => {

@@ -77,7 +77,7 @@ function fieldOf(name: string, label: string, value: Json): Field {
 /** The messages of a field, even if a table's cell holds them as text. */
 export const listOf = (record: Fields, field: Field): Fields[] => messagesOf(record[field.name]) ?? [];
 
-/** A record with another value; everything else and the order of keys stay. */
+/** A record with a new value; everything else and the order of keys stay. */
 export const withValue = (record: Fields, name: string, value: Json): Fields => ({
   ...record,
   [name]: value,

@@ -1,4 +1,4 @@
-/** The embeddings of a view's rows, requested and polled, and what they say in words. */
+/** The embeddings of a view's rows, requested and polled, and their descriptions in words. */
 import { batch, type Signal, signal } from "@preact/signals";
 import { errorText } from "../../../api/client";
 import type { RowEmbeddings, RowGroup, RowGroups, RowMap } from "../../../contract.gen";

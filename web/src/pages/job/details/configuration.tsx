@@ -42,10 +42,7 @@ export function Configuration({ id, job, run, version }: JobNow) {
   );
 }
 
-/**
- * Defaults are written more quietly, and rarely used ones are folded. What was
- * set for this job alone is marked.
- */
+/** Defaults are written more quietly, and rarely used ones are folded. Settings of only this job are marked. */
 function Settings({ job }: { job: Job }) {
   const requested = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];

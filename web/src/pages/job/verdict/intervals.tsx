@@ -70,7 +70,7 @@ function Interval({ part, at, margin }: IntervalProps) {
   );
 }
 
-/** The labels under the scale: "no difference" at zero, and those of the ends where there is room. */
+/** The labels under the scale: "no difference" at zero, and those of the ends if there is room. */
 function Axis({ zero }: { zero: number }) {
   return (
     <div class="job-interval-axis" aria-hidden="true">

@@ -25,7 +25,7 @@ const useWhy = late(() => import("../../../chat/why"));
 interface Props {
   turn: Turn;
   column: number;
-  /** The column's current target; the answer may come from another one. */
+  /** The column's current target; the answer may come from a previous one. */
   target: Target;
   compared: boolean;
   last: boolean;
