@@ -27,7 +27,8 @@ export function valueText(field: string, value: unknown): string {
 /** `Learning rate 0.002, LoRA rank 16`; for trial 0, a note that it changes nothing. */
 export function settingsWords(trial: SweepTrial): string {
   const words = Object.entries(trial.settings).map(
-    ([field, value]) => `${labelOf(field)} ${valueText(field, value)}`,
+    // The label of a number of steps says "steps" already.
+    ([field, value]) => `${labelOf(field)} ${valueText(field, value).replace(/ steps$/, "")}`,
   );
   return words.join(", ") || "Your settings";
 }

@@ -12,6 +12,7 @@ import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
 import { jobTimeLeft } from "../progress/pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
+import { HASHES } from "./reproducible";
 
 const MOST = 12;
 
@@ -145,20 +146,7 @@ function Hardware({ run: { metadata } }: { run: Run; version: number }) {
   );
 }
 
-const HASHES: readonly (readonly [string, string])[] = [
-  ["dataHash", "Data"],
-  ["modelHash", "Model"],
-];
 const HASH_SHOWN = 12;
-
-/** Whether the backend has reported anything about reproducibility. */
-export function isReproducible({ run: { metadata } }: JobNow): boolean {
-  return (
-    HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
-    (isObject(metadata.versions) && Object.keys(metadata.versions).length > 0) ||
-    typeof metadata.threads === "number"
-  );
-}
 
 /** Everything that must be the same for bit-identical results, as far as the backend says. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
