@@ -133,7 +133,7 @@ class Backend(ScopedCalls):
     disk = _call("GET", "disk")  # what jobs and models take: {disk}
     clean_disk = _call("POST", "disk/clean")  # removes what belongs to no job: {freed}, in bytes
 
-    create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
+    create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, possibly not measured yet
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
     list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first

@@ -35,7 +35,7 @@ PIECE: Final = 2**20
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
-"""Fewest bytes to search for: fewer could match anywhere."""
+"""Minimum number of bytes to search for: fewer could match anywhere."""
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )

@@ -29,7 +29,7 @@ BACKOFF: Final = (0.5, 30.0)
 QUEUE_SECONDS: Final = (0.3, 2.0)
 """When to first ask for a silent job's position in the queue, and how often after that."""
 REASONS: Final = 5
-"""Most reasons reported per outage, in case every message differs."""
+"""Maximum number of reasons reported per outage, in case every message differs."""
 
 
 class Sleep(Protocol):

@@ -30,11 +30,11 @@ MEMORY: Final = 2**30
 """Memory limit for reading, in bytes."""
 FILE: Final = 64 * MIB
 TEXT: Final = 4 * MIB
-"""Most characters of a document."""
+"""Maximum number of characters of a document."""
 PAGES: Final = 2000
 PARTS: Final = 5000
 UNPACKED: Final = 128 * MIB
-"""Most unpacked bytes of a DOCX file."""
+"""Maximum number of unpacked bytes of a DOCX file."""
 _SKIPPED: Final = frozenset({"script", "style", "noscript", "template", "svg", "nav", "head"})
 _BLOCKS: Final = frozenset({
     "address", "article", "aside", "blockquote", "body", "dd", "div", "dl", "dt", "figcaption", "figure",

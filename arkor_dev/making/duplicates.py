@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import JobConfig
 
 MOST_ROWS: Final = 200_000
-"""Most rows to compare with: each takes some 300 bytes of memory."""
+"""Maximum number of rows to compare with: each takes some 300 bytes of memory."""
 HELD_OUT: Final = "held-out"
 DUPLICATE: Final = "duplicate"
 
@@ -75,7 +75,7 @@ class KnownRows:
                 self.add(row, HELD_OUT)
         for config in _configs(project):
             for row in _rows_of(config, "datasetSource", project):
-                if row.form != PROMPT:  # a question without an answer is still to be answered
+                if row.form != PROMPT:  # a question without an answer: rows may still answer it
                     self.add(row)
 
 

@@ -47,7 +47,7 @@ LONGEST_WAIT: Final = 600.0
 
 
 class Maker:
-    """A making run, to be started once. ``state`` and the counts can be read at any time."""
+    """A making run, which can be started once. ``state`` and the counts can be read at any time."""
 
     def __init__(
         self,

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .documents import Document
 
 LONGEST: Final = 2400
-"""Most characters of a passage: some 600 tokens of English."""
+"""Maximum number of characters of a passage: some 600 tokens of English."""
 SHORTEST: Final = 80
-"""Fewest characters of a passage: less leaves nothing to ask about."""
+"""Minimum number of characters of a passage: less leaves nothing to ask about."""
 FULL: Final = 800
 """Length of a passage, in characters, from which a heading begins a new one."""
 _HEADING: Final = re.compile(r"(#{1,6}) +(.+?)[ #]*")

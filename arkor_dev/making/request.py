@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TRIES: Final = 50
-"""Most positions in an answer at which to look for its JSON."""
+"""Maximum number of positions in an answer at which to look for its JSON."""
 _ROWS: Final = re.compile(r'\{\s*"rows"\s*:\s*\[\s*')
 _NEXT: Final = re.compile(r"\s*,?\s*")
 PER_MESSAGE: Final = 64

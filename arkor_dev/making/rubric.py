@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from arkor_dev.data.reviews import Reviews
 
 MOST_TRIED: Final = 100
-"""Most of the person's rows to test the judge on."""
+"""Maximum number of of the person's rows to test the judge on."""
 MOST_ROWS: Final = 10_000
 MAX_TOKENS: Final = 300
 RUBRIC: Final = 8_000
-"""Most characters of a rubric."""
+"""Maximum number of characters of a rubric."""
 VERDICTS: Final = ("accepted", "rejected")
 COMMENT: Final = 500
 _TOLD: Final = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SHOWN = 20
-"""Most past making runs to list."""
+"""Maximum number of past making runs to list."""
 
 
 class MakingService:

@@ -39,7 +39,7 @@ CONNECT: Final = 10.0
 SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
-"""Most bytes of an answer."""
+"""Maximum number of bytes of an answer."""
 LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""

@@ -1,4 +1,4 @@
-"""Records on disk of which notices were sent, so that each is sent once, and whether any may be sent.
+"""Records which notices were sent, so that each is sent once, and whether any may be sent.
 
 A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before the user
 has started a training run of this project with exactly this table: opening Studio on a folder runs nothing.

@@ -126,7 +126,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
 
 
 async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
-    """Show a desktop notification on this machine, by its own program. Raises UndeliveredError as `run`."""
+    """Show a desktop notification on this machine, with the system's own program. Raises like `run`."""
     text = str(facts["message"])
     if program := shutil.which("notify-send", path=environ.get("PATH")):
         # Some desktops read markup in the text.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 AT_ONCE: Final = 16
-"""Most concurrent notices, in case a backend floods us with ended jobs."""
+"""Maximum number of concurrent notices, in case a backend floods us with ended jobs."""
 SETTLE_SECONDS: Final = 25.0
 """How long an otherwise finished command waits for its notices."""
 STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 15.0
 FOLLOWED: Final = 16
-"""Most jobs followed, newest first."""
+"""Maximum number of jobs followed, newest first."""
 
 
 class Watch:
@@ -41,7 +41,7 @@ class Watch:
         self._known_ids: set[str] | None = None
         self._following: dict[str, asyncio.Task[None]] = {}
         self._sweeps: set[str] = set()
-        """Sweeps of which a job has not ended."""
+        """Sweeps with a job that has not ended."""
 
     async def run(self) -> None:
         """Watch until cancelled."""

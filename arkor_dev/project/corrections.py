@@ -22,7 +22,7 @@ NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
 LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 200
-"""Most lines to read back, newest ones."""
+"""Maximum number of lines to read back, newest ones."""
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
 
 CHANGED: Final = f"{FILE} has changed since, so nothing was removed. Remove the line by hand."

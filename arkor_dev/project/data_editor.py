@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import DataFile
 
 MOST_ROWS: Final = 1_000_000
-"""Most rows of a file that is edited here: each takes 24 bytes of memory."""
+"""Maximum number of rows of a file that is edited here: each takes 24 bytes of memory."""
 INDEXED: Final = 8
-"""Most files whose row positions are cached."""
+"""Maximum number of files whose row positions are cached."""
 UNDO: Final = 500
 UNDO_BYTES: Final = 64 * 2**20
 TRIES: Final = 3
@@ -393,7 +393,7 @@ def _edit(rows: FileRows, row: int, change: RowChange, file: SplicedFile) -> Row
 
 
 def _moved(rows: FileRows, changes: Mapping[int, RowChange], edits: Mapping[int, RowEdit]) -> Iterator[Moved]:
-    """Yield the new content of each row whose judgements to keep: edited, split or merged ones."""
+    """Yield the new content of each edited, split or merged row, whose judgements must be kept."""
     merged = {changes[row].into: row for row in edits if changes[row].into}
     for row, edit in edits.items():
         if edit.body is None:

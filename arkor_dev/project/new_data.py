@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "data"
 SAME_NAME: Final = 100
-"""Most files of one name, which are distinguished by a number."""
+"""Maximum number of files of one name, which are distinguished by a number."""
 _NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 

@@ -32,7 +32,7 @@ NAME: Final = "preferences.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
 LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 500
-"""Most lines to read back, newest ones."""
+"""Maximum number of lines to read back, newest ones."""
 
 
 def add_preference(

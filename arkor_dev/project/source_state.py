@@ -1,7 +1,7 @@
 """Whether the sources of a TypeScript project may have changed, without building it.
 
 Only ``arkor build`` knows which files it bundles, but relative imports rarely leave the repository. So the
-state of all files there stands for the sources, except for dependencies, which are not bundled, and hidden
+state of all files there represents the sources, except for dependencies, which are not bundled, and hidden
 files such as ``.git``, ``.arkor`` and ``.venv``.
 """
 

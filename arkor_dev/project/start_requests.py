@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 SECONDS: Final = 300.0
 """How long a request waits for its answer."""
 MOST: Final = 5
-"""Most requests of a project that wait at the same time."""
+"""Maximum number of requests of a project that wait at the same time."""
 LENGTH: Final = 300
 """Longest text of a request, in characters."""
 CHANGES: Final = 100
-"""Most settings that a request shows."""
+"""Maximum number of settings that a request shows."""
 
 
 def folder_of(settings: Settings) -> Path:

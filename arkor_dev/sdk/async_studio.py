@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .live import LiveRun
 
 WHOLE: Final = 32 * 2**20
-"""Most bytes of one model answer."""
+"""Maximum number of bytes of one model answer."""
 
 
 class RunFailedError(ArkorError):

@@ -43,7 +43,7 @@ POLL: Final = 0.3
 """Seconds between two checks for a person's answer."""
 MOST_JOBS: Final = 50
 LONGEST_ANSWER: Final = 1024
-"""Most tokens of a chat's answer."""
+"""Maximum number of tokens of a chat's answer."""
 INSTRUCTIONS: Final = (
     "Arkor Studio fine-tunes language models of one project on the user's machine. list_trainers and "
     "list_jobs show what there is. start_training asks a person on Studio's page unless the user allowed "

@@ -39,7 +39,7 @@ DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
 DIFFERENCES: Final = ("added", "removed", "changed", "same")
 SHOWN: Final = 5
-"""Most ids listed when a name is ambiguous."""
+"""Maximum number of ids listed when a name is ambiguous."""
 
 
 async def run_jobs(

@@ -31,7 +31,7 @@ START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
 LOOK_SECONDS: Final = 2.0
 NAME: Final = 60
 SHOWN: Final = 10
-"""Most trials in the table, the best first."""
+"""Maximum number of trials in the table, the best first."""
 
 
 async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:

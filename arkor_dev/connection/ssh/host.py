@@ -66,8 +66,7 @@ def checked(host: str) -> str:
 
 
 def session(host: str, control: Path, python: str | None) -> list[str]:
-    """Return the command that connects to ``host`` and runs a program there that it reads from standard
-    input.
+    """Return the command that connects to ``host`` and there runs a program from standard input.
 
     ``python`` runs it; None for the first Python there that is new enough.
     """

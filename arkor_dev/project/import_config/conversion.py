@@ -158,7 +158,7 @@ def _is_file(name: str) -> bool:
 
 
 def _as(kind: str, value: Any) -> Any:
-    """Return a number that was written as text, or as ``3.0``, as the number that it is.
+    """Convert a number that was written as text, or as ``3.0``, to that number.
 
     YAML 1.1 reads ``1e-4`` as text.
     """

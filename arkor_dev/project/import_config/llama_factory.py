@@ -152,7 +152,7 @@ def _names(entry: Entry | None) -> list[str]:
 
 
 def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
-    """Return ``dataset_info.json`` with ``""`` for the folder in which it is; empty if there is none."""
+    """Return ``dataset_info.json``, with its folder under the key ``""``; empty if it does not exist."""
     for start in conversion.folders:
         try:
             content = json.loads(read_small(start / folder / INFO, INFO_LIMIT))

@@ -50,12 +50,12 @@ def load_cluster(project: Path) -> str | None:
 
 
 def load_storage(project: Path) -> str | None:
-    """Return the shared storage of the project's cluster; None as in `load_cluster`."""
+    """Return the shared storage of the project's cluster; None like `load_cluster`."""
     return _load(project, STORAGE)
 
 
 def load_ssh(project: Path) -> str | None:
-    """Return the host whose backend the project uses over ssh; None as in `load_cluster`."""
+    """Return the host whose backend the project uses over ssh; None like `load_cluster`."""
     return _load(project, SSH)
 
 

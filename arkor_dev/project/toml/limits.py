@@ -14,7 +14,7 @@ from typing import Final
 SIZE_LIMIT: Final = 1024 * 1024
 """Size limit of a file, in bytes."""
 PARTS: Final = 16
-"""Most parts of a dotted key, and deepest nesting of brackets."""
+"""Maximum number of parts of a dotted key, and deepest nesting of brackets."""
 ITEMS: Final = 5_000
 """Most keys, tables and array elements together."""
 WORD: Final = 100

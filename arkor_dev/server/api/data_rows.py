@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHANGES: Final = 1000
 AFTER: Final = 100
-"""Most changes of one request, and most rows that one is split into."""
+"""Maximum number of changes of one request, and most rows that one is split into."""
 RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records", of=Rule("object"))
 ENTRY_RULE: Final = Rule(
     "other",

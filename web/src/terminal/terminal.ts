@@ -7,9 +7,9 @@ import { cutRow, emptyRow, freeze, type Line, type Row, textOf, thaw } from "./r
 import { PLAIN, paramsOf, type Style, sgr } from "./style";
 
 interface Limits {
-  /** Most lines kept; the oldest are dropped first. */
+  /** Maximum number of lines kept; the oldest are dropped first. */
   lines: number;
-  /** Most characters kept of a line. */
+  /** Maximum number of characters kept of a line. */
   width: number;
 }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SHOWN = 50
-"""Most files listed."""
+"""Maximum number of files listed."""
 
 
 class Target(NamedTuple):

@@ -1,4 +1,7 @@
-/** The answering model, changeable in place: a name that opens the list, and the adapter's part next to it. */
+/**
+ * The answering model, changeable in place: a name that opens the list, with a select for the job's adapters next to
+ * it.
+ */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";

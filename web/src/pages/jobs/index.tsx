@@ -31,7 +31,7 @@ import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
-/** Most selected jobs: as many as the comparison can draw. */
+/** Maximum number of selected jobs: as many as the comparison can draw. */
 const COMPARE_AT_MOST = 12;
 /** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;

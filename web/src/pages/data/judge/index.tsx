@@ -46,7 +46,7 @@ interface Before {
 
 const taken: Before[] = [];
 const MOST = 500;
-/** Most rows that are ordered by the model's loss, and how many are requested at once. */
+/** Maximum number of rows that are ordered by the model's loss, and how many are requested at once. */
 const UNCERTAIN = 1000;
 const AMONG = 500;
 const NOT_EMBEDDED = 409;

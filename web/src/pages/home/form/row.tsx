@@ -21,7 +21,7 @@ export interface RowState {
 }
 
 const HUGE = 1_000_000;
-/** Most characters of a placeholder that describes the default. */
+/** Maximum number of characters of a placeholder that describes the default. */
 const ROOM = 22;
 
 export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
