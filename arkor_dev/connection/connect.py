@@ -136,9 +136,9 @@ class _Followed:
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
-        """Read the credentials again: a restarted backend has another socket and token.
+        """Read the credentials again: a restarted backend has a new socket and token.
 
-        Raises UnavailableError if there is none now, and BackendEndedError if there will be none.
+        Raises UnavailableError if it is not running now, and BackendEndedError if it will not restart.
         """
         try:
             handoff = _handoff(self._settings)

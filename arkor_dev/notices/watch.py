@@ -69,7 +69,7 @@ class Watch:
         for job in newest:
             # Jobs that had ended before the first poll were reported, or are not news.
             relevant = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
-            if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one a trial
+            if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one per trial
                 if relevant and isinstance(part.get("id"), str):
                     self._sweeps.add(part["id"])
                 continue

@@ -1,6 +1,7 @@
 """``arkor-dev completion``: a script with which a shell completes commands, options and their values.
 
-Made from the table of commands, like ``--help``, so it is complete by itself. It contains only our own words.
+Generated from the table of commands, like ``--help``, so it is always complete. It contains only our own
+words.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def program() -> str:
 
 
 def checked(host: str) -> str:
-    """Return ``host`` if ssh cannot take it for an option. Raises BadRequestError."""
+    """Return ``host`` if ssh cannot mistake it for an option. Raises BadRequestError."""
     if not SSH_HOST.fits(host):
         raise BadRequestError(f"{one_line(host, 100)!r} is not {SSH_HOST.noun}.")
     return host

@@ -68,7 +68,7 @@ export class Records {
 
   /**
    * `step`: the event is dropped when the run resumes from an earlier one; NaN: it is dropped with those before it.
-   * `progress`: what the event reports the progress of; it replaces the last event with the same value in the log.
+   * `progress`: the kind of progress that the event reports; it replaces the last event of that kind in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
     let kind = this.names.indexOf(name);

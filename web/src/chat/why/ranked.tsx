@@ -50,7 +50,7 @@ export function Ranked({ title, rows, jobId, score }: Props) {
   );
 }
 
-/** Where the row is, as a link to the Data page where it shows this job's data. */
+/** The row's location; a link if the Data page shows this job's data. */
 function Place({ row, jobId }: { row: TracedRow; jobId: string }) {
   const job = jobs.value.find(({ id }) => id === jobId);
   const trainer = job && trainerOfJob(job.name);
