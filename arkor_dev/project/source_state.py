@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_ENTRIES: Final = 5000
 """In a larger repository inspecting every file is expensive."""
 SETTLED: Final = 0.1
-"""Seconds after which a second write gives a file another time, on every file system in use."""
+"""Seconds after which a second write changes a file's time, on every file system in use."""
 
 
 def source_state(root: Path) -> bytes | None:

@@ -406,7 +406,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   );
 }
 
-/** ` (by qwen3, from docs/faq.md)`, as far as the mark has these as text. */
+/** ` (by qwen3, from docs/faq.md)`, with the parts that the mark has. */
 function madeBy(made: Readonly<Record<string, unknown>>): string {
   const said = (["by", "model", "from", "source"] as const)
     .map((key) => made[key])
