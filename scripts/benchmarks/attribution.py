@@ -426,7 +426,9 @@ FRESH: Final = 300
 """The first seed: those below have chosen the limits in ``contradictions``."""
 
 
-def _clean(pieces: Pieces, repeats: int, first: int = FRESH) -> Iterator[Figure]:
+def _clean(pieces: Pieces, repeats: int, first: int = FRESH + 8) -> Iterator[Figure]:
+    """Clean rows; the eight seeds between have chosen the rule for a single row."""
+
     def quiet(seed: int) -> bool:
         from arkor_dev.local.attribution.contradictions import contradictions
 

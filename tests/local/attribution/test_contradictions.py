@@ -37,8 +37,8 @@ def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
         assert set(suspicion(agreement(unit), losses).topk(3).indices.tolist()) == set(wrong)
 
 
-@pytest.mark.parametrize(("share", "wrong", "listed"), [(0.3, [5], 0), (0.3, [5, 29], 2), (-0.3, [5], 1)])
-def test_a_single_row_has_to_oppose_its_like(share: float, wrong: list[int], listed: int) -> None:
+@pytest.mark.parametrize(("share", "wrong", "listed"), [(0.2, [5], 0), (0.2, [5, 29], 2), (-0.3, [5], 0)])
+def test_a_single_row_is_not_listed(share: float, wrong: list[int], listed: int) -> None:
     unit, losses = gradients(torch.Generator().manual_seed(0), [])
     for row in wrong:  # what it has in common with its kind is that much of it, and the rest its own
         kind = unit[row - row % EACH + 7]
