@@ -355,12 +355,11 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
 def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
     """Return the file and the row in it that each change names. Raises ConflictError if one is not there."""
     entries = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
-    digests = {int(digest, 16) for _, digest, _ in entries}
+    digests = {int(digest, 16) for _, digest, _ in entries} - {0}
     positions: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for at, rows in enumerate(files):
-        for row, digest in enumerate(rows.hashes):
-            if digest in digests and digest:
-                positions.setdefault((rows.file.source, digest), []).append((at, row))
+        for row in [row for row, digest in enumerate(rows.hashes) if digest in digests]:
+            positions.setdefault((rows.file.source, rows.hashes[row]), []).append((at, row))
     rows_found = []
     for source, name, occurrence in entries:
         matches, number = positions.get((source, int(name, 16)), []), int(occurrence or 1)

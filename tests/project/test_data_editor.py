@@ -108,6 +108,7 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
     for seed in range(10):
         chance = random.Random(f"{kind} {seed}")
         path = tmp_path / f"d.{kind}"
+        monkeypatch.setattr(spliced_file, "WRITTEN_AT_ONCE", chance.choice([16, 2**25]))
         editor = project(tmp_path, path.name, written(chance, kind, chance.randrange(2, 7)))
         states, undo = [path.read_bytes()], []
         rows = rows_in(path)
