@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shlex
 import threading
 from array import array
 from collections import OrderedDict
@@ -195,7 +196,7 @@ class DataEditor:
                     before = [self._rows(other) for other in files[:at] if other.source == file.source]
                     return editable_row(rows, index, before)
                 index -= rows.count
-            raise NotFoundError("This row is not in a file of the project.")
+            raise NotFoundError(outside_words(config_of(self._project, trainer)))
 
     def change(self, trainer: str, changes: Sequence[RowChange]) -> DataChanged:
         """Write ``changes``, each file atomically; return how to undo them.
@@ -350,6 +351,26 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
     except SourceError as fault:
         raise BadRequestError(f"The data set: {fault}") from None
     return files
+
+
+def outside_words(config: JobConfig) -> str:
+    """Return why a row is in no file of the project, and how to get it into one."""
+    part = next((part for part in parts_of(config["datasetSource"]) if part["type"] != "file"), None)
+    if part is None:
+        return "This row is not in a file of the project."
+    if part["type"] != "huggingface":
+        return (
+            "This row is from an address, so it cannot be edited or judged here. Download the file into the "
+            "project, and name it as the dataset."
+        )
+    name, copy = part["name"], f"data/{part['name'].rpartition('/')[2]}.jsonl"
+    chosen = [name, *([part["subset"]] if part.get("subset") else [])]
+    load = f"{', '.join(map(json.dumps, chosen))}, split={json.dumps(part.get('split') or 'train')}"
+    script = f"from datasets import load_dataset; load_dataset({load}).to_json({json.dumps(copy)})"
+    return (
+        f"This row is from the Hub ({name}), so it cannot be edited or judged here. Copy the data set with "
+        f"python -c {shlex.quote(script)} and name the copy as the dataset: {copy}"
+    )
 
 
 def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:

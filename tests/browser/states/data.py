@@ -128,7 +128,7 @@ async def embedding(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(96)])
     scene.fake.features = ["datasets", "embeddings"]
-    progress = {"label": "Embedding rows", "done": 21_000, "total": 50_000, "unit": "tokens"}
+    progress = {"label": "Embedding rows", "done": 42, "total": 100, "unit": "rows"}
     scene.fake.datasets.embeddings = {"state": "running", "progress": progress}
     await go(scene, "?row=4&meaning=1")
     part = scene.page.get_by_role("region", name="Rows by meaning")
