@@ -126,7 +126,8 @@ def _ours(texts: Sequence[str]) -> Any:
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
         target = Path(folder) / "rows-a-b.npz"
         rows = [Read(at, at, Row([], "", text), trained=True) for at, text in enumerate(texts, 1)]
-        embed(rows, starter(), target, SimpleNamespace(progress=lambda *_: None))
+        quiet: Any = SimpleNamespace(progress=lambda *_: None)
+        embed(rows, starter(), target, quiet)
         found = EmbeddedRows.read(target)
         assert found is not None
         return found.vectors
