@@ -1,8 +1,8 @@
-"""Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--docs``.
+"""Pictures: ``python -m tests.browser.screenshots FOLDER [NAME...]`` or ``--docs [NAME...]``.
 
 Every state of ``states/`` (or those that are named) in light and dark, on a desktop and on a phone, and a
 contact sheet that shows all of them. ``--docs`` makes the pictures of README and docs anew: a tour through a
-real run of the example project, and the states that they show.
+real run of the example project, and the states that they show; with names, only these states.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "screenshots"
 SETTLED = 400
+QUALITY = 70  # the documentation's pictures are in the repository
 SOON = 10 * MINUTE
 
 
@@ -51,7 +52,7 @@ async def save(page: Page, path: Path) -> None:
     """One picture, once the page stands still; as WebP, which takes a third of a PNG."""
     await page.wait_for_timeout(SETTLED)
     device = await page.context.new_cdp_session(page)
-    picture = await device.send("Page.captureScreenshot", {"format": "webp", "quality": 90})
+    picture = await device.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
     await device.detach()
     path.write_bytes(base64.b64decode(picture["data"]))
 
@@ -145,8 +146,20 @@ async def tour(page: Page) -> None:
     await shoot_shown(page, "playground")
 
 
-async def for_the_docs(browser: Browser) -> None:
-    """The tour on a daemon and a home of its own, then the states."""
+async def for_the_docs(browser: Browser, names: list[str]) -> None:
+    """The tour on a daemon and a home of its own, then the states; with ``names``, only these states."""
+    if not names:
+        await tour_of_the_example(browser)
+    shown = {name for name, _ in shown_pictures()}
+    for state in all_states():
+        if state.name in shown and (not names or state.name in names):
+            async with scene_of(browser) as scene:
+                await state.play(scene)
+                await shoot_shown(scene.page, state.name)
+
+
+async def tour_of_the_example(browser: Browser) -> None:
+    """The tour on a daemon and a home of its own."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         project = copy_example(work)
@@ -155,20 +168,14 @@ async def for_the_docs(browser: Browser) -> None:
             await page.goto(daemon.origin)
             await tour(page)
             await page.close()
-    shown = {name for name, _ in shown_pictures()}
-    for state in all_states():
-        if state.name in shown:
-            async with scene_of(browser) as scene:
-                await state.play(scene)
-                await shoot_shown(scene.page, state.name)
 
 
 async def main(arguments: list[str]) -> None:
     """The documentation's pictures, or every state's."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(QUIET))
-        if arguments == ["--docs"]:
-            await for_the_docs(browser)
+        if arguments[:1] == ["--docs"]:
+            await for_the_docs(browser, arguments[1:])
         else:
             await every_state(browser, Path(arguments[0]), arguments[1:])
         await browser.close()
