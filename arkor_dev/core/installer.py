@@ -140,9 +140,8 @@ class Installer:
         A ``cache`` is a file that keeps the answer for an hour: a plan and its installation look it up once.
         """
         if cache and (known := _cached(cache)):
-            build, by_uv = known
-            self._uv = self.find_uv() if by_uv else None
-            return build
+            self._uv = self.find_uv() if known[1] else None
+            return known[0]
         self._uv = self.find_uv()
         build = self.build_by_uv(self._uv) if self._uv else None
         if build is None:
