@@ -24,7 +24,7 @@ CURVES: Final = (("loss", "Loss", "#3b6fd4"), ("eval_loss", "Held-out loss", "#c
 GRAY: Final = "#767676"
 """Legible on white and on black: an image cannot know the notebook's colours."""
 POINTS: Final = 400
-"""Most points of a curve: more than its pixels can show."""
+"""Maximum number of points of a curve: more than its pixels can show."""
 
 
 def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> str:
