@@ -329,6 +329,7 @@ class Story:
                 return
             if time.monotonic() > end or (look % 100 == 0 and self.job(name)["status"] in OVER):
                 return
+            time.sleep(0.001)
 
     def _eval(self, name: str) -> None:
         """In the moment of an evaluation: its step is told, its figure is not."""
