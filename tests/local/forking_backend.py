@@ -65,7 +65,7 @@ def worker_template() -> dict[str, str]:
 
 def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
     """Fork the workers of this process and of the backends that it starts from a ``worker_template``."""
-    for name, value in template.items():
+    for name, value in of_a_studio(template).items():
         patch.setenv(name, value)
     if template:
         patch.setattr(asyncio, "create_subprocess_exec", start)
