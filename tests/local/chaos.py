@@ -45,6 +45,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
     },
     "packs": {
         "packing": True,
+        "max_length": 128,
         "lora.dropout": 0.1,
         "gradient_accumulation_steps": 2,
         "save_every": 7,
