@@ -42,15 +42,13 @@ def _until(condition: Callable[[], object]) -> None:
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     home = tmp_path_factory.mktemp("home")
     project = make_project(tmp_path_factory.mktemp("sdk") / "own", made_once(tmp_path_factory))
-    templates = worker_template()
     with pytest.MonkeyPatch.context() as patch:
-        fork_workers(next(templates), patch)
+        fork_workers(worker_template(), patch)
         patch.setenv("HOME", str(home))
         for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "ARKOR_CLOUD_API_URL"):
             patch.delenv(name, raising=False)
         with arkor_dev.Studio(project, local=True) as studio:
             yield studio
-    next(templates, None)
 
 
 def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) -> None:
