@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.modeling.example import IGNORED, Example, is_replayed
+from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.samples.greedy import Watch, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.modeling.base_model import Base
@@ -29,6 +29,8 @@ PENALIZED: Final = 0.2
 """The share of each step's rows that a penalty alone adds: as many as are replayed by default."""
 TOGETHER: Final = 16
 """Answers that are generated together."""
+ROOM: Final = 0.5
+"""By how much of its tokens a batch may grow: its size was chosen for the memory."""
 
 
 def prompts() -> list[str]:
@@ -120,25 +122,35 @@ class Replay:
         if found:
             self.examples, self.answered = [each for each in found if each.learned], True
 
-    def batches(self, step: int, rows: int) -> Iterator[list[Example]]:
-        """Yield the rows that ``step`` replays beside ``rows`` rows of the data."""
+    def join(self, step: int, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
+        """Return the batches of ``step`` with the rows that it replays.
+
+        These are added to the step's own batches, because a batch of a few short rows takes long for its
+        size. Only where there is no room for them, they get batches of their own.
+        """
+        joined = [list(batch) for batch in batches]
+        room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
+        left: list[Example] = []
+        for row in self.chosen(step, sum(map(len, batches))):
+            place = max(range(len(room)), key=room.__getitem__)
+            (joined[place] if row.tokens <= room[place] else left).append(row)
+            room[place] -= row.tokens if row.tokens <= room[place] else 0
+        return [*joined, *(left[start : start + self.size] for start in range(0, len(left), self.size))]
+
+    def chosen(self, step: int, rows: int) -> list[Example]:
+        """Return the rows that ``step`` replays beside ``rows`` rows of the data."""
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
         count = int(self._beside(rows) + chance.random())
-        chosen = chance.sample(self.examples, min(count, len(self.examples)))
-        for start in range(0, len(chosen), self.size):
-            yield chosen[start : start + self.size]
+        return chance.sample(self.examples, min(count, len(self.examples)))
 
     def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
         """Return the factor of a step's summed divergence.
 
         A step of few rows may replay none. Those that do make up for the others.
         """
-        rows, tokens = 0, 0
-        for batch in batches:
-            if is_replayed(batch):
-                tokens += sum(row.learned for row in batch)
-            else:
-                rows += len(batch)
+        every = [row for batch in batches for row in batch]
+        rows = sum(not row.replayed for row in every)
+        tokens = sum(row.learned for row in every if row.replayed)
         return self.base_kl / min(1.0, self._beside(rows)) / tokens if tokens else 0.0
 
     def _beside(self, rows: int) -> float:
