@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
@@ -190,5 +190,6 @@ def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
         "packing": False,
         "dryRun": False,
         "evaluations": [],
+        REPLAY: None,
     }
     return {**config, **free, "datasetSource": source, "evalDatasetSource": source}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.tiny_run import events_of, losses_of, set_up
+from tests.local.tiny_run import events_of, losses_of, replayed_rows, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def words(text: str) -> list[str]:
 def test_the_verdict_asks_other_questions() -> None:
     """Else it would measure what was trained."""
     from arkor_dev.local.evaluation.general import questions
-    from arkor_dev.local.training.replay.rows import prompts
+    from arkor_dev.local.training.replay.prompts import prompts
 
     asked = [row.messages[0]["content"] for row in questions()]
     replayed = prompts()
@@ -174,6 +175,36 @@ def test_the_answers_are_made_once_a_base(
     assert made.replay
     assert again.replay
     assert again.replay.state() == made.replay.state() != []
+
+
+def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> None:
+    run = set_up(tiny, tmp_path, {**CONFIG, "maxSteps": 3, "replay": 0.5, "replayDataset": "own.jsonl"})
+    run.run()
+    assert run.replay
+    tokenizer = run.base.tokenizer
+    texts = [tokenizer.decode(example.ids) for example in run.replay.examples]
+    rows = replayed_rows()
+    answered = {tokenizer.decode(asked): answer for asked, answer in run.replay.state()}
+    for row in rows:
+        question, answer = (turn["content"] for turn in row.messages)
+        (text,) = (text for text in texts if question in text)
+        assert bool(answer) == (answer in text if answer else False)
+        assert sum(question in prompt for prompt in answered) == (0 if answer else 1)
+    assert len(texts) == len(rows)
+    assert len(answered) == 6
+
+
+def test_what_the_verdict_measures_is_not_replayed() -> None:
+    """Nor what is nearly the same."""
+    from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.training.replay.prompts import built_in, unlike
+
+    asked, (held_out, *own) = questions()[:2], replayed_rows()
+    again = replace(asked[0], messages=[asked[0].messages[0], {"role": "assistant", "content": ""}])
+    changed = f"{asked[1].messages[0]['content']} "
+    nearly = replace(asked[1], messages=[{"role": "user", "content": changed}, asked[1].messages[1]])
+    assert unlike([again, *own, nearly, held_out], [held_out]) == own
+    assert unlike(built_in(), own) == built_in()
 
 
 def test_it_can_be_cancelled_and_paused_while_the_base_answers(tiny: Path, tmp_path: Path) -> None:
