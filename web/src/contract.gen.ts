@@ -181,7 +181,7 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
-  /** File or folder of general prompts for replay and base_kl, in place of the built-in ones. Prompts with answers are used as they are, the base model answers the others. */
+  /** General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer. */
   replayDataset?: string;
   /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
   baseKl?: number;
@@ -643,6 +643,13 @@ export interface EvaluationSplit {
   sentence: string;
 }
 
+/** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
+export interface EvaluationStrength {
+  strength: number;
+  heldOut: number;
+  general: number;
+}
+
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
 export interface Evaluation {
   verdict: string;
@@ -654,6 +661,7 @@ export interface Evaluation {
   general?: EvaluationPart;
   sets?: EvaluationPart[];
   stopping?: EvaluationStopping;
+  strengths?: EvaluationStrength[];
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;

@@ -103,8 +103,8 @@ ROWS: Final = (
         key="replay_dataset",
         field="replayDataset",
         label="Replay data set",
-        help="File or folder of general prompts for replay and base_kl, in place of the built-in ones. "
-        "Prompts with answers are used as they are, the base model answers the others.",
+        help="General prompts for replay and base_kl in place of the built-in ones; the base model answers "
+        "those without an answer.",
         rule=text_line(1000, "the path of a file or folder of the project"),
         style="text",
         group="data",
