@@ -35,7 +35,7 @@ PIECE: Final = 2**20
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
-"""Fewest bytes that are searched for: less could be anywhere."""
+"""Minimum number of bytes to search for: fewer could match anywhere."""
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
@@ -118,7 +118,7 @@ class SplicedFile:
         return parts
 
     def locate(self, parts: Sequence[Part]) -> list[Splice]:
-        """Return the splices that take ``parts`` back, wherever they have moved to.
+        """Return the splices that undo ``parts``, wherever they have moved to.
 
         Raises ChangedError if one is no longer there, or is there more than once.
         """
@@ -177,7 +177,7 @@ class SplicedFile:
         return result
 
     def _copy(self, out: int, start: int, end: int) -> None:
-        """Append the bytes between two offsets, within the kernel where it can."""
+        """Append the bytes between two offsets, within the kernel if possible."""
         while start < end and hasattr(os, "copy_file_range"):
             try:
                 done = os.copy_file_range(self._handle, out, min(end - start, 2**30), start)

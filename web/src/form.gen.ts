@@ -129,7 +129,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   cpus: { group: "advanced", kind: "whole", low: 1, high: 1024, defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
   gpus: { group: "advanced", kind: "whole", low: 0, high: 1, defaultWords: "none", where: "the local backend, on a cluster" },
   memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
-  workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend, on a cluster" },
+  workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
 };
 
 /** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of

@@ -82,7 +82,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["cpus", "CPU cores to reserve on one cluster node, and the number of threads."],
   ["gpus", "GPUs to reserve on one cluster node. Training uses one."],
   ["memory", "Memory to reserve on one cluster node for this job."],
-  ["workers", "Worker processes on the cluster that share each batch; each reserves these resources."],
+  ["workers", "Worker processes that share each batch: one per GPU here, with these resources on a cluster."],
 ]);
 
 /** The fields of settings that few jobs set. */

@@ -132,7 +132,11 @@ class StepMeasurement:
         run.begin()
         start_seconds = self.meter.clock() - started
         steps = [[list(batch) for batch in run.loss.expected(step)] for step in prompts]
-        weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
+        weights = sum(
+            weight.numel() * weight.element_size()
+            for weight in run.model.parameters()
+            if weight.device.type == run.base.device  # and not a vision tower's, which is not used
+        )
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
         # Rows with random contents share no beginning.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0

@@ -53,7 +53,7 @@ class Measurement:
     the ratios of real runs to the estimate in time and memory.
 
     Memory is the process's on a CPU, else the device's; ``host`` is then the process's, and ``gpu`` the
-    device's name in ``CUDA_VISIBLE_DEVICES``.
+    device's name in ``CUDA_VISIBLE_DEVICES``. ``four_bit`` says that the weights are quantized.
     """
 
     device: str
@@ -86,6 +86,7 @@ class Measurement:
     host: int = 0
     gpu: str = ""
     device_total: int = 0
+    four_bit: bool = False
     comparing: ComparisonCosts | None = None
     writing: GenerationSpeed | None = None
     late: float = 1.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
+from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = (
-    "workers applies to clusters: here one process trains on the same batches, with the same losses"
+    "workers applies to clusters and to several GPUs: here one process trains on the same batches, with the "
+    "same losses"
 )
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
@@ -60,7 +62,7 @@ class Preparation:
         self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
-        self.project = Path(job["project"])
+        self.project, self._rank = Path(job["project"]), (job.get("group") or {"rank": 0})["rank"]
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
@@ -85,6 +87,8 @@ class Preparation:
         ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
+        if self._rank:  # on this machine, the workers would fetch into the same one
+            scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
@@ -157,7 +161,7 @@ class Preparation:
             import torch
 
             from arkor_dev.local.modeling.base_model import load_base, why_processor
-            from arkor_dev.local.modeling.gate import check_trainable
+            from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
             from arkor_dev.local.modeling.tokenizer import default_length
 
             from .run import Run  # noqa: F401 - with all that it needs
@@ -172,9 +176,11 @@ class Preparation:
         self.continuation.hash_files(self.path)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
-        four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         if part := check_trainable(self.path):
             self.say(part)
+        if comes_in_4_bit(self.path):
+            self._accept_4_bit()
+        four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
         self._set_up_template()
         if why := why_processor():
@@ -185,6 +191,16 @@ class Preparation:
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
+
+    def _accept_4_bit(self) -> None:
+        """Train a model that comes in 4 bit as with loadIn4bit. Raises JobFailure if settings forbid it."""
+        for field, refused in (("fullFineTuning", (True,)), ("initLoraWeights", FROM_BASE)):
+            if self.config.get(field) in refused:
+                raise JobFailure(
+                    f"{field} needs unquantized weights, and those of {self.name} come in 4 bit: remove "
+                    f"{field}, or choose the repository with the full weights"
+                )
+        self.settings.overrule("loadIn4bit", True)
 
     def _set_up_template(self) -> None:
         """Give the tokenizer's chat template the arguments that the job sets."""
@@ -288,6 +304,11 @@ class Preparation:
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
+            asked = self.settings.get("workers")
+            if self.settings.settle("workers", group.count) != asked:
+                self.say(
+                    f"This machine has {group.count} GPUs: as many workers share each batch, not {asked}"
+                )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)

@@ -35,7 +35,7 @@ interface Props {
   close: () => void;
 }
 
-/** What a judgement replaced, so that it can be taken back. */
+/** What a judgement replaced, so that it can be undone. */
 interface Before {
   row: number;
   hash: string;
@@ -46,7 +46,7 @@ interface Before {
 
 const taken: Before[] = [];
 const MOST = 500;
-/** Rows that are gone through by the model's loss, and how many are asked about at once. */
+/** Maximum number of rows that are ordered by the model's loss, and how many are requested at once. */
 const UNCERTAIN = 1000;
 const AMONG = 500;
 const NOT_EMBEDDED = 409;
@@ -61,7 +61,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   const [comment, setComment] = useState("");
   const [error, setError] = useState<string | null>(null);
   const [note, setNote] = useState("");
-  /** Judgements are written one after another; while the next row is looked for, none is taken. */
+  /** Judgements are written one after another; none is accepted while the next row is being searched for. */
   const writing = useRef(Promise.resolve());
   const moving = useRef(false);
   const [loads, setLoads] = useState(0);
@@ -113,7 +113,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
     return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`)).row;
   };
-  /** The unseen row with the highest loss; with `after` on screen, the one behind that. */
+  /** The unseen row with the highest loss; with `after` on screen, the next one. */
   const uncertain = async (after: number, tagged: string): Promise<number | null> => {
     const { surprising } = await opened
       .get<{ surprising: SurprisingRow[] }>(`/surprising?count=${UNCERTAIN}`)
@@ -143,7 +143,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       );
     else choose(row);
   };
-  // A link to a queue names no row: its first one is meant.
+  // A link to a queue names no row and means its first one.
   const begins = summary !== null && query.get("row") === null;
   useEffect(() => {
     if (begins) attempt(() => goOn(0));
@@ -153,7 +153,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     marks.refresh();
     load();
   };
-  // The row on screen, and no other that is still loading.
+  // The row on screen, not another that is still loading.
   const ready = row !== null && row.row === chosen && row.hash !== "";
   const judge = (verdict: Verdict | undefined, next: boolean): void => {
     if (!row || !ready || moving.current) return;
@@ -187,7 +187,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       announce(`Judgement of row ${number(last.row)} taken back`);
       choose(last.row);
     });
-  /** Tags and comment are kept with the verdict that is there. */
+  /** Tags and comment are stored with the current verdict. */
   const keep = (): void => {
     const known = [(mine?.tags ?? []).join(", "), mine?.comment ?? ""];
     if (tagsOf(tags).join(", ") !== known[0] || comment.trim() !== known[1]) judge(mine?.verdict, false);
@@ -406,7 +406,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   );
 }
 
-/** ` (by qwen3, from docs/faq.md)`, as far as the mark says it in texts. */
+/** ` (by qwen3, from docs/faq.md)`, with the parts that the mark has. */
 function madeBy(made: Readonly<Record<string, unknown>>): string {
   const said = (["by", "model", "from", "source"] as const)
     .map((key) => made[key])

@@ -23,7 +23,7 @@ import "./trade.css";
 const HEAD = 7;
 const STRENGTHS = { strengths: true };
 
-/** Nothing where a figure is missing, or the parts aren't losses of one unit. */
+/** Draws nothing if a figure is missing, or the parts are not losses in the same unit. */
 export function Trade({ job, parts }: { job: Job; parts: readonly Part[] }) {
   const strengths = strengthsOf(job.evaluation as Evaluation);
   const plane = planeOf(parts, strengths);
