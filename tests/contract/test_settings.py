@@ -36,6 +36,7 @@ BESIDE: dict[str, dict[str, object]] = {
     "lrNumDecaySteps": {"lrSchedulerType": "wsd"},
     "earlyStoppingThreshold": {"earlyStoppingPatience": 3},
     **{row.field: {"method": row.methods[0]} for row in SETTINGS if row.methods},
+    "replayDataset": {"method": "sft", "replay": 0.2},
 }
 """What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
