@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, own_part
+from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, STRENGTHS, own_part
 
 from . import Scene, ago, state, trained, walk
 
@@ -49,7 +49,7 @@ async def better(scene: Scene) -> AsyncGenerator[None]:
         {"question": HOSTILE, "base": "لا شيء\n" * 3, "adapter": HOSTILE * 3},
         {"question": "What is two and two?", "base": "Four.", "adapter": ""},
     ]
-    await judged(scene)
+    await judged(scene, strengths=STRENGTHS)
     await page.get_by_text("Details", exact=True).click()
     await expect(page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
     await expect(page.get_by_role("img", name="Task loss 3.42 for the base, 1.91")).to_be_visible()
