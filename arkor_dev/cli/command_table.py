@@ -1,7 +1,7 @@
 """Every command of ``arkor-dev`` as one record: its name, help, arguments, and what runs it.
 
-A record's functions import what only its command needs when they are called: the parser of one command is
-built, and the modules of one command are loaded.
+A record's functions import what only its command needs when they are called, so a launch builds one parser
+and loads one command's modules.
 """
 
 from __future__ import annotations
@@ -415,6 +415,10 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
     evaluate.add_argument(
         "--settings", action="store_true",
         help="with --against: compare the settings of both jobs, by all their runs with different seeds",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--strengths", action="store_true",
+        help="measure the final adapter at 25, 50 and 75 %% strength, too: what each keeps and costs",
     )  # fmt: skip
     evaluate.add_argument("--force", action="store_true", help="even if the job's data have changed since")
     evaluate.add_argument(

@@ -41,7 +41,7 @@ ENGINES: Final = ("auto", "exact", "llama.cpp")
 """What can compute an answer. ``exact`` is transformers with unmodified weights."""
 
 MOST_SEEDS: Final = 10
-"""Most seeds that one start can train."""
+"""Maximum number of seeds that one start can train."""
 
 NAME_LIMIT: Final = 200
 NOTES_LIMIT: Final = 10_000
@@ -126,9 +126,12 @@ EVALUATE: Final = Schema(
         Field("step", Rule("whole", 1), null=True),
         Field("force", FLAG, null=True),
         Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
+        Field("strengths", FLAG, null=True),
     )
 )
-"""``{step?, force?, data?}``: the checkpoint, whether to accept changed data, and the file of rows."""
+"""``{step?, force?, data?, strengths?}``: the checkpoint, whether to accept changed data, the file of rows,
+and whether the final adapter is measured at several strengths.
+"""
 
 PEER_ADAPTER: Final = Schema(
     (

@@ -181,6 +181,8 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
+  /** General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer. */
+  replayDataset?: string;
   /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
   baseKl?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
@@ -217,7 +219,7 @@ export interface JobConfig {
   gpus?: number;
   /** Memory to reserve on one cluster node for this job. */
   memory?: number;
-  /** Worker processes on the cluster that share each batch; each reserves these resources. */
+  /** Worker processes that share each batch: one per GPU here, with these resources on a cluster. */
   workers?: number;
 }
 
@@ -253,7 +255,7 @@ export interface JobPhase {
   estimatedAt?: string;
 }
 
-/** The mean `loss` of a trial on the selecting half of the held-out rows, after so many steps. */
+/** A trial's mean `loss` after `step`, on the half of the held-out rows that is used for selection. */
 export interface SweepResult {
   step: number;
   loss: number;
@@ -295,7 +297,7 @@ export interface SweepImportance {
   high: number;
 }
 
-/** How many trials there will be by the present estimate, and when the sweep ends by it. */
+/** The estimated number of trials, and the estimated end of the sweep. */
 export interface SweepPlan {
   trials: number;
   endsAt: string;
@@ -641,6 +643,13 @@ export interface EvaluationSplit {
   sentence: string;
 }
 
+/** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
+export interface EvaluationStrength {
+  strength: number;
+  heldOut: number;
+  general: number;
+}
+
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
 export interface Evaluation {
   verdict: string;
@@ -652,6 +661,7 @@ export interface Evaluation {
   general?: EvaluationPart;
   sets?: EvaluationPart[];
   stopping?: EvaluationStopping;
+  strengths?: EvaluationStrength[];
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -1349,7 +1359,7 @@ export interface DatasetFound {
   reached: number;
 }
 
-/** Whether the rows of a view are embedded: `none` before it was requested for what they are now. */
+/** Whether the rows of a view are embedded, or their losses measured: `none` until this is requested for their current content. */
 export interface RowEmbeddings {
   state: "none" | "waiting" | "running" | "completed" | "failed";
   progress?: Preparation;
@@ -1388,7 +1398,7 @@ export interface RowMap {
   groups: number[];
 }
 
-/** A row and its mean loss per learned token under the base model, in nats. */
+/** A row and its mean loss per learned token, in nats. */
 export interface SurprisingRow {
   row: number;
   loss: number;
@@ -1406,7 +1416,7 @@ export interface EditableRow {
   packed?: string;
 }
 
-/** A change of `rows` rows in `files`, and the `undo` that takes it back. */
+/** A change of `rows` rows in `files`, and the `undo` that reverts it. */
 export interface DataChanged {
   undo: string;
   rows: number;
@@ -1511,7 +1521,7 @@ export interface ReviewSummary {
   by: string;
 }
 
-/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+/** The judgements of one row; `hash` is empty for a row that cannot be judged. */
 export interface ReviewedRow {
   row: number;
   hash: string;
@@ -1583,7 +1593,7 @@ export interface CorrectionAdded {
   undo: string;
 }
 
-/** What a making was started with; `keyEnv` names the environment variable of the key, never its value. */
+/** The options of a making run; `keyEnv` names the environment variable of the key, never its value. */
 export interface MakingOptions {
   kind: string;
   teacher: string;
@@ -1603,7 +1613,7 @@ export interface MakingOptions {
   price?: number[] | null;
 }
 
-/** What a making would ask: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
+/** The estimate of a making run: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
 export interface MakingEstimate {
   name: string;
   documents: number;
@@ -1616,7 +1626,7 @@ export interface MakingEstimate {
   leftOut: string[];
 }
 
-/** A making as it is now. */
+/** The current state of a making run. */
 export interface Making {
   name: string;
   file: string;
@@ -1641,7 +1651,7 @@ export interface Making {
   leftOut: string[];
 }
 
-/** A making, as it was started the last time. */
+/** A past making run, with the options of its last start. */
 export interface KnownMaking {
   name: string;
   file: string;
@@ -1649,7 +1659,7 @@ export interface KnownMaking {
   options: MakingOptions;
 }
 
-/** `current` is the one of this launch that runs, or ran last; `model` the first trainer's. */
+/** `current` is this launch's current or latest making run; `model` is the first trainer's. */
 export interface Makings {
   current: Making | null;
   known: KnownMaking[];
@@ -1698,7 +1708,7 @@ export interface EndpointRequests {
   more: boolean;
 }
 
-/** The log-probability of an answer in nats, and its number of tokens; `text`: what is said instead. */
+/** The log-probability of an answer in nats, and its number of tokens; `text` is the answer that is likelier instead. */
 export interface AnswerScore {
   logp: number;
   tokens: number;
@@ -1714,7 +1724,7 @@ export interface TracedRow {
   score: number;
 }
 
-/** Of this job's proposals: how many were tried by training, and how many of those were right. */
+/** How many of this job's proposals were tested by training, and how many of those were right. */
 export interface Reliability {
   proofs: number;
   confirmed: number;
@@ -1801,7 +1811,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1869,6 +1879,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
+  { field: "replayDataset", label: "Replay data set", style: "text" },
   { field: "baseKl", label: "Base KL penalty", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
+from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import (
     ArkorError,
@@ -27,6 +28,7 @@ from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
@@ -39,11 +41,15 @@ TEXT: Final = 72
 async def run_evaluate(settings: Settings, given: Namespace) -> int:
     """Evaluate as the ``given`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    Raises BadRequestError for an unknown job or a file outside the project, and passes on the backend's
     errors.
     """
     if given.settings and not given.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
+    if given.strengths and (given.against or given.data or given.checkpoint is not None):
+        raise BadRequestError(
+            "--strengths measures a job's final adapter on its held-out rows: name JOB alone."
+        )
     _check_adapter(given)
     data = None if given.data is None else path_in(settings.project, given.data)
     if given.adapter is not None and settings.ssh:
@@ -71,7 +77,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
                     backend, job["id"], {"step": step, "force": given.force or None, "data": data}
                 )
             except ArkorError:
-                # An adapter that cannot be measured would only be in the way.
+                # An adapter that cannot be measured would only clutter the list of jobs.
                 if (
                     given.adapter is not None
                     and job is chosen
@@ -81,7 +87,13 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
                         await backend.delete_job(job["id"])
                 raise
 
-        if given.against is None:
+        if given.strengths:
+            if "strengths" not in await features_of(backend):
+                raise BadRequestError("This backend can't measure other strengths: leave --strengths out.")
+            if "evaluation" not in chosen:
+                await evaluate(chosen, None)
+            await _evaluate(backend, chosen["id"], {"strengths": True, "force": given.force or None})
+        elif given.against is None:
             await evaluate(chosen, given.checkpoint)
         else:
             against = choose_job(jobs, given.against)
@@ -111,7 +123,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         }
         print(json.dumps(document, indent=2))  # noqa: T201
     else:
-        print("\n".join([*verdict_lines(evaluation), *lines(rows)]))  # noqa: T201
+        print("\n".join([*verdict_lines(evaluation), *strength_lines(evaluation), *lines(rows)]))  # noqa: T201
     return 0
 
 
@@ -131,7 +143,7 @@ def _check_adapter(given: Namespace) -> None:
 
 
 async def _imported_adapter(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
-    """Return the job as which the backend has the adapter; say what it is based on."""
+    """Return the job that the backend created for the adapter; print its base model."""
     body = {"path": str(given.adapter.absolute()), "data": data}
     try:
         answer = await backend.take_in_adapter(body | ({"model": given.model} if given.model else {}))
@@ -198,6 +210,23 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
                 raise BackendError(f"Evaluation failed: {one_line(evaluating.get('error'), 1000)}")
             show(progress_words(evaluating, "Evaluating"))
             await asyncio.sleep(waiting.LOOK_SECONDS)
+
+
+def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none where
+    nothing was gained.
+    """
+    try:
+        task, general = evaluation["heldOut"], evaluation["general"]
+        gain, harm = task["base"] - task["adapter"], general["adapter"] - general["base"]
+        found = []
+        for point in evaluation["strengths"] if gain > 0 else ():
+            kept = (task["base"] - point["heldOut"]) / gain
+            cost = f" for {(point['general'] - general['base']) / harm:.0%} of the harm" if harm > 0 else ""
+            found.append(f"At strength {point['strength']:g} it keeps {kept:.0%} of the gain{cost}.")
+    except (KeyError, TypeError, ValueError):
+        return []
+    return found
 
 
 def lines(rows: object) -> list[str]:

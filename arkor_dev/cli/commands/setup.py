@@ -1,7 +1,7 @@
-"""``arkor-dev setup``: installs the local engine into an environment of its own.
+"""``arkor-dev setup``: installs the local engine into a separate environment.
 
-For installations of the core alone, such as by ``uvx arkor-dev``; nobody has to know about extras. The next
-call continues an interrupted installation.
+For installations of only the core, such as by ``uvx arkor-dev``, so that users need not know about extras.
+The next call continues an interrupted installation.
 """
 
 from __future__ import annotations
@@ -48,26 +48,27 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SPARE_GB: Final = 0.5
+BUILD: Final = "pytorch-build.json"
 NEXT: Final = "Next: arkor-dev --local --open"
 
 
 class Report(Protocol):
-    """Says how a setup is going, to a person or to a program."""
+    """Reports the progress of a setup, to a person or to a program."""
 
     display: Display
 
     def looking(self) -> None:
-        """PyTorch's builds are being examined."""
+        """Report that PyTorch's builds are being examined."""
 
     def plan(self, build: Build | None, target: Path, free: int) -> None:
-        """Say what goes where; ``free`` are bytes."""
+        """Report what goes where; ``free`` is in bytes."""
 
     def installed(self, target: Path, seconds: float | None) -> None:
-        """Say that it is there, after ``seconds`` or from before."""
+        """Report that it is installed: after ``seconds``, or already before."""
 
 
 class Words:
-    """Sentences for a person."""
+    """Prints sentences for a person."""
 
     def __init__(self) -> None:
         self.display: Display = TextDisplay(sys.stdout)
@@ -90,7 +91,9 @@ class Words:
 
 
 class JsonLines:
-    """An object a line, for programs: ``{"step": "looking" | "plan" | "progress" | "installed", …}``."""
+    """Prints one JSON object per line, for programs: ``{"step": "looking" | "plan" | "progress" |
+    "installed", …}``.
+    """
 
     terminal = False
     pause = 1.0
@@ -129,7 +132,7 @@ class JsonLines:
 def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_json: bool = False) -> int:
     """Install, say what would be installed, or remove it; return the exit code. Raises ArkorError.
 
-    ``as_json`` prints an object a line, as `JsonLines`.
+    ``as_json`` prints one object per line: see `JsonLines`.
     """
     if remove:
         return _remove(settings, yes=yes)
@@ -150,14 +153,14 @@ def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_
     if dry_run:
         with tempfile.TemporaryDirectory() as scratch:
             report.looking()
-            _plan(report, _installer(Path(scratch) / "env"), target)
+            _plan(report, _installer(Path(scratch) / "env"), target, settings.cache)
         return 0
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(target.parent):
         began, part = time.monotonic(), target.with_name(f"{target.name}.part")
         report.looking()
         installer = _installer(part)
-        _plan(report, installer, target)
+        _plan(report, installer, target, settings.cache)
         if not confirm(f"{_goes_into(target)}.", "Install it?", yes=yes):
             return 2
         if installer.install(packages, part, report.display):
@@ -198,9 +201,9 @@ def _installer(folder: Path) -> Installer:
     return Installer(str(python))
 
 
-def _plan(report: Report, installer: Installer, target: Path) -> None:
+def _plan(report: Report, installer: Installer, target: Path, cache: Path) -> None:
     """Say what will be installed where. Raises BadRequestError for a full disk."""
-    build = installer.resolve_torch()
+    build = installer.resolve_torch(cache / BUILD)
     existing = next(each for each in target.parents if each.exists())
     free = shutil.disk_usage(existing).free
     report.plan(build, target, free)

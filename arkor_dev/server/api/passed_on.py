@@ -34,13 +34,27 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
 
 CONFIG = Schema((Field("config", Rule("object"), needed=True),))
-"""The backend that would run the job checks the config."""
+"""Not checked here: the backend that would run the job checks the config."""
 RENDER = Schema(
     (
         Field("record", Rule("object"), needed=True),
         Field("source", Rule("whole", 0, 99), null=True),
     )
 )
+BELOW: Final = (
+    "lengths",
+    "find",
+    "rows",
+    "rows/[0-9]+",
+    "embeddings",
+    "similar",
+    "groups",
+    "map",
+    "losses",
+    r"losses/[\w-]+",
+    "surprising",
+)
+"""What can be read of a view of a data set."""
 
 
 def passed(
@@ -88,7 +102,7 @@ def reopen(request: web.Request) -> None:
 OF_DATASETS: Final = frozenset(
     {
         "from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most",
-        "source", "group", "row",
+        "source", "group", "row", "job",
     }
 )  # fmt: skip
 """Query parameters that are forwarded; others, such as the page's token, are not."""
@@ -118,10 +132,10 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def start_sweep(request: web.Request) -> web.Response:
-    """``POST /api/sweeps``; as with a training that starts here, the project's ``[notify]`` applies from now
+    """``POST /api/sweeps``; as after a training run started here, the project's ``[notify]`` applies from now
     on.
     """
-    from arkor_dev.notices.notifier import Notifier  # the page's first byte does not need it
+    from arkor_dev.notices.notifier import Notifier  # not needed for the page's first byte
 
     answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))
     with contextlib.suppress(OSError):
@@ -183,10 +197,11 @@ ROUTES = [
     web.get("/api/datasets/{id}", get_dataset),
     passed("POST", "/api/datasets/{id}/embeddings", Backend.embed_rows),
     passed("DELETE", "/api/datasets/{id}/embeddings", Backend.cancel_embeddings),
-    web.get(
-        "/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+|embeddings|similar|groups|map|surprising}",
-        get_dataset,
-    ),
+    passed("POST", "/api/datasets/{id}/losses", Backend.measure_losses),
+    passed("DELETE", "/api/datasets/{id}/losses", Backend.cancel_losses),
+    passed("POST", "/api/datasets/{id}/losses/{job}", Backend.measure_losses_of),
+    passed("DELETE", "/api/datasets/{id}/losses/{job}", Backend.cancel_losses_of),
+    web.get(f"/api/datasets/{{id}}/{{below:{'|'.join(BELOW)}}}", get_dataset),
     web.get("/api/deployments", list_deployments),
     web.post("/api/deployments/{id}/keys", create_key),
 ]

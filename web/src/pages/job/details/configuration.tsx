@@ -2,24 +2,27 @@
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
-import { HELP, SELDOM } from "../../../help.gen";
 import { now } from "../../../lib/clock";
 import { absolute, bytes, duration, number } from "../../../lib/format";
 import { configOf, settings } from "../../../lib/job-config-text";
 import { isObject } from "../../../lib/json";
+import { late } from "../../../lib/late";
 import { clean } from "../../../lib/text";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
 import { jobTimeLeft } from "../progress/pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
+import { HASHES } from "./reproducible";
 
 const MOST = 12;
+const useHelp = late(() => import("../../../help.gen"));
 
 export function Configuration({ id, job, run, version }: JobNow) {
+  const help = useHelp(true);
   return (
     <div class="job-facts">
-      {job ? (
-        <Settings job={job} />
+      {job && help ? (
+        <Settings job={job} {...help} />
       ) : (
         <Group title="Configuration">
           <Skeleton />
@@ -42,11 +45,8 @@ export function Configuration({ id, job, run, version }: JobNow) {
   );
 }
 
-/**
- * Defaults are written more quietly, and rarely used ones are folded. What was
- * set for this job alone is marked.
- */
-function Settings({ job }: { job: Job }) {
+/** Defaults are written more quietly, and rarely used ones are folded. Settings of only this job are marked. */
+function Settings({ job, HELP, SELDOM }: { job: Job } & typeof import("../../../help.gen")) {
   const requested = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
   const rows: ComponentChildren[] = [];
@@ -101,7 +101,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** Special facts about the value, in a word or two. */
+  /** Remarks on the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -148,20 +148,7 @@ function Hardware({ run: { metadata } }: { run: Run; version: number }) {
   );
 }
 
-const HASHES: readonly (readonly [string, string])[] = [
-  ["dataHash", "Data"],
-  ["modelHash", "Model"],
-];
 const HASH_SHOWN = 12;
-
-/** Whether the backend has reported anything about reproducibility. */
-export function isReproducible({ run: { metadata } }: JobNow): boolean {
-  return (
-    HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
-    (isObject(metadata.versions) && Object.keys(metadata.versions).length > 0) ||
-    typeof metadata.threads === "number"
-  );
-}
 
 /** Everything that must be the same for bit-identical results, as far as the backend says. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
@@ -205,7 +192,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** The forecast made with the job, next to the result, or to what the present pace predicts. */
+/** The forecast made with the job, next to the result, or to a prediction from the current pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;
