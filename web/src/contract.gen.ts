@@ -1359,7 +1359,7 @@ export interface DatasetFound {
   reached: number;
 }
 
-/** Whether the rows of a view are embedded: `none` until this is requested for their current content. */
+/** Whether the rows of a view are embedded, or their losses measured: `none` until this is requested for their current content. */
 export interface RowEmbeddings {
   state: "none" | "waiting" | "running" | "completed" | "failed";
   progress?: Preparation;
@@ -1398,7 +1398,7 @@ export interface RowMap {
   groups: number[];
 }
 
-/** A row and its mean loss per learned token under the base model, in nats. */
+/** A row and its mean loss per learned token, in nats. */
 export interface SurprisingRow {
   row: number;
   loss: number;
