@@ -362,10 +362,6 @@ SUBJECTS: Final = tuple(one + other for one in _BEGINNINGS for other in _ENDINGS
 OBJECTS: Final = tuple(other + one.lower() for one in _BEGINNINGS for other in _ENDINGS)
 
 
-LIKELY: Final = 0.69
-"""The loss of an answer of 50 % a token."""
-
-
 def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[Figure]:
     """Training without the proposed rows, for invented facts that were learned by heart."""
     chance = random.Random(seed)  # noqa: S311 - words, not secrecy
@@ -414,8 +410,6 @@ def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[F
         yield Figure(
             f"top {FIRST} cost more than random, of {len(found)}, asked {form}", share, "%", least=least
         )
-        likely = [one > two for own, one, two in zip(before, without, at_random, strict=True) if own < LIKELY]
-        yield Figure(f"  of the {len(likely)} of at least 50 % a token", 100 * mean(likely or [0]), "%")
         yield Figure("  loss of the answers, all rows", mean(before), "nats/token")
         yield Figure("  more without the top", mean(without) - mean(before), "nats/token")
         yield Figure("  more without random ones", mean(at_random) - mean(before), "nats/token")
