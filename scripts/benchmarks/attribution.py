@@ -452,13 +452,13 @@ def _shuffled(pieces: Pieces, repeats: int, first: int = FRESH) -> Iterator[Figu
     share = 100 * right / listed if listed else 0.0
     yield Figure(f"  of {listed} rows listed, shuffled ones", share, "%", least=95.0)
     yield Figure(f"  of {wrong} shuffled rows, listed", 100 * right / wrong, "%")
-    for name in ("listed", "all"):
+    for name, rows in (("listed", "the listed rows"), ("all", "all shuffled rows")):
         judged = [each[f"without {name}"] for each in found if f"without {name}" in each]
         if not judged:
             continue
         verdicts, gains = [verdict for verdict, _ in judged], [gain for _, gain in judged]
         for verdict in ("better", "same", "unclear", "worse"):
-            title = f"  of {len(judged)} trainings without {name} of them, {verdict}"
+            title = f"  of {len(judged)} trainings without {rows}, {verdict}"
             yield Figure(title, verdicts.count(verdict), "")
         yield Figure("    mean gain on held-out rows", mean(gains), "nats/token")
 
