@@ -173,6 +173,10 @@ class Backend(ScopedCalls):
     drop_dataset = _call("DELETE", "datasets/{}")
     embed_rows = _call("POST", "datasets/{}/embeddings")
     cancel_embeddings = _call("DELETE", "datasets/{}/embeddings")
+    measure_losses = _call("POST", "datasets/{}/losses")  # under the base model
+    cancel_losses = _call("DELETE", "datasets/{}/losses")
+    measure_losses_of = _call("POST", "datasets/{}/losses/{}")  # under a job's adapter
+    cancel_losses_of = _call("DELETE", "datasets/{}/losses/{}")
     render_row = _call("POST", "datasets/{}/render")  # tokens of {record, source?}, before it is saved
 
     async def create_job(

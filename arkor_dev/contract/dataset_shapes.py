@@ -179,7 +179,9 @@ class DatasetFound(TypedDict):
 
 
 class RowEmbeddings(TypedDict):
-    """Whether the rows of a view are embedded: ``none`` until this is requested for their current content."""
+    """Whether the rows of a view are embedded, or their losses measured: ``none`` until this is requested for
+    their current content.
+    """
 
     state: Literal["none", "waiting", "running", "completed", "failed"]
     progress: NotRequired[Preparation]
@@ -232,7 +234,7 @@ class RowMap(TypedDict):
 
 
 class SurprisingRow(TypedDict):
-    """A row and its mean loss per learned token under the base model, in nats."""
+    """A row and its mean loss per learned token, in nats."""
 
     row: int
     loss: float

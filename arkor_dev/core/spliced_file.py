@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds to wait for another program's lock."""
 PIECE: Final = 2**20
+WRITTEN_AT_ONCE: Final = 2**25
+"""Bytes that are copied before the disk is to begin with them."""
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
 """Minimum number of bytes to search for: fewer could match anywhere."""
+_FULL: Final = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
@@ -98,6 +101,7 @@ class SplicedFile:
         out = os.open(temporary, flags, 0o600)
         try:
             try:
+                self._reserve(out, sum(len(new) - size for _, size, new in splices))
                 at = 0
                 for splice in splices:
                     self._copy(out, at, splice.offset)
@@ -176,18 +180,31 @@ class SplicedFile:
             before_it, at = (before + new)[-CONTEXT:], end
         return result
 
+    def _reserve(self, out: int, grown: int) -> None:
+        """Allocate a large file at once: block by block takes longer than the copy."""
+        size = self._stat.st_size + grown
+        if size > WRITTEN_AT_ONCE and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(out, 0, size)
+            except OSError as fault:
+                if fault.errno in _FULL:
+                    raise
+
     def _copy(self, out: int, start: int, end: int) -> None:
         """Append the bytes between two offsets, within the kernel if possible."""
         while start < end and hasattr(os, "copy_file_range"):
             try:
-                done = os.copy_file_range(self._handle, out, min(end - start, 2**30), start)
+                done = os.copy_file_range(self._handle, out, min(end - start, WRITTEN_AT_ONCE), start)
             except OSError as fault:
-                if fault.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                if fault.errno in _FULL:
                     raise
                 break
             if not done:
                 break
             start += done
+            if done == WRITTEN_AT_ONCE:
+                # Linux begins to write what is said not to be needed, so that the disk works beside the copy.
+                os.posix_fadvise(out, os.lseek(out, 0, os.SEEK_CUR) - done, done, os.POSIX_FADV_DONTNEED)
         while start < end:
             piece = self.read(start, min(PIECE, end - start))
             _write(out, piece)

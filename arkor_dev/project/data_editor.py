@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import shlex
 import threading
 from array import array
 from collections import OrderedDict
@@ -196,7 +197,7 @@ class DataEditor:
                     before = [self._rows(other) for other in files[:at] if other.source == file.source]
                     return editable_row(rows, index, before)
                 index -= rows.count
-            raise NotFoundError("This row is not in a file of the project.")
+            raise NotFoundError(outside_words(config_of(self._project, trainer)))
 
     def change(self, trainer: str, changes: Sequence[RowChange]) -> DataChanged:
         """Write ``changes``, each file atomically; return how to undo them.
@@ -353,15 +354,34 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
     return files
 
 
+def outside_words(config: JobConfig) -> str:
+    """Return why a row is in no file of the project, and how to get it into one."""
+    part = next((part for part in parts_of(config["datasetSource"]) if part["type"] != "file"), None)
+    if part is None:
+        return "This row is not in a file of the project."
+    if part["type"] != "huggingface":
+        return (
+            "This row is from an address, so it cannot be edited or judged here. Download the file into the "
+            "project, and name it as the dataset."
+        )
+    name, copy = part["name"], f"data/{part['name'].rpartition('/')[2]}.jsonl"
+    chosen = [name, *([part["subset"]] if part.get("subset") else [])]
+    load = f"{', '.join(map(json.dumps, chosen))}, split={json.dumps(part.get('split') or 'train')}"
+    script = f"from datasets import load_dataset; load_dataset({load}).to_json({json.dumps(copy)})"
+    return (
+        f"This row is from the Hub ({name}), so it cannot be edited or judged here. Copy the data set with "
+        f"python -c {shlex.quote(script)} and name the copy as the dataset: {copy}"
+    )
+
+
 def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tuple[int, int]]:
     """Return the file and the row in it that each change names. Raises ConflictError if one is not there."""
     entries = [(change.source, *change.entry.partition("#")[::2]) for change in changes]
-    digests = {int(digest, 16) for _, digest, _ in entries}
+    digests = {int(digest, 16) for _, digest, _ in entries} - {0}
     positions: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for at, rows in enumerate(files):
-        for row, digest in enumerate(rows.hashes):
-            if digest in digests and digest:
-                positions.setdefault((rows.file.source, digest), []).append((at, row))
+        for row in [row for row, digest in enumerate(rows.hashes) if digest in digests]:
+            positions.setdefault((rows.file.source, rows.hashes[row]), []).append((at, row))
     rows_found = []
     for source, name, occurrence in entries:
         matches, number = positions.get((source, int(name, 16)), []), int(occurrence or 1)

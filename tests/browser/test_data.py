@@ -309,6 +309,7 @@ async def test_rows_are_found_by_meaning_and_judged_by_loss_with_keys_alone(
         await page.keyboard.press("v")
         panel = page.get_by_role("region", name="Judge rows")
         await panel.get_by_role("combobox", name="Go through").select_option("uncertain")
+        await panel.get_by_role("button", name="Measure losses").press("Enter")
         await expect(heading).to_contain_text("Row 30 ")
         await expect(panel.get_by_role("button", name="Accept")).to_be_enabled()
         await page.keyboard.press("Tab")

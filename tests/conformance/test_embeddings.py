@@ -32,6 +32,8 @@ def test_rows_are_embedded_on_demand(target: Target) -> None:
     )
     groups, drawn = target.get(f"{path}/groups")["groups"], target.get(f"{path}/map")["map"]
     assert groups["rows"] == len(drawn["rows"]) == len(drawn["x"]) == len(drawn["y"])
+    assert target.call("POST", f"{path}/losses").status == 200
+    until(lambda: target.get(f"{path}/losses")["losses"]["state"] == "completed")
     losses = [each["loss"] for each in target.get(f"{path}/surprising")["surprising"]]
     assert losses == sorted(losses, reverse=True)
 

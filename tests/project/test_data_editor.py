@@ -71,11 +71,13 @@ def written(chance: random.Random, kind: str, count: int) -> bytes:
         content = cells.getvalue()
         return mark + (content if chance.random() < 0.5 else content.removesuffix(end)).encode()
     escaped, spaces = chance.random() < 0.5, chance.choice([None, (",", ":"), (" , ", " : ")])
-    indent = chance.choice([None, 2]) if kind != "jsonl" else None
+    indent = {"jsonl": None, "json": chance.choice([None, 2]), "objects": 2}[kind]
     rows = [
         json.dumps(record(chance, table=False), ensure_ascii=escaped, separators=spaces, indent=indent)
         for _ in range(count)
     ]
+    if kind == "objects":
+        return mark + "".join(row + end for row in rows).encode()
     if kind == "json":
         between, around = chance.choice([("," + end + "  ", end + "  "), (", ", ""), (",", " ")])
         name = chance.choice(["[", '{"data": ['])
@@ -100,14 +102,15 @@ def common(one: bytes, other: bytes) -> tuple[int, int]:
     return start, next((at for at in range(rest) if one[-1 - at] != other[-1 - at]), rest)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv"])
+@pytest.mark.parametrize("kind", ["jsonl", "json", "objects", "csv", "tsv"])
 def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # most of the time, and no matter here
     for seed in range(10):
         chance = random.Random(f"{kind} {seed}")
-        path = tmp_path / f"d.{kind}"
+        path = tmp_path / ("d.json" if kind == "objects" else f"d.{kind}")
+        monkeypatch.setattr(spliced_file, "WRITTEN_AT_ONCE", chance.choice([16, 2**25]))
         editor = project(tmp_path, path.name, written(chance, kind, chance.randrange(2, 7)))
         states, undo = [path.read_bytes()], []
         rows = rows_in(path)

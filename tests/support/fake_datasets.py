@@ -70,6 +70,9 @@ class FakeDatasets:
         self.more: dict[str, Any] = {}
         self.views: dict[str, dict[str, Any]] = {}
         self.embeddings: dict[str, Any] = {"state": "none"}
+        self.losses: dict[str, Any] = {"state": "none"}
+        self.measuring: dict[str, Any] | None = None
+        """Losses as they are once they are requested; measured at once without."""
         self.groups: list[dict[str, Any]] = []
         """Groups of consecutive rows, once they are embedded: at once, unless ``embedding`` holds it back."""
         self.embedding: dict[str, Any] | None = None
@@ -93,6 +96,9 @@ class FakeDatasets:
             web.get(one + "/similar", self._similar),
             web.get(one + "/groups", self._grouped),
             web.get(one + "/map", self._map),
+            web.post(one + "/losses{job:(/.+)?}", self._measure),
+            web.get(one + "/losses{job:(/.+)?}", self._measured),
+            web.delete(one + "/losses{job:(/.+)?}", self._cancel_losses),
             web.get(one + "/surprising", self._surprising),
         ]
 
@@ -108,6 +114,20 @@ class FakeDatasets:
     async def _cancel(self, request: web.Request) -> web.Response:
         self._known(request)
         self.embeddings = {"state": "none"}
+        return web.Response(status=204)
+
+    async def _measure(self, request: web.Request) -> web.Response:
+        self._known(request)
+        self.losses = self.measuring or {"state": "completed"}
+        return web.json_response({"losses": self.losses})
+
+    async def _measured(self, request: web.Request) -> web.Response:
+        self._known(request)
+        return web.json_response({"losses": self.losses})
+
+    async def _cancel_losses(self, request: web.Request) -> web.Response:
+        self._known(request)
+        self.losses = {"state": "none"}
         return web.Response(status=204)
 
     def _need_embeddings(self, request: web.Request) -> None:
@@ -156,7 +176,9 @@ class FakeDatasets:
         return web.json_response({"map": told})
 
     async def _surprising(self, request: web.Request) -> web.Response:
-        self._need_embeddings(request)
+        self._known(request)
+        if self.losses["state"] != "completed":
+            raise RefusedError(409, "The rows' losses are not measured yet.")
         start, count = int(request.query.get("from", 1)), int(request.query.get("count", 100))
         numbers = range(len(self.rows), 0, -1)[start - 1 : start - 1 + count]
         told = [{"row": row, "loss": round(4 - 0.1 * place, 2)} for place, row in enumerate(numbers)]

@@ -1,4 +1,4 @@
-"""What the embeddings of a view's rows answer: similar rows, groups, the map, and surprising rows."""
+"""What the embeddings and losses of a view's rows answer: similar, grouped and surprising rows, and a map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from arkor_dev.local.embeddings.store import read
+from arkor_dev.local.embeddings.store import EmbeddedRows, RowLosses
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import RowGroups, RowMap, SurprisingRow
@@ -22,7 +22,7 @@ class Embedded:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        found = read(Path(file))
+        found = EmbeddedRows.read(Path(file))
         if found is None:
             raise IndexError(file)
         self._found = found
@@ -82,9 +82,15 @@ class Embedded:
             "groups": self._found.groups[places].tolist(),
         }
 
-    def surprising(self, start: int, count: int) -> list[SurprisingRow]:
-        """Return rows by their loss, the highest first, from the ``start``-th (1) on."""
-        losses = self._found.losses
-        places = np.flatnonzero((self._found.numbers > 0) & np.isfinite(losses))
-        order = places[np.argsort(-losses[places], kind="stable")][start - 1 : start - 1 + count]
-        return [{"row": int(self._found.numbers[at]), "loss": round(float(losses[at]), 4)} for at in order]
+
+def surprising(file: str, start: int, count: int) -> list[SurprisingRow]:
+    """Return rows by the losses in ``file``, the highest first, from the ``start``-th (1) on.
+
+    Raises IndexError if it is missing.
+    """
+    found = RowLosses.read(Path(file))
+    if found is None:
+        raise IndexError(file)
+    places = np.flatnonzero((found.numbers > 0) & np.isfinite(found.losses))
+    order = places[np.argsort(-found.losses[places], kind="stable")][start - 1 : start - 1 + count]
+    return [{"row": int(found.numbers[at]), "loss": round(float(found.losses[at]), 4)} for at in order]

@@ -16,7 +16,7 @@ from arkor_dev.data.reader import Item, RowLocation
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
-from .embedded import Embedded
+from .embedded import Embedded, surprising
 from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, Findings, contents, flags_of
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row
@@ -242,7 +242,7 @@ class View:
 
     def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:
         """Return rows by their loss, the highest first, from the ``start``-th (1) on."""
-        return self.embedded(file).surprising(start, count)
+        return surprising(file, start, count)
 
     def _excerpt(self, number: int) -> str:
         return _beginning(self.index.item(number), EXCERPT)

@@ -1,4 +1,4 @@
-"""Embeddings of data sets on request: one at a time, in their own worker, and never beside training."""
+"""Embeddings and losses of data sets' rows on request: one at a time, in a worker, never beside training."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Model, Models
 
 WORKER: Final = "arkor_dev.local.embeddings.worker"
+LOSSES_WORKER: Final = "arkor_dev.local.embeddings.losses_worker"
 READS: Final = (
     "method",
     "model",
@@ -30,41 +31,52 @@ READS: Final = (
     "maxLength",
     "loadIn4bit",
 )
-"""The settings that decide what the model makes of a row."""
+"""The settings that decide what a model learns of a row."""
 HOLDS_OUT: Final = ("datasetSplit", "splitSeed", "seed", "evalSteps")
 """The settings that decide which rows are held out."""
-FORMAT: Final = 1
 MODEL_FILES: Final = ("*.safetensors", "*.json", "*.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What measures losses: the base model, or with the LoRA adapter in the folder ``adapter``."""
+
+    adapter: Path | None = None
 
 
 @dataclass(eq=False)
 class Task(WorkerTask):
-    """A requested embedding of the data set of ``config``."""
+    """Requested embeddings of the data set of ``config``, or its ``losses``."""
 
     key: str
     config: dict[str, Any]
+    losses: Losses | None
 
 
 class Embeddings(WorkerService[Task]):
-    """Embeds rows in order of the requests. ``busy`` says whether a job is training."""
+    """Embeds rows, or measures their losses, in order of the requests. ``busy`` says whether a job is
+    training.
+
+    Calls without ``losses`` are about embeddings.
+    """
 
     def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
         super().__init__(busy)
         self._models, self._folder, self._project = models, embeddings_folder(data), project
         self._hashes: dict[tuple[Path, int, int], bytes] = {}
 
-    async def request(self, config: dict[str, Any]) -> RowEmbeddings:
+    async def request(self, config: dict[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
-        told = await self.told(config)
+        told = await self.told(config, losses)
         if told["state"] in ("none", "failed"):
-            key = _key(config)
-            self._start(key, Task(key, config))
-            told = await self.told(config)
+            key = _key(config, losses)
+            self._start(key, Task(key, config, losses))
+            told = await self.told(config, losses)
         return told
 
-    async def told(self, config: Mapping[str, Any]) -> RowEmbeddings:
+    async def told(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Return how far the embeddings of a data set are. Raises ConflictError."""
-        file, task = await self.file(config), self._tasks.get(_key(config))
+        file, task = await self.file(config, losses), self._tasks.get(_key(config, losses))
         if task is None or (task.error and file):
             return {"state": "completed" if file else "none"}
         told: RowEmbeddings = {"state": task.state}
@@ -74,7 +86,7 @@ class Embeddings(WorkerService[Task]):
             told["progress"] = task.progress
         return told
 
-    async def file(self, config: Mapping[str, Any]) -> Path | None:
+    async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
         """Return the file with the embeddings of a data set as it is now; None without one.
 
         Raises ConflictError.
@@ -83,34 +95,38 @@ class Embeddings(WorkerService[Task]):
             model = self._models.find_local(config["model"])
             if model is None:
                 return None
-            target = await asyncio.to_thread(self._target, config, model)
+            target = await asyncio.to_thread(self._target, config, model, losses)
         except (JobFailure, SourceError, OSError) as fault:
             raise ConflictError(f"The rows cannot be embedded: {fault}") from None
         return target if await asyncio.to_thread(target.is_file) else None
 
-    def cancel(self, config: Mapping[str, Any]) -> None:
+    def cancel(self, config: Mapping[str, Any], losses: Losses | None = None) -> None:
         """Cancel and forget the request for a data set."""
-        self._drop(_key(config))
+        self._drop(_key(config, losses))
 
     async def _work(self, task: Task) -> None:
-        """Embed the rows in a worker. Raises JobFailure."""
+        """Do it in a worker. Raises JobFailure."""
         model = await self._models.ensure(task.config["model"], task.tell)
         try:
-            target = await asyncio.to_thread(self._target, task.config, model)
+            target = await asyncio.to_thread(self._target, task.config, model, task.losses)
         except (SourceError, OSError) as fault:
             raise JobFailure(f"The rows cannot be embedded: {fault}") from None
-        async with self._worker(task, WORKER) as child:
-            child.send(config=task.config, project=str(self._project), target=str(target))
+        order: dict[str, Any] = {"project": str(self._project), "target": str(target)}
+        if task.losses:
+            order["adapter"] = str(task.losses.adapter) if task.losses.adapter else None
+        async with self._worker(task, LOSSES_WORKER if task.losses else WORKER) as child:
+            child.send(config=task.config, **order)
             child.send(path=str(model.path))
-            await child.result("found", "The embedding process", task.tell)
+            await child.result("found", "The process that reads the rows", task.tell)
         if self._tasks.get(task.key) is task:
             del self._tasks[task.key]
 
-    def _target(self, config: Mapping[str, Any], model: Model) -> Path:
+    def _target(self, config: Mapping[str, Any], model: Model, losses: Losses | None) -> Path:
         """Return the file for the embeddings of the rows as they are now. Raises SourceError or OSError."""
-        of_model = hashlib.sha256(json.dumps([FORMAT, [config.get(name) for name in READS]]).encode())
-        for pattern in MODEL_FILES:
-            for path in sorted(model.path.glob(pattern)):
+        of_model = hashlib.sha256(json.dumps([config.get(name) for name in READS] if losses else []).encode())
+        adapter = losses.adapter if losses else None
+        for folder in (model.path, *((adapter,) if adapter else ())):
+            for path in sorted(each for pattern in MODEL_FILES for each in folder.glob(pattern)):
                 state = path.stat()
                 of_model.update(f"\n{path.name} {state.st_size} {state.st_mtime_ns}".encode())
         of_rows = hashlib.sha256(json.dumps([config.get(name) for name in HOLDS_OUT]).encode())
@@ -120,7 +136,8 @@ class Embeddings(WorkerService[Task]):
             of_rows.update(json.dumps([name, _unjudged(source)], sort_keys=True).encode())
             for file in every_file(source, self._project, _refuse):
                 of_rows.update(self._hash(file.path))
-        return self._folder / f"{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
+        kind = "losses" if losses else "rows"
+        return self._folder / f"{kind}-{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
 
     def _hash(self, path: Path) -> bytes:
         """Return the hash of a file's content, computed once for each state of it."""
@@ -135,10 +152,10 @@ class Embeddings(WorkerService[Task]):
         return self._hashes[key]
 
 
-def _key(config: Mapping[str, Any]) -> str:
+def _key(config: Mapping[str, Any], losses: Losses | None) -> str:
     names = (*READS, *HOLDS_OUT, "evalDatasetSource")
     settings = {name: config.get(name) for name in names}
-    return json.dumps([settings, _unjudged(config["datasetSource"])], sort_keys=True)
+    return json.dumps([repr(losses), settings, _unjudged(config["datasetSource"])], sort_keys=True)
 
 
 def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:

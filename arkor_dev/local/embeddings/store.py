@@ -1,9 +1,11 @@
-"""The embeddings of a data set's rows, in one file that appears whole or not at all.
+"""The embeddings and losses of a data set's rows, in files that appear whole or not at all.
 
-    embeddings/<model>-<rows>.npz
+    embeddings/rows-<model>-<rows>.npz
+    embeddings/losses-<model>-<rows>.npz
 
-``<model>`` is a hash of the base model and of how it reads rows, ``<rows>`` one of the files' content. A file
-of the same model gives the vectors of all rows that have not changed. Anything here can be made again.
+``<model>`` is a hash of the base model, for losses also of an adapter and of how rows are read; ``<rows>``
+one of the data files' content. A file with losses of the same model gives those of all rows that have not
+changed. Anything here can be made again.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import contextlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -21,35 +23,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KEPT: Final = 6
-"""Most files; the oldest ones are removed."""
+"""Most files of a kind; the oldest ones are removed."""
 PART: Final = ".part"
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddedRows:
-    """Rows and what the model makes of them; arrays of one length.
+class _Stored:
+    """Arrays of one length, and ``facts``."""
 
-    ``numbers`` are those of the Data page, 0 for rows of a separate evaluation set; ``hashes`` are those of
-    the rows' contents (`row_hash`). ``vectors`` are float16 ``[rows, width]``, ``losses`` nats per learned
-    token, nan for rows with none. ``groups`` are the numbers of the rows' groups, -1 without groups;
-    ``points`` are the first two principal components ``[rows, 2]``. ``facts`` describe the groups.
-    """
-
-    numbers: Any
-    hashes: Any
-    vectors: Any
-    losses: Any
-    held_out: Any
-    groups: Any
-    points: Any
+    KIND: ClassVar[str]
     facts: dict[str, Any]
+
+    @classmethod
+    def _arrays(cls) -> list[str]:
+        return [each.name for each in fields(cls) if each.name != "facts"]
 
     def write(self, path: Path) -> None:
         """Write it to ``path``. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: getattr(self, name) for name in ARRAYS}
+        arrays = {name: getattr(self, name) for name in self._arrays()}
         facts = np.frombuffer(json.dumps({**self.facts, "format": FORMAT}).encode(), np.uint8)
         part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
         try:
@@ -62,40 +56,65 @@ class EmbeddedRows:
             part.unlink(missing_ok=True)
             raise
 
-
-ARRAYS: Final = ("numbers", "hashes", "vectors", "losses", "held_out", "groups", "points")
-
-
-def read(path: Path) -> EmbeddedRows | None:
-    """Return what is in the file; None without one, or for a damaged one."""
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in ARRAYS}
-            facts = json.loads(found["facts"].tobytes())
-        count = len(arrays["numbers"])
-        if facts["format"] == FORMAT and all(len(each) == count for each in arrays.values()):
-            return EmbeddedRows(**arrays, facts=facts)
-    return None
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what is in the file; None without one, or for a damaged one."""
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+                arrays = {name: found[name] for name in cls._arrays()}
+                facts = json.loads(found["facts"].tobytes())
+            if facts["format"] == FORMAT and len({len(each) for each in arrays.values()}) == 1:
+                return cls(**arrays, facts=facts)
+        return None
 
 
-def known(folder: Path, model: str) -> dict[int, tuple[Any, float]]:
-    """Return the vector and loss of each row that any file of the ``model`` has, by the row's hash."""
-    rows: dict[int, tuple[Any, float]] = {}
-    for path in _files(folder):
-        if path.name.startswith(f"{model}-") and (found := read(path)):
-            values = zip(found.vectors, map(float, found.losses), strict=True)
-            rows.update(zip(map(int, found.hashes), values, strict=True))
-    return rows
+@dataclass(frozen=True, slots=True)
+class EmbeddedRows(_Stored):
+    """Rows and their embeddings.
+
+    ``numbers`` are those of the Data page, 0 for rows of a separate evaluation set. ``vectors`` are float16
+    ``[rows, width]``. ``groups`` are the numbers of the rows' groups, -1 without groups; ``points`` are the
+    first two principal components ``[rows, 2]``. ``facts`` describe the groups.
+    """
+
+    KIND: ClassVar = "rows"
+    numbers: Any
+    vectors: Any
+    held_out: Any
+    groups: Any
+    points: Any
 
 
-def remove_old(folder: Path) -> None:
-    """Remove the oldest files beyond `KEPT`."""
-    for path in list(_files(folder))[:-KEPT]:
+@dataclass(frozen=True, slots=True)
+class RowLosses(_Stored):
+    """Rows and their losses in nats per learned token, nan for rows with none.
+
+    ``numbers`` as in `EmbeddedRows`; ``hashes`` are those of the rows' contents (`row_hash`).
+    """
+
+    KIND: ClassVar = "losses"
+    numbers: Any
+    hashes: Any
+    losses: Any
+
+    @classmethod
+    def known(cls, folder: Path, model: str) -> dict[int, float]:
+        """Return the loss of each row that any file of the ``model`` has, by the row's hash."""
+        rows: dict[int, float] = {}
+        for path in _files(folder, f"{cls.KIND}-{model}-*.npz"):
+            if found := cls.read(path):
+                rows.update(zip(map(int, found.hashes), map(float, found.losses), strict=True))
+        return rows
+
+
+def remove_old(folder: Path, kind: str) -> None:
+    """Remove the oldest files of a kind beyond `KEPT`."""
+    for path in list(_files(folder, f"{kind}-*.npz"))[:-KEPT]:
         path.unlink(missing_ok=True)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, pattern: str) -> Iterator[Path]:
     """Yield the files, the latest last."""
     with contextlib.suppress(OSError):
-        found = [(path.stat().st_mtime_ns, path) for path in folder.glob("*.npz")]
+        found = [(path.stat().st_mtime_ns, path) for path in folder.glob(pattern)]
         yield from (path for _, path in sorted(found))

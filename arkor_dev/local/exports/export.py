@@ -15,6 +15,7 @@ from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
+from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -30,7 +31,6 @@ from .files import (
     save_merged,
     stored_dtype,
     weights_bytes,
-    with_adapter,
 )
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults

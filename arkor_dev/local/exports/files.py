@@ -7,13 +7,12 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
-from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
@@ -95,16 +94,6 @@ def end_answers(model: Any, tokenizer: Any) -> None:
 
 SPARE: Final = 1.2
 """GPU memory of an answering model, as a multiple of its weights."""
-
-
-def with_adapter(model: Any, folder: Path) -> Any:
-    """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
-    try:
-        config = lora_config(folder, model)
-        device = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
-        return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=device).eval()
-    except UNREADABLE as error:
-        raise JobFailure(f"The adapter does not fit its base model: {error}") from None
 
 
 def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:

@@ -156,9 +156,9 @@ class StepMeasurement:
         reached_longest = self._rise(longest, started + OWN_SHARE * (self.deadline - started))
         costs = EvaluationCosts(preparation, run, self.deadline, self._work, self._seconds)
         writing = costs.writing()
-        if run.replay and writing:
+        if run.replay and run.replay.to_answer and writing:
             prompt_tokens = run.replay.longest_prompt
-            batches = len(run.replay.examples) / TOGETHER
+            batches = len(run.replay.to_answer) / TOGETHER
             start_seconds += batches * (
                 writing.first(TOGETHER, prompt_tokens) + LONGEST * writing.token(TOGETHER)
             )

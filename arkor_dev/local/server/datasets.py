@@ -12,8 +12,10 @@ from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.local.datasets.client import Datasets
-from arkor_dev.local.embeddings.service import Embeddings
+from arkor_dev.local.embeddings.service import Embeddings, Losses
 from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
+from arkor_dev.local.jobs.job_folder import adapter_folder
+from arkor_dev.local.jobs.store import Store
 
 from .requests import body_of, check_scope
 
@@ -160,23 +162,51 @@ async def embedded_file(request: web.Request) -> str:
     return str(file)
 
 
-@routes.post("/v1/datasets/{id}/embeddings")
-async def embed(request: web.Request) -> web.Response:
+REQUESTED: Final = (
+    "/v1/datasets/{id}/{wanted:embeddings}",
+    "/v1/datasets/{id}/{wanted:losses}",
+    "/v1/datasets/{id}/{wanted:losses}/{job}",
+)
+
+
+async def requested(request: web.Request) -> tuple[dict[str, Any], Losses | None]:
+    """Return the config of the view in the path, and whose losses are wanted; None for embeddings.
+
+    Raises NotFoundError for a job without a final adapter.
+    """
     datasets, view_id = view_of(request)
-    return web.json_response({"embeddings": await request.app[EMBEDDINGS].request(datasets.config(view_id))})
+    config = datasets.config(view_id)
+    if request.match_info.get("wanted") == "embeddings":
+        return config, None
+    if not (job_id := request.match_info.get("job") or request.query.get("job")):
+        return config, Losses()
+    setup = check_scope(request)
+    job = await setup.store.read(Store.get, job_id)
+    folder = adapter_folder(setup.data, job["id"], None) if job else None
+    if folder is None or not await asyncio.to_thread(folder.is_dir):
+        raise NotFoundError("There is no such job, or it has no final adapter")
+    return config, Losses(folder)
 
 
-@routes.get("/v1/datasets/{id}/embeddings")
-async def embeddings(request: web.Request) -> web.Response:
-    datasets, view_id = view_of(request)
-    return web.json_response({"embeddings": await request.app[EMBEDDINGS].told(datasets.config(view_id))})
+async def request_measured(request: web.Request) -> web.Response:
+    told = await request.app[EMBEDDINGS].request(*await requested(request))
+    return web.json_response({request.match_info["wanted"]: told})
 
 
-@routes.delete("/v1/datasets/{id}/embeddings")
-async def cancel_embeddings(request: web.Request) -> web.Response:
-    datasets, view_id = view_of(request)
-    request.app[EMBEDDINGS].cancel(datasets.config(view_id))
+async def get_measured(request: web.Request) -> web.Response:
+    told = await request.app[EMBEDDINGS].told(*await requested(request))
+    return web.json_response({request.match_info["wanted"]: told})
+
+
+async def cancel_measured(request: web.Request) -> web.Response:
+    request.app[EMBEDDINGS].cancel(*await requested(request))
     return web.Response(status=204)
+
+
+for path in REQUESTED:
+    routes.post(path)(request_measured)
+    routes.get(path)(get_measured)
+    routes.delete(path)(cancel_measured)
 
 
 @routes.get("/v1/datasets/{id}/similar")
@@ -207,9 +237,9 @@ async def row_map(request: web.Request) -> web.Response:
 @routes.get("/v1/datasets/{id}/surprising")
 async def surprising(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
-    asked = {
-        "start": max(1, whole(request.query, "from", 1)),
-        "count": whole(request.query, "count", 100, SURPRISING),
-        "file": await embedded_file(request),
-    }
+    file = await request.app[EMBEDDINGS].file(*await requested(request))
+    if file is None:
+        raise ConflictError("The rows' losses are not measured yet")
+    start = max(1, whole(request.query, "from", 1))
+    asked = {"start": start, "count": whole(request.query, "count", 100, SURPRISING), "file": str(file)}
     return web.json_response({"surprising": await datasets.ask(view_id, "surprising", **asked)})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
 from arkor_dev.contract.settings.conflicts import FROM_BASE
+from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
@@ -68,6 +69,7 @@ class Preparation:
         self.method.check(self.settings)
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
+        self._judges_only = bool(job.get("evaluate"))
         self.continuation = Continuation(job)
         if restart_reason := self.continuation.restart_reason:
             self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
@@ -104,6 +106,7 @@ class Preparation:
             parts = beside(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
         if bad:
@@ -113,6 +116,31 @@ class Preparation:
             self.say(f"{count} left out: {first}{more}")
         self._counts = len(self.train_rows), len(self.eval_rows)
         self.plan = self._plan(*self._counts)
+
+    def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
+        """Return the rows of the job's replay data set that the verdict does not measure; none without one.
+
+        Raises :class:`JobFailure` for bad rows, and if none is left.
+        """
+        from .replay.prompts import FORMS, unlike
+
+        source = dict(sources_of(self.config)).get(REPLAY)
+        if source is None or self._judges_only:
+            return []
+        scratch = scratch_folder(self.data, self.job_id)
+        found = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
+        kept = unlike(found, self.eval_rows)
+        if not kept:
+            raise JobFailure(
+                f"{self.config[REPLAY]}: the verdict measures all of its rows, or near duplicates of them. "
+                "Add other prompts to the replay data set, or remove replayDataset"
+            )
+        if count := len(found) - len(kept):
+            self.say(
+                f"{'1 row' if count == 1 else f'{count:,} rows'} of the replay data set left out, because "
+                "the verdict measures the same question or a near duplicate"
+            )
+        return kept
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
         restart = self.continuation.options.get("restart", 0)
@@ -232,11 +260,16 @@ class Preparation:
         """Return what the steps replay; None if the job doesn't."""
         from .replay.rows import Replay
 
-        if replay := Replay.of(self.plan, self.base):
+        own, encoding = self.replay_rows, Encoding.of(self.settings, self.longest)
+        if replay := Replay.of(self.plan, self.base, own, encoding):
+            asked, given = len(replay.to_answer), len(replay.given)
+            parts = [
+                f"{given} {'answer is' if given == 1 else 'answers are'} given" if given else "",
+                f"the base model answers {asked} general prompts before training" if asked else "",
+            ]
             self.say(
-                f"{'Replay' if replay.learned else 'KL from the base'}: the base model answers "
-                f"{len(replay.examples)} general prompts before training; they are {replay.share:.0%} of the "
-                "rows of each step"
+                f"{'Replay' if replay.learned else 'KL from the base'}: {' and '.join(filter(None, parts))}; "
+                f"they are {replay.share:.0%} of the rows of each step"
             )
         return replay
 

@@ -84,9 +84,10 @@ class Work:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()
         if saved := job.get("evaluate"):  # of an earlier job; nothing is trained
-            from .final_evaluation.measure import judge_kept
+            from .final_evaluation.measure import judge_kept, measure_strengths
 
-            evaluation = judge_kept(preparation, model, saved)
+            measure = measure_strengths if saved.get("strengths") else judge_kept
+            evaluation = measure(preparation, model, saved)
             self.link.send(end="completed", fields={"evaluation": evaluation})
             return
         preparation.load(model)

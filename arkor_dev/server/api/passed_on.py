@@ -41,6 +41,20 @@ RENDER = Schema(
         Field("source", Rule("whole", 0, 99), null=True),
     )
 )
+BELOW: Final = (
+    "lengths",
+    "find",
+    "rows",
+    "rows/[0-9]+",
+    "embeddings",
+    "similar",
+    "groups",
+    "map",
+    "losses",
+    r"losses/[\w-]+",
+    "surprising",
+)
+"""What can be read of a view of a data set."""
 
 
 def passed(
@@ -88,7 +102,7 @@ def reopen(request: web.Request) -> None:
 OF_DATASETS: Final = frozenset(
     {
         "from", "count", "want", "after", "than", "code", "text", "role", "language", "least", "most",
-        "source", "group", "row",
+        "source", "group", "row", "job",
     }
 )  # fmt: skip
 """Query parameters that are forwarded; others, such as the page's token, are not."""
@@ -183,10 +197,11 @@ ROUTES = [
     web.get("/api/datasets/{id}", get_dataset),
     passed("POST", "/api/datasets/{id}/embeddings", Backend.embed_rows),
     passed("DELETE", "/api/datasets/{id}/embeddings", Backend.cancel_embeddings),
-    web.get(
-        "/api/datasets/{id}/{below:lengths|find|rows|rows/[0-9]+|embeddings|similar|groups|map|surprising}",
-        get_dataset,
-    ),
+    passed("POST", "/api/datasets/{id}/losses", Backend.measure_losses),
+    passed("DELETE", "/api/datasets/{id}/losses", Backend.cancel_losses),
+    passed("POST", "/api/datasets/{id}/losses/{job}", Backend.measure_losses_of),
+    passed("DELETE", "/api/datasets/{id}/losses/{job}", Backend.cancel_losses_of),
+    web.get(f"/api/datasets/{{id}}/{{below:{'|'.join(BELOW)}}}", get_dataset),
     web.get("/api/deployments", list_deployments),
     web.post("/api/deployments/{id}/keys", create_key),
 ]

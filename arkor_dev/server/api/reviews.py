@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import ENTRY
@@ -78,9 +78,15 @@ async def rows(request: web.Request) -> web.Response:
 
 async def row(request: web.Request) -> web.Response:
     """``GET /api/data/reviews/row?trainer=&row=``: all judgements of one row."""
+    from arkor_dev.project.data_editor import config_of, outside_words
     from arkor_dev.project.reviews import reviewed_row
 
-    return web.json_response(await _answer(request, reviewed_row, number_in(request, "row")))
+    try:
+        return web.json_response(await _answer(request, reviewed_row, number_in(request, "row")))
+    except NotFoundError:
+        project, trainer = request.app[SETTINGS].project, request.query.get("trainer", "")
+        config = await asyncio.to_thread(config_of, project, trainer)
+        raise NotFoundError(outside_words(config)) from None
 
 
 async def following(request: web.Request) -> web.Response:

@@ -128,7 +128,7 @@ async def embedding(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(96)])
     scene.fake.features = ["datasets", "embeddings"]
-    progress = {"label": "Embedding rows", "done": 21_000, "total": 50_000, "unit": "tokens"}
+    progress = {"label": "Embedding rows", "done": 42, "total": 100, "unit": "rows"}
     scene.fake.datasets.embeddings = {"state": "running", "progress": progress}
     await go(scene, "?row=4&meaning=1")
     part = scene.page.get_by_role("region", name="Rows by meaning")
@@ -160,6 +160,23 @@ async def judge(scene: Scene) -> None:
     await expect(panel.get_by_text("A program made this row (qwen3-30b, docs/faq.md)")).to_be_visible()
     await expect(panel.get_by_text("agree on")).to_be_visible()
     await scene.page.locator(".data-view").evaluate("view => view.scrollIntoView()")
+
+
+@state("data-losses", "Rows to be judged by the model's loss, which is being measured")
+async def losses(scene: Scene) -> None:
+    chance = random.Random(6)
+    talks = [chat(chance) for _ in range(20)]
+    shown(scene, talks)
+    file = scene.project / "data" / "support.jsonl"
+    file.write_text("".join(json.dumps({"messages": each}) + "\n" for each in talks))
+    scene.fake.features = ["datasets", "embeddings"]
+    progress = {"label": "Measuring losses", "done": 21_000, "total": 50_000, "unit": "tokens"}
+    scene.fake.datasets.measuring = {"state": "running", "progress": progress}
+    await go(scene, "?row=3&judge=uncertain&by=Ann")
+    panel = scene.page.get_by_role("region", name="Judge rows")
+    await panel.get_by_role("button", name="Measure losses").click()
+    await expect(panel.get_by_text("Measuring losses 42 %")).to_be_visible()
+    await panel.evaluate("part => part.scrollIntoView()")
 
 
 @state("data-fix", "How rows would change to fix a finding")

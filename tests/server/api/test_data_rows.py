@@ -89,3 +89,16 @@ async def test_other_requests_are_refused(studio: Studio) -> None:
         async with studio.stranger.post(f"/api/data{path}", json={}) as refused:
             assert refused.status == 403
     assert (studio.settings.project / "d.jsonl").read_text() == LINES
+
+
+async def test_a_row_of_the_hub_says_how_to_copy_it(studio: Studio) -> None:
+    source = '{ huggingface = "acme/chats", split = "test" }'
+    (studio.settings.project / "arkor.toml").write_text(TOML.replace('"d.jsonl"', source))
+    script = (
+        'from datasets import load_dataset; load_dataset("acme/chats", split="test")'
+        '.to_json("data/chats.jsonl")'
+    )
+    for path in ("/row", "/reviews/row"):
+        status, answer = await call(studio, "GET", f"{path}?trainer=bot&row=1")
+        assert status == 404
+        assert f"python -c '{script}'" in answer["error"]

@@ -1,8 +1,15 @@
 /** Judging rows one after another: verdict, tags and comment, and the next row of the queue. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useActions } from "../../../actions/actions";
-import { ApiError, api, errorText, isAbort } from "../../../api/client";
-import type { Review, ReviewedRow, ReviewSummary, SurprisingRow, Trainer } from "../../../contract.gen";
+import { api, errorText, isAbort } from "../../../api/client";
+import type {
+  Review,
+  ReviewedRow,
+  ReviewSummary,
+  RowEmbeddings,
+  SurprisingRow,
+  Trainer,
+} from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { route, setQuery } from "../../../router";
@@ -11,6 +18,7 @@ import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import type { OpenedView } from "../view";
+import { Losses, lossesPath } from "./losses";
 import type { Marks } from "./marks";
 import {
   agreementWords,
@@ -49,12 +57,12 @@ const MOST = 500;
 /** Maximum number of rows that are ordered by the model's loss, and how many are requested at once. */
 const UNCERTAIN = 1000;
 const AMONG = 500;
-const NOT_EMBEDDED = 409;
 
 export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) {
   const { query } = route.value;
   const queue = queueOf(query.get("judge"));
   const tag = query.get("tag") ?? "";
+  const under = query.get("under") ?? "";
   const [summary, setSummary] = useState<ReviewSummary | null>(null);
   const [row, setRow] = useState<ReviewedRow | null>(null);
   const [tags, setTags] = useState("");
@@ -113,15 +121,13 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
     return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`)).row;
   };
-  /** The unseen row with the highest loss; with `after` on screen, the next one. */
-  const uncertain = async (after: number, tagged: string): Promise<number | null> => {
-    const { surprising } = await opened
-      .get<{ surprising: SurprisingRow[] }>(`/surprising?count=${UNCERTAIN}`)
-      .catch((failure: unknown) => {
-        if (failure instanceof ApiError && failure.status === NOT_EMBEDDED)
-          throw new Error("The model's losses are not known yet. Press “By meaning”, then “Embed rows”.");
-        throw failure;
-      });
+  /** The unseen row with the highest loss; with `after` on screen, the one behind that. Undefined before losses
+   * are measured. */
+  const uncertain = async (after: number, tagged: string): Promise<number | null | undefined> => {
+    const { losses } = await opened.get<{ losses: RowEmbeddings }>(lossesPath(under));
+    if (losses.state !== "completed") return undefined;
+    const asked = new URLSearchParams({ count: String(UNCERTAIN), ...(under ? { job: under } : {}) });
+    const { surprising } = await opened.get<{ surprising: SurprisingRow[] }>(`/surprising?${asked}`);
     const rows = surprising.map(({ row }) => row);
     const from = after === chosen ? rows.indexOf(chosen) + 1 : 0;
     const order = [...rows.slice(from), ...rows.slice(0, from)];
@@ -133,7 +139,8 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   };
   const goOn = async (after: number, want: Queue = queue, tagged = tag): Promise<void> => {
     const row = want === "uncertain" ? await uncertain(after, tagged) : await nextOf(want, after, tagged);
-    if (row === null || (row === chosen && after === chosen))
+    if (row === undefined) setNote("The model's losses are not measured yet.");
+    else if (row === null || (row === chosen && after === chosen))
       setNote(
         want === "unseen"
           ? `${clean(name, 60)} has judged every row.`
@@ -371,6 +378,14 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
           Done
         </Button>
       </div>
+      {queue === "uncertain" && (
+        <Losses
+          {...{ opened, trainer }}
+          job={under}
+          choose={(job) => setQuery({ under: job || null })}
+          measured={() => attempt(() => goOn(0))}
+        />
+      )}
       <p class="judge-words hint num" role="status">
         {note ||
           (row && row.hash === "" && row.row === chosen

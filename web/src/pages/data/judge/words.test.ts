@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import type { Job, Trainer } from "../../../contract.gen";
+import { lossesPath, trainedFor } from "./losses";
 import { agreementWords, countWords, queueOf, reviewWords, rubricWords, tagsOf } from "./words";
 
 it("reads tags as they are typed", () => {
@@ -49,4 +51,13 @@ it("shows what others said as text, and takes an unknown queue for the usual one
   expect(reviewWords({ ...review, tags: ["tone"] })).toBe("Bo: rejected · tone · <b>");
   expect(queueOf("flagged")).toBe("flagged");
   expect(queueOf("<script>")).toBe("unseen");
+});
+
+it("offers the losses of finished adapters of the same base", () => {
+  const job = (id: string, model: string, status = "completed") =>
+    ({ id, name: id, status, createdAt: id, config: { model } }) as unknown as Job;
+  const trainer = { name: "bot", config: { model: "m" } } as unknown as Trainer;
+  const every = [job("a", "m"), job("b", "other"), job("c", "m"), job("d", "m", "running")];
+  expect(trainedFor(every, trainer).map(({ id }) => id)).toEqual(["c", "a"]);
+  expect([lossesPath(""), lossesPath("c")]).toEqual(["/losses", "/losses/c"]);
 });

@@ -6,9 +6,10 @@ import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { href } from "../../../router";
 import { Button } from "../../../ui/controls/button";
+import { RequestProgress } from "../progress";
 import type { OpenedView } from "../view";
 import { RowsMap } from "./map";
-import { countWords, groupsWords, isBusy, isSmall, Meaning, progressWords, titleOf } from "./meaning";
+import { countWords, groupsWords, isSmall, Meaning, titleOf } from "./meaning";
 import "./meaning.css";
 
 interface Props {
@@ -39,7 +40,6 @@ export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup,
   const state = meaning?.state.value ?? null;
   const groups = meaning?.groups.value ?? null;
   const map = meaning?.map.value ?? null;
-  const error = meaning?.error.value ?? (state?.state === "failed" ? (state.error ?? "") : null);
   const completed = state?.state === "completed" && groups !== null;
   return (
     <section class="meaning" aria-labelledby="data-meaning">
@@ -51,36 +51,10 @@ export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup,
           Close
         </Button>
       </header>
-      {error !== null && (
-        <p class="meaning-error" role="alert">
-          {clean(error, 500)}
-        </p>
-      )}
-      {meaning && state && !completed && !isBusy(state) && state.state !== "completed" && (
-        <p class="meaning-start">
-          <Button small kind="primary" onClick={() => void meaning.start()}>
-            {state.state === "failed" ? "Try again" : "Embed rows"}
-          </Button>
-          <span class="hint">
-            The base model reads every row once. Then similar rows, groups and the rows that surprise it are
-            known; after an edit only changed rows are read again.
-          </span>
-        </p>
-      )}
-      {meaning && state && isBusy(state) && (
-        <p class="meaning-start num" role="status">
-          {state.progress?.total ? (
-            <progress
-              max={state.progress.total}
-              value={state.progress.done}
-              aria-label={clean(state.progress.label, 100)}
-            />
-          ) : null}{" "}
-          {progressWords(state)}{" "}
-          <Button small kind="quiet" onClick={() => void meaning.cancel()}>
-            Cancel
-          </Button>
-        </p>
+      {meaning && (
+        <RequestProgress requested={meaning} label="Embed rows">
+          Finds similar rows and groups by the base model's token embeddings. It takes seconds.
+        </RequestProgress>
       )}
       {completed && (
         <div class="meaning-parts">

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { RowGroups, RowMap } from "../../../contract.gen";
-import { countWords, groupsWords, isSmall, neighbour, progressWords, titleOf } from "./meaning";
+import { progressWords } from "../requested";
+import { countWords, groupsWords, isSmall, neighbour, titleOf } from "./meaning";
 
 const GROUPS: RowGroups = {
   rows: 60,
@@ -29,7 +30,7 @@ describe("groups in words", () => {
   });
 
   it("says how far it has come", () => {
-    const progress = { label: "Embedding rows", done: 41, total: 100, unit: "tokens" };
+    const progress = { label: "Embedding rows", done: 41, total: 100, unit: "rows" };
     expect(progressWords({ state: "running", progress })).toBe("Embedding rows 41 %");
     expect(progressWords({ state: "waiting" })).toContain("when no job is training");
   });

@@ -1,90 +1,42 @@
 /** The embeddings of a view's rows, requested and polled, and their descriptions in words. */
 import { batch, type Signal, signal } from "@preact/signals";
-import { errorText } from "../../../api/client";
-import type { RowEmbeddings, RowGroup, RowGroups, RowMap } from "../../../contract.gen";
+import type { RowGroup, RowGroups, RowMap } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
-import { type Poll, poll } from "../../../store/poll";
+import { Requested } from "../requested";
 import type { OpenedView } from "../view";
 
-const BUSY_MS = 500;
-const REST_MS = 10_000;
 /** A group with fewer than this fraction of an average group's rows counts as small. */
 const FEW = 0.5;
 /** Size of a group from which on the held-out rows should include some of it. */
 const COVERABLE = 10;
 
-export class Meaning {
-  readonly state: Signal<RowEmbeddings | null> = signal(null);
+export class Meaning extends Requested {
   readonly groups: Signal<RowGroups | null> = signal(null);
   readonly map: Signal<RowMap | null> = signal(null);
-  readonly error: Signal<string | null> = signal(null);
-  private readonly poll: Poll;
 
-  constructor(private readonly opened: OpenedView) {
-    this.poll = poll(
-      () => this.look(),
-      () => (isBusy(this.state.peek()) ? BUSY_MS : REST_MS),
-    );
+  constructor(opened: OpenedView) {
+    super(opened, "embeddings");
   }
 
-  close(): void {
-    this.poll.stop();
-  }
-
-  /** Requests the embeddings. */
-  async start(): Promise<void> {
-    await this.attempt(async () => {
-      this.state.value = (await this.opened.post<{ embeddings: RowEmbeddings }>("/embeddings")).embeddings;
-    });
-    await this.poll.now();
-  }
-
-  async cancel(): Promise<void> {
-    await this.attempt(() => this.opened.remove("/embeddings"));
-    await this.poll.now();
-  }
-
-  private async look(): Promise<void> {
-    await this.attempt(async () => {
-      const { embeddings } = await this.opened.get<{ embeddings: RowEmbeddings }>("/embeddings");
-      if (embeddings.state !== "completed") {
-        batch(() => {
-          this.state.value = embeddings;
-          this.groups.value = this.map.value = null;
-        });
-        return;
-      }
-      if (this.state.peek()?.state === "completed" && this.groups.peek()) return;
-      const { groups } = await this.opened.get<{ groups: RowGroups }>("/groups");
-      const { map } = await this.opened.get<{ map: RowMap }>("/map");
+  protected override async look(): Promise<void> {
+    const embeddings = await this.asked();
+    if (embeddings.state !== "completed") {
       batch(() => {
         this.state.value = embeddings;
-        this.groups.value = groups;
-        this.map.value = map;
+        this.groups.value = this.map.value = null;
       });
+      return;
+    }
+    if (this.state.peek()?.state === "completed" && this.groups.peek()) return;
+    const { groups } = await this.opened.get<{ groups: RowGroups }>("/groups");
+    const { map } = await this.opened.get<{ map: RowMap }>("/map");
+    batch(() => {
+      this.state.value = embeddings;
+      this.groups.value = groups;
+      this.map.value = map;
     });
   }
-
-  private async attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-      this.error.value = null;
-    } catch (failure) {
-      this.error.value = errorText(failure);
-    }
-  }
-}
-
-export const isBusy = (state: RowEmbeddings | null): boolean =>
-  state?.state === "waiting" || state?.state === "running";
-
-/** `Embedding rows 40 %` */
-export function progressWords({ state, progress }: RowEmbeddings): string {
-  if (state === "waiting") return "Waiting: rows are embedded when no job is training";
-  if (!progress) return "Starting";
-  const share = progress.total ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : "";
-  return `${clean(progress.label, 200)}${share}`;
 }
 
 /** `parcel, arrives, tracking`, or the group's number without such words. */

@@ -1,0 +1,52 @@
+"""Rows' losses under a model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch.nn import functional
+
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.training.objective import rectangle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from arkor_dev.local.modeling.example import Example
+
+TOKENS_AT_ONCE: Final = 2048
+
+
+def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
+    """Return the rows' losses in nats per learned token, nan for a row with nothing to learn."""
+    ids, mask, labels = (each.to(device) for each in rectangle(rows))
+    targets = labels[:, 1:]
+    kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
+    if not len(kept):
+        return [float("nan")] * len(rows)
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    keeps = "logits_to_keep" in inspect.signature(owner.forward).parameters
+    with torch.inference_mode():
+        extra = {"logits_to_keep": kept} if keeps else {}
+        logits = model(input_ids=ids, attention_mask=mask, **extra).logits
+        targets = targets[:, kept]
+        logits = (logits if keeps else logits[:, kept]).float()
+        flat = functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        sums = flat.view(targets.shape).sum(1)
+        return (sums / (targets != IGNORED).sum(1)).tolist()  # type: ignore[no-any-return]
+
+
+def batches(rows: Sequence[Example]) -> Iterator[list[int]]:
+    """Yield the places of all ``rows`` in batches of similar length, the shortest first."""
+    batch: list[int] = []
+    for place in sorted(range(len(rows)), key=lambda place: len(rows[place].ids)):
+        if batch and (len(batch) + 1) * len(rows[place].ids) > TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

@@ -1,0 +1,146 @@
+"""The process that measures how much each row of a data set surprises a model, and ends.
+
+The order is ``{config, project, target, adapter}``; then the model's ``{path}``. ``adapter`` is the folder of
+a LoRA adapter, null for the base alone. The result is ``found``: how many rows were measured anew. Rows
+that any file of the same model has are not measured again, and what is done so far is kept every few seconds,
+so that an interrupted task continues. Start with ``work``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.workers.errors import JobFailure, failure_reason
+from arkor_dev.local.workers.link import serve_one
+
+from .rows import LONGEST, Read, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.workers.link import Link
+
+KEEP_SECONDS: Final = 20.0
+LABEL: Final = "Measuring losses"
+
+
+def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Do what the backend's message asks for."""
+    settings = JobSettings(order["config"])
+    rows = read_rows(order["config"], Path(order["project"]), settings)
+    target, adapter = Path(order["target"]), order["adapter"] and Path(order["adapter"])
+    return {
+        "found": {"measured": measure(rows, settings, Path(link.receive()["path"]), adapter, target, link)}
+    }
+
+
+def measure(
+    rows: Sequence[Read], settings: JobSettings, model: Path, adapter: Path | None, target: Path, link: Link
+) -> int:
+    """Write the losses of ``rows`` to ``target``; return how many were measured anew."""
+    from .store import RowLosses, remove_old
+
+    kind = target.name.split("-")[1]
+    known = RowLosses.known(target.parent, kind)
+    part = target.with_name(f"{RowLosses.KIND}-{kind}-part.npz")
+    todo = {each.digest: each for each in rows if each.digest not in known}
+    if todo:
+        known |= _measured(list(todo.values()), settings, model, adapter, part, link)
+    done = [each for each in rows if each.digest in known]
+    if not done:
+        raise JobFailure("The chat template rejects every row")
+    _write([(each.number, each.digest, known[each.digest]) for each in done], target)
+    part.unlink(missing_ok=True)
+    remove_old(target.parent, RowLosses.KIND)
+    return len(todo)
+
+
+def _write(rows: Sequence[tuple[int, int, float]], target: Path) -> None:
+    import numpy as np
+
+    from .store import RowLosses
+
+    numbers, digests, losses = zip(*rows, strict=True)
+    RowLosses(
+        facts={},
+        numbers=np.array(numbers, np.uint32),
+        hashes=np.array(digests, np.uint64),
+        losses=np.array(losses, np.float32),
+    ).write(target)
+
+
+def _measured(
+    todo: Sequence[Read], settings: JobSettings, path: Path, adapter: Path | None, part: Path, link: Link
+) -> dict[int, float]:
+    """Return the loss of each row by its hash; rows that the template rejects have none.
+
+    What is done so far is in ``part``.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
+    from arkor_dev.local.modeling.template_syntax import check_template
+
+    if any(each.row.text is None for each in todo):
+        check_template(path)
+    with lean_imports():
+        from arkor_dev.local.modeling.adapted_model import with_adapter
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.number_format import choose
+        from arkor_dev.local.modeling.tokenizer import default_length
+        from arkor_dev.local.training.adapter import hold_in
+        from arkor_dev.local.training.plan import asked_format
+
+        from .losses import TOKENS_AT_ONCE, batches, losses_of
+    link.progress("Loading the model", 0, None, "")
+    base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
+    kept_formats = part.parent.parent / "number-formats.json"
+    asked = asked_format(settings)
+    choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, asked, kept_formats)
+    if base.device == "cpu":
+        hold_in(base.model, choice.dtype)
+    model = with_adapter(base.model, adapter) if adapter else base.model.eval()
+    longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
+    encoding, kind = Encoding.of(settings, longest), method(settings.get("method"))
+    examples = [_example(base.tokenizer, each.row, kind, encoding) for each in todo]
+    readable = [place for place, example in enumerate(examples) if example is not None]
+    coded = [example for example in examples if example is not None]
+    found: dict[int, float] = {}
+    total, done, kept = sum(len(each.ids) for each in coded), 0, time.monotonic()
+    for batch in batches(coded):
+        link.progress(LABEL, done, total, "tokens")
+        losses = losses_of(model, [coded[place] for place in batch], base.device)
+        for place, loss in zip(batch, losses, strict=True):
+            found[todo[readable[place]].digest] = loss
+        done += sum(len(coded[place].ids) for place in batch)
+        if time.monotonic() > kept + KEEP_SECONDS:
+            _write([(0, digest, loss) for digest, loss in found.items()], part)
+            kept = time.monotonic()
+    return found
+
+
+def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example | None:
+    """Return the text of a row that the method learns from; of a pair, the one with the chosen answer."""
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.rows.encoding import coded
+
+    try:
+        texts, _ = kind.renderings(tokenizer, row, encoding)
+        if not texts:
+            return None
+        whole = coded(tokenizer, row, texts[0 if kind.preference else -1], encoding.responses_only)
+    except JobFailure:
+        return None
+    ids = whole.ids[: encoding.longest]
+    return Example(ids, whole.labels[: encoding.longest]) if ids else None
+
+
+if __name__ == "__main__":
+    serve_one(work, failure_reason, nice=5)

@@ -1,0 +1,25 @@
+"""A base model with a saved LoRA adapter. Imports torch and peft."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peft import PeftModel
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from .adapter_config import lora_config
+from .tokenizer import UNREADABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def with_adapter(model: Any, folder: Path) -> Any:
+    """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
+    try:
+        config = lora_config(folder, model)
+        device = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
+        return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=device).eval()
+    except UNREADABLE as error:
+        raise JobFailure(f"The adapter does not fit its base model: {error}") from None
