@@ -57,6 +57,10 @@ OUTSIDE_TESTS: Final = {
     r"fallen back on\b": "used instead",
     r"of late\b": "recently",
     r"stands beside\b": "is next to",
+    r"as things are\b": "name the condition",
+    r"by standard input\b": "from standard input",
+    r"in mid-run\b": "during training",
+    r"an? making\b(?! run)": "a making run",
 }
 """The same; docstrings of tests are not rewritten throughout."""
 UNFINISHED: Final[tuple[str, ...]] = ()

@@ -1,7 +1,7 @@
-"""Backend: every call of ``/v1`` (docs/contract.md#backend-api), most as a line of a table.
+"""The backend's client: every call of ``/v1`` (docs/contract.md#backend-api), most as a line of a table.
 
-Bodies that Studio only passes on stay bytes. How a call is made is in ``calls.py``, and nothing else in
-Studio requests a path under ``/v1``.
+Bodies that Studio only passes on stay bytes. ``calls.py`` makes the calls. Nothing else in Studio requests a
+path under ``/v1``.
 
 One launch is wired like this::
 
@@ -51,7 +51,7 @@ async def anonymous_identity(http: HttpClient, base_url: str) -> dict[str, objec
 
 
 async def sign_in_config(http: HttpClient, base_url: str) -> dict[str, object]:
-    """Return how accounts sign in, nulls if they cannot. It needs no identity."""
+    """Return the settings for signing in with an account, all null without accounts. Needs no identity."""
     answer = await http.call("GET", url_of(base_url, "auth", "cli", "config"), headers=headers_for(None))
     return object_of(answer.body)
 
@@ -113,9 +113,9 @@ def _call(
 
 
 class Backend(ScopedCalls):
-    """Every project call. Raises ArkorError for anything but a 2xx, with the backend's status and words.
+    """Every project call. Raises ArkorError for anything but a 2xx, with the backend's status and message.
 
-    Behind each call of the table: what it answers. A DELETE answers 204, without a body.
+    The comment after a call describes its response. A DELETE responds with 204 and no body.
     """
 
     me = _call("GET", "me", need="none")  # {user, orgs} of the identity
@@ -133,7 +133,7 @@ class Backend(ScopedCalls):
     disk = _call("GET", "disk")  # what jobs and models take: {disk}
     clean_disk = _call("POST", "disk/clean")  # removes what belongs to no job: {freed}, in bytes
 
-    create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, perhaps still to be measured
+    create_forecast = _call("POST", "forecast")  # of {config}: {forecast}, possibly not measured yet
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
     list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first
@@ -164,7 +164,7 @@ class Backend(ScopedCalls):
     update_deployment = _call("PATCH", "endpoints/{}")  # of {target, authMode, enabled, …retention}
     delete_deployment = _call("DELETE", "endpoints/{}")
     list_keys = _call("GET", "endpoints/{}/keys")  # never with a plaintext
-    create_key = _call("POST", "endpoints/{}/keys")  # of {label}: only this answer has the plaintext
+    create_key = _call("POST", "endpoints/{}/keys")  # of {label}: only this response has the plaintext
     delete_key = _call("DELETE", "endpoints/{}/keys/{}")
     list_requests = _call("GET", "endpoints/{}/requests")  # of {before?}: its callers' requests, newest first
     get_request = _call("GET", "endpoints/{}/requests/{}")  # with its text if that is kept: {request}
@@ -177,7 +177,7 @@ class Backend(ScopedCalls):
     cancel_losses = _call("DELETE", "datasets/{}/losses")
     measure_losses_of = _call("POST", "datasets/{}/losses/{}")  # under a job's adapter
     cancel_losses_of = _call("DELETE", "datasets/{}/losses/{}")
-    render_row = _call("POST", "datasets/{}/render")  # {record, source?} as tokens, before it is saved
+    render_row = _call("POST", "datasets/{}/render")  # tokens of {record, source?}, before it is saved
 
     async def create_job(
         self, name: str, config: Mapping[str, object], parent: Mapping[str, object] | None = None
@@ -199,7 +199,7 @@ class Backend(ScopedCalls):
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
     async def take_in_adapter(self, body: Mapping[str, object]) -> Answer:
-        """Take in an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
+        """Import an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
         data = json_bytes(body)
         return await self._call("POST", "adapters", need="write", data=data, patience=ARCHIVE_SECONDS)
 
@@ -216,7 +216,7 @@ class Backend(ScopedCalls):
         )
 
     def chat(self, body: bytes | Mapping[str, object]) -> AbstractAsyncContextManager[ClientResponse]:
-        """Open a model's answer as it comes, SSE or JSON; leaving the context ends the upstream call."""
+        """Stream a model's answer, as SSE or JSON; leaving the context ends the upstream call."""
         data = body if isinstance(body, bytes) else json_bytes(body)
         patience = self.http.timeouts.chat
         return self._stream(
@@ -226,7 +226,7 @@ class Backend(ScopedCalls):
     def export_file(
         self, job_id: str, export_id: str, name: str, byte_range: str | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Open one of its files, or the range ``byte_range`` of it (a ``Range`` header)."""
+        """Open a file of an export, or the range ``byte_range`` of it (a ``Range`` header)."""
         headers = {
             "Accept": "application/octet-stream",
             **({} if byte_range is None else {"Range": byte_range}),
@@ -236,8 +236,8 @@ class Backend(ScopedCalls):
     def serve(
         self, slug: str, call: Sequence[str], key: str | None, body: bytes | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Send a caller's request to the deployment ``slug``; the answer has OpenAI's form, whole or as a
-        stream.
+        """Send a caller's request to the deployment ``slug``; the answer has OpenAI's format, whole or
+        streamed.
 
         ``call`` is the path below its base URL, ``key`` the caller's API key.
         """
@@ -250,5 +250,5 @@ class Backend(ScopedCalls):
         )  # fmt: skip
 
     async def get_dataset(self, *path: str, parameters: Mapping[str, str] | None = None) -> Answer:
-        """Return an open view or a part of it: its lengths, rows, one row; ``query`` is the call's."""
+        """Return a view of a data set, or a part of it: its lengths, its rows, or one row."""
         return await self._call("GET", "datasets", *path, parameters=parameters)

@@ -51,7 +51,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A backend's whole answer. ``headers`` are those to pass on to the browser."""
+    """A backend's complete response. ``headers`` are those to pass on to the browser."""
 
     status: int
     body: bytes
@@ -97,10 +97,10 @@ class HttpClient:
         secrets: Iterable[str] = (),
         patience: float | None = None,
     ) -> Answer:
-        """Return one whole answer of at most ``limit`` bytes of JSON, or an empty one.
+        """Return one complete response: at most ``limit`` bytes of JSON, or nothing.
 
-        ``patience`` is for a call that takes long before it answers. The answer is checked, not parsed.
-        Raises ArkorError for anything but a 2xx.
+        ``patience`` is the timeout of a slow call, in seconds. The response is checked, not parsed. Raises
+        ArkorError for anything but a 2xx.
         """
         host = origin_text(url)
         try:
@@ -142,7 +142,7 @@ class HttpClient:
         silence: float | None = None,
         secrets: Iterable[str] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield a 2xx answer to read as it comes; raise ArkorError for any other.
+        """Yield a 2xx response, to be read as it arrives; raise ArkorError for any other.
 
         ``first_byte`` limits the wait for the status line, ``pause`` the time between two reads. ``silence``
         limits that too, for streams of small pieces whose reader never stops reading. An error of the stream
@@ -217,7 +217,7 @@ class HttpClient:
             raise in_words(fault, host, waiting) from None
 
     async def _session_on(self, socket: Path) -> aiohttp.ClientSession:
-        """Return the session of a backend on a socket; one that was restarted has another."""
+        """Return the session of a backend on a socket; a restarted backend has a new one."""
         if self._on_socket is None or self._on_socket[0] != socket:
             old, session = self._on_socket, _session(aiohttp.UnixConnector(str(socket), limit=0))
             self._on_socket = socket, session

@@ -95,7 +95,7 @@ def _outdated(message: str, extra: Mapping[str, object], host: str, secrets: tup
 
 
 def _message_of(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:
-    """Return the text of an error body, and the other fields of a JSON object (None if it was none)."""
+    """Return the text of an error body, and the other fields of a JSON object (None if it is not one)."""
     try:
         answer = strict_json.parse(raw)  # its other fields go to the page, which cannot read NaN
     except strict_json.StrictJSONError:

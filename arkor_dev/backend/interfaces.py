@@ -1,6 +1,6 @@
 """What the backend's calls need from higher layers: whose call it is, and for which project.
 
-`arkor_dev.identity` provides both; the backend knows it only by these protocols.
+`arkor_dev.identity` provides both; the backend knows it only through these protocols.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
 
 LOOKS: Final = 8
-"""Checks within the limit: silence is detected at most an eighth too late."""
+"""Checks per limit: silence is detected late by at most an eighth of it."""
 
 
 @contextmanager

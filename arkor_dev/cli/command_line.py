@@ -29,7 +29,7 @@ INDENT: Final = 24
 class CommandLine(argparse.ArgumentParser):
     """The options and arguments of one command, or of the program with its subcommands.
 
-    ``usage`` is what follows ``usage: <prog>``, one form a line; ``notes`` are titled lists of terms and
+    ``usage`` is what follows ``usage: <prog>``, one form per line; ``notes`` are titled lists of terms and
     explanations below the options. ``commands`` build the parser of each command: only the called one's,
     since building all takes a fifth of the start. ``declared`` are its options and arguments, in order. Every
     error is a ``BadRequestError``.
@@ -59,11 +59,11 @@ class CommandLine(argparse.ArgumentParser):
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Return the values of the arguments; ``command`` is None without one.
 
-        A command keeps what its program was given for an option that both have. Ends the process after
-        ``--help``, and raises for the first token that is no option, command or argument here.
+        An option that the program and a command share keeps the program's value. Ends the process after
+        ``--help``, and raises for the first unknown token.
         """
         parser, tokens, before = self, list(argv), list[str]()
-        # Move arguments behind the options: argparse takes an optional argument as missing once an option
+        # Move arguments behind the options: argparse treats an optional argument as missing if an option
         # precedes it.
         options, arguments = list[str](), list[str]()
         values = argparse.Namespace(command=None)
@@ -100,7 +100,7 @@ class CommandLine(argparse.ArgumentParser):
         return sys.maxsize if any(action.nargs == "*" for action in positional) else len(positional)
 
     def _value_of(self, token: str, following: list[str], program: CommandLine) -> list[str]:
-        """Take the value of an option that has one from the ``following`` tokens."""
+        """Read the value of an option from the ``following`` tokens."""
         name, equals, _ = token.partition("=")
         option = self.options().get(name)
         if option is None:

@@ -1,7 +1,7 @@
 """Every command of ``arkor-dev`` as one record: its name, help, arguments, and what runs it.
 
-A record's functions import what only its command needs when they are called: the parser of one command is
-built, and the modules of one command are loaded.
+A record's functions import what only its command needs when they are called, so a launch builds one parser
+and loads one command's modules.
 """
 
 from __future__ import annotations

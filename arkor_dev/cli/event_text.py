@@ -113,7 +113,7 @@ class RunLines:
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
 
     def _resumed(self, data: dict[str, object]) -> str:
-        """Drop what later steps and an end had reported."""
+        """Drop what was reported about later steps and an end."""
         step = figure(data.get("step"))
         self.step = None if step is None or step < 1 else int(step)
         self.ended = self.phase = self._time_left = None

@@ -41,7 +41,7 @@ EXIT_CODES = {
 
 
 def _engine(text: str) -> str:
-    from arkor_dev.contract.bodies import ENGINES  # the page's first byte does not need it
+    from arkor_dev.contract.bodies import ENGINES  # not needed for the page's first byte
 
     if text not in ENGINES:
         raise argparse.ArgumentTypeError(f"{text} is not a valid engine. Choose one of {', '.join(ENGINES)}.")
@@ -49,7 +49,7 @@ def _engine(text: str) -> str:
 
 
 def parser() -> CommandLine:
-    """Build the parser of the program, which builds that of the command that is called."""
+    """Build the program's parser, which builds only the called command's parser."""
     program = CommandLine(
         "arkor-dev",
         "Arkor Studio: fine-tune a language model from a local web page, watch the loss fall, and talk to "

@@ -84,7 +84,7 @@ def add_project(parser: CommandLine) -> None:
 
 
 def _ssh_host(text: str) -> str:
-    from arkor_dev.contract.placement import SSH_HOST  # not on the way to --help
+    from arkor_dev.contract.placement import SSH_HOST  # not needed for --help
 
     if not SSH_HOST.fits(text):
         raise argparse.ArgumentTypeError(f"{text} is not {SSH_HOST.noun}.")
@@ -124,7 +124,7 @@ def add_port(
 
 
 def add_placement(parser: CommandLine) -> None:
-    """On which cluster a job runs."""
+    """Options that select the cluster of a job."""
     parser.add_argument(
         "--on", metavar="ADDRESS", dest="cluster", type=_address,
         help="train on this Ray cluster, or here; overrides ARKOR_CLUSTER, which overrides [compute] in "
@@ -141,7 +141,7 @@ def add_insecure(parser: CommandLine) -> None:
 
 
 def add_export_options(parser: CommandLine) -> None:
-    """Which of a job's models is exported, and as what."""
+    """Options that select the model to export, and its format."""
     from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
 
     parser.add_argument(

@@ -65,7 +65,7 @@ def _readings(row: Setting, text: str) -> Iterator[object]:
 
 
 def toml_values(text: str) -> list[object]:
-    """Parse ``text`` as a single TOML value; empty if it is none."""
+    """Parse ``text`` as a single TOML value; empty if it is not one."""
     try:
         check_limits(text)
         parsed = tomllib.loads(f"value = {text}")
@@ -75,7 +75,7 @@ def toml_values(text: str) -> list[object]:
 
 
 def _hint(key: str) -> str:
-    """Suggest the nearest key, also for another library's name, the wire's name, or one without its table."""
+    """Suggest the nearest key, also for names in other libraries or on the wire, or without the table."""
     spellings = {_bare(name): row.key for row in SETTINGS for name in (row.field, row.name, row.key)}
     for short, name in ABBREVIATIONS.items():
         if _bare(name) in spellings:

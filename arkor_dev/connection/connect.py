@@ -52,14 +52,14 @@ async def connected(
 ) -> AsyncIterator[Backend]:
     """Yield a backend for one launch; with ``--local`` start the local one and end it afterwards.
 
-    With ``--ssh`` it is started on the other machine if necessary, and stays there; ``ask`` confirms
-    sending it much. ``opened`` is one that is connected already.
+    With ``--ssh`` it is started on the other machine if necessary, and stays there; ``ask`` confirms large
+    uploads. ``opened`` is a backend that is already connected.
 
     An ``idle`` backend starts no job: waiting jobs are not for a command that ends at once. With
     ``on_demand`` it starts none before a job is added or resumed or the queue is changed. With
     ``awaits_engine`` the local one answers once the training libraries are installed.
 
-    Raises ArkorError if the managed backend can never work as things are.
+    Raises ArkorError if the managed backend cannot work with these settings.
     """
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(open_http_client())
@@ -94,7 +94,7 @@ async def joined(
     on_demand: bool = False,
     ask: Callable[[str], bool] | None = None,
 ) -> AsyncIterator[Backend]:
-    """As `connected`, but join the local backend of a running Studio, or of ``serve``, if there is one.
+    """Like `connected`, but join the local backend of a running Studio, or of ``serve``, if there is one.
 
     Only an ``idle`` caller joins an idle backend, which would never train and ends soon.
     """
@@ -136,9 +136,9 @@ class _Followed:
         self._gone_since: float | None = None
 
     async def credentials(self) -> Credentials:
-        """Read the credentials again: a restarted backend has another socket and token.
+        """Read the credentials again: a restarted backend has a new socket and token.
 
-        Raises UnavailableError if there is none now, and BackendEndedError if there will be none.
+        Raises UnavailableError if it is not running now, and BackendEndedError if it will not restart.
         """
         try:
             handoff = _handoff(self._settings)

@@ -1,4 +1,4 @@
-"""Installs the local engine for the page: ``arkor-dev setup --json`` as a child, and what it says.
+"""Installs the local engine for the page: runs ``arkor-dev setup --json`` as a child and reads its output.
 
 The child runs under the `supervisor`, so nothing of it outlives Studio. An installation that was cancelled,
 or that failed, is continued by the next one.
@@ -31,7 +31,9 @@ LINE_LIMIT: Final = 1 << 16
 
 
 class EngineSetupService:
-    """One installation at a time. ``awaited`` says that this Studio's backend begins once it is done."""
+    """One installation at a time. ``awaited``: this Studio's backend starts once the installation is
+    complete.
+    """
 
     def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
         self._settings = settings
@@ -113,7 +115,7 @@ class EngineSetupService:
         return "\n".join(rest).removeprefix("arkor-dev: ") or "The installation ended without a message."
 
     def _heard(self, line: bytes, *, install: bool) -> bool:
-        """Take in one of the command's lines; return whether it was one of its objects."""
+        """Process a line of the command's output; return whether it was one of its objects."""
         try:
             match json.loads(line):
                 case {"step": "looking"}:

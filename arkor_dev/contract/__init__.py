@@ -1,5 +1,5 @@
 """The wire contract of Studio, its backend and the page: shapes, and rules that all sides share.
 
 Imported by Studio and by the local backend; imports only the standard library. Start with ``shapes``,
-``events`` and ``errors``; ``docs/contract.md`` describes the same in words.
+``events`` and ``errors``; ``docs/contract.md`` is its description.
 """

@@ -17,7 +17,9 @@ WHERE_LIMIT: Final = 1000
 
 
 class AnswerScore(TypedDict):
-    """The log-probability of an answer in nats, and its number of tokens; ``text``: what is said instead."""
+    """The log-probability of an answer in nats, and its number of tokens; ``text`` is the answer that is
+    likelier instead.
+    """
 
     logp: float
     tokens: int
@@ -39,9 +41,9 @@ class TracedRow(TypedDict):
 
 
 class Reliability(TypedDict):
-    """Of this job's proposals: how many were tried by training, and how many of those were right.
+    """How many of this job's proposals were tested by training, and how many of those were right.
 
-    Right is a proof in which the answer lost more without the proposed rows than without random ones.
+    A proposal is right if the answer lost more without the proposed rows than without random ones.
     """
 
     proofs: int

@@ -41,7 +41,7 @@ ENGINES: Final = ("auto", "exact", "llama.cpp")
 """What can compute an answer. ``exact`` is transformers with unmodified weights."""
 
 MOST_SEEDS: Final = 10
-"""Most seeds that one start can train."""
+"""Maximum number of seeds that one start can train."""
 
 NAME_LIMIT: Final = 200
 NOTES_LIMIT: Final = 10_000

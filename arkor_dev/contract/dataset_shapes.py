@@ -64,11 +64,11 @@ class DatasetView(TypedDict):
     """A data set as a trainer's model sees it, and how far it has been read.
 
     ``opening`` until the model's tokenizer is there, ``reading`` until every row has been tokenized, then
-    ``ready``; ``changed`` once its file is another, ``failed`` with an ``error``. ``indexed`` rows have
-    been found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been
-    tokenized, and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded``
-    ones and those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model
-    takes ``context``: null until the tokenizer is there.
+    ``ready``; ``changed`` once its file has changed, ``failed`` with an ``error``. ``indexed`` rows have been
+    found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been tokenized,
+    and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded`` ones and
+    those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model takes
+    ``context``: null until the tokenizer is there.
     """
 
     id: str
@@ -179,8 +179,8 @@ class DatasetFound(TypedDict):
 
 
 class RowEmbeddings(TypedDict):
-    """Whether the rows of a view are embedded, or their losses measured: ``none`` before that was requested
-    for what they are now.
+    """Whether the rows of a view are embedded, or their losses measured: ``none`` until this is requested for
+    their current content.
     """
 
     state: Literal["none", "waiting", "running", "completed", "failed"]
@@ -259,7 +259,7 @@ class EditableRow(TypedDict):
 
 
 class DataChanged(TypedDict):
-    """A change of ``rows`` rows in ``files``, and the ``undo`` that takes it back."""
+    """A change of ``rows`` rows in ``files``, and the ``undo`` that reverts it."""
 
     undo: str
     rows: int
@@ -279,7 +279,7 @@ class DataFixes(TypedDict):
     """Fixes of findings: how many rows by finding, ``rows`` in all, and how they would change.
 
     ``diff`` has a hunk per row, shortened and with secrets masked. ``leftOut`` lists in sentences what cannot
-    be fixed. ``undo`` takes them back once they are written.
+    be fixed. ``undo`` reverts them once they are written.
     """
 
     counts: dict[str, int]
@@ -294,8 +294,8 @@ class Review(TypedDict):
     """A line of ``data/reviews.jsonl``: a person's judgement of the row with the hash ``row``, 16 hexadecimal
     digits (`arkor_dev.data.exclusions.row_hash`).
 
-    The last line for a row and a person counts; one without a ``verdict`` takes it back. ``file`` is where
-    the row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
+    The last line for a row and a person counts; one without a ``verdict`` withdraws it. ``file`` is where the
+    row was. ``made`` says how a program made the row; such a row is trained on only if it is accepted.
     """
 
     row: str
@@ -319,7 +319,7 @@ class ChangedRow(TypedDict):
 class RowDifference(TypedDict):
     """How many rows of a job are the ``same`` as another's; ``rows`` are the first of those that differ.
 
-    A row with the question or instead of a removed one counts as ``changed``.
+    A row with the same question as a removed one, or in its place, counts as ``changed``.
     """
 
     same: int
@@ -360,8 +360,8 @@ class ReviewAgreement(TypedDict):
 class RubricAgreement(TypedDict):
     """How far a rubric's judge (``by``), which has ``scored`` rows, agrees with people's verdicts on them.
 
-    As `ReviewAgreement`; ``needs`` is how many more judged rows it takes before it is ``heard``, which it is
-    with a kappa of at least 0.4.
+    Like `ReviewAgreement`; ``needs`` is how many more rows people must judge before the judge is ``heard``,
+    which takes a kappa of at least 0.4.
     """
 
     by: str
@@ -398,7 +398,7 @@ class ReviewSummary(TypedDict):
 
 
 class ReviewedRow(TypedDict):
-    """What is known of one row; ``hash`` is empty for a row that cannot be judged."""
+    """The judgements of one row; ``hash`` is empty for a row that cannot be judged."""
 
     row: int
     hash: str
@@ -433,7 +433,7 @@ class Preference(TypedDict):
     """A line of ``data/preferences.jsonl``: which of two answers was preferred, or how one was rated.
 
     ``kind`` is ``pair`` or ``rating``. ``models`` are those of the chosen and the rejected answer, or that of
-    the rated one; ``label`` says whether that is a good one. ``id`` takes it back.
+    the rated one; ``label`` says whether that is a good one. ``id`` identifies it for undo.
     """
 
     line: int

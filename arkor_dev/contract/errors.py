@@ -41,7 +41,7 @@ class BadRequestError(ArkorError):
 
 
 class UnauthorizedError(ArkorError):
-    """The caller is not signed in, or no longer."""
+    """The caller is not, or no longer, signed in."""
 
 
 class ForbiddenError(ArkorError):
@@ -49,7 +49,7 @@ class ForbiddenError(ArkorError):
 
 
 class NotFoundError(ArkorError):
-    """Nothing has this name; also what a backend without the route answers."""
+    """Nothing has this name; also the response of a backend without the route."""
 
 
 class ConflictError(ArkorError):
@@ -61,7 +61,7 @@ class TooLargeError(ArkorError):
 
 
 class TooOldError(ArkorError):
-    """The backend no longer speaks with a client of this version."""
+    """The backend no longer supports clients of this version."""
 
 
 class PassingError(ArkorError):

@@ -50,7 +50,7 @@ ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "c
 
 FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 MOST_FIGURES: Final = 20
-"""Most figures that a method may report: more than a person can read."""
+"""Maximum number of figures that a method may report: more than a person can read."""
 
 
 class AnyEvent(TypedDict):

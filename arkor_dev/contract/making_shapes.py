@@ -6,11 +6,11 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class MakingOptions(TypedDict):
-    """What a making was started with; ``keyEnv`` names the environment variable of the key, never its value.
+    """The options of a making run; ``keyEnv`` names the environment variable of the key, never its value.
 
     ``paths`` are documents or folders, or else ``rows`` are numbers of rows (none for all) of the file
-    ``of``, or of the data of ``trainer``. ``teacher`` is an address, or ``base``. ``price`` is for a million
-    tokens of input, and of output.
+    ``of``, or of the data of ``trainer``. ``teacher`` is an address, or ``base``. ``price`` is per million
+    tokens of input and of output.
     """
 
     kind: str
@@ -32,9 +32,10 @@ class MakingOptions(TypedDict):
 
 
 class MakingEstimate(TypedDict):
-    """What a making would ask: ``tokens`` is a guess, ``mostTokens`` a bound; ``kept`` answers cost nothing.
+    """The estimate of a making run: ``tokens`` is a guess, ``mostTokens`` a bound; ``kept`` answers cost
+    nothing.
 
-    ``money`` is that of ``tokens``. ``leftOut`` are sentences.
+    ``money`` is the price of ``tokens``. ``leftOut`` lists in sentences what is left out.
     """
 
     name: str
@@ -49,12 +50,12 @@ class MakingEstimate(TypedDict):
 
 
 class Making(TypedDict):
-    """A making as it is now.
+    """The current state of a making run.
 
     ``state``: ``pausing`` waits for the requests under way; ``budget`` was stopped by its budget, ``paused``
     by a person, ``failed`` by the ``error``, and each of these can be resumed. ``passages`` is how many there
     are, ``done`` how many have been asked about, ``kept`` how many of those had been answered before.
-    ``dropped`` counts items by why they are no rows: ``quote`` (not in the source), ``duplicate``,
+    ``dropped`` counts items that are not rows, by the reason: ``quote`` (not in the source), ``duplicate``,
     ``held-out``, ``schema``, ``unreadable``. ``waiting`` says why no request is sent at the moment.
     """
 
@@ -82,7 +83,7 @@ class Making(TypedDict):
 
 
 class KnownMaking(TypedDict):
-    """A making, as it was started the last time."""
+    """A past making run, with the options of its last start."""
 
     name: str
     file: str
@@ -91,7 +92,7 @@ class KnownMaking(TypedDict):
 
 
 class Makings(TypedDict):
-    """``current`` is the one of this launch that runs, or ran last; ``model`` the first trainer's."""
+    """``current`` is this launch's current or latest making run; ``model`` is the first trainer's."""
 
     current: Making | None
     known: list[KnownMaking]

@@ -2,8 +2,8 @@
 
 Opening a FIFO blocks, a device may never end, and a file may exceed the memory. So a file is opened
 non-blocking, checked through its descriptor (the name may refer to another file a moment later) and read up
-to a limit. Studio and the local backend both read user files, so this module belongs to neither and imports
-nothing of the package.
+to a limit. Studio and the local backend both read user files, so this module belongs to neither, and imports
+no other module of the package.
 
 Even a regular file may be on a disk that does not respond: call these off the event loop.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 DEPTH_LIMIT: Final = 20
-"""Most path components of a relative name."""
+"""Maximum number of path components of a relative name."""
 # O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become our controlling terminal.
 _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS: Final = {
@@ -96,7 +96,7 @@ def folder_of(folder: Path, name: str, *, make: bool = False) -> Iterator[tuple[
 def open_inside(folder: Path, name: str) -> BufferedReader:
     """Open the regular file ``name`` below ``folder`` for reading bytes; follow no link.
 
-    Raises as `folder_of` and `open_regular` do.
+    Raises like `folder_of` and `open_regular`.
     """
     with folder_of(folder, name) as (inside, last):
         try:
@@ -111,7 +111,7 @@ def open_inside(folder: Path, name: str) -> BufferedReader:
 def read_inside(folder: Path, name: str, limit: int = MIB) -> bytes:
     """Return the content of the regular file ``name`` below ``folder``, of at most ``limit`` bytes.
 
-    Raises as `open_inside` does, and NotRegularError for a larger file.
+    Raises like `open_inside`, and NotRegularError for a larger file.
     """
     with open_inside(folder, name) as file:
         return _bounded(file, folder / name, limit)

@@ -1,6 +1,6 @@
 """Schemas of request bodies, declared field by field beside their handlers.
 
-Not a library: this page is all that is needed, and the core depends on five packages only.
+Not a library: this module is all that is needed, and the core depends on five packages only.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class JobConfig(TypedDict):
     evaluations: NotRequired[list[EvaluationSet]]
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
-    """Fields changed for this job alone, different from the file."""
+    """Fields changed only for this job, different from the file."""
     cluster: NotRequired[str]
     """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]
@@ -129,9 +129,9 @@ class JobPhase(TypedDict):
 
 
 class SweepResult(TypedDict):
-    """The mean ``loss`` of a trial on the selecting half of the held-out rows, after so many steps.
+    """A trial's mean ``loss`` after ``step``, on the half of the held-out rows that is used for selection.
 
-    Of a measure of which more is better, its negative.
+    For a measure where higher is better, it is the negative of the measure.
     """
 
     step: int
@@ -145,7 +145,8 @@ class SweepTrial(TypedDict):
     ``number`` counts the trials of the search from 0, the starting settings; that of other runs is higher.
 
     ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
-    starting settings). ``error`` is why it is out; ``underWay`` is true until its job has reached its rung.
+    starting settings). ``error`` says why it was dropped; ``underWay`` is true until its job has reached its
+    rung.
     """
 
     number: int
@@ -161,7 +162,7 @@ class SweepTrial(TypedDict):
 class SweepVerdict(TypedDict):
     """Whether the best trial is better than the starting settings, on rows that took no part in the choice.
 
-    ``verdict`` is ``better`` or ``none``; ``sentence`` says it in words. ``start`` and ``winner`` are mean
+    ``verdict`` is ``better`` or ``none``; ``sentence`` describes it. ``start`` and ``winner`` are mean
     losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
     better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
     """
@@ -189,7 +190,7 @@ class SweepImportance(TypedDict):
 
 
 class SweepPlan(TypedDict):
-    """How many trials there will be by the present estimate, and when the sweep ends by it."""
+    """The estimated number of trials, and the estimated end of the sweep."""
 
     trials: int
     endsAt: str
@@ -200,8 +201,8 @@ class Sweep(TypedDict):
 
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
     compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
-    what held-out rows are measured by, if that is not the usual loss; where more of it is better, the losses
-    of trials are its negative.
+    what held-out rows are measured by, if that is not the usual loss; if higher is better, the trials' losses
+    are its negative.
     """
 
     id: str
@@ -659,7 +660,7 @@ class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
     ``verdict`` combines the task and general ability: ``better``, ``mixed`` (better at the task, worse in
-    general), ``same``, ``unclear`` or ``worse``; ``sentence`` says it in words for display. ``margin`` is the
+    general), ``same``, ``unclear`` or ``worse``; ``sentence`` describes it for display. ``margin`` is the
     smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
     ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
     the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.
@@ -1010,10 +1011,10 @@ class Export(TypedDict):
     ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
     ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
 
-    It waits for a training to end. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
+    It waits until no job is training. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
     ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
     and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
-    FOLDER and NAME where a person puts theirs.
+    the placeholders FOLDER and NAME.
     """
 
     id: str

@@ -1,9 +1,9 @@
 r"""Strict JSON parsing for requests: accepts only what every other program can read, too.
 
-Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into half a character, and
+Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into a lone surrogate, and
 nests as deep as its stack allows; such values would fail later, on a disk, a command line or in another
-parser. Studio and the local backend refuse them alike, so this module belongs to neither and imports nothing
-of the package.
+parser. Studio and the local backend refuse them alike, so this module belongs to neither, and imports no
+other module of the package.
 """
 
 from __future__ import annotations

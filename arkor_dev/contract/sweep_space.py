@@ -1,7 +1,7 @@
 """The space of a sweep: which settings it searches, and which values of each.
 
 A setting has a list of values, or a range ``{low, high, log?}``. Used by ``arkor.toml``, the command, and the
-backend, so that all of them refuse the same with the same words.
+backend, so that all of them refuse the same values with the same messages.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def is_whole(field: str) -> bool:
 
 
 def combinations(space: Mapping[str, Any]) -> int | None:
-    """Return the number of different trials; None if a range has no end of values."""
+    """Return the number of different trials; None if a range is continuous."""
     if any(isinstance(values, dict) for values in space.values()):
         return None
     return math.prod(len(values) for values in space.values())

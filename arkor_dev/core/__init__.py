@@ -1,4 +1,4 @@
 """Shared by every package of Studio: a launch's settings, atomic writes, plain text.
 
-It imports nothing of Studio but ``contract``. Start with ``settings``.
+It imports no other package of Studio but ``contract``. Start with ``settings``.
 """

@@ -47,7 +47,7 @@ def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder
 
 
 class ChangedError(Exception):
-    """The file no longer holds what its new content was made from."""
+    """The file has changed since its new content was computed."""
 
 
 def replace_regular(path: Path, content: bytes, expected: bytes) -> None:

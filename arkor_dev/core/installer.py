@@ -3,7 +3,7 @@
 PyTorch's builds differ tenfold in size, and plain pip takes the one for NVIDIA GPUs on every Linux. uv
 detects the GPU and knows PyTorch's own package indexes, so it is tried first; if it cannot reach them, pip
 installs the build of the configured index. ``arkor-dev setup`` and ``scripts/install.py`` use this module
-before any package is installed, so it imports the standard library alone.
+before any package is installed, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Installer:
         self._uv: str | None = None
 
     def resolve_torch(self) -> Build | None:
-        """Return the PyTorch that would be installed; None if nobody can say (the installation says why)."""
+        """Return the PyTorch that would be installed; None if unknown (the installation reports why)."""
         self._uv = self.find_uv()
         if self._uv and (build := self.build_by_uv(self._uv)):
             return build
@@ -134,7 +134,7 @@ class Installer:
         """Install into the environment ``folder``, with the installer's output in its log; return the exit
         code.
 
-        After `resolve_torch`, the PyTorch that it has found.
+        After `resolve_torch`, this installs the PyTorch that it found.
         """
         if self._uv:
             command = self._uv_command(self._uv, *packages)

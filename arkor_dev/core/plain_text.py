@@ -47,8 +47,8 @@ def slug_of(name: str) -> str:
 
 
 def tidy_name(name: str) -> str:
-    """Return ``name`` in lower case, a dash for each run of other than ``[a-z0-9-]``, trimmed, at most 40;
-    else ``project``.
+    """Return ``name`` in lower case, a dash for each run of characters outside ``[a-z0-9-]``, trimmed, at
+    most 40; else ``project``.
 
     It names the local backend's folders, which must not change.
     """

@@ -37,7 +37,7 @@ WRITTEN_AT_ONCE: Final = 2**25
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
-"""Fewest bytes that are searched for: less could be anywhere."""
+"""Minimum number of bytes to search for: fewer could match anywhere."""
 _FULL: Final = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -122,7 +122,7 @@ class SplicedFile:
         return parts
 
     def locate(self, parts: Sequence[Part]) -> list[Splice]:
-        """Return the splices that take ``parts`` back, wherever they have moved to.
+        """Return the splices that undo ``parts``, wherever they have moved to.
 
         Raises ChangedError if one is no longer there, or is there more than once.
         """
@@ -191,7 +191,7 @@ class SplicedFile:
                     raise
 
     def _copy(self, out: int, start: int, end: int) -> None:
-        """Append the bytes between two offsets, within the kernel where it can."""
+        """Append the bytes between two offsets, within the kernel if possible."""
         while start < end and hasattr(os, "copy_file_range"):
             try:
                 done = os.copy_file_range(self._handle, out, min(end - start, WRITTEN_AT_ONCE), start)

@@ -39,7 +39,7 @@ def origin() -> str:
 
 
 def install_advice() -> str:
-    """Return the commands that install what local training needs, apart or into this environment."""
+    """Return the commands that install what local training needs, into this environment or another."""
     python = shlex.quote(sys.executable)
     advice = f"Run `arkor-dev setup`, or install them into this Python: {python} -m pip install {EXTRA}"
     if sys.platform == "linux":

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 DRAWS: Final = 2_000
 LEVEL: Final = 0.95
 LEAST_ROWS: Final = 20
-"""Fewest rows that both a person and a rubric's judge have judged, for the judge to be heard."""
+"""Minimum number of rows that both a person and a rubric's judge have judged, for the judge to be heard."""
 LEAST_KAPPA: Final = 0.4
-"""Least agreement from which the judge is heard: moderate, by Landis and Koch (1977)."""
+"""Minimum agreement from which the judge is heard: moderate, by Landis and Koch (1977)."""
 
 
 class Agreement(NamedTuple):

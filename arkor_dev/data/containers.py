@@ -14,7 +14,7 @@ MAX_BYTES: Final = 16 * 2**30
 
 
 MOST_PASSED: Final = 16 * MAX_ROW
-"""Most bytes read to find the end of an overlong row."""
+"""Maximum number of bytes read to find the end of an overlong row."""
 
 
 class Record(NamedTuple):

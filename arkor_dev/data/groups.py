@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .rows import Row
 
 MOST_ROWS: Final = 100_000
-"""Most rows among which near duplicates are searched: a hundred thousand take some ten seconds."""
+"""Maximum number of rows among which near duplicates are searched: a hundred thousand take some ten seconds.
+"""
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
 """An unnamed column counts as the source if this many of its values repeat, and none covers so large a share

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_AT_ONCE: Final = 256
-"""Most rows per answer; the first answer has one row, in case only one is needed."""
+"""Maximum number of rows per answer; the first answer has one row, in case only one is needed."""
 SECONDS: Final = 60.0
 """How long an answer may take, unless a person waits for it."""
 PASSED: Final = (

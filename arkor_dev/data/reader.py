@@ -160,11 +160,11 @@ class DataSet:
             return Item(location, file.name if isinstance(fault, DataError) else where, fault)
 
     def read(self, location: RowLocation) -> Item:
-        """Return the row at a position from ``scan``; if the file has changed, what is there now."""
+        """Return the row at a position from ``scan``; if the file has changed, the row that is there now."""
         return self.item(self.locate(location))
 
     def locate(self, location: RowLocation) -> LocatedRow:
-        """Return what is at a position, not parsed; see ``read``."""
+        """Return the unparsed row at a position; see ``read``."""
         container = self._open.get(location.file)
         if location.line == 0:
             return LocatedRow(location, Record(0, 0, 0, DataError("cannot be read further")), container)

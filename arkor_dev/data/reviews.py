@@ -47,7 +47,7 @@ class ReviewsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What is known of one row: the last judgement of each person, and how it was ``made``, if it was."""
+    """The last judgement of a row by each person, and how it was ``made``, if a program made it."""
 
     people: dict[str, Review] = field(default_factory=dict)
     made: dict[str, Any] | None = None
@@ -101,7 +101,7 @@ class Reviews:
     """Those that `selection` has made, since a manifest is read every few seconds."""
 
     def of(self, digest: int) -> Reviewed | None:
-        """Return what is known of the row with this `row_hash`."""
+        """Return the judgements of the row with this `row_hash`."""
         return self.rows.get(digest)
 
     def update(self, content: bytes) -> Reviews:

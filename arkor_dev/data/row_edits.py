@@ -36,7 +36,7 @@ _NEEDS_QUOTES: Final = re.compile(r'[",;\t\r\n]|^\s|\s$')
 
 @dataclass(frozen=True, slots=True)
 class RowEdit:
-    """What becomes of a row: other bytes (``body``), or nothing (``remove``); and rows added ``after`` it."""
+    """An edit of a row: new bytes (``body``) or its removal (``remove``), and rows to add ``after`` it."""
 
     body: bytes | None = None
     remove: bool = False

@@ -20,7 +20,7 @@ COLUMNS: Final = 1000
 NAME: Final = 40
 """Longest column name, in characters; a sentence is longer."""
 WORDS: Final = 4
-"""Most words of a column name."""
+"""Maximum number of words of a column name."""
 
 
 class Table:

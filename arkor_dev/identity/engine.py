@@ -1,7 +1,7 @@
 """The Python that the local backend runs with: this one if it has the training libraries, else an environment
 that ``arkor-dev setup`` has made for them.
 
-The environment holds libraries alone. Its Python runs the code of this package through a link, so both sides
+The environment holds only libraries. Its Python runs the code of this package through a link, so both sides
 are always the same version, and an upgrade needs no new environment unless it needs other libraries.
 """
 
@@ -50,7 +50,7 @@ def requirements(*extras: str) -> list[str]:
 
 
 def needs() -> list[str]:
-    """Return what the engine's environment holds on this machine."""
+    """Return the requirements of the engine's environment on this machine."""
     return requirements("", *EXTRAS, *(GPU_EXTRAS if has_nvidia_gpu() else ()))
 
 

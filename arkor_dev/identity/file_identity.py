@@ -219,7 +219,7 @@ class FileIdentity:
         except NoCredentialsError:
             return fresh
         if now.document != used.document:
-            return now  # somebody has signed in in the meantime: their credentials are newer than ours
+            return now  # somebody has signed in meanwhile: their credentials are newer than ours
         self._obtained = fresh.token
         try:
             write_credentials(self._path, fresh.document)

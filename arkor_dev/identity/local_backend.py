@@ -1,8 +1,8 @@
 """The local backend's process, as managed by the daemon: started, watched, restarted, ended.
 
-It is a separate process so that nothing of torch is ever loaded here, and so that a training run that
-exhausts the machine's memory ends neither Studio nor the job store. It holds the other end of a pipe: when
-that is closed, however we end, it ends its workers and itself.
+It is a separate process so that torch is never loaded here, and so that a training run that exhausts the
+machine's memory ends neither Studio nor the job store. It holds the other end of a pipe: when that is closed,
+however we end, it ends its workers and itself.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
-"""Seconds that it has to end: a running job pauses after its step and saves what it needs to resume."""
+"""Seconds that it gets to end: a running job pauses after its step and saves what it needs to resume."""
 SETUP_POLL = 1.0
-"""Seconds between two looks for the engine, which may be installed while Studio is open."""
+"""Seconds between two checks for the engine, which may be installed while Studio is open."""
 NOT_INSTALLED = (
     "Local training is not installed yet. Install it on Studio's Home page, or with `arkor-dev setup`."
 )

@@ -1,6 +1,6 @@
 """Log of the local backend's standard error, with its last lines available.
 
-An error that it did not start should say why, and where the rest is.
+An error about a failed start should give the reason and the log's path.
 """
 
 from __future__ import annotations

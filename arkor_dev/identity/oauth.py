@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SCOPE: Final = "openid profile email offline_access"
 CALLBACK_PATH: Final = "/callback"
 PORTS: Final = 20
-"""Callback ports of a deployment that are tried."""
+"""Maximum number of callback ports of a deployment to try."""
 CLOCK_LEEWAY: Final = 120.0
 AGAIN: Final = "Run `arkor-dev login` again."
 BROKEN: Final = (

@@ -95,7 +95,7 @@ async def tokens(
 
 
 def lifetime(answer: Mapping[str, object]) -> float | None:
-    """Return how many seconds an answer's access token is valid; None if it does not say so plausibly."""
+    """Return how many seconds an answer's access token is valid; None without a plausible value."""
     seconds = answer.get("expires_in")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return None

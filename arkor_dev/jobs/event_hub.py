@@ -38,8 +38,8 @@ LINGER = 10.0
 class Cursor:
     """A position in one feed's log: the feed's own random name and a byte offset.
 
-    A reader adds the bytes of the frames that have come (comments are not part of the log) and so knows
-    exactly where to resume: nothing is sent twice and no repeats need to be detected.
+    A reader adds the bytes of the frames received (comments are not part of the log), and so knows exactly
+    where to resume: nothing is sent twice and no repeats need to be detected.
     """
 
     feed: str
@@ -80,10 +80,10 @@ class EventHub:
         return self._total
 
     def follow(self, job_id: str, *, complete: bool = True) -> Reader:
-        """Return a reader of one job's events, to be entered with ``async with``.
+        """Return a reader of one job's events, for ``async with``.
 
-        ``complete``: wait until the history is complete, so that its end and its ids are known. Otherwise
-        the reader gets events as they come.
+        ``complete``: wait until the history is complete, so that its end and its ids are known. Otherwise the
+        reader gets events as they arrive.
         """
         return Reader(self, job_id, complete=complete)
 

@@ -131,7 +131,7 @@ class Feed:
             raise self.failure
 
     async def opened(self) -> None:
-        """Wait until there is something to follow. Raises ArkorError as `ready`."""
+        """Wait until there is something to follow. Raises ArkorError like `ready`."""
         while not (self.connected or self.log.size or self._settled.is_set()):
             await self.log.changed()
         if self.failure is not None:
@@ -158,13 +158,13 @@ class Feed:
             self._set_connected(connected=False)
 
     def retire(self) -> None:
-        """Stop for good: readers see the end of their stream."""
+        """Stop permanently: readers see the end of their stream."""
         self.closed = True
         self.stop()
         self._history_is_in()
 
     async def close(self) -> None:
-        """As `retire`, but wait until the upstream stream is closed."""
+        """Like `retire`, but wait until the upstream stream is closed."""
         self.retire()
         await asyncio.gather(*self._ending, return_exceptions=True)
 

@@ -45,7 +45,7 @@ Row = dict[str, Any]
 async def rows_of(backend: Backend, job_id: str, *, ended: bool) -> list[Row]:
     """Return a job's figures in order, each step once: all of them if the job is ``ended``.
 
-    Raises as `history`.
+    Raises like `history`.
     """
     rows: list[Row] = []
     fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}

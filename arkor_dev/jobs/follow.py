@@ -29,7 +29,7 @@ BACKOFF: Final = (0.5, 30.0)
 QUEUE_SECONDS: Final = (0.3, 2.0)
 """When to first ask for a silent job's position in the queue, and how often after that."""
 REASONS: Final = 5
-"""Most reasons reported per outage, in case every message differs."""
+"""Maximum number of reasons reported per outage, in case every message differs."""
 
 
 class Sleep(Protocol):
@@ -146,7 +146,7 @@ class _Queue:
 
 
 def waiting_of(job: dict[str, object]) -> Waiting | None:
-    """Return a job's position in the queue; None if it does not wait, or its backend does not say."""
+    """Return a job's position in the queue; None if it does not wait, or its backend does not report it."""
     queue = job.get("queue")
     if job.get("status") != "queued" or not isinstance(queue, dict):
         return None

@@ -1,7 +1,7 @@
 """The process that reads documents as text, one at a time, in bounded memory.
 
 A kilobyte of a packed document can hold gigabytes, and the libraries that read PDF and DOCX are written for
-well-meant files. So they run here, under a memory limit, and who waits for an answer stops waiting.
+trusted files. So they run here, under a memory limit, and callers wait only for a limited time.
 
 Standard input has the path of a document per line, as JSON; the answer is ``{"text"}`` or ``{"problem"}``.
 """
@@ -30,11 +30,11 @@ MEMORY: Final = 2**30
 """Memory limit for reading, in bytes."""
 FILE: Final = 64 * MIB
 TEXT: Final = 4 * MIB
-"""Most characters of a document."""
+"""Maximum number of characters of a document."""
 PAGES: Final = 2000
 PARTS: Final = 5000
 UNPACKED: Final = 128 * MIB
-"""Most unpacked bytes of a DOCX file."""
+"""Maximum number of unpacked bytes of a DOCX file."""
 _SKIPPED: Final = frozenset({"script", "style", "noscript", "template", "svg", "nav", "head"})
 _BLOCKS: Final = frozenset({
     "address", "article", "aside", "blockquote", "body", "dd", "div", "dl", "dt", "figcaption", "figure",
@@ -69,7 +69,7 @@ def read(path: Path) -> str:
     if not text.strip():
         scan = " (a scan has only pictures)" if path.suffix.lower() == ".pdf" else ""
         raise UnreadableError(f"it has no text{scan}")
-    # Half a character has no UTF-8, and a NUL no place in a row.
+    # A lone surrogate cannot be encoded in UTF-8, and a row must not contain NUL.
     return text.encode(errors="replace").decode().replace("\0", "")
 
 
@@ -121,7 +121,7 @@ class _Page(HTMLParser):
         if tag in _SKIPPED:
             self._hidden.append(tag)
         elif tag == "body":
-            self._hidden.clear()  # what was not closed before it
+            self._hidden.clear()  # elements left open before it
         if self._hidden:
             return
         if tag == "br":

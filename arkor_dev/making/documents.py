@@ -38,7 +38,7 @@ def find_documents(paths: Iterable[Path], project: Path) -> list[tuple[Path, str
     """Return the documents that ``paths`` name, files or folders, each with its name for a person.
 
     A folder's hidden files, symlinks and files of other kinds are left out. Raises BadRequestError for a path
-    that does not exist or is no document, and for too many documents.
+    that does not exist or is not a document, and for too many documents.
     """
     found: dict[Path, str] = {}
     for path in paths:
@@ -85,7 +85,7 @@ def _name(path: Path, given: Path, project: Path) -> str:
     """Return the path within the project, or below the folder that was given."""
     resolved, root = path.resolve(), project.resolve()
     within = resolved.relative_to(root) if resolved.is_relative_to(root) else path.relative_to(given.parent)
-    # A name may be no UTF-8.
+    # A name need not be valid UTF-8.
     return within.as_posix().encode(errors="replace").decode()
 
 
@@ -94,7 +94,7 @@ def _listed() -> str:
 
 
 class _Reader:
-    """The process that reads; a new one takes the place of one that was stopped."""
+    """The process that reads; a new one replaces one that was stopped."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None

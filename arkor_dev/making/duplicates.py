@@ -1,4 +1,6 @@
-"""Rows that exist already: near duplicates of made ones and of the trainer's, copies of held-out ones."""
+"""Detects rows that exist already: near duplicates of made and of the trainer's rows, copies of held-out
+ones.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import JobConfig
 
 MOST_ROWS: Final = 200_000
-"""Most rows that are compared with: each takes some 300 bytes of memory."""
+"""Maximum number of rows to compare with: each takes some 300 bytes of memory."""
 HELD_OUT: Final = "held-out"
 DUPLICATE: Final = "duplicate"
 
@@ -48,7 +50,7 @@ class KnownRows:
             near = {at for band in enumerate(bands_of(runs)) for at in self._bands.get(band, ())}
             for at in near:
                 others, why, task = self._rows[at]
-                # Of one text much can be asked: with another task before it, it is another row.
+                # Many things can be asked about a text: with another task before it, it is a different row.
                 if why == DUPLICATE and task != _task(seen):
                     continue
                 if likeness(runs, others) >= ALIKE:
@@ -73,7 +75,7 @@ class KnownRows:
                 self.add(row, HELD_OUT)
         for config in _configs(project):
             for row in _rows_of(config, "datasetSource", project):
-                if row.form != PROMPT:  # a question alone waits for its answer
+                if row.form != PROMPT:  # a question without an answer: rows may still answer it
                     self.add(row)
 
 
@@ -127,7 +129,7 @@ def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
 
 
 def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
-    """Return whether the texts have no half of a character, which no file can hold."""
+    """Return whether the texts have no lone surrogate, which no file can hold."""
     try:
         "".join(each["content"] for each in messages).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Checks a value against a JSON Schema, of which a small part is known; the rest is refused by name.
+"""Checks a value against a JSON Schema of a few known keywords; others are refused by name.
 
 A teacher with structured output returns values that fit. One without it may return anything, and a row must
 not teach what its schema forbids.

@@ -1,8 +1,8 @@
-"""What has been asked and spent: ``making.sqlite`` in the project's data folder.
+"""Records requests, answers and costs in ``making.sqlite`` in the project's data folder.
 
-Before a request is sent, the most that it can cost is reserved; its answer is kept together with what it did
-cost. So a process that is killed at any moment never exceeds the budget (what was under way counts in full),
-and nothing is asked a second time. These calls block.
+Before a request is sent, its maximum cost is reserved; its answer is kept together with its actual cost. So
+even if the process is killed, the budget is never exceeded (requests under way count in full), and no request
+is sent twice. These calls block.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS makings (
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Money for a million tokens of input, and of output."""
+    """Money per million tokens of input and of output."""
 
     input: Decimal = Decimal(0)
     output: Decimal = Decimal(0)
@@ -47,7 +47,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that a making may spend; None for no limit."""
+    """The most that a making run may spend; None for no limit."""
 
     tokens: int | None = None
     requests: int | None = None
@@ -57,7 +57,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a making has spent. Requests under way count with the most that they can cost."""
+    """What a making run has spent. Requests under way count with their maximum cost."""
 
     requests: int = 0
     input: int = 0
@@ -104,7 +104,7 @@ class Ledger:
     def settle(
         self, reservation: int, input_tokens: int, output_tokens: int, answer: tuple[str, str] | None = None
     ) -> None:
-        """Replace a reservation by what the request did cost; keep its ``answer``, a hash and the text."""
+        """Replace a reservation by the request's actual cost; keep its ``answer``, a hash and the text."""
         with self._writing():
             update = "UPDATE spending SET input = ?, output = ? WHERE id = ?"
             self._db.execute(update, (input_tokens, output_tokens, reservation))
@@ -112,7 +112,7 @@ class Ledger:
                 self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", answer)
 
     def spent(self, making: str) -> Spent:
-        """Return what a making has spent so far."""
+        """Return what a making run has spent so far."""
         with self._lock:
             return self._spent(making)
 
@@ -127,23 +127,23 @@ class Ledger:
         return sum(self.answer(each) is not None for each in hashes)
 
     def written(self, making: str) -> set[str]:
-        """Return the requests whose rows a making has written."""
+        """Return the requests whose rows a making run has written."""
         with self._lock:
             found = self._db.execute("SELECT hash FROM written WHERE making = ?", (making,)).fetchall()
         return {str(each) for (each,) in found}
 
     def note_written(self, making: str, hash_: str) -> None:
-        """Note that the rows of a request are in the file."""
+        """Record that the rows of a request are in the file."""
         with self._writing():
             self._db.execute("INSERT OR IGNORE INTO written VALUES (?, ?)", (making, hash_))
 
     def remember(self, making: str, options: str, at: str) -> None:
-        """Keep what a making was started with, so that the page can resume it."""
+        """Store the options of a making run, so that the page can resume it."""
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO makings VALUES (?, ?, ?)", (making, options, at))
 
     def makings(self) -> list[tuple[str, str, str]]:
-        """Return every making with its options and the time of its start, newest first."""
+        """Return every making run with its options and the time of its start, newest first."""
         with self._lock:
             return self._db.execute("SELECT making, options, at FROM makings ORDER BY at DESC").fetchall()
 

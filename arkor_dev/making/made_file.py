@@ -30,7 +30,7 @@ _NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class MadeFile:
-    """The rows that a making adds to."""
+    """The file that a making run adds rows to."""
 
     def __init__(self, project: Path, name: str) -> None:
         self._project, self._name = project, f"{name}.jsonl"
@@ -108,7 +108,7 @@ def line_of(row: dict[str, Any]) -> bytes:
 
 @contextlib.contextmanager
 def only_one(folder: Path, name: str) -> Iterator[None]:
-    """Hold a lock on a making while the block runs. Raises ConflictError if another process has it."""
+    """Hold the lock of a making run while the block runs. Raises ConflictError if another process has it."""
     handle = os.open(folder / f"making-{name}.lock", os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
     try:
         if fcntl is not None:

@@ -1,4 +1,4 @@
-"""One making: asks a teacher about each source within a budget, and adds the rows that pass to a file.
+"""One making run: asks a teacher about each source within a budget, and adds the rows that pass to a file.
 
 It can stop at any moment (a person pauses it, the budget is spent, the teacher fails, the process is killed)
 and continues with the same call: answers are kept, and rows that are in the file are not added again.
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ATTEMPTS: Final = 6
-"""Failed attempts of one request after which the making stops."""
+"""Failed attempts of one request after which the run stops."""
 PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds before each further attempt, unless the teacher says how long to wait."""
 _ACTIVE: Final = ("reading", "running")
 LONGEST_WAIT: Final = 600.0
-"""If the teacher asks to wait longer, the making stops and can be resumed later."""
+"""If the teacher asks to wait longer, the run stops and can be resumed later."""
 
 
 class Maker:
-    """A making that runs once. ``state`` and the counts can be read at any time."""
+    """A making run, which can be started once. ``state`` and the counts can be read at any time."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Maker:
         self._in_file: set[tuple[str, object]] = set()
 
     def fail(self, why: str) -> None:
-        """Record what prevented the start, or ended the making."""
+        """Record what prevented the start, or ended the run."""
         self.error, self.state = why, "failed"
 
     def pause(self) -> None:
@@ -112,7 +112,7 @@ class Maker:
                     self.state = self._ending or "paused"
 
     def as_wire(self) -> Wire:
-        """Return the making as the page and ``--json`` have it. Blocks shortly."""
+        """Return the run as the page and ``--json`` show it. Blocks briefly."""
         spent = self._ledger.spent(self.name)
         return {
             "name": self.name,
@@ -170,7 +170,7 @@ class Maker:
             self.done += 1
 
     async def _answer(self, hash_: str, task: Task) -> str | None:
-        """Ask until there is an answer; None if the making stops first. Raises TeacherError."""
+        """Ask until there is an answer; None if the run stops first. Raises TeacherError."""
         failed = 0
         while await self._may_send():
             most = task.request.most_input()
@@ -216,7 +216,7 @@ class Maker:
         return None
 
     def _wait(self, fault: AttemptError, failed: int) -> None:
-        """Let no request be sent for a while. Raises TeacherError where waiting is no use."""
+        """Hold back all requests for a while. Raises TeacherError if waiting cannot help."""
         wait = PAUSES[min(failed, len(PAUSES)) - 1] if fault.wait is None else fault.wait
         if wait > LONGEST_WAIT:
             minutes = round(wait / 60)
@@ -227,7 +227,7 @@ class Maker:
         self._not_before = max(self._not_before, time.monotonic() + wait)
 
     async def _may_send(self) -> bool:
-        """Wait until requests may be sent; return False if the making stops first."""
+        """Wait until requests may be sent; return False if the run stops first."""
         while not self._stop.is_set():
             left = self._not_before - time.monotonic()
             if left <= 0:
@@ -263,7 +263,7 @@ class Maker:
         self.rows += len(rows)
 
     def _add(self, rows: list[dict[str, Any]]) -> None:
-        """Write rows. That they are made, and so wait for a judgement, is written first."""
+        """Write rows, after recording that a program made them, so that they wait for a judgement."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         lines = [line_of(row) for row in rows]
         add_reviews(
@@ -308,7 +308,7 @@ class Maker:
 
 
 def _cost(reply: Reply, most_input: int, max_tokens: int) -> tuple[int, int]:
-    """Return the tokens of an answer by the teacher's count, else the most that they can be."""
+    """Return the tokens of an answer by the teacher's count, else their maximum."""
     output = min(max_tokens, len(reply.text.encode())) if reply.output is None else reply.output
     return most_input if reply.input is None else reply.input, output
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from .documents import Document
 
 LONGEST: Final = 2400
-"""Most characters of a passage: some 600 tokens of English."""
+"""Maximum number of characters of a passage: some 600 tokens of English."""
 SHORTEST: Final = 80
-"""Fewest characters of a passage: of less, nothing can be asked."""
+"""Minimum number of characters of a passage: less leaves nothing to ask about."""
 FULL: Final = 800
-"""Characters from which a heading begins another passage."""
+"""Length of a passage, in characters, from which a heading begins a new one."""
 _HEADING: Final = re.compile(r"(#{1,6}) +(.+?)[ #]*")
 _FENCE: Final = re.compile(r" {0,3}(```|~~~)")
 _END: Final = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -81,7 +81,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _parts(block: str) -> Iterator[str]:
-    """Yield a block in parts that fit a passage: whole sentences where there are any."""
+    """Yield a block in parts that fit a passage: whole sentences if possible."""
     kept = ""
     for sentence in _END.split(block) if len(block) > LONGEST else [block]:
         if kept and len(kept) + len(sentence) >= LONGEST:

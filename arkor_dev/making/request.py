@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TRIES: Final = 50
-"""Most places of an answer at which its JSON is looked for."""
+"""Maximum number of positions in an answer at which to look for its JSON."""
 _ROWS: Final = re.compile(r'\{\s*"rows"\s*:\s*\[\s*')
 _NEXT: Final = re.compile(r"\s*,?\s*")
 PER_MESSAGE: Final = 64
@@ -41,7 +41,8 @@ class Request:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def most_input(self) -> int:
-        """Return an upper bound of the prompt's tokens: no tokenizer makes more of a text than its bytes.
+        """Return an upper bound of the prompt's tokens: no tokenizer makes more tokens of a text than it has
+        bytes.
 
         The schema counts too, since some servers write it into the prompt.
         """
@@ -64,10 +65,10 @@ class Candidate:
 def items_of(answer: str) -> list[Any]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 
-    Of one that was cut off, return the items before the cut. Raises UnreadableAnswerError.
+    If it was cut off, return the items before the cut. Raises UnreadableAnswerError.
     """
     decoder = json.JSONDecoder()
-    at = answer.rfind("</think>") + 1  # what a reasoning model thinks may have JSON, too
+    at = answer.rfind("</think>") + 1  # a reasoning model's thoughts may contain JSON, too
     for _ in range(TRIES):
         if (at := answer.find("{", at)) < 0:
             break

@@ -1,7 +1,7 @@
 """A judge: the teacher says by a rubric which rows are good, once it agrees with the person's own judgements.
 
 First it judges rows that the person has judged. Only if both agree beyond chance does it judge the others,
-and then its opinion is a tag and a comment beside each row: what trains is decided by people alone.
+and then its opinion is only a tag and a comment beside each row: people decide what is trained on.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from arkor_dev.data.reviews import Reviews
 
 MOST_TRIED: Final = 100
-"""Most of the person's rows that the judge is tried on."""
+"""Maximum number of of the person's rows to test the judge on."""
 MOST_ROWS: Final = 10_000
 MAX_TOKENS: Final = 300
 RUBRIC: Final = 8_000
-"""Most characters of a rubric."""
+"""Maximum number of characters of a rubric."""
 VERDICTS: Final = ("accepted", "rejected")
 COMMENT: Final = 500
 _TOLD: Final = (
@@ -81,7 +81,7 @@ class Loaded:
 def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
     """Return the requests about a trainer's rows. Blocks. Raises BadRequestError."""
     reviews, loaded = reviews_of(project), Loaded()
-    # Also those that judgements leave out of the training.
+    # Includes rows that judgements exclude from training.
     files = [replace(file, selection=None) for file in files_in(config_of(project, trainer), project)]
     with open_data(files) as data:
         for found in data.scan():

@@ -1,4 +1,4 @@
-"""The making of one Studio: at most one at a time, which continues when the page is closed."""
+"""The making runs of one Studio: at most one at a time, which continues when the page is closed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 SHOWN = 20
-"""Makings of the past that are listed."""
+"""Maximum number of past making runs to list."""
 
 
 class MakingService:
-    """Starts, pauses and shows makings. Imports what makes on demand, since most launches make nothing."""
+    """Starts, pauses and shows making runs. Imports their code on demand: most launches make nothing."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings, self._environ = settings, environ
@@ -33,14 +33,14 @@ class MakingService:
         self._task: asyncio.Task[None] | None = None
 
     async def estimate(self, options: MakingOptions) -> MakingEstimate:
-        """Return what a making would ask. Raises BadRequestError."""
+        """Return the estimate of a making run. Raises BadRequestError."""
         from . import start
 
         start.check_options(options)
         return await start.estimate(options, self._settings)
 
     async def start(self, options: MakingOptions, backend: Backend) -> Making:
-        """Start a making, or resume one with the same options; return it.
+        """Start a making run, or resume one with the same options; return it.
 
         Raises ConflictError if one is running, and BadRequestError for options that cannot be used.
         """
@@ -53,17 +53,17 @@ class MakingService:
         return self._maker.as_wire()
 
     def pause(self) -> Making | None:
-        """Pause the making; it ends when the requests under way are answered. Return it."""
+        """Pause the making run; it ends when the requests under way are answered. Return it."""
         if self._maker is not None:
             self._maker.pause()
         return self.current()
 
     def current(self) -> Making | None:
-        """Return the making that runs, or that ran last."""
+        """Return the making run in progress, or the last one."""
         return self._last if self._maker is None else self._maker.as_wire()
 
     async def makings(self) -> Makings:
-        """Return the current making, and those of the past with their options."""
+        """Return the current making run, and past ones with their options."""
         from .start import first_model
 
         known = await asyncio.to_thread(self._known)

@@ -1,4 +1,4 @@
-"""From the options of a making to its estimate and its `Maker`: what the terminal and the page share."""
+"""Turns the options of a making run into its estimate and its `Maker`, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from .teacher import Teacher
 
 RUBRIC: Final = "rubric"
-"""In place of a kind: rows are judged, not made."""
+"""Instead of a kind: rows are judged, not made."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_PER_PASSAGE: Final = 10
 LIKELY: Final = 120
-"""Tokens that a row has in an answer, by experience."""
+"""Typical tokens of a row in an answer."""
 
 
 def check_options(options: MakingOptions) -> None:
@@ -75,7 +75,7 @@ def check_options(options: MakingOptions) -> None:
 
 
 def name_of(options: MakingOptions) -> str:
-    """Return the making's name, which its file has: as given, else after its first source and kind."""
+    """Return the name of a making run and of its file: as given, else from its first source and kind."""
     if options.get("name"):
         return str(options["name"])
     first = Path(
@@ -85,7 +85,7 @@ def name_of(options: MakingOptions) -> str:
 
 
 async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task], list[str]]:
-    """Return the requests of a making, and what was left out. Raises BadRequestError."""
+    """Return the requests of a making run, and what was left out. Raises BadRequestError."""
     if options["kind"] in variations.KINDS:
         files = await asyncio.to_thread(_files_of_rows, options, project)
         numbers = frozenset(options.get("rows") or ())
@@ -112,7 +112,7 @@ async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task],
 
 
 async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate:
-    """Return what a making would ask, without asking. Raises BadRequestError."""
+    """Return the estimate of a making run, without sending a request. Raises BadRequestError."""
     options = with_model(options, settings.project)
     tasks, left_out = await load_tasks(options, settings.project)
     ledger = Ledger(settings.local_data)
@@ -146,7 +146,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Yield a maker, of the class ``make``, and the coroutine function that runs it. Raises BadRequestError.
 
-    ``backend`` answers where the teacher is its base model.
+    ``backend`` answers if the teacher is its base model.
     """
     check_options(options)
     options = with_model(options, settings.project)
@@ -175,7 +175,7 @@ async def opened(
 
 
 def with_model(options: MakingOptions, project: Path) -> MakingOptions:
-    """Return the options with the first trainer's model where the teacher is the base. Raises ArkorError."""
+    """Return the options with the first trainer's model if the teacher is the base. Raises ArkorError."""
     if options["teacher"] != BASE or options["model"]:
         return options
     model = first_model(project)

@@ -1,4 +1,4 @@
-"""What a making asks, request by request: of the passages of documents, or of rows."""
+"""The requests of a making run: about passages of documents, or about rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Task:
     """A request about a ``source`` (a document, or a row), and how its answer becomes rows.
 
-    ``read`` yields what an answer has (a `Candidate`, or a verdict), or why an item is none. Raises
+    ``read`` yields what an answer contains (a `Candidate`, or a verdict), or why an item is dropped. Raises
     UnreadableAnswerError.
     """
 

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from .request import Request
 
 BASE: Final = "base"
-"""In place of an address: the backend's own base model."""
+"""Instead of an address: the backend's own base model."""
 CONNECT: Final = 10.0
 SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
-"""Most bytes of an answer."""
+"""Maximum number of bytes of an answer."""
 LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
@@ -55,7 +55,7 @@ class Reply:
 
 
 class TeacherError(ArkorError):
-    """The teacher cannot be asked as things are: waiting does not help."""
+    """The teacher cannot answer, and waiting does not help."""
 
 
 class AttemptError(Exception):
@@ -73,7 +73,7 @@ class AttemptError(Exception):
 
 
 class Teacher(Protocol):
-    """What answers requests. ``address`` identifies it, without a secret; ``host`` is for a person."""
+    """A source of answers. ``address`` identifies it, without a secret; ``host`` is for a person."""
 
     address: str
     host: str
@@ -139,7 +139,7 @@ class BackendTeacher:
 
 
 def _with_ends(schema: Any) -> Any:
-    """Return a schema whose texts have a longest length: a small model may repeat itself without end.
+    """Return the schema with a maximum length for every string: a small model may repeat itself forever.
 
     OpenAI's own server refuses such limits.
     """
@@ -162,7 +162,7 @@ class HttpTeacher:
         self._url = URL(self.address) / "chat/completions"
         self.host = self._url.authority
         self._structured = True
-        """Whether the server takes a response_format; found out by asking."""
+        """Whether the server takes a response_format; found out by trying."""
         self._temperature = True
         self._limit = "max_tokens"
 
@@ -224,7 +224,7 @@ class HttpTeacher:
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
 
     def _why(self, said: object) -> str:
-        """Return the server's own words, without the key should they repeat it."""
+        """Return the server's own message, without the key if it repeats that."""
         error = said.get("error", said) if isinstance(said, dict) else said
         if isinstance(error, dict):
             error = " ".join(str(error[key]) for key in ("message", "code", "detail") if error.get(key))
@@ -233,7 +233,7 @@ class HttpTeacher:
         return one_line(text.replace(self._key, "…") if self._key else text, 300)
 
     def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:
-        """Leave out of all further requests what the server seems not to know; return its name."""
+        """Omit from further requests the parameter that the server seems not to support; return its name."""
         if self._limit in body and "max_completion_tokens" in why and self._limit == "max_tokens":
             self._limit = "max_completion_tokens"
             return "max_tokens"
@@ -248,7 +248,7 @@ class HttpTeacher:
 
 @asynccontextmanager
 async def open_teacher_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a session of the teacher's own: nothing of the backend's (its token) is accessible there."""
+    """Open a separate session for the teacher: the backend's token is not accessible there."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         yield session
 
@@ -303,7 +303,7 @@ def _counted(text: str, usage: object) -> Reply:
             else (None, None)
         )
     ]
-    # JSON may have half a character, which has no UTF-8.
+    # JSON may contain a lone surrogate, which UTF-8 cannot encode.
     return Reply(text.encode(errors="replace").decode(), *counts)
 
 

@@ -1,4 +1,4 @@
-"""Rows made of rows: variations of chosen ones, and answers to questions that have none."""
+"""Rows made from rows: variations of chosen ones, and answers to questions that have none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS: Final = {
     "answers": "answers to questions",
 }
 MOST_ROWS: Final = 10_000
-"""Most rows of one making."""
+"""Maximum number of rows of one making run."""
 TEMPERATURE: Final = 0.8
 """Higher than for passages: variations should differ."""
 _EVERY_FORM: Final = {**FORMS, **PROMPTS}

@@ -1,7 +1,7 @@
-"""Records on disk of which notices were sent, so that each is sent once, and whether any may be sent.
+"""Records which notices were sent, so that each is sent once, and whether any may be sent.
 
 A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before the user
-has started a training of this project with exactly this table: opening Studio on a folder runs nothing.
+has started a training run of this project with exactly this table: opening Studio on a folder runs nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Claims:
         self._folder: Path = settings.data / "notices" / digest
 
     def take(self, *facts: str) -> bool:
-        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk allows
-        it.
+        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk does not
+        prevent sending.
         """
         name = hashlib.sha256("\0".join(facts).encode(errors="surrogatepass")).hexdigest()
         try:
@@ -47,7 +47,7 @@ class Claims:
         return True
 
     def trust(self, mark: str) -> None:
-        """Record that a training was started with the table of this mark; delete old claims."""
+        """Record that a training run was started with the table of this mark; delete old claims."""
         with contextlib.suppress(OSError):
             write_private(self._folder / TRUSTED, mark.encode())
             old = time.time() - KEPT_SECONDS
@@ -56,7 +56,7 @@ class Claims:
                     path.unlink()
 
     def trusted(self, mark: str) -> bool:
-        """Return whether the last training was started with the table of this mark."""
+        """Return whether the last training run was started with the table of this mark."""
         try:
             return read_small(self._folder / TRUSTED, 1024) == mark.encode()
         except OSError:

@@ -65,7 +65,7 @@ async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, s
     secret = environ.get(notify.secret_env, "") if notify.secret_env else None
     if secret == "":
         raise UndeliveredError(f"the environment variable {notify.secret_env} is not set")
-    # A separate session: nothing of the backend's (its token, its proxy's address) is accessible here.
+    # A separate session: the backend's token and proxy address are not accessible here.
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         for pause in (*PAUSES, None):
             timestamp = str(int(time.time()))
@@ -126,7 +126,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
 
 
 async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
-    """Show a desktop notification on this machine, by its own program. Raises UndeliveredError as `run`."""
+    """Show a desktop notification on this machine, with the system's own program. Raises like `run`."""
     text = str(facts["message"])
     if program := shutil.which("notify-send", path=environ.get("PATH")):
         # Some desktops read markup in the text.

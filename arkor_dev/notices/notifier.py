@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from arkor_dev.project.toml.notify import Notify
 
 AT_ONCE: Final = 16
-"""Most concurrent notices, in case a backend floods us with ends."""
+"""Maximum number of concurrent notices, in case a backend floods us with ended jobs."""
 SETTLE_SECONDS: Final = 25.0
 """How long an otherwise finished command waits for its notices."""
 STATUS: Final = {"finished": "completed", "failed": "failed", "paused": "paused", "non-finite": "running"}
 
 
 def kinds_of(event: JobEvent) -> tuple[str, ...]:
-    """Return an event's kinds, closest of `KINDS` first; empty for one without a notice.
+    """Return an event's kinds, most specific of `KINDS` first; empty for one without a notice.
 
     A pause because the backend itself ends is not reported.
     """
@@ -52,7 +52,7 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
 def facts_of(
     kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the content: plain text and figures, nothing of the job's config.
+    """Return the content: plain text and figures, without the job's config.
 
     ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
     """
@@ -93,7 +93,7 @@ def facts_of(
 
 
 def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[str, Any]:
-    """Return the content of a notice of a sweep, which takes the job's place in it."""
+    """Return the content of a notice of a sweep, which replaces the job in it."""
     sent = sweep.get("verdict")
     verdict = sent if isinstance(sent, dict) else {}
     texts = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}
@@ -138,7 +138,7 @@ class Notifier:
         self._verdicts: dict[str, dict[str, str]] = {}
 
     async def ready(self) -> bool:
-        """Whether there is a recipient, and a training was started here with exactly this table."""
+        """Whether there is a recipient, and a training run was started here with exactly this table."""
         return await asyncio.to_thread(self._table) is not None
 
     def _table(self) -> Notify | None:
@@ -146,7 +146,7 @@ class Notifier:
         return notify if notify is not None and self._claims.trusted(notify.mark) else None
 
     async def trust(self) -> None:
-        """Note that the user starts a training of this project: from now on its table applies."""
+        """Note that the user starts a training run of this project: from now on its table applies."""
 
         def keep() -> None:
             if notify := load_notify(self._settings.project):
@@ -210,7 +210,7 @@ class Notifier:
 
 @asynccontextmanager
 async def notifying(settings: Settings, warn: Callable[[str], object]) -> AsyncIterator[Notifier]:
-    """Return a notifier for a command that starts a training; its end waits a while for unsent notices."""
+    """Return a notifier for a command that starts a training run; its end waits a while for its notices."""
     notifier = Notifier(settings, warn)
     with contextlib.suppress(OSError):
         await notifier.trust()

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 15.0
 FOLLOWED: Final = 16
-"""Most jobs followed, newest first."""
+"""Maximum number of jobs followed, newest first."""
 
 
 class Watch:
@@ -41,7 +41,7 @@ class Watch:
         self._known_ids: set[str] | None = None
         self._following: dict[str, asyncio.Task[None]] = {}
         self._sweeps: set[str] = set()
-        """Sweeps of which a job has not ended."""
+        """Sweeps with a job that has not ended."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -69,7 +69,7 @@ class Watch:
         for job in newest:
             # Jobs that had ended before the first poll were reported, or are not news.
             relevant = job.get("status") not in TERMINAL or (before is not None and job["id"] not in before)
-            if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one a trial
+            if isinstance(part := job.get("sweep"), dict):  # one notice at the end, not one per trial
                 if relevant and isinstance(part.get("id"), str):
                     self._sweeps.add(part["id"])
                 continue

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE: Final = "ARKOR_DEV_RUN"
 ROUNDS: Final = 20
-"""Rounds of looking, since processes may keep forking."""
+"""Search rounds, since processes may keep forking."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -50,7 +50,7 @@ class Marks:
             unnamed = self._folder / f"{self.name}.new"
             self._record = os.open(unnamed, flags, 0o600)
             fcntl.flock(self._record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unnamed.rename(self._folder / self.name)  # locked by now: nobody takes it for a dead one
+            unnamed.rename(self._folder / self.name)  # locked by now, so nobody treats it as a dead one
         except OSError as fault:
             log.warning(
                 "%s cannot be written (%s): if Studio is killed, the next start cannot clean up.",

@@ -197,7 +197,7 @@ class OutputLog:
         return data, offset + len(data)
 
     async def read(self, offset: int) -> tuple[bytes, int]:
-        """Return as `peek`, but wait for output; ``b""`` means that the log has ended.
+        """Like `peek`, but wait for output; ``b""`` means that the log has ended.
 
         Bytes that were dropped unread are those between ``offset`` and the beginning of the data.
         """

@@ -1,10 +1,10 @@
 """Runs one command and makes sure that nothing of it outlives Studio.
 
-The daemon cannot clean up after its own SIGKILL, so each training command gets a small parent of its own
-that holds one end of a pipe: the end of file on it *is* the daemon's death. Nor can that parent clean up
-after its own SIGKILL, so it is two processes, parent and child, and each ends everything when the other is
-killed: the outer one adopts what the inner one leaves, the inner one sees the end of a pipe. Run as a script
-by ``python -I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
+The daemon cannot clean up after its own SIGKILL, so each training command gets its own small parent, which
+holds one end of a pipe: the end of file on it *is* the daemon's death. Nor can that parent clean up after its
+own SIGKILL, so it is two processes, parent and child, and each ends everything when the other is killed: the
+outer one adopts what the inner one leaves, the inner one sees the end of a pipe. Run as a script by ``python
+-I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
 
 - stdin: commands, a line each: ``INT``, ``TERM``, ``KILL`` signal the command's process group; end of file
   ends everything.
@@ -54,7 +54,7 @@ def widen(pipe: int) -> None:
 
 
 def spawn(argv: list[str]) -> int:
-    """Start ``argv`` in a session and process group of its own; return its pid. Raises OSError."""
+    """Start ``argv`` in its own session and process group; return its pid. Raises OSError."""
     report, exec_error = os.pipe()  # both close on exec: an empty read means that exec has succeeded
     pid = os.fork()
     if pid == 0:
@@ -141,7 +141,7 @@ def reap(pid: int) -> int | None:
 def watch(pid: int, wake: int, life: int) -> int:
     """Serve the daemon's commands until the command has ended; return its exit code.
 
-    End of file on ``life`` is the death of the outer process, and means the same as the daemon's.
+    End of file on ``life`` is the death of the outer process, and has the same effect as the daemon's.
     """
     deadline: float | None = None
     sources = [0, wake, life]
@@ -185,7 +185,7 @@ def supervise(argv: list[str], life: int) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Be both processes: the child supervises ``argv``, the parent ensures that it does."""
+    """Run as both processes: the child supervises ``argv``, the parent watches the child."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     widen(2)

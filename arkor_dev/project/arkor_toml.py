@@ -1,7 +1,8 @@
 """``arkor.toml``: the trainers that a project declares without writing code.
 
 One reading reports every problem of a file with file, line, key and the allowed values: a user who corrects
-three lines at once should not need three attempts. An invalid trainer keeps none of the others from running.
+three lines at once should not need three attempts. An invalid trainer does not prevent the others from
+running.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def load_trainers(project: Path) -> list[Trainer]:
 
 
 def parse(project: Path, text: str) -> list[Trainer]:
-    """As `load_trainers` with ``text`` for the file's, and without reading the data files."""
+    """Like `load_trainers`, with ``text`` instead of the file's, and without reading the data files."""
     try:
         check_limits(text)
         document = tomllib.loads(text)
@@ -81,7 +82,7 @@ def revision_of(text: str) -> str:
 def choose(trainers: list[Trainer], name: str | None) -> Trainer:
     """Return the trainer called ``name``, or the first, to be run.
 
-    Raises BadRequestError if there is none of that name, and with its ``problem`` if it has one.
+    Raises BadRequestError if it does not exist, or with its ``problem`` if it has one.
     """
     trainer = trainers[index_of(trainers, name)]
     if "problem" in trainer:
@@ -90,8 +91,8 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
 
 def index_of(trainers: list[Trainer], name: str | None) -> int:
-    """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError for no
-    such trainer.
+    """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError if it
+    does not exist.
     """
     for index, trainer in enumerate(trainers):
         if name is None or trainer["name"] == name:

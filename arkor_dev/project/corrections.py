@@ -22,7 +22,7 @@ NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
 LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 200
-"""Lines that are read back, newest ones."""
+"""Maximum number of lines to read back, newest ones."""
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
 
 CHANGED: Final = f"{FILE} has changed since, so nothing was removed. Remove the line by hand."
@@ -104,7 +104,7 @@ def read_corrections(project: Path) -> tuple[list[Correction], int]:
 
 
 def count_of_pairs(project: Path) -> int:
-    """Count the corrections that say what was answered instead: each is a pair of answers."""
+    """Count the corrections that include the original answer: each is a pair of answers."""
     try:
         with opened(project, NAME, make=False) as file:
             content = file.read()

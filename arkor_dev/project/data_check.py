@@ -69,9 +69,9 @@ def check_path(path: Path, progress: Progress, seconds: float | None = None) -> 
 
 
 async def check_in_child(project: Path, trainer: str) -> DataCheck:
-    """Run ``check_trainer`` in a separate process, since reading uses a CPU, for at most so many seconds.
+    """Run ``check_trainer`` in a separate process, since reading uses a CPU, for at most ``seconds``.
 
-    Raises BadRequestError as it does, and if the check itself fails.
+    Raises BadRequestError like `check_trainer`, and if the check itself fails.
     """
     # -P: a project's own random.py or datasets/ must not shadow the real ones.
     argv = [sys.executable, "-P", "-m", "arkor_dev", "data", "check", "--json", f"--seconds={SECONDS}"]

@@ -1,8 +1,9 @@
 """Edits the rows of a project's own data files, for Studio's Data page and ``arkor-dev data fix``.
 
-Only files that a trainer of ``arkor.toml`` lists can be written, and only inside the project. A row is named
-by the hash of its content, as in ``exclude`` (see `arkor_dev.data.exclusions`): one that has changed on disk
-meanwhile is not found, and nothing is written. What others have changed elsewhere in the file stays.
+Only files that a trainer of ``arkor.toml`` lists can be written, and only inside the project. A row is
+identified by the hash of its content, as in ``exclude`` (see `arkor_dev.data.exclusions`): one that has
+changed on disk meanwhile is not found, and nothing is written. Other programs' changes elsewhere in the file
+are kept.
 
 These calls block.
 """
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import DataFile
 
 MOST_ROWS: Final = 1_000_000
-"""Most rows of a file that is edited here: each takes 24 bytes of memory."""
+"""Maximum number of rows of a file that is edited here: each takes 24 bytes of memory."""
 INDEXED: Final = 8
-"""Files whose rows' places are kept."""
+"""Maximum number of files whose row positions are cached."""
 UNDO: Final = 500
 UNDO_BYTES: Final = 64 * 2**20
 TRIES: Final = 3
@@ -71,9 +72,9 @@ PACKED: Final = (
 class RowChange:
     """A change of the row that ``entry`` names in the source number ``source``.
 
-    It gets another ``record`` or ``text``, or is removed (``delete``); with ``insert`` it stays, and a row
-    with that record, or a copy of it, is added after it. A row that is split gets another record, and the
-    rest of it is in rows ``after`` it; one that is merged is removed and is ``into`` another changed row.
+    It gets a new ``record`` or ``text``, or is removed (``delete``); with ``insert`` it stays, and a row with
+    that record, or a copy of it, is added after it. A split row gets a new record, and its rest goes into
+    rows ``after`` it; a merged row is removed, and goes ``into`` another changed row.
     """
 
     source: int
@@ -96,7 +97,7 @@ class Moved(NamedTuple):
 
 @dataclass(slots=True)
 class FileRows:
-    """Where the rows of a file are. ``hashes`` are 0 for rows that cannot be read at all."""
+    """The positions of the rows of a file. ``hashes`` are 0 for rows that cannot be read at all."""
 
     file: DataFile
     state: State
@@ -146,7 +147,7 @@ class FileRows:
     def after(
         self, edits: Mapping[int, RowEdit], replaced: Sequence[tuple[int, int, bytes]], state: State
     ) -> FileRows | None:
-        """Return where the rows are once ``replaced`` is written; None if the file must be read for that."""
+        """Return the positions of the rows once ``replaced`` is written; None if it must be read again."""
         if any(edit.after or (edit.remove and not self.offsets[row]) for row, edit in edits.items()):
             return None
         new = FileRows(self.file, state, self.container, self.packed, broken=self.broken)
@@ -177,7 +178,7 @@ class FileRows:
 
 
 class DataEditor:
-    """All edits of one project. Thread-safe; keeps what undoing takes for as long as the process runs."""
+    """All edits of one project. Thread-safe; keeps the data for undoing as long as the process runs."""
 
     def __init__(self, project: Path) -> None:
         self._project = project
@@ -207,12 +208,12 @@ class DataEditor:
             return self._apply(lambda: self._files(trainer), changes)
 
     def change_files(self, files: Sequence[DataFile], changes: Sequence[RowChange]) -> DataChanged:
-        """As `change`, for the rows of these files, which the caller has from ``arkor.toml``."""
+        """Like `change`, for rows of these files, which the caller has read from ``arkor.toml``."""
         with self._lock:
             return self._apply(lambda: files, changes)
 
     def undo(self, token: str) -> DataChanged:
-        """Take the change with this ``undo`` back; what is returned takes that back in turn.
+        """Undo the change with this ``undo``; return the ``undo`` that redoes it.
 
         Raises ConflictError if another program has changed the same place since.
         """
@@ -233,12 +234,12 @@ class DataEditor:
             return {"undo": self._keep(done), "rows": rows, "files": [name for _, name, _ in done]}
 
     def files_of(self, trainer: str) -> list[FileRows]:
-        """Return where the rows of each file of a trainer's data set are. Raises BadRequestError."""
+        """Return the positions of the rows in each file of a trainer's data set. Raises BadRequestError."""
         with self._lock:
             return [self._rows(file) for file in self._files(trainer)]
 
     def rows_of(self, file: DataFile) -> FileRows:
-        """Return where the rows of a file are."""
+        """Return the positions of the rows of a file."""
         with self._lock:
             return self._rows(file)
 
@@ -248,7 +249,7 @@ class DataEditor:
         return files_in(config, self._project)
 
     def _rows(self, file: DataFile) -> FileRows:
-        file = replace(file, selection=None)  # where rows are does not depend on their judgements
+        file = replace(file, selection=None)  # positions of rows do not depend on their judgements
         rows = self._indexed.pop(file.path, None)
         try:
             fresh = rows is not None and rows.state == state_of(file.path)
@@ -291,7 +292,7 @@ class DataEditor:
     def _write(
         self, rows: FileRows, changes: Mapping[int, RowChange], moved: list[Moved]
     ) -> tuple[Path, str, list[Part]]:
-        """Change rows of a file, and add to ``moved`` what became of edited ones."""
+        """Change rows of a file, and record in ``moved`` what edited rows became."""
         file = rows.file
         if rows.kind is not None:
             raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
@@ -321,7 +322,7 @@ class DataEditor:
 
 @contextlib.contextmanager
 def _opened(path: Path, name: str) -> Iterator[SplicedFile]:
-    """Open a file for one write; what the disk refuses is a BadRequestError."""
+    """Open a file for one write. Raises BadRequestError if the disk refuses."""
     try:
         with opened(path) as file:
             yield file
@@ -412,7 +413,7 @@ def _edit(rows: FileRows, row: int, change: RowChange, file: SplicedFile) -> Row
 
 
 def _moved(rows: FileRows, changes: Mapping[int, RowChange], edits: Mapping[int, RowEdit]) -> Iterator[Moved]:
-    """Yield what became of each row with judgements to keep: edited, split or merged ones."""
+    """Yield the new content of each edited, split or merged row, whose judgements must be kept."""
     merged = {changes[row].into: row for row in edits if changes[row].into}
     for row, edit in edits.items():
         if edit.body is None:
@@ -426,7 +427,7 @@ def _moved(rows: FileRows, changes: Mapping[int, RowChange], edits: Mapping[int,
 
 
 def editable_row(rows: FileRows, row: int, before: Sequence[FileRows]) -> EditableRow:
-    """Return a row (from 0) of a file for editing; ``before`` are the files before it of its source."""
+    """Return a row (from 0) of a file for editing; ``before`` are the preceding files of its source."""
     file, container = rows.file, rows.container
     digest = rows.hashes[row] if row < len(rows.hashes) else 0
     editable: EditableRow = {
@@ -465,7 +466,7 @@ def editable_row(rows: FileRows, row: int, before: Sequence[FileRows]) -> Editab
 
 
 def _is_exact(record: Mapping[str, Any]) -> bool:
-    """Return whether every program that reads the record as JSON gets the same."""
+    """Return whether every JSON parser reads the same from the record."""
     try:
         strict_json.parse(json.dumps(record).encode())
     except (strict_json.StrictJSONError, RecursionError, ValueError):

@@ -45,7 +45,7 @@ PLAN_BYTES: Final = 64 * 2**20
 
 @dataclass
 class Plan:
-    """What would change. ``counts`` are rows by kind, ``diff`` one hunk a row, with secrets masked."""
+    """What would change. ``counts`` are rows by kind, ``diff`` has one hunk per row, with secrets masked."""
 
     changes: list[RowChange] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -76,7 +76,7 @@ def plan_fixes(
 ) -> Plan:
     """Plan the fixes of the findings in ``only``, by default of all but those on request.
 
-    With ``row`` only of that one, by its number. Raises BadRequestError for an unknown kind, and OSError.
+    With ``row`` only of the row with that number. Raises BadRequestError for an unknown kind, and OSError.
     """
     if unknown := sorted(set(only) - set(KINDS)):
         raise BadRequestError(f"No fix for {one_line(unknown[0], 80)}. There are: {', '.join(KINDS)}.")

@@ -1,7 +1,7 @@
 """What a trainer's ``dataset`` means: files of the project, a data set of a hub, an address, or several.
 
 Files are found and their rows counted here, before anything is sent, because a user with a mistyped path or a
-missing comma should read so at once and not from a failed job.
+missing comma should learn it at once and not from a failed job.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
 COLUMN = text_line(200)
 CHECKED_ROW = MIB
-"""In bytes; a longer row is left to the training, since its objects could take a hundred times that here."""
+"""Longest row, in bytes: a longer one is left to training, since its objects could take a hundred times that
+here.
+"""
 
 
 def read_source(project: Path, value: object) -> DatasetSource:
@@ -137,7 +139,7 @@ def _columns(mapping: object) -> dict[str, str]:
                 "your columns",
                 "columns",
             )
-        # The first line of this table is a row already.
+        # The first line of this table is already a row.
         is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not is_number and not text_line(200).fits(value):
             raise SourceError(f"must give {key} the name of a column, or its number from 1", "columns")
@@ -163,7 +165,7 @@ class DataLook:
 
 
 def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
-    """Add to each trainer what reading its data files reveals, as far as there is time."""
+    """Add to each trainer what its data files reveal, as far as time permits."""
     until = time.monotonic() + ALL_SECONDS
     for trainer in trainers:
         if "problem" in trainer or time.monotonic() > until:
@@ -215,7 +217,7 @@ def look_at(project: Path, source: DatasetSource, method: object = None) -> Data
     if look.unmapped is not None:
         name = look.unmapped["file"]
         part = next(number for number, file in numbered if file.name == name)
-        # Columns are those of a whole folder: another of its files would be lost.
+        # Columns apply to a whole folder: those of its other files would be lost.
         mixed = any(number == part and file.name in look.readable for number, file in numbered)
         look = replace(look, unmapped=None if mixed else {**look.unmapped, "part": part})
     return look if all(part["type"] == "file" for part in parts) else replace(look, rows=None)
@@ -382,7 +384,7 @@ def _short(value: object) -> str:
 
 
 def _headless(files: Sequence[DataFile], item: Item) -> UnmappedColumns | None:
-    """Return the numbered columns of a table whose first line is a row already; None for any other file."""
+    """Return the numbered columns of a table whose first line is already a row; None for any other file."""
     file = files[item.location.file]
     try:
         with open_data([replace(file, columns={"text": "1"})], CHECKED_BYTES) as data:

@@ -1,6 +1,6 @@
-"""An adapter that a person hands to the page: its two files, in a folder of its own for the backend to read.
+"""An adapter that a person uploads on the page: its two files, in a separate folder for the backend to read.
 
-Nothing of it is read here: the backend checks both files when it takes the adapter in. These calls block.
+Nothing of it is read here: the backend checks both files when it imports the adapter. These calls block.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "dropped"
 LIMITS: Final = {"adapter_config.json": MIB, "adapter_model.safetensors": 4 << 30}
-"""The files of PEFT that make an adapter, and the most bytes of each."""
+"""The files of PEFT that make an adapter, with the size limit of each, in bytes."""
 LEFT_SECONDS: Final = 86_400.0
 """Age of a folder that an earlier process has left behind before it is deleted."""
 
 
 class DroppedAdapter:
-    """A folder ``name`` for the files; it is deleted when the block ends."""
+    """The folder ``name`` for the files; it is deleted when the block ends."""
 
     def __init__(self, data: Path, name: str) -> None:
         known = name if is_safe_name(name) and name.isprintable() and len(name) <= 200 else "adapter"
@@ -45,7 +45,7 @@ class DroppedAdapter:
             raise InternalError(f"{self.path} cannot be created: {fault.strerror}.") from None
 
     def begin(self, name: object) -> str:
-        """Accept a file, once; return its name. Raises BadRequestError for another one."""
+        """Accept a file, once; return its name. Raises BadRequestError for any other name."""
         if not isinstance(name, str) or name not in LIMITS or name in self._sizes:
             raise BadRequestError(f"An adapter is two files: {' and '.join(LIMITS)}.")
         self._sizes[name] = 0

@@ -1,12 +1,12 @@
 """Files of the project that Studio adds lines to: ``data/corrections.jsonl``, ``data/preferences.jsonl``.
 
 A line is added by one write to a file opened for appending and flushed to disk, not by replacing the file. So
-nothing that another program (an editor, ``git``, a second Studio) writes meanwhile is lost. A line is
-complete, or is taken back if the disk accepts only a part of it; after a power cut in the middle, the next
-line still begins on its own.
+nothing that another program (an editor, ``git``, a second Studio) writes meanwhile is lost. A line is written
+completely, or removed if the disk accepts only a part of it; after a power cut in the middle, the next line
+still begins on its own.
 
-No link leads out of the project: neither ``data`` nor the file may be one. Studios take turns by a lock on
-the file. These calls block.
+No link leads out of the project: neither ``data`` nor the file may be one. A lock on the file serialises
+writes of several Studios. These calls block.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PATIENCE: Final = 5.0
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _OPEN: Final = os.O_RDWR | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | _CLOSED
 PART: Final = ".part"
-"""Suffix of the file that takes the place of another."""
+"""Suffix of a file that is about to replace another."""
 
 
 def includes(source: object, file: str) -> bool:
@@ -82,7 +82,7 @@ class LineFile:
         return b"".join(parts)
 
     def add(self, line: bytes, content: bytes) -> int:
-        """Add a ``line`` that ends with a line feed to its ``content``; return how many bytes that took."""
+        """Add a ``line`` that ends with a line feed to its ``content``; return how many bytes it added."""
         data = line if not content or content.endswith(b"\n") else b"\n" + line
         self._append(data, FILE_LIMIT)
         return len(data)
@@ -114,7 +114,7 @@ class LineFile:
             raise
 
     def replace(self, content: bytes) -> None:
-        """Put a file with this ``content`` in its place; who waits for the lock then opens the new one."""
+        """Replace the file by one with this ``content``; those waiting for the lock open the new one."""
         mode = stat.S_IMODE(os.fstat(self.handle).st_mode)
         part = f".{self.name}{PART}"
         try:
@@ -140,7 +140,7 @@ class LineFile:
             os.fsync(self.folder)
 
     def token(self, start: int, data: bytes, *, new: bool | None = None) -> str:
-        """Return a token for ``data`` as the last bytes in the file, and for the file's current state."""
+        """Return an undo token for ``data``, the last bytes of the file, and the file's current state."""
         state, created = os.fstat(self.handle), self.created if new is None else new
         digest = hashlib.sha256(data).hexdigest()[:32]
         return f"{'n' if created else 'a'}.{start}.{len(data)}.{state.st_ino}.{state.st_mtime_ns}.{digest}"
@@ -162,7 +162,7 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
                 with contextlib.ExitStack() as trying:
                     trying.callback(os.close, handle)
                     _lock(handle, until, f"{FOLDER}/{name}")
-                    # While we waited the holder may have removed it: then this file has no name any longer.
+                    # While we waited, the holder may have removed it: this file then has no name left.
                     if os.fstat(handle).st_nlink:
                         stack.push(trying.pop_all())
                         break

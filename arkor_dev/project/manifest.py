@@ -94,7 +94,7 @@ class ManifestReader:
     ) -> SettingsWritten:
         """Write one of ``path``, ``columns``, ``exclude`` and ``include``, the last three of a ``part``.
 
-        As `project.write_settings` does; one call at a time.
+        See `project.write_settings`; one call at a time.
         """
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
@@ -141,7 +141,7 @@ class ManifestReader:
         from .arkor_toml import load_trainers, revision
         from .toml.sweep import load_sweep
 
-        # The revision first: if the file is saved between the two, what is shown is refused, not run.
+        # The revision first: if the file is saved between the two, starting what the page shows is refused.
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]

@@ -1,4 +1,4 @@
-"""Data files that a user hands to the page: each becomes a new file in the project's ``data`` folder.
+"""Data files that a user uploads on the page: each becomes a new file in the project's ``data`` folder.
 
 Nothing is overwritten, and no link out of the project is followed. These calls block.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "data"
 SAME_NAME: Final = 100
-"""Files of one name that are distinguished by a number at most."""
+"""Maximum number of files of one name, which are distinguished by a number."""
 _NO_LINK: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 

@@ -118,7 +118,7 @@ def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
     if not numbers:
         return True
     low = tuple([*numbers, 0, 0][:3])
-    # The first version beyond the given one: 20 means all of 20.
+    # The first version after the given one: 20 means every 20.x.
     high = (*numbers[:-1], numbers[-1] + 1)
     match sign:
         case ">=":
@@ -140,8 +140,8 @@ def _holds(version: tuple[int, ...], match: re.Match[str]) -> bool:
 def _package_folders(project: Path) -> Iterator[Path]:
     """Return the project, then the folders above it up to its repository's (or workspace's) root, if any.
 
-    It stops at a folder that belongs to another user or is writable by everybody: its content may come from
-    somebody else, and would be executed.
+    It stops at a folder that belongs to another user or is world-writable: its content may be someone else's,
+    and would be executed.
     """
     folders = [project]
     try:

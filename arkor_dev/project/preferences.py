@@ -32,7 +32,7 @@ NAME: Final = "preferences.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
 LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 500
-"""Lines that are read back, newest ones."""
+"""Maximum number of lines to read back, newest ones."""
 
 
 def add_preference(
@@ -137,7 +137,7 @@ def _seconds(at: object) -> float:
 
 
 def _preference_of(number: int, row: dict[str, Any]) -> Preference:
-    """Return a line as the page sees it; one that a person wrote may say less."""
+    """Return a line as the page sees it; one that was written by hand may have fewer fields."""
     origin = _origin_of(row)
     preference: Preference = {
         "line": number,

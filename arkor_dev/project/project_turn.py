@@ -1,7 +1,7 @@
 """A lock for builds and starts of one project, also between two Studios.
 
-``arkor build`` writes the bundle in place and ``arkor start`` reads it: at the same time it would read half
-of it.
+``arkor build`` writes the bundle in place and ``arkor start`` reads it: at the same time, it would read an
+incomplete bundle.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER: Final = ".arkor"
 LOCK: Final = "build.lock"
 NEXT: Final = "build.next"
-"""The lock of the next in line: whoever has just had the turn queues behind it."""
+"""The lock of the next process in line: whoever just had the turn queues behind it."""
 PATIENCE: Final = 120.0
 """Seconds to wait for another process: longer than a build, a load and a start may take together."""
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0)
@@ -68,7 +68,7 @@ class ProjectTurn:
         self._lock.release()
 
     def _open(self) -> tuple[int | None, int | None]:
-        """Open the lock files, each None if that is impossible: then it does not delay anybody."""
+        """Open the lock files, each None if that is impossible: nobody is delayed then."""
         folder: int | None = None
         try:
             with contextlib.suppress(FileExistsError):

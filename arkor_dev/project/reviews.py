@@ -51,7 +51,8 @@ UNSEEN: Final = "unseen"
 MADE: Final = "made"
 DISPUTED: Final = "disputed"
 WANTED: Final = (UNSEEN, *VERDICTS, MADE, DISPUTED)
-"""Rows to go through: those that a person has not judged, of a verdict, made and undecided, or disputed."""
+"""Which rows to go through: not judged by a person, with a certain verdict, made and undecided, or disputed.
+"""
 SHOWN_TAGS: Final = 50
 SHOWN_PEOPLE: Final = 20
 SHOWN_PAIRS: Final = 6
@@ -187,7 +188,7 @@ def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> lis
 
 
 def reviewed_row(reviews: Reviews, files: Sequence[FileRows], number: int) -> ReviewedRow:
-    """Return what is known of row ``number`` (from 1). Raises NotFoundError."""
+    """Return the judgements of row ``number`` (from 1). Raises NotFoundError."""
     index = number - 1
     for rows in files:
         if 0 <= index < rows.count:
@@ -281,10 +282,10 @@ def _digests(files: Sequence[FileRows]) -> Iterable[int]:
 
 
 def carry_over(project: Path, moved: Sequence[Moved]) -> None:
-    """Copy judgements and marks of edited rows to their new content, unless that has some already.
+    """Copy judgements and marks of edited rows to their new content, unless that already has some.
 
-    A merged row is made by a program if a part of it is, and nobody has judged it. A damaged file is left
-    alone: it is reported wherever judgements are read.
+    A merged row counts as made by a program if a part of it was, and nobody has judged it. A damaged file is
+    left alone: it is reported wherever judgements are read.
     """
     try:
         reviews = read_reviews(project)

@@ -1,7 +1,7 @@
 """Whether the sources of a TypeScript project may have changed, without building it.
 
 Only ``arkor build`` knows which files it bundles, but relative imports rarely leave the repository. So the
-state of all files there stands for the sources, except for dependencies, which are not bundled, and hidden
+state of all files there represents the sources, except for dependencies, which are not bundled, and hidden
 files such as ``.git``, ``.arkor`` and ``.venv``.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_ENTRIES: Final = 5000
 """In a larger repository inspecting every file is expensive."""
 SETTLED: Final = 0.1
-"""Seconds after which a second write gives a file another time, on every file system in use."""
+"""Seconds after which a second write changes a file's time, on every file system in use."""
 
 
 def source_state(root: Path) -> bytes | None:

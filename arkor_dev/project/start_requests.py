@@ -2,7 +2,7 @@
 
 A request is a file in this user's data folder, locked by its program for as long as that waits: one whose
 program has ended is no longer locked, and disappears. The answer is a file next to it. The folder belongs to
-this user alone, so programs of others can neither ask nor answer. These calls block.
+this user alone, so other users' programs can neither request nor answer. These calls block.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 SECONDS: Final = 300.0
 """How long a request waits for its answer."""
 MOST: Final = 5
-"""Most requests of a project that wait at the same time."""
+"""Maximum number of requests of a project that wait at the same time."""
 LENGTH: Final = 300
 """Longest text of a request, in characters."""
 CHANGES: Final = 100
-"""Most settings that a request shows."""
+"""Maximum number of settings that a request shows."""
 
 
 def folder_of(settings: Settings) -> Path:

@@ -32,9 +32,8 @@ def project_files() -> dict[Path, bytes]:
 def initialize(folder: Path, template: str | None = None) -> list[Path]:
     """Write a new project into ``folder``, creating it if needed; return the files, relative to it.
 
-    With a ``template`` of `starter_typescript` it is a TypeScript project. Nothing is overwritten, and no
-    TypeScript project gets a second way to be trained: then ConflictError names what exists already, and
-    nothing was written.
+    With a ``template`` of `starter_typescript` it is a TypeScript project. Nothing is overwritten, and a
+    TypeScript project gets no ``arkor.toml``: ConflictError then names what exists, and nothing was written.
     """
     declared = typescript_sign(folder)
     if declared is not None:

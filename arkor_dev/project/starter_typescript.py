@@ -51,7 +51,7 @@ export const trainer = createTrainer({
 def starter_typescript(template: str, package: str) -> dict[Path, bytes]:
     """Return the files by path, relative to the folder; ``package`` is a valid npm name."""
     manifest = {
-        # npm installs no package into one of the same name.
+        # npm refuses to install a package into one of the same name.
         "name": f"{package}-project" if package == "arkor" else package,
         "private": True,
         "type": "module",

@@ -1,4 +1,6 @@
-"""The command that trains a project (docs/contract.md#training-command), as a list of arguments, no shell."""
+"""The command that trains a project (docs/contract.md#training-command), as a list of arguments, without a
+shell.
+"""
 
 from __future__ import annotations
 

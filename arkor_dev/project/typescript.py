@@ -1,9 +1,10 @@
 """A TypeScript project: built by its own CLI, its trainer's name read by Node in a child process.
 
 The bundle is the project's code, so it is never loaded here. ``arkor build`` always runs before a start,
-because only it knows what belongs to the project. A page that merely displays gets the latest build while the
-sources look unchanged. Loading the bundle, the slower half, is skipped while its bytes are the same. The
-export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds either.
+because only it knows what belongs to the project. To display the project, the page gets the latest build as
+long as the sources look unchanged. Loading the bundle, the slower half, is skipped while its bytes are the
+same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds
+either.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Built:
     give_back: Callable[[], None]
 
     def check_name(self, expected: str | None) -> None:
-        """Raise ConflictError if the trainer has another name than the requested one."""
+        """Raise ConflictError if the trainer does not have the requested name."""
         if expected is not None and expected != self.name:
             now, before = (json.dumps(name, ensure_ascii=False) for name in (self.name, expected))
             raise ConflictError(
@@ -122,7 +123,7 @@ class TypeScriptProject:
     async def read(self) -> Manifest:
         """Build the project and name its trainer. Raises BadRequestError with the tool's own message.
 
-        While a start has the turn, which it may keep long, the answer is what was built for it.
+        While a start holds the turn, possibly for long, this returns what was built for it.
         """
         if self._while_starting is not None:
             return self._while_starting
@@ -147,7 +148,7 @@ class TypeScriptProject:
             give_back()
 
     def _is_current(self, state: bytes | None, age: float) -> bool:
-        """Return whether the latest build, so many seconds old, is valid for sources in this state.
+        """Return whether the latest build, of this age in seconds, is valid for sources in this state.
 
         The cause of a failed build may be outside the sources, so a failure is never valid.
         """

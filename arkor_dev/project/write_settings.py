@@ -50,7 +50,7 @@ def write_settings(
 def add_to_dataset(
     project: Path, trainer: str, revision: str, path: str, *, preview: bool
 ) -> SettingsWritten:
-    """Add a file of the project to a trainer's ``dataset``, as `write_settings` writes settings."""
+    """Add a file of the project to a trainer's ``dataset``; see `write_settings`."""
     by_hand = f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'
     return _write_dataset(
         project,
@@ -63,7 +63,7 @@ def add_to_dataset(
 
 
 def set_dataset(project: Path, trainer: str, revision: str, path: str, *, preview: bool) -> SettingsWritten:
-    """Make a file of the project a trainer's ``dataset``, as `write_settings` writes settings."""
+    """Make a file of the project a trainer's ``dataset``; see `write_settings`."""
     by_hand = f'Write it by hand: dataset = "{path}"'
     return _write_dataset(
         project,
@@ -78,7 +78,7 @@ def set_dataset(project: Path, trainer: str, revision: str, path: str, *, previe
 def set_path(
     project: Path, trainer: str, revision: str, part: int, path: str, *, preview: bool
 ) -> SettingsWritten:
-    """Write another file for one source of a trainer's data, as `write_settings` writes settings."""
+    """Write a new file for one source of a trainer's data; see `write_settings`."""
     by_hand = f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
     return _write_dataset(
         project,
@@ -93,7 +93,7 @@ def set_path(
 def set_columns(
     project: Path, trainer: str, revision: str, part: int, columns: Mapping[str, str], *, preview: bool
 ) -> SettingsWritten:
-    """Write which columns of a trainer's data are which, as `write_settings` writes settings.
+    """Write the meaning of columns of a trainer's data; see `write_settings`.
 
     ``part`` is the number of the source in its ``dataset``, from 0.
     """
@@ -118,7 +118,7 @@ def set_excluded(
     excluded: bool,
     preview: bool,
 ) -> SettingsWritten:
-    """Exclude rows of a trainer's data, or include them again, as `write_settings` writes settings.
+    """Exclude rows of a trainer's data, or include them again; see `write_settings`.
 
     ``entries`` are those of `arkor_dev.data.exclusions`; ``part`` is the number of the source, from 0.
     """
@@ -158,7 +158,7 @@ def _write_dataset(
     *,
     preview: bool,
 ) -> SettingsWritten:
-    """Write another ``dataset``: ``change`` gets the file's text and the trainer's number."""
+    """Write a new ``dataset``: ``change`` gets the file's text and the trainer's number."""
 
     def edited(text: str) -> str:
         _, index = _trainer_in(project, text, trainer)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .live import LiveRun
 
 WHOLE: Final = 32 * 2**20
-"""Most bytes of one model answer."""
+"""Maximum number of bytes of one model answer."""
 
 
 class RunFailedError(ArkorError):
@@ -59,7 +59,7 @@ class RunFailedError(ArkorError):
 
 
 class AsyncStudio:
-    """A project, by its folder; use it as ``async with AsyncStudio() as studio:``.
+    """A project, given by its folder; use it as ``async with AsyncStudio() as studio:``.
 
     ``local`` says whether to use this machine or the managed backend; without it, whichever the project was
     last opened with. Raises ArkorError if the backend cannot be reached.
@@ -112,7 +112,7 @@ class AsyncStudio:
         await self._stack.aclose()
 
     def keep(self, chart: asyncio.Task[None]) -> None:
-        """Keep a task that feeds a chart until it is done; `close` cancels it."""
+        """Keep a reference to a task that feeds a chart, until it is done; `close` cancels it."""
         self._charts.add(chart)
         chart.add_done_callback(self._charts.discard)
 
@@ -137,8 +137,8 @@ class AsyncStudio:
         """Start a run, and return it as soon as it is in the queue.
 
         ``trainer`` names one of arkor.toml (with neither it nor a ``model``: the first). ``model``,
-        ``dataset`` and ``settings`` override it, or stand alone; a ``dataset`` is a list of rows, or what
-        arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
+        ``dataset`` and ``settings`` override it, or are used without it; a ``dataset`` is a list of rows, or
+        what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
         Raises BadRequestError for settings that are not allowed.
         """
         planned, config = await self.plan(
@@ -225,7 +225,7 @@ class AsyncData:
 
 
 class AsyncRun:
-    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they come."""
+    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
     def __init__(self, studio: AsyncStudio, job_id: str, name: str) -> None:
         self._studio = studio
@@ -367,7 +367,7 @@ class AsyncAdapter:
     async def stream(
         self, messages: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
     ) -> AsyncIterator[str]:
-        """Yield the answer as it comes; see `chat`."""
+        """Yield the answer as it arrives; see `chat`."""
         adapter = {"kind": "final", "jobId": self._run.id}
         if self._step is not None:
             adapter = {"kind": "checkpoint", "jobId": self._run.id, "step": self._step}  # type: ignore[dict-item]
@@ -416,7 +416,8 @@ class AsyncAdapter:
         strength: float = 1.0,
         replace: bool = False,
     ) -> Path:
-        """Write the result for other programs, and wait for the proof that they answer as the trained model.
+        """Write the result for other programs, and wait for the proof that the files answer like the trained
+        model.
 
         ``form`` is ``adapter``, ``merged``, ``gguf``, ``gguf-lora`` or ``ollama``. ``out`` is a new folder,
         in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
@@ -446,7 +447,7 @@ class AsyncAdapter:
 
 
 def _is_lasting(data: object) -> bool:
-    """Return whether a pause is one that only a person ends."""
+    """Return whether only a person ends this pause."""
     return not (isinstance(data, dict) and data.get("reason") in ("disk", "battery"))
 
 

@@ -18,7 +18,7 @@ MARGIN: Final = 12
 BOTTOM: Final = 24
 CURVES: Final = (("loss", "Loss", "#3b6fd4"), ("eval_loss", "Held-out loss", "#c8792b"))
 POINTS: Final = 400
-"""Most points of a curve: more than its pixels can show."""
+"""Maximum number of points of a curve: more than its pixels can show."""
 
 
 def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> str:

@@ -34,7 +34,7 @@ class LiveRun(anywidget.AnyWidget):
     curves: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     async def follow(self, run: AsyncRun) -> None:
-        """Show the run's figures as they come, and its verdict at its end."""
+        """Show the run's figures as they arrive, and its verdict at its end."""
         points: dict[str, dict[int, float]] = {key: {} for key, _, _ in CURVES}
 
         async def read() -> None:

@@ -1,8 +1,8 @@
 """``arkor-dev mcp``: the project's runs as tools for an assistant, by the Model Context Protocol over stdio.
 
 The tools use the same client as the Python API. None of them can start a run by itself unless the person who
-configured the server said so: a request goes to Studio's page, where a person allows or denies exactly what
-was asked for.
+configured the server allowed that: a request goes to Studio's page, where a person allows or denies exactly
+this run.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ MISSING: Final = (
 PATIENCE: Final = 40.0
 """Seconds that a tool waits at most; clients commonly give up after 60."""
 POLL: Final = 0.3
-"""Seconds between two looks for a person's answer."""
+"""Seconds between two checks for a person's answer."""
 MOST_JOBS: Final = 50
 LONGEST_ANSWER: Final = 1024
-"""Most tokens of a chat's answer."""
+"""Maximum number of tokens of a chat's answer."""
 INSTRUCTIONS: Final = (
     "Arkor Studio fine-tunes language models of one project on the user's machine. list_trainers and "
     "list_jobs show what there is. start_training asks a person on Studio's page unless the user allowed "
@@ -287,7 +287,7 @@ class Tools:
 
 
 def _summary(job: dict[str, Any]) -> dict[str, Any]:
-    """Return what an assistant needs to know of a job."""
+    """Return what an assistant needs to know about a job."""
     config, evaluation = job.get("config"), job.get("evaluation")
     summary = {
         "job": job.get("id"),

@@ -62,7 +62,7 @@ def _number(value: object) -> float | None:
 
 
 class Metrics:
-    """The figures of a run so far, a row a step; a column is a list, with None for rows without a value.
+    """The figures of a run so far, one row per step; a column is a list, with None for rows without a value.
 
     >>> run.metrics["loss"]
     """

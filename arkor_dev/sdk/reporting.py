@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "reported"
 ELSEWHERE: Final = "another program"
-"""The model's name if the program does not say it."""
+"""The model's name if the program does not give one."""
 
 
 def report(
@@ -162,7 +162,7 @@ class ReportedRun:
 
 
 def _number(name: str, value: Any) -> float | None:
-    """Return a figure as JSON takes it; tensors and NumPy scalars become numbers."""
+    """Return a figure as a JSON number; tensors and NumPy scalars become numbers."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Python values as the contract takes them: a trainer's settings, rows as a file, messages of a chat."""
+"""Converts Python values to the contract's form: a trainer's settings, rows as a file, messages of a chat."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HASH_DIGITS: Final = 12
 
 
 def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
-    """Return settings by their fields of a job's config; ``lora={"r": 16}`` and ``lora_r=16`` are the same.
+    """Return settings by their fields in a job's config; ``lora={"r": 16}`` and ``lora_r=16`` are the same.
 
     Raises BadRequestError for a name that is not a setting.
     """
@@ -103,7 +103,7 @@ def config_of(
 
 
 def source_of(project: Path, data: Any) -> dict[str, object]:
-    """Return the source of a data set: rows, or what ``dataset`` of arkor.toml takes.
+    """Return the source of a data set: rows, or what ``dataset`` in arkor.toml accepts.
 
     Raises BadRequestError.
     """

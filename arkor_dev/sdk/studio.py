@@ -41,7 +41,7 @@ class _Loop:
             raise
 
     def iterate(self, items: AsyncIterable[_T]) -> Iterator[_T]:
-        """Yield what an asynchronous iterator yields, which one task reads from its beginning to its end."""
+        """Yield the items of an asynchronous iterator, which a single task reads from beginning to end."""
         received: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
         async def read() -> None:
@@ -68,7 +68,7 @@ class _Loop:
 
 
 class Studio:
-    """A project, by its folder: start runs, follow them, and use what they have learned.
+    """A project, given by its folder: start runs, follow them, and use what they have learned.
 
     >>> with Studio("my-bot", local=True) as studio:
     ...     run = studio.train(learning_rate=1e-3)
@@ -155,7 +155,7 @@ class Data:
 
 
 class Run:
-    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they come."""
+    """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
     def __init__(self, loop: _Loop, inner: AsyncRun, *, started_here: bool = False) -> None:
         self._loop = loop
@@ -272,7 +272,7 @@ class Run:
             yield
         except KeyboardInterrupt:
             if self._started_here:
-                with contextlib.suppress(Exception):  # the interrupt is what the caller has to see
+                with contextlib.suppress(Exception):  # the caller must see the interrupt
                     self.pause()
             raise
 

@@ -1,7 +1,7 @@
-"""Batches stream chunks that arrive faster than anybody can read; others pass at once.
+"""Batches stream chunks that arrive faster than anyone can read; others pass at once.
 
-A model's words arrive as one chunk each. Faster than a screen can show, each wakes two processes for nothing.
-So chunks that arrive within a few milliseconds of the last one are sent together.
+A model's words arrive as one chunk each. If they arrive faster than a screen can show them, each one wakes
+two processes for nothing. So chunks that arrive within a few milliseconds of the last one are sent together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 APART: Final = 0.004
 """Seconds between two chunks: a quarter of a screen's frame."""
 FULL: Final = 16_384
-"""Bytes that are sent at once: a sender of this much is not writing words."""
+"""Bytes from which a batch is sent at once: so much is not a model's words."""
 
 
 async def gathered(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -54,6 +54,8 @@ ORDER: Final = (
     ("attention", 1e-4),
 )
 """Layers and rates, the most telling first."""
+REPEATED: Final = 5
+"""So many of them run with every seed, and at rank 16 with one: seeds differ by far less than settings do."""
 WHOLE_RATES: Final = (2e-5, 1e-4, 2e-4)
 SEEDS: Final = (1, 2, 3)
 LENGTH: Final = 256
@@ -77,9 +79,17 @@ def cells(*, quick: bool = False) -> list[Cell]:
         return [Cell("style", "all-linear", 8, 1e-3, 1)]
     base = [Cell(name, "base", 8, 0, seed) for seed in SEEDS for name in TASKS]
     whole = [Cell(name, "whole model", 8, rate, 1) for rate in WHOLE_RATES for name in TASKS]
-    narrow, wide = ([_adapters(rank, seed) for seed in SEEDS] for rank in (8, 16))
-    rest = itertools.chain(base[3:], narrow[1], whole, narrow[2], *wide)
-    return [*base[:3], *narrow[0], *rest]
+    first, *others = SEEDS
+    repeated = [_adapters(8, seed)[: REPEATED * len(TASKS)] for seed in others]
+    wide = _adapters(16, first)[: REPEATED * len(TASKS)]
+    return [
+        *base[: len(TASKS)],
+        *_adapters(8, first),
+        *base[len(TASKS) :],
+        *whole,
+        *itertools.chain(*repeated),
+        *wide,
+    ]
 
 
 def _adapters(rank: int, seed: int) -> list[Cell]:

@@ -253,7 +253,7 @@ export interface JobPhase {
   estimatedAt?: string;
 }
 
-/** The mean `loss` of a trial on the selecting half of the held-out rows, after so many steps. */
+/** A trial's mean `loss` after `step`, on the half of the held-out rows that is used for selection. */
 export interface SweepResult {
   step: number;
   loss: number;
@@ -295,7 +295,7 @@ export interface SweepImportance {
   high: number;
 }
 
-/** How many trials there will be by the present estimate, and when the sweep ends by it. */
+/** The estimated number of trials, and the estimated end of the sweep. */
 export interface SweepPlan {
   trials: number;
   endsAt: string;
@@ -1349,7 +1349,7 @@ export interface DatasetFound {
   reached: number;
 }
 
-/** Whether the rows of a view are embedded, or their losses measured: `none` before that was requested for what they are now. */
+/** Whether the rows of a view are embedded, or their losses measured: `none` until this is requested for their current content. */
 export interface RowEmbeddings {
   state: "none" | "waiting" | "running" | "completed" | "failed";
   progress?: Preparation;
@@ -1406,7 +1406,7 @@ export interface EditableRow {
   packed?: string;
 }
 
-/** A change of `rows` rows in `files`, and the `undo` that takes it back. */
+/** A change of `rows` rows in `files`, and the `undo` that reverts it. */
 export interface DataChanged {
   undo: string;
   rows: number;
@@ -1511,7 +1511,7 @@ export interface ReviewSummary {
   by: string;
 }
 
-/** What is known of one row; `hash` is empty for a row that cannot be judged. */
+/** The judgements of one row; `hash` is empty for a row that cannot be judged. */
 export interface ReviewedRow {
   row: number;
   hash: string;
@@ -1583,7 +1583,7 @@ export interface CorrectionAdded {
   undo: string;
 }
 
-/** What a making was started with; `keyEnv` names the environment variable of the key, never its value. */
+/** The options of a making run; `keyEnv` names the environment variable of the key, never its value. */
 export interface MakingOptions {
   kind: string;
   teacher: string;
@@ -1603,7 +1603,7 @@ export interface MakingOptions {
   price?: number[] | null;
 }
 
-/** What a making would ask: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
+/** The estimate of a making run: `tokens` is a guess, `mostTokens` a bound; `kept` answers cost nothing. */
 export interface MakingEstimate {
   name: string;
   documents: number;
@@ -1616,7 +1616,7 @@ export interface MakingEstimate {
   leftOut: string[];
 }
 
-/** A making as it is now. */
+/** The current state of a making run. */
 export interface Making {
   name: string;
   file: string;
@@ -1641,7 +1641,7 @@ export interface Making {
   leftOut: string[];
 }
 
-/** A making, as it was started the last time. */
+/** A past making run, with the options of its last start. */
 export interface KnownMaking {
   name: string;
   file: string;
@@ -1649,7 +1649,7 @@ export interface KnownMaking {
   options: MakingOptions;
 }
 
-/** `current` is the one of this launch that runs, or ran last; `model` the first trainer's. */
+/** `current` is this launch's current or latest making run; `model` is the first trainer's. */
 export interface Makings {
   current: Making | null;
   known: KnownMaking[];
@@ -1698,7 +1698,7 @@ export interface EndpointRequests {
   more: boolean;
 }
 
-/** The log-probability of an answer in nats, and its number of tokens; `text`: what is said instead. */
+/** The log-probability of an answer in nats, and its number of tokens; `text` is the answer that is likelier instead. */
 export interface AnswerScore {
   logp: number;
   tokens: number;
@@ -1714,7 +1714,7 @@ export interface TracedRow {
   score: number;
 }
 
-/** Of this job's proposals: how many were tried by training, and how many of those were right. */
+/** How many of this job's proposals were tested by training, and how many of those were right. */
 export interface Reliability {
   proofs: number;
   confirmed: number;

@@ -1,4 +1,4 @@
-"""``arkor-dev cluster status``, and on which cluster a command's job runs."""
+"""``arkor-dev cluster status``, and the choice of the cluster for a command's job."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """``arkor-dev completion``: a script with which a shell completes commands, options and their values.
 
-Made from the table of commands, like ``--help``, so it is complete by itself. It contains only our own words.
+Generated from the table of commands, like ``--help``, so it is always complete. It contains only our own
+words.
 """
 
 from __future__ import annotations
@@ -188,5 +189,5 @@ def _short(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quote for any of the shells, without the characters that mean something there."""
+    """Quote for any of the shells, without characters that are special in one of them."""
     return "'" + text.replace("\\", "").replace("'", "").replace("`", "") + "'"

@@ -39,7 +39,7 @@ TEXT: Final = 72
 async def run_evaluate(settings: Settings, given: Namespace) -> int:
     """Evaluate as the ``given`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for an unknown job or a file outside of the project, and passes on the backend's
+    Raises BadRequestError for an unknown job or a file outside the project, and passes on the backend's
     errors.
     """
     if given.settings and not given.against:
@@ -71,7 +71,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
                     backend, job["id"], {"step": step, "force": given.force or None, "data": data}
                 )
             except ArkorError:
-                # An adapter that cannot be measured would only be in the way.
+                # An adapter that cannot be measured would only clutter the list of jobs.
                 if (
                     given.adapter is not None
                     and job is chosen
@@ -131,7 +131,7 @@ def _check_adapter(given: Namespace) -> None:
 
 
 async def _imported_adapter(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
-    """Return the job as which the backend has the adapter; say what it is based on."""
+    """Return the job that the backend created for the adapter; print its base model."""
     body = {"path": str(given.adapter.absolute()), "data": data}
     try:
         answer = await backend.take_in_adapter(body | ({"model": given.model} if given.model else {}))

@@ -33,10 +33,11 @@ def run_import_config(
     as_json: bool = False,
     console: Console | None = None,
 ) -> int:
-    """Add the trainer in ``file`` to ``arkor.toml`` and print what was not carried over; the exit code.
+    """Add the trainer in ``file`` to ``arkor.toml`` and print what was not carried over; return the exit
+    code.
 
-    With ``dry_run`` nothing is written. Raises BadRequestError for a file of no known tool, and ConflictError
-    if the project has a trainer of this name, or nothing can be written.
+    With ``dry_run`` nothing is written. Raises BadRequestError for the file of an unknown tool, and
+    ConflictError if the project has a trainer of this name, or nothing can be written.
     """
     if file is None:
         raise BadRequestError("Name the file to import: arkor-dev import-config FILE.")

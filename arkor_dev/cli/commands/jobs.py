@@ -39,7 +39,7 @@ DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
 DIFFERENCES: Final = ("added", "removed", "changed", "same")
 SHOWN: Final = 5
-"""Most ids listed when a name is ambiguous."""
+"""Maximum number of ids listed when a name is ambiguous."""
 
 
 async def run_jobs(
@@ -320,7 +320,7 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
 
 
 def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Format a job for a terminal: its name, its facts and its files."""
+    """Format a job for a terminal: its name, details and files."""
     yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
     for label, text in _facts(job):
         yield f"  {label:<11} {text}"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from arkor_dev.making.tasks import Task
 
 LOOK: Final = 0.25
-"""Seconds between two looks at the progress."""
+"""Seconds between two polls of the progress."""
 WHY: Final = {
     "quote": "with a quote that is not in the source",
     "duplicate": "like a row that exists",
@@ -45,7 +45,7 @@ WHY: Final = {
     "schema": "that do not fit the schema",
     "unreadable": "unreadable",
 }
-"""Why items are no rows, after their number."""
+"""Why items were dropped, to follow their number."""
 CODES: Final = {"done": 0, "paused": 4, "budget": 4, "failed": 1}
 
 
@@ -131,7 +131,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
 def judge_lines(
     agreement: Agreement | None, trusted: bool, opinions: dict[str, tuple[str, str]], done: Making
 ) -> list[str]:
-    """Describe what a judge did."""
+    """Describe the result of judging."""
     from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
 
     need = f"It is heard from κ {LEAST_KAPPA} on, over at least {LEAST_ROWS} rows that you have judged."
@@ -152,12 +152,12 @@ def judge_lines(
 
 
 async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
-    """Run a maker with progress; Ctrl-C pauses it, and a second one drops what is under way."""
+    """Run a maker with progress; Ctrl-C pauses it, and a second one drops the requests under way."""
     making = asyncio.create_task(running, name="making")
 
     def pause() -> None:
         if maker.as_wire()["state"] == "pausing":
-            making.cancel()  # what is under way counts in full
+            making.cancel()  # requests under way count in full
         else:
             maker.pause()
             if not quiet:
@@ -173,7 +173,7 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
 
 
 async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, visible: bool) -> None:
-    """Show the progress until the making ends; raise its error."""
+    """Show the progress of a making run until it ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
     )
@@ -226,7 +226,7 @@ def _relative(path: Path, project: Path) -> str:
 
 
 def _rows(settings: Settings, arguments: Namespace) -> dict[str, Any]:
-    """Return the file of rows that is given, else the trainer with the data."""
+    """Return the given file of rows, or else the trainer with the data."""
     if len(arguments.files) > 1 or (arguments.files and arguments.action == "judge"):
         raise BadRequestError(
             f"unexpected argument {arguments.files[-1]}. data more has one file of rows, data judge none."
@@ -247,7 +247,7 @@ def _schema(path: Path) -> Any:
 
 
 def progress_text(now: Making) -> str:
-    """Return one line about a making that runs."""
+    """Return one line about a making run in progress."""
     if now["state"] == "reading":
         return "Reading"
     tokens = now["inputTokens"] + now["outputTokens"]
@@ -274,7 +274,7 @@ def estimate_lines(estimate: MakingEstimate) -> list[str]:
 
 
 def result_lines(done: Making) -> list[str]:
-    """Describe a making that has ended."""
+    """Describe a making run that has ended."""
     lines = [f"Left out: {one_line(text)}" for text in done["leftOut"]]
     lines.append(
         f"{done['file']} has {done['rows']:,} made rows; {done['done']:,} of {done['passages']:,} passages "

@@ -1,7 +1,7 @@
-"""``arkor-dev setup``: installs the local engine into an environment of its own.
+"""``arkor-dev setup``: installs the local engine into a separate environment.
 
-For installations of the core alone, such as by ``uvx arkor-dev``; nobody has to know about extras. The next
-call continues an interrupted installation.
+For installations of only the core, such as by ``uvx arkor-dev``, so that users need not know about extras.
+The next call continues an interrupted installation.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ NEXT: Final = "Next: arkor-dev --local --open"
 
 
 class Report(Protocol):
-    """Says how a setup is going, to a person or to a program."""
+    """Reports the progress of a setup, to a person or to a program."""
 
     display: Display
 
     def looking(self) -> None:
-        """PyTorch's builds are being examined."""
+        """Report that PyTorch's builds are being examined."""
 
     def plan(self, build: Build | None, target: Path, free: int) -> None:
-        """Say what goes where; ``free`` are bytes."""
+        """Report what goes where; ``free`` is in bytes."""
 
     def installed(self, target: Path, seconds: float | None) -> None:
-        """Say that it is there, after ``seconds`` or from before."""
+        """Report that it is installed: after ``seconds``, or already before."""
 
 
 class Words:
-    """Sentences for a person."""
+    """Prints sentences for a person."""
 
     def __init__(self) -> None:
         self.display: Display = TextDisplay(sys.stdout)
@@ -90,7 +90,9 @@ class Words:
 
 
 class JsonLines:
-    """An object a line, for programs: ``{"step": "looking" | "plan" | "progress" | "installed", …}``."""
+    """Prints one JSON object per line, for programs: ``{"step": "looking" | "plan" | "progress" |
+    "installed", …}``.
+    """
 
     terminal = False
     pause = 1.0
@@ -129,7 +131,7 @@ class JsonLines:
 def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_json: bool = False) -> int:
     """Install, say what would be installed, or remove it; return the exit code. Raises ArkorError.
 
-    ``as_json`` prints an object a line, as `JsonLines`.
+    ``as_json`` prints one object per line: see `JsonLines`.
     """
     if remove:
         return _remove(settings, yes=yes)

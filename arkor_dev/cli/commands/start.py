@@ -1,7 +1,7 @@
 """``arkor-dev start``: creates a job from a trainer of ``arkor.toml`` and follows it to its end.
 
 Prints what a training command must print (docs/contract.md#training-command) and only watches: ending the
-command leaves the job running. The exception is a backend that was started for this command alone. It ends
+command leaves the job running. The exception is a backend that was started only for this command. It ends
 with the command, so it pauses the job, or cancels one that could not be resumed, and says so.
 """
 
@@ -98,10 +98,10 @@ async def run_start(
     ``file`` may also be the name of a trainer if there is an ``arkor.toml`` and no such file.
 
     ``changes`` are settings by field (`contract.changes`) that override the file's; the job records them.
-    ``data`` are files of the project that take the place of the trainer's data set.
-    ``like`` names a job whose settings and data are reused; ``parent`` a job, and a checkpoint of it, whose
-    adapter is the starting point. ``seeds`` creates that many jobs at once, which differ only in the seed,
-    and follows them one after another; the job ``like`` counts as the first.
+    ``data`` are files of the project that replace the trainer's data set. ``like`` names a job whose settings
+    and data are reused; ``parent`` a job, and a checkpoint of it, whose adapter is the starting point.
+    ``seeds`` creates that many jobs at once, which differ only in the seed, and follows them one after
+    another; the job ``like`` counts as the first.
 
     Exit codes: 0 completed; 1 failed, or can't be followed; 3 cancelled or deleted; 4 paused; 128 + n stopped
     by signal n. A TypeScript project's own command defines its codes. Of several jobs, the first code other
@@ -436,7 +436,7 @@ async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) 
 
 
 def _stdout() -> Console:
-    """Return standard output such that a character missing from its encoding does not end the command."""
+    """Return standard output that replaces characters missing from its encoding."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     return Console(highlight=False)

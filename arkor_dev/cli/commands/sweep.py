@@ -1,4 +1,4 @@
-"""``arkor-dev sweep``: starts a search for better settings, shows how far it is, stops or deletes it."""
+"""``arkor-dev sweep``: starts a search for better settings, shows its progress, stops or deletes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
 LOOK_SECONDS: Final = 2.0
 NAME: Final = 60
 SHOWN: Final = 10
-"""Most trials in the table, the best first."""
+"""Maximum number of trials in the table, the best first."""
 
 
 async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
 
 
 async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Print what becomes of a sweep until its end."""
+    """Print a sweep's progress until its end."""
     printed = ""
     while sweep.get("state") == "running":
         line = _progress(sweep)

@@ -1,8 +1,8 @@
-"""``arkor-dev doctor --train``: a short training on this machine with every stage of a real one.
+"""``arkor-dev doctor --train``: a short training run on this machine with every stage of a real one.
 
-It forecasts a job of three steps and makes it, measures held-out rows, answers from the adapter, and pauses
-and resumes another job. The project's first trainer is used, or the example of ``arkor-dev init``, in a data
-folder of its own that is removed afterwards. The report names no path and no data.
+It forecasts a job of three steps and runs it, measures held-out rows, answers from the adapter, and pauses
+and resumes another job. The project's first trainer is used, or the example of ``arkor-dev init``, in a
+separate data folder that is removed afterwards. The report names no path and no data.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Trial:
             text = f"{answered['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
             yield Check("Forecast", "ok", text)
         else:
-            # A model that is not here yet is downloaded by the training.
+            # Training downloads a model that is not here yet.
             yield Check("Forecast", "warn", str(answered.get("error") or "It took too long to measure."))
 
     async def train(self) -> AsyncIterator[Check]:

@@ -41,7 +41,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 @contextlib.contextmanager
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows words in place of the last ones on standard error.
+    """Yield a function that replaces the last words on standard error by new ones.
 
     Without a terminal, each piece of work gets a line, and further ones from time to time. Empty words clear
     the line. With ``quiet`` nothing is written.

@@ -77,7 +77,7 @@ async def _done(
 async def _proven(
     backend: Backend, job_id: str, attribution: dict[str, Any], show: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Have the ranking proven; raise the proof's failure."""
+    """Request a proof of the ranking; raise its failure."""
     try:
         answer = await backend.prove_attribution(job_id, str(attribution.get("id")), {})
     except ConflictError as refusal:
@@ -145,7 +145,7 @@ def _contradicting(attribution: dict[str, Any]) -> list[str]:
 
 
 def reliability_words(reliability: object) -> str:
-    """Say how often a training without the proposed rows has confirmed them."""
+    """Say how often training without the proposed rows has confirmed them."""
     proofs = reliability.get("proofs") if isinstance(reliability, dict) else None
     if not isinstance(reliability, dict) or not isinstance(proofs, int) or proofs < 1:
         return "Whether they are behind the answer is unknown: --prove trains the job without them."

@@ -2,7 +2,7 @@
 
 `SshBackend` connects, has the package and its environment installed there, sends the project's files, starts
 the backend or finds it running, and forwards its socket. Files that have changed are sent before the next
-call. A connection that ends is made again until it holds; the backend there does not notice.
+call. A lost connection is restored, however often it takes; the backend there is not affected.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class SshBackend:
         return env
 
     def _options(self) -> list[str]:
-        """Return how its jobs run, for a backend that is not running yet."""
+        """Return the options for starting a backend, if it is not running yet."""
         settings = self._settings
         options = [] if settings.resume else ["--no-resume"]
         options += [] if settings.at_once is None else [f"--at-once={settings.at_once}"]

@@ -1,9 +1,9 @@
-"""The program that the other machine runs: its text is sent over ssh, so it uses the standard library alone.
+"""The program that the other machine runs: its text is sent over ssh, so it uses only the standard library.
 
-It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by so many
-bytes), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}`` or ``{"fault"}``.
-Between requests it watches the backend that was started last and sends ``{"backend": …}`` when its address
-changes. It ends with standard input; processes that it has started keep running.
+It reads requests from standard input, one JSON object per line (``code`` and ``put`` are followed by the
+bytes that they announce), and answers each with JSON lines: any number of ``{"step"}``, then ``{"done": …}``
+or ``{"fault"}``. Between requests it watches the backend that was started last and sends ``{"backend": …}``
+when its address changes. It ends with standard input; processes that it has started keep running.
 
 All files are in ``~/.arkor/remote``: ``code/<digest>`` (the package as it was sent), ``envs/<name>``,
 ``projects/<key>`` (the project's files, the keeper's lock and log), and ``data`` (jobs, adapters, exports).
@@ -201,7 +201,7 @@ class FarSide:
     # --- the project's files ------------------------------------------------------------------------------
 
     def files(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return which of the project's files are not here in the same state, by their hashes."""
+        """Return which of the project's files are missing or different here, by their hashes."""
         folder = self._project(request)
         index, missing = _index(folder), []
         for name, size, digest in request["files"]:
@@ -286,7 +286,7 @@ class FarSide:
     def _spawn(self, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         code = ROOT / "code" / request["code"]
         python = sys.executable if request["env"] is None else str(_python_of(request["env"]))
-        # The runtime folder of a login goes with the login; the backend then takes one below /tmp.
+        # The runtime folder of a login is deleted with the login; the backend then uses one below /tmp.
         left_out = ("XDG_RUNTIME_DIR", "PYTHONHOME")
         env = {key: value for key, value in os.environ.items() if key not in left_out}
         env |= {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
@@ -330,7 +330,9 @@ class FarSide:
             shutil.rmtree(ROOT)
 
     def tick(self) -> None:
-        """Report that the watched backend has another socket or token, or none, and whether it will again."""
+        """Report that the watched backend has a new socket or token, or has ended, and whether it will
+        restart.
+        """
         if self._watched is None:
             return
         now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}

@@ -130,7 +130,7 @@ def _imports(node: ast.AST) -> list[str]:
 
 
 class Hashes:
-    """SHA-256 of files, computed again only when a file's size, time or number has changed."""
+    """SHA-256 of files, computed again only if a file's size, time or inode has changed."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache

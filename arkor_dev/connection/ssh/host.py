@@ -22,7 +22,7 @@ NO_PYTHON: Final = 69
 """The exit status of our command there if it finds no Python that is new enough."""
 NEWEST: Final = (14, 13, 12, 11)
 """Minor versions of Python 3 that are tried."""
-# One line: a shell such as csh takes no line end in quotes.
+# One line: a shell such as csh accepts no line break in quotes.
 BOOTSTRAP: Final = (
     'import os;f=os.fdopen(0,"rb",0,closefd=False);n=int(f.readline());b=bytearray();'
     "[b.extend(f.read(n-len(b)) or exit(1)) for _ in iter(lambda:len(b)<n,False)];"
@@ -50,7 +50,7 @@ OPTIONS: Final = (
 
 
 def program() -> str:
-    """Return the path of ssh. Raises BadRequestError if there is none."""
+    """Return the path of ssh. Raises BadRequestError if it is not installed."""
     if (path := shutil.which("ssh")) is None:
         raise BadRequestError(
             "There is no ssh program on this machine. Install OpenSSH's client (Debian: openssh-client)."
@@ -59,14 +59,14 @@ def program() -> str:
 
 
 def checked(host: str) -> str:
-    """Return ``host`` if ssh cannot take it for an option. Raises BadRequestError."""
+    """Return ``host`` if ssh cannot mistake it for an option. Raises BadRequestError."""
     if not SSH_HOST.fits(host):
         raise BadRequestError(f"{one_line(host, 100)!r} is not {SSH_HOST.noun}.")
     return host
 
 
 def session(host: str, control: Path, python: str | None) -> list[str]:
-    """Return the command that connects to ``host`` and runs a program there that comes by standard input.
+    """Return the command that connects to ``host`` and there runs a program from standard input.
 
     ``python`` runs it; None for the first Python there that is new enough.
     """

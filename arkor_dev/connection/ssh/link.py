@@ -34,11 +34,11 @@ FORWARD_SECONDS: Final = 15.0
 END_SECONDS: Final = 2.0
 LINE_BYTES: Final = 1 << 20
 NOISE: Final = 1000
-"""Most lines that are not messages, such as a shell's greeting, before the session is ended."""
+"""Maximum number of lines that are not messages, such as a shell's greeting, before the session is ended."""
 QUEUED: Final = 100
-"""Most unread messages of a request; then the other side is made to wait."""
+"""Maximum number of unread messages of a request; then the other side is made to wait."""
 STEPS: Final = 10_000
-"""Most steps of one request."""
+"""Maximum number of steps of one request."""
 TAIL_BYTES: Final = 1 << 14
 TEXT: Final = 1500
 PIECE: Final = 1 << 18

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXTRAS: Final = ("local", "hub", "parquet")
 MODULES: Final = ("torch", "transformers", "peft", "aiohttp", "aiohttp_sse", "yarl", "platformdirs")
-"""Modules that a selected Python there must have, since nothing is installed into it."""
+"""Modules that the selected Python there must have, since nothing is installed into it."""
 LEFT_OUT: Final = ("static", "site", "__pycache__")
 """The page and the documentation stay here."""
 

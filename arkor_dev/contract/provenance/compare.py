@@ -34,7 +34,7 @@ LARGE: Final = 1 << 30
 SHARE: Final = 1000
 """A file of `LARGE` bytes or more is hollow if less than this share of it is allocated on disk (as 1/n)."""
 EXTENTS: Final = 10_000
-"""Most data extents of a sparse file that are examined."""
+"""Maximum number of data extents of a sparse file that are examined."""
 
 
 class Found(NamedTuple):

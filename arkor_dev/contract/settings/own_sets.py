@@ -17,7 +17,7 @@ METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema")
 ENTRY: Final = re.compile(r"[A-Za-z_]\w{0,79}(\.[A-Za-z_]\w{0,79}){0,9}:[A-Za-z_]\w{0,79}", re.ASCII)
 """``module:function`` of the project."""
 MOST: Final = 10
-"""Most sets of a job."""
+"""Maximum number of sets of a job."""
 NAME: Final = text_line(60)
 PATH: Final = text_line(1000, "the path of a file or folder of the project")
 KEYS: Final = ("name", "path", "metric", "pattern", "schema")

@@ -33,7 +33,7 @@ _BYTES: Final = {
 }
 """Characters of Windows-1252, mapped to their bytes."""
 TWICE: Final = 3
-"""Most times that a text was decoded wrongly, one after another."""
+"""Maximum number of wrong decodings of a text, one after another."""
 
 
 def decoded_again(text: str) -> str:

@@ -59,7 +59,7 @@ def check_data(
 def rows_found(
     files: Sequence[DataFile], held_out: Sequence[DataFile] = (), progress: Progress = lambda *_: None
 ) -> dict[str, array[int]]:
-    """Return the numbers of all rows of each finding, by its code. Raises as `check_data` does."""
+    """Return the numbers of all rows of each finding, by its code. Raises like `check_data`."""
     reading = _Reading(files, held_out, progress, None)
     reading.report()
     return reading.numbers

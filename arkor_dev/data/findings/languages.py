@@ -47,8 +47,8 @@ CHARACTERS: Final = 600
 LANGUAGES: Final = (*_COMMON, *_SCRIPTS)
 FEWEST: Final = 4
 DIFFERENT: Final = 3
-"""Fewest common words, and fewest different ones; with fewer, or less than three times the runner-up's, the
-language is unknown.
+"""Minimum number of common words, and fewest different ones; with fewer, or less than three times the
+runner-up's, the language is unknown.
 """
 MOST_OTHERS: Final = 0.4
 """Largest share of foreign rows that is reported: more of them means multilingual data."""

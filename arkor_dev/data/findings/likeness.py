@@ -28,7 +28,8 @@ CLASSES: Final = BANDS * DEEP
 ALIKE: Final = 0.8
 """Jaccard similarity from which rows count as near duplicates."""
 FEWEST_RUNS: Final = 8
-"""Fewest shingles of a row: short rows differ in little ("What is 2 + 2?" and "What is 2 + 3?")."""
+"""Minimum number of shingles of a row: short rows differ in little ("What is 2 + 2?" and "What is 2 + 3?").
+"""
 WORDS: Final = 2000
 """Characters of a row that are compared."""
 SAMPLE: Final = 200
@@ -37,7 +38,7 @@ COMMON: Final = 0.3
 MOST_ROWS: Final = 1_000_000
 MOST_PAIRS: Final = 4000
 MOST_RUNS: Final = 8_000_000
-"""Most shingles in memory at a time, of 4 bytes each."""
+"""Maximum number of shingles in memory at a time, of 4 bytes each."""
 _WORD: Final = re.compile(rb"[^\s!-/:-@\[-`{-~]+")
 _EMPTY: Final = 2**32
 

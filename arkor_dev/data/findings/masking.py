@@ -46,7 +46,9 @@ _CUT: Final = re.compile(
 )
 """A possible beginning of a secret at the end of truncated text."""
 VARIED: Final = 8
-"""Fewest different characters of a real key: placeholders such as sk-xxxxxxxxxxxxxxxxxxxxxxxx have fewer."""
+"""Minimum number of different characters of a real key: placeholders such as sk-xxxxxxxxxxxxxxxxxxxxxxxx have
+fewer.
+"""
 
 
 def keys(text: str) -> Iterator[re.Match[str]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
 
 FEW: Final = 20
-"""Fewest pairs of which something can be learned and measured."""
+"""Minimum number of pairs of which something can be learned and measured."""
 ONE_SIDED: Final = 0.8
 """Share of pairs from which one side being longer is what is learned."""
 MOST_ROWS: Final = 1_000_000

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PARTS: Final = 32
 MOST_ROWS: Final = 8_000_000
-"""Most rows that are compared, at 20 bytes each."""
+"""Maximum number of rows that are compared, at 20 bytes each."""
 COUNTERS: Final = 64
 """Answers counted at a time (Misra-Gries): one in a fiftieth of the rows cannot be missed."""
 DOMINATES: Final = 0.2

@@ -28,7 +28,7 @@ RATING_COLUMNS: Final = {
 }
 """Columns of ratings by the second part of ``type``."""
 METHODS: Final = {"ipo": "dpo", "simpo": "cpo"}
-"""Our method for a value of ``rl`` that is a loss of it here."""
+"""Our method for a value of ``rl`` that is one of that method's losses here."""
 ROLES: Final = ("user", "human", "assistant", "gpt", "model", "system", "tool")
 
 
@@ -266,7 +266,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method, and the entry that says so: ``rl``, if it is there."""
+    """Return the training method, and the entry that sets it: ``rl``, if present."""
     entry_found = next((entry for entry in entries if entry.key == "rl" and entry.value), None)
     name = str(entry_found.value) if entry_found else "sft"
     return METHODS.get(name, name), entry_found

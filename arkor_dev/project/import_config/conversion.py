@@ -1,4 +1,4 @@
-"""The result of a conversion while it is made: settings, data, and what could not be carried over."""
+"""The result of a conversion as it is built: settings, data, and what could not be carried over."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Note:
 
 @dataclass(slots=True)
 class Conversion:
-    """A trainer in the making. ``settings`` are by the keys of ``arkor.toml``, such as ``lora.r``."""
+    """A trainer under construction. ``settings`` are by the keys of ``arkor.toml``, such as ``lora.r``."""
 
     tool: str
     folders: tuple[Path, ...]
@@ -158,7 +158,7 @@ def _is_file(name: str) -> bool:
 
 
 def _as(kind: str, value: Any) -> Any:
-    """Return a number that was written as text, or as ``3.0``, as the number that it is.
+    """Convert a number that was written as text, or as ``3.0``, to that number.
 
     YAML 1.1 reads ``1e-4`` as text.
     """
@@ -182,7 +182,7 @@ BY_NAME: Final = {name: row.key for row in SETTINGS for name in row.names}
 
 
 def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
-    """Return a rule that sets ``key`` where the entry is ``when``."""
+    """Return a rule that sets ``key`` if the entry equals ``when``."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value is when:
@@ -192,7 +192,7 @@ def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
 
 
 def unsupported(text: str) -> Any:
-    """Return a rule for an unsupported feature, noted where it is switched on."""
+    """Return a rule that adds a note if an unsupported feature is enabled."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
         if entry.value not in (False, 0, [], {}, "no", "none"):
@@ -229,7 +229,7 @@ def scheduler_options(conversion: Conversion, entry: Entry) -> None:
 
 
 def steps(conversion: Conversion, entry: Entry) -> None:
-    """Carry over a number of steps, where -1 and 0 mean that the epochs decide."""
+    """Carry over a number of steps, where -1 and 0 mean that the number of epochs applies."""
     if not isinstance(entry.value, int | float) or entry.value > 0:
         conversion.set("steps", entry)
 
@@ -241,7 +241,7 @@ def warmup(conversion: Conversion, entry: Entry) -> None:
 
 
 def held_out(conversion: Conversion, entry: Entry) -> None:
-    """Carry over the part of the rows that is held out, a fraction; a number of rows is not known here."""
+    """Carry over the held-out share of the rows, a fraction; an absolute number is not supported here."""
     value = _as("number", entry.value)
     if isinstance(value, int | float) and value >= 1:
         conversion.note(entry, "is a number of rows; here it is a fraction, and the automatic one is used")
@@ -260,7 +260,7 @@ def half_precision(key: str) -> Any:
 
 
 def reporters(conversion: Conversion, entry: Entry) -> None:
-    """Carry over where metrics go; "none" and "all" are the default here."""
+    """Carry over the experiment trackers; "none" and "all" are the default here."""
     names_given = entry.value if isinstance(entry.value, list) else [entry.value]
     supported = [name for name in names_given if name in REPORTERS]
     for name in names_given:
@@ -289,7 +289,7 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
 
 
 def rewards(conversion: Conversion, entry: Entry) -> None:
-    """Say where reward functions are declared here."""
+    """Add a note on where reward functions are declared here."""
     conversion.note(
         entry, "declare each as an [[evaluation]] whose metric scores an answer (docs/rewards.md)"
     )
@@ -308,7 +308,7 @@ def interval(key: str) -> Any:
 
 
 def remote_code(conversion: Conversion, entry: Entry) -> None:
-    """Say that code of a model's repository is never run."""
+    """Add a note that code from a model's repository is never run."""
     if entry.value is True:
         conversion.note(
             entry, "code from a model's repository is never run; models of transformers need none"

@@ -30,8 +30,8 @@ TOOLS: Final = "Axolotl, LLaMA-Factory, TRL, transformers, Unsloth or OpenAI"
 def convert(path: Path, project: Path) -> Conversion:
     """Return the training configuration in ``path`` for a project's ``arkor.toml``.
 
-    Raises BadRequestError if the file cannot be read, is of no known tool, or uses a training method that is
-    not supported here.
+    Raises BadRequestError if the file cannot be read, is of an unknown tool, or uses a training method that
+    is not supported here.
     """
     folders = (project, path.parent)
     suffix = path.suffix.lower()

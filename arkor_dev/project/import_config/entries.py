@@ -88,7 +88,7 @@ def from_json(text: str) -> list[Entry]:
 
 
 def from_notebook(text: str) -> list[Entry]:
-    """Return the entries of a notebook's code cells, as `from_script`; lines count through all of them."""
+    """Return the entries of a notebook's code cells, like `from_script`; lines count through all of them."""
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
         sources = ["".join(cell["source"]) for cell in cells]

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 NAME: Final = "TRL"
 UNSLOTH: Final = "Unsloth"
-"""Its scripts call TRL, too."""
+"""Unsloth's scripts call TRL, too."""
 ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")
-"""Their names tell the training method."""
+"""Classes whose names identify the training method."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -101,7 +101,7 @@ MODEL: Final[dict[str, Any]] = {
     "trust_remote_code": COMMON["trust_remote_code"],
 }
 TRAINER: Final[dict[str, Any]] = {
-    "beta": "beta",  # as older versions of TRL take it
+    "beta": "beta",  # as older versions of TRL expect it
     "packing": "packing",
     "max_seq_length": "max_length",
     "dataset_text_field": _text_field,
@@ -200,7 +200,7 @@ def _load_dataset(conversion: Conversion, entry: Entry) -> None:
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
     """Return the training method by the name of a script's trainer or arguments, and that call's first entry.
 
-    Arguments in JSON or YAML don't tell: they are taken for those of supervised training.
+    Arguments in JSON or YAML do not name a method: they count as those of supervised training.
     """
     for entry in entries:
         if match := METHOD.fullmatch(entry.group):

@@ -131,7 +131,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method, and the entry that says so.
+    """Return the training method, and the entry that sets it.
 
     Pretraining is supervised training on plain text. ORPO and SimPO are losses of the stage ``dpo`` there.
     """
@@ -152,7 +152,7 @@ def _names(entry: Entry | None) -> list[str]:
 
 
 def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
-    """Return ``dataset_info.json`` with ``""`` for the folder in which it is; empty if there is none."""
+    """Return ``dataset_info.json``, with its folder under the key ``""``; empty if it does not exist."""
     for start in conversion.folders:
         try:
             content = json.loads(read_small(start / folder / INFO, INFO_LIMIT))

@@ -61,7 +61,7 @@ def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, 
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method, and the entry that says so: "supervised" is ours "sft"."""
+    """Return the training method, and the entry that sets it: "supervised" is our "sft"."""
     for entry in entries:
         if entry.key == "method" and isinstance(entry.value, dict):
             kind = str(entry.value.get("type"))
@@ -70,7 +70,7 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
 
 
 def method_of_rows(path: Path) -> str:
-    """Return the training method of a training file by its first row: that of preferences has two answers."""
+    """Return the training method of a training file by its first row: preferences have two answers."""
     try:
         with path.open(encoding="utf-8") as file:
             row = json.loads(file.readline(FIRST_ROW))

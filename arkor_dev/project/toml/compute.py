@@ -50,12 +50,12 @@ def load_cluster(project: Path) -> str | None:
 
 
 def load_storage(project: Path) -> str | None:
-    """Return the shared storage of the project's cluster; None as in `load_cluster`."""
+    """Return the shared storage of the project's cluster; None like `load_cluster`."""
     return _load(project, STORAGE)
 
 
 def load_ssh(project: Path) -> str | None:
-    """Return the host whose backend the project uses over ssh; None as in `load_cluster`."""
+    """Return the host whose backend the project uses over ssh; None like `load_cluster`."""
     return _load(project, SSH)
 
 
@@ -74,7 +74,7 @@ def _load(project: Path, key: str) -> str | None:
 
 
 def cluster_of(settings: Settings) -> str | None:
-    """Return where a launch's jobs run: by option or environment, or else the file; None for this machine."""
+    """Return where a launch's jobs run, by option, environment or file; None for this machine."""
     if settings.cluster is not None:
         return None if settings.cluster == HERE else settings.cluster
     return load_cluster(settings.project)

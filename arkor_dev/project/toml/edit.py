@@ -110,7 +110,7 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
 def add_to_dataset(text: str, trainer: int, path: str) -> str:
     """Return ``text`` with a file added after all others to the ``dataset`` of its trainer of that number.
 
-    Raises EditError if the result would not be exactly that: for a table of its own, for example.
+    Raises EditError if the result would not be exactly that: for a separate table, for example.
     """
     pairs = layout(text).pairs
     pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)
@@ -144,7 +144,7 @@ def set_columns(text: str, trainer: int, part: int, columns: Mapping[str, str]) 
 
 
 def set_path(text: str, trainer: int, part: int, path: str) -> str:
-    """Return ``text`` with another file for one source; see `set_columns`."""
+    """Return ``text`` with a new file for one source; see `set_columns`."""
     return _with_source_key(text, trainer, part, "path", lambda _: path)
 
 
@@ -162,7 +162,7 @@ def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, 
 def _with_source_key(
     text: str, trainer: int, part: int, key: str, changed: Callable[[object], object]
 ) -> str:
-    """Return ``text`` with another value of ``key`` in a source's table, made from the current one."""
+    """Return ``text`` with a new value of ``key`` in a source's table, made from the current one."""
     document: dict[str, Any] = tomllib.loads(text)
     holder: Any = document["trainer"][trainer]
     path: Path = ("trainer", trainer, "dataset")
@@ -177,7 +177,7 @@ def _with_source_key(
     table = item if isinstance(item, dict) else {"path": item}
     value = changed(table.get(key))
     holder[at] = value if key == "path" and item is not table else {**table, key: value}
-    if not value:  # an inline table does without
+    if not value:  # an inline table omits it
         del holder[at][key]
     try:
         return _with_value(text, path, holder[at], document)
@@ -187,7 +187,7 @@ def _with_source_key(
 
 
 def _with_value(text: str, at: Path, value: object, expected: dict[str, Any]) -> str:
-    """Return ``text`` with another value where one is written as a whole."""
+    """Return ``text`` with a new value in place of one that is written as a whole."""
     toml_layout = layout(text)
     pair = next((pair for pair in toml_layout.pairs if pair.path == at), None)
     span = (pair.value, pair.end) if pair else toml_layout.members.get(at)
@@ -238,7 +238,7 @@ def _longer(value: str, member: str, *, in_list: bool) -> Iterator[str]:
     indent = last[: len(last) - len(last.lstrip())]
     gap = f"\n{indent}" if "\n" in head else " "
     yield f"{head},{gap}{member}{inside[len(head) :]}]"
-    yield f"{head}{gap}{member},{inside[len(head) :]}]"  # it ends with a comma, and continues to
+    yield f"{head}{gap}{member},{inside[len(head) :]}]"  # it ends with a comma, and still will
     # A comment follows the last member.
     yield f"{head}\n{indent}{member},{inside[len(head) :]}]"
     yield f"{head}\n{indent}, {member}{inside[len(head) :]}]"
@@ -346,7 +346,7 @@ class _Editor:
         line = f"{insertion.indent}{key}{self._equals(insertion.like, key)}{to_toml(value)}"
         if self.text[:at].endswith("\n"):
             return f"{self.text[:at]}{line}{line_end}{self.text[at:]}"
-        return f"{self.text}{line_end}{line}"  # the file ends without a line end, and continues to
+        return f"{self.text}{line_end}{line}"  # the file ends without a line end, and still will
 
     def _equals(self, like: Pair | None, key: str) -> str:
         """Return the equals sign, spaced like the neighbour's and in its column if possible."""
@@ -417,7 +417,7 @@ def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, obj
     for target in (block, document["trainer"][trainer]):
         for table in settings.tables():
             if target.get(table) == {}:
-                del target[table]  # an empty table says as much as none
+                del target[table]  # an empty table is equivalent to none
     return _equal_values(document, expected)
 
 

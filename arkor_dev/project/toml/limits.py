@@ -2,8 +2,8 @@
 
 A project may come from anywhere, and ``tomllib`` accepts everything: one key of 25,000 parts costs it
 gigabytes, and a number of 5,000 digits raises an undocumented error. So the text is scanned once, in linear
-time, and what no person writes is refused by line. The text may be invalid; then this only has to end, and
-``tomllib`` reports the rest.
+time, and what no person would write is refused, with its line. The text may be invalid; then the scan need
+only terminate, and ``tomllib`` reports the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 SIZE_LIMIT: Final = 1024 * 1024
 """Size limit of a file, in bytes."""
 PARTS: Final = 16
-"""Most parts of a dotted key, and deepest nesting of brackets."""
+"""Maximum number of parts of a dotted key, and deepest nesting of brackets."""
 ITEMS: Final = 5_000
 """Most keys, tables and array elements together."""
 WORD: Final = 100

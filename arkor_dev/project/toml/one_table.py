@@ -1,4 +1,4 @@
-"""Reading one table of ``arkor.toml`` without its trainers, which report the problems of the file."""
+"""Reading one table of ``arkor.toml`` without its trainers, which report the file's problems themselves."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TABLE: Final = "evaluation"
 KEYS: Final = ("file", "name", "metric", "pattern", "schema")
 SPELLED: Final = {"path": "file"}
-"""Keys with another name in a job's config."""
+"""Keys that have a different name in a job's config."""
 
 
 def read_sets(project: Path, blocks: object, problems: Problems) -> list[EvaluationSet]:

@@ -18,7 +18,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}\r\n#]+")
-# A multi-line string may end in up to two quotes of its own before the closing three.
+# A multi-line string may have up to two quotes of its content right before the closing three.
 _STRING = re.compile(
     r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'
     r"|'''(?:[^']++|'(?!''))*+'{3,5}"
@@ -41,7 +41,7 @@ class Header:
 class Pair:
     """``key = value``: the key from ``start`` to ``key_end``, the value from ``value`` to ``end``.
 
-    ``braces`` is where the inline table around it opens; None for one on its own line.
+    ``braces`` is the position at which the inline table around it opens; None for a pair on its own line.
     """
 
     path: Path
@@ -54,8 +54,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Every header and pair in the order of the file, where each inline table opens, and the extent of each
-    member of an array.
+    """Every header and pair in the order of the file, the position at which each inline table opens, and the
+    extent of each member of an array.
     """
 
     headers: list[Header]

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 FILE = "arkor.toml"
 SHOWN_PROBLEMS = 8
 SHOWN_NAMES = 16
-# Too short for similarity to show, and common elsewhere.
+# Too short to be found by similarity, and common in other tools.
 ABBREVIATIONS = {"lr": "learning_rate", "rank": "r", "lora_r": "lora", "data": "dataset"}
 
 
 class Problems:
-    """Problems, each with its line. Texts are made when they are shown."""
+    """Problems, each with its line. Texts are formatted when they are shown."""
 
     def __init__(self, lines: dict[KeyPath, int]) -> None:
         self.lines = lines

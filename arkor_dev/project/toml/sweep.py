@@ -48,7 +48,7 @@ class SweepTable:
     space: dict[str, Any] | None = None
 
     def written(self) -> ManifestSweep:
-        """Return what is set."""
+        """Return the keys that are set."""
         found: ManifestSweep = {key: value for key, value in asdict(self).items() if value is not None}  # type: ignore[assignment]
         return found
 

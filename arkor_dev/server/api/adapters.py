@@ -17,7 +17,7 @@ PIECE: Final = 1 << 20
 
 
 async def judge(request: web.Request) -> web.Response:
-    """``POST /api/adapters?name=&data=&model=``: take in the two files of the form, and evaluate them.
+    """``POST /api/adapters?name=&data=&model=``: import the two files of the form, and evaluate them.
 
     ``name`` is the folder's, ``data`` a file of the project with rows that are new to the adapter, ``model``
     its base unless it names one. Returns the backend's ``{job}``, which is being evaluated.
@@ -43,7 +43,7 @@ async def judge(request: web.Request) -> web.Response:
 
 
 async def _receive(request: web.Request, adapter: Any) -> None:
-    """Write the form's files as they come. Raises BadRequestError for another body."""
+    """Write the form's files as they arrive. Raises BadRequestError for another body."""
     if not request.content_type.startswith("multipart/"):
         raise BadRequestError("The request's body is not a form with an adapter's files.")
     try:

@@ -13,7 +13,7 @@ from arkor_dev.server.app_keys import BACKEND, SETTINGS
 
 async def configured(request: web.Request) -> web.Response:
     """``GET /api/cluster``: ``{address, insecure}``, with its address or null; only reads the file."""
-    from arkor_dev.project.toml.compute import cluster_of  # the page's first byte does not need it
+    from arkor_dev.project.toml.compute import cluster_of  # not needed for the page's first byte
 
     settings = request.app[SETTINGS]
     address = await asyncio.to_thread(cluster_of, settings)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHANGES: Final = 1000
 AFTER: Final = 100
-"""Most changes of one request, and most rows that one is split into."""
+"""Maximum number of changes of one request, and most rows that one is split into."""
 RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records", of=Rule("object"))
 ENTRY_RULE: Final = Rule(
     "other",
@@ -128,7 +128,7 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def undo(request: web.Request) -> web.Response:
-    """``POST /api/data/undo``: take a change back, or what took one back."""
+    """``POST /api/data/undo``: undo a change, or redo it."""
     body = await read_object(request, UNDO)
     return web.json_response(await asyncio.to_thread(editor_of(request).undo, body["undo"]))
 

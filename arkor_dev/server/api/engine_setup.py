@@ -14,7 +14,7 @@ START = Schema((Field("install", FLAG, needed=True),))
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/setup``: whether it is installed, and how an installation is going."""
+    """``GET /api/setup``: whether it is installed, and the progress of an installation."""
     return web.json_response(await request.app[ENGINE].view())
 
 

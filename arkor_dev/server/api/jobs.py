@@ -136,7 +136,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/jobs/:id``: the backend's response; refreshes the list unless an evaluation is under way.
+    """``GET /api/jobs/:id``: the backend's response; refreshes the list unless an evaluation is running.
 
     A page that polls until an evaluation ends then finds the result in the list.
     """

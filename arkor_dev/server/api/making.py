@@ -1,6 +1,6 @@
 """Making rows with a teacher (docs/contract.md#making-rows).
 
-Imports the code that makes on demand, since the page's first byte does not need it. The teacher's key is
+Imports the code that makes rows on demand: it is not needed for the page's first byte. The teacher's key is
 named by its environment variable; its value never leaves Studio.
 """
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 UPLOAD_LIMIT: Final = 64 * 2**20
 KEY: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
-"""Variables that the page may name: other secrets of the environment must not go to an address it chooses."""
+"""Variables that the page may name: other secrets in the environment must not go to an address that the page
+chooses.
+"""
 MADE: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
@@ -65,12 +67,12 @@ DATASET = Schema(
 
 
 async def get(request: web.Request) -> web.Response:
-    """``GET /api/making``: the current making, and those of the past."""
+    """``GET /api/making``: the current making run, and past ones."""
     return web.json_response(await request.app[MAKING].makings())
 
 
 async def estimate(request: web.Request) -> web.Response:
-    """``POST /api/making/estimate``: what a making would ask."""
+    """``POST /api/making/estimate``: the estimate of a making run."""
     return web.json_response(await request.app[MAKING].estimate(await _options(request)))
 
 

@@ -88,9 +88,9 @@ async def write(request: web.Request) -> web.Response:
 
 
 async def dataset(request: web.Request) -> web.Response:
-    """``POST /api/manifest/dataset``: another file, which columns are which, or rows to exclude or include.
+    """``POST /api/manifest/dataset``: a new file, the meaning of columns, or rows to exclude or include.
 
-    With ``preview`` only how the file would change.
+    With ``preview``, only returns how the file would change.
     """
     body = await read_object(request, DATASET)
     answer = await request.app[MANIFEST].write_dataset(
@@ -101,7 +101,7 @@ async def dataset(request: web.Request) -> web.Response:
 
 async def data(request: web.Request) -> web.Response:
     """``GET /api/manifest/data?trainer=``: findings in its rows within a few seconds."""
-    from arkor_dev.project.data_check import check_in_child  # the page's first byte does not need it
+    from arkor_dev.project.data_check import check_in_child  # not needed for the page's first byte
 
     project = request.app[SETTINGS].project
     return web.json_response(await check_in_child(project, request.query.get("trainer", "")))

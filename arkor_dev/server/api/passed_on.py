@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer
 
 CONFIG = Schema((Field("config", Rule("object"), needed=True),))
-"""The backend that would run the job checks the config."""
+"""Not checked here: the backend that would run the job checks the config."""
 RENDER = Schema(
     (
         Field("record", Rule("object"), needed=True),
@@ -132,10 +132,10 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def start_sweep(request: web.Request) -> web.Response:
-    """``POST /api/sweeps``; as with a training that starts here, the project's ``[notify]`` applies from now
+    """``POST /api/sweeps``; as after a training run started here, the project's ``[notify]`` applies from now
     on.
     """
-    from arkor_dev.notices.notifier import Notifier  # the page's first byte does not need it
+    from arkor_dev.notices.notifier import Notifier  # not needed for the page's first byte
 
     answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))
     with contextlib.suppress(OSError):

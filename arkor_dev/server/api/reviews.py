@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARKS: Final = 200
-"""Most rows whose marks are returned at once."""
+"""Maximum number of rows whose marks are returned at once."""
 AMONG: Final = 500
 TAG: Final = text_line(TAG_LIMIT)
 REVIEW: Final = Schema(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Capabilities
 
 UNNAMED: Capabilities = {"features": [], "baseModels": ["unsloth/gemma-4-E4B-it"]}
-"""Capabilities of a backend without the call: Arkor's managed one answers with this base model."""
+"""Capabilities of a backend without this call: Arkor's managed one has this base model."""
 
 
 async def credentials(request: web.Request) -> web.Response:

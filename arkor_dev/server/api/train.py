@@ -77,7 +77,7 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
 
 def _built(app: web.Application) -> Prepare:
     """Return what prepares a TypeScript project: a build of its current sources and valid credentials."""
-    from arkor_dev.project.typescript import START_SECONDS  # the page's first byte does not need it
+    from arkor_dev.project.typescript import START_SECONDS  # not needed for the page's first byte
 
     async def prepare(launch: Launch) -> tuple[Launch, Callable[[], None]]:
         # The command reads the credentials file but cannot refresh an expired token.

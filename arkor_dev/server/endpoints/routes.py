@@ -28,7 +28,7 @@ READ_SECONDS: Final = 60.0
 EVENT_STREAM: Final = "text/event-stream"
 _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
 NO_KEY: Final = "-"
-"""Forwarded in place of a credential that cannot be a key; as wrong as any other."""
+"""Forwarded instead of a credential that cannot be a key; as wrong as any other."""
 NOT_NOW: Final = "This endpoint cannot answer now: try again later."
 WORDS: Final = {
     403: "This request is not allowed here.",

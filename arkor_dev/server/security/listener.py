@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 32
 """Connections accepted before existing ones get a turn."""
 STRANGERS: Final = 4
-"""Most strangers that receive a response with the reason; further ones are disconnected."""
+"""Maximum number of strangers that receive a response with the reason; further ones are disconnected."""
 PAUSE: Final = 0.25
 """Seconds to wait when the process has run out of descriptors."""
 

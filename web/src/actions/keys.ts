@@ -11,7 +11,7 @@ interface KeyLike {
 
 const mac = (): boolean => /mac|iphone|ipad/i.test(navigator.platform);
 
-/** The pressed key's name, or null for modifiers alone and for the browser's own shortcuts. */
+/** The pressed key's name, or null for mere modifiers and for the browser's own shortcuts. */
 export function chordOf(event: KeyLike): string | null {
   if (event.altKey) return null;
   if (event.ctrlKey || event.metaKey) {

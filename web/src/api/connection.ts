@@ -14,7 +14,7 @@ export const backendTrouble = signal<string | null>(null);
 /** The backend's status for that error; null if it did not respond. */
 export const backendStatus = signal<number | null>(null);
 
-/** Upgrade Required: the backend does not support this version of Studio. */
+/** Status 426, Upgrade Required: the backend does not support this version of Studio. */
 export const OUTDATED = 426;
 
 export const connection = computed<Connection>(() => {
@@ -33,8 +33,8 @@ export function daemonAnswered(): void {
 }
 
 /**
- * A request got no response. The page is requested until the daemon responds: after a restart it is loaded again, else it
- * continues, since only the connection was interrupted.
+ * A request got no response. The page is requested until the daemon responds. After a restart it is reloaded; otherwise
+ * only the connection was interrupted, and it continues.
  */
 export function daemonGone(): void {
   if (waiting) return;
@@ -64,7 +64,7 @@ export function tokenExpired(): void {
   reload();
 }
 
-/** Reloads this tab, but not in a loop: if it still fails right after a reload, the cause is another. */
+/** Reloads this tab, but not in a loop: if it still fails right after a reload, something else is the cause. */
 function reload(): void {
   const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const wait = navigation?.type === "reload" ? Math.max(0, RELOAD_PAUSE_MS - performance.now()) : 0;

@@ -26,7 +26,7 @@ export function putAway(): void {
 }
 
 /**
- * `Deprecation` is `@1767225600` (RFC 9745) or, as older servers have it, `true` or a date; `Sunset` a date (RFC 8594);
+ * `Deprecation` is `@1767225600` (RFC 9745) or, from older servers, `true` or a date; `Sunset` a date (RFC 8594);
  * `Warning` a code, an agent and a quoted text (RFC 7234). Anything else is shown as received.
  */
 export function deprecationText(

@@ -8,8 +8,8 @@ import { locked } from "../lib/locks";
 const SLOTS = 3;
 
 /**
- * Runs `use` while holding a slot, or waits until one is free. `use` gets a signal that ends with `signal`.
- * With `wait: false` it returns null immediately if no slot is free: the caller then polls.
+ * Runs `use` while holding a slot, or waits until one is free. `use` gets a signal that aborts with `signal`. With
+ * `wait: false` it returns null immediately if no slot is free: the caller then polls.
  */
 export async function withStream<T>(
   signal: AbortSignal,

@@ -30,7 +30,7 @@ export function loadCheckpoints(jobId: string): Promise<void> {
   return ask;
 }
 
-/** Most histories that are read in search of a checkpoint. */
+/** Maximum number of histories that are read in search of a checkpoint. */
 const MOST = 5;
 
 /** The last checkpoint of the newest job that has one but no final adapter: it is running, failed, or was cancelled. */

@@ -1,6 +1,6 @@
 /**
- * One frame of a chat stream, read. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at
- * the top, or bare text. All forms are read here, so that no other code has to know them.
+ * Reads a frame of a chat stream. Backends differ: OpenAI chunks, a JSON string, `content` or `text` at the top, or
+ * bare text. All forms are read here, so that no other code has to know them.
  */
 
 import { CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, END, PING } from "../contract.gen";
@@ -21,7 +21,7 @@ export interface Delta {
   error?: string;
   /** OpenAI's `finish_reason`: `stop`, `length`, … */
   finish?: string;
-  /** Tokens of the whole answer as counted by the backend. */
+  /** Tokens of the complete answer, as counted by the backend. */
   tokens?: number;
   calls?: ToolCall[];
   /** The engine, such as `llama.cpp, Q4_1`. */

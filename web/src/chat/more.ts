@@ -6,7 +6,7 @@ export const FEATURE = "sampling";
 export const TOOLS = "tools";
 export const FORMATS = "formats";
 
-/** What an answer must be: any JSON object, or one that fits a JSON Schema. Without it, any text. */
+/** The required format: any JSON object, or one that fits a JSON Schema. Without it, any text. */
 export type AnswerForm =
   | { type: "json_object" }
   | { type: "json_schema"; json_schema: { name: string; schema: object } };
@@ -100,7 +100,8 @@ export function moreOf(value: unknown): More {
 }
 
 /**
- * The fields to send to a backend with these features. An answer with a required form calls no tools, so none are sent.
+ * The fields to send to a backend with these features. An answer with a required format calls no tools, so none are
+ * sent.
  */
 export function sentOf(value: unknown, features: ReadonlySet<string>): More {
   const { tools, responseFormat, ...rest } = moreOf(value);

@@ -25,7 +25,7 @@ export async function addPreference(preferred: Preferred): Promise<string> {
   return id ?? "";
 }
 
-/** Takes one back; refused once a job has learned from it. */
+/** Removes one; refused once a job has learned from it. */
 export async function removePreference(id: string): Promise<void> {
   await api("/preferences/undo", { method: "POST", body: { id } });
   void loadPreferences().catch(() => undefined);
@@ -35,10 +35,10 @@ export async function removePreference(id: string): Promise<void> {
 export const countOf = ({ pairs, ratings, corrections }: Preferences): number =>
   pairs + ratings + corrections;
 
-/** The method that learns from all of them: ratings are for KTO alone, which takes a pair as two. */
+/** The method that learns from all of them: only KTO accepts ratings, and counts a pair as two. */
 export const methodFor = ({ ratings }: Preferences): "dpo" | "kto" => (ratings > 0 ? "kto" : "dpo");
 
-/** The files that have some. */
+/** The files that contain any. */
 export function sourceFor({ file, pairs, ratings, corrections }: Preferences): DatasetSource {
   const paths = [...(pairs + ratings > 0 ? [file] : []), ...(corrections > 0 ? [CORRECTIONS] : [])];
   const sources = paths.map((path): DatasetSource => ({ type: "file", path }));

@@ -22,7 +22,7 @@ export function messagesFor(conversation: Conversation, turnId: string, column: 
   return messages;
 }
 
-/** `more` is sent as set: the caller knows whether the backend has the feature. */
+/** `more` is sent unchanged: the caller knows whether the backend has the feature. */
 export function chatRequest(
   messages: ChatMessage[],
   target: Target,

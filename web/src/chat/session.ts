@@ -53,12 +53,12 @@ function setRunning(key: string, value: Running | null): void {
   running.value = next;
 }
 
-/** Asks every column. */
+/** Asks the question in every column. */
 export function send(user: string): void {
   ask(current.peek(), { id: newId(), parent: current.peek().leaf, user, answers: [], at: Date.now() });
 }
 
-/** Asks the question with other words, as a new branch. */
+/** Asks the edited question, as a new branch. */
 export function resend(turn: Turn, user: string): void {
   ask(current.peek(), { id: newId(), parent: turn.parent, user, answers: [], at: Date.now() });
 }
@@ -127,7 +127,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
     setRunning(key, null);
     announce(announcement(begun.name, outcome));
-    // A tab that waits for the end looks for it in the storage.
+    // A tab that waits for the end reads it from storage.
     await allSaved();
   });
 }

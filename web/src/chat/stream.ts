@@ -9,7 +9,7 @@ export const MAX_ANSWER = 1_000_000;
 
 const MAX_CALLS = 100;
 
-/** Most bytes read for one answer: an endless frame must not fill the memory. */
+/** Maximum number of bytes read for one answer: an endless frame must not fill the memory. */
 const MAX_BYTES = 32_000_000;
 
 export interface AnswerSink {

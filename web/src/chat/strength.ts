@@ -19,7 +19,7 @@ export function withStrength(target: AdapterTarget, strength: number): AdapterTa
   return bounded === 1 ? rest : { ...rest, strength: bounded };
 }
 
-/** `50 %` */
+/** Formats a strength: `50 %`. */
 export const percent = (strength: number): string => `${Math.round(100 * strength)} %`;
 
 /** Why the target's adapter applies fully or not at all, according to its job; null if its strength can be set. */

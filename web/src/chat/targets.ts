@@ -7,7 +7,7 @@ import { isReported } from "../store/job";
 import type { AdapterTarget, Conversation, Target } from "./model/types";
 import { MOST_STRENGTH, percent, strengthOf, withStrength } from "./strength";
 
-/** A target as one word, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` at half strength. */
+/** A target as one string, for URLs, options and comparisons: `final:j1`, or `final*0.5:j1` at half strength. */
 export function targetKey(target: Target): string {
   if (target.kind === "base") return `base:${target.model}`;
   const strength = strengthOf(target);
@@ -123,7 +123,7 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
   return newestAdapter(jobs) ?? (models[0] === undefined ? null : { kind: "base", model: models[0] });
 }
 
-/** Two targets from left to right: the model before the training, then its result. */
+/** Two targets from left to right: the model before training, then the result. */
 export const inOrder = (one: Target, other: Target): [Target, Target] =>
   other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
 

@@ -11,9 +11,9 @@ import { strengthOf } from "./strength";
 const isWhole = (answer: Answer): boolean => answer.state === "done" && answer.finish !== "length";
 
 /**
- * The displayed branch as one column answered it, up to its last whole answer; null without one. Turns
- * that the column has no text for are left out, so that roles alternate. Where an answer was given by a part of
- * an adapter, `adapterStrengths` has the strength of each answer; a trainer ignores it.
+ * The displayed branch as one column answered it, up to its last complete answer; null without one. Turns that the
+ * column has no text for are left out, so that roles alternate. If an adapter answered at partial strength,
+ * `adapterStrengths` has the strength of each answer; trainers ignore it.
  */
 export function trainingLine(conversation: Conversation, column: number): string | null {
   const messages: ChatMessage[] = [];

@@ -21,7 +21,7 @@ export interface Entry {
   index: number;
   /** Empty for a dropped event. */
   name: string;
-  /** Milliseconds since 1970; NaN when the event has no time. */
+  /** Milliseconds since 1970; NaN if the event has no time. */
   time: number;
   /** The data as text, at most `MAX_EVENT_BYTES` of it. */
   data: string;
@@ -67,8 +67,8 @@ export class Records {
   }
 
   /**
-   * `step`: the event is dropped when the run resumes from an earlier one; NaN: with those before it. `progress`: what the event reports
-   * the progress of; it replaces the last event with the same value in the log.
+   * `step`: the event is dropped when the run resumes from an earlier one; NaN: it is dropped with those before it.
+   * `progress`: the kind of progress that the event reports; it replaces the last event of that kind in the log.
    */
   add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
     let kind = this.names.indexOf(name);

@@ -97,9 +97,9 @@ export class Run {
    * replaced when some of them are dropped.
    */
   samples: Uint8Array[] = [];
-  /** The answers to its prompts, event by event. */
+  /** The answers to the job's sample prompts, event by event. */
   answers: readonly JsonObject[] = [];
-  /** Some of the answers that it learned from by their rewards, step by step. */
+  /** Some of the rewarded answers that the job learned from, step by step. */
   rollouts: readonly JsonObject[] = [];
   /** The time of the first `training.started`, and the metadata of the last one. */
   startedAt = NaN;
@@ -141,7 +141,7 @@ export class Run {
     return this.figures.find(({ name }) => name === figuresIn([this.metadata.measure])[0]?.name);
   }
 
-  /** What the method calls its loss. */
+  /** The method's name for its loss. */
   get measure(): string {
     return figuresIn([this.metadata.measure])[0]?.label ?? "Loss";
   }
@@ -186,7 +186,7 @@ export class Run {
     this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
     if (name === TRAINING_LOG) {
       this.#log(fields);
-      // Methods with their own figures pay for them: their rows are parsed as well.
+      // Only methods with their own figures bear this cost: their rows are parsed as well.
       if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
     } else if (data !== null) this.#other(name, data, fields);
   }
@@ -331,7 +331,7 @@ const ENDS: ReadonlySet<string> = new Set([
 
 const NO_PHASE = { phase: null, timeLeft: null } as const;
 
-/** What is not known yet about an unfinished run. */
+/** Values that are not known yet for an unfinished run. */
 const OPEN = {
   ...NO_PHASE,
   outcome: null,

@@ -1,10 +1,10 @@
 /**
  * Reads the numbers of one flat JSON object straight from bytes.
  *
- * `training.log` is nearly all of a job's history, and the page needs only a few numbers of it: a scan makes
- * neither strings nor objects and takes a third of the time of `JSON.parse`. Whatever is not plainly flat and valid
- * (nesting, escapes, odd tokens) is left to the caller's `JSON.parse`. `NaN` and `Infinity`, which Python writes though
- * JSON has no word for them, are read as numbers: such a row is a gap, not noise.
+ * `training.log` is nearly all of a job's history, and the page needs only a few numbers of it: a scan makes neither
+ * strings nor objects and takes a third of the time of `JSON.parse`. Whatever is not plainly flat and valid (nesting,
+ * escapes, odd tokens) is left to the caller's `JSON.parse`. `NaN` and `Infinity`, which Python writes although they
+ * are not JSON, are read as numbers: such a row is a gap, not invalid.
  */
 import { HIGH_DIGITS, LOW_DIGITS, toDouble } from "./decimal";
 import { parseTime } from "./time";
@@ -144,7 +144,7 @@ function matches(bytes: Uint8Array, from: number, end: number, text: string): bo
   return true;
 }
 
-/** A JSON number, or NaN if it is none. */
+/** A JSON number, or NaN if it is not one. */
 function numeral(bytes: Uint8Array, from: number, end: number): number {
   const negative = bytes[from] === MINUS;
   if (negative && matches(bytes, from + 1, end, "Infinity")) return -Infinity;

@@ -106,7 +106,8 @@ export class SseParser {
   #keep(bytes: Uint8Array, frame: number, line: number, scan: number): void {
     const rest = this.#used - frame;
     if (rest > 0 && (frame > 0 || bytes !== this.#buffer)) {
-      // One buffer for the whole stream, instead of garbage from each read; after a very long frame a smaller one.
+      // One buffer for the whole stream, so that reads leave no garbage; replaced by a smaller one after a very long
+      // frame.
       const { length } = this.#buffer;
       if (length < rest || length > 4 * (PIECE + rest)) this.#move(bytes, frame, Math.max(4096, 2 * rest));
       else if (bytes === this.#buffer) bytes.copyWithin(0, frame, this.#used);

@@ -17,7 +17,7 @@ type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
 
 /** The pause between two reads: a hundred events a second are read in two or three batches. */
 const READ_INTERVAL_MS = 400;
-/** Bytes that show that more is waiting: live events in a pause are fewer. */
+/** From this many bytes on more is waiting: live events during a pause are fewer. */
 const FULL_READ = 1 << 14;
 const UPDATE_INTERVAL_MS = 400;
 const HISTORY_UPDATE_INTERVAL_MS = 1500;
@@ -57,7 +57,7 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Continues behind the job's end, which was withdrawn; false if there was none. */
+  /** Continues after a job's end that was withdrawn; false if there was none. */
   reopen(): boolean {
     if (this.state.peek() !== "over") return false;
     this.#cursor = null;
@@ -142,7 +142,7 @@ export class JobStream {
     }
   }
 
-  /** `leave` reads only briefly: until a moment of silence, or shortly after the first news. */
+  /** With `leave`, reads only briefly: until a moment of silence, or shortly after the first event. */
   async #read(response: Response, apart: number, leave?: () => void): Promise<void> {
     const reader = response.body!.getReader();
     this.#parser.reset();

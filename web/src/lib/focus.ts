@@ -1,8 +1,8 @@
 /** Moves the focus to a neighbour when the focused element is removed; the browser would drop it. */
 
 /**
- * Listens to the whole page. An element with `data-focus-next="selector"` names the next one for when the focused
- * element inside it is removed: the first match inside it, else on the page. The nearest such element that still exists
+ * Listens to the whole page. An element with `data-focus-next="selector"` names the element to focus when the focused
+ * one inside it is removed: the first match inside it, else on the page. The nearest such element that still exists
  * decides.
  */
 export function startFocusRecovery(): void {

@@ -1,9 +1,9 @@
 /**
- * JSON on separate lines, token by token: numbers, escapes and repeated keys stay as written, and a text that is
- * cut, or is none, stays whole.
+ * JSON on separate lines, token by token: numbers, escapes and repeated keys stay as written, and text that is
+ * truncated, or not JSON, stays unchanged.
  */
 
-/** A longer text is left as it is: indented, brackets alone would make it many times as long. */
+/** A longer text is left as it is: indenting a text of mere brackets would make it many times as long. */
 const LONGEST = 100_000;
 const DEEPEST = 32;
 

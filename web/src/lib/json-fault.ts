@@ -1,4 +1,4 @@
-/** Where a text stops being JSON, and what was expected there: browsers' own messages often name no position. */
+/** Finds where a text stops being JSON, and what was expected there: browsers' own messages often have no position. */
 
 const TOKEN =
   /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*")|((?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])))/uy;

@@ -27,7 +27,7 @@ export function startScrollRestoration(): void {
   // A click or a key may lead to another entry before the pause is over.
   for (const kind of ["click", "keydown"])
     addEventListener(kind, saveWaiting, { capture: true, passive: true });
-  // A position that still waits is not of the entry that has been reached.
+  // A position that is still pending does not belong to the current entry.
   addEventListener("popstate", forgetWaiting);
   addEventListener("pagehide", savePosition);
   restorePosition();

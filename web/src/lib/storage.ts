@@ -1,6 +1,6 @@
 /**
- * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have a database
- * their own (`chat/storage/db.ts`).
+ * Every value that the page stores in `localStorage` and `sessionStorage`, with its version. Conversations have their
+ * own database (`chat/storage/db.ts`).
  *
  * The version is part of the key: `arkor.watched` is version 1, `arkor.watched.2` would be version 2. An older page does
  * not know a newer key, so it can neither misread nor overwrite it. To change a value's form, add a migration to its entry
@@ -108,7 +108,7 @@ export const TRAINER_DRAFTS: StoredValue<TrainerDrafts> = {
   format: JSON.stringify,
   migrations: [],
 };
-/** The backend's optional features, as this tab last knew them. */
+/** The backend's optional features, as last reported to this tab. */
 export const FEATURES: StoredValue<readonly string[]> = {
   name: "arkor.features",
   reach: "tab",

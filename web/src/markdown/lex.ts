@@ -1,5 +1,5 @@
 /**
- * A model's answer as markdown tokens, cheaply while it grows and safely whatever it holds.
+ * Converts a model's answer to markdown tokens: cheap while it grows, and safe for any content.
  *
  * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
@@ -15,7 +15,10 @@ const MAX_INLINE = 16_000;
 /** Everything after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
-/** Thirty containers opened on one line, or a list item that far in, is not a real list or quotation but an attack on the stack. */
+/**
+ * Thirty containers opened on one line, or a list item indented that far, is not a real list or quotation but an attack
+ * on the stack.
+ */
 const NESTED =
   /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
 

@@ -47,8 +47,8 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Character references as the characters they denote; unknown ones stay as written. Unwanted characters are removed whoever has
- * read them: marked reads the numeric ones by itself.
+ * Character references as the characters they denote; unknown ones stay as written. Unwanted characters are removed in
+ * any case, since marked decodes numeric references itself.
  */
 export function decodeEntities(text: string): string {
   const read = text.replace(

@@ -1,6 +1,6 @@
 /** The pages, each in one record. A page's name is how its address begins; `home` has the empty one. */
 import type { ComponentType } from "preact";
-// Two of the lazy pages share it: as a chunk of its own it would weigh less than its request.
+// Two of the lazy pages share it: a separate chunk would be smaller than its request.
 import "../events/sse";
 import type { IconName } from "../ui/controls/icon";
 import Home from "./home";

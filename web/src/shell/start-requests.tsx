@@ -15,7 +15,7 @@ async function read(): Promise<void> {
   try {
     requests.value = (await api<{ requests: StartRequest[] }>("/start-requests")).requests;
   } catch {
-    // The next reading of the jobs says how many there are.
+    // The next poll of the jobs has the new count.
   }
 }
 

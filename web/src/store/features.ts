@@ -7,7 +7,7 @@ import { isObject } from "../lib/json";
 import { FEATURES, readStored, writeStored } from "../lib/storage";
 import { jobs, jobsState } from "./jobs";
 
-/** Until the backend has responded, as this tab last knew them, so that links do not appear and disappear. */
+/** Until the backend has responded, those last reported to this tab, so that links do not appear and disappear. */
 export const features = signal<ReadonlySet<string>>(new Set(readStored(FEATURES)));
 
 /** The base models that the backend can answer with in any project, its default first; null until known. */

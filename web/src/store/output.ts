@@ -112,7 +112,7 @@ export class RunOutput {
 
 /**
  * Reads an output from its start until `take` has enough, or nothing has arrived for `idle` ms. Returns how the command
- * ended if the stream came to its own end: before that the same words can only be the command's.
+ * ended if the stream came to its own end: before that, the same text can only be the command's.
  */
 async function readOutput(
   path: string,

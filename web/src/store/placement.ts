@@ -1,7 +1,7 @@
 /** The target of the next training. */
 import { signal } from "@preact/signals";
 
-/** `here` if a person chose this machine, else undefined: as the launch or the file says. */
+/** `here` if a person chose this machine, else undefined: the launch or the file decides. */
 export const chosenPlacement = signal<"here" | undefined>(undefined);
 
 /** The cluster that the launch or the file names, once known. */

@@ -27,7 +27,7 @@ export function poll(
     if (wait !== null) timer = setTimeout(() => void run(), wait);
   };
   const run = (): Promise<void> => {
-    // While the daemon is gone, connection.ts alone looks for it; once it is back, every poll runs immediately.
+    // While the daemon is gone, only connection.ts tries to reach it; once it is back, every poll runs immediately.
     if (connection.peek() === "gone") return Promise.resolve();
     running ??= ask().finally(() => {
       running = null;

@@ -1,4 +1,4 @@
-/** Starts a training with exactly the settings shown on the page; after an edit, the new ones are shown first. */
+/** Starts a training run with exactly the settings shown on the page; after an edit, the new ones are shown first. */
 import { ApiError } from "../api/client";
 import type { Trainer, TrainRequest } from "../contract.gen";
 import { forgetEdits, manifest, manifestError, reloadManifest, trainerNamed } from "./manifest";

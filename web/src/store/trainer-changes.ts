@@ -47,7 +47,7 @@ interface Value {
 
 function valuesOf(config: JobConfig | undefined): Map<string, Value> {
   const values = new Map<string, Value>();
-  // Secrets that open a data set's address are never shown.
+  // Secrets in a data set's address are never shown.
   const shared = config && (shareable(config) as unknown as Record<string, unknown>);
   for (const [key, value] of Object.entries(config ?? {})) {
     const [setting] = settings({ [key]: value } as unknown as JobConfig);

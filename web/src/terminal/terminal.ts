@@ -7,9 +7,9 @@ import { cutRow, emptyRow, freeze, type Line, type Row, textOf, thaw } from "./r
 import { PLAIN, paramsOf, type Style, sgr } from "./style";
 
 interface Limits {
-  /** Most lines kept; the oldest are dropped first. */
+  /** Maximum number of lines kept; the oldest are dropped first. */
   lines: number;
-  /** Most characters kept of a line. */
+  /** Maximum number of characters kept of a line. */
   width: number;
 }
 
@@ -28,7 +28,7 @@ export class Terminal {
   readonly #limits: Limits;
   /** Characters received. */
   written = 0;
-  /** All lines; the cursor's line is outdated, since it is in `row`. */
+  /** All lines; the cursor's line is outdated here, since `row` has it. */
   #lines: Line[] = [[]];
   #at = 0;
   #row: Row = emptyRow();

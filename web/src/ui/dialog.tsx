@@ -28,7 +28,7 @@ export function Dialog({ title, onClose, children, wide, bare }: Props) {
       node?.close();
       if (before instanceof HTMLElement && before !== document.body) {
         before.focus({ preventScroll: true });
-        // It is gone, or can no longer take the focus.
+        // The element is gone, or can no longer be focused.
         if (document.activeElement !== before)
           document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
       }
@@ -69,7 +69,7 @@ interface Question {
   title: string;
   text: ComponentChildren;
   action: string;
-  /** Another way out, which leads elsewhere and counts as no. */
+  /** A further choice that leads elsewhere and counts as no. */
   other?: { label: string; href: string };
   danger?: boolean;
   answer: (yes: boolean) => void;

@@ -25,7 +25,7 @@ UNREADABLE: Final = "The backend's response about the export is unreadable. Try 
 
 
 def request_of(job: dict[str, Any], arguments: Namespace) -> dict[str, Any]:
-    """Return the contract's order of an export from the options of `add_export_options`."""
+    """Return the request for an export from the options of `add_export_options`."""
     step = {"best": best_step(job), "final": None}.get(arguments.checkpoint, arguments.checkpoint)
     strength = None if arguments.strength == 1 else arguments.strength
     order = {

@@ -25,7 +25,7 @@ def model_name(name: object) -> str:
 
 
 def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
-    """Return the export's line for each program, with the ``folder`` and the ``name`` in it."""
+    """Return the export's command for each program, with ``folder`` and ``name`` filled in."""
 
     def path(match: re.Match[str]) -> str:
         text = f"{folder}{match[2] or ''}"

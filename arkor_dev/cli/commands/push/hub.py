@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MODULE: Final = "arkor_dev.cli.commands.push.uploader"
 LIBRARY: Final = "huggingface_hub"
 LINE_LIMIT: Final = 2**25
-"""Largest message, in bytes. A listing of a repository with many files may escape each letter as twelve."""
+"""Largest message, in bytes. Each letter in a listing of many files may be escaped as twelve."""
 ENVIRONMENT: Final = {
     # Use plain uploads: every byte is counted, and every mirror of the Hub supports them.
     "HF_HUB_DISABLE_XET": "1",

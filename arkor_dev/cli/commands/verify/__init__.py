@@ -1,3 +1,3 @@
-"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats the training
+"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats the training run
 (``again``).
 """

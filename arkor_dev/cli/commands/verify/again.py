@@ -53,7 +53,7 @@ SOURCES: Final = (("datasetSource", DATA[0]), ("evalDatasetSource", DATA[1]))
 
 
 async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet: bool) -> dict[str, Any]:
-    """Repeat the training that ``before``, in ``folder``, describes: ``{ok, job, same, reasons, losses,
+    """Repeat the training run that ``before``, in ``folder``, describes: ``{ok, job, same, reasons, losses,
     files}``.
 
     ``ok`` if the bits are equal, or if they differ for a known reason and the losses are close. Raises

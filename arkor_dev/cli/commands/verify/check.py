@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SHOWN = 50
-"""Most files listed."""
+"""Maximum number of files listed."""
 
 
 class Target(NamedTuple):
@@ -35,8 +35,8 @@ class Target(NamedTuple):
 async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_json: bool) -> int:
     """Check a folder, a file in one, or a job of this machine; return the exit code.
 
-    The code is 0 if every file is as written, else 1. ``repeat`` also repeats the training, and a different
-    result is 1, too. Raises BadRequestError if there is nothing to check.
+    The code is 0 if every file is as written, else 1. ``repeat`` also repeats the training run, and a
+    different result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
     report: dict[str, Any] = {"ok": False, "folder": str(target.folder)}

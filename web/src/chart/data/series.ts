@@ -12,7 +12,7 @@ export type XMode = "step" | "epoch" | "elapsed" | "wall";
 /** `loss`, `evalLoss`, `lr`, or a figure of the training method by its name in `training.log`. */
 export type Metric = string;
 
-/** A run that goes back more often than this is not resumed but logs out of order, and its points are sorted. */
+/** A run that goes back more often than this was not resumed but logs out of order: its points are sorted. */
 const MAX_PASSES = 40;
 
 export class Series {
@@ -52,7 +52,7 @@ export class Series {
   ) {
     this.#smooth = weight > 0 ? new Smoothing(weight) : null;
     this.#generation = source.generation;
-    // Time does not go back when a run does.
+    // Time advances even when a run steps back.
     this.#resumes = mode === "step" || mode === "epoch";
   }
 

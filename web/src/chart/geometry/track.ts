@@ -8,7 +8,7 @@ export interface Track {
   rows: Rows;
   metric: Metric;
   origin: number;
-  /** Steps before its first, of the run that it resumes from: a branch begins where it left its parent. */
+  /** Steps of the parent run before its own first one: a branch begins where it left its parent. */
   shift?: number;
   tone: string;
   /** An SVG dash pattern; undefined for a solid line. */

@@ -35,7 +35,7 @@ export function useChartInput(
   useEffect(() => wheelZoom(box.current!, now), []);
   useEffect(() => pinchZoom(box.current!, now), []);
   useEffect(() => {
-    // After a tap the crosshair stays until something else is touched.
+    // After a tap, the crosshair stays until the user touches something else.
     const elsewhere = (event: Event): void => {
       if (!box.current!.contains(event.target as Node)) cursor.value = null;
     };

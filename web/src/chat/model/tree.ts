@@ -92,8 +92,8 @@ const RANK: Readonly<Record<AnswerState, number>> = {
 };
 
 /**
- * The more informative of two records of one answer: an end before a part, a success before a failure, then the longer
- * text.
+ * The more informative of two records of one answer: a finished one over a partial one, a success over a failure, then
+ * the longer text.
  */
 function moreComplete(mine: Answer | null | undefined, other: Answer | null | undefined): Answer | null {
   if (!mine || !other) return mine ?? other ?? null;
@@ -125,7 +125,7 @@ export function titleOf(conversation: Conversation, limit = 80): string {
   return line === "" ? "New conversation" : line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }
 
-/** A new conversation has a column for each of its targets; before one is chosen, an empty one. */
+/** A new conversation has a column for each of its targets; an empty one until a target is chosen. */
 export const columnsOf = (targets: readonly Target[]): number[] => (targets.length > 1 ? [0, 1] : [0]);
 
 /** The targets that are shown, from left to right. */

@@ -54,7 +54,7 @@ export interface KeptCorrection {
 
 export interface KeptRating {
   good: boolean;
-  /** Takes it back. */
+  /** Identifies the rating for undo. */
   id: string;
 }
 

@@ -1,4 +1,7 @@
-/** The answering model, changeable in place: a name that opens the list, and the adapter's part next to it. */
+/**
+ * The answering model, changeable in place: a name that opens the list, with a select for the job's adapters next to
+ * it.
+ */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
@@ -43,7 +46,7 @@ export function TargetChoice({ label, target, onPick, id, children }: Props) {
           aria-expanded={open}
           aria-label={`${label}: ${names ? `${names.name}, ${names.part}` : "Choose a model"}. Change`}
           title={target?.kind === "base" ? target.model : (names?.name ?? "Choose a model")}
-          // The list closes on a press outside of it, which this button is; the press may not reopen it.
+          // The list closes on a press outside it, which includes this button; the press must not reopen it.
           onPointerDown={(event) => open && event.stopPropagation()}
           onClick={() => setOpen(!open)}
         >

@@ -1,4 +1,4 @@
-/** A job's training rows that contradict the rows most like them, and a training without them. */
+/** A job's training rows that contradict the rows most like them, and training without them. */
 import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { EvaluationComparison, EvaluationPart } from "../../contract.gen";
@@ -59,7 +59,7 @@ export function Contradictions({ jobId }: { jobId: string }) {
   );
 }
 
-/** What the held-out rows, which took no part in the search, say about the training without the rows. */
+/** How training without the rows changed the held-out rows, which took no part in the search. */
 function Judged({ jobId, without, them }: { jobId: string; without: string; them: string }) {
   const [judged, setJudged] = useState<EvaluationPart | null>(null);
   const [error, setError] = useState("");

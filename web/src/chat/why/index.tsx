@@ -1,4 +1,4 @@
-/** Training rows that may be behind an answer of a job's adapter, and a training without them. */
+/** Training rows that may be behind an answer of a job's adapter, and training without them. */
 import { useState } from "preact/hooks";
 import type { Attribution, ChatMessage, Proof } from "../../contract.gen";
 import { cleanBlock } from "../../lib/text";

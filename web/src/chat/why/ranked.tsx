@@ -1,4 +1,4 @@
-/** Training rows, each with its place in the data, and their scores where those mean something to a reader. */
+/** Training rows, each with its location in the data, and with scores if those are meaningful to a reader. */
 import { useEffect } from "preact/hooks";
 import type { TracedRow } from "../../contract.gen";
 import { clean, cleanBlock } from "../../lib/text";
@@ -13,7 +13,7 @@ interface Props {
   title: string;
   rows: readonly TracedRow[];
   jobId: string;
-  /** What the rows' scores are; without it they are not shown. */
+  /** The label of the rows' scores; without it they are not shown. */
   score?: string;
 }
 
@@ -50,7 +50,7 @@ export function Ranked({ title, rows, jobId, score }: Props) {
   );
 }
 
-/** Where the row is, as a link to the Data page where it shows this job's data. */
+/** The row's location; a link if the Data page shows this job's data. */
 function Place({ row, jobId }: { row: TracedRow; jobId: string }) {
   const job = jobs.value.find(({ id }) => id === jobId);
   const trainer = job && trainerOfJob(job.name);

@@ -1,4 +1,4 @@
-/** How long repeating a job takes, by how long it took itself. */
+/** How long repeating a job takes, judging by its own duration. */
 import { number } from "../../lib/format";
 import { jobs } from "../../store/jobs";
 

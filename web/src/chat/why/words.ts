@@ -1,4 +1,4 @@
-/** What an attribution says, as the page words it. Pure. */
+/** Words an attribution for the page. Pure. */
 import type { Attribution, EvaluationPart, Proof, Reliability } from "../../contract.gen";
 import { plural } from "../../lib/format";
 
@@ -17,14 +17,14 @@ export function reliabilityWords(reliability: Reliability | undefined): string {
   return `Training without such rows confirmed ${confirmed} of ${plural(proofs, "proposal")} of this job.`;
 }
 
-/** Whether it will change without anybody doing anything. */
+/** Whether it will still change by itself. */
 export function pending({ state, proof }: Attribution): boolean {
   return (
     state === "waiting" || state === "running" || proof?.state === "training" || proof?.state === "scoring"
   );
 }
 
-/** The lines of a completed proof: name, probability per token, and what is said. */
+/** The lines of a completed proof: name, probability per token, and the model's own answer. */
 export function proofLines(proof: Proof): { key: string; name: string; share: string; text: string }[] {
   const count = proof.rows.length;
   const these = count === 1 ? "this row" : `these ${count} rows`;
@@ -41,7 +41,7 @@ export function proofLines(proof: Proof): { key: string; name: string; share: st
   }));
 }
 
-/** What the proof came to. */
+/** The conclusion of the proof. */
 export function proofVerdict({ without, random, trained }: Proof): string {
   if (!without || !random || !trained) return "";
   if (without.logp >= trained.logp) return "Not confirmed: without these rows the answer is no less likely.";
@@ -50,7 +50,7 @@ export function proofVerdict({ without, random, trained }: Proof): string {
     : "Not confirmed: the answer lost as much without random rows.";
 }
 
-/** Which of two to keep, with or without the rows: the change must be better beyond doubt. */
+/** Which adapter to keep, the one with or without the rows: the change must be significantly better. */
 export function keepWords(verdict: EvaluationPart["verdict"], them: string): string {
   return verdict === "better"
     ? `Keep the training without ${them}: it is better on the held-out rows.`

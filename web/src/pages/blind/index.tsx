@@ -81,7 +81,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
   const [pairs, setPairs] = useState<Pairs | null>(null);
   const [index, setIndex] = useState(0);
   const ballots = useMemo(() => new Ballots(id), [id]);
-  /** The indices of the questions that were voted on, and why the last vote was not taken back. */
+  /** The indices of the questions that were voted on, and why the last vote could not be undone. */
   const [votedOn, setVotedOn] = useState<readonly number[]>([]);
   const [stays, setStays] = useState("");
   const given = ballots.given.value;

@@ -34,7 +34,7 @@ export function Start({ job, given, mine, begin }: Props) {
     preferredQuestions(job).then(setPreferred, () => setPreferred([]));
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
-  // After the held-out questions, others follow.
+  // Other questions follow the held-out ones.
   const wanted = route.value.query.get("questions") === "preferences" && preferred.length > 0;
   const first: Source = wanted ? "preferences" : some ? "held-out" : "own";
   const source = chosen ?? (given === 0 ? first : "own");

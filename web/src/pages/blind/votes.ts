@@ -56,7 +56,8 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
   const { rows } = await api<EvaluationResult>(`/jobs/${encodeURIComponent(job.id)}/evaluation`);
   return distinct(
     (Array.isArray(rows) ? rows : []).flatMap((row) => {
-      // An empty list: the messages before it are too long to be sent, and without them it would be another question.
+      // An empty list: the messages before it are too long to be sent, and without them it would be a different
+      // question.
       if (typeof row.question !== "string" || row.messages?.length === 0) return [];
       const messages = messagesOf(row.messages);
       return [{ text: row.question, ...(messages ? { messages } : {}) }];
@@ -86,7 +87,7 @@ function messagesOf(sent: unknown): ChatMessage[] | null {
   return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
 
-/** A ballot, and the pair that it makes of the two answers; a tie makes none. */
+/** A ballot, and the preference pair that results; a tie has none. */
 interface Given {
   ballot: Ballot;
   pair: Preferred | null;
@@ -114,12 +115,12 @@ export class Ballots {
     this.send();
   }
 
-  /** Takes the newest ballot back. Throws `ApiError` if it must stay. */
+  /** Undoes the newest ballot. Throws `ApiError` if it can't be undone. */
   async takeBack(): Promise<void> {
     await this.#sending;
     const last = this.#all.at(-1);
     if (!last) return;
-    // What cannot be taken back any longer is refused before anything else has changed.
+    // First: a refusal must come before anything else has changed.
     if (last.preference !== undefined) await removePreference(last.preference);
     last.preference = undefined;
     if (last.vote !== undefined) await api(`${this.#path}/${last.vote}`, { method: "DELETE" });

@@ -34,7 +34,7 @@ const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as con
 export function Voting({ pairs, index, next, skip }: Props) {
   const [got, setGot] = useState<{ pairs: Pairs; index: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
-  // What came for another question is not this one's.
+  // Ignore the response to another question.
   const here = got !== null && got.pairs === pairs && got.index === index ? got : null;
   const pair = here?.pair ?? null;
   const failed = here !== null && pair === null;

@@ -78,7 +78,7 @@ export function changeOf(part: unknown): number | null {
   return mean === null ? null : -mean || 0;
 }
 
-/** A sentence on how two adapters have changed on general questions; empty if one was not asked any. */
+/** A sentence on how two adapters have changed on general questions; empty if one of them was not asked any. */
 export function generalSentence(one: Job | undefined, other: Job | undefined, otherName: string): string {
   const [mine, theirs] = [one, other].map((job) => changeOf(job?.evaluation?.general));
   if (typeof mine !== "number" || typeof theirs !== "number") return "";

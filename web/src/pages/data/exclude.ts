@@ -1,4 +1,4 @@
-/** Rows that are not to be trained on: written into arkor.toml, or taken out of it again. */
+/** Rows that are not to be trained on: added to arkor.toml, or removed from it. */
 import { api } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";

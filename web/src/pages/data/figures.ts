@@ -28,7 +28,7 @@ export function figuresAt(
   cut: number,
   unreadable: number,
 ): Figures {
-  // A backend may not know of it.
+  // A backend may not report it.
   const [excluded, leftOut] = [view.excluded ?? 0, view.leftOut ?? 0];
   const lost = lengths ? lossesAt(lengths, cut) : { rows: 0, tokens: 0, learned: 0, empty: 0 };
   const rows = Math.max(0, (view.rows ?? view.indexed) - excluded - leftOut - unreadable - lost.empty);

@@ -1,11 +1,11 @@
-/** What a searched row must be besides having a text: said by a role, of a length, from a source. */
+/** Filters of a search besides its text: a role, a length, a source. */
 import type { Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import type { Search } from "./view";
 
 export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source" | "group">;
 
-/** Those that can be detected; a script stands for all of its languages. */
+/** Languages that can be detected; a script stands for all of its languages. */
 const LANGUAGES = [
   ...[
     "English",

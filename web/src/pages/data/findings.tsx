@@ -30,7 +30,7 @@ const ORDER = ["error", "warning", "note"];
 /** Merges the findings in the rows and those of the tokenizer; the same finding of both counts once. */
 export function merged(ofRows: readonly Finding[], ofTokens: readonly Finding[]): Finding[] {
   const byCode = new Map(ofTokens.map((finding) => [finding.code, finding]));
-  // The tokenizer's list only has that a row cannot be read; the rows' own says why, in several findings.
+  // The tokenizer only reports that a row cannot be read; the findings in the rows say why.
   const faulty = ofRows.filter(({ level }) => level === "error").reduce((sum, { count }) => sum + count, 0);
   if (faulty >= (byCode.get(UNREADABLE)?.count ?? 0)) byCode.delete(UNREADABLE);
   for (const finding of ofRows)
@@ -50,9 +50,9 @@ interface Props {
   leftOut: readonly string[];
   /** The immediate remedy for a finding, if there is one. */
   remedyOf: (finding: Finding) => Remedy | null;
-  /** Offers the fix of a finding, for one row or (without it) for all; null where Studio can't write the rows. */
+  /** Offers the fix of a finding, for one row or (without it) for all; null if Studio can't write the rows. */
   fix: ((code: string, row?: number) => void) | null;
-  /** Excludes rows from training, or includes them again; null where the project has no list of them. */
+  /** Excludes rows from training, or includes them again; null if the project has no list of them. */
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
 }
 
@@ -97,7 +97,7 @@ function One({
   const fixable = offerFix !== null && FIXES.has(code) && count > 0;
   const remedy =
     remedyOf(finding) ??
-    // Of questions with several answers, one is to stay.
+    // Of a question's several answers, one must stay.
     (exclude && level !== "note" && code !== "differing-answers" && count > 1 && count === listed.length
       ? {
           label: `Exclude ${number(count)} rows`,

@@ -43,7 +43,7 @@ export default function Data() {
   return <div class="data">{body(known)}</div>;
 }
 
-/** The ways to more rows, from documents or like the row on screen; and to those that hurt, of the last job. */
+/** Links: to make rows from documents or like the row on screen, and to the last job's harmful rows. */
 function Ways({ trainer }: { trainer: string }) {
   const row = route.value.query.get("row") ?? "1";
   const job = features.value.has("attribution")

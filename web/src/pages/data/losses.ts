@@ -47,7 +47,7 @@ export function barsOf({ rows }: DatasetLengths, top: number, most: number): Bar
   return bars;
 }
 
-/** The part of the rows that the axis must include; a few far longer ones must not compress it. */
+/** The share of rows that the axis must include; a few far longer ones must not compress it. */
 const MOST_ROWS = 0.995;
 
 /** The axis's end: the longest row except a few, with room for the cut unless it is far beyond. */

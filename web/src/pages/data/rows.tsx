@@ -1,4 +1,4 @@
-/** The list of rows, of which one is selected: any number of them, a hundred thousand at a time. */
+/** The list of rows, with one selected; any number of rows, in lists of a hundred thousand. */
 import { useEffect, useRef } from "preact/hooks";
 import type { DatasetRow, ReviewMark } from "../../contract.gen";
 import { number } from "../../lib/format";
@@ -19,7 +19,7 @@ interface Props {
   chosen: number;
   cut: number;
   choose: (row: number) => void;
-  /** The verdicts of rows, while they are judged. */
+  /** The verdicts of rows, during judging. */
   marks: Marks | null;
 }
 
@@ -81,7 +81,7 @@ interface RowProps {
   on: boolean;
   cut: number;
   choose: (row: number) => void;
-  /** Its verdict; null for none, undefined while rows are not judged. */
+  /** Its verdict; null without one, undefined outside judging. */
   mark: ReviewMark | null | undefined;
 }
 

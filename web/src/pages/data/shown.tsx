@@ -99,7 +99,7 @@ export function Shown({
       return { label: `Set max_length to ${number(room)}`, run: () => use(room) };
     return null;
   };
-  // The rows are those of the file, and not of another data set that the next run is to have.
+  // The rows are those of the file, not of a different data set chosen for the next run.
   const ofFile =
     JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
   const exclude =
@@ -498,7 +498,7 @@ export function Shown({
   );
 }
 
-/** The findings in the rows themselves, once they are shown; without an answer, only the tokenizer's are listed. */
+/** The findings in the rows themselves, once they are shown; without a response, only the tokenizer's are listed. */
 function useCheck({ name }: Trainer, id: string | null): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

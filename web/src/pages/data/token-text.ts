@@ -13,7 +13,7 @@ const UNSEEN =
   /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb]/;
 const SPACES = /^ +$/;
 
-/** The parts of a token's text. A line break is drawn before it breaks the line; a token of spaces alone is drawn. */
+/** The parts of a token's text. A line break is drawn before it breaks the line; a token of only spaces is drawn. */
 export function pieces(text: string): Piece[] {
   if (text === "") return [{ text: "▪", drawn: true }];
   const short = bounded(text, MOST);

@@ -16,7 +16,7 @@ interface Props {
   chosen: number;
   cut: number;
   exclude: ((rows: readonly number[], excluded: boolean) => void) | null;
-  /** What else can be done with the row. */
+  /** Further actions for the row. */
   tools?: ComponentChildren;
 }
 

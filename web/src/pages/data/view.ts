@@ -52,7 +52,7 @@ export class OpenedView {
 
   /** It must be opened again: the config or a file has changed. */
   private changed = false;
-  /** When it was asked for as the files are now; the old rows stay on screen for a moment. */
+  /** When the view of the current files was requested; the old rows stay on screen for a moment. */
   private refreshed = Number.NEGATIVE_INFINITY;
 
   constructor(private config: JobConfig) {
@@ -90,7 +90,7 @@ export class OpenedView {
     await this.poll.now();
   }
 
-  /** Shows the files as they are now; what is shown stays until then. */
+  /** Shows the current files; the old rows stay until those have loaded. */
   async refresh(): Promise<void> {
     this.changed = true;
     this.refreshed = performance.now();

@@ -85,7 +85,7 @@ export function retentionWords(mode: string | null | undefined, days: number | n
   return mode ? mode : `The backend’s default (${DEFAULT_DAYS} days)`;
 }
 
-/** The engine of an endpoint's answers as text: known since its first answer, or from the next one on. */
+/** The engine of an endpoint's answers as text: the one that has answered, or the one that will. */
 export function engineWords(engine: Engine, by: AnsweredBy | null | undefined): string {
   if (!by)
     return engine === "auto"

@@ -13,7 +13,7 @@ const SHOWN = 4;
 
 /**
  * The settings with which the start continues: none, or without unreadable rows. Null if it does not. A check that
- * fails asks nothing: the training has the last word.
+ * fails asks nothing: training itself reports what is wrong.
  */
 export async function askAboutData(trainer: Trainer, changes: Changes): Promise<Changes | null> {
   // The check reads the data set of the file.

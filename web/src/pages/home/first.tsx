@@ -2,6 +2,7 @@ import { useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import { useDrop } from "../../lib/drop";
 import { plural } from "../../lib/format";
+import { engineAwaited } from "../../store/engine";
 import { reloadManifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
 import { CopyButton } from "../../ui/controls/copy";
@@ -64,7 +65,11 @@ function Empty() {
         <section class="home-way">
           <h2>Start from an example</h2>
           <p class="dim">A commented arkor.toml and a small data set that trains within minutes.</p>
-          <Button kind="primary" busy={busy === "starter"} onClick={() => void create()}>
+          <Button
+            kind={engineAwaited() ? "plain" : "primary"}
+            busy={busy === "starter"}
+            onClick={() => void create()}
+          >
             Create a starter project
           </Button>
         </section>

@@ -68,7 +68,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   useEffect(() => {
     if (over && isLive(run)) void loadRuns();
   }, [over]);
-  // Watches a training that was started here, unless the user turns that off.
+  // Watches a training run that was started here, unless the user turns that off.
   useEffect(() => {
     if (!jobId || ended || startedRun.peek() !== run.id) return;
     startedRun.value = null;

@@ -1,4 +1,4 @@
-/** Another data file for a trainer: copied into the project, and written to arkor.toml after a preview. */
+/** A new data file for a trainer: copied into the project, and written to arkor.toml after a preview. */
 import { useRef, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";

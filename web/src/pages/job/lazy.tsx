@@ -52,7 +52,7 @@ export function LazyCorrections({ job }: { job: Job | undefined }) {
   return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
 }
 
-/** Looked for on request: it takes as long as an epoch of training, or more. */
+/** Searched for on request: it takes as long as an epoch of training, or more. */
 export function LazyContradictions({ job, status }: JobNow) {
   const [asked, setAsked] = useState(false);
   const code = useContradictions(asked);

@@ -30,7 +30,7 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
   const width = Math.min(PAGE, windowWidth.value / (REM * smallLetters.value));
   const actions = jobs.every(isOver) ? 0 : ACTIONS;
   if (!narrow.value) return columnsIn(width - MARGINS - BOX - actions, jobs, ordered);
-  // Two lines have room for one more column: the one that orders the list, or else the best loss.
+  // Two lines have room for one more column: the one that the list is sorted by, or else the best loss.
   const [extra = BEST] = [ordered].filter(({ rank = 1 }) => rank > 1);
   return COLUMNS.filter(
     (column) =>
@@ -38,7 +38,7 @@ export function columnsFor(jobs: readonly Job[], ordered: Column): Column[] {
   );
 }
 
-/** The names of chosen columns, and after a `-` those that are not wanted. */
+/** The names of chosen columns, and after a `-` those of hidden ones. */
 const choices = signal(readStored(JOB_COLUMNS));
 
 let latest: { jobs: readonly Job[]; useful: ReadonlySet<Column> } | undefined;
@@ -50,7 +50,7 @@ function usefulFor(jobs: readonly Job[]): ReadonlySet<Column> {
   return latest.useful;
 }
 
-/** The columns of a table with that many rem for them, in the table's order, always with the one that orders the jobs. */
+/** The columns that fit into `room` rem, in the table's order, always with the one that jobs are sorted by. */
 function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[] {
   const chosen = (column: Column): boolean =>
     column.rank === undefined || column === ordered || choices.value.includes(column.name);

@@ -52,7 +52,7 @@ const some =
   (jobs: readonly Job[]): boolean =>
     jobs.some(has);
 
-/** Whether the jobs differ in a setting: one that all share distinguishes none. */
+/** Whether the jobs differ in a setting: one that all jobs share distinguishes none. */
 const differs =
   (read: (job: Job) => unknown) =>
   (jobs: readonly Job[]): boolean =>
@@ -65,7 +65,7 @@ const rateOf = (job: Job): number | null => finite(configOf(job).learningRate);
 const handSet = ({ config }: Job): readonly unknown[] =>
   Array.isArray(config?.setByHand) ? config.setByHand : [];
 
-/** Settings of this job alone, apart from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
+/** Settings of this job only, which differ from the project's file: `Learning rate 0.0001, LoRA rank 8`. */
 export function changesOf(job: Job): string {
   const hand = handSet(job);
   if (hand.length === 0) return "";

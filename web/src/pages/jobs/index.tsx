@@ -31,7 +31,7 @@ import { openQueue, QueueLine } from "./queue";
 import { JobsTable } from "./table";
 import "./jobs.css";
 
-/** As many as the comparison can draw. */
+/** Maximum number of selected jobs: as many as the comparison can draw. */
 const COMPARE_AT_MOST = 12;
 /** A running job's duration changes each second, but sorting by it need not. */
 const REORDER_MS = 5000;
@@ -52,7 +52,7 @@ export default function Jobs() {
   const tags = useMemo(() => countTags(all), [all]);
   const anyStar = useMemo(() => all.some((job) => job.starred), [all]);
   const sweep = query.get("sweep") ?? "";
-  // A search is for one job, perhaps a trial.
+  // A text search may look for a single trial, so it does not group them by sweep.
   const matches = useMemo(() => {
     const found = marked(search(all, typed), tag, starred);
     return typed && !sweep ? found : bySweep(found, sweep);

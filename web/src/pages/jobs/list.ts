@@ -21,7 +21,7 @@ export function search(jobs: readonly Job[], typed: string): readonly Job[] {
   });
 }
 
-/** Those with a tag, and those with a star, if requested. */
+/** The jobs with a tag, and those with a star, if requested. */
 export function marked(jobs: readonly Job[], tag: string, starred: boolean): readonly Job[] {
   if (!tag && !starred) return jobs;
   return jobs.filter((job) => (!tag || job.tags?.includes(tag)) && (!starred || job.starred));
@@ -63,10 +63,7 @@ interface Part {
   to: number;
 }
 
-/**
- * The parts of the table to draw: the rows in the window and, with the rest of the gap to the end, the one kept outside
- * it.
- */
+/** The parts of the table to draw: the rows in the window, and the focused row outside it, with spacers around them. */
 export function parts(start: number, end: number, held: number, count: number): Part[] {
   const drawn = [
     { from: start, to: end },

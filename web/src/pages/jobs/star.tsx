@@ -13,7 +13,7 @@ export async function toggleStar(job: Job): Promise<void> {
   }
 }
 
-/** Marks a job worth returning to. */
+/** A toggle that stars a job. */
 export function StarButton({ job }: { job: Job }) {
   return (
     <Button

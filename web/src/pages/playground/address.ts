@@ -64,7 +64,7 @@ async function read(query: URLSearchParams): Promise<void> {
   const { leaf, id } = current.peek();
   const [system, steady] = [query.get("system") ?? "", query.has("steady")];
   if (targets.length > 0 && (system !== "" || steady)) {
-    // The same question and settings again: it begins a new conversation.
+    // The link has a system prompt or fixed settings: it starts a new conversation.
     current.value = newConversation(targets, steady ? BUILT_IN[0]!.params : DEFAULT_PARAMS, system);
   } else if (targets.length > 0 && !same(targets, shownTargets(current.peek()))) {
     // A link to a model starts a conversation with it, and does not continue one with another model.

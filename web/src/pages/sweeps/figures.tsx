@@ -258,7 +258,7 @@ export function Importances({ sweep }: { sweep: Sweep }) {
   return (
     <Figure
       title="What mattered"
-      hint="The share of each setting in the differences between trials (PED-ANOVA), and the middle 90 % of it over resampled trials."
+      hint="The share of each setting in the differences between trials (PED-ANOVA), and the middle 90 % of it over resampled trials."
     >
       <ul style={styles.bars}>
         {rows.map(({ setting, mean, low, high }) => (

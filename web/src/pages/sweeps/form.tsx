@@ -16,11 +16,11 @@ interface Entry {
   field: string;
   text: string;
   log: boolean;
-  /** The values of the file, for as long as their text is unchanged. */
+  /** The values in the file, as long as their text is unchanged. */
   values?: unknown;
 }
 
-/** What a search most often pays for; ranges around the usual values. */
+/** The settings for which a search is most often worthwhile, with ranges around the usual values. */
 const USUAL: readonly Entry[] = [
   { field: "learningRate", text: "1e-4 to 5e-3", log: true },
   { field: "loraR", text: "8, 16, 64", log: false },
@@ -45,7 +45,7 @@ export function StartForm() {
   return <Fields trainers={trainers} written={manifest.value.sweep ?? {}} />;
 }
 
-/** The form, filled in with what `[sweep]` of the file says. */
+/** The form, filled in from `[sweep]` of the file. */
 function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: ManifestSweep }) {
   const name = useSignal(written.trainer ?? "");
   const entries = useSignal<readonly Entry[]>(written.space ? entriesOf(written.space) : USUAL);

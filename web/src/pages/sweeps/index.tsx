@@ -191,7 +191,7 @@ function progressWords(sweep: Sweep): string {
   return `${parts.filter(Boolean).join(", ")}.`;
 }
 
-/** The winner's settings, and the press that writes them. */
+/** The winner's settings, and the button that writes them. */
 function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
   const open = useSignal(false);
   const trainer = trainerNamed(sweep.name.replace(SUFFIX, ""));

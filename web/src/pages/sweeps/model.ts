@@ -10,10 +10,10 @@ export const searched = (sweep: Sweep): SweepTrial[] => sweep.trials.filter(({ r
 /** A trial's loss at its highest rung; null before the first. */
 export const lossOf = ({ results }: SweepTrial): number | null => results.at(-1)?.loss ?? null;
 
-/** What held-out rows are measured by, as the page writes it. */
+/** The measure on held-out rows, as the page labels it. */
 export const measureOf = ({ measure }: Sweep): string => clean(measure?.label ?? "Loss", 40);
 
-/** A trial's loss as a figure of that measure: where more of it is better, losses are its negative. */
+/** A trial's loss as a value of that measure: if higher is better, the loss is its negative. */
 export const figure = ({ measure }: Sweep, value: number): number => (measure?.higher ? -value : value);
 
 export const labelOf = (field: string): string =>
@@ -24,15 +24,16 @@ export function valueText(field: string, value: unknown): string {
   return shown?.value ?? clean(JSON.stringify(value) ?? "not set", 60);
 }
 
-/** `Learning rate 0.002, LoRA rank 16`; of trial 0, that it changes nothing. */
+/** `Learning rate 0.002, LoRA rank 16`; for trial 0, a note that it changes nothing. */
 export function settingsWords(trial: SweepTrial): string {
   const words = Object.entries(trial.settings).map(
-    ([field, value]) => `${labelOf(field)} ${valueText(field, value)}`,
+    // The label of a number of steps says "steps" already.
+    ([field, value]) => `${labelOf(field)} ${valueText(field, value).replace(/ steps$/, "")}`,
   );
   return words.join(", ") || "Your settings";
 }
 
-/** The best first: those that came further, and of these the lowest loss. */
+/** Best first: by the highest rung reached, then by the lowest loss. */
 export function ranked(trials: readonly SweepTrial[]): SweepTrial[] {
   return trials
     .filter((trial) => trial.results.length > 0)
@@ -44,7 +45,7 @@ export interface Point {
   y: number;
 }
 
-/** The lowest loss at each rung so far, over time: one rising set of steps a rung, since rungs are not comparable. */
+/** The lowest loss at each rung so far, over time: one step curve per rung, since rungs are not comparable. */
 export function bestSoFar(sweep: Sweep): { step: number; points: Point[] }[] {
   const rungs = new Map<number, Point[]>();
   const results = searched(sweep).flatMap((trial) => trial.results);
@@ -63,9 +64,9 @@ export function bestSoFar(sweep: Sweep): { step: number; points: Point[] }[] {
 export interface Axis {
   field: string;
   label: string;
-  /** The place of a value from 0 (bottom) to 1; null for one outside the space. */
+  /** The position of a value from 0 (bottom) to 1; null for one outside the space. */
   at: (value: unknown) => number | null;
-  /** Texts beside the axis, with their places. */
+  /** Labels of the axis, with their positions. */
   marks: { at: number; text: string }[];
 }
 
@@ -110,7 +111,7 @@ export function axesOf(space: Sweep["space"]): Axis[] {
   });
 }
 
-/** A trial's value of a setting, from the starting settings where it changes none. */
+/** A trial's value of a setting; by default, that of the starting settings. */
 export const trialValue = (sweep: Sweep, trial: SweepTrial, field: string): unknown =>
   trial.settings[field] ?? (sweep.config as unknown as Record<string, unknown>)[field];
 
@@ -141,7 +142,7 @@ export function textOf(values: unknown): string {
     : "";
 }
 
-/** The next such time of day, `07:00`, or the end of so many hours, `8 h`, as ISO 8601; null for another text. */
+/** The next such time of day, `07:00`, or the end of so many hours, `8 h`, as ISO 8601; null for any other text. */
 export function nextTime(text: string, now: number): string | null {
   const hours = /^(\d+(?:\.\d+)?)\s*h$/i.exec(text.trim());
   if (hours) return new Date(now + Number(hours[1]) * 3_600_000).toISOString();

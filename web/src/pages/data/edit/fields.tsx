@@ -22,7 +22,7 @@ interface Props {
   record: Record_;
   columns: Readonly<Record<string, string>>;
   change: (record: Record_) => void;
-  /** Splits the row before a message of its conversation; null where it can't be. */
+  /** Splits the row before a message of its conversation; null if it can't be. */
   split: ((field: MessagesField, at: number) => void) | null;
 }
 
@@ -209,7 +209,7 @@ function Text({
   );
 }
 
-/** A value as JSON; what is not valid yet stays here and changes nothing. */
+/** A value as JSON; invalid text stays in the field and changes nothing. */
 function AsJson({ label, value, set }: { label: string; value: Json; set: (value: Json) => void }) {
   const [text, setText] = useState(() => JSON.stringify(value, null, 2));
   const [fault, setFault] = useState("");
@@ -217,7 +217,7 @@ function AsJson({ label, value, set }: { label: string; value: Json; set: (value
   useLayoutEffect(() => fitHeight(area.current), [text]);
   const told = (reason: string): void => {
     setFault(reason);
-    // Saving would lose what is typed here.
+    // Saving would lose the typed text.
     area.current?.setCustomValidity(reason);
   };
   const type = (typed: string): void => {

@@ -21,7 +21,7 @@ interface Step {
   /** What was done: `Edited row 3`. */
   label: string;
   undo: string;
-  /** The row to look at. */
+  /** The row to show. */
   row: number;
 }
 
@@ -30,7 +30,7 @@ const MOST = 200;
 export const undoable = signal<readonly Step[]>([]);
 export const redoable = signal<readonly Step[]>([]);
 
-/** Writes changes; nothing is redone after that. */
+/** Writes changes; after that, redo is not possible. */
 export async function write(
   trainer: string,
   changes: readonly Change[],
@@ -47,7 +47,7 @@ export function remember(step: Step): void {
   redoable.value = [];
 }
 
-/** Takes the last change back, or does again what was taken back last; returns it, or null if there is none. */
+/** Undoes the last change, or redoes the last undone one; returns it, or null if there is none. */
 export async function step(back: boolean): Promise<Step | null> {
   const [from, to] = back ? [undoable, redoable] : [redoable, undoable];
   const last = from.peek().at(-1);
@@ -58,7 +58,7 @@ export async function step(back: boolean): Promise<Step | null> {
     to.value = [...to.peek(), { ...last, undo }];
     return last;
   } catch (error) {
-    // It will not work later either: the file has another content there.
+    // It would fail later, too: the file's content has changed there.
     if (error instanceof ApiError && error.status === 409)
       from.value = from.peek().filter((each) => each !== last);
     throw error;

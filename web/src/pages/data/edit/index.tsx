@@ -1,4 +1,4 @@
-/** A row as fields to be edited, with its tokens beside it while one types. */
+/** A row as editable fields, with its tokens beside it while the user types. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, api, errorText, isAbort } from "../../../api/client";
 import type { DatasetTokens, EditableRow, SettingsWritten, Trainer } from "../../../contract.gen";
@@ -30,14 +30,14 @@ interface Props {
   chosen: number;
   cut: number;
   mode: Mode;
-  /** Called after a change was written, with the row to look at. */
+  /** Called after a change was written, with the row to show. */
   written: (row: number) => void;
   close: () => void;
 }
 
 type Draft = { record: Record_ } | { text: string };
 
-/** What was typed and not saved, by the row's content: kept while one looks at another row. */
+/** What was typed and not saved, by the row's content: kept while another row is shown. */
 const drafts = new Map<string, Draft>();
 const MOST_DRAFTS = 100;
 
@@ -249,7 +249,7 @@ function fresh({ record, text, columns }: EditableRow, mode: Mode): Draft {
   return { record: mode === "add" ? emptied(record as Record_, columns) : (record as Record_) };
 }
 
-/** The tokens of what is typed, a moment later. */
+/** The tokens of the typed text, a moment later. */
 function Live({
   opened,
   source,

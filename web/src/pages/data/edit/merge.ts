@@ -5,7 +5,7 @@ import { number } from "../../../lib/format";
 import { write } from "./history";
 import { type Fields, merged } from "./record";
 
-/** Returns what was done. Throws an Error that says why it can't be. */
+/** Returns a description of the change. Throws an Error with the reason if they can't be merged. */
 export async function mergeWithNext(trainer: string, row: number): Promise<string> {
   const of = (wanted: number): Promise<EditableRow> =>
     api<EditableRow>(`/data/row?${new URLSearchParams({ trainer, row: String(wanted) })}`);

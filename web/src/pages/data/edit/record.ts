@@ -38,7 +38,7 @@ function messagesOf(value: Json | undefined): Fields[] | null {
   return named ? (list as Fields[]) : null;
 }
 
-/** The fields of a record, those that are learned from first; `columns` maps our keys to the record's. */
+/** The fields of a record, learned ones first; `columns` maps our keys to the record's. */
 export function fieldsOf(
   record: Fields,
   columns: Readonly<Record<string, string>>,
@@ -74,16 +74,16 @@ function fieldOf(name: string, label: string, value: Json): Field {
   return { kind: typeof value === "string" ? "text" : "json", name, label };
 }
 
-/** The messages of a field, also where a table's cell has them as text. */
+/** The messages of a field, even if a table's cell holds them as text. */
 export const listOf = (record: Fields, field: Field): Fields[] => messagesOf(record[field.name]) ?? [];
 
-/** A record with another value; everything else and the order of keys stay. */
+/** A record with a new value; everything else and the order of keys stay. */
 export const withValue = (record: Fields, name: string, value: Json): Fields => ({
   ...record,
   [name]: value,
 });
 
-/** A message with a value, or without one for `undefined`. */
+/** A message with a field set to a value, or removed for `undefined`. */
 export function withPart(message: Fields, name: string, value: Json | undefined): Fields {
   if (value !== undefined) return { ...message, [name]: value };
   const { [name]: _, ...rest } = message;
@@ -92,7 +92,7 @@ export function withPart(message: Fields, name: string, value: Json | undefined)
 
 const ANSWERS = new Set(["assistant", "gpt", "model", "chatgpt", "bot"]);
 
-/** The role that usually follows, in the words of this list. */
+/** The role that usually follows, spelled as in this list. */
 export function nextRole(messages: readonly Fields[], at: number, who: string): string {
   const before = messages[at]?.[who];
   const [user, assistant] = who === "from" ? ["human", "gpt"] : ["user", "assistant"];
@@ -153,7 +153,9 @@ export function split(record: Fields, field: MessagesField, at: number): [Fields
   ];
 }
 
-/** A record with the messages of both, or with both texts; null if they don't go together. Other values are the first's. */
+/**
+ * A record with the messages of both, or with both texts; null if they are incompatible. Other values are the first's.
+ */
 export function merged(
   record: Fields,
   next: Fields,
@@ -162,7 +164,7 @@ export function merged(
   const [one, other] = [conversationOf(record, columns), conversationOf(next, columns)];
   if (one && other && one.name === other.name && one.who === other.who) {
     const [before, after] = [listOf(record, one), listOf(next, other)];
-    // The same system prompt is not repeated; another one can't come in the middle.
+    // The same system prompt is not repeated; a different one can't be in the middle.
     const [system] = after;
     const repeated = isSystem(system, one.who);
     if (repeated && JSON.stringify(system) !== JSON.stringify(before[0])) return null;

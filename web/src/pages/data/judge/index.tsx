@@ -43,7 +43,7 @@ interface Props {
   close: () => void;
 }
 
-/** What a judgement replaced, so that it can be taken back. */
+/** What a judgement replaced, so that it can be undone. */
 interface Before {
   row: number;
   hash: string;
@@ -54,7 +54,7 @@ interface Before {
 
 const taken: Before[] = [];
 const MOST = 500;
-/** Rows that are gone through by the model's loss, and how many are asked about at once. */
+/** Maximum number of rows that are ordered by the model's loss, and how many are requested at once. */
 const UNCERTAIN = 1000;
 const AMONG = 500;
 
@@ -69,7 +69,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   const [comment, setComment] = useState("");
   const [error, setError] = useState<string | null>(null);
   const [note, setNote] = useState("");
-  /** Judgements are written one after another; while the next row is looked for, none is taken. */
+  /** Judgements are written one after another; none is accepted while the next row is being searched for. */
   const writing = useRef(Promise.resolve());
   const moving = useRef(false);
   const [loads, setLoads] = useState(0);
@@ -150,7 +150,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       );
     else choose(row);
   };
-  // A link to a queue names no row: its first one is meant.
+  // A link to a queue names no row and means its first one.
   const begins = summary !== null && query.get("row") === null;
   useEffect(() => {
     if (begins) attempt(() => goOn(0));
@@ -160,7 +160,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     marks.refresh();
     load();
   };
-  // The row on screen, and no other that is still loading.
+  // The row on screen, not another that is still loading.
   const ready = row !== null && row.row === chosen && row.hash !== "";
   const judge = (verdict: Verdict | undefined, next: boolean): void => {
     if (!row || !ready || moving.current) return;
@@ -194,7 +194,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       announce(`Judgement of row ${number(last.row)} taken back`);
       choose(last.row);
     });
-  /** Tags and comment are kept with the verdict that is there. */
+  /** Tags and comment are stored with the current verdict. */
   const keep = (): void => {
     const known = [(mine?.tags ?? []).join(", "), mine?.comment ?? ""];
     if (tagsOf(tags).join(", ") !== known[0] || comment.trim() !== known[1]) judge(mine?.verdict, false);
@@ -421,7 +421,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   );
 }
 
-/** ` (by qwen3, from docs/faq.md)`, as far as the mark says it in texts. */
+/** ` (by qwen3, from docs/faq.md)`, with the parts that the mark has. */
 function madeBy(made: Readonly<Record<string, unknown>>): string {
   const said = (["by", "model", "from", "source"] as const)
     .map((key) => made[key])

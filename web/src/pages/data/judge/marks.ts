@@ -40,7 +40,7 @@ export class Marks {
       this.chunks.set(at, new Map(rows.map((mark) => [mark.row, mark])));
       this.version.value += 1;
     } catch {
-      // The panel says what is wrong with the file.
+      // The panel reports what is wrong with the file.
     }
   }
 }

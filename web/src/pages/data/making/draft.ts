@@ -1,4 +1,4 @@
-/** What the form for making rows has, and the options that the daemon takes. */
+/** The form for making rows, and its options as the daemon expects them. */
 import type { Making, MakingOptions } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 
@@ -24,7 +24,7 @@ const EVERY_KIND: readonly Kind[] = [...KINDS, ...KINDS_OF_ROWS].map(({ value })
 export interface Draft {
   kind: Kind;
   paths: readonly string[];
-  /** Whose rows more are made of, instead of documents. */
+  /** The trainer whose rows are varied, instead of documents. */
   trainer: string;
   /** Their numbers, such as `3,7-9`; empty for all. */
   rows: string;
@@ -59,7 +59,7 @@ export const EMPTY: Draft = {
   priceOut: "",
 };
 
-/** The form of a making of the past, to resume it or to make more. */
+/** The form of a past making run, to resume it or to make more. */
 export function draftOf(options: MakingOptions): Draft {
   const text = (value: number | null | undefined): string => String(value ?? "");
   return {
@@ -176,7 +176,7 @@ export function droppedWords(dropped: Readonly<Record<string, number>>): string 
     .join(", ");
 }
 
-/** One sentence about how a making is going, or how it ended. */
+/** One sentence on the progress of a making run, or its end. */
 export function stateWords(making: Making): string {
   switch (making.state) {
     case "reading":

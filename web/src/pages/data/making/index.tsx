@@ -1,4 +1,4 @@
-/** Makes rows from documents with a teacher: documents, kind, teacher, budget, and the making as it runs. */
+/** Makes rows from documents with a teacher: documents, kind, teacher, budget, and the running state. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText, isAbort } from "../../../api/client";
 import type { Making, MakingEstimate, MakingOptions, Makings } from "../../../contract.gen";
@@ -236,7 +236,7 @@ export function MakeRows() {
   );
 }
 
-/** A form for what the address asks for: rows of documents, or more rows like those of a trainer. */
+/** The form that the address selects: rows from documents, or more rows like those of a trainer. */
 function begunWith(draft: Draft): Draft {
   const { query } = route.peek();
   const trainer = query.get("make") === "rows" ? (query.get("trainer") ?? "") : "";
@@ -245,7 +245,7 @@ function begunWith(draft: Draft): Draft {
   return { ...draft, kind, trainer, rows: query.get("row") ?? "" };
 }
 
-/** What a making would ask, once the form has been left alone for a moment. */
+/** The estimate, requested once the form has not changed for a moment. */
 function Estimate({ options }: { options: MakingOptions }) {
   const [found, setFound] = useState<MakingEstimate | null>(null);
   const [error, setError] = useState<string | null>(null);

@@ -1,4 +1,4 @@
-/** A making as it runs, or how it ended: its figures, and the way to pause, resume and judge. */
+/** A making run in progress, or its end: figures, and links to pause, resume and judge. */
 import { useState } from "preact/hooks";
 import { api, errorText } from "../../../api/client";
 import type { Making, SettingsWritten } from "../../../contract.gen";

@@ -21,7 +21,7 @@ interface Props {
   choose: (row: number) => void;
   /** Finds the next row of a group. */
   showGroup: (group: number, title: string) => void;
-  /** Whether it was opened by a press, and not with the page. */
+  /** Whether the user opened it, rather than the page. */
   takesFocus: boolean;
   close: () => void;
 }

@@ -1,4 +1,4 @@
-/** The embeddings of a view's rows, requested and polled, and what they say in words. */
+/** The embeddings of a view's rows, requested and polled, and their descriptions in words. */
 import { batch, type Signal, signal } from "@preact/signals";
 import type { RowGroup, RowGroups, RowMap } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
@@ -6,9 +6,9 @@ import { clean } from "../../../lib/text";
 import { Requested } from "../requested";
 import type { OpenedView } from "../view";
 
-/** A group with fewer than this part of an average group's rows has few. */
+/** A group with fewer than this fraction of an average group's rows counts as small. */
 const FEW = 0.5;
-/** Rows of a group from which on the held-out rows should have some of it. */
+/** Size of a group from which on the held-out rows should include some of it. */
 const COVERABLE = 10;
 
 export class Meaning extends Requested {
@@ -55,7 +55,7 @@ export function countWords({ rows, heldOut }: RowGroup, groups: RowGroups): stri
 export const isSmall = ({ rows }: RowGroup, { groups, rows: all }: RowGroups): boolean =>
   rows < (FEW * all) / groups.length;
 
-/** What the groups are of, and why there are none. */
+/** What was grouped, or why there are no groups. */
 export function groupsWords({ rows, skipped, groups }: RowGroups): string {
   const left = skipped > 0 ? ` ${plural(skipped, "row")} could not be embedded.` : "";
   if (groups.length === 0)

@@ -118,7 +118,7 @@ interface RateProps {
   by: string;
 }
 
-/** Thumbs: a rated answer becomes a row of data/preferences.jsonl; the same thumb again takes it back. */
+/** Thumbs: a rated answer becomes a row of data/preferences.jsonl; the same thumb again removes it. */
 function Rate({ prompt, answer, model, by }: RateProps) {
   const [rated, setRated] = useState<{ good: boolean; id: string } | null>(null);
   const [busy, setBusy] = useState(false);

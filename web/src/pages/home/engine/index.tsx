@@ -27,7 +27,7 @@ async function read(): Promise<void> {
 
 export function Engine({ offered }: { offered: boolean }) {
   const setup = engine.value;
-  // One that was installed before this visit needs no word.
+  // Says nothing about an engine that was installed before this visit.
   const [seen, setSeen] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const state = setup?.state;

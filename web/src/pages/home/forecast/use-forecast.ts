@@ -68,7 +68,7 @@ export function useForecast(config: JobConfig): Asked {
   };
 }
 
-/** The same forecast, which is not forgotten a second time. */
+/** The forecast without its id, so that it is not discarded a second time. */
 function withoutId(forecast: Forecast): Forecast {
   const { id: _, ...rest } = forecast;
   return rest;

@@ -2,7 +2,7 @@
 import type { Forecast, ForecastMemory } from "../../../contract.gen";
 import { bytes, duration, plural } from "../../../lib/format";
 
-/** `About 1 min 50 s`: with no more precision than an estimate has. */
+/** `About 1 min 50 s`: only as precise as an estimate can be. */
 export function timeWords(seconds: number): string {
   const step = seconds < 60 ? 1 : seconds < 600 ? 5 : 60;
   return `About ${duration(Math.max(step, Math.round(seconds / step) * step) * 1000)}`;

@@ -34,7 +34,7 @@ export function settingsFor(
     );
 }
 
-/** What a value must be, in words, as `Rule.words` of the contract. */
+/** What a value must be, in words, like `Rule.words` of the contract. */
 export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [] }: FormSetting): string {
   if (allowed) return allowed;
   if (kind === "flag") return "true or false";
@@ -94,7 +94,7 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 
 function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
   const [own, row] = [config[field], BY_FIELD.get(other)!];
-  // No, zero and nothing say nothing.
+  // False, zero and empty values count as unset.
   const said = BY_FIELD.get(field)!;
   if (!own || same(own, []) || same(own, said.variants?.[String(config.method)]?.default ?? said.default))
     return false;

@@ -21,7 +21,7 @@ export interface RowState {
 }
 
 const HUGE = 1_000_000;
-/** Most characters of a placeholder that describes the default. */
+/** Maximum number of characters of a placeholder that describes the default. */
 const ROOM = 22;
 
 export function Row({ trainer, setting, value, inFile, changed, problem }: RowState & { trainer: Trainer }) {
@@ -155,7 +155,7 @@ function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetti
   return kind === "flag" ? shown(field, fixed) : textOf(fixed);
 }
 
-/** Its purpose, its range, and who obeys it, if not every backend does. */
+/** Its purpose, its range, and which backends support it, if not all do. */
 function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
   const bounds = boundsOf(rule);
   return [

@@ -14,7 +14,7 @@ export function textOf(value: unknown): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** The value of a text; if it is not of the setting's kind it stays text, for validation to reject. */
+/** The value of a text; if it does not have the setting's type it stays text, for validation to reject. */
 export function valueIn({ kind, of, alone }: Rule, text: string): unknown {
   const written = text.trim();
   if (written === "") return null;

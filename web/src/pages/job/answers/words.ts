@@ -41,7 +41,7 @@ export function differences(
 /** By the longest common subsequence. */
 function middle(old: readonly string[], now: readonly string[]): Piece[] {
   const width = now.length + 1;
-  // The number of common words of the rests from each pair of positions.
+  // The length of the longest common subsequence of the texts' remainders, for each pair of positions.
   const common = new Uint16Array((old.length + 1) * width);
   for (let i = old.length - 1; i >= 0; i--)
     for (let j = now.length - 1; j >= 0; j--)

@@ -8,7 +8,7 @@ interface Parts {
   text: string;
 }
 
-/** The front matter and the text, without the markers of the parts that are generated anew. */
+/** The front matter and the text, without the markers around the generated parts. */
 export function partsOf(card: string): Parts {
   const lines = card.replace(/\r\n?/gu, "\n");
   const match = FRONT.exec(lines);

@@ -12,6 +12,7 @@ import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
 import { jobTimeLeft } from "../progress/pace";
 import { type JobNow, ranFor, stepsOf } from "../state";
+import { HASHES } from "./reproducible";
 
 const MOST = 12;
 
@@ -42,10 +43,7 @@ export function Configuration({ id, job, run, version }: JobNow) {
   );
 }
 
-/**
- * Defaults are written more quietly, and rarely used ones are folded. What was
- * set for this job alone is marked.
- */
+/** Defaults are written more quietly, and rarely used ones are folded. Settings of only this job are marked. */
 function Settings({ job }: { job: Job }) {
   const requested = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
@@ -101,7 +99,7 @@ interface FactProps {
   /** What the name means. */
   help?: string | undefined;
   title?: string;
-  /** Special facts about the value, in a word or two. */
+  /** Remarks on the value, in a word or two. */
   mark?: string | undefined;
   quiet?: boolean;
   mono?: boolean;
@@ -148,20 +146,7 @@ function Hardware({ run: { metadata } }: { run: Run; version: number }) {
   );
 }
 
-const HASHES: readonly (readonly [string, string])[] = [
-  ["dataHash", "Data"],
-  ["modelHash", "Model"],
-];
 const HASH_SHOWN = 12;
-
-/** Whether the backend has reported anything about reproducibility. */
-export function isReproducible({ run: { metadata } }: JobNow): boolean {
-  return (
-    HASHES.some(([key]) => typeof metadata[key] === "string" && metadata[key] !== "") ||
-    (isObject(metadata.versions) && Object.keys(metadata.versions).length > 0) ||
-    typeof metadata.threads === "number"
-  );
-}
 
 /** Everything that must be the same for bit-identical results, as far as the backend says. */
 export function Reproducibility({ job, run: { metadata } }: JobNow) {
@@ -205,7 +190,7 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
-/** The forecast made with the job, next to the result, or to what the present pace predicts. */
+/** The forecast made with the job, next to the result, or to a prediction from the current pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;

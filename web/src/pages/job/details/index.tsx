@@ -6,10 +6,11 @@ import { displayName } from "../../../lib/text";
 import { Tabs } from "../../../ui/controls/tabs";
 import type { JobChart } from "../progress/curve";
 import { type JobNow, originOf } from "../state";
-import { Configuration, isReproducible, Reproducibility } from "./configuration";
 import { Events } from "./events";
+import { isReproducible } from "./reproducible";
 import "./details.css";
 
+const useFacts = late(() => import("./configuration"));
 const useMachine = late(() => import("../result"));
 
 type Tab = "events" | "configuration" | "machine" | "reproducibility";
@@ -28,6 +29,7 @@ export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
   if (measured) items.push({ value: "machine", label: "Machine" });
   if (isReproducible(now)) items.push({ value: "reproducibility", label: "Reproducibility" });
   const tab = items.some(({ value }) => value === chosen) ? chosen : "events";
+  const facts = useFacts(tab === "configuration" || tab === "reproducibility");
   const machine = useMachine(tab === "machine");
   return (
     <section class="job-details" aria-label="Details">
@@ -43,7 +45,7 @@ export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
         {tab === "events" && (
           <Events records={run.records} version={version} name={displayName(job?.name ?? id)} />
         )}
-        {tab === "configuration" && <Configuration {...now} />}
+        {tab === "configuration" && facts && <facts.Configuration {...now} />}
         {tab === "machine" && machine && (
           <machine.Machine
             run={run}
@@ -55,7 +57,7 @@ export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
             cursor={chart.cursor}
           />
         )}
-        {tab === "reproducibility" && <Reproducibility {...now} />}
+        {tab === "reproducibility" && facts && <facts.Reproducibility {...now} />}
       </Tabs>
     </section>
   );

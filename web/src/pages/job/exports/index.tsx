@@ -200,7 +200,7 @@ interface OneProps {
   remove: () => Promise<void>;
 }
 
-/** What to do with it: a line for each program, as the backend says. */
+/** How to use it: a command for each program, from the backend. */
 function usage({ usage }: Export): readonly (readonly [program: string, line: string])[] {
   const lines = Array.isArray(usage) ? usage.filter(Array.isArray).slice(0, 10) : [];
   return lines.map(([program, line]) => [clean(program, 40), clean(line, 500)]);

@@ -15,7 +15,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** The CRC-32 of a continuation of bytes with the CRC-32 `crc`; starts at 0. */
+/** Continues the CRC-32 `crc` with more bytes; starts at 0. */
 export function crc32(bytes: Uint8Array, crc = 0): number {
   let now = ~crc;
   for (const byte of bytes) now = TABLE[(now ^ byte) & 0xff]! ^ (now >>> 8);

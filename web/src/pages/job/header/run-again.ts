@@ -47,7 +47,7 @@ export function useRunAgain(job: Job | undefined): Again {
 }
 
 interface Fill {
-  /** Opens the form with the job's settings, or those of the first trainer, and `values` in place of some. */
+  /** Opens the form with the job's settings, or those of the first trainer, with `values` replacing some of them. */
   fill: (values: Changes, parent: RequestedParent | undefined, done: () => void) => void;
   /** Why the last attempt failed. */
   error: string | null;

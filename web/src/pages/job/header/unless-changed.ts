@@ -2,7 +2,7 @@ import { ApiError } from "../../../api/client";
 import { clean } from "../../../lib/text";
 import { confirm } from "../../../ui/dialog";
 
-/** Does it; if the job's data or model have changed, asks and then forces it. True when done. */
+/** Performs an action; if the job's data or model have changed, asks before forcing it. True when done. */
 export async function unlessChanged(
   verb: string,
   act: (body: { force?: true }) => Promise<unknown>,

@@ -1,4 +1,4 @@
-/** What people prefer: the run that learns from it, and what a blind test says of the run that did. */
+/** What people prefer: the run that learns from it, and a blind test of the run that has learned from it. */
 import { useEffect, useState } from "preact/hooks";
 import { learnedFrom, preferences } from "../../../chat/preferences";
 import { nameTarget, parseTarget } from "../../../chat/targets";
@@ -24,7 +24,7 @@ export function JobPreferences({ job }: { job: Job }) {
   );
 }
 
-/** The new adapter against what it began from, on the prompts that it learned from. */
+/** The new adapter against its starting point, on the prompts that it learned from. */
 function Asked({ job, learned }: { job: Job; learned: number }) {
   const [votes, setVotes] = useState<readonly Vote[]>([]);
   const keys = { one: beforeOf(job), other: answererOf(job) };
@@ -59,7 +59,7 @@ function Asked({ job, learned }: { job: Job; learned: number }) {
   );
 }
 
-/** What answers before the run: the adapter that it began from, else its base model. */
+/** The model before the run: the adapter that it started from, else its base model. */
 function beforeOf({ parent, config }: Job): string {
   if (!parent) return `base:${config.model}`;
   const { jobId, step } = parent;

@@ -2,7 +2,7 @@
 import type { Column } from "../../../events/rows";
 import type { Run } from "../../../events/run";
 
-/** Values whose mean is compared, at either end: single batches differ. */
+/** How many values at either end to average for a comparison: single batches vary. */
 const SOME = 5;
 
 /** The loss within a label: `loss`, or `DPO loss`. */

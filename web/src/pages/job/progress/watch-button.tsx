@@ -5,7 +5,10 @@ import { say } from "../../../ui/controls/live";
 
 const LABEL = "Notify me when done";
 
-/** Counts the browser's answers, which are no signal; read only where needed, as the first look takes milliseconds. */
+/**
+ * Counts answers to the permission request, since the permission is not a signal. It is read only where needed: the
+ * first read takes milliseconds.
+ */
 const answers = signal(0);
 
 /** Whether this tab reports a job's end. */

@@ -15,11 +15,11 @@ export interface Part {
   high: number;
   /** In percent. */
   confidence: number;
-  /** What the losses are called, and in what they are measured. */
+  /** The name of the losses, and their unit. */
   measure: EvaluationMeasure;
   /** Mean losses of base and adapter; null if one is missing. */
   losses: readonly [number, number] | null;
-  /** As they are shown. */
+  /** Both as displayed. */
   base: string;
   adapter: string;
   /** The number of rows or questions. */
@@ -72,7 +72,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
   });
 }
 
-/** Null if the rows are no preferences, or a figure is missing. */
+/** Null if the rows are not preferences, or a figure is missing. */
 export function preferredOf(part: unknown): Preferred | null {
   const told: unknown = isObject(part) ? part.preferred : null;
   if (!isObject(part) || !isObject(told)) return null;
@@ -98,7 +98,7 @@ function atEqualLength(told: unknown): string {
 const percents = (low: number, high: number): string =>
   `${Math.round(100 * low)} to ${Math.round(100 * high)} %`;
 
-/** What the figures of a part are: the training method's own measure, or else the usual loss. */
+/** The measure of a part's figures: the training method's own, or else the usual loss. */
 export function measureOf(part: unknown): EvaluationMeasure {
   const { label, unit, higher } = isObject(part) && isObject(part.measure) ? part.measure : {};
   return typeof label === "string" && typeof unit === "string"
@@ -126,7 +126,7 @@ export function ownSentences(evaluation: Evaluation): string[] {
 
 export interface AnswerFigures {
   sentence: string;
-  /** How likely both stop where an answer is complete; empty if unknown. */
+  /** The probability that each stops where an answer is complete; empty if unknown. */
   stopping: string;
   /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
@@ -200,7 +200,7 @@ export interface Row {
   adapter: number;
   /** How much better the adapter is: how much lower its loss is, or how much higher its reward. */
   gain: number;
-  /** What the models answered, where that was measured. */
+  /** The models' answers, if answers were measured. */
   said: { base: string; adapter: string } | null;
   question: string;
   wanted: string;

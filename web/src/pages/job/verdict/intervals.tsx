@@ -2,7 +2,7 @@
 import { toneOf } from "../../../ui/verdict";
 import { type Part, scaleOf } from "./figures";
 
-/** The part of the scale, in percent, that an end's label and half of the middle one take on a phone. */
+/** The part of the scale, in percent, that an end's label and half of the middle one occupy on a phone. */
 const ROOM = 38;
 
 /** One part per row: right of zero the adapter is better. `margin` is the largest difference that does not matter. */
@@ -70,7 +70,7 @@ function Interval({ part, at, margin }: IntervalProps) {
   );
 }
 
-/** The labels under the scale: "no difference" at zero, and those of the ends where there is room. */
+/** The labels under the scale: "no difference" at zero, and those of the ends if there is room. */
 function Axis({ zero }: { zero: number }) {
   return (
     <div class="job-interval-axis" aria-hidden="true">

@@ -8,7 +8,7 @@ export const HEIGHT = 250;
 export const INSIDE = { left: 44, right: 330, top: 26, bottom: 206 };
 /** The ends of the arrow keep this far from base and adapter, in pixels: the latter has bars. */
 const AWAY = [9, 14] as const;
-/** The shortest arrow that has a direction to see, in pixels. */
+/** The shortest arrow whose direction is visible, in pixels. */
 const SHORTEST = 16;
 
 export interface Point {
@@ -19,7 +19,7 @@ export interface Point {
 export interface Plane {
   base: Point;
   adapter: Point;
-  /** Where the adapter may be, if the base is where it is: the intervals of the differences. */
+  /** The possible positions of the adapter relative to the base: the intervals of the differences. */
   bars: { left: number; right: number; top: number; bottom: number };
   /** From base to adapter; null if they are too close. */
   arrow: { from: Point; to: Point } | null;
@@ -37,7 +37,7 @@ export function planeOf(parts: readonly Part[]): Plane | null {
   const [across, up] = [axisOf(task), axisOf(general)];
   if (!across || !up) return null;
   const { left, right, top, bottom } = INSIDE;
-  // As many nats a pixel in both directions, so that a small loss looks small beside a large gain.
+  // The same nats per pixel in both directions, so that a small loss looks small beside a large gain.
   const perPixel = Math.max(across.span / (right - left), up.span / (bottom - top)) * 1.25 || 1e-3;
   const x = (value: number): number => (left + right) / 2 + (value - across.middle) / perPixel;
   const y = (value: number): number => (top + bottom) / 2 - (value - up.middle) / perPixel;

@@ -6,7 +6,7 @@ import { measureOf, preferredOf, USUAL } from "./figures";
 
 interface Props {
   evaluation: Evaluation;
-  /** What the backend says of it. */
+  /** The backend's comment on it. */
   sentences: readonly unknown[];
 }
 

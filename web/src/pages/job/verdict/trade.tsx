@@ -4,7 +4,7 @@ import { HEIGHT, INSIDE, type Plane, type Point, planeOf, WIDTH } from "./plane"
 
 const HEAD = 7;
 
-/** Nothing where a figure is missing, or the parts aren't losses of one unit. */
+/** Draws nothing if a figure is missing, or the parts are not losses in the same unit. */
 export function Trade({ parts }: { parts: readonly Part[] }) {
   const plane = planeOf(parts);
   if (!plane) return null;

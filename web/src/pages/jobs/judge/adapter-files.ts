@@ -5,7 +5,7 @@ export const WEIGHTS = "adapter_model.safetensors";
 const PICKLED = "adapter_model.bin";
 const MAX_CONFIG = 1 << 20;
 
-/** A file and its path below what was chosen: `outputs/adapter_config.json`. */
+/** A file and its path below the chosen folder: `outputs/adapter_config.json`. */
 export interface Chosen {
   path: string;
   file: File;
@@ -53,13 +53,13 @@ async function baseOf(config: File): Promise<string | null> {
   }
 }
 
-/** What was chosen by `<input webkitdirectory>`. */
+/** The files chosen in an `<input webkitdirectory>`. */
 export const chosenIn = (files: FileList): Chosen[] =>
   [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
 const MOST_FILES = 200;
 
-/** The files among what was dropped, and those of folders down to the second level. */
+/** The dropped files, and those in dropped folders down to the second level. */
 export async function filesOf(entries: readonly (FileSystemEntry | null)[]): Promise<Chosen[]> {
   const found: Chosen[] = [];
   const walk = async (entry: FileSystemEntry, level: number): Promise<void> => {

@@ -15,7 +15,7 @@ import { type Adapter, adapterIn, type Chosen, CONFIG, chosenIn, WEIGHTS } from 
 import "./judge.css";
 
 interface Props {
-  /** What was dropped on the page, if the dialog was opened by that. */
+  /** The files dropped on the page, if that opened the dialog. */
   dropped: readonly Chosen[] | null;
   onClose: () => void;
 }

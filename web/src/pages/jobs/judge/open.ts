@@ -9,7 +9,7 @@ export const canJudge = (): boolean => features.value.has("adapters") && feature
 /** Opens the dialog that judges an adapter, with a folder that was dropped if there is one; loads its code. */
 export async function openJudge(dropped: DataTransfer | null = null): Promise<void> {
   try {
-    // Before the code is there: what was dropped can be read during this event only.
+    // Before the code has loaded: dropped files can be read only during this event.
     const entries = dropped && [...dropped.items].map((item) => item.webkitGetAsEntry());
     const { JudgeDialog, filesOf } = await import("../dialogs");
     const files = entries && (await filesOf(entries));

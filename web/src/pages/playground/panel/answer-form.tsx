@@ -1,6 +1,6 @@
 /**
- * The required form of an answer: free text, JSON, or JSON that fits a schema. Receives its state as props, so that its
- * code shares none with the page's.
+ * The required format of an answer: free text, JSON, or JSON that fits a schema. Receives its state as props, so that
+ * its code shares none with the page's.
  */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Conversation } from "../../../chat/model/types";
@@ -74,7 +74,7 @@ const formOf = (schema: object): AnswerForm => ({
   json_schema: { name: "answer", schema },
 });
 
-/** Why the backend did not answer the last question in this form; null if unknown. */
+/** Why the backend did not answer the last question in this format; null if unknown. */
 function refusalOf({ turns, leaf }: Conversation, form: AnswerForm): string | null {
   const wanted = JSON.stringify(form);
   const refused = turns[leaf ?? ""]?.answers.find(
@@ -98,7 +98,7 @@ function Schema({
   const area = useRef<HTMLTextAreaElement>(null);
   const [fault, setFault] = useState<string | null>(null);
   const text = JSON.stringify(schema, null, 2);
-  // Another conversation's schema; one that is being typed stays as typed.
+  // Shows another conversation's schema, but does not rewrite one that is being typed.
   useLayoutEffect(() => {
     if (document.activeElement === area.current) return;
     area.current!.value = text;

@@ -1,4 +1,4 @@
-/** Top-k, min-p, penalties, seed, stop sequences, tools and the form of an answer; loaded when opened. */
+/** Top-k, min-p, penalties, seed, stop sequences, tools and the format of an answer; loaded when opened. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import {
   type AnswerForm,

@@ -25,7 +25,7 @@ const useWhy = late(() => import("../../../chat/why"));
 interface Props {
   turn: Turn;
   column: number;
-  /** The column's current target; the answer may come from another one. */
+  /** The column's current target; the answer may come from a previous one. */
   target: Target;
   compared: boolean;
   last: boolean;
@@ -161,7 +161,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   );
 }
 
-/** A whole answer of a job's result as it was trained, in words alone. */
+/** Whether a complete, text-only answer came from a job's result at full strength. */
 function traceable({ by, state, text, finish, calls, asked }: Answer): boolean {
   return (
     features.value.has("attribution") &&

@@ -26,7 +26,7 @@ interface Follow {
  * changes its height also moves its end and the scroll position.
  */
 export function useFollow(talking: boolean): Follow {
-  // Before the first question the beginning is shown, however short the window is.
+  // Before the first question, shows the beginning even in a short window.
   const on = useRef(talking);
   on.current = talking;
   const following = useRef(true);

@@ -14,7 +14,7 @@ interface Props {
   onClose: () => void;
 }
 
-/** What was made of a rating. */
+/** The result of a rating. */
 export function LazyRated(props: Pick<Props, "turn" | "column" | "answer">) {
   const code = useRated(props.answer.rated !== undefined);
   return code && <code.Rated {...props} />;

@@ -16,10 +16,10 @@ interface Props {
   answer: Answer;
 }
 
-/** Answers whose rating is on its way: a second press waits for nothing and does nothing. */
+/** Answers whose rating is being stored: a second press does nothing. */
 const busy = new Set<string>();
 
-/** Adds a rating, or takes the same one back; another one takes its place. */
+/** Adds a rating; the same rating again removes it, the other one replaces it. */
 export async function rate({ turn, column, answer }: Props, good: boolean): Promise<void> {
   const conversation = current.peek();
   const key = `${conversation.id} ${turn.id} ${column}`;

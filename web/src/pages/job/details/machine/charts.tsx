@@ -55,7 +55,7 @@ interface Props {
   run: Run;
   version: number;
   origin: number;
-  /** In the curve's own terms. */
+  /** In the curve's own units. */
   shift: number;
   settings: Settings;
   scene: Scene;
@@ -156,7 +156,7 @@ function Plot({
   );
 }
 
-/** The position of the loss chart's cursor, in pixels; null if its point is gone. */
+/** The position of the loss chart's cursor, in pixels; null if its point no longer exists. */
 function pixelOf(cursor: Cursor, scene: Scene): number | null {
   if (!("key" in cursor)) return cursor.px;
   const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
