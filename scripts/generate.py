@@ -287,6 +287,7 @@ def form() -> str:
             "  text: string;",
             "  allowed?: readonly unknown[];",
             "  refused?: readonly unknown[];",
+            '  unless?: Setting["field"];',
             "}\n",
             "export const CONFLICTS: readonly Conflict[] = [",
             *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS),
@@ -383,6 +384,9 @@ def _configs() -> Iterator[dict[str, object]]:
         set_to = next(value for value in values if one.rule.fits(value) and value != one.default)
         yield {conflict.field: set_to}
         yield {conflict.field: one.default, conflict.other: other.shown}
+        if conflict.unless:
+            yield {conflict.field: set_to, conflict.unless: rows[conflict.unless].shown}
+            yield {conflict.field: set_to, conflict.unless: rows[conflict.unless].example}
         for beside in (*other.rule.choices, *conflict.allowed, *conflict.refused, other.shown):
             yield {conflict.field: set_to, conflict.other: beside}
             yield {conflict.field: set_to, conflict.other: [beside]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,25 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.mark.engine
-@pytest.mark.slow
-@pytest.mark.beside
-@pytest.mark.timeout(600)
-def test_the_bench_of_answers_measures_both_sides() -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "bench"), "inference", "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    figures = {figure["name"]: figure for figure in json.loads(done.stdout)}
-    for count in (1, 4, 8):
-        figure = figures[f"{count} at once, generate beside, float32"]
-        assert figure["value"] > 0
-        assert figure["floor"] > 0
-    assert {"first token, generate beside", "  of the next question", "peak memory, generate beside"} <= set(
-        figures
-    )
-    assert all(figure["value"] > 0 for figure in figures.values())
 
 
 CARRIED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -148,3 +149,26 @@ def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert lines[-1] == ""
     assert "Collecting torch" in (folder / "install.log").read_text()
     assert sorted(path.name for path in folder.iterdir()) == ["install.log", "lib", "pip"]
+
+
+def test_a_plan_and_its_installation_look_pytorch_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, lookups = tmp_path / "cache" / "build.json", []
+
+    def look(_: Installer, uv: str) -> Build:
+        lookups.append(uv)
+        return Build("2.15.0+cpu", "cpu")
+
+    monkeypatch.setattr(Installer, "find_uv", lambda _: "uv")
+    monkeypatch.setattr(Installer, "build_by_uv", look)
+    plan, installation = Installer(sys.executable), Installer(sys.executable)
+    assert plan.resolve_torch(cache) == installation.resolve_torch(cache) == Build("2.15.0+cpu", "cpu")
+    assert lookups == ["uv"]
+    assert installation._uv == "uv"
+    for text in ("", "[1]", "null"):  # damaged
+        cache.write_text(text)
+        assert plan.resolve_torch(cache) == Build("2.15.0+cpu", "cpu")
+    os.utime(cache, (0, 0))  # old
+    plan.resolve_torch(cache)
+    assert len(lookups) == 5

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from arkor_dev.project.arkor_toml import load_trainers
+from tests.support.moving_picture import chunks
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -91,6 +92,16 @@ def test_the_walks_through_the_code_in_the_guide_are_the_codes_own() -> None:
     for _, path, name in walk:
         defined = rf"^ *(?:export |async )*(?:def |function )?{name}\("
         assert re.search(defined, (ROOT / path).read_text(), re.MULTILINE), f"{path}: {name}"
+
+
+def test_the_readme_begins_with_a_picture_that_moves() -> None:
+    first = re.search(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert first
+    picture = (ROOT / first[1]).read_bytes()
+    assert len(picture) <= 400_000
+    parts = [name for name, _ in chunks(picture)]
+    assert parts[:2] == [b"VP8X", b"ANIM"]
+    assert parts.count(b"ANMF") >= 6
 
 
 def test_every_picture_is_shown_and_there_are_few() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,17 @@ def test_the_quick_tests_take_no_arguments() -> None:
     )
     assert done.returncode == 2
     assert "--quick takes no arguments" in done.stderr
+
+
+def test_the_notebooks_test_pins_its_versions_and_knows_what_it_tests() -> None:
+    pins = (ROOT / "scripts" / "notebooks.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", pin) for pin in pins)
+    assert {"jupyterlab", "marimo", "anywidget", "playwright"} <= {pin.partition("==")[0] for pin in pins}
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "test-notebooks", "vscode"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "vscode is not one of jupyterlab, marimo" in done.stderr

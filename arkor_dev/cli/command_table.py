@@ -416,6 +416,10 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
         "--settings", action="store_true",
         help="with --against: compare the settings of both jobs, by all their runs with different seeds",
     )  # fmt: skip
+    evaluate.add_argument(
+        "--strengths", action="store_true",
+        help="measure the final adapter at 25, 50 and 75 %% strength, too: what each keeps and costs",
+    )  # fmt: skip
     evaluate.add_argument("--force", action="store_true", help="even if the job's data have changed since")
     evaluate.add_argument(
         "--json", action="store_true", help="print {evaluation, rows}, or {comparison} with --against"

@@ -46,8 +46,11 @@ class EngineSetupService:
         self._task: asyncio.Task[None] | None = None
 
     async def view(self) -> EngineSetup:
-        """Return the state as the page shows it."""
-        if self._task is None and await asyncio.to_thread(missing_extra, self._settings) is None:
+        """Return the state as the page shows it: ``installed`` if this Studio needs nothing more here."""
+        elsewhere = self._settings.ssh is not None  # that machine has the engine
+        if self._task is None and (
+            elsewhere or await asyncio.to_thread(missing_extra, self._settings) is None
+        ):
             self._state = "installed"
         return {
             "state": self._state,  # type: ignore[typeddict-item]

@@ -126,9 +126,12 @@ EVALUATE: Final = Schema(
         Field("step", Rule("whole", 1), null=True),
         Field("force", FLAG, null=True),
         Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
+        Field("strengths", FLAG, null=True),
     )
 )
-"""``{step?, force?, data?}``: the checkpoint, whether to accept changed data, and the file of rows."""
+"""``{step?, force?, data?, strengths?}``: the checkpoint, whether to accept changed data, the file of rows,
+and whether the final adapter is measured at several strengths.
+"""
 
 PEER_ADAPTER: Final = Schema(
     (

@@ -656,6 +656,14 @@ class EvaluationSplit(TypedDict):
     sentence: str
 
 
+class EvaluationStrength(TypedDict):
+    """An adapter's mean losses on the rows of its verdict at a ``strength`` between 0 (its base) and 1."""
+
+    strength: float
+    heldOut: float
+    general: float
+
+
 class Evaluation(TypedDict):
     """``evaluation.completed``, and ``evaluation`` of a job: how an adapter compares with its base.
 
@@ -668,7 +676,7 @@ class Evaluation(TypedDict):
     adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
     ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
     ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation,
-    ``stopping`` whether answers still end.
+    ``stopping`` whether answers still end. ``strengths`` are present once they were requested.
     """
 
     verdict: str
@@ -680,6 +688,7 @@ class Evaluation(TypedDict):
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
     stopping: NotRequired[EvaluationStopping]
+    strengths: NotRequired[list[EvaluationStrength]]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]

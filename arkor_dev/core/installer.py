@@ -30,6 +30,7 @@ SIZES: Final = {"cpu": (0.2, CPU_GB), "cuda": (3.1, CUDA_GB)}
 """GB to download, and on disk afterwards, with all of [local]; measured."""
 PAUSE, PAUSE_LOG = 1.0, 10.0
 """Seconds between two lines of progress, on a terminal and elsewhere."""
+CACHED_SECONDS: Final = 3600.0
 TAIL_LINES: Final = 20
 UNITS: Final = {"K": 2**10, "M": 2**20, "G": 2**30}
 LOG: Final = "install.log"
@@ -112,6 +113,17 @@ def build_lines(build: Build, *, has_gpu: bool) -> list[str]:
     return lines
 
 
+def _cached(file: Path) -> tuple[Build, bool] | None:
+    """Return the build in a file of `Installer.resolve_torch`, and whether uv found it; None if it is old."""
+    try:
+        if time.time() - file.stat().st_mtime > CACHED_SECONDS:
+            return None
+        version, kind, by_uv = json.loads(file.read_text())
+    except (OSError, ValueError, TypeError):
+        return None
+    return Build(str(version), str(kind)), by_uv is True
+
+
 class Installer:
     """Installs into the environment of ``python``, a path; ``options`` are options of both pip and uv."""
 
@@ -122,13 +134,23 @@ class Installer:
         self._pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         self._uv: str | None = None
 
-    def resolve_torch(self) -> Build | None:
-        """Return the PyTorch that would be installed; None if unknown (the installation reports why)."""
+    def resolve_torch(self, cache: Path | None = None) -> Build | None:
+        """Return the PyTorch that would be installed; None if unknown (the installation reports why).
+
+        A ``cache`` is a file that keeps the answer for an hour: a plan and its installation look it up once.
+        """
+        if cache and (known := _cached(cache)):
+            self._uv = self.find_uv() if known[1] else None
+            return known[0]
         self._uv = self.find_uv()
-        if self._uv and (build := self.build_by_uv(self._uv)):
-            return build
-        self._uv = None
-        return self._build_by_pip()
+        build = self.build_by_uv(self._uv) if self._uv else None
+        if build is None:
+            self._uv = None
+            build = self._build_by_pip()
+        if cache and build:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            cache.write_text(json.dumps([build.version, build.kind, self._uv is not None]))
+        return build
 
     def install(self, packages: Sequence[str], folder: Path, display: Display) -> int:
         """Install into the environment ``folder``, with the installer's output in its log; return the exit

@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.rules import text_line
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .reviews import Selection
 
 FILES: Final = 1000
+REPLAY: Final = "replayDataset"
+"""The field of a job's config with the path of its replay data set."""
 SHOWN_CHARACTERS: Final = 80
 
 
@@ -38,6 +40,15 @@ class SourceError(Exception):
 def parts_of(source: DatasetSource) -> list[DatasetSource]:
     """Return the sources in a ``list``; any other source is its own only part."""
     return source["sources"] if source["type"] == "list" else [source]
+
+
+def sources_of(config: Mapping[str, Any]) -> Iterator[tuple[str, DatasetSource]]:
+    """Yield every data set that a job's config reads, by its field: of training, evaluation and replay."""
+    for field in ("datasetSource", "evalDatasetSource"):
+        if config.get(field):
+            yield field, config[field]
+    if path := config.get(REPLAY):
+        yield REPLAY, {"type": "file", "path": path, "only": ALL}
 
 
 def files_of(

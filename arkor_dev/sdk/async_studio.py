@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from .live import LiveRun
 
+CHART_SECONDS: Final = 10.0
+"""How long a chart of an ended run may take to show its end."""
 WHOLE: Final = 32 * 2**20
 """Maximum number of bytes of one model answer."""
 
@@ -74,7 +76,7 @@ class AsyncStudio:
         self._stack = AsyncExitStack()
         self._backend: Backend | None = None
         self._idle = False
-        self._charts: set[asyncio.Task[None]] = set()
+        self._charts: dict[asyncio.Task[None], AsyncRun] = {}
         self.data = AsyncData(self)
 
     @classmethod
@@ -105,16 +107,27 @@ class AsyncStudio:
 
     async def close(self) -> None:
         """Leave the backend; one that was started here pauses its jobs and ends."""
-        for task in self._charts:
-            task.cancel()
-        await asyncio.gather(*self._charts, return_exceptions=True)
+        await self._end_charts()
         self._backend = None
         await self._stack.aclose()
 
-    def keep(self, chart: asyncio.Task[None]) -> None:
-        """Keep a reference to a task that feeds a chart, until it is done; `close` cancels it."""
-        self._charts.add(chart)
-        chart.add_done_callback(self._charts.discard)
+    def keep(self, chart: asyncio.Task[None], run: AsyncRun) -> None:
+        """Keep a reference to a task that feeds a chart of ``run``, until it is done; `close` ends it."""
+        self._charts[chart] = run
+        chart.add_done_callback(lambda done: self._charts.pop(done, None))
+
+    async def _end_charts(self) -> None:
+        """Let charts of ended runs show their verdict, which they read after the caller; cancel the rest."""
+        charts = dict(self._charts)
+        for task, run in charts.items():
+            try:
+                async with asyncio.timeout(CHART_SECONDS):
+                    if await run.status() in TERMINAL:
+                        await asyncio.wait({task})
+            except (ArkorError, TimeoutError):
+                pass
+            task.cancel()
+        await asyncio.gather(*charts, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -334,7 +347,7 @@ class AsyncRun:
 
     def feed(self, chart: LiveRun) -> None:
         """Have a chart follow the run, as long as the event loop runs."""
-        self._studio.keep(asyncio.get_running_loop().create_task(chart.follow(self), name="live chart"))
+        self._studio.keep(asyncio.get_running_loop().create_task(chart.follow(self), name="live chart"), self)
 
     async def html(self) -> str:
         """Return a picture of the run for a notebook."""

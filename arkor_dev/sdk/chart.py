@@ -1,7 +1,11 @@
-"""Draws a run for a notebook as SVG, so that the picture is saved with the notebook."""
+"""Draws a run for a notebook as SVG, so that the picture is saved with the notebook.
+
+An image with the SVG in its address, since notebooks remove SVG elements from the HTML of other people.
+"""
 
 from __future__ import annotations
 
+import base64
 import math
 from html import escape
 from typing import TYPE_CHECKING, Final
@@ -17,6 +21,8 @@ LEFT: Final = 44
 MARGIN: Final = 12
 BOTTOM: Final = 24
 CURVES: Final = (("loss", "Loss", "#3b6fd4"), ("eval_loss", "Held-out loss", "#c8792b"))
+GRAY: Final = "#767676"
+"""Legible on white and on black: an image cannot know the notebook's colours."""
 POINTS: Final = 400
 """Maximum number of points of a curve: more than its pixels can show."""
 
@@ -26,8 +32,15 @@ def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> s
     verdict = f"<div>{escape(sentence)}</div>" if sentence else ""
     return (
         f'<div style="font: 14px system-ui, sans-serif; max-width: {WIDTH}px">'
-        f"<div><b>{escape(name)}</b> · {escape(status)}</div>{_svg(metrics)}{verdict}</div>"
+        f"<div><b>{escape(name)}</b> · {escape(status)}</div>{_image(metrics)}{verdict}</div>"
     )
+
+
+def _image(metrics: Metrics) -> str:
+    if not (svg := _svg(metrics)):
+        return ""
+    data = base64.b64encode(svg.encode()).decode()
+    return f'<img width="{WIDTH}" alt="Loss by step" src="data:image/svg+xml;base64,{data}">'
 
 
 def _svg(metrics: Metrics) -> str:
@@ -49,7 +62,7 @@ def _svg(metrics: Metrics) -> str:
     parts = [
         f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
         f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
-        'stroke="currentColor" opacity="0.15"/>'
+        f'stroke="{GRAY}" opacity="0.3"/>'
         for value in (low, (low + high) / 2, high)
     ]
     for number, (label, colour, xs, ys) in enumerate(curves):
@@ -62,8 +75,9 @@ def _svg(metrics: Metrics) -> str:
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">step {first}</text>')
     parts.append(f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 6}" text-anchor="end">{last}</text>')
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" aria-label="Loss by step" '
-        f'font-size="11" fill="currentColor" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-size="11" '
+        f'font-family="system-ui, sans-serif" fill="{GRAY}" xmlns="http://www.w3.org/2000/svg">'
+        f"{''.join(parts)}</svg>"
     )
 
 

@@ -1,32 +1,44 @@
-"""Whether the rows named behind an answer are the ones behind it.
+"""Whether the rows named behind an answer are the ones behind it, and rows that hurt are found.
 
-Planted facts, on the starter model: each of 20 questions is a paraphrase of one training row; is that row
-among the first five by gradients, beside BM25 and the base model's embedding? Counterfactual, on a tiny
-model that has learned 40 facts by heart: does training without the five rows proposed by words cost the
-answer more than without five random ones? And shuffled answers, on the tiny model: are rows with another
-row's answer found, is a training without them judged better, and does nothing stand out in clean rows?
+Cost: a search for contradicting rows beside an epoch's passes. Counterfactual, on a tiny model that has
+learned 40 facts by heart: does training without the five rows proposed by words cost the answer more than
+without five random ones? Clean and shuffled answers, on the tiny model: does nothing stand out in clean rows,
+are rows with another row's answer found, and is a training without them judged better? Planted facts, on the
+starter model: each of 20 questions is a paraphrase of one training row; is that row among the first five by
+gradients, beside BM25 and the base model's embedding?
+
+Each piece takes seconds (the planted facts: minutes) and adds a line of JSON to ``attribution.jsonl`` in the
+cache, so a run can be interrupted and continued.
 """
 
 from __future__ import annotations
 
+import atexit
+import hashlib
+import json
 import random
+import shutil
+import sys
 import tempfile
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from statistics import mean
 from time import process_time
 from typing import TYPE_CHECKING, Any, Final
 
-from .figures import Figure
-from .starter import starter
+from .figures import Figure, beside
+from .starter import CACHE, starter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Pair = tuple[str, str]
 
+RESULTS: Final = CACHE / "bench" / "attribution.jsonl"
+MEASURED: Final = ("contradictions", "lexical", "projection", "row_gradients")
 FIRST: Final = 5
 SHARED: Final = 4
-POINTS: Final = 3
 AT_ONCE: Final = 16
 NAMES: Final = (
     "Velmora",
@@ -68,38 +80,100 @@ def facts(names: int, asked: int, seed: int) -> tuple[list[Pair], list[tuple[int
     return rows, sorted(chance.sample(paraphrases, asked))
 
 
+class Pieces:
+    """Results by name, one line of JSON each, so that a run can be interrupted.
+
+    They belong to the code that they measure: after a change of it, all is measured again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import arkor_dev.local.attribution as package
+
+        sources = [Path(package.__path__[0]) / f"{name}.py" for name in MEASURED]
+        self._code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+        self._path = path
+        lines = map(json.loads, path.read_text().splitlines() if path.exists() else ())
+        self._known = {line["name"]: line["result"] for line in lines if line["code"] == self._code}
+
+    def __call__(self, name: str, make: Callable[..., Any], *given: Any) -> Any:
+        """Return the result of that name, which ``make`` makes of ``given`` where it is missing."""
+        if name not in self._known:
+            self._known[name] = json.loads(json.dumps(make(*given)))
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                line = {"code": self._code, "name": name, "result": self._known[name]}
+                file.write(json.dumps(line) + "\n")
+            print(name, self._known[name], file=sys.stderr, flush=True)
+        return self._known[name]
+
+
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Recall, shares and areas; none of them depends on how busy the machine is."""
-    yield from _planted(quick=quick)
-    yield from _counterfactual(questions=4 if quick else 40)
-    yield from _clean(repeats=1 if quick else 40)
-    yield from _shuffled(repeats=1 if quick else 40)
+    """Recall, shares, areas and a ratio; none of them depends on how busy the machine is."""
+    with tempfile.TemporaryDirectory() as folder:
+        pieces = Pieces(Path(folder) / RESULTS.name if quick else RESULTS)
+        yield _cost(pieces, rows=16 if quick else 32)
+        yield from _clean(pieces, repeats=1 if quick else 40)
+        yield from _shuffled(pieces, repeats=1 if quick else 20)
+        yield from _counterfactual(pieces, questions=4 if quick else 40)
+        yield from _planted(pieces, quick=quick)
 
 
-def _planted(*, quick: bool) -> Iterator[Figure]:
+def _planted(pieces: Pieces, *, quick: bool) -> Iterator[Figure]:
     rows, asked = facts(1 if quick else 10, 2 if quick else 20, seed=1)
-    training = {"batchSize": 8, "numTrainEpochs": 1 if quick else 6, "learningRate": 1e-3}
-    studied = Studied(starter(), rows, training, seed=1)
-    yield _cost(studied, training["numTrainEpochs"])
-    questions = [(question, answer) for _, question, answer in asked]
     truth = [place for place, _, _ in asked]
-    found = {
-        "gradients": studied.scores(questions),
-        "BM25, question": by_words(rows, [(question, "") for question, _ in questions]),
-        "BM25, question and answer": by_words(rows, questions),
-        "embedding of the base": studied.embedded(questions),
-    }
-    recalls = {name: recall(scores, truth) for name, scores in found.items()}
-    for name, value in recalls.items():  # rows are proposed by words: gradients would have to find more
+
+    def ranked() -> dict[str, float]:
+        training = {"batchSize": 8, "numTrainEpochs": 1 if quick else 6, "learningRate": 1e-3}
+        studied = Studied(starter(), rows, training, seed=1)
+        questions = [(question, answer) for _, question, answer in asked]
+        found = {
+            "gradients": studied.scores(questions),
+            "BM25, question": by_words(rows, [(question, "") for question, _ in questions]),
+            "BM25, question and answer": by_words(rows, questions),
+            "embedding of the base": studied.embedded(questions),
+        }
+        return {name: recall(scores, truth) for name, scores in found.items()}
+
+    for name, value in pieces("planted", ranked).items():
         yield Figure(f"recall@{FIRST} of {len(truth)} in {len(rows)} rows: {name}", value, "")
 
 
-def _cost(studied: Studied, epochs: float) -> Figure:
-    """Return the time of all gradients at one point of a training, beside that of an epoch."""
-    pass_seconds, epoch = studied.gradient_seconds / POINTS, studied.training_seconds / epochs
-    return Figure(
-        "gradients of all rows, beside an epoch of training", pass_seconds, "s CPU", epoch, most=1.3
-    )
+def _cost(pieces: Pieces, rows: int) -> Figure:
+    """Return the time of a search, beside that of an epoch's forward and backward passes on the same rows."""
+
+    def times() -> tuple[float, float]:
+        import torch
+
+        from arkor_dev.local.attribution.projection import SIZE, Projection
+        from arkor_dev.local.attribution.row_gradients import RowGradients
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.training.adapter import adapted
+
+        trainings = Trainings(starter(), facts(10, 1, seed=1)[0][:rows], {"batchSize": 8}, seed=1)
+        with trainings.begun() as run:
+            worn = adapted(load_base(starter(), as_stored=True).model, "base", run.plan.adapter).eval()
+            split = RowGradients(worn)
+            projection = Projection(split.shapes)
+
+            def passes() -> float:
+                before = process_time()
+                for start in range(0, rows, 8):
+                    run.optimizer.zero_grad(set_to_none=True)
+                    run.loss(trainings.rows[start : start + 8])[0].backward()
+                return process_time() - before
+
+            def search() -> float:
+                before = process_time()
+                for start in range(0, rows, 8):
+                    sums = torch.zeros(len(trainings.rows[start : start + 8]), SIZE)
+                    take = lambda number, each, sums=sums: projection.add(sums, number, each)  # noqa: E731
+                    split(trainings.rows[start : start + 8], take)
+                return process_time() - before
+
+            return beside(search, passes, rounds=3)
+
+    ours, epoch = pieces(f"cost {rows}", times)
+    return Figure("search of all rows, beside the passes of an epoch", ours, "s CPU", epoch, most=1.3)
 
 
 def recall(scores: Sequence[Any], truth: Sequence[int]) -> float:
@@ -146,26 +220,25 @@ class Trainings:
         read = [row_of(chat, f"line {place}", None, {}) for place, chat in enumerate(chats, 1)]
         return way.encode_all(load_tokenizer(self._path), read, Encoding(512), lambda _: None)[0]
 
-    def trained(self, rows: Sequence[Any], points: int = 0) -> tuple[Any, list[dict[str, Any]]]:
-        """Train on ``rows``; return the run, and weights and second moments at so many points of it."""
+    @contextmanager
+    def begun(self, rows: Sequence[Any] | None = None) -> Iterator[Any]:
+        """Yield the run on ``rows``, by default all of them, before its first step."""
         from tests.local.tiny_run import set_up
 
         with tempfile.TemporaryDirectory() as folder:
-            run = set_up(self._path, Path(folder), self._config, train=rows)
+            run = set_up(self._path, Path(folder), self._config, train=self.rows if rows is None else rows)
             run.begin()
-            steps, kept, before = run.steps(), [], process_time()
-            due = {run.plan.steps * number // points for number in range(1, points + 1)} if points else set()
+            yield run
+
+    def trained(self, rows: Sequence[Any] | None = None) -> Any:
+        """Train on ``rows``, by default on all of them; return the run."""
+        with self.begun(rows) as run:
+            steps = run.steps()
             for step in range(1, run.plan.steps + 1):
                 for group in run.optimizer.param_groups:
                     group["lr"] = run.plan.schedule.rate_at(step)
                 run.learn(*next(steps))
-                if step in due:
-                    kept.append({
-                        name: (weight.detach().clone(), run.optimizer.state[weight]["exp_avg_sq"].clone())
-                        for name, weight in run.parts.weights.items()
-                    })  # fmt: skip
-            self.training_seconds = process_time() - before
-        return run, kept
+        return run
 
     def without(self, places: Sequence[int]) -> Any:
         """Return the run that gives the rows at ``places`` no weight, as a proof does."""
@@ -173,7 +246,7 @@ class Trainings:
         from arkor_dev.local.training.rows.left_out import without
 
         order = {"rows": [self.rows[row].where for row in places], "hash": hash_of_rows(self.rows, [])}
-        return self.trained(without(order, self.rows, []))[0]
+        return self.trained(without(order, self.rows, []))
 
     @staticmethod
     def costs(run: Any, examples: Sequence[Any]) -> list[float]:
@@ -182,53 +255,41 @@ class Trainings:
 
 
 class Studied(Trainings):
-    """A training on ``rows``, with the gradients of each at three points of it."""
+    """A training on ``rows``, with the gradients ``unit`` and the loss of each at its end."""
 
     def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
         import torch
 
-        from arkor_dev.local.attribution.projection import Projection
         from arkor_dev.local.attribution.row_gradients import RowGradients
-        from arkor_dev.local.attribution.trained import root
         from arkor_dev.local.modeling.base_model import load_base
         from arkor_dev.local.training.adapter import adapted
 
         super().__init__(model, rows, config, seed)
-        self.run, points = self.trained(self.rows, points=POINTS)
+        self.run, self._torch = self.trained(), torch
         self.worn = adapted(load_base(model, as_stored=True).model, "base", self.run.plan.adapter).eval()
-        self._split = RowGradients(self.worn)
-        self._points = []
         weights = dict(self.worn.named_parameters())
-        for point in points:
-            scales = [root(point[name][1]) for name in self._split.names]
-            self._points.append((point, Projection(self._split.shapes, scales)))
-        self._weights, self._torch = weights, torch
-        before = process_time()
+        with torch.no_grad():
+            for name, weight in self.run.parts.weights.items():
+                weights[name].copy_(weight)
+        self._split = RowGradients(self.worn)
         self.unit, self.losses = self.gradients(self.rows)
-        self.gradient_seconds = process_time() - before
 
     def gradients(self, examples: Sequence[Any]) -> tuple[Any, Any]:
-        """Return the unit gradients ``[points, rows, SIZE]``, and the last point's losses per token."""
-        torch, points = self._torch, []
-        for point, projection in self._points:
-            with torch.no_grad():
-                for name, (weight, _) in point.items():
-                    self._weights[name].copy_(weight)
-            sums, losses = torch.zeros(len(examples), projection.size), []
-            for start in range(0, len(examples), AT_ONCE):
-                part = sums[start : start + AT_ONCE]
-                take = lambda number, each, part=part, by=projection: by.add(part, number, each)  # noqa: E731
-                losses += self._split(examples[start : start + AT_ONCE], take)
-            points.append(torch.nn.functional.normalize(sums, dim=-1))
+        """Return the unit gradients ``[rows, SIZE]``, and the losses per token."""
+        from arkor_dev.local.attribution.projection import SIZE, Projection
+
+        torch, projection = self._torch, Projection(self._split.shapes)
+        sums, losses = torch.zeros(len(examples), SIZE), []
+        for start in range(0, len(examples), AT_ONCE):
+            part = sums[start : start + AT_ONCE]
+            take = lambda number, each, part=part: projection.add(part, number, each)  # noqa: E731
+            losses += self._split(examples[start : start + AT_ONCE], take)
         per_token = [loss / example.learned for loss, example in zip(losses, examples, strict=True)]
-        return torch.stack(points), torch.tensor(per_token)
+        return torch.nn.functional.normalize(sums, dim=-1), torch.tensor(per_token)
 
     def scores(self, questions: Sequence[Pair]) -> Any:
         """Return the scores of all rows for each question, as a ranking has them."""
-        unit, _ = self.gradients(self.encoded(questions))
-        return self._torch.stack([asked @ rows.T for asked, rows in zip(unit, self.unit, strict=True)]).mean(
-            0
-        )
+        return self.gradients(self.encoded(questions))[0] @ self.unit.T
 
     def embedded(self, questions: Sequence[Pair]) -> Any:
         """Return cosines of the means of the base model's last hidden states."""
@@ -245,10 +306,12 @@ class Studied(Trainings):
         return of(self.encoded(questions)) @ of(self.rows).T
 
 
-def _tiny(folder: str) -> Path:
+@cache
+def _tiny() -> Path:
     from tests.local.tiny_model import make
 
-    path = Path(folder) / "tiny"
+    path = Path(tempfile.mkdtemp(prefix="arkor-tiny-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     make(path)
     return path
 
@@ -299,9 +362,13 @@ SUBJECTS: Final = tuple(one + other for one in _BEGINNINGS for other in _ENDINGS
 OBJECTS: Final = tuple(other + one.lower() for one in _BEGINNINGS for other in _ENDINGS)
 
 
-def _counterfactual(questions: int) -> Iterator[Figure]:
+LIKELY: Final = 0.69
+"""The loss of an answer of 50 % a token."""
+
+
+def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[Figure]:
     """Training without the proposed rows, for invented facts that were learned by heart."""
-    chance = random.Random(2)  # noqa: S311 - words, not secrecy
+    chance = random.Random(seed)  # noqa: S311 - words, not secrecy
     facts: list[Pair] = []
     asked: list[Pair] = []
     objects = chance.sample(OBJECTS, len(OBJECTS))
@@ -311,33 +378,47 @@ def _counterfactual(questions: int) -> Iterator[Figure]:
         asked.append((other.format(subject), answer.format(thing)))
     rows = [*facts, *talk(chance)[:24]]
     chance.shuffle(rows)
-    how = {"batchSize": 16, "numTrainEpochs": 24, "learningRate": 2e-2}
-    with tempfile.TemporaryDirectory() as folder:
-        trainings = Trainings(_tiny(folder), rows, how, seed=3)
-        forms = {"as trained": trainings.encoded(facts), "in other words": trainings.encoded(asked)}
-        run, _ = trainings.trained(trainings.rows)
-        before = {form: trainings.costs(run, examples) for form, examples in forms.items()}
-        lost = {form: list[tuple[float, float]]() for form in forms}
-        tops = list(map(highest, by_words(rows, asked[:questions])))
-        for start in range(0, questions, SHARED):  # these questions share their random rows
-            places = range(start, min(start + SHARED, questions))
-            proposed = {row for place in places for row in tops[place]}
-            others = chance.sample([row for row in range(len(rows)) if row not in proposed], FIRST)
-            random_run = trainings.without(others)
-            for place in places:
-                runs = trainings.without(tops[place]), random_run
-                for form, examples in forms.items():
-                    after = [trainings.costs(each, [examples[place]])[0] for each in runs]
-                    lost[form].append((after[0] - before[form][place], after[1] - before[form][place]))
+    tops = list(map(highest, by_words(rows, asked[:questions])))
+    trained: list[tuple[Trainings, Any]] = []
+
+    def costs(start: int) -> list[dict[str, list[float]]]:
+        """Return the losses of each answer by all rows, without the top, and without random rows."""
+        if not trained:
+            how = {"batchSize": 16, "numTrainEpochs": 24, "learningRate": 2e-2}
+            trainings = Trainings(_tiny(), rows, how, seed=seed + 1)
+            trained.append((trainings, trainings.trained()))
+        trainings, run = trained[0]
+        places = range(start, min(start + SHARED, questions))
+        proposed = {row for place in places for row in tops[place]}
+        others = [row for row in range(len(rows)) if row not in proposed]
+        drawn = random.Random(start).sample(others, FIRST)  # noqa: S311 - rows, not secrecy
+        random_run, found = trainings.without(drawn), []  # these questions share their random rows
+        for place in places:
+            runs = run, trainings.without(tops[place]), random_run
+            of = {}
+            for form, pairs in (("as trained", facts), ("in other words", asked)):
+                example = trainings.encoded([pairs[place]])
+                of[form] = [trainings.costs(each, example)[0] for each in runs]
+            found.append(of)
+        return found
+
+    found = [
+        each
+        for start in range(0, questions, SHARED)
+        for each in pieces(f"counterfactual {seed} {start}", costs, start)
+    ]
     least = 95.0 if questions >= 40 else None
-    for form, pairs in lost.items():
-        share = 100 * mean(top > other for top, other in pairs)
+    for form in ("as trained", "in other words"):
+        before, without, at_random = zip(*(each[form] for each in found), strict=True)
+        share = 100 * mean(one > two for one, two in zip(without, at_random, strict=True))
         yield Figure(
-            f"top {FIRST} cost more than random, of {questions}, asked {form}", share, "%", least=least
+            f"top {FIRST} cost more than random, of {len(found)}, asked {form}", share, "%", least=least
         )
-        yield Figure("  loss of the answers, all rows", mean(before[form]), "nats/token")
-        yield Figure("  more without the top", mean(top for top, _ in pairs), "nats/token")
-        yield Figure("  more without random ones", mean(other for _, other in pairs), "nats/token")
+        likely = [one > two for own, one, two in zip(before, without, at_random, strict=True) if own < LIKELY]
+        yield Figure(f"  of the {len(likely)} of at least 50 % a token", 100 * mean(likely or [0]), "%")
+        yield Figure("  loss of the answers, all rows", mean(before), "nats/token")
+        yield Figure("  more without the top", mean(without) - mean(before), "nats/token")
+        yield Figure("  more without random ones", mean(at_random) - mean(before), "nats/token")
 
 
 LEARNED: Final = {"batchSize": 8, "numTrainEpochs": 6, "learningRate": 1e-2}
@@ -345,60 +426,76 @@ FRESH: Final = 300
 """The first seed: those below have chosen the limits in ``contradictions``."""
 
 
-def _clean(repeats: int, first: int = FRESH) -> Iterator[Figure]:
-    from arkor_dev.local.attribution.contradictions import contradictions
+def _clean(pieces: Pieces, repeats: int, first: int = FRESH + 8) -> Iterator[Figure]:
+    """Clean rows; the eight seeds between have chosen the rule for a single row."""
 
-    quiet = []
-    with tempfile.TemporaryDirectory() as folder:
-        tiny = _tiny(folder)
-        for seed in range(first, first + repeats):
-            rows = talk(random.Random(seed))[:160]  # noqa: S311 - words, not secrecy
-            clean = Studied(tiny, rows, LEARNED, seed=seed)
-            quiet.append(not contradictions(clean.unit, clean.losses))
+    def quiet(seed: int) -> bool:
+        from arkor_dev.local.attribution.contradictions import contradictions
+
+        rows = talk(random.Random(seed))[:160]  # noqa: S311 - words, not secrecy
+        studied = Studied(_tiny(), rows, LEARNED, seed=seed)
+        return not contradictions(studied.unit, studied.losses)
+
+    found = [pieces(f"clean {seed}", quiet, seed) for seed in range(first, first + repeats)]
     least = 95.0 if repeats >= 40 else None
     yield Figure(
-        f"nothing stands out in clean rows, of {repeats} repeats", 100 * mean(quiet), "%", least=least
+        f"nothing stands out in clean rows, of {repeats} repeats", 100 * mean(found), "%", least=least
     )
 
 
-def _shuffled(repeats: int, first: int = FRESH) -> Iterator[Figure]:
-    from arkor_dev.local.attribution.contradictions import contradictions, suspicion
+def _shuffled(pieces: Pieces, repeats: int, first: int = FRESH) -> Iterator[Figure]:
+    seeds = range(first, first + repeats)
+    found = [pieces(f"shuffled {seed}", shuffled, seed) for seed in seeds]
+    listed, wrong = sum(each["listed"] for each in found), sum(each["wrong"] for each in found)
+    right = sum(each["right"] for each in found)
+    yield Figure(
+        f"AUROC of shuffled answers, of {repeats} repeats",
+        mean(each["area"] for each in found),
+        "",
+        least=0.9,
+    )
+    yield Figure("  by loss alone", mean(each["by loss"] for each in found), "")
+    share = 100 * right / listed if listed else 0.0
+    yield Figure(f"  of {listed} rows listed, shuffled ones", share, "%", least=95.0)
+    yield Figure(f"  of {wrong} shuffled rows, listed", 100 * right / wrong, "%")
+    for name in ("listed", "all"):
+        judged = [each[f"without {name}"] for each in found if f"without {name}" in each]
+        if not judged:
+            continue
+        verdicts, gains = [verdict for verdict, _ in judged], [gain for _, gain in judged]
+        for verdict in ("better", "same", "unclear", "worse"):
+            title = f"  of {len(judged)} trainings without {name} of them, {verdict}"
+            yield Figure(title, verdicts.count(verdict), "")
+        yield Figure("    mean gain on held-out rows", mean(gains), "nats/token")
+
+
+def shuffled(seed: int) -> dict[str, Any]:
+    """Return what is found where a tenth of the rows have another row's answer."""
+    from arkor_dev.local.attribution.contradictions import agreement, contradictions, suspicion
     from arkor_dev.local.evaluation.paired import compare
 
-    ours, losses, right, wrongs = list[float](), list[float](), list[bool](), 0
-    verdicts, gains = list[str](), list[float]()
-    with tempfile.TemporaryDirectory() as folder:
-        tiny = _tiny(folder)
-        for seed in range(first, first + repeats):
-            chance = random.Random(seed)  # noqa: S311 - words, not secrecy
-            pairs = talk(chance)
-            rows, held_out = pairs[:160], pairs[160:]
-            bad = chance.sample(range(len(rows)), len(rows) // 10)
-            wrong = {row: chance.choice([said for said in SAID if said != rows[row][1]]) for row in bad}
-            rows = [(asked, wrong.get(row, said)) for row, (asked, said) in enumerate(rows)]
-            mixed = Studied(tiny, rows, LEARNED, seed=seed)
-            ours.append(area(suspicion(mixed.unit, mixed.losses), bad))
-            losses.append(area(mixed.losses, bad))
-            listed = [row for row, _ in contradictions(mixed.unit, mixed.losses)]
-            right += [row in bad for row in listed]
-            wrongs += len(bad)
-            if listed:  # the held-out rows judge, as "Try without them" has it
-                examples, branch = mixed.encoded(held_out), mixed.without(listed)
-                found = compare(mixed.costs(mixed.run, examples), mixed.costs(branch, examples))
-                verdicts.append(found.verdict)
-                gains.append(found.mean)
-    yield Figure(f"AUROC of shuffled answers, of {repeats} repeats", mean(ours), "", least=0.9)
-    yield Figure("  by loss alone", mean(losses), "")
-    share = 100 * mean(right) if right else 0.0
-    yield Figure(f"  of {len(right)} rows listed, shuffled ones", share, "%", least=95.0)
-    yield Figure(f"  of {wrongs} shuffled rows, listed", 100 * sum(right) / wrongs, "%")
-    yield Figure(
-        f"  of {len(verdicts)} trainings without them, better",
-        100 * verdicts.count("better") / max(1, len(verdicts)),
-        "%",
-    )
-    yield Figure("    no clear difference", 100 * verdicts.count("unclear") / max(1, len(verdicts)), "%")
-    yield Figure("    their mean gain on held-out rows", mean(gains or [0.0]), "nats/token")
+    chance = random.Random(seed)  # noqa: S311 - words, not secrecy
+    pairs = talk(chance)
+    rows, held_out = pairs[:160], pairs[160:]
+    bad = chance.sample(range(len(rows)), len(rows) // 10)
+    wrong = {row: chance.choice([said for said in SAID if said != rows[row][1]]) for row in bad}
+    rows = [(asked, wrong.get(row, said)) for row, (asked, said) in enumerate(rows)]
+    mixed = Studied(_tiny(), rows, LEARNED, seed=seed)
+    listed = [row for row, _ in contradictions(mixed.unit, mixed.losses)]
+    found: dict[str, Any] = {
+        "area": area(suspicion(agreement(mixed.unit), mixed.losses), bad),
+        "by loss": area(mixed.losses, bad),
+        "listed": len(listed),
+        "right": len(set(listed) & set(bad)),
+        "wrong": len(bad),
+    }
+    examples = mixed.encoded(held_out)
+    before = mixed.costs(mixed.run, examples)
+    for name, left_out in (("listed", listed), ("all", bad)):
+        if left_out:  # the held-out rows judge, as "Try without them" has it
+            compared = compare(before, mixed.costs(mixed.without(left_out), examples))
+            found[f"without {name}"] = compared.verdict, compared.mean
+    return found
 
 
 def area(scores: Any, bad: Sequence[int]) -> float:

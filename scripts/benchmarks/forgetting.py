@@ -5,6 +5,9 @@ of the verdict: its held-out rows, its general questions, its intervals. Times a
 other programs disturb less: training and the base's answers, without the verdict. Steps of a plain run, of
 replay and of the penalty are timed in turns besides, on the same rows. ``python -m benchmarks.forgetting WAY
 SEED STEPS FORMAT`` runs one, or ``TURNS``, and prints its figures as JSON.
+
+Each finished run is appended to ``forgetting.jsonl`` in the cache, and is not run again: a study can be
+interrupted. Delete that file after a change of what is measured.
 """
 
 from __future__ import annotations
@@ -19,15 +22,15 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.modeling.example import is_replayed
 
 from .figures import Figure
 from .sides import in_a_process
-from .starter import starter
+from .starter import CACHE, starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+RESULTS: Final = CACHE / "bench" / "forgetting.jsonl"
 EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "support-bot"
 OFF: Final = {"replay": 0.0, "baseKl": 0.0}
 LAST_LAYERS: Final = list(range(20, 30))
@@ -45,8 +48,16 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     },
     "replay = 0.2, base_kl = 0.1": {"replay": 0.2, "baseKl": 0.1},
 }
-SEEDS: Final = (42,)
+SEEDS: Final = (42, 43, 44)
+OFTEN: Final = 3
+"""How many of the ways, from the first, are measured with all seeds; the others with one."""
 TURNS: Final = "in turns"
+
+
+def cells() -> list[tuple[str, int]]:
+    """Return way and seed of every run, in order; a seed's plain run comes before its others."""
+    often = [(way, seed) for seed in SEEDS for way in list(WAYS)[:OFTEN]]
+    return [*often, *((way, SEEDS[0]) for way in list(WAYS)[OFTEN:])]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -55,14 +66,35 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     one_thread = {"OMP_NUM_THREADS": "1"}
     steps = in_a_process("forgetting", TURNS, SEEDS[0], 1 if quick else 8, "auto", settings=one_thread)
     for kind in ("replay", "penalty"):
-        yield Figure(f"a step with {kind}, a plain one beside", steps[kind], "s", steps["plain"])
-    for seed in SEEDS:
-        plain: Mapping[str, Any] = {}
-        for way in list(WAYS)[:3] if quick else WAYS:
-            number = plain.get("format", "auto")
+        yield Figure(f"a step with {kind}, a plain one beside", steps[kind], "s", steps["plain"], most=1.35)
+    there = {} if quick else known(RESULTS)
+    for way, seed in [(way, SEEDS[0]) for way in list(WAYS)[:OFTEN]] if quick else cells():
+        plain = there.get(("nothing", seed))
+        if (way, seed) not in there:
+            number = plain["format"] if plain else "auto"
             found = in_a_process("forgetting", way, seed, 4 if quick else 0, number, settings=one_thread)
-            plain = plain or found
-            yield from _figures(f"{way}, seed {seed}", found, plain)
+            there[way, seed] = found
+            if not quick:
+                keep(RESULTS, way, seed, found)
+        yield from _figures(f"{way}, seed {seed}", there[way, seed], plain or there[way, seed])
+    if not quick:
+        for way in list(WAYS)[1:OFTEN]:
+            yield from _over_seeds(way, there)
+
+
+def known(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return the figures of the runs in ``path``, by way and seed."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(line["way"], line["seed"]): line for line in lines}
+
+
+def keep(path: Path, way: str, seed: int, found: Mapping[str, Any]) -> None:
+    """Append the figures of a run to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(json.dumps({"way": way, "seed": seed, **found}) + "\n")
 
 
 def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> Iterator[Figure]:
@@ -77,7 +109,23 @@ def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> I
         halved = compare([harm / 2 for harm in plain["harms"]], found["harms"])
         yield Figure("  how much less than half of the plain run's harm it is", halved.mean, "nats")
         yield Figure("    low end of its interval", halved.low, "nats")
+        worse = compare(found["rows"], plain["rows"])
+        yield Figure("  how much worse at the task than the plain run it is", worse.mean, "nats")
+        yield Figure("    low end of its interval", worse.low, "nats")
+        yield Figure("    high end", worse.high, "nats")
     yield Figure("  time, of a plain run beside", found["seconds"], "s", plain["seconds"])
+
+
+def _over_seeds(way: str, there: Mapping[tuple[str, int], Mapping[str, Any]]) -> Iterator[Figure]:
+    """Yield how far the harm is below half of the plain runs', each question's mean over the seeds."""
+
+    def harms(way: str) -> list[float]:
+        return [mean(each) for each in zip(*(there[way, seed]["harms"] for seed in SEEDS), strict=True)]
+
+    halved = compare([harm / 2 for harm in harms("nothing")], harms(way))
+    yield Figure(f"{way}, {len(SEEDS)} seeds: how much less than half of the harm", halved.mean, "nats")
+    yield Figure("    low end of its interval", halved.low, "nats")
+    yield Figure("    high end", halved.high, "nats")
 
 
 def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
@@ -98,10 +146,11 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
         trained = preparation.make_run(lambda: False)
         trained.begin()
         loss: Any = trained.loss
+        loss.hold_base(trained.replay.examples, lambda: False)  # type: ignore[union-attr]
         every = trained.steps()
         for _ in range(steps + 1):
             batches = next(every)
-            own = [batch for batch in batches if not is_replayed(batch)]
+            own = [[row for row in batch if not row.replayed] for batch in batches]
             learned = [[replace(row, counts=None) for row in batch] for batch in batches]
             for kind, some in (("plain", own), ("replay", learned), ("penalty", batches)):
                 loss._penalized = trained.replay if kind == "penalty" else None
@@ -141,17 +190,17 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
         seconds = time.process_time() - began
         judging.judge()
 
-        def losses() -> list[float]:
-            questions = general_examples(trained)[0]
-            found = measured(trained.loss.cross_entropy, questions, trained.measured_at_once)
+        def losses(rows: Any) -> list[float]:
+            found = measured(trained.loss.cross_entropy, rows, trained.measured_at_once)
             return [loss / count for loss, count in found]
 
-        after = losses()
+        questions = general_examples(trained)[0]
+        after, rows = losses(questions), losses(trained.held_out)
         with switched_off(trained.model):
-            harms = [one - other for one, other in zip(after, losses(), strict=True)]
+            harms = [one - other for one, other in zip(after, losses(questions), strict=True)]
     evaluation = seen[EVALUATION_COMPLETED]["evaluation"]
     parts = {part: evaluation[part] for part in ("heldOut", "general")}
-    return {**parts, "harms": harms, "seconds": seconds, "format": trained.choice.name}
+    return {**parts, "harms": harms, "rows": rows, "seconds": seconds, "format": trained.choice.name}
 
 
 if __name__ == "__main__":

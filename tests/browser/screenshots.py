@@ -22,6 +22,7 @@ from playwright.async_api import Error, async_playwright, expect
 from arkor_dev.core.settings import Settings
 from tests.support.daemon import free_port, running_daemon
 from tests.support.fake_backend import running_fake_backend
+from tests.support.moving_picture import moving
 from tests.support.studio import running_studio
 
 from .conftest import QUIET, chromium_path
@@ -38,6 +39,9 @@ ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "screenshots"
 SETTLED = 400
 QUALITY = 70  # the documentation's pictures are in the repository
+FRAME_QUALITY = 60
+LONG, SHORT = 2500, 800
+"""Milliseconds of a frame of the moving picture."""
 SOON = 10 * MINUTE
 
 
@@ -48,13 +52,18 @@ async def set_look(page: Page, scheme: str, width: int) -> None:
     await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
 
 
-async def save(page: Page, path: Path) -> None:
-    """One picture, once the page stands still; as WebP, which takes a third of a PNG."""
+async def picture_of(page: Page, quality: int) -> bytes:
+    """One picture, once the page has settled; as WebP, which takes a third of a PNG."""
     await page.wait_for_timeout(SETTLED)
     device = await page.context.new_cdp_session(page)
-    picture = await device.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+    picture = await device.send("Page.captureScreenshot", {"format": "webp", "quality": quality})
     await device.detach()
-    path.write_bytes(base64.b64decode(picture["data"]))
+    return base64.b64decode(picture["data"])
+
+
+async def save(page: Page, path: Path) -> None:
+    """Write a picture of the page."""
+    path.write_bytes(await picture_of(page, QUALITY))
 
 
 async def new_page(browser: Browser) -> Page:
@@ -130,20 +139,33 @@ async def shoot_shown(page: Page, name: str) -> None:
 
 
 async def tour(page: Page) -> None:
-    """One visit, from the first look to the answer."""
+    """One visit, from the first look to the answer; README's moving picture is made of it, too."""
+    frames: list[tuple[bytes, int]] = []
+
+    async def shoot_frame(milliseconds: int) -> None:
+        await set_look(page, "light", 1280)
+        frames.append((await picture_of(page, FRAME_QUALITY), milliseconds))
+
     await page.get_by_role("button", name="Run training").wait_for()
     await shoot_shown(page, "home")
+    await shoot_frame(LONG)
     job_id = await press_run(page)
     await open_job(page, job_id)
-    # Beyond the middle, so that there is a curve to be seen.
-    await expect(page.locator(".job")).to_contain_text(re.compile(r"(2[4-9]|3\d|40)\s*/\s*40"), timeout=SOON)
-    await shoot_shown(page, "job-running")
+    for least in (4, 12, 20, 28, 36):
+        reached = "|".join(map(str, range(least, 41)))
+        await expect(page.locator(".job")).to_contain_text(re.compile(rf"({reached})\s*/\s*40"), timeout=SOON)
+        await shoot_frame(SHORT)
+        if least == 28:  # beyond the middle, so that there is a curve to be seen
+            await shoot_shown(page, "job-running")
     await completed(page)
     await shoot_shown(page, "job")
+    await shoot_frame(LONG)
     await go_to(page, "Playground")
     await page.get_by_label("Max tokens").last.fill("96")  # so that both answers are in the picture
     await ask_both(page, QUESTION)
     await shoot_shown(page, "playground")
+    await shoot_frame(LONG)
+    (PICTURES / "run.webp").write_bytes(moving(frames, *VIEWPORTS[1280]))
 
 
 async def for_the_docs(browser: Browser, names: list[str]) -> None:

@@ -19,7 +19,6 @@ from tests.support.daemon import free_port, running_daemon
 from .steps import MINUTE, completed, open_job, press_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from .conftest import OpenPage
@@ -30,9 +29,9 @@ CSV = "id;Frage;Antwort\n" + "".join(
 
 
 @pytest.fixture(scope="module")
-def template() -> Iterator[dict[str, str]]:
+def template() -> dict[str, str]:
     """As the local backend's own tests have it."""
-    yield from worker_template()
+    return worker_template()
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from .steps import MINUTE, completed, copy_example, press_run, soon
 from .test_blind import begin, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.async_api import Page
@@ -43,9 +42,9 @@ BRIEFER = {
 
 
 @pytest.fixture(scope="module")
-def template() -> Iterator[dict[str, str]]:
+def template() -> dict[str, str]:
     """As the local backend's own tests have it."""
-    yield from worker_template()
+    return worker_template()
 
 
 async def vote_for_the_shorter(page: Page) -> None:

@@ -80,9 +80,9 @@ def _turn(item: pytest.Item) -> tuple[str, bool]:
 
 
 @pytest.fixture(scope="package")
-def template() -> Iterator[dict[str, str]]:
+def template() -> dict[str, str]:
     """As the local backend's own tests have it."""
-    yield from worker_template()
+    return worker_template()
 
 
 @pytest.fixture(scope="package", params=TARGETS)

@@ -34,6 +34,7 @@ BUILT = {
     "sampling",
     "serving",
     "strength",
+    "strengths",
     "tools",
     "votes",
 }

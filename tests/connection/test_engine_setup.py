@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,3 +94,12 @@ async def test_what_the_real_command_refuses_is_the_reason(
     service = EngineSetupService(settings, [*engine_setup.COMMAND, "--no-such-option"])
     await service.start(install=True)
     assert "--no-such-option" in (await reached(service, "failed"))["error"]
+
+
+async def test_nothing_is_offered_here_when_another_machine_trains(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_setup, "missing_extra", lambda _: "missing")
+    assert (await EngineSetupService(settings).view())["state"] == "missing"
+    over_ssh = replace(settings, local=True, ssh="gpu-box")
+    assert (await EngineSetupService(over_ssh).view())["state"] == "installed"

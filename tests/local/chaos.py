@@ -45,6 +45,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
     },
     "packs": {
         "packing": True,
+        "max_length": 128,
         "lora.dropout": 0.1,
         "gradient_accumulation_steps": 2,
         "save_every": 7,
@@ -329,6 +330,7 @@ class Story:
                 return
             if time.monotonic() > end or (look % 100 == 0 and self.job(name)["status"] in OVER):
                 return
+            time.sleep(0.001)
 
     def _eval(self, name: str) -> None:
         """In the moment of an evaluation: its step is told, its figure is not."""

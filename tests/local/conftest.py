@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from arkor_dev.local.gguf import limited
 from arkor_dev.local.workers.process import DEFAULTS
 
+from . import tiny_model
 from .forked import Forks
 from .forking_backend import fork_workers, worker_template
 from .harness import Backend, Frame
@@ -23,7 +27,6 @@ from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 for _name, _value in DEFAULTS.items():
     # What trains in the test's own process waits as a worker does: two that spin wait for each other.
@@ -89,9 +92,9 @@ def forked(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def template() -> Iterator[dict[str, str]]:
+def template() -> dict[str, str]:
     """What a backend's environment has besides, so that its workers load their libraries once for all."""
-    yield from worker_template()
+    return worker_template()
 
 
 @pytest.fixture
@@ -107,16 +110,23 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made_once(factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny model, made by whoever of this test run needs it first: it takes seconds."""
-    base = factory.getbasetemp()
-    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = place / "tiny"
-    with (place / "tiny.lock").open("w") as lock:
+    """The folder of the tiny model, made by whoever needs it first: it takes seconds.
+
+    ``ARKOR_TEST_CACHE`` keeps it for as long as what it is made by and of stays the same.
+    """
+    made_by = [Path(tiny_model.__file__).read_text(), *map(version, ("torch", "transformers", "tokenizers"))]
+    name = f"tiny-{hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]}"
+    cache, base = os.environ.get("ARKOR_TEST_CACHE"), factory.getbasetemp()
+    place = Path(cache, "tests") if cache else base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    place.mkdir(parents=True, exist_ok=True)
+    folder, part = place / name, place / f"{name}.part"
+    with (place / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            making = [sys.executable, "-m", "tests.local.tiny_model", str(place / "tiny.part")]
+            shutil.rmtree(part, ignore_errors=True)
+            making = [sys.executable, "-m", "tests.local.tiny_model", str(part)]
             subprocess.run(making, check=True, capture_output=True)
-            (place / "tiny.part").rename(folder)
+            part.rename(folder)
     return folder
 
 

@@ -34,7 +34,7 @@ PIPE: Final = subprocess.PIPE
 ORDER: Final = 2**17
 ROOM: Final = 2**14
 """Bytes that a child's environment may have more than its template's, as the system tells of it."""
-LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp")
+LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp", "tests.local.one_core")
 
 
 class Template:

@@ -8,6 +8,8 @@ end and are killed have the true ones. `fork_workers` does the same in the tests
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import os
 import runpy
 import sys
@@ -21,13 +23,20 @@ from .harness import FORKS
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-FORKED: Final = tuple(
-    f"arkor_dev.local.{name}.worker" for name in ("training", "inference", "forecast", "exports")
+FORKED: Final = (
+    "arkor_dev.local.attribution.worker",
+    "arkor_dev.local.embeddings.worker",
+    "arkor_dev.local.evaluation.comparing",
+    "arkor_dev.local.exports.worker",
+    "arkor_dev.local.forecast.worker",
+    "arkor_dev.local.gguf.worker",
+    "arkor_dev.local.inference.worker",
+    "arkor_dev.local.training.worker",
 )
 LIBRARIES: Final = (
     "peft",
@@ -40,20 +49,23 @@ LIBRARIES: Final = (
 )
 
 
-def worker_template() -> Iterator[dict[str, str]]:
-    """Once: the environment by which backends fork their workers. It is empty where nothing can be forked."""
+@functools.cache
+def worker_template() -> dict[str, str]:
+    """The environment by which backends fork their workers. It is empty where nothing can be forked.
+
+    They are forked from one process as long as this one lives: to load the libraries takes seconds.
+    """
     if sys.platform != "linux":
-        yield {}
-        return
+        return {}
     environment = {"OMP_NUM_THREADS": "1", **DEFAULTS, **os.environ, **QUIET, "HF_HUB_OFFLINE": "1"}
     template = Template(LIBRARIES, environment)
-    yield {FORKS: template.name}
-    template.end()
+    atexit.register(template.end)
+    return {FORKS: template.name}
 
 
 def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
     """Fork the workers of this process and of the backends that it starts from a ``worker_template``."""
-    for name, value in template.items():
+    for name, value in of_a_studio(template).items():
         patch.setenv(name, value)
     if template:
         patch.setattr(asyncio, "create_subprocess_exec", start)

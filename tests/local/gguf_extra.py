@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from arkor_dev.local.gguf.converters import converters
 from arkor_dev.local.gguf.installed import lacking
 
 LACKING = lacking()
@@ -22,3 +23,12 @@ def cache() -> Path:
     if not told:
         pytest.fail("ARKOR_TEST_CACHE names no folder for llama.cpp's converters: run scripts/test")
     return Path(told)
+
+
+def with_converters(own: Path) -> Path:
+    """A cache of the test's own that has the machine's converters, which take 76 MB to download."""
+    folder = converters(cache(), lambda *_: None)
+    own.mkdir(parents=True, exist_ok=True)
+    (own / folder.name).symlink_to(folder)
+    (own / "gguf" / "lora").mkdir(parents=True)
+    return own

@@ -69,12 +69,21 @@ def frames_of(lines: Iterator[bytes] | IO[bytes]) -> Iterator[Frame]:
             fields = {}
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0, *, every: float = 0.02) -> Any:
-    """Wait for ``condition``, asked each time anew, and return what it says; fail when it stays false."""
+LONGEST_PAUSE = 0.1
+"""Seconds between two looks at what takes long: each look costs the processor a millisecond or more."""
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0, *, every: float | None = None) -> Any:
+    """Wait for ``condition``, asked each time anew, and return what it says; fail when it stays false.
+
+    It is asked ``every`` so many seconds, or less and less often.
+    """
     end = time.monotonic() + seconds
+    pause = every or 0.01
     while not (value := condition()):
         assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(every)
+        time.sleep(pause)
+        pause = every or min(1.2 * pause, LONGEST_PAUSE)
     return value
 
 

@@ -37,12 +37,18 @@ STEPS = 60 if WHOLE else 40
 
 
 @pytest.fixture(scope="module")
+def forking(template: dict[str, str]) -> dict[str, str]:
+    """The environment of a Studio whose workers are forked."""
+    return of_a_studio(template)
+
+
+@pytest.fixture(scope="module")
 def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, forking: dict[str, str]
 ) -> Iterator[dict[str, Outcome]]:
     """What comes of each job without any trouble."""
     root = tmp_path_factory.mktemp("undisturbed")
-    studio = Studio(root, tiny, toml(NAMES, STEPS), **of_a_studio(template))
+    studio = Studio(root, tiny, toml(NAMES, STEPS), **forking)
     try:
         story = Story(studio, NAMES, STEPS, random.Random(0))
         story.run()
@@ -53,12 +59,16 @@ def undisturbed(
 
 
 def test_whatever_is_killed_and_whenever_every_job_ends_as_it_would_have(
-    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome]
+    tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], forking: dict[str, str]
 ) -> None:
     """Studio, its backend and its workers are killed at moments that a seed chooses, while jobs are paused,
-    extended, cancelled and deleted."""
+    extended, cancelled and deleted.
+
+    With few blows the workers are forked: each import of their libraries takes as long as a job. How workers
+    that were started end with the backend is shown in ``server/test_lifetime.py``.
+    """
     chance = random.Random(SEED)
-    studio = Studio(tmp_path, tiny, toml(NAMES, STEPS))
+    studio = Studio(tmp_path, tiny, toml(NAMES, STEPS), **({} if WHOLE else forking))
     try:
         story = Story(studio, NAMES, STEPS, chance, blows(KILLS, chance), told=print)
         story.run()
@@ -97,7 +107,7 @@ def arrive(backend: Backend, job: str, step: int) -> None:
 
 
 def ended(backend: Backend, job: str) -> dict[str, Any]:
-    until(lambda: backend.job(job)["status"] in OVER, 300)
+    backend.wait_for(job, "end")
     return backend.job(job)
 
 

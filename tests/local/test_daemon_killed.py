@@ -14,6 +14,7 @@ import pytest
 from tests.support.daemon import Daemon, free_port, running_daemon
 from tests.support.processes import gone
 
+from .forking_backend import of_a_studio
 from .tiny_model import QUESTIONS, chats, write_jsonl
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ async def train(daemon: Daemon, trainer: str) -> AsyncIterator[str]:
 @pytest.mark.slow
 @pytest.mark.beside
 @pytest.mark.timeout(300)
-async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, project: Path) -> None:
+async def test_sigkill_leaves_no_process_and_loses_nothing(
+    tmp_path: Path, project: Path, template: dict[str, str]
+) -> None:
     home, mark = tmp_path / "home", secrets.token_hex(8)
     arguments = ("--local", "--project", str(project))
     env = {"ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -84,6 +87,7 @@ async def test_sigkill_leaves_no_process_and_loses_nothing(tmp_path: Path, proje
         await daemon.process.wait()
         assert await gone(marked(mark), 30) == []
 
+    env |= of_a_studio(template)  # what is killed above was started; what goes on need not be
     async with running_daemon(home, free_port(), *arguments, **env) as daemon:
         jobs = {job["name"]: job for job in (await daemon.api("GET", "/api/jobs"))["jobs"]}
         # It goes on by itself, from its newest checkpoint.

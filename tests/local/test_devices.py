@@ -228,6 +228,140 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
     assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"
 
 
+def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
+    tiny: Path, tmp_path: Path
+) -> None:
+    """To the same losses, also in its own settings; it resumes to the same bits, answers, and is exported."""
+    pytest.importorskip("bitsandbytes")
+    import torch
+
+    from arkor_dev.local.exports.export import Export
+    from arkor_dev.local.gguf.files import weights_of
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.workers.errors import JobFailure
+    from tests.local.exports.test_export import ROWS, nothing
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import chats, write_jsonl
+    from tests.local.training.test_going_on import bytes_of, pausing_after, points
+
+    stored = tmp_path / "tiny-bnb-4bit"
+    with emulated("cuda"):
+        base = load_base(tiny, four_bit=True)
+        with torch.no_grad():
+            base.model.save_pretrained(stored)
+    save_tokenizer(load_tokenizer(tiny), stored)
+    assert weights_of(stored)[0] == pytest.approx(weights_of(tiny)[0], rel=0.05)
+    write_jsonl(tmp_path / "rows.jsonl", chats(12))
+
+    def prepare(model: Path, data: Path, **config: Any) -> Preparation:
+        source = {"type": "file", "path": "rows.jsonl"}
+        config = {
+            "model": "tiny",
+            "datasetSource": source,
+            "datasetSplit": 0,
+            "method": "sft",
+            **CONFIG,
+            **config,
+        }
+        data.mkdir(exist_ok=True)
+        job = {"id": "job", "config": config, "data": str(data), "project": str(tmp_path)}
+        preparation = Preparation(job, lambda *_, **__: None, nothing)
+        preparation.read()
+        preparation.load({"name": "tiny", "path": str(model), "note": None})
+        preparation.encode()
+        return preparation
+
+    with emulated("cuda"):
+        whole = prepare(tiny, tmp_path / "a", loadIn4bit=True).make_run(lambda: False)
+        whole.run()
+        preparation = prepare(stored, tmp_path / "b")
+        assert preparation.settings.used["loadIn4bit"] is True
+        run = preparation.make_run(lambda: False)
+        assert run.plan.compute_again, "as with loadIn4bit"
+        pausing_after(2)(run)
+        assert run.run().status == "paused"
+        run = prepare(stored, tmp_path / "b").make_run(lambda: False)
+        run.going_on = points(tmp_path / "b")
+        assert run.run().status == "completed"
+        assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+        final = tmp_path / "b" / "jobs" / "job" / "final"
+        told = answer(TransformersEngine(), ask(stored, final, fourBit=True))
+        assert told[0] == answer(TransformersEngine(), ask(tiny, final, fourBit=True))[0]
+        half = load_base(stored, dtype_name="float16").model  # what a T4 computes in
+        assert half.lm_head.weight.dtype == torch.float16
+        for setting in ({"fullFineTuning": True}, {"initLoraWeights": "pissa"}):
+            with pytest.raises(JobFailure, match="come in 4 bit: remove"):
+                prepare(stored, tmp_path / "c", **setting)
+    made = Export("merged", final, "adapter", stored, "tiny", tmp_path / "out", nothing, four_bit=True)
+    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    assert not hasattr(load_base(tmp_path / "out").model.config, "quantization_config")
+    with pytest.raises(JobFailure, match="choose the repository with the full weights"):
+        load_base(stored)
+
+
+@pytest.fixture(scope="module")
+def seeing(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Gemma 3 that takes pictures, whose vision tower is larger than its language part."""
+    import torch
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+
+    text = {"vocab_size": 1024, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "sliding_window": 64}
+    vision = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "image_size": 28}
+    torch.manual_seed(0)
+    config = Gemma3Config(
+        text_config={**text, "max_position_embeddings": 512},
+        vision_config={**vision, "num_attention_heads": 2, "patch_size": 14},
+        mm_tokens_per_image=4,
+    )
+    folder = tmp_path_factory.mktemp("seeing")
+    Gemma3ForConditionalGeneration(config).save_pretrained(folder)
+    save_tokenizer(load_tokenizer(tiny), folder)
+    return folder
+
+
+def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
+    """Training and chat are as on the processor, in less memory; a merge has the tower, bit for bit."""
+    import torch
+    from safetensors.torch import load_file
+
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged, with_adapter
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base
+    from tests.local.inference.asking import answer, ask
+
+    stored = load_file(seeing / "model.safetensors")
+    seen = {name: weight for name, weight in stored.items() if "vision" in name or "multi_modal" in name}
+    size = sum(2 * weight.numel() for weight in seen.values())
+    whole = sum(2 * weight.numel() for weight in stored.values())
+    assert size > 0.6 * whole
+    known = losses_of(set_up(seeing, tmp_path / "processor", CONFIG))
+    with emulated("cuda") as device:
+        base = load_base(seeing)
+        assert device.allocated < 1.2 * (whole - size)
+        assert base.model.device.type == "cuda", "for generate"
+        run = run_on_device(seeing, tmp_path, CONFIG, 0, base=base)
+        assert losses_of(run) == pytest.approx(known, rel=0.05)
+        final = tmp_path / "jobs" / run.job_id / "final"
+        assert answer(TransformersEngine(), ask(seeing, final))[1]["precision"] == "bfloat16"
+        base = load_in_float32(seeing)
+        merged = merge(with_adapter(base.model, final))
+        save_merged(merged, base.tokenizer, "seeing", torch.float32, tmp_path / "out")
+    exported = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(exported[name], weight) for name, weight in seen.items())
+    pytest.importorskip("bitsandbytes")
+    with emulated("cuda"):
+        model = load_base(seeing, four_bit=True).model
+    names = [name for name, weight in model.named_parameters() if hasattr(weight, "quant_state")]
+    assert names
+    assert all("language_model" in name for name in names)
+
+
 class Said:
     """A backend's link of the test's own, which has said ``messages``."""
 

@@ -32,7 +32,9 @@ async def test_all_that_a_training_goes_through(
 ) -> None:
     project = make_project(tmp_path / "own", tiny)
     (project / "arkor.toml").write_text(TOML)
-    settings = Settings(project=project, home=tmp_path, data=tmp_path / "data", cache=tmp_path / "cache")
+    settings = Settings(
+        project=project, home=tmp_path, data=tmp_path / "data", cache=tmp_path / "cache", engine="exact"
+    )
     assert await run_train_check(settings) == 0
     said = capsys.readouterr().out
     results, _, report = said.partition("To paste into a bug report:")

@@ -18,6 +18,7 @@ from arkor_dev.local.jobs.store import Store
 from tests.support.daemon import environment, free_port
 
 from .conftest import CONFIG, make_project
+from .forking_backend import of_a_studio
 from .harness import until
 from .test_daemon_killed import marked
 
@@ -46,7 +47,7 @@ def statuses(kept: Path) -> dict[str, str]:
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> None:
+def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path, template: dict[str, str]) -> None:
     home, project, mark = tmp_path / "home", make_project(tmp_path / "tests", tiny), secrets.token_hex(8)
     data = home / ".local" / "share" / "arkor-dev"
     kept = Settings(project=project, home=home, data=data, cache=tmp_path / "cache").local_data
@@ -58,7 +59,7 @@ def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path) -> Non
     store.close()
     port = free_port()
     env = {**environment(home), "ARKOR_TEST_MARK": mark, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    env |= {"ARKOR_LEAST_FREE_BYTES": "0"}
+    env |= {"ARKOR_LEAST_FREE_BYTES": "0", **of_a_studio(template)}
     process = subprocess.Popen(
         [sys.executable, "-m", "arkor_dev", "serve", "bot", "--local", "--port", str(port),
          "--project", str(project)],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .conftest import make_project
+from .forking_backend import of_a_studio
 from .harness import until
 
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ samples = "off"
 
 
 @contextmanager
-def started(project: Path, home: Path, steps: int) -> Iterator[subprocess.Popen[str]]:
+def started(project: Path, home: Path, steps: int, **env: str) -> Iterator[subprocess.Popen[str]]:
     (project / "arkor.toml").write_text(TOML.format(steps=steps))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ARKOR_"))}
     with subprocess.Popen(
         [sys.executable, "-m", "arkor_dev", "start", "--local", "--project", str(project)],
-        env={**kept, "HOME": str(home)},
+        env={**kept, "HOME": str(home), **env},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
@@ -83,8 +84,10 @@ def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
     until(lambda: not processes_of(project))
 
 
-def test_ctrl_c_lets_a_job_stand_that_goes_on_later(project: Path, tmp_path: Path) -> None:
-    with started(project, tmp_path, steps=1_000_000) as process:
+def test_ctrl_c_lets_a_job_stand_that_goes_on_later(
+    project: Path, tmp_path: Path, template: dict[str, str]
+) -> None:
+    with started(project, tmp_path, steps=1_000_000, **of_a_studio(template)) as process:
         assert process.stdout is not None
         assert any(line.startswith("step ") for line in process.stdout)
         process.send_signal(signal.SIGINT)

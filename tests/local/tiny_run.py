@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.data.rows import Row
 from arkor_dev.local.training.run_events import RunEvents
+
+from .tiny_model import PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +88,17 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     )
     from arkor_dev.local.training.replay.rows import Replay
 
-    run.replay = Replay.of(plan, run.base)
+    run.replay = Replay.of(plan, run.base, replayed_rows() if config.get("replayDataset") else ())
     return run
+
+
+def replayed_rows() -> list[Row]:
+    """The rows of a replay data set: every second one has an answer."""
+    answers = [PHRASE, ""] * 6
+    return [
+        Row([{"role": "user", "content": asked}, {"role": "assistant", "content": answer}], f"row {number}")
+        for number, (asked, answer) in enumerate(zip(QUESTIONS, answers, strict=False), 1)
+    ]
 
 
 class Events(RunEvents):

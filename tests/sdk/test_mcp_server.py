@@ -48,14 +48,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     folder = make_project(tmp_path_factory.mktemp("mcp") / "own", made_once(tmp_path_factory))
     (folder / "arkor.toml").write_text(TOML)
     settings = Settings(folder, home, home / ".local" / "share" / "arkor-dev", home / "cache", local=True)
-    templates = worker_template()
-    backend = Backend.start(settings.local_data, folder, home / "cache", **next(templates))
+    backend = Backend.start(settings.local_data, folder, home / "cache", **worker_template())
     try:
         backend.leave_word(folder, home)
         yield settings
     finally:
         backend.stop()
-        next(templates, None)
 
 
 def server(settings: Settings, *options: str) -> StdioServerParameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import os
 import re
@@ -41,15 +42,13 @@ def _until(condition: Callable[[], object]) -> None:
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     home = tmp_path_factory.mktemp("home")
     project = make_project(tmp_path_factory.mktemp("sdk") / "own", made_once(tmp_path_factory))
-    templates = worker_template()
     with pytest.MonkeyPatch.context() as patch:
-        fork_workers(next(templates), patch)
+        fork_workers(worker_template(), patch)
         patch.setenv("HOME", str(home))
         for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "ARKOR_CLOUD_API_URL"):
             patch.delenv(name, raising=False)
         with arkor_dev.Studio(project, local=True) as studio:
             yield studio
-    next(templates, None)
 
 
 def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) -> None:
@@ -67,13 +66,19 @@ def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) 
     verdict = run.verdict
     assert verdict is not None
     assert verdict["sentence"] in run._repr_html_()
-    assert "<polyline" in run._repr_html_()
+    image = re.search(r'<img [^>]*src="data:image/svg\+xml;base64,([^"]+)">', run._repr_html_())
+    assert image
+    assert base64.b64decode(image[1]).count(b"<polyline") == 2
+    assert "<svg" not in run._repr_html_()  # notebooks remove it from the HTML of other people
     if chart is not None:
         _until(lambda: chart.sentence)
         assert (chart.name, chart.status, chart.sentence) == ("parrot", "completed", verdict["sentence"])
         loss, held_out = chart.curves
         assert [value for _, value in loss["points"]] == run.loss
         assert [step for step, _ in held_out["points"]] == metrics.curve("eval_loss")[0]
+        with arkor_dev.Studio(studio._inner.project, local=True) as other:
+            last = other.job(run.id).live()
+        assert (last.status, last.sentence, last.curves) == ("completed", verdict["sentence"], chart.curves)
     answer = run.adapter.chat("Hello", max_tokens=4, temperature=0)
     assert answer == "".join(run.adapter.chat("Hello", max_tokens=4, temperature=0, stream=True))
     assert run.checkpoint(2).chat([{"role": "user", "content": "Hello"}], max_tokens=2) is not None

@@ -267,7 +267,8 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
 
     def from_pretrained(cls: Any, /, *args: Any, device_map: Any = None, **kwargs: Any) -> Any:
         # Weights are read by threads of their own, which do not see the device.
-        four_bit = kwargs.get("quantization_config") is not None
+        stored_so = hasattr(kwargs.get("config"), "quantization_config")
+        four_bit = stored_so or kwargs.get("quantization_config") is not None
         with _without_modes():
             model = loading(cls, *args, **kwargs, **({"device_map": {"": "cpu"}} if four_bit else {}))
         if device_map is None or here(device_map[""]) == device_map[""]:

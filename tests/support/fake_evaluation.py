@@ -108,6 +108,13 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
+STRENGTHS: list[dict[str, float]] = [
+    {"strength": 0.25, "heldOut": 2.71, "general": 2.06},
+    {"strength": 0.5, "heldOut": 2.2, "general": 2.11},
+    {"strength": 0.75, "heldOut": 1.98, "general": 2.21},
+]
+
+
 def own_part(told: dict[str, Any]) -> dict[str, Any]:
     """The figures of one of a job's own sets."""
     name, metric = told["name"], told.get("metric", "loss")
@@ -136,6 +143,7 @@ class FakeEvaluations:
         """The files of the last adapter that was taken in."""
         self.done: dict[tuple[str, int | None, str | None], dict[str, Any]] = {}
         self._asked: dict[str, tuple[int | None, str | None, int]] = {}
+        self._strengths: list[dict[str, float]] = []
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of the feature, which are not there where it is not named."""
@@ -165,6 +173,8 @@ class FakeEvaluations:
             evaluation["data"] = data
             del evaluation["general"]
             evaluation |= {"verdict": "better", "sentence": f"Better on {data} (only 12 rows)."}
+        if self._strengths:
+            evaluation["strengths"] = self._strengths
         if step is not None:
             evaluation["step"] = step
         elif data is None:
@@ -223,6 +233,7 @@ class FakeEvaluations:
         if job["id"] in self.changed and not force and data is None:
             raise RefusedError(409, "chats.jsonl has changed since this job started.", changed=True)
         self._asked[job["id"]] = (step, data, 0)
+        self._strengths = [dict(point) for point in STRENGTHS] if body.get("strengths") is True else []
         return web.json_response({"job": {**job, "evaluating": self.told(job["id"])}})
 
     async def _get(self, request: web.Request) -> web.Response:

@@ -21,6 +21,7 @@ from .processes import alive, children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pwd import struct_passwd
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 HOST = "gpu-box"
@@ -126,15 +127,21 @@ class Sshd:
 
 
 @contextmanager
-def running_sshd(folder: Path, port: int, patch: pytest.MonkeyPatch, path: str = "") -> Iterator[Sshd]:
-    """A server whose host `HOST` ssh knows and may sign in to; ``path`` is what programs it finds there."""
+def running_sshd(
+    folder: Path, port: int, patch: pytest.MonkeyPatch, path: str = "", account: struct_passwd | None = None
+) -> Iterator[Sshd]:
+    """A server whose host `HOST` ssh knows and may sign in to; ``path`` is what programs it finds there.
+
+    It signs in to another ``account`` of this machine, which must be able to read ``folder``, or to one's own
+    with a home in there.
+    """
     if SSHD is None or shutil.which("ssh") is None or sys.platform != "linux":
         pytest.skip("needs ssh and sshd (Debian: openssh-client and openssh-server), and Linux")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its service makes that at each start
     folder.mkdir()
-    home = folder / "far"
-    home.mkdir()
+    home = Path(account.pw_dir) if account else folder / "far"
+    home.mkdir(exist_ok=True)
     server = Sshd(folder, home, port)
     for name in ("host_key", "user_key"):
         server.key(name)
@@ -142,7 +149,8 @@ def running_sshd(folder: Path, port: int, patch: pytest.MonkeyPatch, path: str =
     path = path or os.defpath
     how = {"folder": folder, "port": port, "home": home, "mark": MARK, "path": path}
     (folder / "sshd_config").write_text(CONFIG.format(**how))
-    (folder / "config").write_text(CLIENT.format(host=HOST, port=port, folder=folder, user=getpass.getuser()))
+    user = account.pw_name if account else getpass.getuser()
+    (folder / "config").write_text(CLIENT.format(host=HOST, port=port, folder=folder, user=user))
     server.know_host()
     # ssh reads the account's own configuration, whatever HOME says.
     wrapper = folder / "bin" / "ssh"

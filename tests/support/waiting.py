@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 async def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Look again and again until ``condition`` holds; TimeoutError after ``seconds``."""
+    """Look again, less and less often, until ``condition`` holds; TimeoutError after ``seconds``."""
+    pause = 0.002
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+        while not condition():
+            await asyncio.sleep(pause)
+            pause = min(1.1 * pause, 0.05)

@@ -181,6 +181,8 @@ export interface JobConfig {
   verdictMargin?: number;
   /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
+  /** General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer. */
+  replayDataset?: string;
   /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
   baseKl?: number;
   /** Keep the newest N checkpoints and the best one; delete the others. */
@@ -217,7 +219,7 @@ export interface JobConfig {
   gpus?: number;
   /** Memory to reserve on one cluster node for this job. */
   memory?: number;
-  /** Worker processes on the cluster that share each batch; each reserves these resources. */
+  /** Worker processes that share each batch: one per GPU here, with these resources on a cluster. */
   workers?: number;
 }
 
@@ -641,6 +643,13 @@ export interface EvaluationSplit {
   sentence: string;
 }
 
+/** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
+export interface EvaluationStrength {
+  strength: number;
+  heldOut: number;
+  general: number;
+}
+
 /** `evaluation.completed`, and `evaluation` of a job: how an adapter compares with its base. */
 export interface Evaluation {
   verdict: string;
@@ -652,6 +661,7 @@ export interface Evaluation {
   general?: EvaluationPart;
   sets?: EvaluationPart[];
   stopping?: EvaluationStopping;
+  strengths?: EvaluationStrength[];
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -1801,7 +1811,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1869,6 +1879,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
+  { field: "replayDataset", label: "Replay data set", style: "text" },
   { field: "baseKl", label: "Base KL penalty", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },

@@ -110,6 +110,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   earlyStoppingThreshold: { group: "evaluation", kind: "number", low: 0, high: 100, default: 0.0, where: "the local backend" },
   verdictMargin: { group: "evaluation", kind: "number", low: 0, high: 10, unit: "nats", default: 0.01, where: "the local backend" },
   replay: { group: "data", kind: "number", low: 0, high: 0.5, default: 0.0, where: "the local backend", methods: ["sft"] },
+  replayDataset: { group: "data", kind: "text", low: 1, high: 1000, allowed: "the path of a file or folder of the project, 1,000 characters at most", defaultWords: "the built-in prompts", where: "the local backend", methods: ["sft"] },
   baseKl: { group: "data", kind: "number", low: 0, high: 10, default: 0.0, where: "the local backend", methods: ["sft"] },
   saveTotalLimit: { group: "evaluation", kind: "whole", low: 1, high: 10000, unit: "checkpoints", defaultWords: "all", where: "the local backend" },
   onNonFinite: { group: "evaluation", kind: "choice", choices: ["stop", "lower_rate"], default: "stop", where: "the local backend" },
@@ -128,7 +129,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   cpus: { group: "advanced", kind: "whole", low: 1, high: 1024, defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
   gpus: { group: "advanced", kind: "whole", low: 0, high: 1, defaultWords: "none", where: "the local backend, on a cluster" },
   memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
-  workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend, on a cluster" },
+  workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
 };
 
 /** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of
@@ -140,6 +141,7 @@ export interface Conflict {
   text: string;
   allowed?: readonly unknown[];
   refused?: readonly unknown[];
+  unless?: Setting["field"];
 }
 
 export const CONFLICTS: readonly Conflict[] = [
@@ -181,8 +183,10 @@ export const CONFLICTS: readonly Conflict[] = [
   { field: "numIterations", other: "method", text: "{numIterations} applies only when {method} is \"grpo\". Set that, or remove {numIterations}", allowed: ["grpo"] },
   { field: "epsilon", other: "method", text: "{epsilon} applies only when {method} is \"grpo\". Set that, or remove {epsilon}", allowed: ["grpo"] },
   { field: "replay", other: "method", text: "{replay} applies only when {method} is \"sft\". Set that, or remove {replay}", allowed: ["sft"] },
+  { field: "replayDataset", other: "method", text: "{replayDataset} applies only when {method} is \"sft\". Set that, or remove {replayDataset}", allowed: ["sft"] },
   { field: "baseKl", other: "method", text: "{baseKl} applies only when {method} is \"sft\". Set that, or remove {baseKl}", allowed: ["sft"] },
   { field: "loadIn4bit", other: "fullFineTuning", text: "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one", refused: [true] },
+  { field: "replayDataset", other: "replay", text: "{replayDataset} requires {replay} or {baseKl} above 0. Set one of them, or remove {replayDataset}", refused: [0], unless: "baseKl" },
   { field: "baseKl", other: "fullFineTuning", text: "{baseKl} compares with the base under the adapter, which {fullFineTuning} changes. Use replay instead, or remove one of the two", refused: [true] },
   { field: "baseKl", other: "initLoraWeights", text: "{baseKl} compares with the base under the adapter, which pissa and olora in {initLoraWeights} change. Use replay instead, or remove one of the two", refused: ["pissa", "olora"] },
   { field: "completionOnlyLoss", other: "trainOnResponsesOnly", text: "{completionOnlyLoss} limits the loss to the last answer, {trainOnResponsesOnly} = false extends it to all tokens. Choose one", refused: [false] },

@@ -63,6 +63,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["earlyStoppingThreshold", "Minimum improvement of the held-out loss that counts for early stopping."],
   ["verdictMargin", "The smallest difference in mean loss per token that counts as better or worse in the verdict."],
   ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training."],
+  ["replayDataset", "General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer."],
   ["baseKl", "Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],
   ["onNonFinite", "Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate."],
@@ -81,8 +82,8 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["cpus", "CPU cores to reserve on one cluster node, and the number of threads."],
   ["gpus", "GPUs to reserve on one cluster node. Training uses one."],
   ["memory", "Memory to reserve on one cluster node for this job."],
-  ["workers", "Worker processes on the cluster that share each batch; each reserves these resources."],
+  ["workers", "Worker processes that share each batch: one per GPU here, with these resources on a cluster."],
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "baseKl", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "replayDataset", "baseKl", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers"]);

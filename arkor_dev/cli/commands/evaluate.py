@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
+from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import (
     ArkorError,
@@ -27,6 +28,7 @@ from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
@@ -44,6 +46,10 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
     """
     if given.settings and not given.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
+    if given.strengths and (given.against or given.data or given.checkpoint is not None):
+        raise BadRequestError(
+            "--strengths measures a job's final adapter on its held-out rows: name JOB alone."
+        )
     _check_adapter(given)
     data = None if given.data is None else path_in(settings.project, given.data)
     if given.adapter is not None and settings.ssh:
@@ -81,7 +87,13 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
                         await backend.delete_job(job["id"])
                 raise
 
-        if given.against is None:
+        if given.strengths:
+            if "strengths" not in await features_of(backend):
+                raise BadRequestError("This backend can't measure other strengths: leave --strengths out.")
+            if "evaluation" not in chosen:
+                await evaluate(chosen, None)
+            await _evaluate(backend, chosen["id"], {"strengths": True, "force": given.force or None})
+        elif given.against is None:
             await evaluate(chosen, given.checkpoint)
         else:
             against = choose_job(jobs, given.against)
@@ -111,7 +123,7 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         }
         print(json.dumps(document, indent=2))  # noqa: T201
     else:
-        print("\n".join([*verdict_lines(evaluation), *lines(rows)]))  # noqa: T201
+        print("\n".join([*verdict_lines(evaluation), *strength_lines(evaluation), *lines(rows)]))  # noqa: T201
     return 0
 
 
@@ -198,6 +210,23 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
                 raise BackendError(f"Evaluation failed: {one_line(evaluating.get('error'), 1000)}")
             show(progress_words(evaluating, "Evaluating"))
             await asyncio.sleep(waiting.LOOK_SECONDS)
+
+
+def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none where
+    nothing was gained.
+    """
+    try:
+        task, general = evaluation["heldOut"], evaluation["general"]
+        gain, harm = task["base"] - task["adapter"], general["adapter"] - general["base"]
+        found = []
+        for point in evaluation["strengths"] if gain > 0 else ():
+            kept = (task["base"] - point["heldOut"]) / gain
+            cost = f" for {(point['general'] - general['base']) / harm:.0%} of the harm" if harm > 0 else ""
+            found.append(f"At strength {point['strength']:g} it keeps {kept:.0%} of the gain{cost}.")
+    except (KeyError, TypeError, ValueError):
+        return []
+    return found
 
 
 def lines(rows: object) -> list[str]:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SPARE_GB: Final = 0.5
+BUILD: Final = "pytorch-build.json"
 NEXT: Final = "Next: arkor-dev --local --open"
 
 
@@ -152,14 +153,14 @@ def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_
     if dry_run:
         with tempfile.TemporaryDirectory() as scratch:
             report.looking()
-            _plan(report, _installer(Path(scratch) / "env"), target)
+            _plan(report, _installer(Path(scratch) / "env"), target, settings.cache)
         return 0
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(target.parent):
         began, part = time.monotonic(), target.with_name(f"{target.name}.part")
         report.looking()
         installer = _installer(part)
-        _plan(report, installer, target)
+        _plan(report, installer, target, settings.cache)
         if not confirm(f"{_goes_into(target)}.", "Install it?", yes=yes):
             return 2
         if installer.install(packages, part, report.display):
@@ -200,9 +201,9 @@ def _installer(folder: Path) -> Installer:
     return Installer(str(python))
 
 
-def _plan(report: Report, installer: Installer, target: Path) -> None:
+def _plan(report: Report, installer: Installer, target: Path, cache: Path) -> None:
     """Say what will be installed where. Raises BadRequestError for a full disk."""
-    build = installer.resolve_torch()
+    build = installer.resolve_torch(cache / BUILD)
     existing = next(each for each in target.parents if each.exists())
     free = shutil.disk_usage(existing).free
     report.plan(build, target, free)

@@ -16,7 +16,7 @@ from arkor_dev.contract.regular_files import MIB, open_regular, read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.reviews import FILE as REVIEWS
-from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
+from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved, sources_of
 from arkor_dev.project.arkor_toml import parse, read
 from arkor_dev.project.toml.problems import FILE
 
@@ -65,8 +65,8 @@ def _leaving(name: str, path: Path) -> Leaving:
 
 def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for key in ("datasetSource", "evalDatasetSource"):
-        for part in parts_of(config[key]) if key in config else ():
+    for _, source in sources_of(config):
+        for part in parts_of(source):
             if part["type"] == "file":
                 files |= {file.name: file.path for file in files_of(part, project)}
                 if (project / REVIEWS).is_file():

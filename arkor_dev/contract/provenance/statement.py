@@ -33,9 +33,9 @@ _PART: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069/\\]{1
 
 ROWS: Final = "rows"
 BASE: Final = "base/"
-DATA: Final = ("data/", "evalData/")
 PARENT: Final = "parent/"
-"""Prefixes of dependency names."""
+DATA: Final = {"datasetSource": "data/", "evalDatasetSource": "evalData/", "replayDataset": "replay/"}
+"""Prefixes of dependency names; of data files, by the config's field."""
 
 
 class StatementError(Exception):

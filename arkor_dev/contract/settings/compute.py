@@ -7,7 +7,7 @@ from typing import Final
 from arkor_dev.contract.placement import WORKERS
 from arkor_dev.contract.rules import above_zero, whole
 
-from .setting import Setting
+from .setting import LOCAL, Setting
 
 CLUSTER: Final = "the local backend, on a cluster"
 
@@ -53,12 +53,12 @@ ROWS: Final = (
         key="workers",
         field="workers",
         label="Workers",
-        help="Worker processes on the cluster that share each batch; each reserves these resources.",
+        help="Worker processes that share each batch: one per GPU here, with these resources on a cluster.",
         rule=WORKERS,
         style="count",
         group="advanced",
         default_words="one",
         example=2,
-        where=CLUSTER,
+        where=LOCAL,
     ),
 )

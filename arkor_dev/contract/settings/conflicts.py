@@ -27,8 +27,9 @@ FROM_BASE: Final = ("pissa", "olora")
 class Conflict:
     """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
 
-    The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty. In ``text``,
-    ``{field}`` stands for a setting's name in the reader's spelling.
+    The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty; or else the
+    setting ``unless`` must be set. In ``text``, ``{field}`` stands for a setting's name in the reader's
+    spelling.
     """
 
     field: str
@@ -36,11 +37,14 @@ class Conflict:
     text: str
     allowed: tuple[object, ...] = ()
     refused: tuple[object, ...] = ()
+    unless: str | None = None
 
     def arises(self, config: Mapping[str, Any]) -> bool:
         """Return whether ``config`` has this conflict."""
         said, row = config.get(self.field), by_field()[self.other]
         if not said or said == by_field()[self.field].of(config.get("method")).default:
+            return False
+        if self.unless and config.get(self.unless):
             return False
         beside = config.get(self.other)
         if not self.allowed and not self.refused:
@@ -109,6 +113,13 @@ CONFLICTS: Final = (
         refused=(True,),
     ),
     Conflict(
+        "replayDataset",
+        "replay",
+        "{replayDataset} requires {replay} or {baseKl} above 0. Set one of them, or remove {replayDataset}",
+        refused=(0,),
+        unless="baseKl",
+    ),
+    Conflict(
         "baseKl",
         "fullFineTuning",
         "{baseKl} compares with the base under the adapter, which {fullFineTuning} changes. Use replay "
@@ -151,5 +162,6 @@ def conflicts(config: Mapping[str, Any], spell: Callable[[str], str]) -> Iterato
     """
     for conflict in CONFLICTS:
         if conflict.arises(config):
-            names = {field: spell(field) for field in (conflict.field, conflict.other)}
+            fields = (conflict.field, conflict.other, conflict.unless)
+            names = {field: spell(field) for field in fields if field}
             yield conflict.field, conflict.text.format(**names)

@@ -100,6 +100,20 @@ ROWS: Final = (
         methods=("sft",),
     ),
     Setting(
+        key="replay_dataset",
+        field="replayDataset",
+        label="Replay data set",
+        help="General prompts for replay and base_kl in place of the built-in ones; the base model answers "
+        "those without an answer.",
+        rule=text_line(1000, "the path of a file or folder of the project"),
+        style="text",
+        group="data",
+        default_words="the built-in prompts",
+        example="data/general.jsonl",
+        where=LOCAL,
+        methods=("sft",),
+    ),
+    Setting(
         key="base_kl",
         field="baseKl",
         label="Base KL penalty",

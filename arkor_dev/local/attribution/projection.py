@@ -20,33 +20,25 @@ SEED: Final = 20_240_204
 
 
 class Projection:
-    """Projects the gradients of weights of ``shapes``; ``scales`` multiplies them before, if given.
+    """Projects the gradients of weights of ``shapes`` on ``device``; alike for the same shapes."""
 
-    The same shapes have the same projection on every machine.
-    """
-
-    def __init__(
-        self, shapes: Sequence[Any], scales: Sequence[Any] | None = None, size: int = SIZE, seed: int = SEED
-    ) -> None:
-        self.size = size
-        chance = torch.Generator().manual_seed(seed)
+    def __init__(self, shapes: Sequence[Any], device: str = "cpu") -> None:
+        chance = torch.Generator().manual_seed(SEED)
         self._signs, self._turns = [], []
-        for place, shape in enumerate(shapes):
-            count = math.prod(shape)
-            signs = torch.randint(0, 2, (count,), generator=chance, dtype=torch.int8).mul_(2).sub_(1)
-            factor = signs if scales is None else signs * scales[place].flatten()
-            self._signs.append(factor)
+        for shape in shapes:
+            signs = torch.randint(0, 2, (math.prod(shape),), generator=chance, dtype=torch.int8)
+            self._signs.append(signs.mul_(2).sub_(1).to(device))
             # Layers of one shape must not add the same places.
-            self._turns.append(int(torch.randint(0, size, (), generator=chance)))
+            self._turns.append(int(torch.randint(0, SIZE, (), generator=chance)))
 
     def add(self, sums: Any, number: int, gradient: Any) -> None:
         """Add the projection of ``gradient`` ``[rows, …]``, of the weight ``number``, to ``sums``
         ``[rows, SIZE]``.
         """
         flat = gradient.flatten(1) * self._signs[number]
-        whole = flat.shape[1] // self.size * self.size
+        whole = flat.shape[1] // SIZE * SIZE
         own = torch.zeros_like(sums)
         if whole:
-            own += flat[:, :whole].view(len(flat), -1, self.size).sum(1)
+            own += flat[:, :whole].view(len(flat), -1, SIZE).sum(1)
         own[:, : flat.shape[1] - whole] += flat[:, whole:]
         sums += own.roll(self._turns[number], 1)

@@ -3,16 +3,20 @@
 A low-rank layer adds ``B A x``. Its input ``x``, the low-rank ``A x`` and the gradients of ``A x`` and
 ``B A x`` are captured; a row's gradients are sums over its own tokens: ``dA = Σ g(A x) xᵀ`` and
 ``dB = Σ g(B A x) (A x)ᵀ``. Rows are padded, never packed: no two share a token.
+
+Only the upper half of the adapter's layers takes part, so the backward pass ends half-way.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch.nn import functional
 
+from arkor_dev.local.modeling.base_model import bare
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.objective import rectangle
 from arkor_dev.local.workers.errors import JobFailure
@@ -29,15 +33,16 @@ class RowGradients:
     """Splits the gradients of ``model``, a PEFT model with a low-rank adapter, by row.
 
     ``take(number, gradient)`` gets each weight's gradients ``[rows, …]`` in float32; weights are numbered as
-    in ``names``, A before B. The model must be in evaluation mode, its base unpatched. Raises JobFailure for
-    an adapter with DoRA, or with trained weights other than those of linear layers.
+    in ``names``, A before B. The model must be in evaluation mode, its base unpatched; its lower layers no
+    longer require gradients. Raises JobFailure for an adapter with DoRA, or with trained weights other than
+    those of linear layers.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.names: list[str] = []
         self.shapes: list[torch.Size] = []
-        self._layers: list[tuple[Any, Any]] = []
+        layers: list[tuple[str, Any, Any]] = []
         learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
         for name, module in model.named_modules():
             if not isinstance(module, LoraLinear) or ADAPTER not in module.lora_A:
@@ -45,13 +50,19 @@ class RowGradients:
             if getattr(module, "lora_variant", {}):
                 raise JobFailure("An adapter with DoRA has no gradients that can be split by row")
             down, up = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
-            self._layers.append((down, up))
-            for part, layer in (("lora_A", down), ("lora_B", up)):
+            layers.append((name, down, up))
+            learning -= {id(down.weight), id(up.weight)}
+        if not layers or learning:
+            raise JobFailure("Only adapters of linear layers have gradients that can be split by row")
+        lower, upper = layers[: len(layers) // 2], layers[len(layers) // 2 :]
+        for _, down, up in lower:
+            down.requires_grad_(requires_grad=False)
+            up.requires_grad_(requires_grad=False)
+        self._layers = [(down, up) for _, down, up in upper]
+        for name, *pair in upper:
+            for part, layer in zip(("lora_A", "lora_B"), pair, strict=True):
                 self.names.append(f"{name}.{part}.{ADAPTER}.weight")
                 self.shapes.append(layer.weight.shape)
-                learning.discard(id(layer.weight))
-        if not self._layers or learning:
-            raise JobFailure("Only adapters of linear layers have gradients that can be split by row")
 
     def __call__(self, rows: Sequence[Example], take: Callable[[int, Any], None]) -> list[float]:
         """Pass on the gradients of each row's loss, summed over its learned tokens; return the losses."""
@@ -87,8 +98,11 @@ def row_losses(model: Any, rows: Sequence[Example]) -> Any:
     ids, mask, labels = (each.to(model.device) for each in rectangle(rows))
     targets = labels[:, 1:]
     kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
-    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1][:, kept].float()
-    targets = targets[:, kept]
+    # The output layer is a large part of a small model's work.
+    keeps = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
+    extra = {"logits_to_keep": kept} if keeps else {}
+    logits = model(input_ids=ids, attention_mask=mask, **extra).logits
+    logits, targets = (logits if keeps else logits[:, kept]).float(), targets[:, kept]
     flat = functional.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )

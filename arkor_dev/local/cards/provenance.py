@@ -19,6 +19,7 @@ import arkor_dev
 from arkor_dev.contract.provenance.statement import (
     BUILD,
     BUILDER,
+    DATA,
     FILES_LIMIT,
     PREDICATE,
     STATEMENT,
@@ -29,7 +30,7 @@ from arkor_dev.contract.provenance.statement import (
     statement_of,
 )
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.data.sources import REPLAY, SourceError, files_of, parts_of, sources_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from arkor_dev.local.models.catalog import HUB_ID, portable_name
@@ -108,7 +109,7 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
         value = settings.get(row.field)
         if row.field == "model" and isinstance(value, str):
             value = portable_name(value)
-        if value is not None and _is_public(value, private):
+        if value is not None and row.field != REPLAY and _is_public(value, private):
             published[row.field] = value
     return published
 
@@ -172,12 +173,12 @@ def _hashed(name: str, path: Path, hashes: FileHashes) -> Resource:
 
 
 def _data_files(config: Mapping[str, Any], project: Path) -> Iterator[tuple[str, Path]]:
-    for source, begin in (("datasetSource", "data"), ("evalDatasetSource", "evalData")):
+    for field, source in sources_of(config):
         number = 0
-        for part in parts_of(config[source]) if config.get(source) else []:
+        for part in parts_of(source):
             for file in files_of(part, project) if part["type"] == "file" else []:
                 number += 1
-                yield f"{begin}/{number}", file.path
+                yield f"{DATA[field]}{number}", file.path
 
 
 def _parent(data: Path, job_id: str) -> Iterator[Resource]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
 from arkor_dev.data.reviews import FILE, content_of
-from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,9 +83,8 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
 
     Data from elsewhere is not hashed. Raises OSError, and SourceError for a missing file.
     """
-    sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
     hashes_by_name: list[tuple[str, str]] = []
-    for source in sources:
+    for _, source in sources_of(config):
         for part in parts_of(source):
             if part["type"] == "file":
                 hashes_by_name += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]

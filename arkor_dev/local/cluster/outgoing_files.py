@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.own_sets import FIELD
 from arkor_dev.data.reviews import FILE as REVIEWS
-from arkor_dev.data.sources import SourceError, inside, parts_of, resolved
+from arkor_dev.data.sources import SourceError, inside, parts_of, resolved, sources_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
 from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EVALUATION, PARENT, RESUME, job_folder
@@ -80,8 +80,8 @@ def job_files(job: Mapping[str, Any]) -> FileSet:
     """
     file_set, project, data = FileSet(), Path(job["project"]), Path(job["data"])
     config = job["config"]
-    for name in ("datasetSource", "evalDatasetSource"):
-        for part in parts_of(config[name]) if config.get(name) else ():
+    for _, source in sources_of(config):
+        for part in parts_of(source):
             if part["type"] == "file":
                 _add_data(file_set, project, part["path"])
                 if part.get("reviewed"):

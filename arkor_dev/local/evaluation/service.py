@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
@@ -41,13 +42,15 @@ WORKER: Final = "arkor_dev.local.training.worker"
 class EvaluationTask(WorkerTask):
     """A requested evaluation of ``folder``, the checkpoint of ``step`` or the final adapter.
 
-    On the job's held-out rows, or on the file ``data`` of the project.
+    On the job's held-out rows, or on the file ``data`` of the project. With ``strengths``, the adapter is
+    measured at several strengths, and its base not again.
     """
 
     job: dict[str, Any]
     folder: Path
     step: int | None
     data: str | None = None
+    strengths: bool = False
 
 
 class Evaluations(WorkerService[EvaluationTask]):
@@ -63,7 +66,13 @@ class Evaluations(WorkerService[EvaluationTask]):
     # Called by the server
 
     async def request(
-        self, job: dict[str, Any], step: int | None, data: str | None = None, *, force: bool = False
+        self,
+        job: dict[str, Any],
+        step: int | None,
+        data: str | None = None,
+        *,
+        force: bool = False,
+        strengths: bool = False,
     ) -> None:
         """Request the evaluation of an ended job, on its held-out rows or on the project's file ``data``.
 
@@ -83,7 +92,25 @@ class Evaluations(WorkerService[EvaluationTask]):
                 raise BadRequestError(f"data: {fault}") from None
         elif not force:
             await asyncio.to_thread(self._check_data, job)
-        self._start(job["id"], EvaluationTask(job, folder, step, data))
+        self._start(job["id"], EvaluationTask(job, folder, step, data, strengths))
+
+    async def request_strengths(self, job: dict[str, Any], *, force: bool = False) -> None:
+        """Request the losses of a job's final adapter at several strengths, on the rows of its verdict.
+
+        Raises ConflictError for an adapter that works only at full strength, and for a job without a verdict
+        on losses of both kinds of rows.
+        """
+        evaluation = job.get("evaluation") or {}
+        task, general = evaluation.get("heldOut"), evaluation.get("general")
+        if not task or not general or task.get("measure", {}).get("higher") or "preferred" in task:
+            raise ConflictError(
+                f"The job {job['name']} has no losses on held-out rows and general questions to compare "
+                "with: evaluate it first"
+            )
+        folder = await asyncio.to_thread(saved_folder, self._data, job, None)
+        if why := await asyncio.to_thread(why_full_strength_only, folder):
+            raise ConflictError(f"The adapter of {job['name']} has no other strengths: {why}")
+        await self.request(job, None, force=force, strengths=True)
 
     def told(self, job_id: str) -> JobEvaluating | None:
         """Return the progress of a job's evaluation; None if none was requested or the last one is done."""
@@ -165,7 +192,8 @@ class Evaluations(WorkerService[EvaluationTask]):
 
         model = await self._models.ensure(config["model"], asked.tell)
         async with self._worker(asked, WORKER) as child:
-            saved = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
+            saved: dict[str, Any] = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
+            saved["strengths"] = asked.strengths
             saved["general"] = config.get(ELSEWHERE) is True
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
@@ -190,5 +218,6 @@ def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
         "packing": False,
         "dryRun": False,
         "evaluations": [],
+        REPLAY: None,
     }
     return {**config, **free, "datasetSource": source, "evalDatasetSource": source}

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class JobRequest(TypedDict):
     """The first message to a worker. ``data`` and ``project`` are folders of this machine.
 
-    ``resume`` says how an interrupted job resumes (``checkpoints.continuation``), ``device`` is the number of
-    a GPU. A job that trains on alone has ``attaches`` and its ``mark``.
+    ``resume`` says how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name of a
+    GPU in ``CUDA_VISIBLE_DEVICES``, ``devices`` are those of several that share each batch. A job that trains
+    on alone has ``attaches`` and its ``mark``.
     """
 
     id: str
@@ -34,6 +35,7 @@ class JobRequest(TypedDict):
     project: str
     resume: NotRequired[dict[str, Any] | None]
     device: NotRequired[str]
+    devices: NotRequired[list[str]]
     attaches: NotRequired[bool]
     mark: NotRequired[str | None]
 

@@ -1,10 +1,12 @@
-"""Training in a child process of the backend, on this machine."""
+"""Training in a child process of the backend, on this machine; in several on as many GPUs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import Child
+
+from .local_group import LocalGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +18,26 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 
 class LocalProcess:
-    """Trains in a child process. One that is in the middle of a step is killed after ``grace`` seconds."""
+    """Trains in child processes. One that is in the middle of a step is killed after ``grace`` seconds."""
 
     grace = 0.3
 
     async def start(self, job: JobRequest) -> Worker:
         """See `Execution`."""
-        child = await Child.start(WORKER)
-        child.send(**job)
-        return child
+        devices = job.get("devices")
+        if devices is None:
+            child = await Child.start(WORKER)
+            child.send(**job)
+            return child
+        children: list[Child] = []
+        try:
+            while len(children) < len(devices):
+                children.append(await Child.start(WORKER))
+        except OSError:
+            for child in children:
+                await child.stop()
+            raise
+        return LocalGroup(children, {key: value for key, value in job.items() if key != "devices"}, devices)
 
     def attaches(self, _: Path, __: str) -> bool:
         """Return False: a worker ends with the backend."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
+from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
 from arkor_dev.local.modeling.adapted_model import with_adapter
@@ -141,8 +142,10 @@ class Export:
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        weights_folder = self.base if self.form == "merged" and self.kind == "adapter" else self.source
-        needed = SPARE * weights_bytes(weights_folder)
+        if self.form == "merged" and self.kind == "adapter":
+            needed = SPARE * weights_of(self.base)[0] * stored_dtype(self.base).itemsize
+        else:
+            needed = SPARE * weights_bytes(self.source)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+ON_4_BIT: Final = (
+    "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
+    "would be another model. Export it as gguf, which has both in one"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -101,10 +106,7 @@ def refusal(
             f"{'' if strength == FULL_STRENGTH else ', at strength 1'}"
         )
     if config.get("loadIn4bit") and form == "gguf-lora":
-        return (
-            "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
-            "would be another model. Export it as gguf, which has both in one"
-        )
+        return ON_4_BIT
     if strength == FULL_STRENGTH and form != "gguf-lora":
         return None
     if reason := why_full_strength_only(source):

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
+from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import serve_one
+
+from .formats import ON_4_BIT
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
@@ -41,7 +44,10 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
     def written(files: dict[str, Any]) -> None:
         link.send(**files)
 
-    options: dict[str, Any] = {"four_bit": bool(request["config"].get("loadIn4bit")), "written": written}
+    four_bit = bool(request["config"].get("loadIn4bit")) or comes_in_4_bit(base)
+    if four_bit and form == "gguf-lora":
+        raise JobFailure(ON_4_BIT)
+    options: dict[str, Any] = {"four_bit": four_bit, "written": written}
     options["arguments"] = template_arguments(request["config"])
     if form in LLAMA_FORMATS:
         from .llama.export import LlamaExport

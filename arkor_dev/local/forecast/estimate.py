@@ -46,6 +46,8 @@ def estimate(
 
     ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
     """
+    if measured.four_bit:  # a model may come so
+        config = {**config, "loadIn4bit": True}
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)

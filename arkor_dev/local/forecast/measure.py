@@ -132,7 +132,11 @@ class StepMeasurement:
         run.begin()
         start_seconds = self.meter.clock() - started
         steps = [[list(batch) for batch in run.loss.expected(step)] for step in prompts]
-        weights = sum(weight.numel() * weight.element_size() for weight in run.model.parameters())
+        weights = sum(
+            weight.numel() * weight.element_size()
+            for weight in run.model.parameters()
+            if weight.device.type == run.base.device  # and not a vision tower's, which is not used
+        )
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
         # Rows with random contents share no beginning.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
@@ -152,9 +156,9 @@ class StepMeasurement:
         reached_longest = self._rise(longest, started + OWN_SHARE * (self.deadline - started))
         costs = EvaluationCosts(preparation, run, self.deadline, self._work, self._seconds)
         writing = costs.writing()
-        if run.replay and writing:
+        if run.replay and run.replay.to_answer and writing:
             prompt_tokens = run.replay.longest_prompt
-            batches = len(run.replay.examples) / TOGETHER
+            batches = len(run.replay.to_answer) / TOGETHER
             start_seconds += batches * (
                 writing.first(TOGETHER, prompt_tokens) + LONGEST * writing.token(TOGETHER)
             )

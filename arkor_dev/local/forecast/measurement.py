@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.evaluation import asks_nothing
-from arkor_dev.data.sources import parts_of
+from arkor_dev.data.sources import parts_of, sources_of
 from arkor_dev.local.evaluation.base_losses import known
 from arkor_dev.local.workers.machine import speed_factors
 
@@ -53,7 +53,7 @@ class Measurement:
     the ratios of real runs to the estimate in time and memory.
 
     Memory is the process's on a CPU, else the device's; ``host`` is then the process's, and ``gpu`` the
-    device's name in ``CUDA_VISIBLE_DEVICES``.
+    device's name in ``CUDA_VISIBLE_DEVICES``. ``four_bit`` says that the weights are quantized.
     """
 
     device: str
@@ -86,6 +86,7 @@ class Measurement:
     host: int = 0
     gpu: str = ""
     device_total: int = 0
+    four_bit: bool = False
     comparing: ComparisonCosts | None = None
     writing: GenerationSpeed | None = None
     late: float = 1.0
@@ -189,10 +190,9 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def sources_of(config: Mapping[str, Any]) -> list[DatasetSource]:
-    """Return every data set of a config, the evaluation set included."""
-    sources = (config.get(name) for name in ("datasetSource", "evalDatasetSource"))
-    return [part for source in sources if source for part in parts_of(source)]
+def data_parts(config: Mapping[str, Any]) -> list[DatasetSource]:
+    """Return every part of the data sets of a config."""
+    return [part for _, source in sources_of(config) for part in parts_of(source)]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

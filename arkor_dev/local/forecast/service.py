@@ -25,7 +25,7 @@ from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
 from .estimate import estimate, fit_together
-from .measurement import Measurement, MeasurementStore, key_of, sources_of
+from .measurement import Measurement, MeasurementStore, data_parts, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -175,7 +175,7 @@ class Forecasts:
         """Return the request for ``config``. Raises JobFailure if it is unanswerable."""
         if is_elsewhere(config):
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
-        if any(part["type"] != "file" for part in sources_of(config)):
+        if any(part["type"] != "file" for part in data_parts(config)):
             raise JobFailure("An estimate needs data in the project; this data is downloaded by the run")
         model = self._models.find_local(config["model"])
         if model is None:
@@ -185,7 +185,7 @@ class Forecasts:
 
     def _key(self, config: Mapping[str, Any], model: Model) -> str:
         try:
-            paths = [part["path"] for part in (*sources_of(config), *(config.get("evaluations") or ()))]
+            paths = [part["path"] for part in (*data_parts(config), *(config.get("evaluations") or ()))]
             files = [file for path in paths for file in inside(self._project, path)]
         except SourceError as fault:
             raise JobFailure(str(fault)) from None
@@ -277,7 +277,7 @@ class Forecasts:
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.find_local(config["model"])
-        elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in sources_of(config))
+        elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in data_parts(config))
         if model is None or elsewhere:
             return
         measured = self._store.get(key := self._key(config, model))

@@ -78,6 +78,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     learned = sum(sequence.learned for row in rows for sequence in row.sequences)
     measured = Measurement(
         device=run.base.device,
+        four_bit=run.four_bit,
         loading=ready - requested_at + encoding * (share - 1) + figures.pop("beginning"),
         rows=len(train),
         units=round(share * units),

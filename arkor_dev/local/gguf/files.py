@@ -35,7 +35,10 @@ SCRATCH: Final = ".gguf-"
 
 
 def weights_of(folder: Path) -> tuple[int, int]:
-    """Return the number of weights in a folder's safetensors, and their size in bytes."""
+    """Return the number of weights in a folder's safetensors, and their size in bytes.
+
+    A byte holds two of those that were saved in 4 bit.
+    """
     from safetensors import safe_open
 
     count = size = 0
@@ -43,8 +46,9 @@ def weights_of(folder: Path) -> tuple[int, int]:
         size += path.stat().st_size
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 - not a mapping
-                product = 1
-                for side in file.get_slice(name).get_shape():
+                part = file.get_slice(name)
+                product = 2 if part.get_dtype() == "U8" else 1
+                for side in part.get_shape():
                     product *= side
                 count += product
     return count, size

@@ -22,7 +22,7 @@ from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.preferences import FORM_NAMES
 from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
-from arkor_dev.data.sources import SourceError, inside, parts_of
+from arkor_dev.data.sources import SourceError, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,8 +120,8 @@ def check_config(config: object) -> dict[str, Any]:
 
 def check_files(config: dict[str, Any], project: Path) -> None:
     """Raise `BadRequestError` for a missing file of a valid config's data sets."""
-    for field in ("datasetSource", "evalDatasetSource"):
-        for part in parts_of(config[field]) if config.get(field) else []:
+    for field, source in sources_of(config):
+        for part in parts_of(source):
             try:
                 if part["type"] == "file":
                     inside(project, part["path"])

@@ -263,9 +263,12 @@ class Scheduler:
         next_job = await self._store.read(Store.peek_next, passed)
         if next_job is None:
             return None, False
-        device = self._device()
+        devices = self._devices_for(next_job[1])
         local_runners = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
-        others = [RunningJob(runner.config, runner.device == device) for runner in local_runners]
+        others = [
+            RunningJob(runner.config, not devices or not set(devices).isdisjoint(runner.devices))
+            for runner in local_runners
+        ]
         # One of a cluster takes no memory here that would count.
         if not is_elsewhere(next_job[1]) and not await self.observer.fits_beside(
             next_job[1], others, self._free_bytes
@@ -286,15 +289,15 @@ class Scheduler:
                 runner.pause(auto_resume.YIELDED)
                 return
 
-    def _device(self) -> str | None:
-        """Return the device with the fewest jobs; None if there is only one device."""
-        used = [runner.device for runner, _ in self._running.values()]
-        return min(self._devices, key=used.count, default=None)
+    def _devices_for(self, config: Mapping[str, Any]) -> list[str]:
+        """Return the devices with the fewest jobs, one for each of the job's workers; empty for only one."""
+        used = [device for runner, _ in self._running.values() for device in runner.devices]
+        return sorted(self._devices, key=used.count)[: config.get("workers") or 1]
 
     def _start(self, job_id: str, config: dict[str, Any]) -> None:
-        device = self._device()
+        devices = [] if is_elsewhere(config) else self._devices_for(config)
         collaborators = self._reporting, self._placement_queue, self.observer
-        runner = JobRunner(self._store, self.models, *collaborators, job_id, config, device)
+        runner = JobRunner(self._store, self.models, *collaborators, job_id, config, devices)
         if job_id in self._cancelled:
             runner.cancel()
         if job_id in self._to_pause or self._ending:

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
+from transformers.quantizers.base import get_keys_to_not_convert
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
+from .gate import SENSES, comes_in_4_bit, comes_in_mxfp4
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -34,7 +37,7 @@ class Base:
     """A base model ready for use, with its tokenizer.
 
     ``dtype`` is what it computes in, unless another format is faster on this processor; ``context`` is the
-    longest input in tokens.
+    longest input in tokens. ``four_bit`` says that its weights are quantized.
     """
 
     model: Any
@@ -42,6 +45,7 @@ class Base:
     device: str
     dtype: Any
     context: int
+    four_bit: bool = False
 
     @property
     def gpu(self) -> str | None:
@@ -93,20 +97,87 @@ def _computes(device: str, dtype: Any) -> bool:
         return False
 
 
-def _four_bit(dtype: Any) -> Any:
-    """Return how weights are quantized: NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023)."""
+def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
+    """Return the options that load the model in ``path`` in 4 bit and compute in ``dtype``.
+
+    Its weights are quantized to NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023), unless they
+    come quantized.
+    """
     if importlib.util.find_spec("bitsandbytes") is None:
         raise JobFailure(
             f"4-bit quantization needs one more package. Install it with: {install_command('gpu4bit')}"
         )
-    from transformers import BitsAndBytesConfig
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    if comes_in_4_bit(path):
+        name = str(dtype).removeprefix("torch.")
+        config.quantization_config = {**config.quantization_config, "bnb_4bit_compute_dtype": name}
+        return {"config": config}
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=_unquantized(config),
+        )
+    }
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
+
+def _unquantized(config: Any) -> list[str] | None:
+    """Return the modules that stay as they are: a tower is exported bit for bit. None for transformers' own
+    choice.
+    """
+    if not any(hasattr(config, key) for key in SENSES):
+        return None
+    with torch.device("meta"):
+        shell = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    beside = {module for _, _, module in _beside_text(shell)}
+    names = [name for name, module in shell.named_modules() if module in beside]
+    return [*get_keys_to_not_convert(shell), *names]
+
+
+def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
+    """Return the modules that hold neither the language model nor its embeddings, such as a vision tower.
+
+    Each comes after its parent and its name there.
+    """
+    language = [module for name, module in model.named_modules() if _end(name) == "language_model"]
+    roots = [*language, model.get_input_embeddings(), model.get_output_embeddings()]
+    needed = {module for root in roots if root is not None for module in root.modules()}
+
+    def walk(module: Any) -> Iterator[tuple[Any, str, Any]]:
+        for name, child in module.named_children():
+            if needed.isdisjoint(child.modules()):
+                yield module, name, child
+            elif child not in needed:
+                yield from walk(child)
+
+    return list(walk(model)) if language else []
+
+
+def _set_aside(model: Any) -> None:
+    """Move what a text does not run, such as a vision tower, to the CPU's memory."""
+    if not (parts := _beside_text(model)):
+        return
+    ran: set[Any] = set()
+    hooks = [part.register_forward_pre_hook(lambda module, _: ran.add(module)) for _, _, part in parts]
+    with torch.no_grad():
+        model(input_ids=torch.ones(1, 2, dtype=torch.long, device=model.device))
+    for (parent, name, part), hook in zip(parts, hooks, strict=True):
+        hook.remove()
+        if part not in ran:
+            part.to("cpu")
+            # A model's device is that of its first weight.
+            parent._modules[name] = parent._modules.pop(name)  # noqa: SLF001
+
+
+def _compute_in(model: Any, dtype: Any) -> None:
+    """Dequantize 4-bit weights to ``dtype``, and convert the 16-bit ones to it."""
+    for weight in model.parameters():
+        if hasattr(weight, "quant_state"):
+            weight.quant_state.dtype = dtype
+        elif weight.dtype in (torch.float16, torch.bfloat16):
+            weight.data = weight.data.to(dtype)
 
 
 def load_base(
@@ -131,19 +202,34 @@ def load_base(
     extra: dict[str, Any] = {}
     if detected != "cpu":
         extra["device_map"] = {"": detected}  # straight to the device, not through the processor's memory
+    stored_so = comes_in_4_bit(path)
+    four_bit = four_bit or stored_so
+    if four_bit and comes_in_mxfp4(path):
+        raise JobFailure(
+            "loadIn4bit quantizes full weights, and the experts of this model come in MXFP4, which is loaded "
+            "in 16 bit: remove loadIn4bit from the trainer"
+        )
     if four_bit:
         if detected != "cuda":
-            raise JobFailure(
-                f"loadIn4bit needs an NVIDIA GPU, and this machine computes on {detected}: remove "
-                "loadIn4bit from the trainer"
-            )
-        extra["quantization_config"] = _four_bit(dtype)
+            subject, instead = "loadIn4bit needs", "remove loadIn4bit from the trainer"
+            if stored_so:
+                subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
+            raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")
+        extra |= _four_bit(path, dtype)
+    elif comes_in_mxfp4(path):
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        config.quantization_config = {**config.quantization_config, "dequantize": True}
+        extra["config"] = config
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    model = _read(path, detected, dtype=stored, **extra)
+    model = _read(path, detected, dtype=stored, four_bit=four_bit, **extra)
+    if stored_so:
+        _compute_in(model, dtype)
+    if detected == "cuda":
+        _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
-    return Base(model, tokenizer, detected, dtype, context_of(model.config))
+    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit)
 
 
 def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
@@ -154,13 +240,14 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     """
     dtype = getattr(torch, dtype_name or "bfloat16")
     tokenizer = load_tokenizer(path)
-    model = _read(path, "cpu", dtype=dtype, quantization_config=_four_bit(dtype), device_map={"": "cpu"})
+    model = _read(path, "cpu", dtype=dtype, device_map={"": "cpu"}, **_four_bit(path, dtype))
+    _compute_in(model, dtype)
     model = model.dequantize(dtype=dtype).float()
     model.config.dtype = dtype
     return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
 
 
-def _read(path: Path, device: str, **options: Any) -> Any:
+def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
         return AutoModelForCausalLM.from_pretrained(
@@ -168,14 +255,15 @@ def _read(path: Path, device: str, **options: Any) -> Any:
         )
     except (*UNREADABLE, MemoryError) as error:
         if out_of_memory(error):
-            raise _does_not_fit(path, device, four_bit="quantization_config" in options) from error
+            raise _does_not_fit(path, device, four_bit=four_bit) from error
         raise unreadable(path, error) from error
 
 
 def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
     """Say that the model in ``path`` does not fit into the device's memory, and what would."""
-    size = sum(file.stat().st_size for file in path.glob("*.safetensors"))
-    text = f"The model ({size / 1e9:,.1f} GB in its files) does not fit into "
+    files, mxfp4 = sum(file.stat().st_size for file in path.glob("*.safetensors")), comes_in_mxfp4(path)
+    dequantized = ", almost four times that once dequantized" if mxfp4 else ""
+    text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         text += f"the GPU's memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
@@ -183,7 +271,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
         text += "this machine's memory"
     reliefs = ["choose a smaller model", "end other programs that use the GPU"]
     if device == "cuda":
-        if not four_bit:
+        if not (four_bit or mxfp4):
             reliefs.insert(0, "load it in 4 bit (load_in_4bit = true)")
         reliefs.append("train on the processor (start with CUDA_VISIBLE_DEVICES=-1), which is slow")
     else:

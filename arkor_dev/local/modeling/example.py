@@ -56,11 +56,6 @@ class Example:
         return self.learned if self.counts is None else self.counts
 
 
-def is_replayed(batch: Sequence[Example]) -> bool:
-    """Return whether a batch is of replayed rows; no batch mixes them with others."""
-    return bool(batch) and batch[0].replayed
-
-
 def weight_of(batches: Sequence[Sequence[Example]]) -> int:
     """Return the summed weight of all examples in ``batches``."""
     return sum(example.weight for batch in batches for example in batch)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.rules import quoted
 from arkor_dev.local.workers.errors import JobFailure
@@ -17,36 +18,87 @@ METHODS: Final = {
     "compressed-tensors": "compressed-tensors",
     "fp8": "FP8",
     "gptq": "GPTQ",
-    "mxfp4": "MXFP4",
 }
 """Names of the common ways in which a repository's weights are quantized."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
+CARD: Final = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
+BASE: Final = re.compile(r"^base_model:\s*(?:-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", re.MULTILINE)
+CARD_CHARACTERS: Final = 100_000
 
 
 def check_trainable(path: Path) -> str | None:
-    """Return a sentence on which part of the model in ``path`` is trained, unless all of it is.
+    """Return a sentence on how the model in ``path`` is trained, unless that is as usual.
 
     Raises JobFailure for an untrainable model. An unreadable file is left to the code that loads it.
     """
-    try:
-        config = json.loads((path / "config.json").read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(config, dict):
-        return None
+    config = _config_of(path)
     quantized = config.get("quantization_config")
-    if isinstance(quantized, dict):
-        kind = quantized.get("quant_method", "bitsandbytes" if quantized.get("load_in_4bit") else None)
+    if isinstance(quantized, dict) and not (_is_four_bit(quantized) or comes_in_mxfp4(path)):
+        in_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
+        kind = quantized.get("quant_method", "bitsandbytes" if in_bits else None)
         method = METHODS.get(kind) if isinstance(kind, str) else None
+        other = (
+            "Choose the repository with the full ones, often the same name without the ending -GPTQ, -AWQ or "
+            "-FP8"
+        )
+        if name := _base_of(path):
+            other = f"Choose {name}, from which they were made"
         raise JobFailure(
             f"The weights of this model are quantized ({method or quoted(kind)}), and such weights are not "
-            "trained here. Choose the repository with the full ones, often the same name without the ending "
-            "-GPTQ, -AWQ, -FP8 or -bnb-4bit: load_in_4bit = true quantizes them as they are loaded"
+            f"trained here. {other}: load_in_4bit = true quantizes it as it is loaded"
         )
     senses = [sense for key, sense in SENSES.items() if isinstance(config.get(key), dict)]
+    sentences = []
     if senses:
-        return (
+        sentences.append(
             f"This model also takes {' and '.join(senses)}. Its language part is trained, on text; the rest "
             "stays as it is"
         )
-    return None
+    if comes_in_mxfp4(path):
+        sentences.append(
+            "The experts of this model come in MXFP4 and are dequantized to 16 bit, almost four times their "
+            "size. An adapter learns on its other linear layers, the experts stay as they are"
+        )
+    elif quantized:
+        sentences.append("The weights of this model come in 4 bit: it is trained as with load_in_4bit = true")
+    return ". ".join(sentences) or None
+
+
+def comes_in_4_bit(path: Path) -> bool:
+    """Return whether the weights in ``path`` were saved in 4 bit by bitsandbytes."""
+    quantized = _config_of(path).get("quantization_config")
+    return isinstance(quantized, dict) and _is_four_bit(quantized)
+
+
+def comes_in_mxfp4(path: Path) -> bool:
+    """Return whether the experts in ``path`` were saved in MXFP4, as those of gpt-oss."""
+    quantized = _config_of(path).get("quantization_config")
+    return isinstance(quantized, dict) and quantized.get("quant_method") == "mxfp4"
+
+
+def _config_of(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / "config.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _is_four_bit(quantized: dict[str, Any]) -> bool:
+    return (
+        quantized.get("quant_method", "bitsandbytes") == "bitsandbytes"
+        and quantized.get("load_in_4bit") is True
+        and not quantized.get("load_in_8bit")
+        and quantized.get("bnb_4bit_quant_type", "fp4") in ("nf4", "fp4")
+    )
+
+
+def _base_of(path: Path) -> str | None:
+    """Return the repository that the model card in ``path`` names as its base."""
+    try:
+        with (path / "README.md").open(encoding="utf-8", errors="replace") as file:
+            card = CARD.match(file.read(CARD_CHARACTERS))
+    except OSError:
+        return None
+    named = BASE.search(card[1]) if card else None
+    return named[1] if named else None

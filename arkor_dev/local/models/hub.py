@@ -33,6 +33,7 @@ def _unreachable(endpoint: str) -> str | None:
         probe = urllib.request.Request(f"{endpoint}/api/models?limit=1", method="HEAD")  # noqa: S310 - the hub's
         urllib.request.urlopen(probe, timeout=REACH_SECONDS).close()  # noqa: S310 - the hub's own address
     except urllib.error.HTTPError as error:
+        error.close()  # it is the answer
         return None if error.code < 500 else f"it answers {error.code}"
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", None) or error)

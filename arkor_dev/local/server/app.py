@@ -93,6 +93,7 @@ FEATURES: Final = (
     "sampling",
     "serving",
     "strength",
+    "strengths",
     "sweeps",
     "tools",
     "votes",

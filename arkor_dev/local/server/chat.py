@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -28,6 +29,7 @@ from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.modeling.chat_template import template_arguments
+from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -35,7 +37,6 @@ from .event_stream import frame, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
-    from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
@@ -228,6 +229,8 @@ class Chat:
                         yield message
                     else:
                         name, ask = message["name"], {**ask, "base": message["path"]}
+        if not ask["fourBit"]:
+            ask = {**ask, "fourBit": await asyncio.to_thread(comes_in_4_bit, Path(ask["base"]))}
         answering = self._inference.answer(name=name, training=self._training(), **ask)
         async with answering as messages:
             async for message in messages:

@@ -78,7 +78,14 @@ async def evaluate(request: web.Request) -> web.Response:
     body = await body_of(request, EVALUATE)
     evaluations = request.app[EVALUATIONS]
     force = bool(body.get("force"))
-    await evaluations.request(job, body.get("step"), body.get("data"), force=force)
+    if body.get("strengths"):
+        if body.get("step") is not None or body.get("data") is not None:
+            raise BadRequestError(
+                "strengths are measured of the final adapter on its held-out rows: leave out step and data"
+            )
+        await evaluations.request_strengths(job, force=force)
+    else:
+        await evaluations.request(job, body.get("step"), body.get("data"), force=force)
     return web.json_response({"job": job | {"evaluating": evaluations.told(job["id"])}})
 
 

@@ -31,6 +31,10 @@ class JobSettings:
             value = otherwise if default is None else default
         return self.settle(field, value)
 
+    def overrule(self, field: str, value: Any) -> None:
+        """Use ``value`` for a setting that the model decides, whatever the job says."""
+        self._config = {**self._config, field: value}
+
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """The job's own evaluation sets."""

@@ -33,13 +33,13 @@ from arkor_dev.local.cpu_kernels.patch_model import (
     use_plain_attention,
 )
 from arkor_dev.local.modeling.base_model import bare
-from arkor_dev.local.modeling.example import IGNORED, Example, is_replayed, weight_of
+from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 
 from .methods.interface import Figure
 from .samples.greedy import switched_off
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from .replay.rows import Replay
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 PROBE: Final = 24
 """Length of the rows that test whether a model keeps packed rows apart."""
+HELD: Final = 64 * 2**20
+"""Most bytes of what the base makes of replayed rows, which would else be computed at each step."""
+TOGETHER: Final = 16
+"""Rows that the base reads at once."""
 MOST_PADDED: Final = 2.0
 """How many times its rows' tokens a rectangle may have."""
 
@@ -55,7 +59,8 @@ class Objective(ABC):
     """Measures ``model``, which computes on ``device`` in ``dtype``.
 
     ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
-    padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory at once.
+    padded, or None if they are packed. ``headless``: logits are what a frozen output layer makes of the last
+    hidden states, and nothing else. ``fused``: the logits of all tokens are never in memory at once.
 
     A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`; one that makes what it
     learns from also :meth:`updates`. ``together`` is the least number of rows that are measured at once.
@@ -71,7 +76,7 @@ class Objective(ABC):
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
         self.padded: str | None = None
-        self.fused = False
+        self.fused = self.headless = False
         self._speed_up(rows)
 
     @abstractmethod
@@ -102,6 +107,14 @@ class Objective(ABC):
         Raises ``evaluation.answers.Stopped`` if the job is to end or pause before the first.
         """
         yield batches
+
+    def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
+        """Compute what the loss needs of the base on the run's replayed ``rows``; return False if stopped."""
+        return True
+
+    def of_replayed(self) -> Any:
+        """Return the part of the last loss that came from replayed rows."""
+        return 0.0
 
     def close(self) -> None:  # noqa: B027 - most methods need nothing
         """End what the method has started beside the model; what is still needed starts again."""
@@ -228,10 +241,11 @@ class Objective(ABC):
             if not self.padded and not self._answers_alike(some, known):
                 use_plain_attention(self._inner)
                 self.padded = "its layers do not keep packed rows apart"
-            # On a CPU few logits at a time cost more than they save.
-            if self.device != "cpu" and can_be_fused(self._inner.get_output_embeddings()):
+            if can_be_fused(self._inner.get_output_embeddings()):
                 hidden, head, _ = self._before_head(some)
-                self.fused = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
+                self.headless = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
+            # On a CPU few logits at a time cost more than they save.
+            self.fused = self.headless and self.device != "cpu"
         self.model.train()
 
     def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
@@ -310,6 +324,8 @@ class CrossEntropy(Objective):
         self._penalized: Replay | None = None
         self._scale = 1.0
         self._divergences: list[Any] = []
+        self._of_replayed: Any = 0.0
+        self._of_base: dict[tuple[int, ...], Any] = {}
 
     def join(self, run: Run) -> None:
         """Take the replayed rows, if they are to be penalized."""
@@ -336,37 +352,99 @@ class CrossEntropy(Objective):
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
         smoothing = self._smoothing if self.model.training else 0.0
-        if self._penalized and is_replayed(rows):
-            return self._near_base(rows, smoothing), weight_of([rows])
-        if self.fused:
-            hidden, head, targets = self._before_head(rows)
-            with self._autocast():
-                return fused_cross_entropies(hidden, head, targets, smoothing).sum(), len(targets)
-        logits, targets = self.logits(rows)
-        return summed_cross_entropy(logits, targets, smoothing), len(targets)
+        rows = sorted(rows, key=lambda row: row.replayed)
+        replayed = [row for row in rows if row.replayed]
+        # It runs first: the backward pass of the layers follows the newest batch that went through them.
+        known = self._known(replayed) if self._penalized and replayed else None
+        found, head, targets = self._before_head(rows) if self.fused else self._after_head(rows)
+        last = sum(row.learned for row in replayed)
+        first = len(targets) - last
+        loss = self._of_replayed = 0.0
+        if last:
+            found, beside = found.split([first, last])
+            loss = self._beside(beside, head, targets[first:], known, smoothing, weight_of([replayed]) > 0)
+            self._of_replayed = loss.detach()
+        if first:
+            loss = loss + self._summed(found, head, targets[:first], smoothing)
+        return loss, weight_of([rows])
 
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return :meth:`cross_entropy`."""
         return self.cross_entropy(rows)
 
-    def _near_base(self, rows: Sequence[Example], smoothing: float) -> Any:
-        """Return the penalty on replayed ``rows``, and their cross entropy if they are learned, too.
+    def of_replayed(self) -> Any:
+        """See :meth:`Objective.of_replayed`."""
+        return self._of_replayed
 
-        The base is the model with its adapter off. It runs first: the backward pass of the layers follows the
-        newest batch that went through them.
+    def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
+        """Hold the base's last hidden states of ``rows``, as far as memory for them goes, if they are
+        penalized.
+
+        An output layer turns them into logits, which would take a hundred times the memory.
         """
+        held = 0
+        if not self._penalized or not self.headless:
+            return True
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            if stopped():
+                return False
+            with self._as_base():
+                states = self._before_head(some)[0]
+            held += states.numel() * states.element_size()
+            if held > HELD:
+                break
+            parts = states.split([row.learned for row in some])
+            self._of_base |= {tuple(row.ids): part for row, part in zip(some, parts, strict=True)}
+        return True
+
+    def _known(self, rows: Sequence[Example]) -> Any:
+        """Return the base's logits of ``rows``, ``[learned, words]``."""
+        held = [self._of_base.get(tuple(row.ids)) for row in rows]
+        if any(states is None for states in held):
+            with self._as_base():
+                return self.logits(rows)[0]
+        head = self._inner.get_output_embeddings()
+        with torch.no_grad(), self._autocast():
+            return head(torch.cat(held).to(head.weight.dtype))
+
+    @contextmanager
+    def _as_base(self) -> Iterator[None]:
+        """Let the model compute as its base, which is the model with its adapter off."""
         training = self.model.training
         self.model.eval()
-        with torch.no_grad(), switched_off(self.model):
-            known = self.logits(rows)[0]
-        self.model.train(training)
+        try:
+            with torch.no_grad(), switched_off(self.model):
+                yield
+        finally:
+            self.model.train(training)
+
+    def _after_head(self, rows: Sequence[Example]) -> tuple[Any, None, Any]:
+        """:meth:`logits`, in the form of :meth:`_before_head`."""
         logits, targets = self.logits(rows)
+        return logits, None, targets
+
+    def _summed(self, found: Any, head: Any, targets: Any, smoothing: float) -> Any:
+        """Return the summed cross entropy of logits ``found``, or of what ``head`` makes of them."""
+        if head is None:
+            return summed_cross_entropy(found, targets, smoothing)
+        with self._autocast():
+            return fused_cross_entropies(found, head, targets, smoothing).sum()
+
+    def _beside(
+        self, found: Any, head: Any, targets: Any, known: Any, smoothing: float, learned: bool
+    ) -> Any:
+        """Return the loss of replayed rows: their cross entropy if ``learned``, and their divergence from the
+        base's logits ``known`` if there are any.
+        """
+        loss = self._summed(found, head, targets, smoothing) if learned else 0.0
+        if known is None:
+            return loss
+        with self._autocast():
+            logits = found if head is None else head(found.to(head.weight.dtype))
         divergence = summed_divergence(logits, known)
         self._divergences.append((divergence.detach(), len(targets)))
-        loss = self._scale * divergence
-        if weight_of([rows]):
-            loss = loss + summed_cross_entropy(logits, targets, smoothing)
-        return loss
+        return loss + self._scale * divergence
 
 
 def rectangles(lengths: Sequence[int]) -> list[list[int]]:

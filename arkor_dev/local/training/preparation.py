@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
+from arkor_dev.contract.settings.conflicts import FROM_BASE
+from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.workers import resources
+from arkor_dev.local.workers.errors import JobFailure
 
 from .job_settings import JobSettings
 from .methods import method
@@ -42,7 +45,8 @@ if TYPE_CHECKING:
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = (
-    "workers applies to clusters: here one process trains on the same batches, with the same losses"
+    "workers applies to clusters and to several GPUs: here one process trains on the same batches, with the "
+    "same losses"
 )
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
@@ -58,13 +62,14 @@ class Preparation:
         self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
-        self.project = Path(job["project"])
+        self.project, self._rank = Path(job["project"]), (job.get("group") or {"rank": 0})["rank"]
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = (job.get("evaluate") or {}).get("data") is not None
+        self._judges_only = bool(job.get("evaluate"))
         self.continuation = Continuation(job)
         if restart_reason := self.continuation.restart_reason:
             self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
@@ -82,6 +87,8 @@ class Preparation:
         ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
+        if self._rank:  # on this machine, the workers would fetch into the same one
+            scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
@@ -99,6 +106,7 @@ class Preparation:
             parts = beside(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
         if bad:
@@ -108,6 +116,31 @@ class Preparation:
             self.say(f"{count} left out: {first}{more}")
         self._counts = len(self.train_rows), len(self.eval_rows)
         self.plan = self._plan(*self._counts)
+
+    def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
+        """Return the rows of the job's replay data set that the verdict does not measure; none without one.
+
+        Raises :class:`JobFailure` for bad rows, and if none is left.
+        """
+        from .replay.prompts import FORMS, unlike
+
+        source = dict(sources_of(self.config)).get(REPLAY)
+        if source is None or self._judges_only:
+            return []
+        scratch = scratch_folder(self.data, self.job_id)
+        found = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
+        kept = unlike(found, self.eval_rows)
+        if not kept:
+            raise JobFailure(
+                f"{self.config[REPLAY]}: the verdict measures all of its rows, or near duplicates of them. "
+                "Add other prompts to the replay data set, or remove replayDataset"
+            )
+        if count := len(found) - len(kept):
+            self.say(
+                f"{'1 row' if count == 1 else f'{count:,} rows'} of the replay data set left out, because "
+                "the verdict measures the same question or a near duplicate"
+            )
+        return kept
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
         restart = self.continuation.options.get("restart", 0)
@@ -128,7 +161,7 @@ class Preparation:
             import torch
 
             from arkor_dev.local.modeling.base_model import load_base, why_processor
-            from arkor_dev.local.modeling.gate import check_trainable
+            from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
             from arkor_dev.local.modeling.tokenizer import default_length
 
             from .run import Run  # noqa: F401 - with all that it needs
@@ -143,9 +176,11 @@ class Preparation:
         self.continuation.hash_files(self.path)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
-        four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         if part := check_trainable(self.path):
             self.say(part)
+        if comes_in_4_bit(self.path):
+            self._accept_4_bit()
+        four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
         self._set_up_template()
         if why := why_processor():
@@ -156,6 +191,16 @@ class Preparation:
         asked = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
         resources.reset_peak_memory()
+
+    def _accept_4_bit(self) -> None:
+        """Train a model that comes in 4 bit as with loadIn4bit. Raises JobFailure if settings forbid it."""
+        for field, refused in (("fullFineTuning", (True,)), ("initLoraWeights", FROM_BASE)):
+            if self.config.get(field) in refused:
+                raise JobFailure(
+                    f"{field} needs unquantized weights, and those of {self.name} come in 4 bit: remove "
+                    f"{field}, or choose the repository with the full weights"
+                )
+        self.settings.overrule("loadIn4bit", True)
 
     def _set_up_template(self) -> None:
         """Give the tokenizer's chat template the arguments that the job sets."""
@@ -215,11 +260,16 @@ class Preparation:
         """Return what the steps replay; None if the job doesn't."""
         from .replay.rows import Replay
 
-        if replay := Replay.of(self.plan, self.base):
+        own, encoding = self.replay_rows, Encoding.of(self.settings, self.longest)
+        if replay := Replay.of(self.plan, self.base, own, encoding):
+            asked, given = len(replay.to_answer), len(replay.given)
+            parts = [
+                f"{given} {'answer is' if given == 1 else 'answers are'} given" if given else "",
+                f"the base model answers {asked} general prompts before training" if asked else "",
+            ]
             self.say(
-                f"{'Replay' if replay.learned else 'KL from the base'}: the base model answers "
-                f"{len(replay.examples)} general prompts before training; they are {replay.share:.0%} of the "
-                "rows of each step"
+                f"{'Replay' if replay.learned else 'KL from the base'}: {' and '.join(filter(None, parts))}; "
+                f"they are {replay.share:.0%} of the rows of each step"
             )
         return replay
 
@@ -254,6 +304,11 @@ class Preparation:
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
+            asked = self.settings.get("workers")
+            if self.settings.settle("workers", group.count) != asked:
+                self.say(
+                    f"This machine has {group.count} GPUs: as many workers share each batch, not {asked}"
+                )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.settle("numberFormat", choice.name)

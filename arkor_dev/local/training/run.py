@@ -27,7 +27,7 @@ from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
-from arkor_dev.local.modeling.example import is_replayed, weight_of
+from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -160,7 +160,7 @@ class Run:
         self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
         if self.going_on:
             self._go_on(self.going_on)
-        if self.replay and not self._answer_replayed(self.replay):
+        if self.replay and not (self._answer_replayed(self.replay) and self._hold_base(self.replay)):
             return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
@@ -251,8 +251,7 @@ class Run:
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
         """Yield the steps after the first ``done`` without end: batches whose gradients are accumulated."""
         for step, batches in enumerate(endless(self.train, self.plan, self.plan.order_seed, done), done + 1):
-            more = self.replay.batches(step, sum(map(len, batches))) if self.replay else ()
-            yield [*batches, *more]
+            yield self.replay.join(step, batches) if self.replay else batches
 
     def _answer_replayed(self, replay: Replay) -> bool:
         """Let the base answer the prompts of ``replay``, unless known; return False if the job was stopped.
@@ -273,6 +272,14 @@ class Run:
             stopped = replay.answer(self.loss, self.base, base_losses(self), self._stopped)
         self.clock.lap("eval")
         return stopped
+
+    def _hold_base(self, replay: Replay) -> bool:
+        """Compute what the loss needs of the base on replayed rows; return False if the job was stopped."""
+        self.clock.lap("other")
+        with self.phases.during(SAMPLING, always=True):
+            done = self.loss.hold_base(replay.examples, self._stopped)
+        self.clock.lap("eval")
+        return done
 
     def _stopped(self) -> bool:
         return self.cancelled() or self.pausing() is not None
@@ -362,7 +369,8 @@ class Run:
         loss of the rows that are not replayed.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        weight, own = weight_of(batches), weight_of([batch for batch in batches if not is_replayed(batch)])
+        weight = weight_of(batches) or 1  # a forecast may measure rows that are only penalized
+        own = weight_of([[row for row in batch if not row.replayed] for batch in batches])
         value = self._gradients(batches, weight) * (weight / own if own else 0)
         if self.plan.max_norm:
             self.scaler.unscale_(self.optimizer)
@@ -379,7 +387,7 @@ class Run:
         losses = []
         for batch in batches:
             loss = self.loss(batch)[0] / count
-            losses.append(loss.detach())
+            losses.append(loss.detach() - self.loss.of_replayed() / count)
             if self.base.device == "cpu":
                 self._finite(float(losses[-1]), batch)
             self.clock.lap("forward")
@@ -388,11 +396,10 @@ class Run:
         if not losses:
             return 0.0
         # On a GPU the processor waits for it once a step, when all of the step is in its queue.
-        values = [
+        return sum(
             self._finite(value, batch)
             for value, batch in zip(torch.stack(losses).tolist(), batches, strict=True)
-        ]
-        return sum(value for value, batch in zip(values, batches, strict=True) if not is_replayed(batch))
+        )
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):

@@ -64,9 +64,10 @@ class Work:
         self.silent = meeting is not None and meeting.rank > 0  # only rank 0 reports
         if device := job.get("device"):  # before listing what exists
             os.environ["CUDA_VISIBLE_DEVICES"] = device
-        if not job.get("resume") and not job.get("evaluate"):
-            drop_later(Path(job["data"]), job["id"], -1)  # of a start that the database has lost
-        check_writable(Path(job["data"]), job["id"])
+        if not self.silent:
+            if not job.get("resume") and not job.get("evaluate"):
+                drop_later(Path(job["data"]), job["id"], -1)  # of a start that the database has lost
+            check_writable(Path(job["data"]), job["id"])
         keep = sample_observer(job_folder(Path(job["data"]), job["id"]))
         emit = RunEvents(self._send, keep, self._look_for_divergence)
         phases = Phases(emit)
@@ -83,9 +84,10 @@ class Work:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()
         if saved := job.get("evaluate"):  # of an earlier job; nothing is trained
-            from .final_evaluation.measure import judge_kept
+            from .final_evaluation.measure import judge_kept, measure_strengths
 
-            evaluation = judge_kept(preparation, model, saved)
+            measure = measure_strengths if saved.get("strengths") else judge_kept
+            evaluation = measure(preparation, model, saved)
             self.link.send(end="completed", fields={"evaluation": evaluation})
             return
         preparation.load(model)

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, own_part
+from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, STRENGTHS, own_part
 
 from . import Scene, ago, state, trained
 
@@ -29,7 +29,7 @@ async def judged(scene: Scene, **changes: Any) -> str:
 
 @state("job-verdict", "Better at the task, worse in general, and how sure that is")
 async def better(scene: Scene) -> None:
-    await judged(scene)
+    await judged(scene, strengths=STRENGTHS)
     await scene.page.get_by_text("Details", exact=True).click()
     await expect(scene.page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
     await expect(scene.page.get_by_role("img", name="Task loss 3.42 for the base, 1.91")).to_be_visible()

@@ -73,6 +73,21 @@ async def test_rows_of_a_file_of_the_project_are_measured(
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == before
 
 
+async def test_what_an_adapter_keeps_at_other_strengths_is_said(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation", "strengths"]
+    job = fake_backend.add_job("completed")
+    said = (await command.run(0, "evaluate", job, "--strengths")).splitlines()
+    assert "At strength 0.5 it keeps 81% of the gain for 19% of the harm." in said
+    route = "POST /v1/jobs/{id}/evaluate"
+    asked = [seen.json() for seen in fake_backend.requests if seen.route == route]
+    assert asked == [{}, {"strengths": True}]
+    assert "name JOB alone" in await command.run(2, "evaluate", job, "--strengths", "--checkpoint", "20")
+    fake_backend.features = ["evaluation"]
+    assert "can't measure other strengths" in await command.run(2, "evaluate", job, "--strengths")
+
+
 async def test_a_backend_without_the_feature_says_so(
     command: Command, signed_in: None, settings: Settings, tmp_path: Path
 ) -> None:

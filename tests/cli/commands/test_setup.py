@@ -127,7 +127,7 @@ def test_a_full_disk_and_a_complete_python_are_noticed_before(
     assert sys.prefix in capsys.readouterr().out
 
     class Found:
-        def resolve_torch(self) -> installer.Build:
+        def resolve_torch(self, _: Path) -> installer.Build:
             return installer.Build("9.0+cu130", "cuda")
 
     monkeypatch.setattr(setup, "is_complete", lambda: False)

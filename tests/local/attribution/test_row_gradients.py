@@ -11,9 +11,8 @@ pytest.importorskip("peft")
 
 import torch
 
-from arkor_dev.local.attribution.projection import Projection
+from arkor_dev.local.attribution.projection import SIZE, Projection
 from arkor_dev.local.attribution.row_gradients import RowGradients, row_losses
-from arkor_dev.local.attribution.trained import spread
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import adapted
 from arkor_dev.local.training.job_settings import JobSettings
@@ -40,8 +39,12 @@ def wearing(tiny: Path, **settings: object) -> Any:
 
 
 def test_each_row_has_the_gradients_that_it_has_alone(tiny: Path) -> None:
+    """In the upper half of the layers: the lower one computes none."""
     model, rows = wearing(tiny), made_up(5)
+    layers = {name for name, weight in model.named_parameters() if weight.requires_grad}
     gradients = RowGradients(model)
+    assert set(gradients.names) == {name for name in layers if ".layers.1." in name}
+    assert not any(weight.requires_grad for name, weight in model.named_parameters() if ".layers.0." in name)
     found: dict[int, torch.Tensor] = {}
     losses = gradients(rows, lambda number, each: found.update({number: each}))
     weights = dict(model.named_parameters())
@@ -62,7 +65,7 @@ def test_a_projection_keeps_inner_products(tiny: Path) -> None:
     other = [a + b for a, b in zip(one, other, strict=True)]  # related, as a row and a question may be
     projection, sums = Projection(shapes), []
     for given in (one, other):
-        made = torch.zeros(2, projection.size)
+        made = torch.zeros(2, SIZE)
         for number, each in enumerate(given):
             projection.add(made, number, each)
         sums.append(made)
@@ -79,8 +82,9 @@ def test_an_adapter_with_other_weights_is_refused(tiny: Path) -> None:
         RowGradients(wearing(tiny, loraModulesToSave=["lm_head"]))
 
 
-@pytest.mark.parametrize(
-    ("steps", "chosen"), [([], []), ([8], [8]), ([8, 16], [8, 16]), ([8, 16, 24, 32], [8, 32])]
-)
-def test_points_are_spread_over_the_checkpoints_there_are(steps: list[int], chosen: list[int]) -> None:
-    assert spread(steps, 2) == chosen
+def test_gradients_are_projected_where_they_are() -> None:
+    shapes = [torch.Size((4, SIZE)), torch.Size((3, 5))]
+    sums = torch.zeros(2, SIZE, device="meta")
+    projection = Projection(shapes, "meta")
+    for number, shape in enumerate(shapes):
+        projection.add(sums, number, torch.zeros(2, *shape, device="meta"))

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.checkpoints.resume_points import checked_points
 from arkor_dev.local.execution import leases
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import write_jsonl
 
-from .conftest import CONNECTED, LONG, SECRET, STEPS, WORKER, adapter, held, kept_here, over
+from .conftest import CONNECTED, LONG, SECRET, WORKER, adapter, over
 
 if TYPE_CHECKING:
     from tests.local.conftest import Trained
@@ -119,57 +118,6 @@ def test_preferences_train_on_a_node_as_here(
 def test_what_it_made_answers_here(beside: Backend, data: Path) -> None:
     job = next(iter(json.loads(beside.call("GET", "/v1/jobs").body)["jobs"]))["id"]
     assert beside.say("Where is my parcel?", adapter={"kind": "final", "jobId": job})
-
-
-def test_by_the_address_for_clients_it_is_the_same(
-    beside: Backend, data: Path, nodes: Nodes, trained: Trained
-) -> None:
-    job = beside.submit({**CONFIG, "cluster": nodes.client}, "client")
-    found = over(beside, job)
-    assert found["status"] == "completed", found
-    assert adapter(data, job) == adapter(trained.data, trained.job)
-    until(lambda: clean(nodes))
-
-
-def test_a_node_that_dies_costs_the_steps_since_the_last_checkpoint_and_no_bit(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
-) -> None:
-    job = beside.submit(on(nodes, LONG), "moves")
-    arrive(beside, job, 45)
-    with held(nodes.workers()):
-        kept_here(data, job, 40)
-        node = node_of(beside, job)
-        nodes.order(end=node)
-    try:
-        found = over(beside, job)
-        assert found["status"] == "completed", found
-        assert adapter(data, job) == undisturbed
-        frames = list(beside.events(job))
-        resumed = next(frame.json for frame in frames if frame.event == "training.resumed")
-        assert resumed["step"] >= 40
-        assert f"The node {node} of the cluster" in resumed["message"]
-        assert "was lost" in resumed["message"]
-        logged = (frame.json for frame in frames if frame.event == "training.log")
-        steps = [row["step"] for row in logged if "loss" in row]
-        assert steps == list(range(1, STEPS + 1))
-    finally:
-        nodes.order(add=node)
-
-
-def test_a_job_is_paused_and_goes_on_with_the_same_bits(
-    beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
-) -> None:
-    job = beside.submit(on(nodes, LONG), "pauses")
-    arrive(beside, job, 30)
-    paused = beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]
-    assert paused["status"] == "paused"
-    point, flaw = next(checked_points(data, job))  # a checkpoint's, where it was paused at one
-    assert (point.step, flaw) == (paused["pause"]["step"], None)
-    assert (point.folder / "state.pt").is_file()
-    until(lambda: clean(nodes))
-    beside.call("POST", f"/v1/jobs/{job}/resume", {})
-    assert over(beside, job)["status"] == "completed"
-    assert adapter(data, job) == undisturbed
 
 
 def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:

@@ -36,12 +36,14 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(tmp_path: Path, data: Path, shared_project: Path) -> Iterator[Callable[..., Backend]]:
+def start(
+    tmp_path: Path, data: Path, shared_project: Path, template: dict[str, str]
+) -> Iterator[Callable[..., Backend]]:
     """Starts a backend of the test's own, each time on the same data."""
     backends = []
 
     def start(**env: str) -> Backend:
-        backends.append(Backend.start(data, shared_project, tmp_path / "cache", **env))
+        backends.append(Backend.start(data, shared_project, tmp_path / "cache", **{**template, **env}))
         return backends[-1]
 
     yield start
@@ -202,10 +204,10 @@ def test_what_a_job_that_is_gone_has_left_is_removed(
 
 
 @pytest.fixture
-def mortal() -> Iterator[Nodes]:
+def mortal(template: dict[str, str]) -> Iterator[Nodes]:
     """A cluster of one node beside its head, which may die."""
     root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
-    nodes = Nodes.start(root, 1)
+    nodes = Nodes.start(root, 1, **template)
     yield nodes
     nodes.stop()
     shutil.rmtree(root, ignore_errors=True)

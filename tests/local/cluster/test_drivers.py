@@ -81,20 +81,14 @@ def test_a_job_that_waited_begins_at_the_place_of_the_one_before_it(
     assert files(data, jobs[1]) == files(trained.data, trained.job)
 
 
-def test_a_place_that_a_killed_driver_held_ends_by_itself(beside: Backend, data: Path, nodes: Nodes) -> None:
-    job = beside.submit(on(nodes, SHORT), "held")
-    assert over(beside, job)["status"] == "completed"
-    for driver in beside.processes(DRIVER):
-        os.kill(driver, signal.SIGKILL)
-    until(lambda: not actors(nodes), GONE)
-
-
 def test_a_driver_that_is_killed_while_it_waits_costs_no_job_anything(
     beside: Backend, data: Path, nodes: Nodes
 ) -> None:
+    """And the place that it held ends by itself."""
     completed(beside, nodes, data, SHORT, "before")
     [driver] = beside.processes(DRIVER)
     os.kill(driver, signal.SIGKILL)
+    until(lambda: not actors(nodes), GONE)
     job = completed(beside, nodes, data, SHORT, "after")
     assert driver not in beside.processes(DRIVER)
     assert "training.resumed" not in [frame.event for frame in beside.events(job)]

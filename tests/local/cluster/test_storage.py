@@ -14,7 +14,7 @@ from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.support.ftp_server import ftp_server
 
-from .conftest import LONG, adapter, held, over
+from .conftest import LONG, STEPS, adapter, held, over
 from .test_cluster import arrive, clean, node_of, on
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def placed(backend: Backend, job: str) -> list[str]:
     return [text for text in said if text.startswith("It trains on the node ")]
 
 
-@pytest.fixture(params=["folder", "server"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """What the machines share, as a job says it, and where that lies on this disk."""
-    if request.param == "folder":
-        yield str(tmp_path), tmp_path
-        return
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A store that the machines share, as a job says it, and where that lies on this disk.
+
+    Of a folder ``storage/test_shared.py`` shows the same.
+    """
     with ftp_server(tmp_path / "server") as server:
         yield server.address, server.folder / "jobs"
 
@@ -81,6 +81,13 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
         nodes.order(add=node)
     assert found["status"] == "completed", found
     assert adapter(data, job) == undisturbed
+    frames = list(beside.events(job))
+    [resumed] = [frame.json for frame in frames if frame.event == "training.resumed"]
+    assert resumed["step"] >= 20
+    assert f"The node {node} of the cluster" in resumed["message"]
+    assert "was lost" in resumed["message"]
+    logged = (frame.json for frame in frames if frame.event == "training.log")
+    assert [row["step"] for row in logged if "loss" in row] == list(range(1, STEPS + 1))
     before, after = placed(beside, job)
     assert f"Checkpoints are also stored in {root}." in before
     assert "This machine does not see" not in before

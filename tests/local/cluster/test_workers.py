@@ -115,13 +115,14 @@ def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_l
     assert resumed[1]["step"] >= 60
 
 
-def test_they_end_with_studio_and_with_their_driver_and_move_and_the_bits_are_the_same(
+def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
     tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
+    """At the address for clients, while the job that all is compared with was at that of the head."""
     data = tmp_path / "data"
     first = Backend.start(data, shared_project, tmp_path / "cache")
     try:
-        job = first.submit(on(nodes, TWO), "closed")
+        job = first.submit({**TWO, "cluster": nodes.client}, "closed")
         arrive(first, job, 25)
         assert len(nodes.workers()) == 2
         assert not leases.leases(data)
@@ -131,13 +132,7 @@ def test_they_end_with_studio_and_with_their_driver_and_move_and_the_bits_are_th
     assert not any("keeps training" in notice.get("text", "") for notice in first.notices)
     again = Backend.start(data, shared_project, tmp_path / "cache")
     try:
-        arrive(again, job, 45)
-        assert again.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
-        until(lambda: clean(nodes))
-        order = {"on": nodes.client, "workers": 2}
-        config = again.call("POST", f"/v1/jobs/{job}/resume", order).json["job"]["config"]
-        assert (config["cluster"], config["workers"]) == (nodes.client, 2)
-        arrive(again, job, 85)
+        arrive(again, job, 65)
         before = nodes.workers()
         assert len(before) == 2
         [driver] = again.processes(DRIVER)
@@ -149,13 +144,13 @@ def test_they_end_with_studio_and_with_their_driver_and_move_and_the_bits_are_th
         again.stop()
     assert adapter(data, job) == undisturbed
     resumed = [frame.json["step"] for frame in frames if frame.event == "training.resumed"]
-    assert len(resumed) == 3
-    assert 24 <= resumed[0] < resumed[1] < resumed[2]
+    assert len(resumed) == 2
+    assert 24 <= resumed[0] < resumed[1]
     said = messages(frames)
     assert not [text for text in said if "may differ" in text or "Reconnected" in text]
     placed = [text for text in said if text.startswith("It trains on the nodes ")]
-    where = [address for text in placed for address in (nodes.address, nodes.client) if address in text]
-    assert where == [nodes.address, nodes.address, nodes.client, nodes.client]
+    assert len(placed) == 3
+    assert all(nodes.client in text for text in placed)
     until(lambda: clean(nodes))
 
 
@@ -179,10 +174,10 @@ def test_it_is_cancelled_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) 
     looked_at(beside, nodes, cpus=2)  # both places are given back, and what held them together
 
 
-def test_it_begins_here_goes_on_with_two_workers_there_then_with_one_and_ends_here(
+def test_it_begins_here_goes_on_with_two_workers_there_and_then_with_one(
     beside: Backend, data: Path, nodes: Nodes
 ) -> None:
-    steps = 3 * STEPS  # one worker alone is quick
+    steps = 2 * STEPS  # one worker alone is quick
     job = beside.submit({**TWO, "maxSteps": steps, "workers": 1}, "there and back")
     arrive(beside, job, 25)
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
@@ -204,14 +199,11 @@ def test_it_begins_here_goes_on_with_two_workers_there_then_with_one_and_ends_he
     assert len(nodes.workers()) == 1
     [lease] = leases.leases(data)
     assert (lease.job, lease.address, lease.begun) == (job, nodes.client, True)
-    assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
-    until(lambda: clean(nodes) and not leases.leases(data))
-    assert beside.call("POST", f"/v1/jobs/{job}/resume", {"on": "here"}).status == 200
     found = over(beside, job)
-    assert (found["status"], "cluster" in found["config"]) == ("completed", False), found
+    assert found["status"] == "completed", found
     frames = list(beside.events(job))
     resumed = [frame.json["message"] for frame in frames if frame.event == "training.resumed"]
-    assert len(resumed) == 3
+    assert len(resumed) == 2
     differs = "may differ from an uninterrupted run"
     assert differs in resumed[0]
     assert "its workers are 2 and were 1" in resumed[0]
@@ -219,7 +211,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_then_with_one_and_ends_he
     assert "its workers are 1 and were 2" in resumed[1]
     logged = (frame.json for frame in frames if frame.event == "training.log")
     assert [row["step"] for row in logged if "loss" in row] == list(range(1, steps + 1))
-    until(lambda: clean(nodes))
+    until(lambda: clean(nodes) and not leases.leases(data))
 
 
 def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
@@ -229,10 +221,3 @@ def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backen
         "The job asks for 3 workers of 1 processor each, and the nodes of the cluster do not have that: "
     )
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
-
-
-def test_batches_that_are_too_small_to_share_are_refused(beside: Backend, nodes: Nodes) -> None:
-    job = beside.submit(on(nodes, {**SAME, "batchSize": 1}), "small")
-    found = over(beside, job)
-    assert found["status"] == "failed"
-    assert found["error"].startswith("2 workers share each batch, and a batch has 1 rows: set batchSize to 2")

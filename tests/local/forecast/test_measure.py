@@ -69,10 +69,10 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
 def test_rows_that_are_shorter_than_replayed_ones_are_measured(
     template: dict[str, str], tiny: Path, tmp_path: Path
 ) -> None:
-    """The longest batch is then one of replayed rows alone."""
+    """The longest batch is then one of replayed rows alone, which the penalty gives no weight in the mean."""
     project = make_project(tmp_path / "project")
     write_jsonl(project / "data" / "short.jsonl", [{"prompt": "Who?", "completion": "Me."}] * 12)
     source = {"type": "file", "path": "data/short.jsonl"}
-    config = {**CONFIG, "datasetSource": source, "batchSize": 2, "replay": 0.5, "baseKl": 0.1}
+    config = {**CONFIG, "datasetSource": source, "batchSize": 2, "baseKl": 0.1}
     found = measured(template[FORKS], project, tiny, {**config, "evalSteps": 0}, 5)
     assert found["worst"] > 0

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.gguf.files import cached_base, cached_lora, make_model
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.gguf_extra import cache, needs_gguf
+from tests.local.gguf_extra import needs_gguf, with_converters
 
 from .conftest import lora
 
@@ -37,17 +37,6 @@ IDS = [5, 300, 41, 7, 900, 12, 33, 101]
 
 def nothing(*_: Any) -> None:
     """Hears how far it has come."""
-
-
-def with_converters(own: Path) -> Path:
-    """A cache of the test's own that has the machine's converters."""
-    from arkor_dev.local.gguf.converters import converters
-
-    folder = converters(cache(), nothing)
-    own.mkdir(parents=True, exist_ok=True)
-    (own / folder.name).symlink_to(folder)
-    (own / "gguf" / "lora").mkdir(parents=True)
-    return own
 
 
 def by_llama(path: Path, ids: list[int] = IDS, adapter: Path | None = None, scale: float = 1.0) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.modeling.gate import check_trainable
+from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of, set_up
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     ("quantized", "named"),
     [
         ({"quant_method": "gptq", "bits": 4}, "GPTQ"),
-        ({"quant_method": "mxfp4"}, "MXFP4"),
         ({"quant_method": "fp8"}, "FP8"),
-        ({"load_in_4bit": True}, "bitsandbytes"),
+        ({"load_in_8bit": True}, "bitsandbytes"),
+        ({"load_in_4bit": True, "bnb_4bit_quant_type": "int4"}, "bitsandbytes"),
         ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
     ],
 )
@@ -35,6 +35,17 @@ def test_quantized_weights_are_not_trained(tmp_path: Path, quantized: dict[str, 
     assert f"are quantized ({named})" in said
     assert "load_in_4bit = true" in said
     assert said.isprintable()
+    card = f"---\nlicense: mit\nbase_model:\n- some/Base-7B\n---\nbase_model: other/one {named}"
+    (tmp_path / "README.md").write_text(card)
+    with pytest.raises(JobFailure, match="Choose some/Base-7B, from which they were made: load_in_4bit"):
+        check_trainable(tmp_path)
+
+
+def test_weights_that_bitsandbytes_saved_in_4_bit_are_trained(tmp_path: Path) -> None:
+    quantized = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": quantized}))
+    assert "come in 4 bit" in (check_trainable(tmp_path) or "")
+    assert comes_in_4_bit(tmp_path)
 
 
 def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path: Path) -> None:
@@ -43,6 +54,58 @@ def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path:
     assert check_trainable(tiny) is None
     (tmp_path / "config.json").write_text("{")
     assert check_trainable(tmp_path) is None, "whoever loads it says what is wrong"
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore")
+def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
+    """To the numbers of the format's definition (OCP Microscaling); a merge has them in 16 bit."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged, with_adapter
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
+
+    model, file = tmp_path / "oss", tmp_path / "oss" / "model.safetensors"
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"num_key_value_heads": 1, "head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2}
+    torch.manual_seed(0)
+    config = GptOssConfig(vocab_size=1024, **sizes)
+    GptOssForCausalLM(config).bfloat16().save_pretrained(model)
+    save_tokenizer(load_tokenizer(tiny), model)
+    weights = load_file(file)
+    values, known = [0, 0.5, 1, 1.5, 2, 3, 4, 6], {}
+    table = torch.tensor([*values, *(-value for value in values)])
+    for name in [name for name in weights if name.endswith("_proj") and "experts" in name]:
+        experts, inputs, outputs = weights.pop(name).shape
+        blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), dtype=torch.uint8)
+        scales = torch.randint(118, 124, blocks.shape[:3], dtype=torch.uint8)
+        weights |= {f"{name}_blocks": blocks, f"{name}_scales": scales}
+        pairs = torch.stack([table[(blocks & 15).long()], table[(blocks >> 4).long()]], -1).flatten(-2)
+        scaled = pairs * torch.exp2(scales.float() - 127)[..., None]
+        known[name] = scaled.flatten(-2).transpose(1, 2).contiguous()
+    save_file(weights, file, metadata={"format": "pt"})
+    written = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(
+        json.dumps({**written, "quantization_config": {"quant_method": "mxfp4"}})
+    )
+    assert "come in MXFP4 and are dequantized to 16 bit" in (check_trainable(model) or "")
+    with pytest.raises(JobFailure, match="remove loadIn4bit"):
+        load_base(model, four_bit=True)
+    base = load_in_float32(model)
+    state = base.model.state_dict()
+    assert all(torch.equal(state[name], weight) for name, weight in known.items())
+    config = {"maxSteps": 4, "batchSize": 12, "loraTargetModules": "all-linear", "learningRate": 3e-2}
+    run = set_up(model, tmp_path, config)
+    losses = losses_of(run)
+    assert losses[-1] < losses[0]
+    merged = merge(with_adapter(base.model, tmp_path / "jobs" / run.job_id / "final"))
+    save_merged(merged, base.tokenizer, "oss", torch.bfloat16, tmp_path / "out")
+    exported = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(exported[name], weight.bfloat16()) for name, weight in known.items())
+    assert check_trainable(tmp_path / "out") is None
 
 
 @pytest.mark.engine

@@ -39,7 +39,6 @@ answer["saved"] = {"compiler": compiler(), "heavy": heavy()}
 """
 ASKED = {
     "a part of a part": "from torch._dynamo.variables.base import VariableTracker as found",
-    "a setting": "found = torch._dynamo.config; found.recompile_limit",
     "functions that are not compiled, or as they are": """
 seen = []
 @torch.compiler.disable(reason="x")
@@ -64,7 +63,9 @@ x = torch.arange(4)
 with found():
     assert torch.vmap(lambda n: x[n])(x).tolist() == x.tolist()
 """,
-    "sharded tensors": "found = torch.distributed.tensor.DTensor; torch._dynamo.config",
+    "a setting beside sharded tensors": """
+found = torch.distributed.tensor.DTensor, torch._dynamo.config.recompile_limit
+""",
 }
 ASK = f"""
 {BEGIN}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.provenance.statement import read_statement
+from arkor_dev.local.evaluation.general import questions as general_questions
+from arkor_dev.local.jobs.job_folder import final_folder
 from tests.local.conftest import CONFIG
 from tests.local.harness import until
 from tests.local.tiny_model import CHATML, PHRASE, QUESTIONS
@@ -57,6 +61,35 @@ def test_a_job_on_several_formats(shared: Backend, shared_project: Path, mixed: 
     assert (started["trainRows"], started["evalRows"]) == (6 + 4 + 3 + 1, 1)
     assert started["settings"]["datasetSplit"] == 0
     assert shared.job(job)["metrics"]["evalLoss"] > 0
+
+
+def test_own_rows_are_replayed_and_named_in_the_provenance(
+    shared: Backend, shared_project: Path, shared_data: Path
+) -> None:
+    asked = [row.messages[0]["content"] for row in general_questions()[:2]]
+    rows = [{"prompt": "Why is the sky blue?", "completion": "Air scatters blue light."}]
+    rows += [{"prompt": prompt} for prompt in ("Name three fruits.", "What is a lake?", *asked)]
+    file = shared_project / "general.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = {**CONFIG, "maxSteps": 2, "batchSize": 4, "replay": 0.5, "replayDataset": "general.jsonl"}
+    job = shared.submit(config)
+    shared.wait_for(job, "training.completed")
+    told = [frame.json.get("message", "") for frame in shared.events(job)]
+    assert any(text.startswith("2 rows of the replay data set left out") for text in told)
+    said = "Replay: 1 answer is given and the base model answers 2 general prompts before training"
+    assert any(text.startswith(said) for text in told)
+    statement = read_statement(final_folder(shared_data, job))
+    build = statement["predicate"]["buildDefinition"]
+    inputs = {entry["name"]: entry for entry in build["resolvedDependencies"]}
+    assert inputs["replay/1"]["digest"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+    file.write_text(file.read_text() + "{}\n")
+    job = shared.submit(config)
+    shared.wait_for(job, "training.failed")
+    assert shared.job(job)["error"].startswith("general.jsonl, line 6: has the keys none; expected")
+    lost = {"name": "lost", "config": {**config, "replayDataset": "gone.jsonl"}}
+    answer = shared.call("POST", "/v1/jobs", lost)
+    assert (answer.status, "config.replayDataset: " in answer.json["error"]) == (400, True)
 
 
 def test_a_bad_row_of_any_file_ends_the_job_by_its_place(

@@ -44,7 +44,10 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("pissa", {"initLoraWeights": "pissa", "useRslora": True}),
     ("whole", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3}),
     ("whole, replayed", {"fullFineTuning": True, "optim": "sgd", "learningRate": 1e-3, "replay": 0.3}),
-    ("near the base", {"baseKl": 0.5, "loraDropout": 0.1, "batchSize": 3}),
+    (
+        "near the base, on own rows",
+        {"baseKl": 0.5, "loraDropout": 0.1, "batchSize": 3, "replayDataset": "own.jsonl"},
+    ),
 ]
 
 

@@ -37,7 +37,7 @@ from arkor_dev.contract.provenance.statement import (
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.data.sources import SourceError, files_of, parts_of
+from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
 from arkor_dev.project.arkor_toml import load_trainers
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CLOSE: Final = 0.02
 """Largest relative difference of two losses that count as equal."""
-SOURCES: Final = (("datasetSource", DATA[0]), ("evalDatasetSource", DATA[1]))
+SOURCES: Final = tuple(DATA.items())
 
 
 async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet: bool) -> dict[str, Any]:
@@ -90,9 +90,10 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
         )
     for trainer in load_trainers(project):
         config = trainer.get("config")
-        if config and all(
-            _hashes(config.get(key), project) == digests_by_kind[begin] for key, begin in SOURCES
-        ):
+        if not config:
+            continue
+        sources = dict(sources_of(config))
+        if all(_hashes(sources.get(key), project) == digests_by_kind[begin] for key, begin in SOURCES):
             return trainer
     examples = ", ".join(f"{digest[:12]}…" for digests in digests_by_kind.values() for digest in digests[:3])
     raise BadRequestError(

@@ -29,7 +29,7 @@ UNUSED_SECONDS: Final = 60.0
 """How long a model stays in memory after the other engine has taken over."""
 NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
-FOUR_BIT: Final = "this adapter was trained on 4-bit weights, which transformers alone has"
+FOUR_BIT: Final = "this model answers on 4-bit weights, which only transformers can use"
 WHOLE_MODEL: Final = "this fully fine-tuned model has no file for llama.cpp"
 
 

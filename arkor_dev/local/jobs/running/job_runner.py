@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RunningJob(NamedTuple):
-    """A running job: its config, and whether it uses the device that the next job would get."""
+    """A running job: its config, and whether it uses a device that the next job would get."""
 
     config: dict[str, Any]
     same_device: bool
@@ -67,7 +67,8 @@ def _notify_resumed(name: str, fields: Mapping[str, Any]) -> None:
 class JobRunner:
     """Runs one job. It can be cancelled or paused even before its worker has started.
 
-    ``ran_alone`` stays true while no other job runs at the same time. ``device`` is the number of its GPU.
+    ``ran_alone`` stays true while no other job runs at the same time. ``devices`` are its GPUs if there are
+    several here.
     """
 
     def __init__(
@@ -79,11 +80,11 @@ class JobRunner:
         observer: Observer | None,
         job_id: str,
         config: dict[str, Any],
-        device: str | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         self._store, self._models, self._reporting = store, models, reporting
         self._placement_queue, self._observer = placement_queue, observer
-        self.job, self.config, self.device = job_id, config, device
+        self.job, self.config, self.devices = job_id, config, devices
         self.ran_alone = True
         self.training: WorkerSession | None = None
         self._cancelled = False
@@ -130,7 +131,7 @@ class JobRunner:
                     _notify_resumed(name, fields)
 
         training = self.training = WorkerSession(
-            self._store, self._models, job_id, config, resume_options, observe, device=self.device
+            self._store, self._models, job_id, config, resume_options, observe, devices=self.devices
         )
         if self._cancelled:
             training.cancel()

@@ -85,7 +85,7 @@ class WorkerSession:
     """Trains the job ``job_id``; its ``resume_options`` describe how an interrupted job resumes.
 
     ``on_events`` receives events after they are logged; ``execution`` overrides the target in the config.
-    ``device`` is the number of its GPU if there are several.
+    ``devices`` are its GPUs if there are several.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class WorkerSession:
         resume_options: Mapping[str, Any],
         on_events: Callable[[Sequence[Event]], None] = lambda _: None,
         execution: Execution | None = None,
-        device: str | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         self._store, self._models = store, models
         self._job, self._config, self._resume_options = job_id, config, resume_options
-        self._on_events, self._device = on_events, device
+        self._on_events, self._devices = on_events, list(devices)
         self._execution = execution or execution_of(config)
         self._cancel, self._pause = asyncio.Event(), asyncio.Event()
         self._model_wanted = asyncio.Event()
@@ -130,8 +130,10 @@ class WorkerSession:
         ``attached`` then says whether the worker was found already training.
         """
         job = JobRequest(id=self._job, config=self._config, data=str(data), project=str(project))
-        if self._device is not None:
-            job["device"] = self._device
+        if len(self._devices) == 1:
+            job["device"] = self._devices[0]
+        elif self._devices:
+            job["devices"] = self._devices
         resume_options = {key: value for key, value in self._resume_options.items() if key != "mark"}
         job["resume"] = resume_options if resume_options.get("why") else None
         self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)

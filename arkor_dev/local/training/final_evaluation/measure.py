@@ -21,6 +21,7 @@ from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
+from arkor_dev.local.evaluation.by_length import by_row, measured
 from arkor_dev.local.evaluation.end_marks import MOST, EndMarks, stops
 from arkor_dev.local.evaluation.general import (
     ANSWERS,
@@ -35,6 +36,7 @@ from arkor_dev.local.evaluation.general import (
 )
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, tokens_of
+from arkor_dev.local.evaluation.words import DIGITS
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
@@ -50,7 +52,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.shapes import EvaluationMeasure
+    from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
     from arkor_dev.local.evaluation.stage import Own
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
@@ -131,6 +133,8 @@ def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
     )
 
 
+STRENGTHS: Final = (0.25, 0.5, 0.75)
+"""The verdict has the losses at 0, the base, and at 1."""
 FEW: Final = 64
 """Training rows read without training: they only show the model's format."""
 
@@ -252,6 +256,54 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     if data is None:
         rewrite_card(preparation.data, preparation.job_id, step)
     return judged.evaluation
+
+
+def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
+    """Measure the final adapter in ``saved``, ``{folder}``, at `STRENGTHS` on the rows of its verdict; store
+    and return the contract's :class:`Evaluation` with them.
+
+    The rest is as in `judge_kept`. Raises :class:`JobFailure` if the verdict is gone.
+    """
+    file = results.result_file(job_folder(preparation.data, preparation.job_id), None)
+    before = results.result(job_folder(preparation.data, preparation.job_id), None, None)
+    if before is None or not preparation.eval_rows:
+        raise JobFailure("The job's verdict can't be read, so there is nothing to compare with")
+    preparation.train_rows = preparation.train_rows[:FEW]
+    preparation.load(model)
+    preparation.encode()
+    run = preparation.make_run(lambda: False)
+    run.loss = _wearing(run, Path(saved["folder"]))
+    general = general_examples(run, results.questions_in(before))[0]
+    found: list[EvaluationStrength] = []
+    for number, strength in enumerate(STRENGTHS, 1):
+        with _scaled(run.loss.model, strength):
+            task = by_row(run.held_out, measured(run.loss.each, run.held_out, run.measured_at_once))
+            asked = measured(run.loss.cross_entropy, general, run.measured_at_once)
+        others = [loss / count for loss, count in asked]
+        means = [round(sum(losses) / len(losses), DIGITS) for losses in (task, others)]
+        found.append({"strength": strength, "heldOut": means[0], "general": means[1]})
+        preparation.progress("Measuring strengths", number, len(STRENGTHS), "strengths")
+    run.loss.close()
+    before["evaluation"]["strengths"] = found
+    results.write(file, before)
+    return before["evaluation"]
+
+
+@contextmanager
+def _scaled(model: Any, strength: float) -> Iterator[None]:
+    """Scale what the adapter of ``model``, a plain LoRA, adds to its base while the block runs."""
+    weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
+    weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]
+    trained = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            weight.mul_(strength)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, value in zip(weights, trained, strict=True):
+                weight.copy_(value)
 
 
 def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.modeling.example import IGNORED, Example, is_replayed
+from arkor_dev.data.sources import REPLAY
+from arkor_dev.local.evaluation.stage import texts_of
+from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.rows.encoding import Encoding, encode
+from arkor_dev.local.training.rows.prompts import encode_prompt
 from arkor_dev.local.training.samples.greedy import Watch, answers
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+from .prompts import built_in
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
 
-PROMPTS: Final = Path(__file__).with_name("prompts.txt")
-SETTINGS: Final = ("replay", "baseKl")
+SHARES: Final = ("replay", "baseKl")
+SETTINGS: Final = (*SHARES, REPLAY)
 """The fields of a job's config that are about these rows. They change no measurement of a base."""
 LONGEST: Final = 32
 """Most tokens of an answer."""
@@ -29,11 +35,8 @@ PENALIZED: Final = 0.2
 """The share of each step's rows that a penalty alone adds: as many as are replayed by default."""
 TOGETHER: Final = 16
 """Answers that are generated together."""
-
-
-def prompts() -> list[str]:
-    """Return the general prompts, in file order. The verdict asks other questions."""
-    return PROMPTS.read_text(encoding="utf-8").splitlines()
+ROOM: Final = 0.5
+"""By how much of its tokens a batch may grow: its size was chosen for the memory."""
 
 
 @dataclass
@@ -44,8 +47,9 @@ class Replay:
     times the mean divergence from the base per token of the answers.
 
     ``size`` is the most rows of a batch. Which rows a step gets depends on ``seed`` and the step's number
-    alone, so a resumed run continues alike. Until they are ``answered``, ``examples`` stand for
-    rows of the longest length, so that a run's costs can be forecast.
+    alone, so a resumed run continues alike. ``examples`` are those whose answers are ``given``, and those
+    that the base answers. Until they are ``answered``, the latter stand for rows of the longest length, so
+    that a run's costs can be forecast.
     """
 
     share: float
@@ -53,41 +57,56 @@ class Replay:
     seed: int
     learned: bool = True
     base_kl: float = 0.0
+    given: list[Example] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     answered: bool = False
 
     @classmethod
-    def of(cls, plan: Plan, base: Base) -> Replay | None:
-        """Choose as many prompts as the steps of ``plan`` need, and tokenize them; None if it has neither
+    def of(
+        cls, plan: Plan, base: Base, own: Sequence[Row] = (), encoding: Encoding | None = None
+    ) -> Replay | None:
+        """Choose as many prompts as the steps of ``plan`` need, and encode them; None if it has neither
         replay nor a penalty.
 
-        Raises :class:`JobFailure` if the model's template rejects prompts.
+        They are the job's ``own``, or else the built-in ones. Raises :class:`JobFailure` if the model's
+        template rejects one or a prompt is too long, with its location.
         """
-        share, base_kl = (plan.method.get(field, 0) for field in SETTINGS)
+        share, base_kl = (plan.method.get(field, 0) for field in SHARES)
         if not share and not base_kl:
             return None
         made = cls(share or PENALIZED, plan.batch_size, plan.order_seed, bool(share), base_kl)
-        every = prompts()
+        every, encoding = own or built_in(), encoding or Encoding(base.context)
         rows = plan.steps * plan.batch_size * plan.accumulation
         count = min(len(every), math.ceil(made._beside(rows)))
         order = list(range(len(every)))
         random.Random(0).shuffle(order)  # noqa: S311 - a choice, no secret
-        texts = [
-            render(base.tokenizer, [{"role": "user", "content": every[place]}], cue=True)
-            for place in sorted(order[:count])
+        chosen = [every[place] for place in sorted(order[:count])]
+        for row in chosen:
+            if _has_answer(row):
+                examples = encode(base.tokenizer, row, encoding)[0]
+                made.given += [made._replayed(each) for each in examples if each.learned]
+        asked = [
+            encode_prompt(base.tokenizer, row, encoding.longest).ids for row in chosen if not _has_answer(row)
         ]
-        asked = [base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         made.examples = [
-            made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)
+            *made.given,
+            *(made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)),
         ]
+        made.answered = not asked
         return made
 
+    @property
+    def to_answer(self) -> list[Example]:
+        """The examples whose answers are not given."""
+        return self.examples[len(self.given) :]
+
     def answer(self, loss: Objective, base: Base, kept: BaseLosses, stopped: Callable[[], bool]) -> bool:
-        """Let the model of ``loss``, which must answer as its base, answer all; return False if stopped.
+        """Let the model of ``loss``, which must answer as its base, answer those without an answer; return
+        False if stopped.
 
         ``kept`` caches the answers.
         """
-        asked = [_prompt(example) for example in self.examples]
+        asked = [_prompt(example) for example in self.to_answer]
         key = kept.answers_key([*asked, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
         ends, answered = end_ids(base.tokenizer, base.model), _known(kept.entry(key), len(asked))
         if answered is None:
@@ -105,40 +124,54 @@ class Replay:
 
     @property
     def longest_prompt(self) -> int:
-        """The tokens of the longest prompt."""
-        return max(len(_prompt(example)) for example in self.examples)
+        """The tokens of the longest prompt that the base answers."""
+        return max(len(_prompt(example)) for example in self.to_answer)
 
     def state(self) -> list[tuple[list[int], list[int]]]:
-        """Return prompts and answers, for the state of a run; empty before they are answered."""
+        """Return the prompts that the base answered, with the answers, for the state of a run; empty before.
+
+        Given answers are read from their file again.
+        """
         if not self.answered:
             return []
-        return [(asked := _prompt(each), each.ids[len(asked) :]) for each in self.examples]
+        return [(asked := _prompt(each), each.ids[len(asked) :]) for each in self.to_answer]
 
     def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
         """Replay these prompts and answers."""
         found = [self._example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
         if found:
-            self.examples, self.answered = [each for each in found if each.learned], True
+            self.examples = [*self.given, *(each for each in found if each.learned)]
+            self.answered = True
 
-    def batches(self, step: int, rows: int) -> Iterator[list[Example]]:
-        """Yield the rows that ``step`` replays beside ``rows`` rows of the data."""
+    def join(self, step: int, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
+        """Return the batches of ``step`` with the rows that it replays.
+
+        These are added to the step's own batches, because a batch of a few short rows takes long for its
+        size. Only where there is no room for them, they get batches of their own.
+        """
+        joined = [list(batch) for batch in batches]
+        room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
+        left: list[Example] = []
+        for row in self.chosen(step, sum(map(len, batches))):
+            place = max(range(len(room)), key=room.__getitem__)
+            (joined[place] if row.tokens <= room[place] else left).append(row)
+            room[place] -= row.tokens if row.tokens <= room[place] else 0
+        return [*joined, *(left[start : start + self.size] for start in range(0, len(left), self.size))]
+
+    def chosen(self, step: int, rows: int) -> list[Example]:
+        """Return the rows that ``step`` replays beside ``rows`` rows of the data."""
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
         count = int(self._beside(rows) + chance.random())
-        chosen = chance.sample(self.examples, min(count, len(self.examples)))
-        for start in range(0, len(chosen), self.size):
-            yield chosen[start : start + self.size]
+        return chance.sample(self.examples, min(count, len(self.examples)))
 
     def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
         """Return the factor of a step's summed divergence.
 
         A step of few rows may replay none. Those that do make up for the others.
         """
-        rows, tokens = 0, 0
-        for batch in batches:
-            if is_replayed(batch):
-                tokens += sum(row.learned for row in batch)
-            else:
-                rows += len(batch)
+        every = [row for batch in batches for row in batch]
+        rows = sum(not row.replayed for row in every)
+        tokens = sum(row.learned for row in every if row.replayed)
         return self.base_kl / min(1.0, self._beside(rows)) / tokens if tokens else 0.0
 
     def _beside(self, rows: int) -> float:
@@ -146,9 +179,15 @@ class Replay:
         return rows * self.share / (1 - self.share)
 
     def _example(self, prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:
-        labels, weight = [IGNORED] * len(prompt) + list(answer), None if self.learned else 0
-        place = f"replayed prompt {number}"
-        return Example([*prompt, *answer], labels, place, counts=weight, replayed=True)
+        labels = [IGNORED] * len(prompt) + list(answer)
+        return self._replayed(Example([*prompt, *answer], labels, f"replayed prompt {number}"))
+
+    def _replayed(self, example: Example) -> Example:
+        return replace(example, same_row=False, counts=None if self.learned else 0, replayed=True)
+
+
+def _has_answer(row: Row) -> bool:
+    return bool(texts_of(row)[1].strip() or row.messages[-1].get("tool_calls"))
 
 
 def _prompt(example: Example) -> list[int]:

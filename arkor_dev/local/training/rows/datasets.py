@@ -141,6 +141,7 @@ def _download(url: str, token: str | None, path: Path, progress: Progress) -> No
                     f"The data set at {host} was interrupted after {done} of {total} bytes: run the job again"
                 )
     except urllib.error.HTTPError as error:
+        error.close()  # it is the answer
         raise JobFailure(f"{host} answered {error.code} for the data set: check its url and token") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error

@@ -23,8 +23,7 @@ from tests.local.exports.test_export import (
     one_layer_left_out,
     trained,
 )
-from tests.local.gguf.test_files import with_converters
-from tests.local.gguf_extra import needs_gguf
+from tests.local.gguf_extra import needs_gguf, with_converters
 from tests.local.other_models import make_qwen, make_started
 
 if TYPE_CHECKING:

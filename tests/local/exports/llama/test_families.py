@@ -14,8 +14,7 @@ from transformers import AutoTokenizer
 from arkor_dev.local.exports.export import Export
 from tests.local.exports.test_export import ROWS, trained
 from tests.local.families import FAMILIES
-from tests.local.gguf.test_files import with_converters
-from tests.local.gguf_extra import needs_gguf
+from tests.local.gguf_extra import needs_gguf, with_converters
 
 from .test_export import export, nothing
 

@@ -233,7 +233,7 @@ async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None
 
 async def test_an_adapter_of_4_bit_weights_has_no_other_engine(asked: Asked) -> None:
     assert await asked(fourBit=True) == ("exact", module.FOUR_BIT)
-    with pytest.raises(JobFailure, match="trained on 4-bit weights"):
+    with pytest.raises(JobFailure, match="answers on 4-bit weights"):
         await asked(LLAMA, fourBit=True)
 
 

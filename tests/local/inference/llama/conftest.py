@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.gguf_extra import cache
+from tests.local import gguf_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +23,7 @@ def adapter(trained: Trained) -> Path:
 @pytest.fixture(scope="session")
 def with_converters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the tests' own that has the machine's converters."""
-    from arkor_dev.local.gguf.converters import converters
-
-    own = tmp_path_factory.mktemp("gguf-cache")
-    folder = converters(cache(), lambda *_: None)
-    (own / folder.name).symlink_to(folder)
-    (own / "gguf" / "lora").mkdir(parents=True)
-    return own
+    return gguf_extra.with_converters(tmp_path_factory.mktemp("gguf-cache") / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
     """The run of a case, as one worker has it."""
     from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 
-    common = {"maxSteps": 20, "learningRate": 1e-2, "batchSize": 4, "evalSteps": 0, "loggingSteps": 1}
+    common = {"maxSteps": 12, "learningRate": 1e-2, "batchSize": 4, "evalSteps": 0, "loggingSteps": 1}
     data.mkdir(parents=True, exist_ok=True)
     run = set_up(
         tiny,

@@ -12,6 +12,7 @@ import pytest
 from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.evaluation.end_marks import MOST
+from arkor_dev.local.evaluation.general import fewer
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
@@ -70,7 +71,9 @@ def evaluation_in(frames: list[Frame]) -> dict[str, Any]:
     return dict(found)
 
 
-def recomputed(model: Path, adapter: Path | None, rows: list[dict[str, Any]]) -> list[float]:
+def recomputed(
+    model: Path, adapter: Path | None, rows: list[dict[str, Any]], strength: float = 1
+) -> list[float]:
     """Each row's mean loss a token of its answer, by the libraries alone, one row at a time."""
     import torch
     from peft import PeftModel
@@ -80,6 +83,9 @@ def recomputed(model: Path, adapter: Path | None, rows: list[dict[str, Any]]) ->
     computing: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     if adapter:
         computing = PeftModel.from_pretrained(computing, str(adapter))
+        for layer in computing.modules():
+            if hasattr(layer, "scale_layer"):
+                layer.scale_layer(strength)
     computing.eval()
     losses = []
     for row in rows:
@@ -197,7 +203,7 @@ def test_the_base_is_measured_once_and_then_known(
     assert found["evaluation"]["general"]["answers"]["base"] == before["general"]["answers"]["base"]
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
-        _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16"})
+        _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16", "maxSteps": 1})
         assert rows_measured(other) == 2 * (24 + HELD_OUT + MOST + 8)
 
 
@@ -455,3 +461,28 @@ def test_without_held_out_rows_there_is_no_verdict(shared: Backend) -> None:
     assert "evaluation.completed" not in [frame.event for frame in frames]
     assert "evaluation" not in shared.job(job)
     assert shared.job(job)["status"] == "completed"
+    refused = shared.call("POST", f"/v1/jobs/{job}/evaluate", {"strengths": True})
+    assert (refused.status, "evaluate it first" in refused.json["error"]) == (409, True)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_adapter_is_measured_at_several_strengths(
+    shared: Backend, usual: tuple[str, list[Frame]], shared_data: Path, tiny: Path
+) -> None:
+    """It adds them to the job's verdict: the last test that reads it as it was."""
+    job, frames = usual
+    path = f"/v1/jobs/{job}/evaluate"
+    refused = shared.call("POST", path, {"strengths": True, "step": 4})
+    assert (refused.status, "leave out step and data" in refused.json["error"]) == (400, True)
+    assert shared.call("POST", path, {"strengths": True}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    evaluation = shared.job(job)["evaluation"]
+    assert shared.call("GET", f"/v1/jobs/{job}/evaluation").json["evaluation"] == evaluation
+    points = evaluation.pop("strengths")
+    assert evaluation == evaluation_in(frames)
+    assert [point["strength"] for point in points] == [0.25, 0.5, 0.75]
+    asked = [{"messages": row.messages} for row in fewer(general.questions(), evaluation["general"]["rows"])]
+    final = shared_data / "jobs" / job / "final"
+    for name, rows in (("heldOut", held_out()), ("general", asked)):
+        losses = recomputed(tiny, final, rows, 0.5)
+        assert points[1][name] == pytest.approx(sum(losses) / len(losses), abs=1e-3)

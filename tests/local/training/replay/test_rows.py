@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.tiny_run import events_of, losses_of, set_up
+from tests.local.tiny_run import events_of, losses_of, replayed_rows, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def words(text: str) -> list[str]:
 def test_the_verdict_asks_other_questions() -> None:
     """Else it would measure what was trained."""
     from arkor_dev.local.evaluation.general import questions
-    from arkor_dev.local.training.replay.rows import prompts
+    from arkor_dev.local.training.replay.prompts import prompts
 
     asked = [row.messages[0]["content"] for row in questions()]
     replayed = prompts()
@@ -40,22 +41,23 @@ def test_the_verdict_asks_other_questions() -> None:
             assert len(one & other) / len(one | other) < 0.6, (prompt, question)
 
 
-def test_each_step_replays_its_share_and_no_batch_is_larger(tiny: Path, tmp_path: Path) -> None:
+def test_each_step_replays_its_share_and_no_batch_grows_much(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, {**CONFIG, "replay": 0.2, "gradientAccumulationSteps": 2})
     assert run.replay is not None
-    counts = [sum(len(batch) for batch in run.replay.batches(step, 8)) for step in range(1, 1001)]
+    counts = [len(run.replay.chosen(step, 8)) for step in range(1, 1001)]
     assert set(counts) == {2}
-    counts = [sum(len(batch) for batch in run.replay.batches(step, 3)) for step in range(1, 1001)]
+    counts = [len(run.replay.chosen(step, 3)) for step in range(1, 1001)]
     assert set(counts) == {0, 1}
     assert sum(counts) == pytest.approx(750, abs=60)
     half = set_up(tiny, tmp_path, {**CONFIG, "replay": 0.5, "gradientAccumulationSteps": 2})
     assert half.replay is not None
     for step, batches in zip(range(1, 20), half.steps(), strict=False):
-        sizes = [len(batch) for batch in batches if batch[0].replayed]
-        assert max(sizes) <= 4
-        assert sum(sizes) == sum(len(batch) for batch in batches if not batch[0].replayed)
-        again = [row.where for batch in half.replay.batches(step, 8) for row in batch]
-        assert again == [row.where for batch in half.replay.batches(step, 8) for row in batch]
+        own = [[row for row in batch if not row.replayed] for batch in batches]
+        assert sum(map(len, batches)) == 2 * sum(map(len, own))
+        for batch, rows in zip(batches, own, strict=True):
+            most = 1.5 * sum(row.tokens for row in rows)
+            assert sum(row.tokens for row in batch) <= most if rows else len(batch) <= 4
+        assert half.replay.join(step, [rows for rows in own if rows]) == batches
 
 
 def loss_on(run: Run, asked: Any) -> float:
@@ -80,7 +82,10 @@ def test_what_is_replayed_is_not_forgotten(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replay", [0.0, 0.3], ids=["penalty", "both"])
-def test_a_step_adds_its_mean_divergence_from_the_base(tiny: Path, tmp_path: Path, replay: float) -> None:
+@pytest.mark.parametrize("held", [False, True], ids=["computed", "held"])
+def test_a_step_adds_its_mean_divergence_from_the_base(
+    tiny: Path, tmp_path: Path, replay: float, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside the cross entropy of all rows that are learned, here by torch's own functions."""
     import torch
     from torch.nn import functional
@@ -91,6 +96,9 @@ def test_a_step_adds_its_mean_divergence_from_the_base(tiny: Path, tmp_path: Pat
     chance = torch.Generator().manual_seed(1)
     for weight in run.trainable:
         weight.data += 0.3 * torch.randn(weight.shape, generator=chance)
+    if held:
+        assert run.replay
+        assert run.loss.hold_base(run.replay.examples, lambda: False)
     batches = next(run.steps())
     others = [row for batch in batches if batch[0].replayed for row in batch]
     own = [row for batch in batches if not batch[0].replayed for row in batch]
@@ -98,7 +106,10 @@ def test_a_step_adds_its_mean_divergence_from_the_base(tiny: Path, tmp_path: Pat
     (updated,) = run.loss.updates(1, batches)
     run.optimizer.zero_grad()
     count = sum(row.weight for row in [*own, *others])
-    value = run._gradients(updated, count)
+    with monkeypatch.context() as patched:
+        if held:  # the base reads no row a second time
+            patched.setattr(type(run.model), "disable_adapter", lambda _: pytest.fail("the base ran again"))
+        value = run._gradients(updated, count)
     gradients = [weight.grad.clone() for weight in run.trainable]
     figures = run.loss.figures()
 
@@ -124,9 +135,9 @@ def test_steps_that_replay_rows_make_up_for_those_that_do_not(tiny: Path, tmp_pa
     assert run.replay is not None
     means = []
     for step in range(1, 401):
-        batches = list(run.replay.batches(step, 2))
-        tokens = sum(row.learned for batch in batches for row in batch)
-        means.append(run.replay.penalty([run.train[:2], *batches]) * tokens)
+        batches = run.replay.join(step, [run.train[:2]])
+        tokens = sum(row.learned for batch in batches for row in batch if row.replayed)
+        means.append(run.replay.penalty(batches) * tokens)
     assert set(means) == {0.0, 1.0}
     assert sum(means) / len(means) == pytest.approx(0.5, abs=0.1)
 
@@ -164,6 +175,36 @@ def test_the_answers_are_made_once_a_base(
     assert made.replay
     assert again.replay
     assert again.replay.state() == made.replay.state() != []
+
+
+def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> None:
+    run = set_up(tiny, tmp_path, {**CONFIG, "maxSteps": 3, "replay": 0.5, "replayDataset": "own.jsonl"})
+    run.run()
+    assert run.replay
+    tokenizer = run.base.tokenizer
+    texts = [tokenizer.decode(example.ids) for example in run.replay.examples]
+    rows = replayed_rows()
+    answered = {tokenizer.decode(asked): answer for asked, answer in run.replay.state()}
+    for row in rows:
+        question, answer = (turn["content"] for turn in row.messages)
+        (text,) = (text for text in texts if question in text)
+        assert bool(answer) == (answer in text if answer else False)
+        assert sum(question in prompt for prompt in answered) == (0 if answer else 1)
+    assert len(texts) == len(rows)
+    assert len(answered) == 6
+
+
+def test_what_the_verdict_measures_is_not_replayed() -> None:
+    """Nor what is nearly the same."""
+    from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.training.replay.prompts import built_in, unlike
+
+    asked, (held_out, *own) = questions()[:2], replayed_rows()
+    again = replace(asked[0], messages=[asked[0].messages[0], {"role": "assistant", "content": ""}])
+    changed = f"{asked[1].messages[0]['content']} "
+    nearly = replace(asked[1], messages=[{"role": "user", "content": changed}, asked[1].messages[1]])
+    assert unlike([again, *own, nearly, held_out], [held_out]) == own
+    assert unlike(built_in(), own) == built_in()
 
 
 def test_it_can_be_cancelled_and_paused_while_the_base_answers(tiny: Path, tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
 /** How the configurations of several jobs differ, setting by setting. */
 
 import type { Job, JobConfig } from "../../contract.gen";
-import { HELP } from "../../help.gen";
 import { configOf, settings, shareable } from "../../lib/job-config-text";
 import { finite, isObject } from "../../lib/json";
 import { clean } from "../../lib/text";
 
 interface Difference {
   label: string;
-  /** The setting's purpose, if the contract knows it. */
-  help?: string | undefined;
+  /** The config's field, for the setting's help. */
+  field: string;
   /** In the order of the jobs; null if a job does not set it or is unknown. */
   values: readonly (string | null)[];
   same: boolean;
@@ -33,10 +32,10 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const kinds = (of: (value: Value) => string): number =>
       new Set(known.map((value) => value && of(value))).size;
     const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
-    const help = lists.map((list) => list.get(label)?.help).find(Boolean);
+    const field = lists.map((list) => list.get(label)?.field).find(Boolean) ?? "";
     return {
       label,
-      help,
+      field,
       values: values.map((value) => value && (whole ? value.raw : value.words)),
       same: kinds(({ raw }) => raw) < 2,
     };
@@ -46,7 +45,7 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
 interface Value {
   words: string;
   raw: string;
-  help?: string | undefined;
+  field: string;
   /** Whether the job's config sets it; otherwise it is a default. */
   given: boolean;
 }
@@ -60,7 +59,7 @@ function valuesOf(config: JobConfig, requested: JobConfig): Map<string, Value> {
   return new Map(
     settings(config).map(({ field, label, value }) => [
       label,
-      { words: value, raw: raw.get(label) ?? value, help: HELP.get(field), given: field in requested },
+      { words: value, raw: raw.get(label) ?? value, field, given: field in requested },
     ]),
   );
 }

@@ -6,6 +6,7 @@ import type { Run } from "../../events/run";
 import { now } from "../../lib/clock";
 import { duration, loss, number } from "../../lib/format";
 import { finite, isObject } from "../../lib/json";
+import { late } from "../../lib/late";
 import { jobHref } from "../../router";
 import { Button } from "../../ui/controls/button";
 import { Switch } from "../../ui/controls/switch";
@@ -15,6 +16,8 @@ import { VerdictMark } from "../../ui/verdict";
 import { lastFinite, recentMean } from "../job/progress/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import { bestIndex, changeOf, differences } from "./diff";
+
+const useHelp = late(() => import("../../help.gen"));
 
 export interface Compared {
   id: string;
@@ -196,6 +199,7 @@ function Results({ compared }: { compared: readonly Compared[] }) {
 
 function Configuration({ compared }: { compared: readonly Compared[] }) {
   const [all, setAll] = useState(false);
+  const help = useHelp(true);
   const rows = differences(compared.map(({ job }) => job));
   const different = rows.filter(({ same }) => !same);
   return (
@@ -212,9 +216,9 @@ function Configuration({ compared }: { compared: readonly Compared[] }) {
           </td>
         </tr>
       )}
-      {(all ? rows : different).map(({ label, help, values, same }) => (
+      {(all ? rows : different).map(({ label, field, values, same }) => (
         <tr key={label} class={same ? "compare-same" : ""}>
-          <th scope="row" title={help}>
+          <th scope="row" title={help?.HELP.get(field)}>
             {label}
           </th>
           {values.map((value, index) => (

@@ -92,12 +92,13 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
   );
 }
 
-function arises({ field, other, allowed, refused }: Conflict, config: Changes): boolean {
+function arises({ field, other, allowed, refused, unless }: Conflict, config: Changes): boolean {
   const [own, row] = [config[field], BY_FIELD.get(other)!];
   // False, zero and empty values count as unset.
   const said = BY_FIELD.get(field)!;
   if (!own || same(own, []) || same(own, said.variants?.[String(config.method)]?.default ?? said.default))
     return false;
+  if (unless && config[unless]) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;

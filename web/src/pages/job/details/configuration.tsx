@@ -2,11 +2,11 @@
 import type { ComponentChildren } from "preact";
 import type { Forecast, Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
-import { HELP, SELDOM } from "../../../help.gen";
 import { now } from "../../../lib/clock";
 import { absolute, bytes, duration, number } from "../../../lib/format";
 import { configOf, settings } from "../../../lib/job-config-text";
 import { isObject } from "../../../lib/json";
+import { late } from "../../../lib/late";
 import { clean } from "../../../lib/text";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Skeleton } from "../../../ui/skeleton";
@@ -15,12 +15,14 @@ import { type JobNow, ranFor, stepsOf } from "../state";
 import { HASHES } from "./reproducible";
 
 const MOST = 12;
+const useHelp = late(() => import("../../../help.gen"));
 
 export function Configuration({ id, job, run, version }: JobNow) {
+  const help = useHelp(true);
   return (
     <div class="job-facts">
-      {job ? (
-        <Settings job={job} />
+      {job && help ? (
+        <Settings job={job} {...help} />
       ) : (
         <Group title="Configuration">
           <Skeleton />
@@ -44,7 +46,7 @@ export function Configuration({ id, job, run, version }: JobNow) {
 }
 
 /** Defaults are written more quietly, and rarely used ones are folded. Settings of only this job are marked. */
-function Settings({ job }: { job: Job }) {
+function Settings({ job, HELP, SELDOM }: { job: Job } & typeof import("../../../help.gen")) {
   const requested = job.config as unknown as Readonly<Record<string, unknown>>;
   const hand: readonly unknown[] = Array.isArray(requested.setByHand) ? requested.setByHand : [];
   const rows: ComponentChildren[] = [];

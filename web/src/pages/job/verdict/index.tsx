@@ -1,16 +1,14 @@
 /** Whether the adapter is better than its base: a tile for the task, one for general ability, the rest behind Details. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { ApiError, api, errorText } from "../../../api/client";
-import type { Evaluation, Job, JobEvaluating } from "../../../contract.gen";
-import { number } from "../../../lib/format";
+import { useState } from "preact/hooks";
+import type { Evaluation, Job } from "../../../contract.gen";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
+import { late } from "../../../lib/late";
 import { clean } from "../../../lib/text";
 import { href } from "../../../router";
 import { features } from "../../../store/features";
-import { refreshJobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
-import { announce, say } from "../../../ui/controls/live";
+import { say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
 import { useFill } from "../header/run-again";
@@ -19,10 +17,10 @@ import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
 import { Rows } from "./rows";
-import { Trade } from "./trade";
+import { progressOf, useEvaluating } from "./use-evaluating";
 import "./verdict.css";
 
-const LOOK_MS = 1000;
+const useTrade = late(() => import("./trade"));
 
 export function Verdict({ job, answers: samples }: { job: Job; answers: readonly JsonObject[] }) {
   const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
@@ -77,7 +75,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
         <Opened title="Details">
           <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
           <Reading evaluation={evaluation} sentences={sentences} />
-          <Trade parts={parts} />
+          <LazyTrade job={job} parts={parts} />
         </Opened>
         {features.value.has("evaluation") && (
           <>
@@ -94,6 +92,11 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       </div>
     </section>
   );
+}
+
+function LazyTrade(props: { job: Job; parts: readonly Part[] }) {
+  const code = useTrade(true);
+  return code && <code.Trade {...props} />;
 }
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
@@ -159,76 +162,13 @@ function Opened({ title, children }: { title: string; children: ComponentChildre
   );
 }
 
-interface Asking {
-  evaluating: JobEvaluating | null;
-  error: string;
-  /** Whether it was refused because the data have changed. */
-  changed: boolean;
-  ask: (force: boolean) => Promise<void>;
-}
-
-/** Requests an evaluation, and polls its progress until it is done. */
-function useEvaluating(id: string): Asking {
-  const path = `/jobs/${encodeURIComponent(id)}`;
-  const [evaluating, setEvaluating] = useState<JobEvaluating | null>(null);
-  const [error, setError] = useState("");
-  const [changed, setChanged] = useState(false);
-  const [watched, watch] = useState(0);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = new AbortController();
-    const look = async (): Promise<void> => {
-      try {
-        const { job } = await api<{ job?: Partial<Job> }>(path, { signal: stop.signal });
-        const now = isObject(job?.evaluating) ? (job.evaluating as JobEvaluating) : null;
-        setEvaluating(now?.state === "failed" ? null : now);
-        if (now?.state === "failed") setError(clean(now.error, 1000) || "The comparison failed.");
-        else if (now) timer = setTimeout(look, LOOK_MS);
-        else if (watched > 0) {
-          await refreshJobs();
-          announce("Compared with the base model");
-        }
-      } catch (fault) {
-        if (!stop.signal.aborted) timer = setTimeout(look, 5 * LOOK_MS);
-        void fault;
-      }
-    };
-    void look();
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-  }, [path, watched]);
-  const ask = async (force: boolean): Promise<void> => {
-    setError("");
-    setChanged(false);
-    try {
-      const body = force ? { force } : {};
-      const { job } = await api<{ job: Job }>(`${path}/evaluate`, { method: "POST", body });
-      setEvaluating(job.evaluating ?? null);
-      watch(watched + 1);
-    } catch (fault) {
-      setError(errorText(fault));
-      setChanged(fault instanceof ApiError && fault.extra.changed === true);
-    }
-  };
-  return { evaluating, error, changed, ask };
-}
-
 function Ask({ id }: { id: string }) {
-  const { evaluating, error, changed, ask } = useEvaluating(id);
-  const progress = evaluating?.progress;
-  const words =
-    evaluating?.state === "waiting"
-      ? "Waiting for the current training to finish"
-      : progress
-        ? `${clean(progress.label, 60)}: ${number(progress.done)}${progress.total ? ` of ${number(progress.total)}` : ""} ${clean(progress.unit, 20)}`
-        : "Evaluating";
+  const { evaluating, error, changed, ask } = useEvaluating(id, "Compared with the base model");
   return (
     <>
       {error && <ErrorNote error={error} />}
       {evaluating ? (
-        <p class="job-verdict-text num">{words}</p>
+        <p class="job-verdict-text num">{progressOf(evaluating)}</p>
       ) : (
         <Button small onClick={() => ask(changed)}>
           {changed ? "Compare anyway" : "Compare with the base model"}

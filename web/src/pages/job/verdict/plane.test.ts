@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
 import { partsOf } from "./figures";
-import { INSIDE, planeOf } from "./plane";
+import { bestKept, INSIDE, planeOf, strengthsOf } from "./plane";
 
 const part = (base: number, adapter: number, side: number, more: object = {}) => ({
   name: "",
@@ -61,6 +61,38 @@ describe("the plane of both losses", () => {
     ];
     for (const x of xs) expect(x >= left - 1 && x <= right + 1).toBe(true);
     for (const y of ys) expect(y >= top - 1 && y <= bottom + 1).toBe(true);
+  });
+
+  it("has the adapter at other strengths between both, and no arrow then", () => {
+    const evaluation = {
+      heldOut: part(4, 2, 0.3),
+      general: part(2, 3, 0.3),
+      strengths: [
+        { strength: 0.75, heldOut: 2.2, general: 2.5 },
+        { strength: 0.5, heldOut: 2.4, general: 2.2 },
+        { strength: "1", heldOut: 2, general: 3 },
+        { strength: 0.25, heldOut: null, general: 3 },
+        7,
+      ],
+    } as unknown as Evaluation;
+    const [parts, strengths] = [partsOf(evaluation), strengthsOf(evaluation)];
+    const plane = planeOf(parts, strengths)!;
+    expect(plane.arrow).toBeNull();
+    expect(plane.points.map(({ strength }) => strength)).toEqual([0.5, 0.75]);
+    const [half, most] = plane.points as [(typeof plane.points)[0], (typeof plane.points)[0]];
+    expect(plane.adapter.x < most.x && most.x < half.x && half.x < plane.base.x).toBe(true);
+    expect(plane.adapter.y < most.y && most.y < half.y && half.y < plane.base.y).toBe(true);
+    expect(plane.label).toContain("Lower is better; at 50 % 2.40 and 2.20; at 75 % 2.20 and 2.50");
+    const { strength, gain, harm } = bestKept(parts, strengths)!;
+    expect([strength, Math.round(gain), Math.round(harm)]).toEqual([0.5, 80, 20]);
+  });
+
+  it("claims nothing for a strength that keeps more of the harm, or where there is none", () => {
+    const strengths = [{ strength: 0.5, heldOut: 3, general: 2.6 }];
+    const told = (general: object) => partsOf({ heldOut: part(4, 2, 0.3), general } as unknown as Evaluation);
+    expect(bestKept(told(part(2, 3, 0.3)), strengths)).toBeNull();
+    expect(bestKept(told(part(2, 1.9, 0.3)), strengths)).toBeNull();
+    expect(bestKept(told(part(2, 3, 0.3)), [])).toBeNull();
   });
 
   it("has no arrow between points that touch", () => {

@@ -1,6 +1,9 @@
 /** Two losses of base and adapter as points of a plane, in one scale for both axes. Pure. */
+
 import { linearTicks, type Tick } from "../../../chart/geometry/ticks";
+import type { Evaluation } from "../../../contract.gen";
 import { number } from "../../../lib/format";
+import { finite, isObject } from "../../../lib/json";
 import { GENERAL, type Part } from "./figures";
 
 export const WIDTH = 340;
@@ -10,6 +13,8 @@ export const INSIDE = { left: 44, right: 330, top: 26, bottom: 206 };
 const AWAY = [9, 14] as const;
 /** The shortest arrow whose direction is visible, in pixels. */
 const SHORTEST = 16;
+/** Most strengths that are drawn. */
+const MOST = 20;
 
 export interface Point {
   x: number;
@@ -21,20 +26,77 @@ export interface Plane {
   adapter: Point;
   /** The possible positions of the adapter relative to the base: the intervals of the differences. */
   bars: { left: number; right: number; top: number; bottom: number };
-  /** From base to adapter; null if they are too close. */
+  /** The adapter at measured strengths, the weakest first; empty if none were measured. */
+  points: readonly (Point & { strength: number })[];
+  /** From base to adapter; null if they are too close, or there are points between. */
   arrow: { from: Point; to: Point } | null;
   xTicks: readonly (Tick & { at: number })[];
   yTicks: readonly (Tick & { at: number })[];
   label: string;
 }
 
+/** Both mean losses of an adapter at a strength. */
+export interface AtStrength {
+  strength: number;
+  heldOut: number;
+  general: number;
+}
+
+/** The measured strengths of an evaluation, the weakest first; those with missing figures are left out. */
+export function strengthsOf({ strengths }: Evaluation): AtStrength[] {
+  const told: unknown = strengths;
+  const found = (Array.isArray(told) ? told : []).slice(0, MOST).flatMap((point: unknown) => {
+    const { strength, heldOut, general } = isObject(point) ? point : {};
+    const [at, task, rest] = [finite(strength), finite(heldOut), finite(general)];
+    return at !== null && at > 0 && at < 1 && task !== null && rest !== null
+      ? [{ strength: at, heldOut: task, general: rest }]
+      : [];
+  });
+  return found.sort((one, other) => one.strength - other.strength);
+}
+
+/** What an adapter keeps of its gain at a strength, and of its harm, in percent. */
+export interface Kept {
+  strength: number;
+  gain: number;
+  harm: number;
+}
+
+/** The strength that keeps most of the gain beyond what it keeps of the harm; null if none does, or nothing was harmed. */
+export function bestKept(parts: readonly Part[], strengths: readonly AtStrength[]): Kept | null {
+  const [task, general] = lossesOf(parts);
+  if (!task || !general || task[0] <= task[1] || general[1] <= general[0]) return null;
+  const kept = strengths.map((at) => ({
+    strength: at.strength,
+    gain: (100 * (task[0] - at.heldOut)) / (task[0] - task[1]),
+    harm: (100 * (at.general - general[0])) / (general[1] - general[0]),
+  }));
+  const best = kept.reduce<Kept | null>(
+    (one, other) => (one && one.gain - one.harm >= other.gain - other.harm ? one : other),
+    null,
+  );
+  return best && best.gain > best.harm ? best : null;
+}
+
+const lossesOf = (parts: readonly Part[]) => [
+  parts.find((part) => part.name !== GENERAL)?.losses,
+  parts.find((part) => part.name === GENERAL)?.losses,
+];
+
 /** Null unless both parts are losses in the same unit with all their figures. */
-export function planeOf(parts: readonly Part[]): Plane | null {
+export function planeOf(parts: readonly Part[], strengths: readonly AtStrength[] = []): Plane | null {
   const general = parts.find((part) => part.name === GENERAL);
   const task = parts.find((part) => part.name !== GENERAL);
   const unlike = parts.some(({ measure, preferred }) => measure.higher || preferred !== null);
   if (!task || !general || unlike || task.measure.unit !== general.measure.unit) return null;
-  const [across, up] = [axisOf(task), axisOf(general)];
+  const across = axisOf(
+    task,
+    strengths.map(({ heldOut }) => heldOut),
+  );
+  const up = axisOf(
+    general,
+    strengths.map((at) => at.general),
+  );
   if (!across || !up) return null;
   const { left, right, top, bottom } = INSIDE;
   // The same nats per pixel in both directions, so that a small loss looks small beside a large gain.
@@ -54,10 +116,13 @@ export function planeOf(parts: readonly Part[]): Plane | null {
     base,
     adapter,
     bars: { left: x(across.low), right: x(across.high), top: y(up.high), bottom: y(up.low) },
-    arrow: arrowOf(base, adapter),
+    points: strengths.map((at) => ({ strength: at.strength, x: x(at.heldOut), y: y(at.general) })),
+    arrow: strengths.length > 0 ? null : arrowOf(base, adapter),
     xTicks: ticks(across.middle, right - left, x),
     yTicks: ticks(up.middle, bottom - top, y),
-    label: `Task loss ${saidOf(task)}; general loss ${saidOf(general)}. Lower is better`,
+    label: `Task loss ${saidOf(task)}; general loss ${saidOf(general)}. Lower is better${strengths
+      .map((at) => `; at ${percent(at.strength)} ${number(at.heldOut, 2)} and ${number(at.general, 2)}`)
+      .join("")}`,
   };
 }
 
@@ -70,10 +135,13 @@ interface Axis {
   span: number;
 }
 
-function axisOf({ losses, low, high }: Part): Axis | null {
+/** A strength as it is shown. */
+export const percent = (strength: number): string => `${Math.round(100 * strength)} %`;
+
+function axisOf({ losses, low, high }: Part, between: readonly number[]): Axis | null {
   if (!losses) return null;
   const [base, adapter] = losses;
-  const ends = [base, adapter, base - low, base - high];
+  const ends = [base, adapter, base - low, base - high, ...between];
   const [from, to] = [Math.min(...ends), Math.max(...ends)];
   return { base, adapter, low: base - high, high: base - low, middle: (from + to) / 2, span: to - from };
 }

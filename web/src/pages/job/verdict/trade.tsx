@@ -1,20 +1,41 @@
-/** What was gained at the task and lost in general, as an arrow in a plane of both losses. */
+/** What was gained at the task and lost in general, in a plane of both losses; at several strengths, once measured. */
+import type { Evaluation, Job } from "../../../contract.gen";
+import { href } from "../../../router";
+import { features } from "../../../store/features";
+import { Button } from "../../../ui/controls/button";
+import { ErrorNote } from "../../../ui/empty";
 import type { Part } from "./figures";
-import { HEIGHT, INSIDE, type Plane, type Point, planeOf, WIDTH } from "./plane";
+import {
+  type AtStrength,
+  bestKept,
+  HEIGHT,
+  INSIDE,
+  type Plane,
+  type Point,
+  percent,
+  planeOf,
+  strengthsOf,
+  WIDTH,
+} from "./plane";
+import { progressOf, useEvaluating } from "./use-evaluating";
+import "./trade.css";
 
 const HEAD = 7;
+const STRENGTHS = { strengths: true };
 
 /** Draws nothing if a figure is missing, or the parts are not losses in the same unit. */
-export function Trade({ parts }: { parts: readonly Part[] }) {
-  const plane = planeOf(parts);
+export function Trade({ job, parts }: { job: Job; parts: readonly Part[] }) {
+  const strengths = strengthsOf(job.evaluation as Evaluation);
+  const plane = planeOf(parts, strengths);
   if (!plane) return null;
-  const { base, adapter, bars, arrow, xTicks, yTicks, label } = plane;
+  const { base, adapter, bars, points, arrow, xTicks, yTicks, label } = plane;
   const { left, right, top, bottom } = INSIDE;
   return (
     <figure class="job-trade num">
       <figcaption>
         Both losses at once: further left is better at your task, further down is better in general. The bars
         are the intervals of the change from the base.
+        {points.length > 0 && " The curve is the adapter at other strengths."}
       </figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} role="img" aria-label={label}>
         <g class="job-trade-grid">
@@ -48,6 +69,7 @@ export function Trade({ parts }: { parts: readonly Part[] }) {
           </text>
         </g>
         {arrow && <Arrow {...arrow} />}
+        {points.length > 0 && <Curve plane={plane} />}
         <g class="job-trade-bars">
           <line x1={bars.left} x2={bars.right} y1={adapter.y} y2={adapter.y} />
           <line x1={adapter.x} x2={adapter.x} y1={bars.top} y2={bars.bottom} />
@@ -56,7 +78,73 @@ export function Trade({ parts }: { parts: readonly Part[] }) {
         <circle class="job-trade-to" cx={adapter.x} cy={adapter.y} r="5" />
         <Names plane={plane} />
       </svg>
+      {strengths.length > 0 ? (
+        <Meaning id={job.id} parts={parts} strengths={strengths} />
+      ) : (
+        features.value.has("strengths") && <Dial id={job.id} />
+      )}
     </figure>
+  );
+}
+
+/** The losses at several strengths, between base and adapter. */
+function Curve({ plane: { base, adapter, points } }: { plane: Plane }) {
+  const line = [base, ...points, adapter].map(({ x, y }) => `${x},${y}`).join(" ");
+  return (
+    <g class="job-trade-curve">
+      {points.map(({ x, y, strength }) => (
+        <text key={strength} x={x - 6} y={y + 14} text-anchor="end">
+          {percent(strength)}
+        </text>
+      ))}
+      <polyline points={line} />
+      {points.map(({ x, y, strength }) => (
+        <circle key={strength} cx={x} cy={y} r="3.5" />
+      ))}
+    </g>
+  );
+}
+
+interface MeaningProps {
+  id: string;
+  parts: readonly Part[];
+  strengths: readonly AtStrength[];
+}
+
+/** What the curve says, and how to use the strength. */
+function Meaning({ id, parts, strengths }: MeaningProps) {
+  const best = bestKept(parts, strengths);
+  if (!best)
+    return <p class="job-trade-text">At no measured strength it keeps more of the gain than of the harm.</p>;
+  const at = percent(best.strength);
+  return (
+    <p class="job-trade-text">
+      At {at} strength it keeps {Math.round(best.gain)} % of the gain for {Math.max(0, Math.round(best.harm))}{" "}
+      % of the harm.{" "}
+      {features.value.has("strength") && (
+        <a href={href("/playground", { target: `final*${best.strength}:${id}` })}>Try it at {at} strength</a>
+      )}{" "}
+      or export it: <code>{`arkor-dev export ${id} --format merged --strength ${best.strength}`}</code>
+    </p>
+  );
+}
+
+/** Measures the curve: as many readings of the verdict's rows as there are strengths. */
+function Dial({ id }: { id: string }) {
+  const { evaluating, error, changed, ask } = useEvaluating(id, "Measured at several strengths", STRENGTHS);
+  return (
+    <>
+      {error && <ErrorNote error={error} />}
+      <p class="job-trade-text num">
+        {evaluating ? (
+          progressOf(evaluating)
+        ) : (
+          <Button small onClick={() => ask(changed)}>
+            {changed ? "Measure anyway" : "Measure other strengths"}
+          </Button>
+        )}
+      </p>
+    </>
   );
 }
 

@@ -1,0 +1,105 @@
+"""Training on several GPUs of this machine: one worker process for each, together one `Worker`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.errors import TRY_AGAIN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from arkor_dev.local.workers.process import Child
+
+HOST: Final = "127.0.0.1"
+
+
+class LocalGroup:
+    """The workers of ``job``, rank 0 first, each on one of the ``devices``; see `Worker`.
+
+    Rank 0 alone reports, and gets the orders. When one of them ends early, so do all.
+    """
+
+    def __init__(self, children: Sequence[Child], job: Mapping[str, Any], devices: Sequence[str]) -> None:
+        self._children, self._job, self._devices = children, job, devices
+        self._port: int | None = None
+        self._for_peers: list[dict[str, Any]] = []
+        self._ended_first: Child | None = None
+        self._batches: asyncio.Queue[list[dict[str, Any]] | None] = asyncio.Queue()
+        self._start(0, {})
+
+    def _start(self, rank: int, address: Mapping[str, Any]) -> None:
+        group = {"rank": rank, "count": len(self._children), "host": HOST, **address}
+        self._children[rank].send(**self._job, device=self._devices[rank], group=group)
+
+    @property
+    def killed(self) -> bool:
+        """Whether the system has killed the first that ended."""
+        return self._ended_first is not None and self._ended_first.killed
+
+    def send(self, **fields: Any) -> None:
+        """Queue one message: an order for rank 0, anything else for all."""
+        self._children[0].send(**fields)
+        if "do" not in fields:
+            self._for_peers.append(fields)
+            if self._port is not None:
+                self._tell_peers(fields)
+
+    def _tell_peers(self, *messages: Mapping[str, Any]) -> None:
+        for peer in self._children[1:]:
+            for message in messages:
+                peer.send(**message)
+
+    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield what rank 0 says, and the failure of another, until one ends early or rank 0 ends."""
+        reading = [asyncio.create_task(self._read(rank)) for rank, _ in enumerate(self._children)]
+        try:
+            while (batch := await self._batches.get()) is not None:
+                yield batch
+        finally:
+            for task in reading:
+                task.cancel()
+            for child in self._children:
+                child.kill()
+
+    async def _read(self, rank: int) -> None:
+        child, is_over = self._children[rank], False
+        async for batch in child.batches():
+            is_over = is_over or any("end" in message for message in batch)
+            if rank:  # of the others only failures count
+                batch = [message for message in batch if message.get("end") == "failed"]
+            elif self._port is None:
+                self._meet(batch)
+                batch = [message for message in batch if "meets" not in message]
+            if batch:
+                self._batches.put_nowait(batch)
+        await child.gone()
+        if rank == 0 or not is_over:
+            self._ended_first = self._ended_first or child
+            self._batches.put_nowait(None)
+
+    def _meet(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Start the others once rank 0 has said at which port it listens."""
+        for message in batch:
+            if "meets" in message:
+                self._port = message["meets"]
+                for rank in range(1, len(self._children)):
+                    self._start(rank, {"address": HOST, "port": self._port})
+                self._tell_peers(*self._for_peers)
+
+    async def ended(self) -> int:
+        """Wait until all have ended; return the exit status of the first that did."""
+        statuses = [await child.ended() for child in self._children]
+        return statuses[self._children.index(self._ended_first or self._children[0])]
+
+    async def stop(self) -> None:
+        """End all workers, and wait."""
+        for child in self._children:
+            child.kill()
+        await self.ended()
+
+    def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
+        """Return why the first that ended did so, and on which GPU."""
+        child = self._ended_first or self._children[0]
+        return child.cause(f"{subject} on the GPU {self._devices[self._children.index(child)]}", relief)

@@ -1,0 +1,41 @@
+"""The prompts that are replayed: the built-in ones, or those of a job's own data set. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.data.groups import groups_of
+from arkor_dev.data.prompts import PROMPTS
+from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.general import questions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUILT_IN: Final = Path(__file__).with_name("prompts.txt")
+FORMS: Final = PROMPTS
+"""The forms of rows that a replay data set may have: conversations and prompts."""
+
+
+def prompts() -> list[str]:
+    """Return the built-in prompts, in file order. The verdict asks other questions."""
+    return BUILT_IN.read_text(encoding="utf-8").splitlines()
+
+
+def built_in() -> list[Row]:
+    """Return the built-in prompts as rows without answers."""
+    return [
+        Row([{"role": "user", "content": prompt}, {"role": "assistant", "content": ""}], f"prompt {number}")
+        for number, prompt in enumerate(prompts(), 1)
+    ]
+
+
+def unlike(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
+    """Return the ``rows`` that the verdict does not measure: neither a held-out row nor a general question,
+    nor a near duplicate of one.
+    """
+    measured = [*questions(), *held_out]
+    groups = groups_of([*measured, *rows], guess=False).ids
+    known = set(groups[: len(measured)])
+    return [row for row, group in zip(rows, groups[len(measured) :], strict=True) if group not in known]

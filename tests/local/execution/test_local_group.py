@@ -1,0 +1,81 @@
+"""Several workers on as many GPUs of this machine are one worker to whoever started them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.execution import local_process
+from arkor_dev.local.execution.local_process import LOCAL_PROCESS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from arkor_dev.local.execution.interface import Worker
+
+GPUS = ["GPU-a", "GPU-b"]
+MODEL = {"name": "tiny", "path": "/tiny", "note": None}
+
+
+@pytest.fixture
+async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """A function that starts workers which end in these ways."""
+    monkeypatch.setattr(local_process, "WORKER", "tests.local.execution.ranks")
+    started: list[Worker] = []
+
+    async def start(*ends: str | None) -> Worker:
+        job: Any = {"id": "job", "config": {"ends": ends}, "data": "/d", "project": "/p", "devices": GPUS}
+        started.append(await LOCAL_PROCESS.start(job))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        await worker.stop()
+
+
+async def said(worker: Worker) -> list[dict[str, Any]]:
+    """What it says up to its last word or its end."""
+    messages: list[dict[str, Any]] = []
+    async with asyncio.timeout(60):
+        async for batch in worker.batches():
+            messages += batch
+            if "end" in messages[-1]:
+                break
+    return messages
+
+
+async def test_rank_0_alone_reports_and_gets_the_orders(start: Any) -> None:
+    worker = await start(None, "completed")
+    worker.send(**MODEL)
+    reading = asyncio.create_task(said(worker))
+    await asyncio.sleep(0)
+    worker.send(do="pause", reason="asked")
+    told, end = await reading
+    assert end == {"end": "after pause", "fields": {"rank": 0}}
+    assert told["fields"]["rank"] == 0
+    first = told["fields"]["first"]
+    assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2, "host": "127.0.0.1"})
+    assert told["fields"]["then"] == [MODEL]
+
+
+async def test_the_failure_of_another_is_that_of_the_job(start: Any) -> None:
+    """It has its own GPU, the port of rank 0, and the model, whenever that was sent."""
+    worker = await start(None, "failed")
+    worker.send(**MODEL)
+    *_, end = await said(worker)
+    assert end == {"end": "failed", "fields": {"error": "of rank 1"}}
+
+
+@pytest.mark.parametrize(("ends", "gpu"), [(("dies", None), "GPU-a"), ((None, "dies"), "GPU-b")])
+async def test_when_one_is_killed_so_are_all(start: Any, ends: Any, gpu: str) -> None:
+    worker = await start(*ends)
+    worker.send(**MODEL)
+    assert not [message for message in await said(worker) if "end" in message]
+    async with asyncio.timeout(60):
+        await worker.ended()
+    assert worker.killed
+    assert f"The training process on the GPU {gpu} was killed (signal 9)" in worker.cause(
+        "The training process"
+    )
