@@ -1,13 +1,12 @@
 """The process that embeds a data set's rows and looks for groups of similar ones, and ends.
 
 The order is ``{config, project, target}``; then the model's ``{path}``. The result is ``found``: how many
-rows have embeddings. Needs no torch, and hides it from transformers. Start with ``work``.
+rows have embeddings. Runs no model. Start with ``work``.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,10 +41,10 @@ def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
 def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     """Write the embeddings of ``rows`` to ``target``; return their number."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    from arkor_dev.local.modeling import lean_transformers
+    from arkor_dev.local.modeling.lean_transformers import lean_imports
 
-    lean_transformers.install()
-    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+    with lean_imports():
+        from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     from .store import EmbeddedRows, remove_old
     from .token_vectors import TokenVectors
@@ -56,7 +55,10 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     for start in range(0, len(rows), AT_ONCE):
         link.progress("Reading rows", start, len(rows), "rows")
         part = rows[start : start + AT_ONCE]
-        ids = tokenizer([each.text[:CHARACTERS] for each in part], add_special_tokens=False)["input_ids"]
+        # Tokens of a word differ with what is before it: a text's first word, and those of a line, are to be
+        # like all others, or rows would be alike by their first word.
+        texts = [" " + " ".join(each.text[:CHARACTERS].split()) for each in part]
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
         for each, own in zip(part, ids, strict=True):
             if own:
                 done.append(each)
@@ -120,5 +122,4 @@ def _grouped(rows: Sequence[Read], vectors: Any, skipped: int) -> EmbeddedRows:
 
 
 if __name__ == "__main__":
-    sys.modules["torch"] = None  # type: ignore[assignment] # what Python has for a module that is not to be found
     serve_one(work, failure_reason, nice=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,6 +138,33 @@ def test_losses_are_those_of_each_row_alone(tiny: Path) -> None:
         output = base.model(ids, labels=torch.tensor([example.labels]))
         assert losses[place] == pytest.approx(output.loss.item(), abs=1e-4)
     assert sorted(place for batch in batches(examples) for place in batch) == [0, 1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_losses_under_an_adapter_are_its_own(tiny: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.embeddings.losses_worker import measure
+    from arkor_dev.local.embeddings.rows import Read
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.training.job_settings import JobSettings
+
+    torch.manual_seed(1)
+    config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(load_base(tiny).model, config).save_pretrained(str(tmp_path / "adapter"))
+    rows = [Read(at, at, Row(each["messages"], ""), trained=True) for at, each in enumerate(ROWS[:3], 1)]
+    quiet: Any = SimpleNamespace(progress=lambda *_: None)
+    found = []
+    for name, adapter in (("base", None), ("adapted", tmp_path / "adapter")):
+        target = tmp_path / "data" / "embeddings" / f"losses-{name}-rows.npz"
+        assert measure(rows, JobSettings({"model": str(tiny)}), tiny, adapter, target, quiet) == 3
+        measured = RowLosses.read(target)
+        assert measured is not None
+        found.append(measured.losses)
+    assert np.isfinite(found).all()
+    assert (np.abs(found[0] - found[1]) > 1e-4).all()
 
 
 def test_an_interrupted_worker_leaves_what_is_done(tmp_path: Path) -> None:
