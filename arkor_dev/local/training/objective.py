@@ -364,7 +364,7 @@ class CrossEntropy(Objective):
             found, beside = found.split([first, last])
             loss = self._beside(beside, head, targets[first:], known, smoothing, weight_of([replayed]) > 0)
             self._of_replayed = loss.detach()
-        if first:
+        if first or not last:  # a batch of which all rows are left out has a loss, too: none
             loss = loss + self._summed(found, head, targets[:first], smoothing)
         return loss, weight_of([rows])
 
