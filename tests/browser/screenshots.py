@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from tests.support.studio import running_studio
 
 from .conftest import QUIET, chromium_path
 from .contact_sheet import SCHEMES, VIEWPORTS, contact_sheet, picture_name
-from .states import Scene, State, all_states
+from .states import Scene, State, all_states, all_walks
 from .steps import MINUTE, QUESTION, ask_both, completed, copy_example, go_to, open_job, press_run
 
 if TYPE_CHECKING:
@@ -90,23 +90,32 @@ async def scene_of(browser: Browser) -> AsyncIterator[Scene]:
 
 
 async def shoot_states(browser: Browser, folder: Path, states: list[State]) -> list[str]:
-    """Each state on a Studio of its own; the names of those that could not be brought about."""
-    failed = []
-    for state in states:
-        sys.stdout.write(f"{state.name}\n")
-        sys.stdout.flush()
-        async with scene_of(browser) as scene:
+    """Each walk on a Studio of its own; the names of those states that could not be brought about."""
+    left = {state.name for state in states}
+    for walk in all_walks():
+        wanted = {state.name for state in walk.states} & left
+        if not wanted:
+            continue
+        async with scene_of(browser) as scene, aclosing(walk.play(scene)) as played:
             try:
-                await state.play(scene)
+                async for state in played:
+                    if state.name in wanted:
+                        await shoot(scene.page, folder, state.name)
+                        left.remove(state.name)
             except (AssertionError, Error) as error:
                 sys.stderr.write(f"{error}\n")
-                failed.append(state.name)
-                continue
-            for width in VIEWPORTS:
-                for scheme in SCHEMES:
-                    await set_look(scene.page, scheme, width)
-                    await save(scene.page, folder / picture_name(state.name, scheme, width))
-    return failed
+    return sorted(left)
+
+
+async def shoot(page: Page, folder: Path, name: str) -> None:
+    """A state's pictures; the page is then as it was before."""
+    sys.stdout.write(f"{name}\n")
+    sys.stdout.flush()
+    for width in VIEWPORTS:
+        for scheme in SCHEMES:
+            await set_look(page, scheme, width)
+            await save(page, folder / picture_name(name, scheme, width))
+    await set_look(page, "light", 1280)
 
 
 async def every_state(browser: Browser, folder: Path, names: list[str]) -> None:
@@ -173,11 +182,13 @@ async def for_the_docs(browser: Browser, names: list[str]) -> None:
     if not names:
         await tour_of_the_example(browser)
     shown = {name for name, _ in shown_pictures()}
-    for state in all_states():
-        if state.name in shown and (not names or state.name in names):
-            async with scene_of(browser) as scene:
-                await state.play(scene)
-                await shoot_shown(scene.page, state.name)
+    wanted = shown & set(names) if names else shown
+    for walk in all_walks():
+        if wanted & {state.name for state in walk.states}:
+            async with scene_of(browser) as scene, aclosing(walk.play(scene)) as played:
+                async for state in played:
+                    if state.name in wanted:
+                        await shoot_shown(scene.page, state.name)
 
 
 async def tour_of_the_example(browser: Browser) -> None:

@@ -334,7 +334,7 @@ async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio,
         studio.settings.project,
         """
 for n in range(6000):
-    print("line", n, flush=True); time.sleep(0.1)
+    print("line", n, flush=True); time.sleep(0.5)
 """,
     )
     async with open_page(studio.url) as first:

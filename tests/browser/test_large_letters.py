@@ -6,15 +6,18 @@ size of ordinary text.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .states import Scene, State, all_states
+from .states import Scene, Walk, all_walks
 from .steps import lasting
 from .widths import layout_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -53,36 +56,41 @@ BEYOND_THE_CHART = """() => [...document.querySelectorAll(".chart-tick")].flatMa
     const isIn = inner.left >= outer.left && inner.right <= outer.right && inner.bottom <= outer.bottom;
     return isIn ? [] : [label.textContent];
 })"""
-PAGES = [state for state in all_states() if state.name in PICKED]
-TWICE = [
-    state
-    for state in PAGES
-    if state.name not in ("home-running", "job-event", "job-failed", "endpoints-delete", "endpoints-list")
-]
-"""Those whose layout is not that of another one among them."""
+# The layout of the others is that of one among these.
+PICKED_TWICE = {*PICKED} - {"home-running", "job-event", "job-failed", "endpoints-delete", "endpoints-list"}
+
+
+def walks(names: Collection[str]) -> list[Walk]:
+    """The ways on which some of these states lie."""
+    return [walk for walk in all_walks() if any(state.name in names for state in walk.states)]
 
 
 async def read_at_every_width(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, state: State, widths: tuple[int, ...]
+    scene: Scene, walk: Walk, names: Collection[str], widths: tuple[int, ...]
 ) -> None:
-    async with open_page(studio.url, None, faulty=state.faulty, reduced_motion="reduce") as page:
-        await state.play(Scene(page, studio, fake_backend))
-        assert await lasting(lambda: layout_faults(page, widths=widths, zoomed=())) == []
-        assert await lasting(lambda: page.evaluate(SMALL)) == []
-        assert await lasting(lambda: page.evaluate(BEYOND_THE_CHART)) == []
+    page = scene.page
+    async with aclosing(walk.play(scene)) as states:
+        async for state in states:
+            if state.name in names:
+                found = await lasting(lambda: layout_faults(page, widths=widths, zoomed=()))
+                assert found == [], state.name
+                assert await lasting(lambda: page.evaluate(SMALL)) == [], state.name
+                assert await lasting(lambda: page.evaluate(BEYOND_THE_CHART)) == [], state.name
 
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 18}, firefox={"font.minimum-size.x-western": 18})
-@pytest.mark.parametrize("state", PAGES, ids=lambda state: state.name)
+@pytest.mark.parametrize("walk", walks(PICKED), ids=lambda walk: walk.name)
 async def test_with_a_minimum_size(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, state: State
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, walk: Walk
 ) -> None:
-    await read_at_every_width(studio, fake_backend, open_page, state, MINIMUM_WIDTHS)
+    async with open_page(studio.url, None, faulty=walk.faulty, reduced_motion="reduce") as page:
+        await read_at_every_width(Scene(page, studio, fake_backend), walk, PICKED, MINIMUM_WIDTHS)
 
 
 @pytest.mark.browser_settings(chromium={"defaultFontSize": 32}, firefox={"font.size.variable.x-western": 32})
-@pytest.mark.parametrize("state", TWICE, ids=lambda state: state.name)
+@pytest.mark.parametrize("walk", walks(PICKED_TWICE), ids=lambda walk: walk.name)
 async def test_with_text_of_twice_the_size(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, state: State
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, walk: Walk
 ) -> None:
-    await read_at_every_width(studio, fake_backend, open_page, state, TWICE_WIDTHS)
+    async with open_page(studio.url, None, faulty=walk.faulty, reduced_motion="reduce") as page:
+        await read_at_every_width(Scene(page, studio, fake_backend), walk, PICKED_TWICE, TWICE_WIDTHS)

@@ -29,6 +29,14 @@ FAULTS = {
     "a target of 10 \u00d7 10 px: <button tiny>": (
         '<button class="tiny" style="width: 10px; height: 10px; padding: 0; border: 0"></button>'
     ),
+    "a contrast of 2.32, and it must be 4.5: pale": '<p style="color: #aaa">pale</p>',
+    "a contrast of 4.42, and it must be 4.5: faded": '<div style="opacity: 0.53"><p>faded</p></div>',
+    "a contrast of 2.85, and it must be 3: large": '<p style="color: #999; font: 24px sans-serif">large</p>',
+    "a contrast of 1.65, and it must be 4.5: on a line": (
+        '<div style="background: color-mix(in srgb, black 50%, white)"><p style="background: #00000010; '
+        'color: oklch(0.7 0 0)">on a line</p></div>'
+    ),
+    "a contrast of 2.32, and it must be 4.5: typed": '<input style="color: #aaa" value="typed">',
     "beyond the window: gone": '<p style="position: fixed; left: -400px; width: 300px">gone</p>',
 }
 FINE = """
@@ -37,6 +45,9 @@ FINE = """
 <div style="clip-path: inset(50%); height: 0"><p>for screen readers</p></div>
 <div style="visibility: hidden; margin-top: -30px"><p>hidden</p></div>
 <button style="width: 24px; height: 24px">x</button>
+<button style="width: 60px; height: 24px" disabled>off</button>
+<p style="color: #767676; font: 16px / 20px sans-serif">dark enough</p>
+<p style="color: #949494; font: bold 19px / 20px sans-serif">and large</p>
 <div style="width: 60px; overflow: auto; white-space: nowrap">a line that can be scrolled to its end</div>
 """
 
@@ -100,9 +111,9 @@ async def test_it_is_laid_out_for_each_size_and_drawn_again_afterwards(browser: 
     )
     found = await layout_faults(page, widths=(360, 1920), zoomed=(640,))
     assert found == [
+        "beyond the window: 320,450,2,320 (640 at 200 %)",
         "beyond the window: 360,900,1,360 (360)",
         "beyond the window: 1920,900,1,1920 (1920)",
-        "beyond the window: 320,450,2,320 (640 at 200 %)",
     ]
     size = "[innerWidth, innerHeight, devicePixelRatio, getComputedStyle(document.documentElement).opacity]"
     assert await page.evaluate(size) == [1000, 700, 1, "1"]

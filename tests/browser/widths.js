@@ -1,4 +1,4 @@
-// Evaluated in the page by widths.py: the faults of the layout as it stands, one line each.
+// Evaluated in the page by widths.py: what cannot be read or hit in the layout as it is, one line each.
 (async () => {
   // A frame, in which the page hears of its new size, and what it does then in timers that it has set in that frame.
   await new Promise((done) => requestAnimationFrame(() => setTimeout(() => setTimeout(done))));
@@ -55,6 +55,55 @@
   };
   const isSeen = (element) =>
     (!modal || modal.contains(element)) && element.checkVisibility({ visibilityProperty: true }) && isShown(element);
+  const colours = new Map();
+  const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  // Red, green and blue from 0 to 255, and alpha from 0 to 1, of any form that CSS has for a colour.
+  const colour = (text) => {
+    if (!colours.has(text)) {
+      pixel.clearRect(0, 0, 1, 1);
+      pixel.fillStyle = text;
+      pixel.fillRect(0, 0, 1, 1);
+      const [red, green, blue, alpha] = pixel.getImageData(0, 0, 1, 1).data;
+      colours.set(text, [red, green, blue, alpha / 255]);
+    }
+    return colours.get(text);
+  };
+  const blend = ([red, green, blue, alpha], under) =>
+    [red, green, blue].map((value, at) => value * alpha + under[at] * (1 - alpha));
+  const grounds = new Map([[null, [255, 255, 255]]]);
+  // What is painted behind an element's text by itself and what it lies in; none is known on a picture or gradient.
+  const ground = (element) => {
+    if (!grounds.has(element)) {
+      const { backgroundColor, backgroundImage } = style(element);
+      const own = colour(backgroundColor);
+      const under = own[3] === 1 ? [0, 0, 0] : ground(element.parentElement);
+      grounds.set(element, backgroundImage === "none" && under ? blend(own, under) : null);
+    }
+    return grounds.get(element);
+  };
+  const opacity = (element) =>
+    element && element !== document.documentElement ? style(element).opacity * opacity(element.parentElement) : 1;
+  const luminance = (values) => {
+    const [red, green, blue] = values.map((value) => {
+      const part = value / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const isOff = (element) =>
+    element.closest(":disabled, [aria-disabled=true]") || element.closest("label")?.control?.disabled;
+  // WCAG 1.4.3. What is one character may be a drawing.
+  const contrastFault = (element, text) => {
+    const { color, fill, fontSize, fontWeight } = style(element);
+    const behind = ground(element);
+    if (!behind || [...text].length < 2 || isOff(element)) return;
+    const [red, green, blue, alpha] = colour(element.closest("svg") ? fill : color);
+    const pair = [luminance(blend([red, green, blue, alpha * opacity(element)], behind)), luminance(behind)];
+    const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    const size = parseFloat(fontSize);
+    const wanted = size >= 24 || (size >= 18.66 && fontWeight >= 700) ? 3 : 4.5;
+    if (ratio < wanted) faults.push(`a contrast of ${ratio.toFixed(2)}, and it must be ${wanted}: ${text.slice(0, 40)}`);
+  };
   const isReadElsewhere = (element) => element.closest("[title]:not([title=''])") || element.closest("g, svg")?.querySelector("title");
   // Where the text ends up on the screen; a scrolling box can be scrolled to it, a clipping one cuts it.
   const texts = [];
@@ -68,6 +117,7 @@
     const rects = [...range.getClientRects()].filter(({ width, height }) => width > 0 && height > 0);
     if (rects.length === 0) continue;
     const { fontSize, lineHeight } = style(element);
+    contrastFault(element, text);
     if (parseFloat(lineHeight) < parseFloat(fontSize)) faults.push(`lines of ${lineHeight} for letters of ${fontSize}: ${text.slice(0, 40)}`);
     const { clips, scrolls, floats } = aroundOf(element);
     const layer = floats ? name(floats) : "";
@@ -109,6 +159,9 @@
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
       if (wide > 1 && high > 5) faults.push(`one over the other: ${text.slice(0, 40)} / ${other.text.slice(0, 40)}`);
     }
+  }
+  for (const element of document.querySelectorAll("input:not([type=checkbox], [type=radio], [type=range]), select, textarea")) {
+    if (isSeen(element)) contrastFault(element, element.value || "");
   }
   // A finger needs 24 px each way; a link within a sentence is as high as its line (WCAG 2.5.8 says the same).
   for (const element of document.querySelectorAll("a, button, input, select, textarea, summary, [role=button]")) {

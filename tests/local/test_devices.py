@@ -330,8 +330,9 @@ def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged, with_adapter
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.adapted_model import with_adapter
     from arkor_dev.local.modeling.base_model import load_base
     from tests.local.inference.asking import answer, ask
 

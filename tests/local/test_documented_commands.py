@@ -29,6 +29,8 @@ from tests.support.daemon import free_port
 from tests.support.documented import ROOT, Command, documented
 
 from .conftest import ENDLESS, make_project
+from .forking_backend import of_a_studio
+from .gguf_extra import LACKING, with_converters
 from .harness import Backend
 
 if TYPE_CHECKING:
@@ -241,12 +243,16 @@ def sandbox(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Sa
         "PATH": f"{clone / '.venv' / 'bin'}:/usr/bin:/bin",
         "BROWSER": "true",
         "HF_HUB_OFFLINE": "1",
+        "ARKOR_ENGINE": "exact",  # no model is converted in the background
         "OMP_NUM_THREADS": "1",
         "ARKOR_LEAST_FREE_BYTES": "0",
+        **of_a_studio(template),
     }
     project = tmp_path / "my-bot"
     data = Settings(project, home, home / ".local" / "share" / "arkor-dev", tmp_path).local_data
     project.mkdir()
+    if LACKING is None:
+        with_converters(tmp_path / "cache")
     backend = Backend.start(data, project, tmp_path / "cache", **template)
     box = Sandbox(tmp_path, backend, env)
     try:

@@ -71,7 +71,9 @@ def launch(project: Path, tmp_path: Path) -> Settings:
     """A launch with ``--ssh``, of the same home as `running_daemon`'s."""
     home = tmp_path / "home"
     data = home / ".local" / "share" / "arkor-dev"
-    return Settings(project=project, home=home, data=data, cache=home / "cache", local=True, ssh=HOST)
+    return Settings(
+        project=project, home=home, data=data, cache=home / "cache", local=True, ssh=HOST, engine="exact"
+    )
 
 
 async def jobs_of(backend: Backend) -> list[dict[str, object]]:

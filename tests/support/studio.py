@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import functools
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import aiohttp
 
 from arkor_dev.contract.shapes import STUDIO_TOKEN_HEADER
+from arkor_dev.server import static_page
 from arkor_dev.server.serve import bind, serving
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator
 
     from aiohttp import web
@@ -43,6 +47,16 @@ class Studio:
         return self.settings.studio_token
 
 
+bundle = functools.cache(static_page.load_assets)
+"""The page's files, which a test process reads from the disk once."""
+
+
+def serve_script(path: str, text: str) -> None:
+    """Let every Studio of this process serve a test's own script, too: the page's policy allows no other."""
+    script = static_page.Asset("text/javascript; charset=utf-8", "no-cache", {"": text.encode()})
+    bundle(static_page.STATIC)[path] = script
+
+
 @asynccontextmanager
 async def running_studio(settings: Settings) -> AsyncIterator[Studio]:
     """Serve ``settings`` on a free port while the block runs."""
@@ -51,8 +65,16 @@ async def running_studio(settings: Settings) -> AsyncIterator[Studio]:
     settings = replace(settings, port=port)
     url = f"http://127.0.0.1:{port}"
     async with (
-        serving(settings, sock) as app,
+        _serving(settings, sock) as app,
         aiohttp.ClientSession(url, headers={STUDIO_TOKEN_HEADER: settings.studio_token}) as session,
         aiohttp.ClientSession(url) as stranger,
     ):
         yield Studio(settings, app, port, session, stranger)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, sock: socket.socket) -> AsyncIterator[web.Application]:
+    async with AsyncExitStack() as stack:
+        with patch.object(static_page, "load_assets", bundle):
+            app = await stack.enter_async_context(serving(settings, sock))
+        yield app

@@ -1,6 +1,7 @@
 """Every state that a page can be in, on a real Studio: for pictures (``scripts/screenshots``) and tests.
 
-A state is a coroutine that brings a page there and returns when it stands still.
+A state is a coroutine that brings a page there and returns when it stands still. Several states on one way
+are a generator, as loading a page takes longer than looking at it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import json
 import math
 import pkgutil
 import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from playwright.async_api import Page
@@ -49,12 +51,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``faulty``: something is refused on the way there, which the browser writes into its console."""
+    """A page as it can be found."""
 
     name: str
     caption: str
-    play: Callable[[Scene], Awaitable[None]]
-    faulty: bool
 
     @property
     def page(self) -> str:
@@ -62,7 +62,34 @@ class State:
         return self.name.partition("-")[0]
 
 
-_STATES: list[State] = []
+Stops = Callable[[Scene], AsyncGenerator[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """States that one page is brought to, one after another: ``stops`` yields in each.
+
+    ``faulty``: something is refused on the way there, which the browser writes into its console.
+    """
+
+    states: tuple[State, ...]
+    stops: Stops
+    faulty: bool
+
+    @property
+    def name(self) -> str:
+        """All of its states."""
+        return "+".join(state.name for state in self.states)
+
+    async def play(self, scene: Scene) -> AsyncGenerator[State]:
+        """Bring the page to each state in turn; what a state needs lasts until the next one is asked for."""
+        async with aclosing(self.stops(scene)) as stops:
+            for state in self.states:
+                await anext(stops)
+                yield state
+
+
+_WALKS: list[Walk] = []
 
 
 def state(
@@ -71,18 +98,38 @@ def state(
     """Lists a coroutine as a state."""
 
     def listed(play: Callable[[Scene], Awaitable[None]]) -> Callable[[Scene], Awaitable[None]]:
-        _STATES.append(State(name, caption, play, faulty))
+        async def stops(scene: Scene) -> AsyncGenerator[None]:
+            await play(scene)
+            yield
+
+        _WALKS.append(Walk((State(name, caption),), stops, faulty))
         return play
 
     return listed
 
 
-def all_states() -> list[State]:
-    """Every state, page by page."""
+def walk(captions: dict[str, str], *, faulty: bool = False) -> Callable[[Stops], Stops]:
+    """Lists a generator as several states: it yields in each, in the order of their names."""
+
+    def listed(stops: Stops) -> Stops:
+        states = tuple(State(name, caption) for name, caption in captions.items())
+        _WALKS.append(Walk(states, stops, faulty))
+        return stops
+
+    return listed
+
+
+def all_walks() -> list[Walk]:
+    """Every way through the states, page by page."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     order = ("home", "data", "jobs", "sweeps", "job", "compare", "blind", "playground", "endpoints", "shell")
-    return sorted(_STATES, key=lambda each: order.index(each.page))
+    return sorted(_WALKS, key=lambda each: order.index(each.states[0].page))
+
+
+def all_states() -> list[State]:
+    """Every state, page by page."""
+    return [state for each in all_walks() for state in each.states]
 
 
 def ago(seconds: float) -> str:

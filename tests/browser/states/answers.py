@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
 from tests.support.fake_evaluation import ROWS
 from tests.support.fake_samples import PROMPTS, answer_prompts
 
-from . import PROMPTLY, Scene, ago, end, state, trained
+from . import PROMPTLY, Scene, ago, end, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 HOSTILE = "\u202e<script>alert(1)</script> <img src=x onerror=alert(1)> \x1b[31m"
 
@@ -30,16 +33,35 @@ async def look(scene: Scene) -> None:
     await scene.page.locator(".answers").evaluate("panel => { panel.scrollIntoView(); scrollBy(0, -60) }")
 
 
-@state("job-answers", "How the answers have changed since the checkpoint before")
-async def changed(scene: Scene) -> None:
+@walk(
+    {
+        "job-answers": "How the answers have changed since the checkpoint before",
+        "job-answers-beside": "Held-out answers side by side: wanted, of the base and of the adapter",
+    }
+)
+async def changed(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     job = await answered(scene)
+    asked = {prompt["row"]: prompt for prompt in PROMPTS}
+    scene.fake.evaluations.rows = [
+        {**row, "question": prompt["prompt"], "wanted": prompt["wanted"], **_messages(prompt)}
+        if (prompt := asked.get(row["row"]))
+        else row
+        for row in ROWS
+    ]
+    scene.fake.evaluations.judge(job)
     await scene.go(f"/#/jobs/{job}")
-    slider = scene.page.get_by_role("slider", name="Step of the answers")
+    slider = page.get_by_role("slider", name="Step of the answers")
     await slider.focus()
     for step in (400, 300, 200):
         await expect(slider).to_have_attribute("aria-valuetext", f"Step {step}")
         if step > 200:
-            await scene.page.keyboard.press("ArrowLeft")
+            await page.keyboard.press("ArrowLeft")
+    yield
+    await page.get_by_text("Held-out rows side by side").click()
+    await expect(page.get_by_role("heading", name="Adapter", exact=True).first).to_be_visible()
+    await page.get_by_text("Improved most").scroll_into_view_if_needed()
+    yield
 
 
 @state("job-answers-live", "Answers while it trains: the newest, until one chooses another step")
@@ -86,23 +108,6 @@ async def one(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_role("heading", name="Base", exact=True)).to_be_visible(timeout=PROMPTLY)
     await look(scene)
-
-
-@state("job-answers-beside", "Held-out answers side by side: wanted, of the base and of the adapter")
-async def beside(scene: Scene) -> None:
-    job = await answered(scene)
-    asked = {prompt["row"]: prompt for prompt in PROMPTS}
-    scene.fake.evaluations.rows = [
-        {**row, "question": prompt["prompt"], "wanted": prompt["wanted"], **_messages(prompt)}
-        if (prompt := asked.get(row["row"]))
-        else row
-        for row in ROWS
-    ]
-    scene.fake.evaluations.judge(job)
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_text("Held-out rows side by side").click()
-    await expect(scene.page.get_by_role("heading", name="Adapter", exact=True).first).to_be_visible()
-    await scene.page.get_by_text("Improved most").scroll_into_view_if_needed()
 
 
 def _messages(prompt: dict[str, object]) -> dict[str, object]:

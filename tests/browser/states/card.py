@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from playwright.async_api import expect
 
 from tests.support.fake_cards import CARD
 
-from . import Scene, state, trained
+from . import Scene, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 HOSTILE = f"""---
 license: "x" # <script>alert(1)</script>
@@ -42,18 +47,20 @@ async def opened(scene: Scene, text: str = CARD) -> None:
     await open_card(scene)
 
 
-@state("job-card", "The model card, as the model hub would show it")
-async def card(scene: Scene) -> None:
+@walk(
+    {
+        "job-card": "The model card, as the model hub would show it",
+        "job-card-front": "What the model hub reads of a card",
+    }
+)
+async def card(scene: Scene) -> AsyncGenerator[None]:
     await opened(scene)
     dialog = scene.page.get_by_role("dialog", name="Model card")
     await expect(dialog.get_by_role("heading", name="LoRA adapter of SmolLM2-135M-Instruct")).to_be_visible()
-
-
-@state("job-card-front", "What the model hub reads of a card")
-async def front(scene: Scene) -> None:
-    await opened(scene)
-    await scene.page.get_by_text("Hub metadata").click()
-    await expect(scene.page.get_by_text('base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"')).to_be_visible()
+    yield
+    await dialog.get_by_text("Hub metadata").click()
+    await expect(dialog.get_by_text('base_model: "HuggingFaceTB/SmolLM2-135M-Instruct"')).to_be_visible()
+    yield
 
 
 @state("job-card-hostile", "A card of an imported job, which may hold anything")

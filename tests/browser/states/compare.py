@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from playwright.async_api import expect
 
 from tests.support.fake_job_rows import NOTHING
 
-from . import Scene, state, trained
+from . import Scene, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 @state("compare-empty", "Nothing to compare yet")
@@ -15,8 +20,13 @@ async def empty(scene: Scene) -> None:
     await expect(scene.page.locator("main h1").first).to_be_attached()
 
 
-@state("compare-three", "Three jobs, their curves and what was set differently")
-async def three(scene: Scene) -> None:
+@walk(
+    {
+        "compare-three": "Three jobs, their curves and what was set differently",
+        "compare-gone": "One of two is not in this project",
+    }
+)
+async def three(scene: Scene) -> AsyncGenerator[None]:
     jobs = [
         trained(scene.fake, "support-bot r8", loraR=8, learningRate=1e-4),
         trained(scene.fake, "support-bot r16", steps=300, of=300),
@@ -24,13 +34,10 @@ async def three(scene: Scene) -> None:
     ]
     await scene.go(f"/#/compare?jobs={','.join(jobs)}&smooth=0.6")
     await expect(scene.page.locator(".chart-curve")).to_have_count(3)
-
-
-@state("compare-gone", "One of two is not in this project")
-async def gone(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot")
-    await scene.go(f"/#/compare?jobs={job},job_0123456789")
+    yield
+    await scene.go(f"/#/compare?jobs={jobs[0]},job_0123456789")
     await expect(scene.page.get_by_text("Not in this project")).to_be_visible()
+    yield
 
 
 @state("compare-paired", "Adapters beside one another on the same rows, and one that had others", faulty=True)

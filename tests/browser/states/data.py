@@ -12,10 +12,11 @@ from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE, VERDICTS
 from tests.support.scripted_teacher import Said, right, scripted
 
-from . import Scene, state
+from . import Scene, state, walk
 from .home import SECOND, TRAINER, declare
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from tests.support.fake_backend import FakeBackend
@@ -315,13 +316,13 @@ async def filled(scene: Scene, teacher: str) -> None:
     await expect(page.get_by_text("2 passages of 2 documents: 2 requests")).to_be_visible()
 
 
-@state("data-make", "The form for making rows from documents, with its estimate")
-async def make(scene: Scene) -> None:
-    await filled(scene, "http://localhost:1234/v1")
-
-
-@state("data-made", "Rows that a teacher has made, before they are judged")
-async def made(scene: Scene) -> None:
+@walk(
+    {
+        "data-make": "The form for making rows from documents, with its estimate",
+        "data-made": "Rows that a teacher has made, before they are judged",
+    }
+)
+async def made(scene: Scene) -> AsyncGenerator[None]:
     def script(number: int, body: dict[str, Any]) -> Said:
         answer = right(body)
         lie = {"question": "When did it close?", "answer": "In 1999.", "quote": "It was closed in 1999."}
@@ -329,5 +330,7 @@ async def made(scene: Scene) -> None:
 
     with scripted(script) as teacher:
         await filled(scene, teacher.url)
+        yield
         await scene.page.get_by_role("button", name="Make rows", exact=True).click()
         await expect(scene.page.get_by_role("button", name="Add to support-bot and judge")).to_be_visible()
+    yield

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from . import Scene, ago, state, trained
+from . import Scene, ago, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 def endpoint(scene: Scene, slug: str, **more: object) -> str:
@@ -51,18 +55,17 @@ async def empty(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Give a model its own address")).to_be_visible()
 
 
-@state("endpoints-list", "Several endpoints, one of them off")
-async def several(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot")
-    endpoint(scene, "support-bot", target={"kind": "adapter", "adapter": {"kind": "final", "jobId": job}})
-    endpoint(scene, "a-very-long-address-that-somebody-found-meaningful-in-2026", authMode="none")
-    endpoint(scene, "base", enabled=False)
-    await scene.go("/#/endpoints")
-    await expect(scene.page.get_by_role("link", name="support-bot")).to_be_visible()
-
-
-@state("endpoints-one", "One endpoint: its facts, its keys, how to call it")
-async def one(scene: Scene) -> None:
+@walk(
+    {
+        "endpoints-list": "Several endpoints, one of them off",
+        "endpoints-new": "Making one: job and checkpoint are picked",
+        "endpoints-one": "One endpoint: its facts, its keys, how to call it",
+        "endpoints-delete": "Deleting asks for the name",
+        "endpoints-key": "A new key is shown once",
+    }
+)
+async def several(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     job = trained(scene.fake, "support-bot")
     target = {"kind": "adapter", "adapter": {"kind": "checkpoint", "jobId": job, "step": 300}}
     by = {
@@ -72,35 +75,29 @@ async def one(scene: Scene) -> None:
         "why": "its file for llama.cpp is being made meanwhile",
     }
     made = endpoint(scene, "support-bot", target=target, engine="auto", answeredBy=by)
-    await scene.go(f"/#/endpoints?id={made}")
-    await expect(scene.page.get_by_text("nightly tests")).to_be_visible()
-    await expect(scene.page.get_by_text("transformers, float32, weights 0a1b2c3d4e5f")).to_be_visible()
-
-
-@state("endpoints-new", "Making one: job and checkpoint are picked")
-async def new(scene: Scene) -> None:
-    trained(scene.fake, "support-bot")
+    endpoint(scene, "a-very-long-address-that-somebody-found-meaningful-in-2026", authMode="none")
+    endpoint(scene, "base", enabled=False)
+    await scene.go("/#/endpoints")
+    await expect(page.get_by_role("link", name="support-bot")).to_be_visible()
+    yield
     await scene.go("/#/endpoints?new=1")
-    await scene.page.locator("#ep-slug").fill("Support bot")
-    await scene.page.get_by_role("button", name="Create endpoint").click()
-    await expect(scene.page.get_by_role("alert")).to_be_visible()
-
-
-@state("endpoints-key", "A new key is shown once")
-async def key(scene: Scene) -> None:
-    made = endpoint(scene, "support-bot")
+    await page.locator("#ep-slug").fill("Support bot")
+    await page.get_by_role("button", name="Create endpoint").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    yield
     await scene.go(f"/#/endpoints?id={made}")
-    await scene.page.get_by_label("Label of a new key").fill("staging")
-    await scene.page.get_by_role("button", name="Issue key").click()
-    await expect(scene.page.get_by_label("API key", exact=True)).to_have_value(re.compile("^ak_"))
-
-
-@state("endpoints-delete", "Deleting asks for the name")
-async def delete(scene: Scene) -> None:
-    made = endpoint(scene, "support-bot")
-    await scene.go(f"/#/endpoints?id={made}")
-    await scene.page.get_by_role("button", name="Delete endpoint").click()
-    await scene.page.get_by_role("dialog").get_by_role("textbox").fill("support")
+    await expect(page.get_by_text("nightly tests")).to_be_visible()
+    await expect(page.get_by_text("transformers, float32, weights 0a1b2c3d4e5f")).to_be_visible()
+    yield
+    await page.get_by_role("button", name="Delete endpoint").click()
+    await page.get_by_role("dialog").get_by_role("textbox").fill("support")
+    yield
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await page.get_by_label("Label of a new key").fill("staging")
+    await page.get_by_role("button", name="Issue key").click()
+    await expect(page.get_by_label("API key", exact=True)).to_have_value(re.compile("^ak_"))
+    yield
 
 
 @state("endpoints-none", "A backend that has no endpoints")

@@ -9,9 +9,10 @@ from playwright.async_api import expect
 
 from tests.browser.steps import HOLDABLE, hold_polls, hurried, typescript_project
 
-from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained
+from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained, walk
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from playwright.async_api import Route
@@ -210,30 +211,6 @@ async def changed(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
-@state("home-diff", "How the file will change, before it is written")
-async def diff(scene: Scene) -> None:
-    declare(scene.project, TRAINER.replace('"data/support.jsonl"', f'"data/support.jsonl" # {LONG}') + SECOND)
-    await scene.go("/")
-    await scene.page.get_by_role("button", name="Edit settings").click()
-    await scene.page.get_by_label("Steps", exact=True).fill("60")
-    await scene.page.get_by_label("LoRA rank", exact=True).fill("32")
-    await scene.page.get_by_role("button", name="Write to arkor.toml").click()
-    await expect(scene.page.locator(".ui-diff")).to_contain_text("lora.r = 32")
-
-
-@state("home-refused", "The file has changed since it was shown", faulty=True)
-async def refused(scene: Scene) -> None:
-    declare(scene.project, TRAINER)
-    await scene.go("/")
-    await scene.page.get_by_role("button", name="Edit settings").click()
-    await scene.page.get_by_label("Steps", exact=True).fill("60")
-    await scene.page.get_by_role("button", name="Write to arkor.toml").click()
-    await expect(scene.page.locator(".ui-diff")).to_be_visible()
-    (scene.project / "arkor.toml").write_text(TRAINER + SECOND)
-    await scene.page.get_by_role("button", name="Write", exact=True).click()
-    await expect(scene.page.get_by_role("alert")).to_contain_text("has changed on disk")
-
-
 @state("home-again", "The form, filled in from a job")
 async def again(scene: Scene) -> None:
     declare(scene.project, TRAINER)
@@ -253,13 +230,31 @@ async def unmapped(scene: Scene) -> None:
     await expect(scene.page.locator(".map-preview")).to_contain_text("It is on its way")
 
 
-@state("home-settings", "Settings, opened: the few that people change")
-async def settings(scene: Scene) -> None:
-    declare(scene.project, TRAINER)
+@walk(
+    {
+        "home-settings": "Settings, opened: the few that people change",
+        "home-diff": "How the file will change, before it is written",
+        "home-refused": "The file has changed since it was shown",
+    },
+    faulty=True,
+)
+async def settings(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
+    declare(scene.project, TRAINER.replace('"data/support.jsonl"', f'"data/support.jsonl" # {LONG}') + SECOND)
     await scene.go("/")
-    await scene.page.get_by_role("button", name="Edit settings").click()
-    await scene.page.get_by_label("Learning rate", exact=True).fill("5e-4")
-    await expect(scene.page.locator(".home-note")).to_contain_text("1 change not in arkor.toml")
+    await page.get_by_role("button", name="Edit settings").click()
+    await page.get_by_label("Learning rate", exact=True).fill("5e-4")
+    await expect(page.locator(".home-note")).to_contain_text("1 change not in arkor.toml")
+    yield
+    await page.get_by_label("Steps", exact=True).fill("60")
+    await page.get_by_label("LoRA rank", exact=True).fill("32")
+    await page.get_by_role("button", name="Write to arkor.toml").click()
+    await expect(page.locator(".ui-diff")).to_contain_text("lora.r = 32")
+    yield
+    (scene.project / "arkor.toml").write_text(TRAINER)
+    await page.get_by_role("button", name="Write", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("has changed on disk")
+    yield
 
 
 @state("home-problem", "A trainer that cannot run as it is")
@@ -290,7 +285,7 @@ print(*[f"\x1b[{n};7m inverse \x1b[27m{n} \x1b[0m" for n in (1, 2, *range(30, 38
 for part in range(68):
     print(f"\rfetching the model {'█' * (part // 3)} {part} %", end="")
 print()
-for step in range(1, 5000):
+for step in range(1, 1500):
     print(f"step {step}  loss \x1b[32m{3 / step:.4f}\x1b[0m")
 print("\x1b[31merror\x1b[0m: the backend is busy, trying again in 5 s", flush=True)
 time.sleep(600)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
@@ -11,7 +11,10 @@ from arkor_dev.contract.settings import SETTINGS
 from tests.browser.steps import hurried
 from tests.support.fake_forecasts import FIGURES
 
-from . import PROMPTLY, Scene, ago, end, state, trained
+from . import PROMPTLY, Scene, ago, end, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 @state("job-queued", "Waiting for its turn")
@@ -34,8 +37,13 @@ async def model(scene: Scene) -> None:
     await expect(scene.page.get_by_role("progressbar", name="Fetching")).to_be_visible()
 
 
-@state("job-zoom", "A running job: zoomed in, smoothed, with the learning rate and the crosshair")
-async def zoom(scene: Scene) -> None:
+@walk(
+    {
+        "job-zoom": "A running job: zoomed in, smoothed, with the learning rate and the crosshair",
+        "job-cancel": "Cancelling asks first",
+    }
+)
+async def zoom(scene: Scene) -> AsyncGenerator[None]:
     job = trained(scene.fake, "support-bot", "running", steps=310)
     await scene.go(f"/#/jobs/{job}?zoom=60..240&smooth=0.8&lr=1")
     await expect(scene.page.locator(".chart-curve").first).to_be_attached()
@@ -43,6 +51,10 @@ async def zoom(scene: Scene) -> None:
     for _ in range(6):
         await scene.page.keyboard.press("Shift+ArrowRight")
     await expect(scene.page.locator(".chart-readout")).to_be_visible()
+    yield
+    await scene.page.get_by_role("button", name="Cancel job").click()
+    await expect(scene.page.get_by_role("dialog")).to_be_visible()
+    yield
 
 
 @state("job-large", "Large numbers beside one another")
@@ -56,13 +68,28 @@ async def large(scene: Scene) -> None:
     await expect(scene.page.locator(".job-strip")).to_contain_text("1,048,576 / 1,250,000")
 
 
-@state("job-completed", "A finished job: its curve, its figures, what came of it")
-async def completed(scene: Scene) -> None:
+@walk(
+    {
+        "job-completed": "A finished job: its curve, its figures, what came of it",
+        "job-event": "One event, as it came",
+        "job-missing": "An address that leads to no job",
+    }
+)
+async def completed(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("region", name="Checkpoints")).to_be_attached()
-    await scene.page.get_by_text("Statistics").click()
-    await expect(scene.page.locator(".chart-statistics-table")).to_contain_text("400")
+    await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
+    await page.get_by_text("Statistics").click()
+    await expect(page.locator(".chart-statistics-table")).to_contain_text("400")
+    yield
+    await page.locator(".job-log-row").filter(has_text="checkpoint.saved").last.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("checkpoint-400")
+    yield
+    await page.keyboard.press("Escape")
+    await scene.go("/#/jobs/job_0123456789")
+    await expect(page.get_by_text("No job has this id")).to_be_visible(timeout=PROMPTLY)
+    yield
 
 
 @state("job-contradicting", "Rows that contradict the rows most like them, and a job without them")
@@ -86,16 +113,6 @@ async def contradicting(scene: Scene) -> None:
     await shown.get_by_role("button", name="Try without it").click()
     await expect(shown.get_by_text("Keep the training without it")).to_be_visible()
     await shown.scroll_into_view_if_needed()
-
-
-@state("job-defaults", "Every setting that a job ran with; the unusual ones are put away until one looks")
-async def defaults(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot", optim="lion")
-    scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("tab", name="Configuration").click()
-    await scene.page.get_by_text("more (defaults)").click()
-    await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
 
 
 @state("job-gone", "Settings set by hand, and its trainer is no longer in the file")
@@ -130,22 +147,6 @@ async def gaps(scene: Scene) -> None:
     await expect(scene.page.get_by_text("not a number")).to_be_visible()
 
 
-@state("job-cancel", "Cancelling asks first")
-async def cancel(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot", "running", steps=310)
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="Cancel job").click()
-    await expect(scene.page.get_by_role("dialog")).to_be_visible()
-
-
-@state("job-event", "One event, as it came")
-async def event(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot")
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.locator(".job-log-row").filter(has_text="checkpoint.saved").last.click()
-    await expect(scene.page.get_by_role("dialog")).to_contain_text("checkpoint-400")
-
-
 @state("job-hostile", "A hostile job: its name, its events and its error are text")
 async def hostile(scene: Scene) -> None:
     name = "<img src=x onerror=alert(1)> \u202egnp.exe " + "long " * 60
@@ -160,12 +161,6 @@ async def hostile(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
 
 
-@state("job-missing", "An address that leads to no job")
-async def missing(scene: Scene) -> None:
-    await scene.go("/#/jobs/job_0123456789")
-    await expect(scene.page.get_by_text("No job has this id")).to_be_visible(timeout=PROMPTLY)
-
-
 @state("job-away", "The backend is away while a job runs", faulty=True)
 async def away(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=210)
@@ -177,14 +172,24 @@ async def away(scene: Scene) -> None:
             await expect(scene.page.get_by_text(text)).to_be_visible(timeout=PROMPTLY)
 
 
-@state("job-forecast", "What was forecast of a job stays beside what came")
-async def forecast(scene: Scene) -> None:
-    job = trained(scene.fake, "support-bot", steps=40, of=40)
+@walk(
+    {
+        "job-forecast": "What was forecast of a job stays beside what came",
+        "job-defaults": "Every setting that a job ran with; the unusual ones are put away until one looks",
+    }
+)
+async def forecast(scene: Scene) -> AsyncGenerator[None]:
+    job = trained(scene.fake, "support-bot", steps=40, of=40, optim="lion")
+    scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
     scene.fake.jobs[job]["forecast"] = {"state": "measured", **FIGURES}
     scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("tab", name="Configuration").click()
     await expect(scene.page.get_by_text("1.7 GB, took 1.7 GB")).to_be_visible(timeout=PROMPTLY)
+    yield
+    await scene.page.get_by_text("more (defaults)").click()
+    await expect(scene.page.get_by_text("NEFTune noise alpha")).to_be_visible()
+    yield
 
 
 NOTES = (
@@ -214,11 +219,30 @@ def said(scene: Scene, **more: Any) -> str:
     return job
 
 
-@state("job-notes", "A starred job with tags and notes, which are text whatever they hold")
-async def notes(scene: Scene) -> None:
+@walk(
+    {
+        "job-notes": "A starred job with tags and notes, which are text whatever they hold",
+        "job-more": "What else can be done with a job",
+        "job-rename": "A name that is too long is told of at once",
+    }
+)
+async def notes(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     job = said(scene)
     await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("heading", name="Why this run")).to_be_attached()
+    await expect(page.get_by_role("heading", name="Why this run")).to_be_attached()
+    # Only once the backend's features are known can a job be edited.
+    await expect(page.get_by_role("button", name=re.compile("^Star "))).to_be_visible()
+    yield
+    await page.get_by_role("button", name="More actions").click()
+    await expect(page.get_by_role("menuitem", name="Delete job")).to_be_visible()
+    yield
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("menuitem", name="Delete job")).to_be_hidden()
+    await page.keyboard.press("e")
+    await page.get_by_role("textbox", name="Name").fill("long " * 50)
+    await expect(page.get_by_role("alert")).to_contain_text("At most 200 characters")
+    yield
 
 
 @state("job-notes-edit", "Notes are edited where they stand")
@@ -230,21 +254,3 @@ async def edit_notes(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name=re.compile("^Star "))).to_be_visible()
     await scene.page.keyboard.press("n")
     await expect(scene.page.get_by_role("textbox", name="Notes")).to_be_focused()
-
-
-@state("job-rename", "A name that is too long is told of at once")
-async def rename(scene: Scene) -> None:
-    job = said(scene)
-    await scene.go(f"/#/jobs/{job}")
-    await expect(scene.page.get_by_role("button", name=re.compile("^Star "))).to_be_visible()
-    await scene.page.keyboard.press("e")
-    await scene.page.get_by_role("textbox", name="Name").fill("long " * 50)
-    await expect(scene.page.get_by_role("alert")).to_contain_text("At most 200 characters")
-
-
-@state("job-more", "What else can be done with a job")
-async def more(scene: Scene) -> None:
-    job = said(scene)
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="More actions").click()
-    await expect(scene.page.get_by_role("menuitem", name="Delete job")).to_be_visible()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
 from tests.browser.steps import hurried
 
-from . import PROMPTLY, Scene, ago, state, trained
+from . import PROMPTLY, Scene, ago, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 NAMES = (
     "support-bot",
@@ -63,20 +66,22 @@ async def refused(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("being updated", timeout=PROMPTLY)
 
 
-@state("jobs-many", "Many jobs, two of them selected")
-async def selected(scene: Scene) -> None:
+@walk(
+    {
+        "jobs-many": "Many jobs, two of them selected",
+        "jobs-none-found": "A search that finds nothing",
+    }
+)
+async def selected(scene: Scene) -> AsyncGenerator[None]:
     many(scene)
     await scene.go("/#/jobs")
     for name in ("support-bot-59", "support-bot-54"):
         await scene.page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
-
-
-@state("jobs-none-found", "A search that finds nothing")
-async def none_found(scene: Scene) -> None:
-    many(scene, 10)
+    yield
     await scene.go("/#/jobs?q=translator")
     await expect(scene.page.locator(".jobs-row")).to_have_count(0)
     await expect(scene.page.get_by_text("translator").first).to_be_visible()
+    yield
 
 
 @state("jobs-names", "Long, foreign and hostile names are text")
@@ -118,11 +123,27 @@ def marked(scene: Scene) -> list[str]:
     return jobs
 
 
-@state("jobs-marked", "Stars and tags, and only the jobs with a tag")
-async def with_marks(scene: Scene) -> None:
+@walk(
+    {
+        "jobs-marked": "Stars and tags, and only the jobs with a tag",
+        "jobs-no-mark": "No job has the mark that is asked for",
+        "jobs-delete": "Deleting asks first, and says what that gives back",
+    }
+)
+async def with_marks(scene: Scene) -> AsyncGenerator[None]:
     marked(scene)
     await scene.go("/#/jobs?tag=support")
     await expect(scene.page.locator(".jobs-row")).to_have_count(3)
+    yield
+    await scene.go("/#/jobs?tag=nobody&starred=true")
+    await expect(scene.page.get_by_text("No job has this mark.")).to_be_visible()
+    yield
+    await scene.go("/#/jobs")
+    for name in ("support-bot", "plain"):
+        await scene.page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+    await scene.page.get_by_role("button", name="Delete").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("7.4 MB on the disk")
+    yield
 
 
 @state("jobs-tags", "Two hundred tags to choose from, and two hundred on one job")
@@ -136,23 +157,6 @@ async def many_tags(scene: Scene) -> None:
         )
     await scene.go("/#/jobs")
     await expect(scene.page.get_by_role("combobox", name="Tag")).to_be_visible()
-
-
-@state("jobs-no-mark", "No job has the mark that is asked for")
-async def no_mark(scene: Scene) -> None:
-    marked(scene)
-    await scene.go("/#/jobs?tag=nobody&starred=true")
-    await expect(scene.page.get_by_text("No job has this mark.")).to_be_visible()
-
-
-@state("jobs-delete", "Deleting asks first, and says what that gives back")
-async def deleting(scene: Scene) -> None:
-    marked(scene)
-    await scene.go("/#/jobs")
-    for name in ("support-bot", "plain"):
-        await scene.page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
-    await scene.page.get_by_role("button", name="Delete").click()
-    await expect(scene.page.get_by_role("dialog")).to_contain_text("7.4 MB on the disk")
 
 
 @state("jobs-undo", "For ten seconds a deletion can be taken back")
@@ -181,7 +185,7 @@ async def deleting_in(scene: Scene) -> None:
     await expect(scene.page.locator(".jobs-row")).to_have_count(5)
 
 
-def waiting(scene: Scene, count: int = 4) -> None:
+def waiting(scene: Scene, count: int = 12) -> None:
     """Jobs that wait behind a running one."""
     scene.fake.features = FEATURES
     scene.fake.add_job("running", name="support-bot", createdAt=ago(900), startedAt=ago(890))
@@ -191,44 +195,44 @@ def waiting(scene: Scene, count: int = 4) -> None:
         scene.fake.add_job("queued", name=name, createdAt=ago(600 - number))
 
 
-@state("jobs-queue", "Jobs wait, and are held back")
-async def queue_held(scene: Scene) -> None:
+@walk(
+    {
+        "jobs-queue": "Jobs wait, and are held back",
+        "jobs-queue-order": "The order of waiting jobs is changed by dragging, by keys or by a menu",
+    }
+)
+async def queue(scene: Scene) -> AsyncGenerator[None]:
     waiting(scene)
     scene.fake.order.held = True
     await scene.go("/#/jobs")
     await expect(scene.page.get_by_text("The queue is held")).to_be_visible()
-
-
-@state("jobs-queue-order", "The order of waiting jobs is changed by dragging, by keys or by a menu")
-async def queue_order(scene: Scene) -> None:
-    waiting(scene, 12)
-    await scene.go("/#/jobs")
+    yield
     await scene.page.get_by_role("button", name="Change order").click()
     await expect(scene.page.get_by_role("dialog").get_by_role("listitem")).to_have_count(12)
+    yield
 
 
-@state("jobs-disk", "What jobs and models take on the disk")
-async def disk(scene: Scene) -> None:
+@walk(
+    {
+        "jobs-disk": "What jobs and models take on the disk",
+        "jobs-disk-clean": "Unused by any job is told, and goes after a question",
+    }
+)
+async def disk(scene: Scene) -> AsyncGenerator[None]:
     jobs = marked(scene)
-    scene.fake.order.leftovers = 48_000_000
-    scene.fake.order.sizes = {job: 3_712_000 * 7**number for number, job in enumerate(jobs)}
-    await scene.go("/#/jobs")
-    await scene.page.get_by_role("button", name="Disk use").click()
-    await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")
-
-
-@state("jobs-disk-clean", "Unused by any job is told, and goes after a question")
-async def disk_clean(scene: Scene) -> None:
-    marked(scene)
     order = scene.fake.order
     order.leftovers, order.unused = 48_000_000, 310_000_000
+    order.sizes = {job: 3_712_000 * 7**number for number, job in enumerate(jobs)}
     order.models.append(
         {"name": "a-model-with-a-long-name-" * 4, "bytes": 2 * 10**9, "used": False, "shared": False}
     )
     await scene.go("/#/jobs")
     await scene.page.get_by_role("button", name="Disk use").click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("52.0 GB are free")
+    yield
     await scene.page.get_by_role("button", name="Remove unused files (2.4 GB)").click()
     await expect(scene.page.get_by_role("button", name="Remove 2.4 GB")).to_be_visible()
+    yield
 
 
 @state("jobs-actions", "A job is paused from the table, which is ordered by verdicts")
@@ -243,8 +247,13 @@ async def actions(scene: Scene) -> None:
     await expect(scene.page.get_by_role("menuitem", name="Pause")).to_be_visible()
 
 
-@state("jobs-judge", "An adapter of another program, about to be judged on rows of the project")
-async def judge(scene: Scene) -> None:
+@walk(
+    {
+        "jobs-judge-wrong": "A folder that is no adapter",
+        "jobs-judge": "An adapter of another program, about to be judged on rows of the project",
+    }
+)
+async def judge(scene: Scene) -> AsyncGenerator[None]:
     scene.fake.features = ["adapters", "evaluation"]
     trained(scene.fake, "support-bot")
     await scene.go("/#/jobs")
@@ -254,20 +263,11 @@ async def judge(scene: Scene) -> None:
         lora = Path(folder) / "llama-3.2-1b-support-lora"
         lora.mkdir()
         (lora / "adapter_config.json").write_text('{"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}')
+        await dialog.get_by_label("Folder of the adapter").set_input_files(lora)
+        await expect(dialog.get_by_role("alert")).to_be_visible()
+        yield
         (lora / "adapter_model.safetensors").write_bytes(bytes(3_712_000))
         await dialog.get_by_label("Folder of the adapter").set_input_files(lora)
         await expect(dialog.get_by_text(lora.name)).to_be_visible()
     await dialog.get_by_role("combobox", name="Rows").fill("data/eval.jsonl")
-
-
-@state("jobs-judge-wrong", "A folder that is no adapter")
-async def judge_wrong(scene: Scene) -> None:
-    scene.fake.features = ["adapters", "evaluation"]
-    trained(scene.fake, "support-bot")
-    await scene.go("/#/jobs")
-    await scene.page.get_by_role("button", name="Judge an adapter").click()
-    dialog = scene.page.get_by_role("dialog", name="Judge an adapter")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "config.json").write_text("{}")
-        await dialog.get_by_label("Folder of the adapter").set_input_files(folder)
-        await expect(dialog.get_by_role("alert")).to_be_visible()
+    yield

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
-from . import PROMPTLY, Scene, ago, end, state, steps_of, trained
+from . import PROMPTLY, Scene, ago, end, state, steps_of, trained, walk
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from tests.support.fake_backend import FakeBackend
 
 FEATURES = ["delete", "edit", "extend", "parent", "pause", "queue", "resume"]
@@ -38,12 +40,25 @@ def went_on(fake: FakeBackend) -> str:
     return job
 
 
-@state("job-paused", "A paused job says where it stands, and how it goes on")
-async def paused(scene: Scene) -> None:
+@walk(
+    {
+        "job-paused": "A paused job says where it stands, and how it goes on",
+        "job-changed": "Data that has changed since is asked about before the job goes on",
+    },
+    faulty=True,
+)
+async def paused(scene: Scene) -> AsyncGenerator[None]:
     job = standing(scene.fake, "asked")
+    text = "data/support.jsonl has other rows than when this job was paused (3f9a… then, 71c0… now)."
+    scene.fake.resuming.changed[job] = text
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("Paused after step 180.")).to_be_visible(timeout=PROMPTLY)
-    await expect(scene.page.get_by_role("button", name="Resume", exact=True)).to_be_visible()
+    resume = scene.page.get_by_role("button", name="Resume", exact=True)
+    await expect(resume).to_be_visible()
+    yield
+    await resume.click()
+    await expect(scene.page.get_by_role("dialog")).to_contain_text("has other rows", timeout=PROMPTLY)
+    yield
 
 
 @state("job-paused-disk", "A job that stands because the disk is full says so")
@@ -64,16 +79,6 @@ async def resumed(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("Resumed at step 100")).to_be_visible(timeout=PROMPTLY)
     await expect(scene.page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
-
-
-@state("job-changed", "Data that has changed since is asked about before the job goes on", faulty=True)
-async def changed(scene: Scene) -> None:
-    job = standing(scene.fake, "asked")
-    text = "data/support.jsonl has other rows than when this job was paused (3f9a… then, 71c0… now)."
-    scene.fake.resuming.changed[job] = text
-    await scene.go(f"/#/jobs/{job}")
-    await scene.page.get_by_role("button", name="Resume", exact=True).click()
-    await expect(scene.page.get_by_role("dialog")).to_contain_text("has other rows", timeout=PROMPTLY)
 
 
 @state("job-resumable", "A failed job can resume from its last checkpoint")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from . import PROMPTLY, Scene, state, trained
+from . import PROMPTLY, Scene, state, trained, walk
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from playwright.async_api import Page
 
 CHAT = "POST /v1/inference/chat"
@@ -54,11 +56,21 @@ async def answered(page: Page) -> None:
     await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=PROMPTLY)
 
 
-@state("playground-first", "Before the first question, with a trained adapter")
-async def first(scene: Scene) -> None:
+@walk(
+    {
+        "playground-first": "Before the first question, with a trained adapter",
+        "playground-markdown": "An answer with everything that Markdown has",
+    }
+)
+async def first(scene: Scene) -> AsyncGenerator[None]:
     trained(scene.fake, "support-bot")
+    scene.fake.chat.chunks = [MARKDOWN[at : at + 40] for at in range(0, len(MARKDOWN), 40)]
     await scene.go("/#/playground")
     await expect(scene.page.get_by_role("button", name="support-bot, final adapter")).to_be_visible()
+    yield
+    await ask(scene.page, "The parcel came with a broken mug.\nWhat can I do?")
+    await answered(scene.page)
+    yield
 
 
 @state("playground-nobody", "Nothing has been trained yet, and the backend names no base model")
@@ -90,15 +102,6 @@ async def streaming(scene: Scene) -> None:
     await scene.page.get_by_role("button", name="Compare").click()
     await ask(scene.page, "The parcel came with a broken mug. What can I do?")
     await expect(scene.page.locator(".chat-answer").last).to_contain_text("on its way. I am")
-
-
-@state("playground-markdown", "An answer with everything that Markdown has")
-async def markdown(scene: Scene) -> None:
-    trained(scene.fake, "support-bot")
-    scene.fake.chat.chunks = [MARKDOWN[at : at + 40] for at in range(0, len(MARKDOWN), 40)]
-    await scene.go("/#/playground")
-    await ask(scene.page, "The parcel came with a broken mug.\nWhat can I do?")
-    await answered(scene.page)
 
 
 @state("playground-hostile", "A hostile answer is text, and loads nothing")
@@ -268,33 +271,28 @@ TOML = '[[trainer]]\nname = "support-bot"\nmodel = "m"\ndataset = "data/support.
 LONG = "Write to the shop within 14 days. " * 12
 
 
-async def correct(scene: Scene, text: str) -> None:
+@walk(
+    {
+        "playground-correct": "An answer that is edited into what it should have been",
+        "playground-corrected": "An answer that was corrected, and a trainer that does not learn from it yet",
+        "playground-corrected-write": "How arkor.toml will change, so that a trainer learns from corrections",
+    }
+)
+async def correcting(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     (scene.project / "data").mkdir()
     (scene.project / "data" / "support.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     (scene.project / "arkor.toml").write_text(TOML)
     trained(scene.fake, "support-bot")
     await scene.go("/#/playground")
-    await ask(scene.page, "The parcel came with a broken mug. What can I do?")
-    await answered(scene.page)
-    await scene.page.get_by_role("button", name="Correct the answer").click()
-    await scene.page.get_by_label("The corrected answer").fill(text)
-
-
-@state("playground-correct", "An answer that is edited into what it should have been")
-async def correcting(scene: Scene) -> None:
-    await correct(scene, LONG)
-
-
-@state("playground-corrected", "An answer that was corrected, and a trainer that does not learn from it yet")
-async def corrected(scene: Scene) -> None:
-    await correct(scene, HOSTILE + LONG)
-    await scene.page.get_by_role("button", name="Add to the data").click()
-    await expect(scene.page.get_by_text("No trainer uses it yet")).to_be_visible()
-
-
-@state("playground-corrected-write", "How arkor.toml will change, so that a trainer learns from corrections")
-async def listing(scene: Scene) -> None:
-    await correct(scene, "Send a photo, and a new one comes.")
-    await scene.page.get_by_role("button", name="Add to the data").click()
-    await scene.page.get_by_role("button", name="Add the file to the data of support-bot").click()
-    await expect(scene.page.locator(".ui-diff")).to_contain_text("data/corrections.jsonl")
+    await ask(page, "The parcel came with a broken mug. What can I do?")
+    await answered(page)
+    await page.get_by_role("button", name="Correct the answer").click()
+    await page.get_by_label("The corrected answer").fill(HOSTILE + LONG)
+    yield
+    await page.get_by_role("button", name="Add to the data").click()
+    await expect(page.get_by_text("No trainer uses it yet")).to_be_visible()
+    yield
+    await page.get_by_role("button", name="Add the file to the data of support-bot").click()
+    await expect(page.locator(".ui-diff")).to_contain_text("data/corrections.jsonl")
+    yield

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
 from arkor_dev.project.start_requests import Request, folder_of
 from tests.browser.steps import hurried
 
-from . import PROMPTLY, Scene, state, trained
+from . import PROMPTLY, Scene, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 
 @state("shell-palette", "Jumping to a job, a page or an action")
@@ -71,15 +75,15 @@ async def unknown(scene: Scene) -> None:
     await expect(scene.page.locator("main h1").first).to_be_attached()
 
 
-@state("shell-start", "A program wants to start a run, and a person allows or denies it")
-async def start(scene: Scene) -> None:
+@walk({"shell-start": "A program wants to start a run, and a person allows or denies it"})
+async def start(scene: Scene) -> AsyncGenerator[None]:
     said = {
         "client": "Claude", "name": "support-bot #12", "model": "SmolLM2-135M-Instruct",
         "data": "data/support.jsonl", "changes": [["learning_rate", "0.001"], ["lora.r", "16"]],
         "dryRun": False,
     }  # fmt: skip
     trained(scene.fake, "support-bot")
-    request = Request(folder_of(scene.studio.settings), said).__enter__()
-    scene.page.once("close", lambda _: request.__exit__())
-    await scene.go("/#/jobs")
-    await expect(scene.page.get_by_role("button", name="Allow")).to_be_visible()
+    with Request(folder_of(scene.studio.settings), said):
+        await scene.go("/#/jobs")
+        await expect(scene.page.get_by_role("button", name="Allow")).to_be_visible()
+        yield

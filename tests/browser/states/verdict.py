@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
 from tests.support.fake_evaluation import ANSWERS, EVALUATION, GENERAL, HELD_OUT, ROWS, STRENGTHS, own_part
 
-from . import Scene, ago, state, trained
+from . import Scene, ago, state, trained, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 HOSTILE = "\u202e<script>alert(1)</script> \x1b[31m" + "x" * 300
 OVERFITTED = (
@@ -27,37 +30,37 @@ async def judged(scene: Scene, **changes: Any) -> str:
     return job
 
 
-@state("job-verdict", "Better at the task, worse in general, and how sure that is")
-async def better(scene: Scene) -> None:
-    await judged(scene, strengths=STRENGTHS)
-    await scene.page.get_by_text("Details", exact=True).click()
-    await expect(scene.page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
-    await expect(scene.page.get_by_role("img", name="Task loss 3.42 for the base, 1.91")).to_be_visible()
-
-
-@state("job-verdict-rows", "The held-out rows side by side, those that got worse first")
-async def rows(scene: Scene) -> None:
+@walk(
+    {
+        "job-verdict": "Better at the task, worse in general, and how sure that is",
+        "job-verdict-rows": "The held-out rows side by side, those that got worse first",
+        "job-verdict-answers": "What base and adapter answer to general questions, hostile and long ones too",
+    }
+)
+async def better(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
     scene.fake.evaluations.rows = [
         {**ROWS[0], "question": HOSTILE, "wanted": "لا شيء\n" * 3, "adapter": 9.5},
         *ROWS[1:],
         {**ROWS[2], "row": 13, "question": "", "wanted": "A text of which all is learned. " * 20},
     ]
-    await judged(scene)
-    await scene.page.get_by_text("Held-out rows side by side").click()
-    await scene.page.get_by_text("Got worse most").click()
-    await expect(scene.page.get_by_text("6.40 worse")).to_be_visible()
-
-
-@state("job-verdict-answers", "What base and adapter answer to general questions, hostile and long ones too")
-async def answers(scene: Scene) -> None:
     scene.fake.evaluations.answers = [
         *ANSWERS,
         {"question": HOSTILE, "base": "لا شيء\n" * 3, "adapter": HOSTILE * 3},
         {"question": "What is two and two?", "base": "Four.", "adapter": ""},
     ]
-    await judged(scene)
-    await scene.page.get_by_text("Answers to general questions").click()
-    await expect(scene.page.get_by_text("I cannot help with that.")).to_be_visible()
+    await judged(scene, strengths=STRENGTHS)
+    await page.get_by_text("Details", exact=True).click()
+    await expect(page.get_by_role("img", name="Your task: difference 1.51")).to_be_visible()
+    await expect(page.get_by_role("img", name="Task loss 3.42 for the base, 1.91")).to_be_visible()
+    yield
+    await page.get_by_text("Held-out rows side by side").click()
+    await page.get_by_text("Got worse most").click()
+    await expect(page.get_by_text("6.40 worse")).to_be_visible()
+    yield
+    await page.get_by_text("Answers to general questions").click()
+    await expect(page.get_by_text("I cannot help with that.")).to_be_visible()
+    yield
 
 
 @state("job-verdict-worse", "Worse than the base, overfitted, and said at length")

@@ -118,11 +118,10 @@ def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_l
 def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
     tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
-    """At the address for clients, while the job that all is compared with was at that of the head."""
     data = tmp_path / "data"
     first = Backend.start(data, shared_project, tmp_path / "cache")
     try:
-        job = first.submit({**TWO, "cluster": nodes.client}, "closed")
+        job = first.submit(on(nodes, TWO), "closed")
         arrive(first, job, 25)
         assert len(nodes.workers()) == 2
         assert not leases.leases(data)
@@ -150,7 +149,7 @@ def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
     assert not [text for text in said if "may differ" in text or "Reconnected" in text]
     placed = [text for text in said if text.startswith("It trains on the nodes ")]
     assert len(placed) == 3
-    assert all(nodes.client in text for text in placed)
+    assert all(nodes.address in text for text in placed)
     until(lambda: clean(nodes))
 
 
@@ -186,19 +185,19 @@ def test_it_begins_here_goes_on_with_two_workers_there_and_then_with_one(
         assert beside.call("POST", f"/v1/jobs/{job}/resume", wrong).status == 400
     assert (beside.job(job)["status"], beside.job(job)["config"]) == ("paused", before)
     stood = beside.job(job)["pause"]["step"]
-    order: dict[str, Any] = {"on": nodes.address, "workers": 2}
+    order: dict[str, Any] = {"on": nodes.client, "workers": 2}
     assert beside.call("POST", f"/v1/jobs/{job}/resume", order).status == 200
     arrive(beside, job, stood + 25)
     assert len(nodes.workers()) == 2
     assert not leases.leases(data)  # several workers do not train on alone
     assert beside.call("POST", f"/v1/jobs/{job}/pause").json["job"]["status"] == "paused"
     stood = beside.job(job)["pause"]["step"]
-    order = {"on": nodes.client, "workers": 1}
+    order = {"on": nodes.address, "workers": 1}
     assert beside.call("POST", f"/v1/jobs/{job}/resume", order).status == 200
     arrive(beside, job, stood + 10)
     assert len(nodes.workers()) == 1
     [lease] = leases.leases(data)
-    assert (lease.job, lease.address, lease.begun) == (job, nodes.client, True)
+    assert (lease.job, lease.address, lease.begun) == (job, nodes.address, True)
     found = over(beside, job)
     assert found["status"] == "completed", found
     frames = list(beside.events(job))

@@ -64,7 +64,8 @@ def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import GptOssConfig, GptOssForCausalLM
 
-    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged, with_adapter
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged
+    from arkor_dev.local.modeling.adapted_model import with_adapter
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.core.settings import Settings
+from arkor_dev.project import data_check
 from arkor_dev.server.static_page import STATIC
 from tests.support.fake_backend import TOKEN
 from tests.support.processes import training_command
@@ -62,10 +63,18 @@ ECHOES = [
 
 @pytest.mark.parametrize("echo", ECHOES, ids=lambda echo: str(echo.get("status", "garbage")))
 async def test_the_backends_secret_is_in_no_byte_of_any_answer(
-    echo: dict[str, object], studio: Studio, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
+    echo: dict[str, object],
+    studio: Studio,
+    fake_backend: FakeBackend,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also when the backend itself echoes it, in a body, a header, a redirect or nonsense."""
-    training_command(studio.settings.project, "print('out')")
+
+    async def asks_no_backend(*_: object) -> dict[str, object]:
+        return {}
+
+    monkeypatch.setattr(data_check, "check_in_child", asks_no_backend)
     fake_backend.fault("*", **echo)  # type: ignore[arg-type]
     answers = await every_answer(studio)
     assert len(answers) > 15

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
 import { partsOf } from "./figures";
-import { bestKept, INSIDE, planeOf, strengthsOf } from "./plane";
+import { bestKept, INSIDE, type Kept, planeOf, strengthsOf } from "./plane";
 
 const part = (base: number, adapter: number, side: number, more: object = {}) => ({
   name: "",
@@ -83,16 +83,18 @@ describe("the plane of both losses", () => {
     expect(plane.adapter.x < most.x && most.x < half.x && half.x < plane.base.x).toBe(true);
     expect(plane.adapter.y < most.y && most.y < half.y && half.y < plane.base.y).toBe(true);
     expect(plane.label).toContain("Lower is better; at 50 % 2.40 and 2.20; at 75 % 2.20 and 2.50");
-    const { strength, gain, harm } = bestKept(parts, strengths)!;
+    const { strength, gain, harm } = bestKept(parts, strengths) as Kept;
     expect([strength, Math.round(gain), Math.round(harm)]).toEqual([0.5, 80, 20]);
   });
 
   it("claims nothing for a strength that keeps more of the harm, or where there is none", () => {
     const strengths = [{ strength: 0.5, heldOut: 3, general: 2.6 }];
     const told = (general: object) => partsOf({ heldOut: part(4, 2, 0.3), general } as unknown as Evaluation);
-    expect(bestKept(told(part(2, 3, 0.3)), strengths)).toBeNull();
-    expect(bestKept(told(part(2, 1.9, 0.3)), strengths)).toBeNull();
-    expect(bestKept(told(part(2, 3, 0.3)), [])).toBeNull();
+    expect(bestKept(told(part(2, 3, 0.3)), strengths)).toContain("At no measured strength");
+    expect(bestKept(told(part(2, 1.9, 0.3)), strengths)).toContain("Nothing was lost in general");
+    expect(bestKept(partsOf({ general: part(2, 3, 0.3) } as unknown as Evaluation), strengths)).toContain(
+      "Nothing was gained",
+    );
   });
 
   it("has no arrow between points that touch", () => {

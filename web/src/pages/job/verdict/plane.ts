@@ -62,10 +62,12 @@ export interface Kept {
   harm: number;
 }
 
-/** The strength that keeps most of the gain beyond what it keeps of the harm; null if none does, or nothing was harmed. */
-export function bestKept(parts: readonly Part[], strengths: readonly AtStrength[]): Kept | null {
+/** The strength that keeps most of the gain beyond what it keeps of the harm, or a sentence on why there is none. */
+export function bestKept(parts: readonly Part[], strengths: readonly AtStrength[]): Kept | string {
   const [task, general] = lossesOf(parts);
-  if (!task || !general || task[0] <= task[1] || general[1] <= general[0]) return null;
+  if (!task || task[0] <= task[1]) return "Nothing was gained at the task that a lower strength could keep.";
+  if (!general || general[1] <= general[0])
+    return "Nothing was lost in general that a lower strength could bring back.";
   const kept = strengths.map((at) => ({
     strength: at.strength,
     gain: (100 * (task[0] - at.heldOut)) / (task[0] - task[1]),
@@ -75,7 +77,9 @@ export function bestKept(parts: readonly Part[], strengths: readonly AtStrength[
     (one, other) => (one && one.gain - one.harm >= other.gain - other.harm ? one : other),
     null,
   );
-  return best && best.gain > best.harm ? best : null;
+  return best && best.gain > best.harm
+    ? best
+    : "At no measured strength it keeps more of the gain than of the harm.";
 }
 
 const lossesOf = (parts: readonly Part[]) => [

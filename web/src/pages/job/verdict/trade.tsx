@@ -114,17 +114,14 @@ interface MeaningProps {
 /** What the curve says, and how to use the strength. */
 function Meaning({ id, parts, strengths }: MeaningProps) {
   const best = bestKept(parts, strengths);
-  if (!best)
-    return <p class="job-trade-text">At no measured strength it keeps more of the gain than of the harm.</p>;
+  if (typeof best === "string") return <p class="job-trade-text">{best}</p>;
   const at = percent(best.strength);
   return (
     <p class="job-trade-text">
       At {at} strength it keeps {Math.round(best.gain)} % of the gain for {Math.max(0, Math.round(best.harm))}{" "}
       % of the harm.{" "}
-      {features.value.has("strength") && (
-        <a href={href("/playground", { target: `final*${best.strength}:${id}` })}>Try it at {at} strength</a>
-      )}{" "}
-      or export it: <code>{`arkor-dev export ${id} --format merged --strength ${best.strength}`}</code>
+      <a href={href("/playground", { target: `final*${best.strength}:${id}` })}>Try it at {at} strength</a> or
+      export it with <code>{`--strength ${best.strength}`}</code>.
     </p>
   );
 }
