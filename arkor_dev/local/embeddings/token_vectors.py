@@ -68,7 +68,7 @@ class TokenVectors:
         vectors = np.zeros((len(rows), self.width), np.float16)
         for at, (tokens, counts) in enumerate(sets):
             known = tokens < self.count
-            rare = [math.log((1 + len(rows)) / with_token[int(token)]) for token in tokens[known]]
+            rare = [math.log(1 + len(rows) / with_token[int(token)]) for token in tokens[known]]
             summed = ((1 + np.log(counts[known])) * rare) @ self(tokens[known])
             vectors[at] = summed / max(float(np.linalg.norm(summed)), 1e-12)
             tell(at + 1)
