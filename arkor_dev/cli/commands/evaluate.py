@@ -213,7 +213,7 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
 
 
 def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none where
+    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none if
     nothing was gained.
     """
     try:
