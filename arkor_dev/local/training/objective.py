@@ -244,6 +244,7 @@ class Objective(ABC):
             if can_be_fused(self._inner.get_output_embeddings()):
                 hidden, head, _ = self._before_head(some)
                 self.headless = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
+                CurrentBatch.packed = None  # the probe is over
             # On a CPU few logits at a time cost more than they save.
             self.fused = self.headless and self.device != "cpu"
         self.model.train()
