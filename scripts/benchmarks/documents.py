@@ -155,13 +155,11 @@ def _train(project: Path, data: Path, *, quick: bool) -> dict[str, Any]:
     config = {
         "model": str(starter()),
         "datasetSource": source,
+        "evalDatasetSource": {"type": "file", "path": "questions.jsonl"},
         "evaluations": [{"name": "in other words", "path": "questions.jsonl", "metric": "exact_match"}],
         **({"maxSteps": 2} if quick else {"numTrainEpochs": EPOCHS}),
         "learningRate": 1e-3,
         "loraR": 16,
-        "saveSteps": 0,
-        "evalSteps": 0,
-        "samples": "off",
     }
     backend = Backend.start(data, project, CACHE, OMP_NUM_THREADS="2")
     try:
