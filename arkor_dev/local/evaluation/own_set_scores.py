@@ -168,7 +168,13 @@ def score_part(
     turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
     compared = replace(turned, base=turned.adapter, adapter=turned.base)
     if rate:
-        low, high = max(-1.0, compared.low), min(1.0, compared.high)
+        low, high = compared.low, compared.high
+        if compared.mean and not compared.error:
+            # Every row changed alike, so draws do not differ: the exact bound on the share of other rows
+            # (Clopper and Pearson, The Use of Confidence or Fiducial Limits, 1934).
+            others = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
+            low, high = low - others, high + others
+        low, high = max(-1.0, low), min(1.0, high)
         if by_chance(base, adapter) >= 1 - compared.confidence / 100:
             low, high = min(low, 0.0), max(high, 0.0)
         compared = replace(compared, low=low, high=high)

@@ -175,6 +175,16 @@ def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None
     assert (few["verdict"], "refunds: too few rows to tell, " in few["sentence"]) == ("unclear", True)
 
 
+def test_a_change_of_every_answer_has_an_interval_too() -> None:
+    told = {"name": "facts", "metric": "exact_match"}
+    part = score_part(told, [0.0] * 40, [1.0] * 40, list(range(40)), 40)
+    # Clopper and Pearson: 0.025 ** (1 / 40)
+    assert part["difference"] == {"mean": 1.0, "low": 0.9119, "high": 1.0}
+    back = score_part(told, [1.0] * 40, [0.0] * 40, [number // 4 for number in range(40)], 40)
+    assert back["difference"] == {"mean": -1.0, "low": -1.0, "high": -0.5887}  # 10 groups, 99 %
+    assert (part["verdict"], back["verdict"]) == ("better", "worse")
+
+
 def test_nearly_all_is_better_and_a_few_may_be_chance() -> None:
     told = {"name": "refunds", "metric": "contains"}
 

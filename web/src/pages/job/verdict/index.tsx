@@ -74,7 +74,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-more">
         <Opened title="Details">
           <Intervals parts={parts} margin={finite(evaluation.margin) ?? 0} />
-          <Reading evaluation={evaluation} sentences={sentences} />
+          <Reading evaluation={evaluation} sentences={sentences} replayed={Boolean(job.config.replay)} />
           <LazyTrade job={job} parts={parts} />
         </Opened>
         {features.value.has("evaluation") && (

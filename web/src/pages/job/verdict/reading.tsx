@@ -8,9 +8,11 @@ interface Props {
   evaluation: Evaluation;
   /** The backend's comment on it. */
   sentences: readonly unknown[];
+  /** Whether the adapter was trained with replay. */
+  replayed: boolean;
 }
 
-export function Reading({ evaluation, sentences }: Props) {
+export function Reading({ evaluation, sentences, replayed }: Props) {
   const { heldOut, verdict } = evaluation;
   const { label, unit, higher } = measureOf(heldOut);
   const [margin, noise] = [finite(evaluation.margin), finite(evaluation.noiseFloor)];
@@ -45,8 +47,9 @@ export function Reading({ evaluation, sentences }: Props) {
       )}
       {(verdict === "mixed" || verdict === "worse") && (
         <p class="job-verdict-text hint">
-          An adapter that answers nothing but your task may well be worse in general. Where it has to answer
-          other questions too, use replay, train for fewer steps, or lower the learning rate.
+          An adapter that answers nothing but your task may well be worse in general. If it has to answer
+          other questions too, {replayed ? "replay more" : "use replay"}, train for fewer steps, or lower the
+          learning rate.
         </p>
       )}
     </>
