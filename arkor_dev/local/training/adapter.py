@@ -1,4 +1,4 @@
-"""What is trained, a low-rank adapter (LoRA, Hu et al. 2021) or the whole model, and how it is saved."""
+"""Prepares and saves the trained weights: a low-rank adapter (LoRA, Hu et al. 2021) or the whole model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CONFIG: Final = "adapter_config.json"
 def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
     """Add a new adapter to ``model``: only the adapter's weights require gradients.
 
-    ``name`` is the model's own, written into the adapter's files. Raises :class:`JobFailure` for layers that
-    don't exist or that PEFT cannot adapt.
+    ``name`` is the base model's name, written into the adapter's files. Raises :class:`JobFailure` for layers
+    that don't exist or that PEFT cannot adapt.
     """
     targets = _targets(model, plan)
     _check_names(model, plan.saved, "modules_to_save")
@@ -60,7 +60,9 @@ def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
 
 
 def whole(model: Any, name: str) -> Any:
-    """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as above."""
+    """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as in
+    :func:`adapted`.
+    """
     _name(model, name)
     model.requires_grad_(True)
     model.train()
@@ -115,8 +117,8 @@ def _linear_names(model: Any) -> str:
 
 
 def beginning(model: Any) -> dict[str, Any]:
-    """Return a new adapter's initial weights, by name, if they were subtracted from the base (pissa,
-    olora).
+    """Return a new adapter's initial weights, by name, if its initialisation subtracted them from the base
+    (PiSSA, OLoRA); otherwise nothing.
     """
     if model.peft_config["default"].init_lora_weights in ("pissa", "olora"):
         return {
@@ -146,8 +148,8 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
 def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     """Make ``model`` start from ``kept`` instead of ``fresh``, its own `beginning`.
 
-    On the same machine both are equal. Another machine may decompose the base's weights differently, and
-    exactly what was subtracted must be the adapter's start.
+    On the same machine both are equal. Another machine may decompose the base's weights differently, but the
+    adapter must start from exactly the weights that were subtracted.
     """
     if all(torch.equal(weight.cpu(), kept[name]) for name, weight in fresh.items()):
         return
@@ -181,11 +183,13 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write_no_card(_: str) -> None:
-    """Replace PEFT's model card, which takes longer to write than the adapter: ours is written instead."""
+    """Prevent PEFT from writing its model card, which takes longer than writing the adapter; ours replaces
+    it.
+    """
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write the model and its tokenizer into ``folder``, which then loads like any model."""
+    """Write the model and its tokenizer into ``folder``, which can then be loaded like any other model."""
     model.config.use_cache = True
     model.save_pretrained(str(folder))
     model.config.use_cache = False
@@ -196,7 +200,8 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
     """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
-    The base lost ``B0 A0``, so the change is ``B A - B0 A0``: one product of concatenated matrices.
+    ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: one product of concatenated
+    matrices.
     """
     weights = load_file(folder / WEIGHTS)
     for name, first in begun.items():

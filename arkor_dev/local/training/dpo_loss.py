@@ -1,4 +1,4 @@
-"""DPO's losses; the formulas are those of TRL's ``DPOTrainer``, and the tests compare them."""
+"""DPO's losses; the formulas match TRL's ``DPOTrainer``, which the tests compare them with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class DpoLoss(PairObjective):
-    """``sigmoid`` is DPO's own loss, ``hinge`` SLiC's, ``ipo`` IPO's by mean tokens, ``apo_zero`` APO's."""
+    """``sigmoid`` is the original DPO loss, ``hinge`` is SLiC's, ``ipo`` is IPO's averaged per token,
+    ``apo_zero`` is APO's.
+    """
 
     def __init__(self, *model: Any, **how: Any) -> None:
         super().__init__(*model, **how)
@@ -50,11 +52,11 @@ class DpoLoss(PairObjective):
         return losses
 
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return ``beta`` times how much likelier than at the start each answer is."""
+        """Return ``beta`` times each answer's log-probability ratio to the reference."""
         chosen, rejected = self._ratios(pairs)
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
 
     def _ratios(self, pairs: Pairs) -> tuple[Any, Any]:
-        """Return the log-probabilities of both answers less those of the reference."""
+        """Return both answers' log-probabilities minus the reference's."""
         chosen, rejected = self._start.unbind(1)
         return pairs.chosen - chosen, pairs.rejected - rejected

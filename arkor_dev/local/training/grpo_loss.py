@@ -1,8 +1,8 @@
-"""GRPO's losses; the formulas are those of TRL's ``GRPOTrainer``, and the tests compare them.
+"""GRPO's losses; the formulas match TRL's ``GRPOTrainer``, which the tests compare them with.
 
-A step samples answers to its prompts, scores them, and learns from them once or several times. The loss of
-a token is its probability relative to that of the model which wrote it, clipped, times the advantage of its
-answer.
+A step samples answers to its prompts, scores them, and updates the weights on them once or several times. A
+token's loss is the clipped ratio of its probability to the probability under the model that sampled it, times
+its answer's advantage.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ if TYPE_CHECKING:
     from .run import Run
 
 TOGETHER: Final = 2048
-"""Most answer tokens that are learned from at once; a longer answer is alone."""
+"""Maximum number of answer tokens per batch; a longer answer forms its own batch."""
 LEAST: Final = 1e-4
-"""Added to the spread of rewards that divides an advantage, as in TRL."""
+"""Added to the rewards' standard deviation when advantages are divided by it, as in TRL."""
 SHOWN: Final = 5
-"""Rollouts of a step that are sent to be read."""
+"""Number of a step's rollouts that are included in an event."""
 TEXT: Final = 1000
-"""Longest prompt, and longest answer, of them in characters."""
+"""Maximum length of each of their prompts and answers, in characters."""
 WINDOW: Final = 10
 HIGH: Final = 0.8
-"""Steps, and the share of their prompts without signal, from which that is reported."""
+"""Number of steps, and the share of their prompts without a learning signal, that trigger a report."""
 AT_A_TIME: Final = 256
-"""Tokens whose entropy is computed at once: each has the size of the vocabulary."""
+"""Tokens whose entropy is computed at once: each needs memory for the whole vocabulary."""
 PER_REWARD: Final = 6
-"""Most rewards with figures of their own."""
+"""Maximum number of rewards with figures of their own."""
 
 
 class GrpoLoss(Objective):
-    """``settings`` are the method's own. :meth:`join` gives it what it samples and scores with."""
+    """GRPO's objective. ``settings`` are those of the method. :meth:`join` provides the sampler and the
+    rewards.
+    """
 
     together = 16
 
@@ -69,7 +71,7 @@ class GrpoLoss(Objective):
         self._run, self._answering = run, Answering(run, self, self.settings)
 
     def close(self) -> None:
-        """End the processes that score answers."""
+        """Stop the processes that score answers."""
         self._answering.scoring.close()
 
     def more_figures(self) -> list[Figure]:
@@ -86,27 +88,27 @@ class GrpoLoss(Objective):
         return kept
 
     def hold_start(self) -> None:
-        """Keep the current weights as the model that ``beta`` holds the adapter to."""
+        """Use the current weights as the reference of the KL penalty, whose factor is ``beta``."""
         learning = [weight for weight in self.model.parameters() if weight.requires_grad]
         self._start = [(weight, weight.detach().clone()) for weight in learning if self.settings["beta"]]
 
     # A step
 
     def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[list[list[Any]]]:
-        """Sample answers to all prompts of a step; yield them for each update."""
+        """Sample answers to all of a step's prompts; yield them for each update."""
         prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
         groups = self._answering.sampled(step, prompts)
         self._look(step, groups)
         rollouts = self._scaled(self.judged(groups), [len(batch) for batch in batches])
         learned = [part for group in rollouts for part in parts(group)]
-        # By the first update; what a step before it knew is of other rows.
+        # Computed by the first update; values of an earlier step belong to other rows.
         self._old, self._reference = {}, {}
         self._repeats = self.settings["numIterations"] > 1
         for _ in range(self.settings["numIterations"]):
             yield learned
 
     def judged(self, groups: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
-        """Return the rollouts with their advantages over the mean of their group."""
+        """Return the rollouts with their advantages relative to their group's mean reward."""
         rewards = torch.tensor([[each.reward for each in group] for group in groups])
         advantages = rewards - rewards.mean(1, keepdim=True)
         match self.settings["scaleRewards"]:
@@ -133,7 +135,7 @@ class GrpoLoss(Objective):
         return found
 
     def _scale(self, rollout: Rollout, of_batch: float) -> dict[str, Any]:
-        """Return a rollout's scale and weight; ``of_batch`` is that of its batch for ``bnpo``."""
+        """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
         match self.settings["lossType"]:
             case "grpo":
                 return {"scale": 1 / max(1, rollout.learned)}
@@ -179,9 +181,11 @@ class GrpoLoss(Objective):
         return -cross_entropies(logits, targets), torch.cat(entropies)
 
     def _of_start(self, rows: Sequence[Example]) -> Any:
-        """Return the log-probabilities of the model at the start of the run; None without ``beta``.
+        """Return the tokens' log-probabilities under the model as it was at the start of the run; None
+        without ``beta``.
 
-        It runs first: the backward pass of the layers follows the newest batch that went through them.
+        Must run before the forward pass that is differentiated: the layers' backward pass uses their most
+        recent batch.
         """
         if not self._start:
             return None
@@ -208,7 +212,7 @@ class GrpoLoss(Objective):
     # Measuring
 
     def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
-        """Return the negative reward of the likeliest answer to each prompt, with the weight 1."""
+        """Return the negative reward of the greedy answer to each prompt, with weight 1."""
         found = self._answering.greedy(rows)
         for row, (answer, reward) in zip(rows, found, strict=True):
             self._given[row.where] = answer.text
@@ -228,7 +232,7 @@ class GrpoLoss(Objective):
         return given
 
     def figures(self) -> dict[str, float]:
-        """Return the means over everything noted since the last call."""
+        """Return the means of all figures recorded since the last call."""
         noted, self._noted = self._noted, {}
         return {name: fmean(values) for name, values in noted.items()}
 
@@ -236,7 +240,7 @@ class GrpoLoss(Objective):
         self._noted.setdefault(name, []).append(value)
 
     def _look(self, step: int, groups: Sequence[Sequence[Rollout]]) -> None:
-        """Note the figures of a step's rollouts, and send some of them to be read."""
+        """Record the figures of a step's rollouts, and report some rollouts in an event."""
         every = [each for group in groups for each in group]
         for each in every:
             self._note("reward", each.reward)
@@ -272,7 +276,7 @@ class GrpoLoss(Objective):
         )
 
     def _shown(self, every: Sequence[Rollout]) -> list[dict[str, Any]]:
-        """Return some rollouts for an event: of the lowest to the highest reward."""
+        """Return a few rollouts for an event, ordered from lowest to highest reward."""
         order = sorted(every, key=lambda each: each.reward)
         count = min(SHOWN, len(order))
         chosen = [order[place * (len(order) - 1) // max(1, count - 1)] for place in range(count)]
@@ -305,7 +309,9 @@ class GrpoLoss(Objective):
         return [(width, at_once, longest)] * -(-answers // at_once)
 
     def expected(self, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
-        """See :meth:`Objective.expected`: the longest answers to every prompt, of tokens of the prompts."""
+        """See :meth:`Objective.expected`: answers of the maximum length to every prompt, made of the prompts'
+        tokens.
+        """
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
 
         def answered(row: Example) -> Example:
@@ -317,7 +323,7 @@ class GrpoLoss(Objective):
 
 
 def parts(group: Sequence[Example]) -> list[list[Any]]:
-    """Split rollouts so that few enough tokens are learned from at once."""
+    """Split rollouts into batches with a limited number of learned tokens."""
     found: list[list[Example]] = []
     tokens = 0
     for each in group:

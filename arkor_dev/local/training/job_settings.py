@@ -1,7 +1,7 @@
 """A job's settings as training reads them, with a record of the values used.
 
-Anyone who looks at the job later should not have to guess that day's defaults. So reading a setting records
-it: the record has exactly what training used, and a setting that nothing reads is absent.
+Defaults change, and a job's record should show the values it was trained with. So reading a setting records
+it: the record contains exactly the settings that training used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class JobSettings:
         return self.settle(field, value)
 
     def overrule(self, field: str, value: Any) -> None:
-        """Use ``value`` for a setting that the model decides, whatever the job says."""
+        """Set ``value`` for a setting that the model determines, overriding the job's."""
         self._config = {**self._config, field: value}
 
     @property
@@ -41,6 +41,6 @@ class JobSettings:
         return list(self._config.get("evaluations") or ())
 
     def settle(self, field: str, value: Any) -> Any:
-        """Record the effective ``value`` of a setting that differs from the job's; return it."""
+        """Record and return the effective ``value`` of a setting if it differs from the configured one."""
         self.used[field] = value
         return value

@@ -1,4 +1,4 @@
-"""KTO's loss; the formulas are those of TRL's ``KTOTrainer``, and the tests compare them."""
+"""KTO's loss; the formulas match TRL's ``KTOTrainer``, which the tests compare them with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class KtoLoss(PreferenceObjective):
-    """One minus the sigmoid of how far an answer's log ratio is on its rating's side of the KL.
+    """KTO's loss: one minus the sigmoid of the scaled distance between an answer's log ratio and the KL, with
+    the sign of its rating.
 
     The KL divergence from the reference is estimated on each prompt of the batch with the answer to the
     prompt before it, and has no gradient.
@@ -30,8 +31,8 @@ class KtoLoss(PreferenceObjective):
         self.reference.hold()
 
     def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return each rating's loss, and its reward; that of a bad answer counts negatively."""
-        # First, since the backward pass of the layers follows the newest batch that went through them.
+        """Return each rated answer's loss and reward; a bad answer's reward is negated."""
+        # First, since the layers' backward pass uses their most recent batch.
         start = self.reference.of(rows).squeeze(1)
         kl = self._divergence(mismatched(rows))
         likely, _ = self.log_probabilities(rows)
@@ -51,7 +52,9 @@ class KtoLoss(PreferenceObjective):
         return losses, (side * rewards).detach()
 
     def figures(self) -> dict[str, float]:
-        """Return the means since the last call, and the difference of those of the rewards."""
+        """Return the means since the last call, and the difference between the mean rewards of good and bad
+        answers.
+        """
         found = super().figures()
         if "rewardChosen" in found and "rewardRejected" in found:
             found["rewardMargin"] = found["rewardChosen"] - found["rewardRejected"]
@@ -69,7 +72,9 @@ class KtoLoss(PreferenceObjective):
 
 
 def mismatched(rows: Sequence[Example]) -> list[Example]:
-    """Return each row's prompt with the answer to the row before it, and the first with that of the last."""
+    """Return each row's prompt with the answer to the row before it, and the first prompt with the last
+    answer.
+    """
     made = []
     for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True):
         prompt, (start, end) = row.ids[: _answer(row)[0]], _answer(other)
@@ -79,6 +84,6 @@ def mismatched(rows: Sequence[Example]) -> list[Example]:
 
 
 def _answer(row: Example) -> tuple[int, int]:
-    """Return the first place of a row's learned tokens, and the one after the last."""
+    """Return the start and end (exclusive) of a row's learned tokens."""
     learned = [place for place, label in enumerate(row.labels) if label != IGNORED]
     return learned[0], learned[-1] + 1

@@ -1,7 +1,7 @@
 """Objectives: the base class of every method's loss, and cross entropy.
 
-A batch's rows are packed into one sequence without padding (``layers``) if the model supports it. Otherwise
-they are padded to the longest, in several rectangles if one would be mostly padding.
+A batch's rows are packed into one sequence without padding (``cpu_kernels.packing``) if the model supports
+it. Otherwise they are padded to the longest, in several rectangles if one would be mostly padding.
 """
 
 from __future__ import annotations
@@ -48,22 +48,23 @@ if TYPE_CHECKING:
 PROBE: Final = 24
 """Length of the rows that test whether a model keeps packed rows apart."""
 HELD: Final = 64 * 2**20
-"""Most bytes of what the base makes of replayed rows, which would else be computed at each step."""
+"""Maximum bytes for the base's results on replayed rows; anything beyond is recomputed at each step."""
 TOGETHER: Final = 16
-"""Rows that the base reads at once."""
+"""Batch size when the base reads rows."""
 MOST_PADDED: Final = 2.0
-"""How many times its rows' tokens a rectangle may have."""
+"""Maximum area of a rectangle, as a multiple of its rows' tokens."""
 
 
 class Objective(ABC):
-    """Measures ``model``, which computes on ``device`` in ``dtype``.
+    """Computes the loss of ``model``, which runs on ``device`` in ``dtype``.
 
-    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is why rows are
-    padded, or None if they are packed. ``headless``: logits are what a frozen output layer makes of the last
-    hidden states, and nothing else. ``fused``: the logits of all tokens are never in memory at once.
+    ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is the reason
+    that rows are padded, or None if they are packed. ``headless``: the logits are exactly a frozen output
+    layer applied to the last hidden states. ``fused``: the logits of all tokens are never in memory at once.
 
-    A training method implements :meth:`__call__` and :meth:`each` with :meth:`logits`; one that makes what it
-    learns from also :meth:`updates`. ``together`` is the least number of rows that are measured at once.
+    A training method implements :meth:`__call__` and :meth:`each` using :meth:`logits`; one that generates
+    its own training data also implements :meth:`updates`. ``together`` is the minimum number of rows measured
+    at once.
     """
 
     together = 1
@@ -88,28 +89,29 @@ class Objective(ABC):
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
     def hold_start(self) -> None:  # noqa: B027 - most methods need nothing
-        """Record what the method needs of the current model, for a run that begins with an adapter."""
+        """Use the current model as the reference, for a run that begins with an adapter."""
 
     def margins(self, rows: Sequence[Example]) -> list[float]:
-        """Return by how much the model follows each row's preference, in evaluation mode without gradients.
+        """Return each row's preference margin, in evaluation mode without gradients.
 
         For methods with ``Method.preference``.
         """
         raise NotImplementedError
 
     def join(self, run: Run) -> None:  # noqa: B027 - most methods need nothing
-        """Take what the method needs of its ``run`` besides rows."""
+        """Take the parts of ``run`` that the method needs besides rows."""
 
     def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
-        """Yield the batches of each of a step's updates, from those of its rows; by default one update on
-        them.
+        """Yield the batches for each update of a step; by default one update on the step's own batches.
 
-        Raises ``evaluation.answers.Stopped`` if the job is to end or pause before the first.
+        Raises ``evaluation.answers.Stopped`` if the job must end or pause before the first update.
         """
         yield batches
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Compute what the loss needs of the base on the run's replayed ``rows``; return False if stopped."""
+        """Run the base model on the replayed ``rows`` and keep the results that the loss needs; return False
+        if stopped.
+        """
         return True
 
     def of_replayed(self) -> Any:
@@ -120,30 +122,31 @@ class Objective(ABC):
         """End what the method has started beside the model; what is still needed starts again."""
 
     def figures(self) -> dict[str, float]:
-        """Return the method's own figures since the last call, by the names in ``Method.figures``."""
+        """Return the method's figures since the last call, by their names in ``Method.figures``."""
         return {}
 
     def more_figures(self) -> list[Figure]:
-        """Return the figures that only this job has, besides those of its method."""
+        """Return figures specific to this job, in addition to its method's."""
         return []
 
     @property
     def trained_for(self) -> Collection[str]:
-        """The names of the evaluation sets that the method trains for."""
+        """The names of the evaluation sets whose scores the method optimises."""
         return ()
 
     def given(self) -> dict[str, str]:
-        """Return the answers that :meth:`each` was given since the last call, by the rows' locations."""
+        """Return the answers generated by :meth:`each` since the last call, by the rows' locations."""
         return {}
 
     def reads(self, rows: Sequence[Example]) -> int:
-        """Return the number of tokens that an update on ``rows`` learns from or reads."""
+        """Return the number of tokens that an update on ``rows`` processes."""
         return sum(row.tokens for row in rows)
 
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
-        """Return the batches of answers that a step on ``rows``, or measuring them, generates first.
+        """Return the batches of answers that are generated before a step on ``rows`` or their evaluation.
 
-        Of each the longest prompt in tokens, the number of answers, and the most tokens of one.
+        For each batch: the longest prompt in tokens, the number of answers, and the maximum number of tokens
+        per answer.
         """
         return []
 
@@ -152,9 +155,9 @@ class Objective(ABC):
         return batches
 
     def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed cross entropy and its number of learned tokens, whatever the method.
+        """Return each row's summed cross entropy and its number of learned tokens, regardless of the method.
 
-        For general questions. Evaluation mode, without gradients.
+        Used for general questions. Runs in evaluation mode, without gradients.
         """
         training = self.model.training
         self.model.eval()
@@ -162,7 +165,7 @@ class Objective(ABC):
             losses = self.token_losses(rows)
         self.model.train(training)
         counts = [row.learned for row in rows]
-        # The logits are row by row. Summed in the processor's memory: Apple's GPUs have no float64.
+        # The logits are in row order. Sum them on the CPU: Apple's GPUs have no float64.
         parts = losses.cpu().double().split(counts)
         return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
 
@@ -195,9 +198,10 @@ class Objective(ABC):
 
     @contextmanager
     def rounded(self) -> Iterator[Self]:
-        """Measure with every layer's output rounded to bfloat16, as if computed in it.
+        """Measure with every layer's output rounded to bfloat16, as if the model computed in bfloat16.
 
-        Models that compute in bfloat16 or float16 are unchanged: other batches round them differently anyway.
+        Models that compute in bfloat16 or float16 are unchanged: a different batch rounds them differently
+        anyway.
         """
 
         def rounding(_: Any, __: Any, given: Any) -> Any:
@@ -245,12 +249,14 @@ class Objective(ABC):
                 hidden, head, _ = self._before_head(some)
                 self.headless = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
                 CurrentBatch.packed = None  # the probe is over
-            # On a CPU few logits at a time cost more than they save.
+            # On a CPU, computing few logits at a time costs more than it saves.
             self.fused = self.headless and self.device != "cpu"
         self.model.train()
 
     def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
-        """:meth:`logits` before the output layer, ``[learned, size]``; that layer; and the learned tokens."""
+        """Return the inputs of the output layer, ``[learned, size]``, the layer itself, and the learned
+        tokens; see :meth:`logits`.
+        """
         with headless(self._inner) as head:
             hidden, targets = self.logits(rows)
         return hidden, head, targets
@@ -264,8 +270,8 @@ class Objective(ABC):
             CurrentBatch.packed = None
 
     def _packed_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Compute :meth:`logits` of rows packed into one sequence."""
-        # Rows that share their beginning would also share its random numbers.
+        """Compute :meth:`logits` for rows packed into one sequence."""
+        # Rows that share a prefix would also share the random numbers drawn for it.
         told = [(row.ids, row.labels) for row in rows]
         packed = pack_rows(told, IGNORED, share=not self._draws(), device=self.device)
         CurrentBatch.packed = packed
@@ -276,7 +282,7 @@ class Objective(ABC):
         return logits if extra else logits[packed.learned_positions], packed.targets
 
     def _padded_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Compute :meth:`logits` of rows as a padded and masked rectangle."""
+        """Compute :meth:`logits` for rows as a padded and masked rectangle."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
         kept = (targets != IGNORED).any(0).nonzero().squeeze(1).to(self.device)
@@ -329,11 +335,11 @@ class CrossEntropy(Objective):
         self._of_base: dict[tuple[int, ...], Any] = {}
 
     def join(self, run: Run) -> None:
-        """Take the replayed rows, if they are to be penalized."""
+        """Take the run's replayed rows if their divergence is penalized."""
         self._penalized = run.replay if run.replay and run.replay.base_kl else None
 
     def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
-        """See :meth:`Objective.updates`; note what the step's penalty is divided by."""
+        """See :meth:`Objective.updates`; also record the divisor of the step's penalty."""
         if self._penalized:
             self._scale = weight_of(batches) * self._penalized.penalty(batches)
         yield batches
@@ -355,7 +361,7 @@ class CrossEntropy(Objective):
         smoothing = self._smoothing if self.model.training else 0.0
         rows = sorted(rows, key=lambda row: row.replayed)
         replayed = [row for row in rows if row.replayed]
-        # It runs first: the backward pass of the layers follows the newest batch that went through them.
+        # Must run first: the layers' backward pass uses their most recent batch.
         known = self._known(replayed) if self._penalized and replayed else None
         found, head, targets = self._before_head(rows) if self.fused else self._after_head(rows)
         last = sum(row.learned for row in replayed)
@@ -365,7 +371,7 @@ class CrossEntropy(Objective):
             found, beside = found.split([first, last])
             loss = self._beside(beside, head, targets[first:], known, smoothing, weight_of([replayed]) > 0)
             self._of_replayed = loss.detach()
-        if first or not last:  # a batch of which all rows are left out has a loss, too: none
+        if first or not last:  # if all rows of a batch are left out, its loss is zero
             loss = loss + self._summed(found, head, targets[:first], smoothing)
         return loss, weight_of([rows])
 
@@ -378,10 +384,11 @@ class CrossEntropy(Objective):
         return self._of_replayed
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Hold the base's last hidden states of ``rows``, as far as memory for them goes, if they are
+        """Keep the base's last hidden states for ``rows``, up to a memory limit, if their divergence is
         penalized.
 
-        An output layer turns them into logits, which would take a hundred times the memory.
+        The output layer turns them into logits when needed: keeping logits would take a hundred times the
+        memory.
         """
         held = 0
         if not self._penalized or not self.headless:
@@ -400,7 +407,7 @@ class CrossEntropy(Objective):
         return True
 
     def _known(self, rows: Sequence[Example]) -> Any:
-        """Return the base's logits of ``rows``, ``[learned, words]``."""
+        """Return the base's logits for ``rows``, ``[learned, words]``."""
         held = [self._of_base.get(tuple(row.ids)) for row in rows]
         if any(states is None for states in held):
             with self._as_base():
@@ -411,7 +418,7 @@ class CrossEntropy(Objective):
 
     @contextmanager
     def _as_base(self) -> Iterator[None]:
-        """Let the model compute as its base, which is the model with its adapter off."""
+        """Make the model compute as its base, by switching its adapter off."""
         training = self.model.training
         self.model.eval()
         try:
@@ -421,12 +428,14 @@ class CrossEntropy(Objective):
             self.model.train(training)
 
     def _after_head(self, rows: Sequence[Example]) -> tuple[Any, None, Any]:
-        """:meth:`logits`, in the form of :meth:`_before_head`."""
+        """Return :meth:`logits` in the form of :meth:`_before_head`."""
         logits, targets = self.logits(rows)
         return logits, None, targets
 
     def _summed(self, found: Any, head: Any, targets: Any, smoothing: float) -> Any:
-        """Return the summed cross entropy of logits ``found``, or of what ``head`` makes of them."""
+        """Return the summed cross entropy of the logits ``found``, or of the logits that ``head`` computes
+        from ``found``.
+        """
         if head is None:
             return summed_cross_entropy(found, targets, smoothing)
         with self._autocast():
@@ -435,8 +444,8 @@ class CrossEntropy(Objective):
     def _beside(
         self, found: Any, head: Any, targets: Any, known: Any, smoothing: float, learned: bool
     ) -> Any:
-        """Return the loss of replayed rows: their cross entropy if ``learned``, and their divergence from the
-        base's logits ``known`` if there are any.
+        """Return the loss of replayed rows: their cross entropy if ``learned``, plus their divergence from
+        the base's logits ``known`` if given.
         """
         loss = self._summed(found, head, targets, smoothing) if learned else 0.0
         if known is None:
@@ -449,9 +458,9 @@ class CrossEntropy(Objective):
 
 
 def rectangles(lengths: Sequence[int]) -> list[list[int]]:
-    """Group the numbers of rows so that none is mostly padding: all in order, or the longest first.
+    """Group row indices so that no rectangle is mostly padding: all rows in order, or the longest first.
 
-    A long row beside many short ones would be a rectangle of padding, 38 times as large.
+    One long row among many short ones would make a rectangle up to 38 times as large, mostly padding.
     """
     if len(lengths) * max(lengths) <= MOST_PADDED * sum(lengths):
         return [list(range(len(lengths)))]
@@ -481,6 +490,6 @@ def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
 
 
 def _probe(rows: Sequence[Example]) -> list[Example]:
-    """Return two short rows with a common beginning and all tokens learned."""
+    """Return two short rows with a common prefix, of which all tokens are learned."""
     first, last = rows[0].ids[:PROBE], rows[-1].ids[-PROBE // 4 :]
     return [Example(ids, ids) for ids in (first, first[: 3 * PROBE // 4] + last[::-1])]

@@ -1,4 +1,4 @@
-"""Optimizers, and which weights decay."""
+"""Creates the optimizer, and selects the weights that decay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .plan import OptimizerPlan
 
 KEPT_FREE: Final = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
-"""Weights without decay: biases, and norms, whose neutral value is one."""
+"""Weights without weight decay: biases, and norms, whose neutral value is one."""
 
 
 def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
@@ -45,14 +45,14 @@ def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
             return Adafactor(groups, lr=plan.rate, scale_parameter=False, relative_step=False)
         case "adamw_torch":
             return torch.optim.AdamW(groups, lr=plan.rate, **adam)
-    # The default of transformers and TRL: one operation instead of ten for each weight.
+    # The default of transformers and TRL: one fused operation instead of ten for each weight.
     return torch.optim.AdamW(groups, lr=plan.rate, fused=True, **adam)
 
 
 class Lion(torch.optim.Optimizer):  # type: ignore[misc]
     """Lion: moves each weight by the learning rate along the sign of a momentum (Chen et al. 2023).
 
-    Half of AdamW's memory. A good learning rate is a third to a tenth of AdamW's.
+    Uses half of AdamW's memory. A good learning rate is a third to a tenth of AdamW's.
     """
 
     def __init__(self, groups: list[dict[str, Any]], rate: float, betas: tuple[float, float]) -> None:

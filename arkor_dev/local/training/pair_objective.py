@@ -1,4 +1,4 @@
-"""Shared parts of methods that learn from pairs of a chosen and a rejected answer.
+"""Shared parts of objectives that learn from pairs of a chosen and a rejected answer.
 
 A pair is one example: the chosen answer is its own sequence and the rejected one its ``others``, so that both
 are computed at once and share their prompt. Its weight is 1.
@@ -49,17 +49,17 @@ class PairObjective(PreferenceObjective):
         """Return the implicit rewards of chosen and rejected answers, each ``[pairs]``."""
 
     def look_up(self, rows: Sequence[Example]) -> None:
-        """Compute what :meth:`losses` needs of other models. It runs first: the backward pass of the layers
-        follows the newest batch that went through them.
+        """Run other models as far as :meth:`losses` needs them. Called first: the layers' backward pass uses
+        their most recent batch.
         """
 
     def pairs(self, rows: Sequence[Example]) -> Pairs:
-        """Return the log-probabilities that the model gives to the answers of ``rows``."""
+        """Return the model's log-probabilities of the answers of ``rows``."""
         sums, tokens = self.log_probabilities([sequence for row in rows for sequence in row.sequences])
         return Pairs(sums[::2], sums[1::2], tokens[::2], tokens[1::2])
 
     def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return each pair's loss and how much larger the reward of the chosen answer is."""
+        """Return each pair's loss and its reward margin, chosen minus rejected."""
         self.look_up(rows)
         pairs = self.pairs(rows)
         losses = self.losses(pairs, rows)

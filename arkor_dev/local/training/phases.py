@@ -1,4 +1,4 @@
-"""A job's phase and the time left until its end: docs/contract.md#phases-and-time-left.
+"""Reports a job's phase and its remaining time: docs/contract.md#phases-and-time-left.
 
 The estimate uses what this run has measured: recent steps, the last evaluation and the last checkpoint. Work
 after the last step (sample answers, the comparison with the base) adds its own estimates. Until the first
@@ -28,16 +28,20 @@ EVALUATING: Final = "evaluating"
 SAVING: Final = "saving"
 
 RECENT: Final = 20
-"""Steps averaged for the pace."""
+"""Number of recent steps over which the pace is averaged."""
 OUTLIER: Final = 10
-"""Longest step that counts, as a multiple of the median: a suspended laptop says nothing about the pace."""
+"""Maximum step duration that counts, as a multiple of the median: a suspended laptop says nothing about the
+pace.
+"""
 BRIEF_SECONDS: Final = 1.0
-"""Evaluations and checkpoints between steps shorter than this are not announced."""
+"""Evaluations and checkpoints shorter than this are not announced between steps."""
 DRIFT: Final = 0.15
 DRIFT_SECONDS: Final = 2.0
 """An estimate is sent again if it has changed by both this fraction and this many seconds."""
 FIXED: Final = 4
-"""Generating a token of n answers costs as much as ``FIXED + n`` rows: the rest is reading weights."""
+"""Generating a token of n answers costs as much as ``FIXED + n`` rows: the fixed part is reading the
+weights.
+"""
 
 
 ADAPTED: Final = 1.8
@@ -49,9 +53,9 @@ SmolLM2, whose layers are so small that the additional products count.
 class Phases:
     """Announces phases through ``emit``, and estimates the seconds until the job ends.
 
-    ``later`` has functions that return the seconds of work after the last step. ``work`` is the size of the
-    run in tokens. ``written`` has the number of sample answers generated together, the seconds per token of
-    all, and whether an adapter was active.
+    ``later`` is a list of functions that return the seconds of work after the last step. ``work`` is the size
+    of the run in tokens. ``written`` is the size of the last batch of sample answers, its seconds per token,
+    and whether an adapter was active.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Phases:
         self._nested = 0.0
 
     def start(self, plan: Plan, step: int) -> None:
-        """Count what remains after ``step``."""
+        """Count the work that remains after ``step``."""
         self._step, self._steps = step, plan.steps
         evaluations = plan.steps // plan.evaluate - step // plan.evaluate if plan.evaluate else 0
         last = plan.evaluate and plan.steps % plan.evaluate and step < plan.steps
@@ -83,12 +87,12 @@ class Phases:
         self._paces.append(seconds)
 
     def enter(self, phase: str) -> None:
-        """Announce ``phase`` unless it is current already."""
+        """Announce ``phase`` unless it is already the current one."""
         if phase != self._phase:
             self._announce(phase)
 
     def update(self) -> None:
-        """Send the estimate again if the last one has turned out wrong."""
+        """Send the estimate again if the last one has become inaccurate."""
         seconds = self.seconds()
         if seconds is None or self._sent is None:
             return
@@ -99,7 +103,7 @@ class Phases:
 
     @contextmanager
     def during(self, phase: str, *, always: bool = False) -> Iterator[None]:
-        """Be in ``phase`` for the body, and record how long it takes.
+        """Enter ``phase`` for the duration of the block, and record the time taken.
 
         A brief phase is announced only if ``always``. Nested phases don't count towards it.
         """
@@ -116,7 +120,7 @@ class Phases:
             self._due[phase] = max(0, self._due[phase] - 1)
 
     def left(self) -> dict[str, float]:
-        """Return the event field ``secondsLeft``; empty while unknown."""
+        """Return the event field ``secondsLeft``; empty if unknown."""
         seconds = self.seconds()
         if seconds is None:
             return {}
@@ -134,7 +138,7 @@ class Phases:
 
     @property
     def token(self) -> float:
-        """Return the seconds to read a token without learning."""
+        """Return the seconds per token of a forward pass."""
         if EVALUATING in self._took and self.work.held_out:
             return self._took[EVALUATING] / self.work.held_out
         return self._pace / (PASSES * self.work.step) if self.work.step else 0.0

@@ -25,7 +25,7 @@ DRY_STEPS: Final = 4
 
 
 def asked_format(settings: JobSettings) -> str | None:
-    """Return the requested dtype by torch's name; None to decide by measurement."""
+    """Return the requested dtype by torch's name; None if it is to be chosen by measurement."""
     named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
         return "float16"
@@ -36,7 +36,7 @@ def asked_format(settings: JobSettings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerPlan:
-    """The optimizer and its initial values. ``betas`` and ``epsilon`` apply to Adam's family."""
+    """The optimizer and its initial values. ``betas`` and ``epsilon`` apply to the Adam family."""
 
     kind: str
     rate: float
@@ -48,7 +48,7 @@ class OptimizerPlan:
     def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
         """Build from a job's settings; another backend's AdamW variants map to ours.
 
-        The default learning rate is that of a model of this many ``parameters``.
+        The default learning rate depends on the model's number of ``parameters``.
         """
         get, asked = settings.get, settings.get("optim")
         kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
@@ -63,7 +63,8 @@ class OptimizerPlan:
 
 @dataclass(frozen=True, slots=True)
 class AdapterPlan:
-    """The adapter. ``targets`` and ``saved`` are suffixes of layer names, ``layers`` indices of blocks.
+    """The adapter's settings. ``targets`` and ``saved`` are suffixes of layer names, ``layers`` indices of
+    blocks.
 
     An empty ``layers`` means every block. ``init`` uses the contract's values.
     """
@@ -97,7 +98,7 @@ class AdapterPlan:
 
 
 def _members(value: Any) -> tuple[Any, ...]:
-    """Return a list as a tuple; a single value as a tuple of one, and None as an empty one."""
+    """Return a tuple: of a list's items, of a single value, or empty for None."""
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list) else (value,)
@@ -108,12 +109,12 @@ class Plan:
     """A job's settings with every default resolved. Counts are optimizer steps, ``max_length`` is in tokens.
 
     ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
-    epoch. ``packed_to`` is the most tokens of a pack of rows; 0 disables packing. ``by_length`` groups rows
-    of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the label smoothing,
-    ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the most checkpoints,
-    None for all. ``patience`` evaluations without an improvement of more than ``threshold`` stop the run.
-    ``goes_back``: roll back once after a non-finite loss. ``method`` has the settings of the training method,
-    by field.
+    epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
+    groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
+    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the
+    maximum number of checkpoints kept, None for all. ``patience`` consecutive evaluations without an
+    improvement of more than ``threshold`` stop the run. ``goes_back``: roll back once after a non-finite
+    loss. ``method`` holds the training method's settings, by field.
     """
 
     steps: int
@@ -149,9 +150,9 @@ class Plan:
         restart: int = 0,
         parameters: int = 0,
     ) -> Plan:
-        """Plan a job that trains on ``train_rows`` rows and measures on ``eval_rows``.
+        """Plan a job that trains on ``train_rows`` rows and evaluates on ``eval_rows``.
 
-        With ``packed_to``, ``train_rows`` counts packs. After step ``restart`` the schedule starts again. The
+        With ``packed_to``, ``train_rows`` counts packs. The schedule restarts after step ``restart``. The
         model's number of ``parameters``, known once it is loaded, determines the default learning rate.
         """
         get, settle = settings.get, settings.settle

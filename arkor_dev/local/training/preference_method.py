@@ -1,4 +1,4 @@
-"""Bases of methods that learn from preferences: how their rows become examples, and what they report."""
+"""Bases of methods that learn from preferences: the encoding of their rows, and the figures they report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PreferenceMethod(Method):
-    """Learn from what people prefer. Of each answer, the last message counts."""
+    """Base of methods that learn from preferences. Only the last message of each answer is learned."""
 
     figures: ClassVar[tuple[Figure, ...]] = (
         Figure("rewardMargin", "Reward margin"),
@@ -34,7 +34,7 @@ class PreferenceMethod(Method):
 
 
 class PairMethod(PreferenceMethod):
-    """Learn to prefer the chosen answer over the rejected one."""
+    """Base of methods that learn from pairs of a chosen and a rejected answer."""
 
     forms: ClassVar = PAIRS
     preference = "pair"
@@ -45,7 +45,7 @@ class PairMethod(PreferenceMethod):
         return [rendered(tokenizer, each, last)[0][-1] for each in both(row)], []
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
-        """Return one example, the rejected answer as its other sequence."""
+        """Return one example, with the rejected answer as its other sequence."""
         last = replace(encoding, responses_only=True, last_only=True)
         (chosen, cut), (rejected, cut_too) = (encode(tokenizer, each, last) for each in both(row))
         return [replace(chosen[-1], others=(rejected[-1],), counts=1, same_row=False)], cut or cut_too
@@ -57,7 +57,7 @@ def both(row: Row) -> tuple[Row, Row]:
 
 
 def adapter_alone(method: str, settings: JobSettings) -> None:
-    """Raise JobFailure for a whole model, which would need a second one as its reference."""
+    """Raise JobFailure for full fine-tuning, which would need a second model as its reference."""
     if settings.get("fullFineTuning"):
         raise JobFailure(
             f"{method} compares the adapter with the model below it, so it cannot train the whole model: "

@@ -46,7 +46,7 @@ class PreferenceObjective(Objective):
         return self.measured(rows)[0].sum(), len(rows)
 
     def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each example's loss, with the weight 1."""
+        """Return each example's loss, with weight 1."""
         return [(loss, 1) for loss in self._quietly(rows)[0].tolist()]
 
     def margins(self, rows: Sequence[Example]) -> list[float]:
@@ -76,11 +76,11 @@ class PreferenceObjective(Objective):
 
 
 class Reference:
-    """Log-probabilities that the model gives to answers as it is at the start of the run.
+    """The reference model's log-probabilities of answers. The reference is the model at the start of the run.
 
-    The start is the model with its adapter off, unless :meth:`hold` has recorded another one. Each example is
-    computed once and alone, so that it has the same bits whatever batch it is in. ``measure`` returns the
-    summed log-probabilities of an example's sequences.
+    That is the model with its adapter switched off, unless :meth:`hold` has recorded other weights. Each
+    example is computed once, in a batch of its own, so that the result does not depend on batching.
+    ``measure`` returns the summed log-probabilities of an example's sequences.
     """
 
     def __init__(self, model: Any, measure: Callable[[Sequence[Example]], Any]) -> None:
@@ -89,13 +89,15 @@ class Reference:
         self._known: dict[bytes, list[float]] = {}
 
     def hold(self) -> None:
-        """Use the current weights as the start, for a run that begins with another run's adapter."""
+        """Use the current weights as the reference, for a run that begins with another run's adapter."""
         named = self._model.named_parameters()
         self._start = {name: weight.detach().clone() for name, weight in named if weight.requires_grad}
         self._known.clear()
 
     def of(self, rows: Sequence[Example]) -> Any:
-        """Return the log-probabilities ``[rows, sequences]`` of examples with equally many sequences."""
+        """Return the log-probabilities ``[rows, sequences]`` of examples, all with the same number of
+        sequences.
+        """
         found = []
         for row in rows:
             key = _key(row)
@@ -127,8 +129,8 @@ class Reference:
 
 
 def _switched(model: Any, *, on: bool) -> AbstractContextManager[Any]:
-    """Return a context in which the adapter is on or off; afterwards it is as it was before."""
-    # Of PEFT's layers; the model itself has a method of that name.
+    """Return a context in which the adapter is on or off; its previous state is restored afterwards."""
+    # The attribute of PEFT's layers; on the model it is a method.
     states = (getattr(part, "disable_adapters", None) for part in model.modules())
     is_on = not next((state for state in states if isinstance(state, bool)), True)
     if is_on == on:

@@ -52,10 +52,10 @@ FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
 class Preparation:
-    """Everything before the first step, in stages; an estimate goes through the same ones.
+    """Everything before the first step, in stages, which an estimate also runs.
 
-    ``emit`` sends events, ``progress`` reports a stage's progress. A resumed job does not repeat what its
-    first start has reported.
+    ``emit`` sends events, ``progress`` reports a stage's progress. A resumed job does not repeat reports of
+    its first start.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Preparation:
                 self.emit(TRAINING_MESSAGE, message=sentence)
 
     def say(self, message: str) -> None:
-        """Send a sentence for the log, unless a resumed job has sent it already."""
+        """Send a sentence for the log, unless the job sent it before it was resumed."""
         if not self.continuation.points:
             self.emit(TRAINING_MESSAGE, message=message)
 
@@ -87,7 +87,7 @@ class Preparation:
         ``split`` describes how rows were held out.
         """
         scratch = scratch_folder(self.data, self.job_id)
-        if self._rank:  # on this machine, the workers would fetch into the same one
+        if self._rank:  # on one machine, the workers would download into the same folder
             scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
@@ -118,7 +118,8 @@ class Preparation:
         self.plan = self._plan(*self._counts)
 
     def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
-        """Return the rows of the job's replay data set that the verdict does not measure; none without one.
+        """Return the rows of the job's replay data set, except those that the verdict measures; none without
+        such a data set.
 
         Raises :class:`JobFailure` for bad rows, and if none is left.
         """
@@ -164,7 +165,7 @@ class Preparation:
             from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
             from arkor_dev.local.modeling.tokenizer import default_length
 
-            from .run import Run  # noqa: F401 - with all that it needs
+            from .run import Run  # noqa: F401 - with all its dependencies
 
         if threads := self.continuation.threads:
             torch.set_num_threads(threads)
@@ -193,7 +194,9 @@ class Preparation:
         resources.reset_peak_memory()
 
     def _accept_4_bit(self) -> None:
-        """Train a model that comes in 4 bit as with loadIn4bit. Raises JobFailure if settings forbid it."""
+        """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if settings forbid
+        that.
+        """
         for field, refused in (("fullFineTuning", (True,)), ("initLoraWeights", FROM_BASE)):
             if self.config.get(field) in refused:
                 raise JobFailure(
@@ -203,7 +206,7 @@ class Preparation:
         self.settings.overrule("loadIn4bit", True)
 
     def _set_up_template(self) -> None:
-        """Give the tokenizer's chat template the arguments that the job sets."""
+        """Pass the job's template arguments to the tokenizer's chat template."""
         from arkor_dev.local.modeling.chat_template import ARGUMENTS, template_arguments, with_arguments
 
         arguments = template_arguments({field: self.settings.get(field) for field in ARGUMENTS.values()})
@@ -213,7 +216,7 @@ class Preparation:
         self.base.tokenizer = with_arguments(self.base.tokenizer, arguments)
 
     def _say_rate(self) -> None:
-        """Report the chosen default learning rate with its reason."""
+        """Report the default learning rate and the reason for it."""
         if self.config.get("learningRate") is None:
             optimizer, whole = self.plan.optimizer, self.plan.adapter is None
             reason = default_rate(self.parameters, whole=whole, optimizer=optimizer.kind).reason
@@ -257,7 +260,7 @@ class Preparation:
             )
 
     def _replay(self) -> Replay | None:
-        """Return what the steps replay; None if the job doesn't."""
+        """Return the rows to replay; None if the job replays none."""
         from .replay.rows import Replay
 
         own, encoding = self.replay_rows, Encoding.of(self.settings, self.longest)
@@ -280,7 +283,7 @@ class Preparation:
         told: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
-        """Create the run in the dtype that suits this processor; all of a ``group`` use rank 0's.
+        """Create the run in the dtype best suited to this processor; all of a ``group`` use rank 0's.
 
         See `Run` for the other arguments.
         """
@@ -349,7 +352,7 @@ class Preparation:
         return run
 
     def _earlier_choice(self) -> Choice | None:
-        """Return the dtype in which a resumed job started on a CPU."""
+        """Return the dtype that a resumed job chose when it started on a CPU."""
         import torch
 
         from arkor_dev.local.modeling.number_format import Choice

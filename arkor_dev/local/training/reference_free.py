@@ -1,4 +1,4 @@
-"""Preference losses without a reference; the formulas are those of TRL, and the tests compare them."""
+"""Preference losses without a reference; the formulas match TRL's, which the tests compare them with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CpoLoss(PairObjective):
-    """CPO by sums of log-probabilities; ``ipo`` and ``simpo`` by the mean token."""
+    """CPO's loss, on sums of log-probabilities; ``ipo`` and ``simpo`` use the mean per token."""
 
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""
@@ -44,7 +44,9 @@ class CpoLoss(PairObjective):
 
 
 class OrpoLoss(PairObjective):
-    """The cross entropy of the chosen answer, less ``beta`` times the log-sigmoid of the log odds ratio."""
+    """ORPO's loss: the cross entropy of the chosen answer, minus ``beta`` times the log-sigmoid of the log
+    odds ratio.
+    """
 
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""
@@ -59,7 +61,7 @@ class OrpoLoss(PairObjective):
 
 
 def _mean_of_all(pairs: Pairs) -> Any:
-    """Return the mean log-probability of a token of the chosen answers of the whole batch, a scalar."""
+    """Return the mean log-probability per token over the batch's chosen answers, a scalar."""
     return pairs.chosen.sum() / pairs.chosen_tokens.sum()
 
 

@@ -1,4 +1,4 @@
-"""The rewards of a job: metrics of its ``[[evaluation]]`` tables, with weights."""
+"""A job's rewards: the metrics of its ``[[evaluation]]`` tables, with weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from arkor_dev.local.evaluation.own_set_scores import Scorer
 
 SHOWN: Final = 200
-"""Longest part of an answer in an error, in characters."""
+"""Maximum length of an answer's excerpt in an error, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """``told`` is the evaluation whose metric scores an answer; the score counts ``weight`` times."""
+    """A reward. ``told`` configures the evaluation set whose metric scores an answer; ``weight`` multiplies
+    the score.
+    """
 
     told: Mapping[str, Any]
     weight: float
@@ -30,9 +32,9 @@ class Reward:
 
 
 def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object) -> list[Reward]:
-    """Return the rewards that a job names, by default every set that scores answers, with their weights.
+    """Return a job's rewards with their weights; by default, one for every set that scores answers.
 
-    Raises JobFailure if there is none, or for a name or a number of weights that does not fit.
+    Raises JobFailure if there is none, for an unknown name, or for a wrong number of weights.
     """
     scoring = {str(told["name"]): told for told in sets if told.get("metric", "loss") != "loss"}
     named = [names] if isinstance(names, str) else names if isinstance(names, list) else list(scoring)
@@ -60,7 +62,7 @@ def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object
 
 
 class Scoring:
-    """Scores answers by ``rewards``, each in a process of its own that starts with the first answers."""
+    """Scores answers by ``rewards``, each in a separate process, which is started for the first answers."""
 
     def __init__(self, rewards: Sequence[Reward], project: Path) -> None:
         self.rewards, self._project = rewards, project
@@ -90,11 +92,11 @@ class Scoring:
         return [list(scores) for scores in zip(*found, strict=True)]
 
     def total(self, scores: Sequence[float]) -> float:
-        """Return an answer's weighted sum."""
+        """Return the weighted sum of an answer's scores."""
         return sum(reward.weight * score for reward, score in zip(self.rewards, scores, strict=True))
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         for scorer in self._scorers.values():
             scorer.close()
         self._scorers.clear()

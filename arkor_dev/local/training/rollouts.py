@@ -1,7 +1,7 @@
-"""Answers that a model in training samples to prompts, scored by rewards: the rollouts of a step.
+"""Rollouts: answers sampled from the model in training, and scored by rewards.
 
-A rollout's random numbers depend on the seed, the step and its number in the step alone, so that a resumed
-run samples the same answers. Imports torch: for workers only.
+A rollout's random numbers depend only on the seed, the step and its index in the step, so that a resumed run
+samples the same answers. Imports torch: for workers only.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 64
 TOKENS: Final = 8192
-"""Most answers, and most tokens of their prompts and themselves, that are written at once."""
+"""Maximum numbers of answers, and of tokens in them and their prompts, that are generated at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout(Example):
-    """A sampled answer after its ``prompt``; its tokens are learned.
+    """A sampled answer to ``prompt``; its tokens are learned.
 
-    ``scores`` are by reward, ``reward`` their weighted sum; ``advantage`` is how much better it is than its
-    group. ``scale`` multiplies the loss of each of its tokens.
+    ``scores`` has one score per reward, and ``reward`` is their weighted sum; ``advantage`` is relative to
+    its group. ``scale`` multiplies the loss of each token.
     """
 
     prompt: Prompt | None = None
@@ -52,14 +52,16 @@ class Rollout(Example):
 
 
 class Drawing(LogitsProcessor):  # type: ignore[misc]
-    """Leaves the token that ``numbers`` (uniform, ``[answers, tokens]``) choose at a temperature."""
+    """A logits processor that samples at a temperature with given uniform random ``numbers``, ``[answers,
+    tokens]``, and masks all other tokens.
+    """
 
     def __init__(self, numbers: Any, temperature: float) -> None:
         self._numbers, self._temperature, self._place = numbers, temperature, 0
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         shares = torch.softmax(scores.float() / self._temperature, -1)
-        # Apple's GPUs have no float64, and sums of float32 over a vocabulary miss rare tokens.
+        # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
         sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
         number = torch.from_numpy(self._numbers[:, self._place]).to(sums.device)
         self._place += 1
@@ -69,7 +71,7 @@ class Drawing(LogitsProcessor):  # type: ignore[misc]
 
 
 class Answering:
-    """Writes and scores answers for ``loss``, the objective of ``run``."""
+    """Generates and scores answers for ``loss``, the objective of ``run``."""
 
     def __init__(self, run: Run, loss: Objective, settings: Mapping[str, Any]) -> None:
         self._run, self._loss, self.settings = run, loss, settings
@@ -79,7 +81,7 @@ class Answering:
         self.scoring = Scoring(rewards, run.project)
 
     def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[Rollout]]:
-        """Return scored answers to each prompt, without advantages. Raises Stopped if the job is to stop."""
+        """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop."""
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
         asked = [prompt for prompt in prompts for _ in range(count)]
         numbers = np.random.default_rng([abs(self._run.seed), step]).random((len(asked), longest))
@@ -97,7 +99,7 @@ class Answering:
         return [scored[start : start + count] for start in range(0, len(scored), count)]
 
     def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[Answer, float]]:
-        """Return the likeliest answer to each prompt, with its reward."""
+        """Return the greedy answer to each prompt, with its reward."""
         found = self._written(prompts, lambda: False)
         scores = self.scoring(
             [_row(prompt, answer.text) for prompt, answer in zip(prompts, found, strict=True)]

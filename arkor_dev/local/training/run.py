@@ -1,9 +1,9 @@
 """The training loop for causal language models.
 
-A plain loop of our own, at the speed of a library's, so that every step can be reported, stopped and saved.
-The training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the
-same job gives the same adapter, even if it was interrupted and resumed. A GPU may add numbers in a different
-order each time.
+A plain loop, as fast as a library's trainer, in which every step can be reported, stopped and saved. The
+training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the same
+job gives the same adapter, even if it was interrupted and resumed. A GPU may sum in a different order each
+time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ if TYPE_CHECKING:
 
 
 class Ending(NamedTuple):
-    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of that event."""
+    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of the event that reports
+    it.
+    """
 
     status: str
     fields: dict[str, Any]
@@ -67,11 +69,11 @@ class Run:
     """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is checked between steps.
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
-    contract's fields; ``origin()`` what the bits depend on. ``told(step)`` is called for each step that the
-    job can resume from. ``sets`` are the job's own evaluation sets, in ``project``. ``parent`` is the folder
-    of an adapter to start from; ``beside`` is passed to `Keeper`, which ``make_keeper`` creates.
-    ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are the result,
-    ``row_losses`` the held-out rows' mean losses at the last evaluation.
+    contract's fields; ``origin()`` returns all that bit-exactness depends on. ``told(step)`` is called for
+    each step that the job can resume from. ``sets`` are the job's custom evaluation sets, in ``project``.
+    ``parent`` is the folder of an adapter to start from; ``beside`` is passed to `Keeper`, which
+    ``make_keeper`` creates. ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are
+    the result, ``row_losses`` are the held-out rows' mean losses at the last evaluation.
     """
 
     method: Method
@@ -107,11 +109,11 @@ class Run:
 
     @property
     def rows(self) -> dict[str, int]:
-        """The numbers of training rows, ``train``, and of held-out rows, ``heldOut``."""
+        """The number of training rows, ``train``, and of held-out rows, ``heldOut``."""
         return {"train": rows_in(self.train), "heldOut": rows_in(self.held_out)}
 
     def begin(self) -> None:
-        """Create what the steps need: the model with its adapter, the loss and the optimizer."""
+        """Create the adapter, the objective and the optimizer."""
         torch.manual_seed(self.seed)
         plan, self.began = self.plan, time.monotonic()
         base, name = self.base.model, self.base_name
@@ -133,7 +135,7 @@ class Run:
         if self.parent or self.begun:
             self.loss.hold_start()
         self.optimizer = make_optimizer(model, plan.optimizer)
-        # Only float16 has a range so small that gradients vanish.
+        # Only float16's range is so small that gradients underflow.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.good = Pace(), Rollback(plan.goes_back)
@@ -171,7 +173,7 @@ class Run:
         self.good.keep(self.step, self.state)
         try:
             if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
-                self._checkpoint()  # the disk had no space for it
+                self._checkpoint()  # because the disk was full
             while self.step < plan.steps and not self.best.enough:
                 if self.cancelled():
                     return Ending("cancelled", {})
@@ -230,14 +232,14 @@ class Run:
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
             }
-            # Rewards that are to rise are lowered as their negative, which is no loss to show.
+            # The loss of a method that maximises rewards is their negative, which is not worth showing.
             loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
             self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
-        """Roll back to the last good state with a lower rate, and return the steps from there; else raise
-        ``fault``.
+        """Roll back to the last good state with a lower learning rate, and return the steps from there; raise
+        ``fault`` if that is impossible.
         """
         step, state = self.good.take(fault)
         began, spent = self.began, self.clock.seconds
@@ -249,12 +251,15 @@ class Run:
         return self.steps(self.step)
 
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
-        """Yield the steps after the first ``done`` without end: batches whose gradients are accumulated."""
+        """Yield steps without end, skipping the first ``done``: lists of batches whose gradients are
+        accumulated.
+        """
         for step, batches in enumerate(endless(self.train, self.plan, self.plan.order_seed, done), done + 1):
             yield self.replay.join(step, batches) if self.replay else batches
 
     def _answer_replayed(self, replay: Replay) -> bool:
-        """Let the base answer the prompts of ``replay``, unless known; return False if the job was stopped.
+        """Generate the base's answers to the prompts of ``replay``, unless they are known; return False if
+        the job was stopped.
 
         Raises :class:`JobFailure` if the base's weights have changed already.
         """
@@ -274,7 +279,7 @@ class Run:
         return stopped
 
     def _hold_base(self, replay: Replay) -> bool:
-        """Compute what the loss needs of the base on replayed rows; return False if the job was stopped."""
+        """Run the base model on replayed rows for the loss; return False if the job was stopped."""
         self.clock.lap("other")
         with self.phases.during(SAMPLING, always=True):
             done = self.loss.hold_base(replay.examples, self._stopped)
@@ -306,8 +311,8 @@ class Run:
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
     def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
-        """Save all state that the next step depends on; if the disk is full, the newest resume point
-        serves.
+        """Save all state that the next step depends on; if the disk is full, the newest resume point is used
+        instead.
         """
         try:
             if self.step:
@@ -322,7 +327,7 @@ class Run:
         return Ending("paused", fields)
 
     def _go_on(self, going_on: ResumePlan) -> None:
-        """Load the newest readable state; without one, start from the beginning."""
+        """Load the newest readable state; if there is none, start from the beginning."""
         taken, passed = restore_newest(going_on, self._take_over)
         if taken:
             self.step = self.keeper.step = taken
@@ -347,7 +352,7 @@ class Run:
         }
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
-        """Restore ``state``. Raises StateError if it belongs to another run."""
+        """Restore ``state``. Raises StateError if it belongs to a different run."""
         try:
             loss, seconds = float(state["lastLoss"]), float(state["seconds"])
             begun, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
@@ -365,8 +370,8 @@ class Run:
         self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """Run a step on ``batches``, with the mean over their weights and the memory of one batch; return the
-        loss of the rows that are not replayed.
+        """Run a step on the weighted mean loss of ``batches``, in the memory of one batch; return the loss of
+        the rows that are not replayed.
         """
         self.optimizer.zero_grad(set_to_none=True)
         weight = weight_of(batches) or 1  # a forecast may measure rows that are only penalized
@@ -395,7 +400,7 @@ class Run:
             self.clock.lap("backward")
         if not losses:
             return 0.0
-        # On a GPU the processor waits for it once a step, when all of the step is in its queue.
+        # The CPU waits for a GPU only once per step, after all of the step's work is queued.
         return sum(
             self._finite(value, batch)
             for value, batch in zip(torch.stack(losses).tolist(), batches, strict=True)
@@ -408,7 +413,7 @@ class Run:
         return value
 
     def evaluate(self) -> float:
-        """Return the mean loss over the held-out rows by weight: for cross entropy, per learned token."""
+        """Return the weighted mean loss over the held-out rows: for cross entropy, per learned token."""
         found = measured(self.loss.each, self.held_out, self.measured_at_once)
         self.row_losses = by_row(self.held_out, found)
         return self._finite(sum(loss for loss, _ in found) / sum(weight for _, weight in found))

@@ -1,4 +1,4 @@
-"""The events of a run: the metadata that it starts with, and who observes them in the worker."""
+"""The events of a run: the metadata it starts with, and the observers in the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The learning rate over a run: the default by size and optimizer, and the schedules of transformers."""
+"""The learning rate over a run: its default, by model size and optimizer, and the schedules of
+transformers.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ if TYPE_CHECKING:
 
 BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
-"""Learning rates of an adapter with AdamW, by upper limits of the model's parameters."""
+"""Default learning rates for an adapter with AdamW, each up to a number of model parameters."""
 LARGEST: Final = 1e-4
 WHOLE: Final = 0.1
-"""Rate for full fine-tuning, as a fraction of an adapter's."""
+"""Learning rate for full fine-tuning, as a fraction of an adapter's."""
 LION: Final = 0.2
-"""Rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
+"""Learning rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
 lower).
 """
 
@@ -30,7 +32,7 @@ class Rate(NamedTuple):
 
 
 def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
-    """Return the rate for a model of so many parameters."""
+    """Return the default rate for a model with this many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
     what = "full fine-tuning of a model" if whole else "an adapter of a model"
     if whole:
@@ -44,15 +46,15 @@ def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
 
 
 LOWEST: Final = 1e-7
-"""Final rate of a polynomial schedule."""
+"""Final learning rate of a polynomial schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """``kind`` with peak ``height``, over ``steps`` steps including ``warmup``.
 
-    ``cycles`` is for cosine_with_restarts, ``power`` for polynomial, ``decay`` the last steps of wsd. An
-    extended run has ``before`` earlier steps.
+    ``cycles`` is for cosine_with_restarts, ``power`` for polynomial, ``decay`` the number of decay steps of
+    wsd. ``before`` is the number of earlier steps of an extended run.
     """
 
     kind: str
@@ -66,9 +68,9 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
-        """Return the schedule of a job of ``steps`` steps, or of those after the first ``before``.
+        """Return the schedule of a job of ``steps`` steps, or of the steps after the first ``before``.
 
-        ``rate`` is the peak.
+        ``rate`` is the peak learning rate.
         """
         steps -= before
         get, settle = settings.get, settings.settle
@@ -115,7 +117,7 @@ class Schedule:
 
 
 def _decay(settings: JobSettings, steps: int, most: int) -> int:
-    """Return the length of wsd's decay, at most ``most`` steps."""
+    """Return the number of wsd's decay steps, at most ``most``."""
     return int(
         settings.settle("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
     )

@@ -1,4 +1,4 @@
-"""Hooks that are active only during training: noise on embeddings, and activation checkpointing."""
+"""Hooks that are active only in training mode: noise on embeddings, and activation checkpointing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from arkor_dev.local.modeling.base_model import bare
 def add_noise(model: Any, alpha: float) -> None:
     """Add NEFTune noise (Jain et al. 2023) to the embeddings: uniform, scaled by ``alpha``.
 
-    Inactive during evaluation, and not part of what is saved.
+    The noise is inactive during evaluation and does not affect saved weights.
     """
 
     def blurred(module: Any, _: Any, embedded: Any) -> Any:
         if not module.training:
             return embedded
-        # A packed batch has several rows; scale the noise by the length of one.
+        # A packed batch has several rows; scale the noise by the length of each.
         tokens = CurrentBatch.packed.longest if CurrentBatch.packed else embedded.shape[-2]
         most = alpha / math.sqrt(tokens * embedded.shape[-1])
         return embedded + torch.empty_like(embedded).uniform_(-most, most)

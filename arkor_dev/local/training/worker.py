@@ -1,4 +1,4 @@
-"""The process that trains one job and ends: its messages and the reports of its end."""
+"""The process that trains one job: handles its messages and reports how it ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOST_SECONDS: Final = 30.0
 
 
 class Work:
-    """One job, from its message to its end."""
+    """One job, from its first message to its end."""
 
     def __init__(self) -> None:
         self.cancel = threading.Event()
@@ -66,7 +66,7 @@ class Work:
             os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not self.silent:
             if not job.get("resume") and not job.get("evaluate"):
-                drop_later(Path(job["data"]), job["id"], -1)  # of a start that the database has lost
+                drop_later(Path(job["data"]), job["id"], -1)  # from a start that the database has lost
             check_writable(Path(job["data"]), job["id"])
         keep = sample_observer(job_folder(Path(job["data"]), job["id"]))
         emit = RunEvents(self._send, keep, self._look_for_divergence)
@@ -113,7 +113,7 @@ class Work:
         run.phases = phases
         judging.follow(run)
         samples.follow(run)
-        # Called on its own thread; observers belong to the run's thread.
+        # Called on a separate thread; observers belong to the run's thread.
         with Sampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
@@ -133,12 +133,12 @@ class Work:
         self.link.send(kept=step)
 
     def run(self) -> None:
-        """Run; report any error as a reason for a person."""
+        """Run the job; report any error in words for the user."""
         try:
             self.train()
         except PeerLostError:
             traceback.print_exc()
-            time.sleep(LOST_SECONDS)  # the backend sees which worker is gone, and ends all
+            time.sleep(LOST_SECONDS)  # the backend sees which worker is gone, and stops all of them
             sys.exit("The other workers of this job no longer answer")
         except JobFailure as failure:
             step = getattr(failure, "step", None)  # of a NonFiniteError, which is only importable with torch
@@ -158,7 +158,7 @@ class Work:
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
-        os.nice(5)  # chat and the page come first on a shared processor, but training is not starved
+        os.nice(5)  # chat and the page take priority on a shared processor, without starving training
     Work().run()
     sys.stdout.flush()
     os._exit(0)

@@ -1,4 +1,5 @@
-"""Training one job in several worker processes, each on its share of every batch.
+"""Trains one job in several worker processes, each of which computes its share of every batch.
 
-Start with ``run``. ``rendezvous`` is how the workers find each other, ``process_group`` how they communicate.
+Start with ``run``. The workers find each other through ``rendezvous`` and communicate through
+``process_group``.
 """

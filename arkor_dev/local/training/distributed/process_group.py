@@ -1,7 +1,7 @@
 """Communication between the workers of one job: sums, and broadcasts from rank 0.
 
 It uses torch's own process group without its global state: gloo, and NCCL for tensors on a GPU. Only numbers
-and JSON are sent, never a program.
+and JSON are sent, never code.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from .rendezvous import Rendezvous
 
 PATIENCE: Final = timedelta(hours=2)
-"""How long a worker waits for the others, because rank 0 also evaluates, saves and generates samples. The
-death of a worker is noticed much earlier, by its connection or by the driver.
+"""Timeout for waiting on the other workers. It is long because rank 0 also evaluates, saves and generates
+samples; a worker that dies is noticed much earlier, by its connection or by the driver.
 """
 
 
 class ProcessGroup:
     """The ``count`` workers of one job; this process is ``rank`` and computes on ``device``.
 
-    All workers make the same calls in the same order. Raises PeerLostError when another worker is gone.
+    All workers make the same calls in the same order. Raises PeerLostError if another worker is gone.
     """
 
     def __init__(self, meeting: Rendezvous, device: str) -> None:
@@ -61,14 +61,14 @@ class ProcessGroup:
             self._of(tensor).allreduce([tensor]).wait()
 
     def broadcast(self, tensor: Any) -> None:
-        """Replace ``tensor`` by that of rank 0."""
+        """Replace ``tensor`` by rank 0's."""
         options = dist.BroadcastOptions()
         options.rootRank, options.rootTensor = 0, 0
         with _peer_errors():
             self._of(tensor).broadcast([tensor], options).wait()
 
     def broadcast_value(self, value: Any) -> Any:
-        """Return the ``value`` of rank 0, which must be JSON."""
+        """Return rank 0's ``value``, which must be serialisable as JSON."""
         self._broadcasts += 1
         key = f"broadcast/{self._broadcasts}"
         with _peer_errors():

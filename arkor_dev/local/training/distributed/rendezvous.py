@@ -1,7 +1,7 @@
-"""How the workers of one job find each other. It does not import torch, so that the port is known at once.
+"""Lets the workers of one job find each other. Does not import torch, so that the port is known at once.
 
-Rank 0 listens on its machine's address, at a port that the system chooses, and sends that port as its first
-message. It keeps the port from then on, so that no other process can impersonate it.
+Rank 0 listens on its machine's address, on a port chosen by the operating system, and sends that port as its
+first message. It keeps the socket open from then on, so that no other process can impersonate it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PeerLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rendezvous:
-    """Worker ``rank`` (from 0) of ``count`` of one job, on the machine ``host``.
+    """Worker ``rank`` (from 0) of one job's ``count`` workers, on the machine ``host``.
 
-    The workers meet at ``address`` and ``port`` of rank 0, which has the ``listener``.
+    The workers connect to rank 0's ``address`` and ``port``; only rank 0 has a ``listener``.
     """
 
     rank: int
@@ -38,7 +38,8 @@ class Rendezvous:
 
     @classmethod
     def of(cls, job: Mapping[str, Any], link: Link) -> Rendezvous | None:
-        """Return the rendezvous in a ``job``'s ``group``, ``{rank, count, host, address?, port?}``, or None.
+        """Return the rendezvous described by a ``job``'s ``group``, ``{rank, count, host, address?, port?}``,
+        or None.
 
         Raises OSError if rank 0 cannot listen.
         """

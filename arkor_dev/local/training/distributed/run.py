@@ -1,8 +1,8 @@
-"""Training one job in several workers: the same steps as with one, except for the order of summation.
+"""Trains one job in several workers: the same steps as with one worker, apart from the order of summation.
 
 Each worker has all rows of the job in the same order, and computes every ``count``-th row of each batch. A
-step's loss is the mean over the weights of the whole step's rows. Gradients are summed before they are
-clipped, so every worker changes the same weights by the same bits. Only rank 0 reports, evaluates and saves.
+step's loss is the weighted mean over all of the step's rows. Gradients are summed before they are clipped, so
+every worker makes bit-identical updates. Only rank 0 reports, evaluates and saves.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OTHER_ROWS: Final = "The workers of this job read different rows: has the data s
 
 
 def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
-    """Return rank 0's number format. Raises JobFailure if this worker has other ``rows``."""
+    """Return rank 0's number format. Raises JobFailure if this worker's ``rows`` differ from rank 0's."""
     name, reason, known = group.broadcast_value([choice.name, choice.reason, hash_of_rows(rows)])
     if known != hash_of_rows(rows):
         raise JobFailure(OTHER_ROWS)
@@ -44,7 +44,7 @@ def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]
 
 
 class NullKeeper(CheckpointWriter):
-    """The keeper of a worker other than rank 0: it writes nothing."""
+    """The checkpoint writer of every worker except rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
         """Do nothing."""
@@ -69,12 +69,12 @@ class NullKeeper(CheckpointWriter):
 
 @dataclass
 class DistributedRun(Run):
-    """A run of which this process is one worker of ``group``."""
+    """A run that is distributed over the workers of ``group``, of which this process is one."""
 
     group: ProcessGroup = field(kw_only=True)
 
     def begin(self) -> None:
-        """See `Run`; all workers start with rank 0's weights."""
+        """See `Run`; all workers start from rank 0's weights."""
         if self.group.rank:
             self.make_keeper = NullKeeper
         super().begin()
@@ -92,7 +92,7 @@ class DistributedRun(Run):
         return found
 
     def evaluate(self) -> float:
-        """Evaluate on rank 0; all workers get the result."""
+        """Evaluate on rank 0 and broadcast the result."""
         loss = torch.zeros(1, dtype=torch.float64)
         if self.group.rank == 0:
             loss[0] = super().evaluate()
@@ -100,7 +100,7 @@ class DistributedRun(Run):
         return super()._finite(float(loss))
 
     def _answer_replayed(self, replay: Replay) -> bool:
-        """Answer on rank 0: another kind of machine may answer otherwise."""
+        """Generate the answers on rank 0 only: another kind of machine might generate different ones."""
         if self.group.rank == 0:
             super()._answer_replayed(replay)
         replay.take_over(self.group.broadcast_value(replay.state()))
@@ -137,7 +137,9 @@ class DistributedRun(Run):
         return value
 
     def _sum_gradients(self) -> None:
-        """Sum the gradients of every weight over all workers; one without any gradient keeps None."""
+        """Sum the gradients of every weight over all workers; a weight that has none on any worker keeps
+        None.
+        """
         weights = self.trainable
         sizes = [weight.numel() for weight in weights]
         line = torch.zeros(sum(sizes) + len(sizes), dtype=torch.float32, device=weights[0].device)

@@ -1,4 +1,4 @@
-"""Measures an adapter (or a fully fine-tuned model) and its base with the training's own loss.
+"""Measures an adapter (or a fully fine-tuned model) and its base with the loss of the training run.
 
 Both run through the same code in the same dtype. An adapter's base is the model with the adapter switched
 off; for a changed model the base is loaded again, after the trained one has been released.
@@ -66,10 +66,10 @@ def answers_of(
     kept: BaseLosses,
     asked: tuple[int, int] | None = None,
 ) -> Answers:
-    """Select the ``general`` questions to answer: ``asked`` has their number and token limit.
+    """Select which of the ``general`` questions to answer; ``asked`` is their number and the token limit.
 
-    By default, as many as take a small part of the run. None for a dry run, a job without samples, or a model
-    of plain text.
+    By default, as many as can be answered in a small fraction of the run's time. None for a dry run, a job
+    without samples, or a model trained on plain text.
     """
     settings, tokenizer = preparation.settings, run.base.tokenizer
     quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
@@ -112,7 +112,7 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
 def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
     """Select the general questions for the model of ``run``; return them with their full number.
 
-    ``count`` of them, by default as many as the run affords; a few in a dry run.
+    Selects ``count`` of them, by default as many as the run can afford, and only a few in a dry run.
     """
     found, counts = all_questions(run)
     if not found:
@@ -123,7 +123,7 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
 
 
 def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
-    """Count the tokens that the training of ``run`` and its comparison read."""
+    """Count the tokens read by the training of ``run`` and by its comparison with the base."""
     plan = run.plan
     unit = plan.packed_to or run.loss.reads(run.train) / len(run.train)
     return Work(
@@ -134,13 +134,13 @@ def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
 
 
 STRENGTHS: Final = (0.25, 0.5, 0.75)
-"""The verdict has the losses at 0, the base, and at 1."""
+"""Strengths between the base at 0 and the adapter at 1, whose losses the verdict already has."""
 FEW: Final = 64
-"""Training rows read without training: they only show the model's format."""
+"""Training rows read when nothing is trained: they only show the model's format."""
 
 
 class FinalEvaluation:
-    """Follows the evaluations of a run, and measures what it has made when it is over."""
+    """Records a run's evaluations, and measures its result when the run is over."""
 
     def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
         self._preparation, self._cancelled = preparation, cancelled
@@ -151,7 +151,7 @@ class FinalEvaluation:
         self._stage: Stage | None = None
 
     def follow(self, run: Run) -> None:
-        """Record the row losses of each evaluation of ``run`` as it is reported."""
+        """Record each row's loss whenever ``run`` reports an evaluation."""
         self._run = run
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
@@ -178,9 +178,10 @@ class FinalEvaluation:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare, store and report; return False if the job was cancelled.
+        """Compare the result with the base, store and report the comparison; return False if the job was
+        cancelled.
 
-        The result is saved by now, so an error here is reported without losing it.
+        The trained weights have already been saved, so an error here is only reported.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -195,7 +196,7 @@ class FinalEvaluation:
             changed = run.plan.adapter is None or bool(run.begun)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
-                run.optimizer.state.clear()  # memory for the base
+                run.optimizer.state.clear()  # frees memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
             judged = stage.run(run.loss, base)
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
@@ -204,7 +205,7 @@ class FinalEvaluation:
             self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
         except Stopped:
             return False
-        except Exception as error:  # noqa: BLE001 - whatever it was, the adapter is there
+        except Exception as error:  # noqa: BLE001 - whatever the error, the adapter is saved
             traceback.print_exc()
             reason = str(error) or type(error).__name__
             self._emit(TRAINING_MESSAGE, message=f"It could not be compared with its base: {reason}")
@@ -217,10 +218,10 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the contract's
     :class:`Evaluation`.
 
-    ``preparation`` has read its rows, and ``model`` is the base found by the backend. ``step`` is a
-    checkpoint's, None for the final model; ``data`` is the file of the rows, None for the held-out ones.
-    With ``general`` the general questions are measured beside a file's rows, too.
-    Raises :class:`JobFailure` without held-out rows.
+    ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. ``step``
+    is the checkpoint's step, or None for the final model; ``data`` is the file to evaluate on, or None for
+    the held-out rows. ``general`` also measures the general questions if ``data`` is given. Raises
+    :class:`JobFailure` without held-out rows.
     """
     folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
     if not preparation.eval_rows:
@@ -259,10 +260,10 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
 
 
 def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Measure the final adapter in ``saved``, ``{folder}``, at `STRENGTHS` on the rows of its verdict; store
-    and return the contract's :class:`Evaluation` with them.
+    """Measure the final adapter in ``saved``, ``{folder}``, at each of `STRENGTHS`, on the rows that its
+    verdict was measured on; store the losses and return the contract's :class:`Evaluation`.
 
-    The rest is as in `judge_kept`. Raises :class:`JobFailure` if the verdict is gone.
+    Other arguments are as in `judge_kept`. Raises :class:`JobFailure` if the verdict no longer exists.
     """
     file = results.result_file(job_folder(preparation.data, preparation.job_id), None)
     before = results.result(job_folder(preparation.data, preparation.job_id), None, None)
@@ -291,7 +292,9 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
 
 @contextmanager
 def _scaled(model: Any, strength: float) -> Iterator[None]:
-    """Scale what the adapter of ``model``, a plain LoRA, adds to its base while the block runs."""
+    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, for the duration of
+    the block.
+    """
     weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
     weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]
     trained = [weight.detach().clone() for weight in weights]
@@ -313,7 +316,7 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
 
 
 def base_losses(run: Run) -> BaseLosses:
-    """Return the cache for the base of ``run``, which has begun."""
+    """Return the loss cache for the base model of ``run``, which must have begun."""
     origin = run.origin()
     if not origin.get("model"):  # its files could not be read completely
         return BaseLosses(run.data, {})
@@ -402,9 +405,10 @@ def _stage(
 def _stopping(
     preparation: Preparation, run: Run, general: Sequence[Example]
 ) -> tuple[Sequence[Example], EndMarks]:
-    """Return the general answers as far as their end marks, and how the training rows teach to stop.
+    """Return the general questions' reference answers up to their end marks, and how many training rows teach
+    an end mark.
 
-    None for a dry run, a model of plain text, and where the template's end mark can't be found.
+    None for a dry run, a model trained on plain text, or a template whose end mark can't be found.
     """
     if not general or preparation.settings.get("dryRun"):
         return [], EndMarks()
@@ -419,7 +423,9 @@ def _stopping(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, as in its training."""
+    """Load the base of ``run``, which has not begun, with the adapter in ``folder``, set up as in
+    training.
+    """
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
@@ -435,7 +441,7 @@ def _wearing(run: Run, folder: Path) -> Objective:
 
 
 def _compare_with(parent: Path, loss: Objective) -> None:
-    """Let ``loss`` compare with the adapter in ``parent``, from which the run began."""
+    """Make the adapter in ``parent``, from which the run began, the reference of ``loss``."""
     weights = {name: weight for name, weight in loss.model.named_parameters() if weight.requires_grad}
     current = {name: weight.detach().clone() for name, weight in weights.items()}
     take_weights(weights, parent)
@@ -446,7 +452,7 @@ def _compare_with(parent: Path, loss: Objective) -> None:
 
 
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
-    """Load the model in ``folder``, without an adapter, as in the training of ``run``."""
+    """Load the model in ``folder``, without an adapter, set up as for the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
     if learning:

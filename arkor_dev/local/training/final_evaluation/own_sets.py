@@ -1,4 +1,4 @@
-"""Custom evaluation sets of a job: losses, or scored answers."""
+"""Measures a job's custom evaluation sets: by the loss of their rows, or by scored answers."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 LOSSES: Final = 1000
-"""Most rows of a set whose loss is measured."""
+"""Maximum number of rows measured in a set that is measured by loss."""
 ANSWERS: Final = 64
-"""Most rows of a set that are answered: generating a token takes as long as reading dozens."""
+"""Maximum number of rows answered in a set: generating one token takes as long as reading dozens."""
 AT_ONCE: Final = 8
 ASKED: Final = 512
-"""Most prompt tokens answered at once, padding included; a longer one is alone."""
+"""Maximum number of prompt tokens per batch, padding included; a longer prompt forms its own batch."""
 
 
 @dataclass
 class OwnSet:
-    """One set: its config ``told``, and the measured ``rows`` out of ``of``."""
+    """One evaluation set: its configuration ``told``, and the ``rows`` measured, of ``of`` in total."""
 
     told: Mapping[str, Any]
     rows: list[Row]
@@ -67,7 +67,7 @@ class OwnSet:
         return len(self.rows)
 
     def cost(self) -> Cost:
-        """Return the cost of measuring one model; nothing if that is impossible."""
+        """Return the cost of measuring one model; zero if the set cannot be measured."""
         with suppress(JobFailure):
             if self.is_loss:
                 return Cost(tokens_of(self.examples()))
@@ -77,7 +77,7 @@ class OwnSet:
     def measure(
         self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
     ) -> list[float]:
-        """Return each row's figure by ``model``; ``done`` receives the number of finished rows.
+        """Return ``model``'s loss or score on each row; ``done`` receives the number of finished rows.
 
         Raises Stopped, and JobFailure if measuring is impossible.
         """
@@ -94,7 +94,7 @@ class OwnSet:
         return self._scores(model, stopped, done)
 
     def examples(self) -> list[Example]:
-        """Return its encoded rows if their loss is measured."""
+        """Return the encoded rows of a set that is measured by its loss."""
         tokenizer = self.run.base.tokenizer
         return self.run.method.encode_all(tokenizer, self.rows, self.encoding, lambda _: None)[0]
 
@@ -180,7 +180,9 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
 
 
 def _some(rows: list[Row], told: Mapping[str, Any], run: Run) -> list[Row]:
-    """Select rows from all over the set; for answering, only those that leave room for an answer."""
+    """Select rows spread over the set; if they are to be answered, only those that leave room for an
+    answer.
+    """
     most = LOSSES
     if told.get("metric", "loss") != "loss":
         most, room = ANSWERS, run.base.context - MOST_TOKENS

@@ -1,8 +1,8 @@
 """Training methods, one module each.
 
-A module in this package is a method: its name is what ``method`` in arkor.toml selects, and its ``METHOD`` is
-a :class:`~.interface.Method`. Nothing else is needed: the loop, checkpoints, forecast, verdict, samples and
-exports know the interface alone.
+Each module in this package is a method: ``method`` in arkor.toml selects it by name, and its ``METHOD`` is a
+:class:`~.interface.Method`. Nothing else is needed: the loop, checkpoints, forecast, verdict, samples and
+exports depend on the interface only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def names() -> list[str]:
 
 
 def listed() -> list[TrainingMethod]:
-    """Return every method, for the contract's capabilities. It imports them all: some milliseconds."""
+    """Return every method, for the contract's capabilities. Imports them all, which takes a few
+    milliseconds.
+    """
     return [{"name": name, "label": method(name).label} for name in names()]
 
 

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class ContrastivePreferenceOptimization(PairMethod):
-    """Prefer the chosen answer, without a reference; with ``loss_type = "simpo"`` by the mean token."""
+    """Prefer the chosen answer, without a reference; with ``loss_type = "simpo"`` by the mean per token."""
 
     label = "CPO or SimPO"
     measure = Figure("loss", "CPO loss")
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure for a loss that only DPO has."""
+        """Raise JobFailure for a loss that only DPO supports."""
         if settings.get("lossType") == "apo_zero":
             raise JobFailure("lossType apo_zero compares with a reference: use it with method dpo")
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the loss that ``loss_type`` names."""
+        """Return the objective selected by ``loss_type``."""
         from arkor_dev.local.training.reference_free import CpoLoss
 
         return CpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)

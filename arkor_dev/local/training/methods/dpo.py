@@ -26,7 +26,7 @@ class DirectPreferenceOptimization(PairMethod):
     relative = True
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure for a whole model, and for a loss without a reference."""
+        """Raise JobFailure for full fine-tuning, and for a loss without a reference."""
         adapter_alone(self.name, settings)
         if settings.get("lossType") == "simpo":
             raise JobFailure("lossType simpo needs no reference: use it with method cpo")
@@ -34,7 +34,7 @@ class DirectPreferenceOptimization(PairMethod):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the loss that ``loss_type`` names."""
+        """Return the objective selected by ``loss_type``."""
         from arkor_dev.local.training.dpo_loss import DpoLoss
 
         return DpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)

@@ -38,7 +38,7 @@ class GroupRelativePolicyOptimization(Method):
     )
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure without a reward, or for settings that sampled answers cannot have."""
+        """Raise JobFailure without a reward, or for settings incompatible with sampled answers."""
         rewards_of(settings.evaluations, settings.get("rewardFuncs"), settings.get("rewardWeights"))
         if settings.get("packing"):
             raise JobFailure("grpo learns from answers that it samples, which are not packed: remove packing")
@@ -46,13 +46,13 @@ class GroupRelativePolicyOptimization(Method):
             raise JobFailure("grpo trains in one process: remove workers")
 
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
-        """Return the prompt; nothing of it is learned."""
+        """Return the prompt, of which no token is learned."""
         from arkor_dev.local.training.rows.prompts import rendered_prompt
 
         return [Rendering(rendered_prompt(tokenizer, row), [])], []
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
-        """Return the prompt."""
+        """Return the prompt as an example."""
         from arkor_dev.local.training.rows.prompts import encode_prompt
 
         return [encode_prompt(tokenizer, row, encoding.longest)], False
@@ -60,7 +60,7 @@ class GroupRelativePolicyOptimization(Method):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the loss that ``loss_type`` names."""
+        """Return the objective selected by ``loss_type``."""
         from arkor_dev.local.training.grpo_loss import GrpoLoss
 
         return GrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)

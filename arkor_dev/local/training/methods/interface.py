@@ -27,7 +27,7 @@ class Figure:
 
     ``name`` is its field in ``training.log``, in camel case; held-out figures begin with ``eval``:
     ``rewardMargin``, ``evalRewardMargin``. ``label`` names it on the chart, ``unit`` follows its values.
-    ``higher`` of a measure: more is better, and the objective's losses are its negative.
+    ``higher`` marks a measure of which more is better; the objective's losses are its negative.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Figure:
 
     @property
     def evaluated(self) -> str:
-        """The field of ``training.log`` that each evaluation has, for a measure."""
+        """The field of ``training.log`` that holds an evaluation's value, for a measure."""
         return f"eval{self.name[0].upper()}{self.name[1:]}" if self.higher else "evalLoss"
 
 
 class Method(ABC):
-    """A way of learning from rows. The module does not import torch; :meth:`objective` does."""
+    """A training method. Its module does not import torch; only :meth:`objective` does."""
 
     label: ClassVar[str]
     """The method's display name."""
@@ -55,23 +55,23 @@ class Method(ABC):
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
     preference: ClassVar[str] = ""
-    """What a row with a preference is, ``pair`` or ``rating``: then the verdict counts how many of them the
-    model follows more than its start does. Empty for other methods.
+    """What a row with a preference is, ``pair`` or ``rating``: the verdict then counts how many of them the
+    model follows more than it did at the start. Empty for other methods.
     """
     relative: ClassVar[bool] = False
-    """Whether the objective's margins compare with the start of the run already."""
+    """Whether the objective's margins are already relative to the start of the run."""
 
     @property
     def name(self) -> str:
         """The name of its module, which ``method`` in arkor.toml selects."""
         return type(self).__module__.rpartition(".")[2]
 
-    def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods go with every setting
+    def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods support every setting
         """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""
 
     @abstractmethod
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
-        """Return the texts that a row is learned from, and the indices of answers that none of them teaches.
+        """Return the texts that a row is learned from, and the indices of answers that no text teaches.
 
         The Data page shows these; :meth:`encode` must learn from the same.
         """
@@ -103,4 +103,4 @@ class Method(ABC):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the objective of ``model``; some ``examples`` are given for trial runs."""
+        """Return the objective for ``model``; ``examples`` are a few rows for trial runs."""

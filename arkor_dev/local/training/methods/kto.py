@@ -35,7 +35,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
     figures = (*PreferenceMethod.figures, Figure("kl", "KL from the start", "nats"))
 
     def check(self, settings: JobSettings) -> None:
-        """Raise JobFailure for settings with which the KL cannot be estimated, and for a whole model."""
+        """Raise JobFailure for settings with which the KL cannot be estimated, and for full fine-tuning."""
         adapter_alone(self.name, settings)
         if settings.get("batchSize") < 2:
             raise JobFailure(
@@ -63,14 +63,14 @@ class KahnemanTverskyOptimization(PreferenceMethod):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the loss."""
+        """Return KTO's objective."""
         from arkor_dev.local.training.kto_loss import KtoLoss
 
         return KtoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 
 
 def _ratings(row: Row) -> list[tuple[Row, bool]]:
-    """Return the answers of a row, each with its rating: of a pair, the chosen answer is the good one."""
+    """Return a row's answers with their ratings; in a pair, the chosen answer is the good one."""
     if "rejected" in row.extra:
         return list(zip(both(row), (True, False), strict=True))
     return [(row, row.extra["desirable"])]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OddsRatioPreferenceOptimization(PairMethod):
-    """Learn the chosen answer as supervised training does, and push the odds of the rejected one down."""
+    """Learn the chosen answer as supervised training does, and lower the odds of the rejected one."""
 
     label = "ORPO"
     measure = Figure("loss", "ORPO loss")
@@ -25,7 +25,7 @@ class OddsRatioPreferenceOptimization(PairMethod):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the loss."""
+        """Return ORPO's objective."""
         from arkor_dev.local.training.reference_free import OrpoLoss
 
         return OrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)

@@ -35,7 +35,7 @@ class SupervisedFineTuning(Method):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> CrossEntropy:
-        """Return the cross entropy, with label smoothing during training if the plan has it."""
+        """Return the cross entropy, with the plan's label smoothing during training."""
         from arkor_dev.local.training.objective import CrossEntropy
 
         return CrossEntropy(model, device, dtype, examples, plan.smoothing, noisy=plan.noise > 0)

@@ -1,4 +1,4 @@
-"""The prompts that are replayed: the built-in ones, or those of a job's own data set. Imports no torch."""
+"""Prompts to replay: the built-in ones, or those of a job's replay data set. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 BUILT_IN: Final = Path(__file__).with_name("prompts.txt")
 FORMS: Final = PROMPTS
-"""The forms of rows that a replay data set may have: conversations and prompts."""
+"""Row forms allowed in a replay data set: conversations and prompts."""
 
 
 def prompts() -> list[str]:
-    """Return the built-in prompts, in file order. The verdict asks other questions."""
+    """Return the built-in prompts, in file order. The verdict uses different questions."""
     return BUILT_IN.read_text(encoding="utf-8").splitlines()
 
 
@@ -32,8 +32,8 @@ def built_in() -> list[Row]:
 
 
 def unlike(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
-    """Return the ``rows`` that the verdict does not measure: neither a held-out row nor a general question,
-    nor a near duplicate of one.
+    """Return those of ``rows`` that the verdict does not measure: drop held-out rows, general questions, and
+    near duplicates of either.
     """
     measured = [*questions(), *held_out]
     groups = groups_of([*measured, *rows], guess=False).ids

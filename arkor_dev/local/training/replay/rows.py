@@ -1,4 +1,4 @@
-"""The rows that are replayed: which prompts, their answers, and their place in the steps."""
+"""Replayed rows: chooses their prompts, gets their answers, and adds them to the steps."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
 SHARES: Final = ("replay", "baseKl")
 SETTINGS: Final = (*SHARES, REPLAY)
-"""The fields of a job's config that are about these rows. They change no measurement of a base."""
+"""Configuration fields for replay. They do not affect measurements of a base model."""
 LONGEST: Final = 32
-"""Most tokens of an answer."""
+"""Maximum number of tokens in an answer."""
 PENALIZED: Final = 0.2
-"""The share of each step's rows that a penalty alone adds: as many as are replayed by default."""
+"""The share of replayed rows in each step if only a penalty is set: the same as the default for replay."""
 TOGETHER: Final = 16
-"""Answers that are generated together."""
+"""Number of answers generated together."""
 ROOM: Final = 0.5
-"""By how much of its tokens a batch may grow: its size was chosen for the memory."""
+"""Fraction by which a batch's tokens may grow: its size was chosen to fit the memory."""
 
 
 @dataclass
 class Replay:
-    """Adds rows so that they are ``share`` of each step's, above 0 and up to 0.5.
+    """Adds replayed rows so that they make up ``share`` of each step's rows, above 0 and up to 0.5.
 
-    ``learned``: the answers are learned like the data's. With ``base_kl`` above 0 the loss has that many
-    times the mean divergence from the base per token of the answers.
+    ``learned``: the answers are learned like the data's. ``base_kl`` is the factor of a penalty: the mean
+    divergence from the base per answer token.
 
-    ``size`` is the most rows of a batch. Which rows a step gets depends on ``seed`` and the step's number
-    alone, so a resumed run continues alike. ``examples`` are those whose answers are ``given``, and those
-    that the base answers. Until they are ``answered``, the latter stand for rows of the longest length, so
-    that a run's costs can be forecast.
+    ``size`` is the maximum number of rows in a batch. A step's rows depend only on ``seed`` and the step's
+    number, so a resumed run replays the same ones. ``examples`` are the rows with ``given`` answers, followed
+    by those that the base answers. Until the latter are ``answered``, they are placeholders of the maximum
+    length, so that a run's cost can be forecast.
     """
 
     share: float
@@ -65,11 +65,11 @@ class Replay:
     def of(
         cls, plan: Plan, base: Base, own: Sequence[Row] = (), encoding: Encoding | None = None
     ) -> Replay | None:
-        """Choose as many prompts as the steps of ``plan`` need, and encode them; None if it has neither
-        replay nor a penalty.
+        """Choose as many prompts as the steps of ``plan`` need, and encode them; return None if the plan has
+        neither replay nor a penalty.
 
-        They are the job's ``own``, or else the built-in ones. Raises :class:`JobFailure` if the model's
-        template rejects one or a prompt is too long, with its location.
+        The prompts are the job's ``own``, or else the built-in ones. Raises :class:`JobFailure` if the
+        model's template rejects one or a prompt is too long, with its location.
         """
         share, base_kl = (plan.method.get(field, 0) for field in SHARES)
         if not share and not base_kl:
@@ -101,7 +101,7 @@ class Replay:
         return self.examples[len(self.given) :]
 
     def answer(self, loss: Objective, base: Base, kept: BaseLosses, stopped: Callable[[], bool]) -> bool:
-        """Let the model of ``loss``, which must answer as its base, answer those without an answer; return
+        """Generate the missing answers with the model of ``loss``, which must compute as its base; return
         False if stopped.
 
         ``kept`` caches the answers.
@@ -116,7 +116,7 @@ class Replay:
                 some = answers(loss, base.tokenizer, ends, asked[start : start + TOGETHER], watch)
                 if watch.interrupted:
                     return False
-                # An answer that was cut doesn't end: no end is taught.
+                # A truncated answer has no end token to learn.
                 answered += [[*each.ids, *(() if each.end is None else (each.end,))] for each in some]
             kept.put(key, answered)
         self.take_over(list(zip(asked, answered, strict=True)))
@@ -124,30 +124,31 @@ class Replay:
 
     @property
     def longest_prompt(self) -> int:
-        """The tokens of the longest prompt that the base answers."""
+        """The length in tokens of the longest prompt that the base answers."""
         return max(len(_prompt(example)) for example in self.to_answer)
 
     def state(self) -> list[tuple[list[int], list[int]]]:
-        """Return the prompts that the base answered, with the answers, for the state of a run; empty before.
+        """Return the prompts answered by the base, with the answers, for a run's saved state; empty if there
+        are none yet.
 
-        Given answers are read from their file again.
+        Given answers are not included: they are read from their file again.
         """
         if not self.answered:
             return []
         return [(asked := _prompt(each), each.ids[len(asked) :]) for each in self.to_answer]
 
     def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
-        """Replay these prompts and answers."""
+        """Restore the prompts and answers returned by :meth:`state`."""
         found = [self._example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
         if found:
             self.examples = [*self.given, *(each for each in found if each.learned)]
             self.answered = True
 
     def join(self, step: int, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
-        """Return the batches of ``step`` with the rows that it replays.
+        """Return the batches of ``step`` with its replayed rows.
 
-        These are added to the step's own batches, because a batch of a few short rows takes long for its
-        size. Only where there is no room for them, they get batches of their own.
+        They are added to the step's own batches, because a batch of a few short rows is slow for its size. If
+        those have no room, the rest get batches of their own.
         """
         joined = [list(batch) for batch in batches]
         room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
@@ -159,13 +160,13 @@ class Replay:
         return [*joined, *(left[start : start + self.size] for start in range(0, len(left), self.size))]
 
     def chosen(self, step: int, rows: int) -> list[Example]:
-        """Return the rows that ``step`` replays beside ``rows`` rows of the data."""
+        """Return the rows that ``step`` replays along with ``rows`` rows of the data."""
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
         count = int(self._beside(rows) + chance.random())
         return chance.sample(self.examples, min(count, len(self.examples)))
 
     def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
-        """Return the factor of a step's summed divergence.
+        """Return the factor by which a step's summed divergence is multiplied.
 
         A step of few rows may replay none. Those that do make up for the others.
         """
@@ -175,7 +176,7 @@ class Replay:
         return self.base_kl / min(1.0, self._beside(rows)) / tokens if tokens else 0.0
 
     def _beside(self, rows: int) -> float:
-        """Return how many rows are replayed beside ``rows`` of the data, on average."""
+        """Return how many rows are replayed along with ``rows`` of the data, on average."""
         return rows * self.share / (1 - self.share)
 
     def _example(self, prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:

@@ -1,4 +1,4 @@
-"""From a data set to training batches: reading, holding out, tokenizing, batching.
+"""From a data set to training batches: reads, splits, tokenizes and batches the rows.
 
 Imported by worker processes only. Start with ``datasets``.
 """

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.plan import Plan
 
 Batch = list["Example"]
-"""Rows that are computed together."""
+"""Rows that are computed together: a batch."""
 SORTED_AT_ONCE = 50
-"""Steps whose rows are sorted by length together, as in transformers."""
+"""Number of steps whose rows are sorted by length together, as in transformers."""
 
 
 def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
@@ -47,7 +47,7 @@ def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:
 def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> Iterator[list[Batch]]:
     """Yield steps without end: lists of batches whose gradients are accumulated.
 
-    Each epoch visits every row once, in its own order. Starts after the first ``done`` steps.
+    Each epoch visits every row once, in its own order. Skips the first ``done`` steps.
     """
     units = packs(rows, plan.packed_to) if plan.packed_to else [[row] for row in rows]
     size = plan.batch_size
@@ -70,7 +70,7 @@ def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> It
 def _by_length(order: list[Batch], step: int) -> list[Batch]:
     """Sort each window of ``order`` by length, longest first, and move the longest row to the front.
 
-    A run that exceeds memory then fails in its first step. Windows are whole steps, at most fifty.
+    That way, a run that exceeds memory fails in its first step. A window is at most fifty whole steps.
     """
 
     def length(unit: Batch) -> int:

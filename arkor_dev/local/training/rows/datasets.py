@@ -1,7 +1,7 @@
 """Reads training rows from files, the web or the Hub, validates them and records their locations.
 
-Bad data ends the job with file, line and reason, or is skipped if the job says so; never silently, since
-nobody should train on half of their data unawares.
+Bad data ends the job with file, line and reason, or is skipped if the job allows it; never silently, since
+nobody should train on half of their data without knowing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def load_rows(
     limit: int | None,
     bad: list[str] | None = None,
 ) -> list[Row]:
-    """Return the rows of ``source``, of one of ``forms``, or the first ``limit``; see ``read_rows``."""
+    """Return the rows of ``source`` in one of ``forms``, or the first ``limit`` of them; see
+    ``read_rows``.
+    """
     return read_rows(fetched(source, project, scratch, progress, forms, limit), limit, bad)
 
 
@@ -56,7 +58,8 @@ def fetched(
 ) -> list[DataFile]:
     """Return the files of a data set with rows of these ``forms``.
 
-    Remote files are downloaded into ``scratch``; from the Hub, ``limit`` rows. Raises :class:`JobFailure`.
+    Remote files are downloaded into ``scratch``; from the Hub, only ``limit`` rows. Raises
+    :class:`JobFailure`.
     """
     number = 0
 
@@ -141,7 +144,7 @@ def _download(url: str, token: str | None, path: Path, progress: Progress) -> No
                     f"The data set at {host} was interrupted after {done} of {total} bytes: run the job again"
                 )
     except urllib.error.HTTPError as error:
-        error.close()  # it is the answer
+        error.close()  # the error is itself an open response
         raise JobFailure(f"{host} answered {error.code} for the data set: check its url and token") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
@@ -167,6 +170,6 @@ def _fetch_from_hub(source: DatasetSource, path: Path, progress: Progress, limit
                 file.write(json.dumps(record, default=str) + "\n")
                 if limit is not None and number >= limit:
                     break
-    except Exception as error:  # noqa: BLE001 - the library raises dozens of kinds, all for the person
+    except Exception as error:  # noqa: BLE001 - the library raises dozens of types, all to be shown to the user
         raise JobFailure(f"The data set {name} (split {split}) could not be loaded: {error}") from None
     return f"{name} ({split})"

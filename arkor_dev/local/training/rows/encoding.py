@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Encoding:
     """How rows become examples, of at most ``longest`` tokens.
 
-    ``responses_only`` learns only the answers, ``last_only`` only the last answer of each row.
+    ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
     """
 
     longest: int
@@ -42,7 +42,7 @@ class Encoding:
 class Coded:
     """An example before truncation: the chat template's ``text``, and its tokens.
 
-    ``offsets`` are each token's characters of ``text``, ``spans`` those of the answers; ``labels`` as in
+    ``offsets`` are each token's character range in ``text``, ``spans`` those of the answers; ``labels`` as in
     :class:`Example`. A pure-Python tokenizer has no offsets and returns none if they are not needed.
     """
 
@@ -54,10 +54,11 @@ class Coded:
 
 
 def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
-    """Return the texts that a row is learned from, and the indices of answers that none of them teaches.
+    """Return the texts that a row is learned from, and the indices of answers that no text teaches.
 
-    All of a plain text is learned, with an end token, so that the model learns to stop. Without
-    ``responses_only`` a conversation is one text. Raises :class:`JobFailure` if the template rejects it.
+    All of a plain text is learned, including an end token, so that the model learns to stop. Without
+    ``responses_only``, a conversation is a single text. Raises :class:`JobFailure` if the template rejects
+    it.
     """
     if row.text is not None:
         end = tokenizer.eos_token or ""
@@ -70,7 +71,7 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
 
 
 def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> Coded:
-    """Tokenize one of a row's renderings, whatever its length."""
+    """Tokenize one of a row's renderings without truncating it."""
     text, spans = rendering.text, rendering.spans
     wanted = responses_only or bool(getattr(tokenizer, "is_fast", False))
     # A chat template writes its own special tokens; for plain text the tokenizer adds them.
@@ -99,9 +100,7 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     max_length, longest, beyond = encoding.longest, 0, math.inf
     for rendering in found:
         start = rendering.spans[0][0] if rendering.spans else 0
-        if (
-            start >= beyond
-        ):  # as much context precedes it as precedes an example of which truncation left nothing
+        if start >= beyond:  # as much context as in an example left empty by truncation
             continue
         whole = coded(tokenizer, row, rendering, encoding.responses_only)
         longest = max(longest, len(whole.ids))

@@ -1,7 +1,7 @@
-"""Leaves rows out of a training by giving them weight zero, with everything else the same to the bit.
+"""Leaves rows out of a training run by giving them weight zero, with everything else bit-identical.
 
-A row that is left out keeps its place: in the order of rows, in its batch, in the schedule and in the mean
-over its batch's weights. Only its loss is missing.
+Such a row keeps its position in the order of rows, in its batch and in the schedule, and it still counts in
+the denominator of its batch's mean. Only its loss is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def without(asked: Mapping[str, Any], train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
-    """Return ``train`` with weight zero for the rows that ``asked`` names; see ``job_config.LEFT_OUT``.
+    """Return ``train`` with weight zero for the rows listed in ``asked``; see ``job_config.LEFT_OUT``.
 
     Raises JobFailure if the rows have changed since, or one of them is missing.
     """

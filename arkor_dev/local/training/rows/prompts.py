@@ -1,4 +1,4 @@
-"""Prompts as examples: the tokens before an answer, and what a reward needs to score answers to them."""
+"""Prompts as examples: the tokens before an answer, and the data that a reward needs to score answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Example):
-    """A prompt, of which no token is learned. ``wanted`` is empty if its row has no answer."""
+    """A prompt, of which no token is learned. ``wanted`` is the reference answer, empty if the row has
+    none.
+    """
 
     question: str = ""
     wanted: str = ""
@@ -26,7 +28,7 @@ class Prompt(Example):
 
 
 def rendered_prompt(tokenizer: Any, row: Row) -> str:
-    """Return the text before a row's last answer, with the generation prompt."""
+    """Return the text before a row's last answer, including the generation prompt."""
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
 

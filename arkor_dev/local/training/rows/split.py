@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
-"""Most groups held out by default; a single row is a group."""
+"""Maximum number of groups held out by default; a single row is a group."""
 EVAL_ROWS: Final = 3 * EVAL_MOST
 EVAL_FROM: Final = 10
 HALF: Final = 0.5
@@ -25,7 +25,7 @@ HALF: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Training rows, and the rows ``held_out`` with their ``groups``.
+    """The training rows, and the ``held_out`` rows with their ``groups``.
 
     ``facts`` describes how they were separated.
     """
@@ -39,8 +39,8 @@ class Split:
 def split(rows: list[Row], settings: JobSettings) -> Split:
     """Hold out the fraction ``datasetSplit`` of the rows, at least one; none if it is 0 or evaluation is off.
 
-    By default a tenth and at most 32 groups, none of fewer than ten rows. Rows of a group (the same source,
-    or near duplicates) are held out together or not at all.
+    By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. Rows of a group
+    (the same source, or near duplicates) are held out together or not at all.
     """
     asked = settings.get("datasetSplit")
     count, most = _wanted(len(rows), asked, settings)
@@ -64,8 +64,8 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
 def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
     """Combine training rows with a separate evaluation set.
 
-    ``compare`` drops evaluation rows that are also trained on: those that share a prompt or the group column
-    with a row of ``train``, or are near duplicates of one. If that would drop all, all are kept.
+    ``compare`` drops evaluation rows that overlap with ``train``: those that share a prompt or a group with a
+    training row, or are near duplicates of one. If that would drop all, all are kept.
     """
     kept, known = held_out, 0
     if compare and kept:
@@ -83,7 +83,7 @@ def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
 
 
 def _wanted(rows: int, asked: object, settings: JobSettings) -> tuple[int, int]:
-    """Return the number of rows to hold out, and the most groups."""
+    """Return the number of rows to hold out, and the maximum number of groups."""
     if settings.get("evalSteps") == 0 or rows < 2:
         return 0, 0
     if isinstance(asked, int | float) and not isinstance(asked, bool):

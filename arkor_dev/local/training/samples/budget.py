@@ -1,8 +1,8 @@
 """Time budget of sample answers: rounds, length limit, and which checkpoints answer.
 
-The base model and the final adapter always answer, with at least ``USEFUL_TOKENS``: people start a run to
-compare these two. Checkpoints between answer as far as ``SHARE`` of the run's time, or ``MINIMUM_SECONDS`` of
-a short run, allows. Pure: all times are arguments.
+The base model and the final adapter always answer, with at least ``USEFUL_TOKENS``: comparing these two is
+the purpose of a run. Checkpoints in between answer as far as that fits into ``SHARE`` of the run's time, or
+into ``MINIMUM_SECONDS`` for a short run. Pure: all times are arguments.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from dataclasses import dataclass
 from typing import Final
 
 SHARE: Final = 0.05
-"""Largest fraction of a run's time for the answers of checkpoints."""
+"""Maximum fraction of a run's time spent on the answers of checkpoints."""
 MINIMUM_SECONDS: Final = 2.0
-"""The same in seconds, for short runs."""
+"""The corresponding time in seconds for short runs."""
 USEFUL_TOKENS: Final = 64
-"""Shortest length limit of an answer, in tokens. Two or three sentences; a shorter one can't be judged."""
+"""Minimum for the length limit of an answer, in tokens: two or three sentences; anything shorter can't be
+judged.
+"""
 MOST_TOKENS: Final = 128
-"""Length limit if there is time for it in every round."""
+"""The length limit, in tokens, if there is time for it in every round."""
 
 
 @dataclass
 class SampleBudget:
     """Remaining rounds of answers, and their cost.
 
-    ``required`` counts the rounds of base and final adapter, ``optional`` those of checkpoints. ``tokens`` is
-    the length limit: None before the first round, then fixed, since answers of different steps are compared.
-    ``spent`` is in seconds, ``last`` the last round's part of it.
+    ``required`` counts the remaining rounds of base and final adapter, ``optional`` those of checkpoints.
+    ``tokens`` is the length limit: None before the first round, then fixed, since answers of different steps
+    are compared. ``spent`` is in seconds, of which the last round took ``last``.
     """
 
     required: int = 0
@@ -39,8 +41,8 @@ class SampleBudget:
     def limit(self, whole: float, first: float, each: float) -> int:
         """Return the length limit of this round's answers, in tokens.
 
-        ``whole`` is the duration of the run without answers, as far as known, ``first`` the time to read the
-        prompts and ``each`` the time of one token of all answers, in seconds.
+        ``whole`` is the known duration of the run without answers, ``first`` the time to read the prompts,
+        and ``each`` the time to generate one token of every answer, in seconds.
         """
         tokens = self.tokens or MOST_TOKENS
         if self.tokens is None and self._left(whole) < self._due * (first + MOST_TOKENS * each):
@@ -49,7 +51,9 @@ class SampleBudget:
         return tokens
 
     def affordable(self, whole: float) -> int:
-        """Return how many optional rounds fit beside the required ones, at the pace of the last round."""
+        """Return how many optional rounds fit in addition to the required ones, each as long as the last
+        round.
+        """
         if not self._cost:
             return self.optional
         return min(self.optional, max(0, int(self._left(whole) / self._cost) - self.required))
@@ -79,7 +83,7 @@ class SampleBudget:
 def expected_seconds(optional: int, whole: float, first: float, each: float) -> float:
     """Return the time of all answers of a run with this many checkpoints if every answer has full length.
 
-    Times as in :meth:`SampleBudget.limit`.
+    Times are as in :meth:`SampleBudget.limit`.
     """
     budget = SampleBudget(required=2, optional=optional)
     seconds = first + budget.limit(whole, first, each) * each

@@ -1,4 +1,6 @@
-"""Answers of a model in training, several at once, greedy unless drawn. Imports torch: for workers only."""
+"""Generates answers with a model in training, in batches, greedily unless sampled. Imports torch: for workers
+only.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; ``truncated`` at the length limit. ``ids`` are its tokens, without the end token ``end``."""
+    """An answer, ``truncated`` if it reached the length limit. ``ids`` are its tokens, without the end token
+    ``end``.
+    """
 
     text: str
     truncated: bool
@@ -37,9 +41,9 @@ SYNCHRONIZED: Final = 4
 class Watch(StoppingCriteria):  # type: ignore[misc]
     """Stops generation at the length limit, or as soon as ``stopped`` returns true.
 
-    ``limit`` returns how many tokens an answer may have. It is called at each token from the second on, with
-    the time of reading the prompts and the time of one token, in seconds by ``clock``. ``made`` counts
-    tokens; ``interrupted`` says that ``stopped`` ended the answers.
+    ``limit`` returns the maximum number of tokens in an answer. It is called at each token from the second
+    on, with the time to read the prompts and the time per token, in seconds by ``clock``. ``made`` counts
+    tokens; ``interrupted`` is true if ``stopped`` ended the answers.
     """
 
     def __init__(
@@ -77,10 +81,10 @@ def answers(
     longest: int = MOST_TOKENS,
     draw: Any = None,
 ) -> list[Answer]:
-    """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; any of ``ends``
+    """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; each of ``ends``
     ends an answer.
 
-    ``draw`` is a logits processor that leaves one token to choose; without it the likeliest is chosen.
+    ``draw`` is a logits processor that samples by masking all tokens but one; without it, decoding is greedy.
     """
     pad = tokenizer.pad_token_id or 0
     width = max(map(len, prompts))
@@ -100,7 +104,7 @@ def answers(
             eos_token_id=list(ends),
             pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([watch]),
-            # What is drawn must follow the model's own probabilities, whatever its generation config says.
+            # Samples must follow the model's own probabilities, regardless of its generation config.
             **({"logits_processor": LogitsProcessorList([draw]), "repetition_penalty": 1.0} if draw else {}),
         )
     return [_answer(tokenizer, ends, row) for row in made[:, width:].tolist()]
@@ -110,14 +114,14 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
     end = next((place for place, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
-        text = re.sub(r"[\s\ufffd]+$", "", text)  # half a character
+        text = re.sub(r"[\s\ufffd]+$", "", text)  # an incomplete character
     return Answer(text.strip(), end is None, tuple(tokens[:end]), None if end is None else tokens[end])
 
 
 @contextmanager
 def switched_off(model: Any) -> Iterator[None]:
-    """Switch the adapter of ``model`` off while the block runs; the same weights require gradients
-    afterwards.
+    """Switch the adapter of ``model`` off for the duration of the block; afterwards the same weights require
+    gradients as before.
     """
     learning = [(weight, weight.requires_grad) for weight in model.parameters()]
     try:

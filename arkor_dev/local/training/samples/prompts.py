@@ -1,4 +1,4 @@
-"""Sample prompts of a job: those of its setting, or some of its held-out rows."""
+"""A job's sample prompts: those in its settings, or some of its held-out rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.preparation import Preparation
 
 COUNT: Final = 3
-"""Held-out rows used unless the setting ``samples`` has prompts."""
+"""Number of held-out rows used if the setting ``samples`` has no prompts."""
 LONGEST: Final = 512
-"""Longest prompt in tokens: a longer one takes the time of many short ones."""
+"""Maximum length of a prompt in tokens: a longer one takes as long as many short ones."""
 TEXT: Final = 1000
-"""Longest text in an event, in characters."""
+"""Maximum length of a text in an event, in characters."""
 BEGINNING: Final = 200
-"""Most characters of a plain text that the model continues."""
+"""Maximum number of characters of a plain text that the model is given to continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Prompt:
 def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
     """Return a job's prompts, and the token ids that end an answer.
 
-    A model trained on plain text continues a text; its chat template, which nobody has checked, is not run.
+    A model trained on plain text continues a text; its chat template has not been checked and is not run.
     """
     base, asked = preparation.base, preparation.settings.get("samples")
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
@@ -92,7 +92,7 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
             return
         try:
             prompt = _of_row(row, tokenizer)
-        except JobFailure:  # a problem of the data that training has reported
+        except JobFailure:  # a problem with the data, which training has already reported
             continue
         if prompt and 0 < len(prompt.ids) <= room and prompt.told["prompt"] not in seen:
             seen.add(prompt.told["prompt"])
@@ -100,7 +100,7 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
 
 
 def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
-    """Return the text before a row's last answer, with that answer; None if nothing precedes it."""
+    """Return the text before a row's last answer, and that answer; None if nothing precedes it."""
     question, wanted = texts_of(row)
     if row.text is not None:
         given = row.text[: min(len(row.text) // 2, BEGINNING)]

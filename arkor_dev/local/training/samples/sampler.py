@@ -1,8 +1,8 @@
-"""Answers a run's prompts when due, and sends the answers as events.
+"""Generates sample answers when they are due, and sends them as events.
 
-The base model answers before the first step, the final adapter after the last one, and checkpoints between as
-far as the time budget allows (``budget``). A checkpoint's answers are sent before the job records it as a
-resume point, so a killed job repeats the step together with its answers. A job that was paused during a round
+The base model answers before the first step, the final adapter after the last one, and checkpoints in between
+if the time budget allows (``budget``). A checkpoint's answers are sent before the job records it as a resume
+point, so a killed job repeats the step together with its answers. A job that was paused during a round
 repeats that round when it resumes; the backend knows which rounds were sent.
 """
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import Run
 
 MOST_ROUNDS: Final = 50
-"""Most rounds; of more checkpoints, only every nth answers."""
+"""Maximum number of rounds; with more checkpoints, only every nth one answers."""
 SKIPPED: Final = (
     "Sample prompts are answered at some of the checkpoints only, to keep the answers within "
     f"{100 * SHARE:.0f} % of the run's time ({MINIMUM_SECONDS:.0f} s of a short run)"
 )
 LEARNING: Final = 3
-"""Cost of training on a token, as a multiple of reading it."""
+"""Cost of training on a token, as a multiple of the cost of reading it."""
 SURE: Final = 0.5
-"""Share of an estimated duration that counts before the first step is measured."""
+"""Factor applied to an estimated duration until the first step is measured."""
 ANSWER_TEXT: Final = 4000
-"""Longest answer sent, in characters."""
+"""Maximum length of an answer that is sent, in characters."""
 
 
 class Samples:
-    """Follows a run, and lets its model answer at the start, at checkpoints and at the end.
+    """Follows a run, and generates answers at the start, at checkpoints and at the end.
 
-    ``stopped`` is checked between tokens: the job is to end or to pause. ``began`` is the job's start, by
-    ``clock``.
+    ``stopped`` is checked between tokens: true if the job must end or pause. ``began`` is the time by
+    ``clock`` at which the job started.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Samples:
         self._from, self._steps_began, self._passed = 0, began, 0
 
     def follow(self, run: Run) -> None:
-        """Sample answers of ``run`` as its events report progress."""
+        """Generate answers of ``run`` as its events report progress."""
         if self._prompts:
             self._run = run
             run.emit.observers.append(self._note)
             run.phases.later.append(self._seconds_left)
 
     def end(self) -> bool:
-        """Let the result answer; return False if the job was stopped."""
+        """Generate the final model's answers; return False if the job was stopped."""
         run = self._run
         if run:
             self._take(run, run.kept_step, "save")
@@ -102,7 +102,7 @@ class Samples:
             self._take(run, fields["step"], "save")
 
     def _affords(self, run: Run, step: int) -> bool:
-        """Return whether a checkpoint fits the budget; those that do are spread over the run."""
+        """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         if step == run.plan.steps:
             return True
         left = sum(step <= each < run.plan.steps for each in self._due)
@@ -118,7 +118,7 @@ class Samples:
         return False
 
     def _start(self, run: Run) -> None:
-        """Plan the rounds, and run the base's, or one interrupted by a pause."""
+        """Plan the rounds, and run the base model's round, or the one that a pause interrupted."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         every = max(1, -(-len(checkpoints) // MOST_ROUNDS))
@@ -131,9 +131,10 @@ class Samples:
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
-        """Answer after ``step``, and with the base first if that is due; an error only costs the answers.
+        """Generate answers after ``step``, and the base's first if they are due; an error only loses the
+        answers.
 
-        The time since the last lap was spent on ``before``.
+        ``before`` is the activity on which the time since the last lap was spent.
         """
         run.clock.lap(before)
         try:
@@ -142,7 +143,7 @@ class Samples:
                     self._ask(run, 0)
             if step and step not in self._sent:
                 self._ask(run, step)
-        except Exception as error:  # noqa: BLE001 - any error costs only the answers
+        except Exception as error:  # noqa: BLE001 - an error may only lose the answers
             traceback.print_exc()
             self._run = None
             reason = str(error) or type(error).__name__
@@ -150,7 +151,7 @@ class Samples:
         run.clock.lap("eval")
 
     def _ask(self, run: Run, step: int) -> None:
-        """Answer all prompts and send the answers, or none if the job is stopped."""
+        """Answer all prompts and send the answers, or nothing if the job is stopped."""
         if self._stopped():
             return
         with run.phases.during(SAMPLING, always=True):
@@ -184,15 +185,15 @@ class Samples:
         if self._run is None:
             return 0.0
         optional = self._budget.affordable(self._whole(self._run)) if self._budget.optional else 0
-        # The base answers first, and faster.
+        # The base answers first, and faster than the adapter.
         slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
         return (self._budget.required + optional) * self._budget.last * slower
 
     def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
         """Estimate the job's seconds without answers, from its start to its end.
 
-        ``token`` is the time to read one, which predicts steps before any is measured. The last ``answering``
-        seconds were spent on answers and are not yet recorded.
+        ``token`` is the time to read one token, which predicts the steps' time before any is measured. The
+        last ``answering`` seconds were spent on answers and are not yet recorded.
         """
         now, plan = self._clock() - self._budget.spent - answering, run.plan
         done = run.step - self._from
@@ -205,9 +206,9 @@ class Samples:
 
 
 def base_of(run: Run) -> AbstractContextManager[None] | None:
-    """Return a context in which the model of ``run`` answers as its base; None if that is impossible.
+    """Return a context in which the model of ``run`` computes as its base; None if that is impossible.
 
-    An adapter initialised from parts of the base can only be switched off together with them.
+    An adapter initialised from parts of the base cannot be switched off without losing them.
     """
     if run.plan.adapter and not run.begun:
         return switched_off(run.model)
