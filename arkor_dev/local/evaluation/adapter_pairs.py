@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 
 FEWEST: Final = 3
-"""Fewest seeds, or pairs of runs, for a comparison."""
+"""Minimum number of seeds, or pairs of runs, for a comparison."""
 T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t for a 95 % interval by degrees of freedom, from 1; the last, wider one covers all above."""
+"""Student's t for a 95 % interval by degrees of freedom, from 1; the last one is used for all higher
+numbers.
+"""
 UNTOLD: Final = ("seed", "setByHand")
 DIGITS: Final = 5
 
@@ -46,7 +48,7 @@ def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other: str) -> EvaluationPart:
-    """Compare the held-out losses of runs, in the same order of seeds.
+    """Compare the held-out losses of two lists of runs, both in the same order of seeds.
 
     The job ``other`` takes the base's role. Differences below ``margin`` do not matter.
     """
@@ -78,10 +80,10 @@ def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other:
 
 WORKER: Final = "arkor_dev.local.evaluation.comparing"
 NAME: Final = 60
-"""Longest job name in a sentence, in characters."""
+"""Maximum length of a job's name in a sentence, in characters."""
 
 Compared = tuple[dict[str, Any], int | None]
-"""A job and one of its checkpoints; None for the final adapter."""
+"""A job with one of its checkpoints, or None for the final adapter."""
 
 
 async def compare(folder: Path, one: Compared, other: Compared, data: str | None) -> Any:
@@ -129,7 +131,7 @@ async def compare_settings(
 def _on_same_rows(
     folder: Path, one: Compared, other: Compared, data: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the stored scores of both, on the same rows. Raises like :func:`compare`."""
+    """Return the stored scores of both adapters on the same rows. Raises the errors of :func:`compare`."""
     first, second = _scores(folder, one, data), _scores(folder, other, data)
     both = f"{_called(one)} and {_called(other)}"
     if any(first[key] != second[key] for key in ("rows", "groups")):
@@ -162,7 +164,7 @@ def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
 
 
 def _called(one: Compared) -> str:
-    """Describe a job's adapter in a sentence."""
+    """Return a phrase that names a job's adapter."""
     job, step = one
     name = " ".join(job["name"].split())
     name = name if len(name) <= NAME else f"{name[: NAME - 1]}…"

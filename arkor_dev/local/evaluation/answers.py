@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 RUN: Final = 4
 REPEATING: Final = 1 / 3
-"""Share of repeated ``RUN``-grams from which an answer counts as repetitive."""
+"""Minimum share of repeated ``RUN``-grams in an answer that counts as repetitive."""
 NOTABLE: Final = 1.2
-"""Length ratio from which a significant difference is reported."""
+"""Minimum length ratio at which a significant difference is reported."""
 BEGINNING: Final = 200
-"""Characters in which a refusal must begin: models refuse at once."""
+"""Number of characters within which a refusal must begin: models refuse at once."""
 _REFUSAL: Final = re.compile(
     r"\b(?:i'?m (?:very |so )?sorry|i am (?:very |so )?sorry|i apologi[sz]e|as an ai\b"
     r"|i'?m (?:just |only )?an ai\b"
@@ -69,9 +69,10 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
 
 
 def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
-    """Return how many times longer or shorter the adapter's answers are; None if that is small or chance.
+    """Describe how many times longer or shorter the adapter's answers are; None if the difference is small or
+    insignificant.
 
-    A truncated answer counts with its truncated length, so a longer one is at least this much longer.
+    A truncated answer counts with its truncated length, so the true ratio may be larger.
     """
     compared = compare([each.tokens for each in base], [each.tokens for each in adapter])
     longer = compared.verdict == "worse"
@@ -107,18 +108,18 @@ def _sentence(count: int, before: AnswerRates, after: AnswerRates, longest: int)
 
 
 TEXT: Final = 1000
-"""Longest stored answer, in characters."""
+"""Maximum length of a stored answer, in characters."""
 
 
-class Stopped(Exception):  # noqa: N818 - somebody asked for it
-    """The job was cancelled in the meantime."""
+class Stopped(Exception):  # noqa: N818 - a requested stop, not an error
+    """The job was cancelled while it was being measured."""
 
 
 class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
-    ``given`` has the answers that a loss of answers was measured on, by the rows' locations.
+    ``given`` has the answers on which a loss of generated answers was measured, by the rows' locations.
     ``margins`` is for methods that learn from preferences.
     """
 
@@ -133,8 +134,8 @@ class Model(Protocol):
 class Answers:
     """Answers to ``questions``, tokenized as ``prompts``, of at most ``longest`` tokens.
 
-    ``write(model, prompts, longest, stopped)`` answers all, or returns None if stopped. ``kept`` caches the
-    base's answers by ``key``; ``longest_prompt`` is in tokens.
+    ``write(model, prompts, longest, stopped)`` generates all answers, or returns None if stopped. ``kept``
+    caches the base's answers by ``key``; ``longest_prompt`` is in tokens.
     """
 
     def __init__(
@@ -153,10 +154,10 @@ class Answers:
         self._adapter: list[Answered] = []
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
-        """Answers that are made."""
+        """Number of answers to generate."""
         models = (True, False) if self.needs_base else (True,)
         self.batches = [(len(prompts), longest, adapted) for adapted in models if prompts]
-        """How many answers are written together, in how many tokens at most, and whether by the adapter."""
+        """Each batch: its number of answers, their token limit, and whether the adapter answers."""
 
     def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
         """Generate the adapter's answers; return their number. Raises :class:`Stopped`."""
@@ -188,7 +189,7 @@ class Answers:
         return rates(self._base, self._adapter, self._longest)
 
     def beside(self) -> list[dict[str, str]]:
-        """Return the answers of both, for the contract."""
+        """Return the answers of both models in the contract's form."""
         both = zip(self._questions, self._base or (), self._adapter, strict=False)
         return [
             {"question": question, "base": base.text, "adapter": adapter.text}
@@ -205,7 +206,7 @@ class Answers:
 
 
 NOBODY: Final = Answers((), (), 0, lambda *_: [])
-"""No questions."""
+"""Used if there are no questions."""
 
 
 def _known(told: Any, count: int) -> list[Answered] | None:

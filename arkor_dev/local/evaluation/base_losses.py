@@ -1,8 +1,8 @@
 """Cache of a base model's losses on the same rows and answers to the same questions.
 
-These do not change between runs. The cache in the backend's data folder is keyed by all that they depend on:
-the model's files, dtype, device, threads, library versions, and the batches of tokens (and with them the chat
-template).
+These do not change between runs. The cache in the backend's data folder is keyed by everything they depend
+on: the model's files, dtype, device, threads, library versions, and the batches of tokens (and with them the
+chat template).
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 
 FILE: Final = "base-losses.json"
 ENTRIES: Final = 100
-"""Most entries; older ones are dropped."""
+"""Maximum number of entries; older ones are dropped."""
 MOST_ROWS: Final = 1000
-"""Most rows of a cached batch list: a larger file would slow down every start."""
+"""Maximum number of rows in a cached list of batches: a larger file would slow down every start."""
 
 
 class BaseLosses:
     """The cache in the data folder ``data``.
 
-    ``way`` identifies everything but the rows that the losses depend on. If empty, nothing is cached.
+    ``way`` identifies everything that the losses depend on, apart from the rows. If it is empty, nothing is
+    cached.
     """
 
     def __init__(self, data: Path, way: Mapping[str, Any]) -> None:
         self._path, self._way = data / FILE, dict(way)
 
     def again(self) -> BaseLosses:
-        """Return the cache for repeated measurements of the same model, for the noise floor."""
+        """Return the cache for repeated measurements of the same model, which give the noise floor."""
         return BaseLosses(self._path.parent, {**self._way, "again": True} if self._way else {})
 
     def key(self, batches: Sequence[Sequence[Any]]) -> str:

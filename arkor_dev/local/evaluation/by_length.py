@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.example import Example
 
     Measure = Callable[[Sequence[Any]], list[tuple[float, int]]]
-    """Of each row its summed cross entropy and how many tokens that is of."""
+    """For each row, its summed cross entropy and the number of tokens summed over."""
 
 
 def rows_in(examples: Sequence[Any]) -> int:

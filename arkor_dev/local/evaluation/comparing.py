@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 HIGHER: Final = 40
-"""Longest name of a measure, in characters: stored scores may come from elsewhere."""
+"""Maximum length of a measure's name, in characters: stored scores may come from elsewhere."""
 
 
 def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
-    """Compare the adapter of ``one`` with that of ``other``, which belongs to job ``beside``.
+    """Compare the adapter of ``one`` with the adapter of ``other``, which belongs to the job ``beside``.
 
-    ``called`` describes the rows unless they are the held-out ones. The larger of both margins applies.
+    ``called`` describes the rows, unless they are the held-out ones. The larger of the two margins applies.
     """
     margin = max(one["margin"], other["margin"])
     found, name = compare(other["adapter"], one["adapter"], one["groups"], margin), called or HELD_OUT

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from .paired import Comparison
 
 LAST: Final = 2
-"""Learned tokens at the end of an answer among which its end mark is: some templates add a line break."""
+"""Number of learned tokens at the end of an answer in which to look for its end mark: some templates add a
+line break after it.
+"""
 UNMARKED: Final = 0.05
-"""Least share of training examples without an end mark that is named as the cause."""
+"""Minimum share of training examples without an end mark at which they are reported as the cause."""
 MOST: Final = 12
-"""Most answers that are measured."""
+"""Maximum number of answers that are measured."""
 
 
 class EndMarks(NamedTuple):
-    """How many of ``rows`` training examples are ``ended`` by an end mark; ``truncated`` ones were cut to
-    ``longest`` tokens.
+    """Of ``rows`` training examples, ``ended`` have an end mark, and ``truncated`` were cut to ``longest``
+    tokens.
     """
 
     rows: int = 0
@@ -34,14 +36,14 @@ class EndMarks(NamedTuple):
 
     @classmethod
     def of(cls, examples: Sequence[Example], ends: Sequence[int], truncated: int, longest: int) -> EndMarks:
-        """Count the examples that teach something; replayed answers don't count."""
+        """Count the examples with learned tokens, except replayed answers."""
         learned = [example for example in examples if example.learned and not example.replayed]
         return cls(len(learned), len(list(stops(learned, ends))), truncated, longest)
 
     def compared(self, compared: Comparison) -> EvaluationStopping:
         """Return the contract's figures; ``compared`` has the mean loss of end marks by base and adapter.
 
-        ``cause`` is present if the adapter stops less often beyond doubt, and training rows are the reason.
+        ``cause`` is present if the adapter stops significantly less often, because of its training rows.
         """
         base, adapter = (math.exp(-loss) for loss in (compared.base, compared.adapter))
         sentence = f"After a complete answer the adapter stops with a probability of {_percent(adapter)}"
@@ -58,7 +60,9 @@ class EndMarks(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """Why the model learned not to stop, and what to do; empty if nearly all examples are ended."""
+        """Why the model learned not to stop, and what to do about it; empty if nearly all examples have an
+        end mark.
+        """
         missing = self.rows - self.ended
         if missing < max(1.0, UNMARKED * self.rows):
             return ""
@@ -71,14 +75,16 @@ class EndMarks(NamedTuple):
         return f"{which}, because the chat template writes none after an answer"
 
     def _taught(self) -> str:
-        """Say how many examples teach it; nothing if a method learns from answers of its own."""
+        """Say how many examples teach the end mark; nothing for a method that learns from generated
+        answers.
+        """
         return (
             f"; {self.ended:,} of {self.rows:,} training examples end with an end mark" if self.rows else ""
         )
 
 
 def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]:
-    """Yield each example as far as the end mark of its answer, of which only that mark is learned.
+    """Yield each example up to the end mark of its answer, with only that mark as a learned token.
 
     Those without an end mark are left out.
     """

@@ -1,7 +1,8 @@
-"""General questions, unrelated to the training data, which show what an adapter has forgotten.
+"""General questions, unrelated to the training data, which show whether an adapter has forgotten general
+knowledge.
 
-Written by hand for this purpose, under this package's licence: facts, arithmetic, summaries, language, code
-and everyday matters, plain and true, most of them short.
+Written by hand for this purpose, under this package's licence: mostly short questions on facts, arithmetic,
+summaries, language, code and everyday matters.
 """
 
 from __future__ import annotations
@@ -19,26 +20,30 @@ if TYPE_CHECKING:
 
 QUESTIONS: Final = Path(__file__).with_name("general.jsonl")
 DRY: Final = 8
-"""Questions of a dry run."""
+"""Number of questions in a dry run."""
 COUNTS: Final = (64, 48, 32, 24)
-"""Possible numbers of questions if asking all takes too long: few sizes, so that runs stay comparable."""
+"""Numbers of questions to choose from if asking all takes too long: only a few, so that runs stay
+comparable.
+"""
 SEED: Final = 2004
 SHARE: Final = 0.08
-"""Largest share of a run's compute for the comparison, if fewer questions can achieve it."""
+"""Maximum share of a run's compute that the comparison may take, if a smaller number of questions can achieve
+it.
+"""
 PASSES: Final = 3
-"""Cost of a training step in forward passes: the backward pass takes about two."""
+"""Cost of a training step, in forward passes: the backward pass costs about two."""
 ANSWERS: Final = ((16, 96), (16, 64), (8, 64), (8, 32))
-"""Pairs of how many questions are answered and in how many tokens; the last if all take too long."""
+"""Numbers of questions to answer, each with its token limit; the last pair is used if all take too long."""
 ANSWERS_SHARE: Final = 0.04
-"""Largest share of a run's compute for answers."""
+"""Maximum share of a run's compute for generating answers."""
 WRITTEN: Final = 12
 """Cost of generating a token, in tokens read, when several answers are generated at once."""
 
 
 class Work(NamedTuple):
-    """Token counts that a model reads: in a training step, in all held-out rows, and in a general question.
+    """Numbers of tokens in a training step, in all held-out rows, and in a general question.
 
-    Counting instead of timing makes a job ask the same questions on a busy machine.
+    Tokens are counted, instead of measuring time, so that a job uses the same questions on a busy machine.
     """
 
     step: float
@@ -49,8 +54,8 @@ class Work(NamedTuple):
 def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int:
     """Return which of ``counts``, largest first, a run of ``steps`` can afford.
 
-    It is evaluated ``every`` so many steps. Assumes an empty cache of base losses, so that a second run asks
-    the same questions as the first.
+    The run is evaluated every ``every`` steps. Assumes an empty cache of base losses, so that a second run
+    uses the same questions as the first.
     """
     evaluations = -(-steps // every) if every else 0
     run = PASSES * steps * work.step + evaluations * work.held_out
@@ -59,9 +64,7 @@ def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int
 
 
 def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
-    """Return how many questions a run can afford to answer, and in how many tokens; see
-    :func:`affordable`.
-    """
+    """Return how many questions a run can afford to answer, and their token limit; see :func:`affordable`."""
     evaluations = -(-steps // every) if every else 0
     most = ANSWERS_SHARE * (PASSES * steps * work.step + evaluations * work.held_out)
     fitting = (each for each in ANSWERS if 2 * each[0] * each[1] * WRITTEN <= most)
@@ -104,8 +107,6 @@ def encoded(rows: Sequence[Row], encode: Callable[[Row], Any]) -> list[Any]:
     for row in rows:
         try:
             found.append(encode(row))
-        except (
-            JobFailure
-        ):  # one question fewer matters little; the data check reports what the template refuses
+        except JobFailure:  # one question fewer matters little; the data check reports the template's errors
             continue
     return found

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_CHOICES: Final = 20
-"""Most choices that are corrected for: neighbours among more evaluations are nearly alike."""
+"""Maximum number of choices in the correction: neighbours among more evaluations are nearly alike."""
 
 MOST_FIGURES: Final = 20_000
-"""Most row losses stored over all evaluations; beyond that only the best and the last keep theirs."""
+"""Maximum number of row losses stored over all evaluations; beyond it, only the best and the last evaluation
+keep theirs.
+"""
 
 
 def _number(value: object) -> float:
-    """Read a number of the file. Raises TypeError for anything else, such as the text ``nan``."""
+    """Return a number from the file. Raises TypeError for anything else, such as the text ``nan``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     return float(value)
@@ -33,7 +35,7 @@ class History:
     """Evaluation loss by step, with the losses of each row, possibly only for the best and the last step.
 
     ``trained`` has the mean training loss between evaluations. Stored in the job's folder, so that a resumed
-    run knows its history: an evaluation discards those of its own and later steps.
+    run knows its history. Recording an evaluation discards those of the same and later steps.
     """
 
     def __init__(self, job: Path) -> None:
@@ -57,7 +59,9 @@ class History:
         self._since.append(loss)
 
     def add(self, step: int, loss: float, rows: Sequence[float]) -> None:
-        """Record the evaluation after ``step``; a full disk only costs the comparison with the best step."""
+        """Record the evaluation after ``step``; on a full disk, only the comparison with the best step is
+        lost.
+        """
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
         self.trained = {before: known for before, known in self.trained.items() if before in self.losses}
@@ -102,7 +106,7 @@ class History:
             return {}
         best, compared = self.best, None
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
-            # The best of several wins partly by luck, the more so the more there were to choose from.
+            # The best of several is best partly by chance, the more so the more candidates there were.
             choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
             compared = replace(
                 compare(self.rows[final], self.rows[best], groups, margin, choices), higher=higher

@@ -1,9 +1,9 @@
 """How often preferences would be followed if both answers were equally long.
 
-A logistic regression of what is followed on the answers' difference in length, read off at no difference
-(Dubois et al., Length-Controlled AlpacaEval, 2024, arXiv 2404.04475, with its ``tanh`` of the difference).
-The interval is that of the profile likelihood, which also holds where length decides everything: then no
-finite slope is the likeliest, and a weak prior keeps it finite.
+A logistic regression of the preference followed on the answers' difference in length, evaluated at zero
+difference (Dubois et al., Length-Controlled AlpacaEval, 2024, arXiv 2404.04475, with its ``tanh`` of the
+difference). The interval comes from the profile likelihood, which is also valid if length alone decides: then
+no finite slope maximises the likelihood, and a weak prior keeps it finite.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SLOPE: Final = 10.0
-"""Standard deviation of the slope's prior. With 3, an adapter that follows length alone was said to follow
-more in a third of the trials with 150 pairs.
+"""Standard deviation of the slope's prior. With 3, an adapter that follows only length was credited with more
+in a third of the trials with 150 pairs.
 """
 WIDEST: Final = 8.0
-"""Log odds beyond which a share counts as 0 or 1."""
+"""Log odds beyond which a share counts as exactly 0 or 1."""
 STEPS: Final = 40
 
 
@@ -31,8 +31,8 @@ def at_equal_length(
 ) -> tuple[float, float, float]:
     """Return the share that would be followed at equal length, and its interval.
 
-    ``differences`` are the chosen answers' lengths less those of the rejected ones, in any unit; ``followed``
-    is 1, 0, or one half for a tie. ``confidence`` is the interval's level, such as 0.95.
+    ``differences`` are the chosen answers' lengths minus those of the rejected ones, in any unit;
+    ``followed`` is 1, 0, or one half for a tie. ``confidence`` is the interval's level, such as 0.95.
     """
     apart, wins = np.asarray(differences, dtype=float), np.asarray(followed, dtype=float)
     x = np.tanh(apart / (math.sqrt(float((apart**2).mean())) or 1.0))
@@ -52,7 +52,7 @@ def at_equal_length(
 
 
 def _profile(level: float, x: Any, wins: Any) -> float:
-    """Return the log likelihood of log odds ``level`` at equal length, with the likeliest slope."""
+    """Return the log likelihood of log odds ``level`` at equal length, maximised over the slope."""
     slope = 0.0
     for _ in range(STEPS):
         shares = 1 / (1 + np.exp(-(level + slope * x)))
@@ -67,7 +67,9 @@ def _profile(level: float, x: Any, wins: Any) -> float:
 
 
 def _where_it_falls(profile: Callable[[float], float], best: float, end: float, least: float) -> float:
-    """Return where between ``best`` and ``end`` the profile is ``least``; ``end`` if it never is."""
+    """Return the point between ``best`` and ``end`` at which the profile falls to ``least``; ``end`` if it
+    doesn't.
+    """
     if profile(end) >= least:
         return end
     for _ in range(STEPS):

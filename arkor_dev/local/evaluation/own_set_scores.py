@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 SECONDS: Final = 60.0
-"""Time limit for scoring one model's answers, or those of one training step."""
+"""Time limit in seconds for scoring one model's answers, or those of one training step."""
 END_SECONDS: Final = 15.0
-"""How long the process may take to end what the metric has started."""
+"""Time in seconds that the process has to stop the processes started by the metric."""
 RATES: Final = {
     "exact_match": "equal to the wanted answer",
     "contains": "containing the wanted answer",
@@ -40,7 +40,7 @@ RATES: Final = {
 }
 DIGITS: Final = 5
 MOST_BYTES: Final = 2**16
-"""Longest line that the process may answer."""
+"""Maximum length of a line of the process's output."""
 MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
 
 
@@ -53,9 +53,9 @@ class ScoringFailure(JobFailure):
 
 
 class Scorer:
-    """Scores rows by the metric of the set ``told``, in a process that lasts until :meth:`close`.
+    """Scores rows by the metric of the set ``told``, in a process that runs until :meth:`close`.
 
-    ``name`` is for messages. Each call may take ``SECONDS``.
+    ``name`` is used in error messages. Each call may take ``SECONDS``.
     """
 
     def __init__(self, told: Mapping[str, Any], project: Path, name: str) -> None:
@@ -88,7 +88,7 @@ class Scorer:
         until = time.monotonic() + SECONDS
         try:
             assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # what it said before is still to be read
+            with contextlib.suppress(BrokenPipeError):  # its earlier output has yet to be read
                 _write(self._process.stdin.fileno(), self._asked + json.dumps(list(rows)).encode() + b"\n")
             self._asked = b""
             while len(scores) < len(rows):
@@ -110,11 +110,13 @@ class Scorer:
         return scores
 
     def close(self) -> None:
-        """End the process and everything it has started."""
+        """Stop the process and all processes it has started."""
         _end(self._process)
 
     def _line(self, until: float) -> bytes:
-        """Return the next line of its answers. Raises TimeoutError, and EOFError if it has ended."""
+        """Return the next line of the process's output. Raises TimeoutError, and EOFError if the process has
+        ended.
+        """
         assert self._process.stdout is not None
         while b"\n" not in self._read:
             wait = until - time.monotonic()
@@ -131,7 +133,7 @@ class Scorer:
 def scored(
     told: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[float]:
-    """Score ``rows`` once; see :class:`Scorer`."""
+    """Score ``rows`` in a process that then stops; see :class:`Scorer`."""
     with Scorer(told, project, name) as score:
         return score(rows)
 
@@ -143,7 +145,7 @@ def _write(pipe: int, data: bytes) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and everything it started, which it does itself if it can."""
+    """Stop the process and all processes it started; it does so itself if it can."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(END_SECONDS)
@@ -162,16 +164,18 @@ def score_part(
     groups: Sequence[Hashable],
     of: int,
 ) -> EvaluationPart:
-    """Return the figures of a scored set, where more is better. ``of``: its full number of rows."""
+    """Return the figures of a scored set, for which more is better; ``of`` is its total number of rows."""
     metric, rate = told["metric"], told["metric"] in RATES
-    # The gain is adapter minus base here. Even a sample of all-correct rows has a sampling error.
+    # For scores, the gain is adapter minus base. Even a sample in which all rows are correct has a sampling
+    # error.
     turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
     compared = replace(turned, base=turned.adapter, adapter=turned.base)
     if rate:
         low, high = compared.low, compared.high
         if compared.mean and not compared.error:
-            # Every row changed alike, so draws do not differ: the exact bound on the share of other rows
-            # (Clopper and Pearson, The Use of Confidence or Fiducial Limits, 1934).
+            # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
+            # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
+            # Limits, 1934).
             others = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
             low, high = low - others, high + others
         low, high = max(-1.0, low), min(1.0, high)
@@ -198,7 +202,7 @@ def score_part(
 
 
 def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
-    """Return the probability of an at least as one-sided change if both models are equally good.
+    """Return the probability of a change at least as one-sided if both models are equally good.
 
     The exact test on the changed rows (McNemar, Note on the Sampling Error of the Difference Between
     Correlated Proportions, 1947): the interval alone is too narrow if few rows changed.
@@ -210,7 +214,7 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:
-    """Describe the scores in a sentence."""
+    """Return a sentence that describes the scores."""
     rows = compared.rows
     if metric in RATES:
         right, before = (round(mean * rows) for mean in (compared.adapter, compared.base))

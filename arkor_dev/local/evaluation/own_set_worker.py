@@ -1,4 +1,5 @@
-"""A process that scores answers, since a project's function may do anything, or never return.
+"""The process that scores answers. It is separate because a project's function may do anything, or never
+return.
 
 Reads lines of JSON from standard input: ``{metric, pattern, schema, project}``, then any number of
 ``[{question, wanted, answer, columns}, …]``. Writes a line for each row to standard output: ``{score}``, a
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 MODULE: Final = "arkor_own_metric"
 ERROR: Final = 500
-"""Longest error message of a function, in characters."""
+"""Maximum length of a function's error message, in characters."""
 
 
 def main() -> NoReturn:
-    """Let a child score the rows, and end every process that it started, wherever reparented."""
+    """Score the rows in a child process, then stop every process that it started, even reparented ones."""
     adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     status = 1
@@ -53,9 +54,9 @@ def main() -> NoReturn:
 
 
 def _serve() -> NoReturn:
-    """Run as the child: answer until the input ends.
+    """Run in the child: score rows until the input ends.
 
-    A function gets neither our input nor our output, since it may read and print.
+    A scoring function has no access to our standard input and output, since it may read and print.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
@@ -71,17 +72,17 @@ def _serve() -> NoReturn:
                 told: dict[str, Any] = {"score": _number(score(row))}
             except ScoringError as fault:
                 told = {"error": str(fault)[:ERROR]}
-            except Exception as error:  # noqa: BLE001 - a function of the project's raises what it likes
+            except Exception as error:  # noqa: BLE001 - a project's function may raise anything
                 told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
             answers.write(json.dumps(told).encode() + b"\n")
             answers.flush()
             if "error" in told:
                 os._exit(1)
-    os._exit(0)  # ends regardless of threads the function left running
+    os._exit(0)  # exits even if the function left threads running
 
 
 class ScoringError(Exception):
-    """Why scoring is impossible, for a person."""
+    """Scoring is impossible; ``str()`` is the reason for the user."""
 
 
 def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:

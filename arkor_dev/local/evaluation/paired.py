@@ -3,13 +3,13 @@
 Each row counts equally, whatever its length: its figure is its mean loss per token. Rows are drawn with
 replacement, both models' losses of one row together (Koehn, Statistical Significance Tests for Machine
 Translation Evaluation, 2004), and rows of one group together. The interval is the bootstrap-t (Efron and
-Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's error is divided by its own
-standard error. Below ``FEW`` groups it is a 99 % interval, since skewed losses make the 95 % one too narrow
-(measured by ``scripts/bench verdict``).
+Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's error is divided by that draw's
+standard error. With fewer than ``FEW`` groups it is a 99 % interval, since skewed losses make the 95 % one
+too narrow (measured by ``scripts/bench verdict``).
 
-A model is better or worse only if the whole interval lies beyond the margin (superiority by a margin), and
-the same only if all of it lies within (Schuirmann, A comparison of the Two One-Sided Tests Procedure, 1987).
-A significant difference of 0.00004 nats is neither.
+A model is better or worse only if the whole interval is beyond the margin (superiority by a margin), and the
+same only if the whole interval is within it (Schuirmann, A comparison of the Two One-Sided Tests Procedure,
+1987). A significant difference of 0.00004 nats is neither.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000
-"""Rows drawn at once: some tens of MiB."""
+"""Size in rows of a chunk of draws: some tens of MiB."""
 FEWEST: Final = 8
-"""Fewest rows (or groups) for a verdict."""
+"""Minimum number of rows (or groups) for a verdict."""
 FEW: Final = 30
-"""With fewer, the interval is wider and the verdict states the number."""
+"""With fewer rows than this, the interval is wider and the verdict states their number."""
 LEVEL: Final = 0.05
 LEVEL_OF_FEW: Final = 0.01
 POWER: Final = 0.8
 MOST_TO_SETTLE: Final = 100_000
-"""If more rows would be needed, the models are practically indistinguishable."""
+"""If more rows than this would be needed, the models are practically indistinguishable."""
 SEED: Final = 2004
 
 
@@ -44,8 +44,8 @@ class Comparison:
     """Two models on the same ``rows``: their mean losses, and ``mean`` = ``base`` - ``adapter``.
 
     ``low`` and ``high`` bound the interval of the mean, ``error`` is its standard error. ``groups`` counts
-    independent rows. Differences below ``margin`` do not matter. ``higher`` names a measure of which more is
-    better, whose negative values are compared.
+    independent rows. Differences below ``margin`` do not matter. ``higher`` is the name of a measure for
+    which more is better; its negated values are compared.
     """
 
     base: float
@@ -72,17 +72,17 @@ class Comparison:
 
     @property
     def fewest(self) -> int:
-        """The fewest rows (or groups) for a verdict."""
+        """The minimum number of rows (or groups) for a verdict."""
         return FEWEST
 
     @property
     def noun(self) -> str:
-        """What a row is called: an independent one if there are groups."""
+        """The noun for a row, or for an independent row if there are groups."""
         return "row" if self.groups == self.rows else "independent row"
 
     @property
     def few(self) -> bool:
-        """Return whether the verdict rests on so few rows that it must say so."""
+        """Return whether there are so few rows that the verdict must state their number."""
         return self.groups < FEW
 
     @property
@@ -94,9 +94,10 @@ class Comparison:
     def rows_to_settle(self) -> int | None:
         """Estimate the rows needed to settle this difference with a power of 80 %; None for too many.
 
-        They move the interval's nearer end to the margin, from inside or outside, given the observed spread:
-        as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests, 1981), with the half
-        of the interval that points to zero, which is the wider one if a few rows lose much.
+        With that many rows, the nearer end of the interval reaches the margin, from inside or outside, given
+        the observed spread: as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests,
+        1981), with the half of the interval towards zero, which is the wider one if a few rows have large
+        losses.
         """
         if self.groups < 3:
             return FEWEST
@@ -128,8 +129,8 @@ def compare(
     """Compare losses on the same rows, one or more; rows of one of ``groups`` are drawn together.
 
     Deterministic. Differences below ``margin`` do not matter. If the adapter is the best of several
-    ``choices``, the interval widens accordingly (Bonferroni). ``least`` is the smallest standard error of a
-    draw.
+    ``choices``, the interval widens accordingly (Bonferroni). ``least`` is the lower limit for a draw's
+    standard error.
     """
     gains = np.asarray(base, dtype=float) - np.asarray(adapter, dtype=float)
     sums, counts = _grouped(gains, groups)
@@ -154,10 +155,10 @@ def compare(
 
 
 def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
-    """Return how far repeated measurement alone moves the mean of ``losses``, in nats per token.
+    """Return how far the mean of ``losses`` varies between repeated measurements, in nats per token.
 
-    ``again`` has the same model's losses measured again. The result is the far end of the interval of their
-    difference; for two or three rows, whose interval is very wide, the largest change of a row.
+    ``again`` are the same model's losses from a second measurement. The result is the far end of the interval
+    of their difference; for two or three rows, whose interval is very wide, the largest change of any row.
     """
     found = compare(losses, again)
     largest = max(abs(before - after) for before, after in zip(losses, again, strict=True))
@@ -202,6 +203,6 @@ def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> A
         drawn = chance.integers(0, number, (min(step, RESAMPLES - start), number))
         some, many = sums[drawn], counts[drawn]
         means = some.sum(1) / many.sum(1)
-        # A draw that repeats one row has no spread; its distance must not become infinite.
+        # A draw that consists of one repeated row has no spread; its distance must stay finite.
         found.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
     return np.concatenate(found)

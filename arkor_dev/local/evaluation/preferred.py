@@ -1,8 +1,9 @@
-"""How often a model follows held-out preferences more than its start does, and how sure that is.
+"""How often a model follows held-out preferences more than it did at the start, with its confidence interval.
 
-A loss cannot say so: it grows with the spread of the margins alone, and would call an adapter that learned
-from coin flips worse. So the verdict rests on the margins. It needs both the share of preferences that are
-followed and the mean margin, so that neither a few large margins nor many tiny ones decide it.
+The loss cannot show this: it grows with the spread of the margins, and would call an adapter worse that
+learned from coin flips. So the verdict is based on the margins. It requires that both the share of
+preferences followed and the mean margin agree, so that neither a few large margins nor many tiny ones decide
+it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .paired import Comparison
 
 FEWEST: Final = 20
-"""Fewest independent held-out preferences for a verdict."""
+"""Minimum number of independent held-out preferences for a verdict."""
 DIGITS: Final = 5
 WORDS: Final = {"pair": "pair", "rating": "rated answer"}
 
@@ -49,27 +50,27 @@ class Preferred:
 
     @property
     def groups(self) -> int:
-        """The number of independent ones."""
+        """The number of independent preferences."""
         return self.margins.groups
 
     @property
     def fewest(self) -> int:
-        """The fewest for a verdict."""
+        """The minimum number of preferences for a verdict."""
         return FEWEST
 
     @property
     def noun(self) -> str:
-        """What one of them is called."""
+        """The noun for one preference."""
         return WORDS[self.kind]
 
     @property
     def few(self) -> bool:
-        """Return whether the verdict must state the number."""
+        """Return whether there are so few that the verdict must state their number."""
         return self.margins.few
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The interval of the share that is followed."""
+        """The confidence interval of the share that is followed."""
         return wilson(self.won, self.groups, self.margins.confidence / 100)
 
     @property
@@ -125,7 +126,7 @@ class Preferred:
         )
 
     def add_to(self, part: EvaluationPart) -> None:
-        """Replace the verdict by the loss in a part of an evaluation."""
+        """Replace the loss-based verdict in a part of an evaluation by this one."""
         margin = self.margins
         ends = {"mean": margin.mean, "low": margin.low, "high": margin.high}
         part["verdict"] = self.verdict
@@ -144,7 +145,7 @@ def preferred(
 ) -> Preferred:
     """Compare the margins of a model's ``start`` and of the ``adapter`` on the same rows.
 
-    ``lengths`` are the chosen answers' less those of the rejected ones, for pairs.
+    For pairs, ``lengths`` are the chosen answers' lengths minus the rejected ones'.
     """
     # Larger margins are better, smaller losses are.
     margins = compare([-margin for margin in start], [-margin for margin in adapter], groups)
@@ -162,7 +163,7 @@ def preferred(
 
 
 def wilson(won: float, of: int, confidence: float) -> tuple[float, float]:
-    """Return the score interval of a share of ``won`` in ``of`` (E. B. Wilson, 1927); 0 to 1 without any."""
+    """Return the score interval of the share ``won / of`` (E. B. Wilson, 1927); 0 to 1 if ``of`` is 0."""
     if of <= 0:
         return 0.0, 1.0
     z, share = NormalDist().inv_cdf(0.5 + confidence / 2), won / of

@@ -1,9 +1,9 @@
 """Stored evaluations in a job's folder, written atomically.
 
-``evaluation/final.json`` and ``evaluation/step-20.json`` have the figures with those of each row, in the
-contract's form, and the ``scores`` for comparisons; a ``data-…`` prefix marks evaluations on a file of the
-project. ``evaluation/history.json`` has the measurements made during the run. A job may come from another
-machine with its files, so everything read is validated.
+``evaluation/final.json`` and ``evaluation/step-20.json`` hold overall and per-row figures in the contract's
+form, and the ``scores`` for comparisons; a ``data-…`` prefix marks evaluations on a file of the project.
+``evaluation/history.json`` has the measurements made during the run. A job may come from another machine with
+its files, so everything read is validated.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 MOST_ASKED: Final = 1000
-"""Most questions answered again, and most tokens of an answer."""
+"""Maximum number of questions to answer again, and of tokens in an answer."""
 
 
 def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile:
     """Return the file with the evaluation of the final adapter, or of a checkpoint.
 
-    On its held-out rows, or on the file ``data`` of the project.
+    The evaluation is on the job's held-out rows, or on the project's file ``data``.
     """
     name = "final.json" if step is None else f"step-{step}.json"
     if data is not None:
@@ -50,7 +50,7 @@ def read(file: JobFile) -> Any:
 
 
 def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | None:
-    """Read a stored evaluation (see ``result_file``); None without one."""
+    """Read a stored evaluation (see ``result_file``); None if there is none."""
     found = read(result_file(job, step, data))
     return found if isinstance(found, dict) and isinstance(found.get("evaluation"), dict) else None
 
@@ -70,13 +70,13 @@ def questions_in(found: Any) -> int | None:
 
 
 def answers_in(found: Any) -> tuple[int, int] | None:
-    """Return how many were answered and the token limit; None if none were."""
+    """Return the number of answered questions and their token limit; None if none were answered."""
     try:
         told = found["evaluation"]["general"]["answers"]
         count, longest = told["count"], told["longest"]
     except (KeyError, TypeError):
         return None
-    # A foreign file must not determine how long this machine computes.
+    # A file from elsewhere must not decide how long this machine computes.
     sound = all(type(each) is int and 0 < each <= MOST_ASKED for each in (count, longest))
     return (count, longest) if sound else None
 

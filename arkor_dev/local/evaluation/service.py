@@ -1,7 +1,7 @@
 """Evaluations on request: of completed jobs, of their checkpoints, and comparisons of two.
 
-Runs one at a time in its own worker, and never beside training: a starting job ends the current one, which
-starts again later. Results are stored in the job's folder (``results``).
+They run one at a time in a separate worker, and never during training: when a job starts, the running
+evaluation is stopped and later restarted. Results are stored in the job's folder (``results``).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ WORKER: Final = "arkor_dev.local.training.worker"
 class EvaluationTask(WorkerTask):
     """A requested evaluation of ``folder``, the checkpoint of ``step`` or the final adapter.
 
-    On the job's held-out rows, or on the file ``data`` of the project. With ``strengths``, the adapter is
-    measured at several strengths, and its base not again.
+    It runs on the job's held-out rows, or on the project's file ``data``. With ``strengths``, the adapter is
+    measured at several strengths, and its base is not measured again.
     """
 
     job: dict[str, Any]
@@ -54,7 +54,7 @@ class EvaluationTask(WorkerTask):
 
 
 class Evaluations(WorkerService[EvaluationTask]):
-    """Runs requested evaluations in order. ``busy`` says whether a job is training."""
+    """Runs requested evaluations in the order of requests. ``busy`` says whether a job is training."""
 
     def __init__(
         self, store: AsyncStore, models: Models, data: Path, project: Path, busy: Callable[[], bool]
@@ -76,7 +76,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     ) -> None:
         """Request the evaluation of an ended job, on its held-out rows or on the project's file ``data``.
 
-        ``force`` accepts data that have changed since. Raises ConflictError, NotFoundError, or
+        ``force`` accepts data that have changed since training. Raises ConflictError, NotFoundError, or
         BadRequestError for a missing file.
         """
         if job["status"] not in TERMINAL:
@@ -97,8 +97,8 @@ class Evaluations(WorkerService[EvaluationTask]):
     async def request_strengths(self, job: dict[str, Any], *, force: bool = False) -> None:
         """Request the losses of a job's final adapter at several strengths, on the rows of its verdict.
 
-        Raises ConflictError for an adapter that works only at full strength, and for a job without a verdict
-        on losses of both kinds of rows.
+        Raises ConflictError for an adapter that works only at full strength, and for a job whose verdict
+        lacks the losses of either kind of rows.
         """
         evaluation = job.get("evaluation") or {}
         task, general = evaluation.get("heldOut"), evaluation.get("general")
@@ -113,7 +113,9 @@ class Evaluations(WorkerService[EvaluationTask]):
         await self.request(job, None, force=force, strengths=True)
 
     def told(self, job_id: str) -> JobEvaluating | None:
-        """Return the progress of a job's evaluation; None if none was requested or the last one is done."""
+        """Return the progress of a job's evaluation; None if none was requested or the last one has
+        finished.
+        """
         asked = self._tasks.get(job_id)
         if asked is None:
             return None
@@ -129,7 +131,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         return told
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
-        """Read the stored result from its file; None without one."""
+        """Read the stored result from its file; None if there is none."""
         found = results.result(job_folder(self._data, job_id), step, data)
         if found is None:
             return None
@@ -138,7 +140,9 @@ class Evaluations(WorkerService[EvaluationTask]):
         return {**told, "answers": answers} if answers else told
 
     async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
-        """Compare ``one`` as the adapter with ``other`` as the base; see ``adapter_pairs``."""
+        """Compare ``one``, in the role of the adapter, with ``other``, in the role of the base; see
+        ``adapter_pairs``.
+        """
         return await compare(self._data, one, other, data)
 
     async def compare_settings(self, one: dict[str, Any], other: dict[str, Any]) -> Any:
@@ -153,7 +157,9 @@ class Evaluations(WorkerService[EvaluationTask]):
     # Internal
 
     def _check_data(self, job: dict[str, Any]) -> None:
-        """Raise if the data have changed: only the training's data determine the held-out rows."""
+        """Raise if the data have changed: the held-out rows can be determined only from the data used in
+        training.
+        """
         sources = [job["config"].get(name) for name in ("datasetSource", "evalDatasetSource")]
         began = datetime.fromisoformat(job.get("startedAt") or job["createdAt"]).timestamp()
         for part in (part for source in sources if source for part in parts_of(source)):
@@ -172,7 +178,7 @@ class Evaluations(WorkerService[EvaluationTask]):
 
     async def _work(self, asked: EvaluationTask) -> None:
         evaluation = await self._evaluate(asked)
-        elsewhere = asked.job["config"].get(ELSEWHERE) is True  # it has no held-out rows but these
+        elsewhere = asked.job["config"].get(ELSEWHERE) is True  # these are its only held-out rows
         if asked.step is None and (asked.data is None or elsewhere):
             await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
         if self._tasks.get(asked.job["id"]) is asked:
@@ -184,7 +190,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         config = await self._store.read(Store.config, job_id)
         if config is None:
             raise JobFailure("The job was deleted")
-        # Use the dtype of the training, whatever this processor would choose today.
+        # Use the dtype used in training, even if this processor would choose another one today.
         number = asked.job.get("settings", {}).get("numberFormat")
         config = {**config, **({"numberFormat": number} if number else {})}
         if asked.data is not None:
@@ -207,7 +213,7 @@ class Evaluations(WorkerService[EvaluationTask]):
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
-    """Return a job's config with only the rows of the file ``data``, read in the same form."""
+    """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
     how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
     source = {"type": "file", "path": data, **how}

@@ -36,26 +36,27 @@ if TYPE_CHECKING:
     from .base_losses import BaseLosses
 
 TOGETHER: Final = 16
-"""Most rows computed at once, other than the held-out ones."""
+"""Maximum number of rows computed at once, except for the held-out ones."""
 PADDED: Final = 256
-"""Most tokens of a batch of them, padding included, unless a single row is longer. Less than nearly any
-training step needs for its backward pass, so that peak memory occurs during training.
+"""Maximum number of tokens in a batch of those rows, padding included, unless a single row is longer. It is
+below what nearly any training step needs for its backward pass, so that the memory peak is reached in
+training.
 """
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32
-"""Most held-out rows that are measured again on the base."""
+"""Maximum number of held-out rows that are measured again on the base."""
 DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000
-"""Longest stored question or answer, in characters."""
+"""Maximum length of a stored question or answer, in characters."""
 CONVERSATION: Final = 4000
-"""Longest stored conversation before a question, as characters of JSON."""
+"""Maximum length of a stored conversation before a question, in characters of JSON."""
 EXAMPLES: Final = 3
-"""Rows that a warning shows."""
+"""Number of rows that a warning shows."""
 TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 class Uncached:
-    """Takes the place of a cache where nothing may be remembered."""
+    """Replaces the cache if nothing may be cached."""
 
     def get(self, _: Sequence[Sequence[Any]]) -> None:
         return None
@@ -65,7 +66,7 @@ class Uncached:
 
 
 class Own(Protocol):
-    """A custom set with a metric, of ``count`` rows."""
+    """A custom evaluation set with ``count`` rows and a metric."""
 
     @property
     def name(self) -> str: ...
@@ -77,7 +78,9 @@ class Own(Protocol):
         """Return the cost of measuring one model."""
 
     def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
-        """Return each row's figure. Raises :class:`Stopped`, and :class:`JobFailure` if there is none."""
+        """Return each row's loss or score. Raises :class:`Stopped`, and :class:`JobFailure` if measuring is
+        impossible.
+        """
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
         """Return the contract's figures of both models; ``margin`` is the smallest loss difference that
@@ -86,14 +89,16 @@ class Own(Protocol):
 
 
 class Cost(NamedTuple):
-    """``read`` tokens of rows; and for each batch of answers, their number and their token limit."""
+    """The number of tokens to ``read``, and for each batch of answers to generate, their number and token
+    limit.
+    """
 
     read: int
     written: Sequence[tuple[int, int]] = ()
 
 
 class Judged(NamedTuple):
-    """The contract's ``evaluation``, ``rows`` and ``answers``; ``scores`` serves later comparisons."""
+    """The contract's ``evaluation``, ``rows`` and ``answers``; ``scores`` is kept for later comparisons."""
 
     evaluation: Any
     rows: list[dict[str, Any]]
@@ -105,7 +110,7 @@ class Judged(NamedTuple):
 class _Set:
     """Examples, their batches, and the known mean losses of their rows by both models.
 
-    ``general`` sets are measured by cross entropy, whatever the training method.
+    ``general`` sets are measured by cross entropy, regardless of the training method.
     """
 
     examples: Sequence[Any]
@@ -127,7 +132,7 @@ class _Set:
         return found
 
     def by_row(self, losses: Sequence[float]) -> list[float]:
-        """Return the rows' losses in order, from those of the examples in batch order."""
+        """Return the rows' losses in order, given the examples' losses in batch order."""
         found = self.in_order(losses)
         if not any(example.same_row for example in self.examples):
             return found
@@ -142,26 +147,28 @@ class _Set:
 
 @dataclass
 class Stage:
-    """What to measure: held-out ``rows``, encoded as ``held_out``, and ``general`` questions.
+    """The measurements of one evaluation: of the held-out ``rows``, encoded as ``held_out``, and of
+    ``general`` questions.
 
     ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
-    separated from the training rows, if known. ``stops`` are answers of which only the end mark is
-    learned, and ``marks`` says how the training rows teach it.
+    separated from the training rows, if known. ``stops`` are examples in which only the answer's end mark is
+    learned, and ``marks`` counts the training rows that teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
-    the adapter's losses on the held-out rows if already measured, ``kept`` caches the base's. ``own`` are the
-    job's custom sets; ``failed(name, why)`` receives one that cannot be measured. A ``dry`` run gets no
-    verdict. ``measure`` is the training method's name for its loss. If that is ``higher``, more is better:
-    the losses are negative rewards of answers, in batches ``written`` of so many of so many tokens, and
-    always measured anew; sets named in ``rewards`` are what was trained for. ``preference`` is what a
-    held-out row with a preference is, and ``relative`` says that margins compare with the start already: see
-    `Method`. ``progress`` receives the number of finished rows of both models, ``cancelled`` is checked
-    between batches. ``called`` describes the rows for a person; ``questions`` is the full number of general
-    questions if these are fewer. ``margin`` is the smallest loss difference that matters; ``remeasuring``
-    makes a model compute like another dtype, for the noise floor.
+    the adapter's losses on the held-out rows if they have been measured already; ``kept`` caches the base's.
+    ``own`` are the job's custom sets; ``failed(name, why)`` is called for one that cannot be measured. A
+    ``dry`` run gets no verdict. ``measure`` is the training method's name for its loss. If ``higher`` is set,
+    more is better: the losses are negated rewards of answers, generated in the batches ``written`` (number of
+    answers, tokens per answer), and are never cached; ``rewards`` names the sets that were trained for.
+    ``preference`` is the kind of preference in a held-out row, and ``relative`` is true if margins are
+    already relative to the start: see `Method`. ``progress`` receives the number of finished rows of both
+    models, ``cancelled`` is checked between batches. ``called`` describes the rows for the user;
+    ``questions`` is the total number of general questions if only some are used. ``margin`` is the smallest
+    loss difference that matters; ``remeasuring`` makes a model compute as if in another dtype, to measure the
+    noise floor.
 
-    After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` the batches of
-    answers left to generate, as in `Cost`, and whether by the adapter.
+    After :meth:`prepare`, ``to_read`` is the number of tokens left to read, and ``to_write`` lists the
+    batches of answers left to generate, as in `Cost`, each with whether the adapter generates it.
     """
 
     rows: Sequence[Row]
@@ -289,24 +296,25 @@ class Stage:
 
     @property
     def _higher(self) -> str:
-        """The name of a measure of which more is better; empty for a loss."""
+        """The name of a measure for which more is better; empty for a loss."""
         return self.measure["label"] if self.measure and self.measure.get("higher") else ""
 
     def _cache(self, some: _Set) -> BaseLosses | Uncached:
-        """Return the cache for the base's losses of a set: not for the few end marks, nor for rewards, which
-        may have changed since.
+        """Return the cache for the base's losses on a set. End marks are not cached because they are few, nor
+        are rewards, which may have changed.
         """
         anew = some is self._stops or (self._higher and not some.general)
         return Uncached() if self.kept is None or anew else self.kept
 
     def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
-        """Return the answers that the last measurement of held-out rows was given, by location."""
+        """Return the answers generated by the last measurement of held-out rows, by the rows' locations."""
         for batch in self.written:
             self.to_write.remove((*batch, adapted))
         return model.given() if self._higher else {}
 
     def _warning(self, judged: Judged) -> EvaluationWarning | None:
-        """Return a warning if the adapter no longer stops, or the reward rose at the cost of something else.
+        """Return a warning if the adapter no longer stops, or if the reward rose while something else got
+        worse.
 
         The examples are the longest answers, or those whose reward rose most.
         """
@@ -341,7 +349,9 @@ class Stage:
         return {"sentence": sentence, "examples": examples}
 
     def _own(self, own: Own, model: Model, *, adapted: bool) -> list[float] | None:
-        """Return one model's figures on a custom set; None, with a report, if it cannot be measured."""
+        """Return one model's figures on a custom set; report the set and return None if it cannot be
+        measured.
+        """
 
         def done(rows: int) -> None:
             self._done = min(self._total, self._done + rows)
@@ -366,7 +376,7 @@ class Stage:
             self.progress("Evaluating", self._done, self._total, "rows")
 
     def _margins(self, model: Model) -> list[float]:
-        """Return each held-out row's margin: of several examples of a row, their sum."""
+        """Return each held-out row's margin, summed over the row's examples."""
         margins: list[float] = []
         for batch in self._held.laid:
             if self.cancelled():
@@ -381,7 +391,7 @@ class Stage:
         return rows
 
     def _lengths(self) -> list[int]:
-        """Return how many tokens longer each pair's chosen answer is; nothing for rows of one answer."""
+        """Return how many tokens longer each pair's chosen answer is; empty for rows with a single answer."""
         found: list[int] = []
         for example in self.held_out:
             for other in example.others:
@@ -472,7 +482,7 @@ class Stage:
         }
 
     def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
-        """Yield each row's figures; of very many rows, those that changed most in both directions."""
+        """Yield each row's figures; of very many rows, only those that changed most in either direction."""
         learned: list[int] = []
         for example in self.held_out:
             learned.append(example.learned)
@@ -514,7 +524,9 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
 
 
 def texts_of(row: Row) -> tuple[str, str]:
-    """Return a row's prompt and wanted answer: of a conversation, its last question and the answer to it."""
+    """Return a row's prompt and reference answer: in a conversation, the last question and the answer to
+    it.
+    """
     if row.text is not None:
         return "", row.text
     last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")

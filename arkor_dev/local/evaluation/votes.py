@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 MOST: Final = 5000
 MARK: Final = 40
-"""Longest id and time, in characters."""
+"""Maximum length of an id and of a time, in characters."""
 _WRITING: Final = Lock()
-"""Only this process writes: a vote that arrives while another is removed must not be lost."""
+"""Serialises writes, which only this process makes: a vote that arrives while another is removed must not be
+lost.
+"""
 KEPT: Final = ("voter", "one", "other", "choice", "left", "question")
 
 

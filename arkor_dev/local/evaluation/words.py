@@ -20,13 +20,13 @@ ADAPTERS_ONLY: Final = (
     "repeat each job with 3 seeds."
 )
 DIGITS: Final = 5
-"""Decimals of stored figures."""
+"""Number of decimals in stored figures."""
 
 
 def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationPart:
     """Return the figures of one set; ``name`` is ``HELD_OUT``, ``GENERAL`` or a file's name.
 
-    ``said`` is its sentence; ``of`` is the full number of rows if only some were measured.
+    ``said`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     sign = -1 if compared.higher else 1
@@ -50,10 +50,10 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
 def beside_base(
     name: str, compared: Comparison, of: int = 0, length: str | None = None, *, dry: bool = False
 ) -> str:
-    """Describe the adapter against its base on the rows ``name``, with the figures.
+    """Describe how the adapter compares with its base on the rows ``name``, with figures.
 
     ``length`` describes its answers' relative length; ``of`` as in :func:`part`. After a dry run (``dry``),
-    omits how many rows would settle it.
+    the number of rows that would settle it is omitted.
     """
     what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
@@ -64,7 +64,7 @@ def beside_base(
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
-    """Describe an adapter against that of the job ``other``, which takes the base's role."""
+    """Describe how an adapter compares with the one of the job ``other``, which takes the base's role."""
     words = {
         "better": f"Better than {other}",
         "worse": f"Worse than {other}",
@@ -91,7 +91,7 @@ def verdict_words(compared: Comparison) -> str:
 
 
 def interval(compared: Comparison, decimals: int | None = None) -> str:
-    """Format the interval; for what is worse, by how much."""
+    """Format the interval; if the result is worse, as the amount by which it is worse."""
     ends = (compared.low, compared.high)
     if compared.verdict == "worse":
         ends = (-compared.high, -compared.low)
@@ -114,7 +114,7 @@ class Ends(NamedTuple):
 
 
 def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = True) -> str:
-    """Say which of ``count`` evaluations was best, and whether the final adapter is as good.
+    """Say which of ``count`` evaluations was best, and whether the final adapter is equally good.
 
     ``compared`` compares the final adapter (as base) with that of the best step; None if that step's row
     losses are unknown. ``saved``: the best step has a checkpoint.
@@ -139,7 +139,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
 
 
 def _after(ends: Ends) -> str:
-    """Describe the course after the best step: overfitting if the training loss kept falling."""
+    """Describe the losses after the best step: it is overfitting if the training loss kept falling."""
     if ends.higher:
         fell = f"the held-out {ends.higher.lower()} fell from {-ends.lowest:.3f} to {-ends.last:.3f}"
         return f"From step {ends.best} on {fell}."
@@ -194,7 +194,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _rows(compared: Comparison, kind: str) -> str:
-    """Format the number of rows, and of groups if rows belong together."""
+    """Format the number of rows, and the number of groups if rows are grouped."""
     rows = _count(compared.rows, kind)
     return rows if compared.groups == compared.rows else f"{rows} in {_count(compared.groups, 'group')}"
 
@@ -214,7 +214,7 @@ def overall(
     """Return the verdict (``better``, ``mixed``, ``same``, ``unclear`` or ``worse``) and its sentence.
 
     ``mixed`` is better at the task and worse in general. Worse in general without being better at the task is
-    ``worse``; with both mean losses before and after. ``on`` describes the rows of ``task``.
+    ``worse``. The sentence gives both mean losses before and after. ``on`` describes the rows of ``task``.
     """
     verdict = task.verdict
     if general and general.verdict == "worse":
@@ -234,7 +234,7 @@ def overall(
 
 
 def _course(compared: Comparison | Preferred) -> str:
-    """Return the mean losses of base and adapter, if they differ beyond doubt; empty for preferences."""
+    """Return the mean losses of base and adapter, if they differ significantly; empty for preferences."""
     if not isinstance(compared, Comparison) or compared.verdict not in ("better", "worse"):
         return ""
     return f"{_number(compared.base, compared)} → {_number(compared.adapter, compared)}"
