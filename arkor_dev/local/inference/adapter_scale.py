@@ -1,8 +1,8 @@
 """Adapter strength: how much of an adapter's change to its base is applied, from 0 to 1.5.
 
 A LoRA layer computes ``W x + s B A x`` (Hu et al. 2021, section 4.1), so scaling ``s`` scales the change.
-That holds only for adapters made of such layers. One that changes a model otherwise (DoRA, fully trained
-layers) would not be the base model at a scaling of zero (`modeling.adapter_abilities`).
+That holds only for adapters made of such layers. An adapter that changes the model in another way (DoRA,
+fully trained layers) would not give the base model at a scaling of zero (`modeling.adapter_abilities`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ MAX_STRENGTH: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class ActiveAdapter:
-    """What answers: an adapter, by the engine's name for it, with its strength; None for the base."""
+    """The adapter that answers, by the engine's name for it, and its strength; None for the base."""
 
     adapter: str | None = None
     strength: float = FULL_STRENGTH
 
 
 class AdapterScale:
-    """The scaling factors of an adapter's layers in a loaded model, as trained and as currently set."""
+    """The scaling factors of an adapter's layers in a loaded model, both the trained and the current ones."""
 
     def __init__(self, model: Any, adapter: str) -> None:
         self._adapter = adapter
@@ -36,7 +36,7 @@ class AdapterScale:
         ]
 
     def set(self, strength: float) -> None:
-        """Multiply the adapter's change by ``strength``; 1 restores the trained one, bit for bit."""
+        """Multiply the adapter's change by ``strength``; 1 restores the trained scaling exactly."""
         if strength != self._strength:
             self._strength = strength
             for scaling, trained in self._layers:

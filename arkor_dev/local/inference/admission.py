@@ -1,7 +1,7 @@
 """Admission of requests: a limit on concurrent ones, a fair queue, and a rate limit for each caller.
 
-Callers are served in turn, so that one that sends a hundred requests at once delays only itself. It is used
-for answers from endpoints and for ``limited_checks``.
+Callers are served in turn, so that one that sends a hundred requests at once delays only itself. Endpoints'
+answers and ``limited_checks`` use it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 WAITING: Final = 64
-"""Most waiting requests of all callers."""
+"""Maximum number of waiting requests of all callers."""
 WAITING_OF_ONE: Final = 32
-"""Most waiting requests of one caller."""
+"""Maximum number of waiting requests per caller."""
 BURST: Final = 120
-"""Requests that an idle caller may send at once."""
+"""Number of requests that an idle caller may send at once."""
 A_SECOND: Final = 10.0
-"""Sustained requests per second of one caller."""
+"""Sustained requests per second per caller."""
 CALLERS: Final = 1000
-"""Most callers remembered; a forgotten one starts with a full burst."""
+"""Maximum number of callers remembered; a forgotten one starts with a full burst."""
 FULL_SECONDS: Final = 2
-"""When to retry after the queue was full."""
+"""Seconds after which to retry when the queue is full."""
 
 
 def too_many_requests(text: str, seconds: int) -> RateLimitedError:
@@ -61,7 +61,8 @@ class RateLimit:
 
 
 class AdmissionQueue:
-    """Admits ``slots`` requests at once. Each caller's requests wait in order, and the callers take turns.
+    """Admits up to ``slots`` concurrent requests. Each caller's requests wait in order, and callers take
+    turns.
 
     At most ``of_one`` requests of one caller may wait.
     """
@@ -100,7 +101,7 @@ class AdmissionQueue:
             if turn.cancelled():
                 self._withdraw(caller, turn)
             else:
-                self._release()  # it was admitted at this very moment
+                self._release()  # it was admitted at the same moment
             raise
 
     def _withdraw(self, caller: str, turn: asyncio.Future[None]) -> None:

@@ -2,8 +2,8 @@
 
 Generating a token reads every weight once. bfloat16 halves what is read, if the processor can compute with
 it. Weights in oneDNN's own order (packed) are read up to twice as fast, with the same result. Some processors
-read faster with all cores. So part of the model's own weights, larger than the caches, is multiplied with one
-row in each way, which takes 0.2 s.
+read faster with all cores. So part of the model's own weights, larger than the caches, is multiplied by one
+row with each plan, which takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from arkor_dev.local.workers.resources import available_cores
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
-"""Bytes of float32 weights to measure with: more than most processors can cache."""
+"""Bytes of float32 weights to measure with: more than most processors' caches hold."""
 LEAST_BYTES: Final = 16 * 2**20
-"""A smaller model is not limited by reading its weights."""
+"""A model with fewer bytes than this is not limited by reading its weights."""
 TURNS: Final = 3
 MARGIN: Final = 1.15
-"""How many times as fast a less simple plan must be to be chosen."""
+"""Minimum speedup for choosing a less simple plan."""
 THREADS_MARGIN: Final = 1.5
-"""The same for more than half of the threads. Threads wait for each other, so one that shares its core (for
-example with the browser that shows the answer) slows all of them to less than half the speed of half the
-threads.
+"""Minimum speedup for using more than half of the threads. Threads wait for each other, so a single one that
+shares its core (for example with the browser that shows the answer) makes all of them less than half as fast
+as half the threads would be.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ComputePlan:
-    """The dtype of the weights, and the thread counts without and with a training job."""
+    """The dtype of the weights, and the number of threads without and with a training job running."""
 
     dtype: Any
     packed: bool
@@ -58,7 +58,7 @@ def fastest_plan(model: Any, loaded: Any) -> ComputePlan:
     try:
         seconds = _seconds(weights, *best, half_of_cores())
         for candidate in ((torch.float32, True), (torch.bfloat16, False), (torch.bfloat16, True)):
-            # Not every processor has such products, nor every build of torch.
+            # Not every processor or build of torch supports these products.
             with contextlib.suppress(RuntimeError, AttributeError):
                 candidate_seconds = _seconds(weights, *candidate, half_of_cores())
                 if seconds > MARGIN * candidate_seconds:
@@ -70,15 +70,15 @@ def fastest_plan(model: Any, loaded: Any) -> ComputePlan:
 
 
 def convert(model: Any, plan: ComputePlan) -> None:
-    """Convert the weights to the plan's dtype. Buffers keep theirs: rotary frequencies lose too much in 16
-    bits.
+    """Convert the weights to the plan's dtype. Buffers keep theirs: rotary frequencies lose too much
+    precision in 16 bits.
     """
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(plan.dtype)
     if plan.packed:
         for module in model.modules():
-            # A subclass may compute more than this product, and other code may read its weight.
+            # A subclass may compute more than this product, and other code may read its weight: skip it.
             if type(module) is torch.nn.Linear:
                 module.weight = torch.nn.Parameter(_packed(module.weight.detach()), requires_grad=False)
                 module.forward = MethodType(_packed_product, module)

@@ -1,8 +1,8 @@
-"""Conversations that step together: their keys and values in one cache, left-padded to one length.
+"""Batches conversations: their keys and values are in one cache, left-padded to the same length.
 
-transformers computes; this module manages the rows of the batch. A row enters with the cache of its own
-prompt, and takes its part of the cache along when it leaves, so that the next question of the conversation
-starts there.
+transformers computes; this module manages the rows of the batch. A row joins with the cache of its prompt,
+and takes its part of the cache with it when it leaves, so that the conversation's next question can continue
+from there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from .generation.sampling import Chosen
 
 GROWTH: Final = 128
-"""Free space appended to a full buffer, in tokens: copying the whole cache at each step would be slow."""
+"""Number of tokens of free space added when a buffer is full: copying the whole cache at each step would be
+slow.
+"""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
@@ -76,7 +78,9 @@ def layers_of(cache: Any) -> Layers:
 
 
 class Forward:
-    """A model's ``forward`` on rows of tokens, whatever this version of transformers calls its cache."""
+    """A model's ``forward`` on rows of tokens, independent of the name that this version of transformers has
+    for the cache argument.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -84,12 +88,13 @@ class Forward:
         self._cache = next((name for name in ("cache", "past_key_values") if name in names), "")
         self._last = {"logits_to_keep": 1} if "logits_to_keep" in names else {}
         self.plain = bool(self._cache) and "position_ids" in names and _has_plain_layers(model)
-        """Whether its cache has only keys and values, so that rows can be batched."""
+        """Whether the cache has only keys and values, so that rows can be batched."""
 
     def __call__(
         self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
     ) -> Any:
-        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has equally many per row.
+        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has the same number per
+        row.
 
         With ``every`` they are ``[rows, tokens, vocabulary]``, after each token. ``lengths`` has each row's
         number of tokens in ``cache``, which is left-padded to the longest.
@@ -115,7 +120,7 @@ def _has_plain_layers(model: Any) -> bool:
         layers = DynamicCache(config=model.config).layers
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
-    # Sliding windows only affect the mask: a layer that has them may keep all keys, too.
+    # Sliding windows only affect the mask, so such a layer can also keep all keys.
     return not getattr(model, "_is_stateful", False) and all(
         type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers
     )
@@ -134,7 +139,9 @@ class Row:
     """The row's own cache while its prompt is read."""
     fallback: StepwiseGenerate | None = None
     scores: list[Chosen] | None = None
-    """The prompt's own log probabilities, each with so many ``alternatives``, if they are requested."""
+    """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if they are
+    requested.
+    """
     alternatives: int = 0
 
 
@@ -168,7 +175,7 @@ class Batch:
         """Add a token to each row of the batch; return logits ``[rows, vocabulary]``."""
         token_of = dict(zip(map(id, rows), tokens, strict=True))
         ordered_tokens = [token_of[id(row)] for row in self.rows]
-        # An interrupted step leaves some layers longer than others.
+        # An interrupted step leaves more tokens in some layers than in others.
         self._consistent = False
         logits = self._forward(
             [[token] for token in ordered_tokens], [len(row.tokens) for row in self.rows], self._cache

@@ -1,9 +1,9 @@
 """The backend's side of chat: one inference worker, started on demand and unloaded when idle.
 
-Each answer is a queue into which the worker's messages are sorted. Leaving an answer early, for whatever
+Each answer has a queue that receives the worker's messages for it. Leaving an answer early, for whatever
 reason, stops it in the worker. Third-party code runs there (a chat template, a library that reads a model's
 files), so a worker that does not acknowledge a stop in time is killed, and answers that had not begun are
-sent to the next one. If a worker dies by itself, its answers end with the reason.
+sent to its successor. If a worker dies on its own, its answers end with the reason.
 """
 
 from __future__ import annotations
@@ -26,19 +26,21 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads spin for microseconds before they sleep, since an answer is thousands of short products in a
-row.
+"""Threads spin for microseconds before they sleep, since an answer consists of thousands of short
+products.
 """
 STOP_SECONDS: Final = 5.0
-"""How long a worker may take to acknowledge a stop."""
+"""Seconds in which a worker must acknowledge a stop."""
 EVICTION_SECONDS: Final = 10.0
-"""How long answers may continue when a job needs the memory. Until then the job still loads its libraries."""
+"""Seconds for which answers may continue when a job needs the memory. In that time the job is still loading
+its libraries.
+"""
 EVICTED: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 
 @dataclass(eq=False)
 class _Answer:
-    """An answer: the request, its worker, the messages so far, and whether any of them was text."""
+    """An answer: the request, its worker, the messages so far, and whether any of them had text."""
 
     ask: dict[str, Any]
     child: Child | None = None
@@ -82,7 +84,7 @@ class Inference:
             self._send(number, answer, child)
             yield self._messages(answer)
         finally:
-            # Still there if no final message has come.
+            # It is still present if no final message has arrived.
             if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
                 self._stop(number, answer.child)
             self._start_idle_timer()
@@ -168,7 +170,7 @@ class Inference:
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
-        # A later request is sent to the next worker anyway.
+        # A later request is sent to the next worker in any case.
         answers_of_child = {
             number: answer for number, answer in self._answers.items() if answer.child is child
         }
@@ -217,7 +219,7 @@ class Inference:
         child.send(id=number, do="chat", **answer.ask)
 
     def _start_idle_timer(self) -> None:
-        """With no answer left, start the time until the worker is unloaded."""
+        """Start the idle timer for unloading the worker if no answer is left."""
         if not self._answers and not self._stopping:
             if self._idle:
                 self._idle.cancel()

@@ -1,8 +1,8 @@
 """Answers by transformers' own ``generate``, token by token, for models with an unusual cache.
 
 ``generate`` runs in a thread that pauses whenever it has logits: the loop reads them and supplies the next
-token. So a state-space model, or one with several kinds of layers, is answered like others, but without
-batches and prompt cache.
+token. So state-space models, and models with several kinds of layers, are supported like others, but without
+batching and prompt cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _Ended(Exception):  # noqa: N818 - leaves generate, not an error
+class _Ended(Exception):  # noqa: N818 - exits generate, not an error
     """The answer has ended."""
 
 
@@ -46,7 +46,7 @@ class StepwiseGenerate:
         return self._next()
 
     def close(self) -> None:
-        """End the call; its thread has stopped using the model when this returns."""
+        """End the call; when this returns, its thread no longer uses the model."""
         if self._thread and self._thread.is_alive():
             self._tokens.put(None)
             self._thread.join()
@@ -72,7 +72,7 @@ class StepwiseGenerate:
             )
         except _Ended:
             pass
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
             self._logits.put(error)
 
 

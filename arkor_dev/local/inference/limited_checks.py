@@ -1,7 +1,8 @@
 """Checks callers' input in a separate process with limits, one check at a time.
 
-A caller decides how much work a check is, in third-party libraries, so it must not run beside the store and
-other people's answers. Callers take turns, and only a few checks of one caller may wait.
+The caller's input decides how much work a check does in third-party libraries, so it must not run in the
+process that has the store and serves other people. Callers take turns, and only a few checks of one caller
+may wait.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WAITING_OF_ONE: Final = 4
-"""Most waiting checks of one caller."""
+"""Maximum number of waiting checks per caller."""
 SECONDS: Final = 20.0
-"""Time limit of a check on a busy machine. The process also limits its own processor time."""
+"""Time limit of a check, for a busy machine. The process also limits its processor time."""
 IDLE_SECONDS: Final = 60.0
 OWN_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS})
-"""Signals that end a process beyond its limits; any other one may have another cause."""
+"""Signals by which the system ends a process that exceeds its limits; other signals may have other causes."""
 
 
 class LimitReachedError(Exception):
-    """The process was ended by its limits, or twice by a signal: the check is too expensive."""
+    """The process was killed by its limits, or twice by a signal: the check is too expensive."""
 
 
 class LimitedChecks:
-    """The backend's side of such a process; ``subject`` begins its error messages."""
+    """The backend's side of a limited process; its error messages begin with ``subject``."""
 
     def __init__(self, module: str, subject: str, idle_seconds: float = IDLE_SECONDS) -> None:
         self._module = module
@@ -46,7 +47,7 @@ class LimitedChecks:
         self._closed = False
 
     async def close(self) -> None:
-        """End the process; no further check is accepted."""
+        """Stop the process and accept no further checks."""
         self._closed = True
         if self._idle:
             self._idle.cancel()
@@ -92,7 +93,7 @@ class LimitedChecks:
                 f"{self._subject} could not be checked in time: try again", code="not_checked"
             ) from None
         finally:
-            # A cancelled caller leaves an unread answer behind.
+            # A cancelled caller leaves its answer unread.
             if not received:
                 await asyncio.shield(self._end())
 
@@ -101,7 +102,7 @@ class LimitedChecks:
             raise UnavailableError(f"{self._subject} cannot be checked: the local backend is ending")
         if self._child is None or not self._child.alive:
             await self._end()
-            # A module of the project must not shadow one of ours.
+            # A module in the project must not shadow one of ours.
             env = {**passed(), "PYTHONSAFEPATH": "1"}
             try:
                 self._child = await Child.start(self._module, env, alone=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES: Final = 512 * 2**20
 LEAST_TOKENS: Final = 16
-"""A shorter common prefix is not worth a lookup."""
+"""Minimum length of a common prefix, in tokens, that is worth a lookup."""
 
 
 @dataclass(eq=False)
@@ -39,13 +39,13 @@ class PromptCache:
         self._cached: list[_Cached] = []
 
     def keep(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
-        """Store a conversation; evict the oldest ones for it."""
+        """Store a conversation; evict the oldest ones to make room."""
         if not layers or len(tokens) < LEAST_TOKENS:
             return
         new = _Cached(group, list(tokens), layers)
         if new.size > self._limit:
             return
-        # The stored one is a prefix of the new one, or the same.
+        # The stored conversation is a prefix of the new one, or equal.
         self._cached = [
             cached
             for cached in self._cached
@@ -68,11 +68,11 @@ class PromptCache:
         return [_first(layer, longest) for layer in best.layers]
 
     def forget(self, adapter: str) -> None:
-        """Forget what was read with ``adapter``."""
+        """Remove all conversations with ``adapter``."""
         self._cached = [cached for cached in self._cached if cached.group.adapter != adapter]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all conversations."""
         self._cached.clear()
 
 
@@ -82,7 +82,7 @@ def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the common prefix."""
+    """Return the length of the common prefix of two token sequences."""
     return next(
         (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),

@@ -1,8 +1,8 @@
 """The limited process that counts the tokens of long conversations.
 
 In: ``{"model", "texts"}``, a model's folder and the texts of a prompt. Out: ``{"answer"}``, the model's
-context length if the texts have more tokens, else null. Texts are counted in chunks and no further than the
-context, so refusing a megabyte takes no longer than refusing a long page.
+context length if the texts have more tokens, else null. Texts are counted in chunks, and counting stops once
+the context is exceeded, so refusing a megabyte takes no longer than refusing a long page.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 MEMORY: Final = 2**30
 KILL_SECONDS: Final = 10
-"""Processor time after which the system ends it, in seconds: a context of 1 M tokens takes 3."""
+"""Limit of processor time in seconds, enforced by the system: a context of 1 M tokens takes 3."""
 PIECE: Final = 8192
-"""Characters counted at once."""
+"""Number of characters tokenized at once."""
 SLACK: Final = 4
-"""Extra tokens of a chunk compared to the whole text, since words may be split at both ends."""
+"""Extra tokens that a chunk may have compared to the whole text, since words may be split at both ends."""
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         request: dict[str, Any] = link.receive()
         limit_cpu_time(KILL_SECONDS)
         too_long = False
-        # The library raises nothing more specific; the loop reports what is impossible.
+        # The library raises nothing more specific; the loop reports the error.
         with contextlib.suppress(Exception):
             if folder != request["model"]:
                 folder, tokenizer, most = None, None, None
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def context(folder: Path) -> int | None:
-    """Return the longest input of a model in tokens, if its configuration has it under the usual name."""
+    """Return a model's context length in tokens, if its configuration states it under the usual name."""
     config = json.loads(read_small(folder / "config.json", CONFIG_LIMIT))
     for part in (config.get("text_config"), config):
         if isinstance(part, dict) and isinstance(most := part.get("max_position_embeddings"), int):
@@ -65,7 +65,7 @@ def context(folder: Path) -> int | None:
 
 
 def exceeds(tokenizer: Any, texts: Sequence[str], most: int) -> bool:
-    """Return whether ``texts`` certainly have more than ``most`` tokens."""
+    """Return whether ``texts`` definitely have more than ``most`` tokens."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
     count = 0

@@ -1,8 +1,8 @@
 """Refuses conversations that exceed the model's context before they are admitted.
 
 Tokenizing a megabyte takes a second or more, in the single loop that computes everybody's answers. So the
-tokens of a long conversation are first counted in a limited process, no further than the context is long. The
-loop itself refuses short ones, in milliseconds.
+tokens of a long conversation are first counted in a limited process, up to the context length. The loop
+checks short conversations itself, in milliseconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORT: Final = 8192
-"""Longest conversation without a check, in bytes: tokenizing it takes milliseconds."""
+"""Maximum length of a conversation that needs no check, in bytes: tokenizing it takes milliseconds."""
 THOUGHTS_END: Final = "</think>"
-"""Marker after which templates keep an earlier answer; they drop the part before it."""
+"""Marker in an earlier answer: templates drop the part before it and keep the rest."""
 TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
-"""The message that ``generation.prompt`` uses after counting."""
+"""The error message that ``generation.prompt`` raises after counting."""
 
 
 class PromptChecks(LimitedChecks):
@@ -35,7 +35,7 @@ class PromptChecks(LimitedChecks):
         """Check whether the conversation of ``ask`` fits the context of the model in the folder ``model``.
 
         Raises BadRequestError if it does not, and RateLimitedError and UnavailableError like `LimitedChecks`.
-        If the process cannot tell, the loop decides.
+        If the process can't tell, the loop decides.
         """
         texts = texts_of(ask)
         if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:

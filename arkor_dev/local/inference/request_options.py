@@ -51,7 +51,7 @@ TOOL: Final = Schema(
         ),
     )
 )
-"""OpenAI's form of a function that the model may call."""
+"""A function that the model may call, in OpenAI's form."""
 FIELDS: Final = (
     Field("temperature", Rule("number", 0, 5), null=True),
     Field("topP", Rule("number", 1e-6, 1), null=True),
@@ -85,7 +85,9 @@ FIELDS: Final = (
 
 
 def problem(body: dict[str, Any]) -> str | None:
-    """Return which option the local backend does not support, or which ones conflict; None if none."""
+    """Return a message about an option that the local backend does not support, or about conflicting ones;
+    None if all are valid.
+    """
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs requires logprobs: true"
     if body.get("echo"):

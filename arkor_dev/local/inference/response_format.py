@@ -57,8 +57,8 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
 
 
 def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
-    """Return the engine that answered: ``engine``, ``precision``, the name of the ``weights``, and perhaps
-    ``why``.
+    """Return the engine that answered: ``engine``, ``precision``, the name of the ``weights``, and ``why``
+    that engine answered, if given.
     """
     return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
 

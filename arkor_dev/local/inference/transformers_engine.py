@@ -1,4 +1,4 @@
-"""Answers from one loaded base model and any number of its adapters, by transformers and PEFT.
+"""The transformers engine: one loaded base model and any number of adapters, with transformers and PEFT.
 
 Imported by the inference worker only. For ``generation.loop`` it loads models, builds prompts, reads them in
 chunks and adds tokens to the conversations of a batch. Models with another kind of cache are left to
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
-"""Suffix of a base's folder name if its weights must stay readable for adapters."""
+"""Suffix in a base's key if its weights must stay readable for adapters."""
 FOUR_BIT: Final = "\0nf4"
 """Suffix if the answering adapter was trained on 4-bit weights."""
 WITH_TRAINING: Final = "\0beside"
 """Suffix while a job is training, which may leave too little of the GPU: the base is loaded again later."""
 SCORED: Final = "\0scored"
-"""Suffix if prompts are scored: no faster dtype, so that other programs compute the same figures."""
+"""Suffix if prompts are scored: no faster dtype, so that the figures agree with those of other programs."""
 LOADED_FACTOR: Final = 1.2
 """Memory of a loaded model with the keys and values of conversations, as a multiple of its weights."""
 FOUR_BIT_BYTES: Final = 0.6
@@ -54,14 +54,18 @@ FOUR_BIT_BYTES: Final = 0.6
 TRAINING_SHARE: Final = 0.25
 """Share of the GPU's memory that a training job keeps in reserve, as its batches vary in length."""
 PIECE: Final = 64
-"""Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
+"""Number of prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers
+advance.
+"""
 DEVICE_PIECE: Final = 1024
 SCORED_PIECE: Final = 256
-"""Chunk size while scoring, which keeps a vocabulary of logits for each token."""
+"""Chunk size for scoring, which keeps logits over the whole vocabulary for each token."""
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
-    """Raise JobFailure for an adapter whose weights are not safetensors: PEFT would unpickle them."""
+    """Raise JobFailure for an adapter whose weights are not safetensors: PEFT would unpickle anything
+    else.
+    """
     if not (folder / "adapter_model.safetensors").is_file():
         raise JobFailure(
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
@@ -97,8 +101,8 @@ class TransformersEngine:
         return self.base.tokenizer
 
     def base_key_of(self, ask: dict[str, Any]) -> str:
-        """Return how the base must be loaded. Unpacked weights serve every request, so they stay for later
-        ones.
+        """Return a key for the way in which the base must be loaded. Unpacked weights serve every request, so
+        they are kept for later ones.
         """
         if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
             self._unpacked.add(ask["base"])
@@ -128,11 +132,11 @@ class TransformersEngine:
         return row
 
     def unread(self, row: Row) -> int:
-        """Return how many tokens of the prompt are still unread."""
+        """Return how many of the prompt's tokens are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
-        """Read a chunk of the prompt; once complete, the row steps with its group."""
+        """Read a chunk of the prompt; once all of it is read, the row joins its group."""
         self._activate(row.group)
         if row.fallback:
             if row.scores:
@@ -151,7 +155,7 @@ class TransformersEngine:
                     )
                     logits = logits[:, -1]
             except BaseException:
-                row.cache = None  # some layers have read it, others have not
+                row.cache = None  # interrupted: some layers have read it, others have not
                 raise
             row.tokens = row.prompt[: start + len(piece)]
             if self.unread(row):
@@ -160,7 +164,7 @@ class TransformersEngine:
             return _figures(logits[0])
 
     def _score_at_once(self, row: Row) -> None:
-        """Score a prompt whose chunks cannot be read one by one."""
+        """Score a prompt of a model that cannot read it in chunks."""
         assert row.scores
         with torch.inference_mode():
             ids = torch.tensor([row.prompt], device=self.base.model.device)
@@ -196,7 +200,7 @@ class TransformersEngine:
             self._prompt_cache.keep(row.group, row.tokens, layers)
 
     def _activate(self, active: ActiveAdapter) -> None:
-        """Make the model answer as ``active``."""
+        """Activate ``active`` in the loaded model."""
         model = self.base.model
         if not isinstance(model, PeftModel) or active == self._active:
             return
@@ -238,9 +242,9 @@ class TransformersEngine:
             self._forward = Forward(base.model)
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
-        # Strength 0 is the base itself, not the base plus a sum of zeros.
+        # At strength 0, use the base itself instead of adding zeros.
         if ask["adapter"] is not None and strength > 0:
-            # A folder's name is not a valid module name: it may have dots.
+            # A folder's name is not a valid module name: it may contain dots.
             adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
             if adapter not in self._adapters:
                 self._add(adapter, ask["adapter"])
@@ -260,7 +264,7 @@ class TransformersEngine:
                 base.model.add_adapter(adapter, config)
                 base.model.load_adapter(folder, adapter, is_trainable=False, torch_device=base.device)
             else:
-                # Without the device PEFT would read the weights into a GPU, whichever holds the model.
+                # Without a device, PEFT would read the weights into a GPU even if the model is elsewhere.
                 options = {"config": config, "torch_device": base.device}
                 base.model = PeftModel.from_pretrained(base.model, folder, adapter, **options)
         except Exception as error:
@@ -280,10 +284,10 @@ class TransformersEngine:
 
 
 def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base, str | None]:
-    """Load a base onto a device that has room; return also why that is not the GPU. With
-    ``with_training`` a job trains there.
+    """Load a base onto a device with enough free memory; also return why that is not the GPU.
+    ``with_training``: a job is training on the GPU.
 
-    Raises JobFailure if it fits nowhere.
+    Raises JobFailure if no device has enough.
     """
     device, dtype = pick_device()
     reason = None
@@ -317,7 +321,7 @@ def _is_scored(ask: dict[str, Any]) -> bool:
 
 
 def _scores(logits: Any, targets: list[int], count: int) -> list[Chosen]:
-    """Return the log probability of each token of ``targets`` after the one before it.
+    """Return the log probability of each token of ``targets``, given the tokens before it.
 
     ``logits`` are ``[tokens, vocabulary]``, and ``count`` the number of alternatives.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class InferenceWorker:
-    """All requests, and the event that stops each."""
+    """Receives all requests, with an event that stops each of them."""
 
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
@@ -31,7 +31,8 @@ class InferenceWorker:
         self.link = Link({"chat": self._chat, "stop": self._stop})
 
     def _chat(self, ask: dict[str, Any]) -> None:
-        # Registered at once, while libraries are still being imported: a stop may come first.
+        # Registered at once, while libraries are still being imported: a stop may arrive before they are
+        # ready.
         stop = self._stops[ask["id"]] = threading.Event()
         self._inbox.put(GenerationRequest(ask, stop, functools.partial(self._send, ask["id"])))
 

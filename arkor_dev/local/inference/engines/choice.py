@@ -1,7 +1,7 @@
 """Chooses the engine, and explains why it is not the fast one.
 
 On a CPU llama.cpp is several times as fast as transformers, which computes with the model's own weights and
-is therefore called exact. Once both have answered on this machine, their measured speeds decide.
+is therefore called the exact engine. Once both have answered on this machine, their measured speeds decide.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ AUTO, EXACT, LLAMA = ENGINES
 ON_GPU: Final = "this machine has a GPU, on which transformers answers"
 MEASURED: Final = 5
 ENOUGH: Final = 3
-"""How many answers of llama.cpp must have been slower before it is no longer chosen."""
+"""Number of slower answers after which llama.cpp is no longer chosen."""
 LEAST_TOKENS: Final = 16
-"""A shorter answer says little about the speed."""
+"""Minimum number of tokens in an answer for measuring speed."""
 
 
 class Pace:
-    """Each engine's measured speed with each base model, from answers that ran alone."""
+    """Each engine's measured speed with each base model, from answers that were generated alone."""
 
     def __init__(self) -> None:
         self._rates: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))

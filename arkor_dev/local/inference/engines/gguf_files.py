@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUANTIZATION: Final = "q8_0"
-"""For base models with unquantized weights: half the size of 16 bits, with hardly any difference."""
+"""For base models with unquantized weights: half the size of 16 bits, with hardly any loss of quality."""
 MAKING: Final = "its file for llama.cpp is still being created"
 
 
 class LlamaFiles:
-    """Finds and creates the files. A failed one is tried again only when llama.cpp is requested by name."""
+    """Finds and creates the files. A failed conversion is repeated only if a request names llama.cpp."""
 
     def __init__(self, cache: Path) -> None:
-        # Separate, so that converting a large base does not delay an adapter.
+        # Separate instances, so that converting a large base does not delay an adapter.
         self._bases, self._adapters = GgufFiles(cache), GgufFiles(cache)
         self._failed: dict[str, str] = {}
         self._conversion: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class LlamaFiles:
         return await self._recording_failure(str(folder), self._adapters.lora(model, folder, progress))
 
     async def close(self) -> None:
-        """End the running conversion."""
+        """Stop the running conversion."""
         if self._conversion:
             self._conversion.cancel()
             await asyncio.gather(self._conversion, return_exceptions=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
-"""How long a model stays in memory after the other engine has taken over."""
+"""Seconds for which a model stays in memory after the other engine has taken over."""
 NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
 FOUR_BIT: Final = "this model answers on 4-bit weights, which only transformers can use"
@@ -57,8 +57,8 @@ class EngineRouter:
         """Send a request; the body reads messages up to the one with ``done``. Leaving the body stops the
         answer.
 
-        One message has ``chosen``, the engine that answers, before the first text. ``whole`` in ``ask`` says
-        that the base is a model that a job has fully trained.
+        Before the first text, one message has ``chosen``, the engine that answers. ``whole`` in ``ask`` means
+        that the base is a model fully fine-tuned by a job.
         """
         self._active.append(ask)
         self._started += 1
@@ -67,11 +67,11 @@ class EngineRouter:
             async with contextlib.aclosing(self._messages(engine_name, ask)) as messages:
                 yield messages
         finally:
-            # Equal requests still count separately.
+            # Compare by identity: equal requests count separately.
             del self._active[next(index for index, active in enumerate(self._active) if active is ask)]
 
     async def close(self) -> None:
-        """End both engines and the conversions for them."""
+        """Stop both engines and their conversions."""
         await self._files.close()
         for engine in self._engines.values():
             await engine.close()
@@ -85,7 +85,7 @@ class EngineRouter:
                 engine.free_memory()
 
     def training_ended(self) -> None:
-        """Nothing waits for that: the next answer has the GPU again."""
+        """Do nothing: the next answer simply uses the GPU again."""
 
     def answers_from(self, folder: Path) -> bool:
         """Return whether an adapter or model in ``folder`` is answering now."""
@@ -118,7 +118,7 @@ class EngineRouter:
                 )
 
     async def _reason_against_llama(self, ask: dict[str, Any]) -> str | None:
-        """Say why llama.cpp should not answer this request, which does not name it; None if it should."""
+        """Say why llama.cpp should not answer this request, which names no engine; None if it should."""
         if lacking():
             return NOT_INSTALLED
         if self._gpu:
@@ -145,7 +145,7 @@ class EngineRouter:
         return MAKING
 
     async def _llama_messages(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer, after ``progress`` of the files that must be created for it."""
+        """Yield the answer's messages, preceded by ``progress`` while its files are created."""
         if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
             raise JobFailure(reason)
         model, adapter = _model(ask), ask["adapter"]
@@ -178,7 +178,7 @@ class EngineRouter:
                 yield message
 
     def _weights(self, ask: dict[str, Any]) -> str | None:
-        """Return the name of the weights that answer; None if they are gone."""
+        """Return the name of the weights that answer; None if their files no longer exist."""
         folders = [Path(ask["base"])]
         if ask["adapter"] is not None and ask.get("strength", 1) > 0:
             folders.append(Path(ask["adapter"]))

@@ -1,4 +1,4 @@
-"""Short names of weights, which depend on the files and not on their folder."""
+"""Short names for weights, derived from the files' contents and not from their folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDS: Final = 1 << 20
-"""Bytes read at each end of a file: reading all of a large model would take minutes."""
+"""Number of bytes read at each end of a file: reading all of a large model would take minutes."""
 DIGITS: Final = 12
 MOST: Final = 64
 
 
 class WeightsNames:
-    """Names of weights, cached while their files do not change."""
+    """Names of weights, cached until their files change."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[tuple[str, int, int], ...], str] = {}

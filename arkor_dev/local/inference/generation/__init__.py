@@ -1,4 +1,4 @@
-"""From a model's logits to an answer, whichever library computes them. It uses numpy, not torch.
+"""From a model's logits to an answer, independent of the library that computes them. Uses numpy, not torch.
 
 Start with ``loop``, which schedules requests and batches their steps. ``sampling`` chooses tokens,
 ``decoding`` and ``tool_calls`` turn them into text and calls.

@@ -1,4 +1,4 @@
-"""Decodes token ids for the reader: complete characters only, and nothing of a stop sequence."""
+"""Decodes token ids for display: only complete characters, and no part of a stop sequence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class IncrementalDecoder:
-    """Decodes token ids as they come, and holds back incomplete characters.
+    """Decodes token ids as they arrive, and holds back incomplete characters.
 
     ``special`` keeps the text of special tokens.
     """
@@ -62,7 +62,7 @@ class StopFilter:
         return out
 
     def flush(self) -> str:
-        """Return the text that was held back for a stop sequence that did not follow."""
+        """Return the text that was held back as the possible beginning of a stop sequence."""
         out, self._pending = self._pending, ""
         return out
 

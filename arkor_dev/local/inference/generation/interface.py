@@ -1,4 +1,4 @@
-"""Interfaces of the loop: requests, and engines, which are libraries with a loaded model."""
+"""Interfaces between the loop and its engines; an engine is a library with a loaded model."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from .sampling import Chosen
 
 MAX_CONCURRENT: Final = 8
-"""Most concurrent answers of an inference process: each has its keys and values in memory."""
+"""Maximum number of concurrent answers in an inference process: each has its keys and values in memory."""
 
 
 @dataclass(eq=False)
 class GenerationRequest:
     """One request for an answer.
 
-    ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text
-    or the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
+    ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text or
+    the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
     (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
-    (the answer begins with the prompt and its log probabilities), the other fields of
-    ``Sampling``, and ``training`` when a job runs at the same time. ``send`` gets ``progress``, ``text``,
-    and finally ``done`` or ``error``.
+    (the answer begins with the prompt and its log probabilities), the other fields of ``Sampling``, and
+    ``training`` if a job is running at the same time. ``send`` gets ``progress``, ``text``, and finally
+    ``done`` or ``error``.
     """
 
     ask: dict[str, Any]
@@ -38,7 +38,7 @@ class GenerationRequest:
 
 
 class Conversation(Protocol):
-    """A prompt that an engine reads, and the answer that continues it."""
+    """A prompt, and the answer that continues it."""
 
     @property
     def group(self) -> Hashable:
@@ -50,21 +50,21 @@ class Conversation(Protocol):
 
     @property
     def cached(self) -> int:
-        """How many tokens of the prompt were cached from an earlier answer."""
+        """How many of the prompt's tokens were cached from an earlier answer."""
 
     @property
     def scores(self) -> list[Chosen] | None:
-        """The log probability of each token of a prompt that was read; None if the request has no `echo`
-        with ``logprobs``. The first token has none.
+        """The log probability of each of the prompt's tokens, once it has been read; None if the request has
+        no `echo` with ``logprobs``. The first token has none.
         """
 
     @property
     def max_new_tokens(self) -> int:
-        """How many tokens the model can still write after the prompt; at least 1."""
+        """How many tokens the model can generate after the prompt; at least 1."""
 
 
 class Engine(Protocol):
-    """A library with a loaded model. All calls come from the loop's one thread."""
+    """A library with a loaded model. All calls are made in the loop's single thread."""
 
     @property
     def tokenizer(self) -> Any:
@@ -80,16 +80,16 @@ class Engine(Protocol):
 
     @property
     def facts(self) -> dict[str, str]:
-        """The engine's name and its precision, for the end of the answer."""
+        """The engine's name and its precision, for the answer's last message."""
 
     def base_key_of(self, ask: dict[str, Any]) -> str:
-        """Return how the base must be loaded for this request."""
+        """Return a key for the way in which the base must be loaded for this request."""
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
 
     def unread(self, conversation: Any) -> int:
-        """Return how many tokens of the prompt are still unread."""
+        """Return how many of the prompt's tokens are still unread."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""
@@ -98,4 +98,4 @@ class Engine(Protocol):
         """Add a token to each conversation of one group; return the next logits, one row for each."""
 
     def end(self, conversation: Any) -> None:
-        """Release the conversation, however it ended."""
+        """Release the conversation, regardless of how it ended."""

@@ -1,13 +1,13 @@
 """The loop of an inference process: it schedules requests and batches their steps.
 
 Everything happens in one thread. A request waits, first come first served, until its base model is loaded and
-a place is free. Behind a request that needs another base the later ones wait, too, so that none is overtaken
-forever. Running answers take turns by *group*: those with the same adapter at the same strength. In its turn
-a group reads a chunk of one prompt, and then generates one token for each of its answers in one step. A row
-joins its group when its prompt is read and leaves when its answer ends, without waiting for the others. Stops
-are noticed before each turn.
+a slot is free. Requests behind one that needs a different base wait, too, so that none is overtaken forever.
+Running answers take turns by *group*: those with the same adapter at the same strength. In its turn a group
+reads a chunk of one prompt, and then generates one token for each of its answers in one step. A row joins its
+group when its prompt is read and leaves when its answer ends, without waiting for the others. Stops are
+noticed before each turn.
 
-An ``Engine`` (``interface``) computes; it knows nothing of scheduling.
+An ``Engine`` (``interface``) does the computation and knows nothing of scheduling.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOGPROBS_PER_MESSAGE: Final = 256
-"""Tokens of a prompt whose log probabilities are sent in one message."""
+"""Number of prompt tokens whose log probabilities are sent in one message."""
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class _Answer:
     first: float | None = None
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     offset: int = 0
-    """Characters before the next token, counted where a plain text is continued."""
+    """Number of characters before the next token, if a plain text is continued."""
 
     @property
     def is_plain(self) -> bool:
@@ -81,7 +81,7 @@ class Loop:
         self._cached_vocabulary: Vocabulary | None = None
 
     def run(self) -> None:
-        """Answer requests forever."""
+        """Answer requests until the process ends."""
         while True:
             self.turn()
 
@@ -119,7 +119,7 @@ class Loop:
             if self._answers and self._waiting[0].base_key != self._base_key:
                 return
             request = self._waiting.popleft()
-            # A request may change how a base must be loaded for those after it.
+            # A request may change how a base must be loaded for the requests after it.
             request.base_key = self.engine.base_key_of(request.ask)
             if self._answers and request.base_key != self._base_key:
                 self._waiting.appendleft(request)
@@ -160,7 +160,9 @@ class Loop:
         return self._cached_vocabulary
 
     def _advance(self, answers: list[_Answer]) -> None:
-        """Read a chunk of the prompt that is complete soonest, then a token for each answer that is ready."""
+        """Read a chunk of the prompt with the fewest tokens left, then generate a token for each answer that
+        is ready.
+        """
         engine = self.engine
         reading = [answer for answer in answers if answer.logits is None]
         if reading:
@@ -186,7 +188,7 @@ class Loop:
                     answer.logits = logits
 
     def _chosen(self, answer: _Answer) -> bool:
-        """Choose an answer's next token and send the text that it completes; return whether the answer
+        """Choose an answer's next token and send the text completed by it; return whether the answer
         continues.
         """
         assert answer.logits is not None
@@ -216,7 +218,7 @@ class Loop:
         return False
 
     def _send_prompt(self, answer: _Answer) -> None:
-        """Send the prompt as the answer's beginning, with its log probabilities if they are requested."""
+        """Send the prompt as the beginning of the answer, with its log probabilities if requested."""
         tokenizer, prompt = self.engine.tokenizer, answer.request.ask["prompt"]
         scores, entries = answer.conversation.scores or (), []
         text = prompt
@@ -226,7 +228,7 @@ class Loop:
         for chosen in scores:
             entries.append(self._logprob(chosen, answer))
             piece = written.push(chosen.token)
-            # The tokenizer may have put a token before a text that is not in it.
+            # The tokenizer may have added a first token that is not part of the text.
             answer.offset += len(piece) if text.startswith(piece, answer.offset) else 0
         answer.offset = len(text)
         answer.request.send(text=text, **({"logprobs": entries[:LOGPROBS_PER_MESSAGE]} if entries else {}))
@@ -276,7 +278,7 @@ class Loop:
         return _Guard(self, requests)
 
     def drop(self, requests: list[GenerationRequest], reason: str) -> None:
-        """End answers that cannot continue."""
+        """End answers that can't continue."""
         for answer in [answer for answer in self._answers if answer.request in requests]:
             self._answers.remove(answer)
             self.engine.end(answer.conversation)

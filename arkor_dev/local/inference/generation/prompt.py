@@ -1,4 +1,4 @@
-"""Converts a request to the tokens that the model reads."""
+"""Converts a request to the model's input tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
     """Return the tokens of ``ask``: its ``prompt``, a text or token ids, unchanged, or its ``messages`` in
     the model's chat template, with the ``templateArguments`` of the adapter's training.
 
-    Raises JobFailure if they leave no room for an answer, or if the model does not have one of the ids.
+    Raises JobFailure if they leave no room for an answer, or if an id is not in the model's vocabulary.
     """
     raw = ask.get("prompt")
     if isinstance(raw, list):
@@ -34,7 +34,7 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
         )
     )
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
-    # A model cannot start without any token.
+    # A model needs at least one token.
     ids = (
         ids or [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
     )

@@ -1,6 +1,6 @@
 """Chooses the next token: penalties, temperature, top-k, top-p and min-p, in the order of transformers.
 
-Each answer has its own random generator, so a seed gives the same text whatever else is answered.
+Each answer has its own random generator, so a seed gives the same text regardless of concurrent answers.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_CANDIDATES: Final = 512
-"""Likeliest tokens that are considered first: sorting a whole vocabulary is slow."""
+"""Number of likeliest tokens that are considered first: sorting a whole vocabulary is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen. A temperature of 0 takes the likeliest; ``top_k`` 0 means all.
+    """How the next token is chosen. A temperature of 0 chooses the likeliest one; a ``top_k`` of 0 means all.
 
     ``repetition`` divides or multiplies the logit of every token in the prompt or the answer (Keskar et al.
     2019); ``frequency`` (per occurrence) and ``presence`` (once) are subtracted for tokens of the answer.
@@ -59,7 +59,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A token with its log probability and, on request, the likeliest alternatives."""
+    """A chosen token with its log probability and, if requested, the likeliest alternatives."""
 
     token: int
     logprob: float | None = None
@@ -74,12 +74,12 @@ class Sampler:
         self._in_context = set(prompt)
         self._counts: Counter[int] = Counter()
         seed = sampling.seed
-        # Generators accept no negative seed, but every seed must have its own stream.
+        # Generators reject negative seeds, but every seed must have its own stream.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
-        """Return the next token by ``logits`` (one for each token of the vocabulary), and count it as
-        written.
+        """Return the next token, chosen by ``logits`` (one for each token of the vocabulary), and count it as
+        generated.
 
         Tokens that are not ``allowed`` cannot be chosen; reported probabilities stay the model's own.
         """
@@ -117,7 +117,7 @@ class Sampler:
         total = float(shares.sum(dtype=np.float64))
         candidates = self._candidates(shares, total)
         if candidates is not None:
-            # Sorted by number, as the full vocabulary is: rounding decides between almost equal ones.
+            # Sorted by token id, like the full vocabulary: rounding decides between almost equal tokens.
             candidates.sort()
         chances = np.cumsum(shares if candidates is None else shares[candidates], dtype=np.float64)
         index = int(np.searchsorted(chances, self._chance.random() * chances[-1], side="right"))
@@ -125,7 +125,7 @@ class Sampler:
         return index if candidates is None else int(candidates[index])
 
     def _candidates(self, shares: NDArray[np.float32], total: float) -> NDArray[np.int64] | None:
-        """Return the tokens that stay in the draw; None for all of them."""
+        """Return the tokens to sample from; None for all of them."""
         sampling, size = self._sampling, shares.size
         top_k = min(sampling.top_k or size, size)
         if top_k == size and sampling.top_p >= 1:
@@ -155,8 +155,8 @@ class Sampler:
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return the indices of the ``count`` largest values, largest first, and for equal values the first
-    index.
+    """Return the indices of the ``count`` largest values, largest first; equal values are in the order of
+    their indices.
     """
     indices = np.arange(values.size)
     if count < values.size:

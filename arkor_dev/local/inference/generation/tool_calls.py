@@ -1,8 +1,8 @@
-"""Tool calls in a model's text, in the forms that models are trained to write.
+"""Parses tool calls in a model's text, in the formats that models are trained to use.
 
 Qwen, SmolLM and Hermes write ``<tool_call>{"name", "arguments"}</tool_call>`` for each call; Mistral writes a
 list of such objects after ``[TOOL_CALLS]``; Llama writes one bare object with ``parameters``. Any other text
-stays text, also if it was held back.
+stays text, even if it was held back.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class ToolCalls:
         return out
 
     def end(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the held-back text if it was no call, else OpenAI's ``tool_calls``."""
+        """Return the held-back text if it was not a call, else ``tool_calls`` in OpenAI's form."""
         calls = _calls(self._held_back, self._names) if self._names else []
         return ("", calls) if calls else (self._held_back, [])
 
 
 def _beginning(text: str) -> int:
-    """Return the index in ``text`` at which a mark, or the beginning of one, starts; its length if there is
-    none.
+    """Return the index in ``text`` at which a call's marker, or a prefix of one, starts; the text's length if
+    there is none.
     """
     starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
     beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))

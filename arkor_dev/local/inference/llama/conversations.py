@@ -1,8 +1,8 @@
 """Assigns conversations to sequences of llama.cpp's memory, and caches finished ones.
 
 llama.cpp identifies conversations by sequence numbers, and several sequences can share a prefix. Finished
-conversations stay, so that a next question reads only what is new, until their number or their space is
-needed.
+conversations stay cached, so that a follow-up question reads only new tokens, until their sequence number or
+space is needed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Conversations:
         self._cached: list[_Cached] = []
 
     def open(self, group: Hashable, prompt: Sequence[int]) -> tuple[int, int]:
-        """Return a sequence for ``prompt``, and how many of its tokens are in memory there; never its last
-        one.
+        """Return a sequence for ``prompt``, and how many of its tokens are already in that sequence's memory,
+        never counting the last one.
         """
         best, longest = None, LEAST_TOKENS - 1
         if self._native.shares:
@@ -45,7 +45,7 @@ class Conversations:
         if best:
             self._cached.remove(best)
             self._cached.append(best)
-        # Evict the continued conversation last: it must exist until it is copied.
+        # Evict the continued conversation last: it is needed until it has been copied.
         if not self._free and not self.evict():
             raise RuntimeError("more conversations than llama.cpp has room for")
         sequence = self._free.pop()
@@ -59,7 +59,7 @@ class Conversations:
             self._drop(sequence)
             return
         for cached in [cached for cached in self._cached if cached.group == group]:
-            # The cached one is a prefix of the new one, or the same.
+            # The cached conversation is a prefix of the new one, or equal.
             if common_prefix(cached.tokens, tokens) == len(cached.tokens):
                 self._cached.remove(cached)
                 self._drop(cached.sequence)

@@ -1,4 +1,4 @@
-"""Answers by llama.cpp for the same loop: one base model as GGUF, and any number of LoRA adapters.
+"""The llama.cpp engine of the same loop: one base model as GGUF, and any number of LoRA adapters.
 
 Imported by its worker only. Prompts use the same tokenizer and chat template as the other engine, so both
 read the same tokens; the loop chooses tokens, so seeds, penalties and stops mean the same.
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 ADAPTERS: Final = 4
 MOST_CACHED: Final = 8
-"""Most finished conversations that stay cached."""
+"""Maximum number of finished conversations that stay cached."""
 INITIAL_TOKENS: Final = 1536
-"""Initial space for each concurrent conversation, in tokens."""
+"""Initial memory for each concurrent conversation, in tokens."""
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
-"""How long reading a chunk of a prompt may take: between chunks, stops are noticed and other answers
+"""Target time in seconds for reading a chunk of a prompt: between chunks, stops are noticed and other answers
 advance.
 """
 CORES: Final = available_cores()
 THREADS_MARGIN: Final = 1.5
-"""How much faster all cores must be than half of them."""
+"""Minimum speedup of all cores over half of them."""
 MEASURED: Final = 4
 CONFIG_LIMIT: Final = 1 << 24
 OUT_OF_MEMORY: Final = (
@@ -63,7 +63,7 @@ class Row:
     sequence: int
     cached: int
     reserved: int
-    """Most tokens that it may reach."""
+    """Maximum number of tokens that the conversation may reach."""
     tokens: list[int] = field(default_factory=list)
     complete: bool = True
     scores: None = None
@@ -91,7 +91,7 @@ class LlamaEngine:
         return self._native
 
     def base_key_of(self, ask: dict[str, Any]) -> str:
-        """Return how the base must be loaded."""
+        """Return a key for the way in which the base must be loaded."""
         return str(ask["gguf"])
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
@@ -103,7 +103,8 @@ class LlamaEngine:
             raise JobFailure("The GGUF file has fewer tokens than the model's tokenizer")
         max_new_tokens = self._context - len(prompt)
         reserved = len(prompt) + min(ask["maxTokens"], max_new_tokens)
-        # For the longest possible answer: llama.cpp cannot grow its memory while others are being answered.
+        # Reserve memory for the longest possible answer: llama.cpp cannot grow it while other answers are
+        # running.
         self._reserve(reserved)
         sequence, cached = self._conversations.open(active, prompt)
         row = Row(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])
@@ -113,7 +114,7 @@ class LlamaEngine:
         return row
 
     def unread(self, row: Row) -> int:
-        """Return how many tokens of the prompt are still unread."""
+        """Return how many of the prompt's tokens are still unread."""
         return len(row.prompt) - len(row.tokens)
 
     def read(self, row: Row) -> NDArray[np.float32] | None:
@@ -154,7 +155,7 @@ class LlamaEngine:
                         raise JobFailure(OUT_OF_MEMORY) from None
         except BaseException:
             for row in rows:
-                row.complete = False  # some layers have read it, others have not
+                row.complete = False  # interrupted: some layers have read it, others have not
             raise
         for row, piece in zip(rows, pieces, strict=True):
             row.tokens.extend(piece)
@@ -179,8 +180,8 @@ class LlamaEngine:
             )
         if self._open:
             raise JobFailure(OUT_OF_MEMORY)
-        # Nothing is being answered, so the memory can be replaced; cached conversations are read again. If
-        # the allocation fails there is none, and the model is loaded again.
+        # No answer is running, so the memory can be replaced; cached conversations are read again. If the
+        # allocation fails, there is no memory left, and the model must be reloaded.
         base_key, self._base_key = self._base_key, None
         native.allocate(min(limit, 2 * reserved))
         self._conversations = Conversations(native)
@@ -209,7 +210,7 @@ class LlamaEngine:
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}
             self._base_key = base_key
         strength = ask.get("strength", FULL_STRENGTH)
-        # Strength 0 is the base itself, not the base plus a sum of zeros.
+        # At strength 0, use the base itself instead of adding zeros.
         if ask["lora"] is None or strength <= 0:
             return ActiveAdapter()
         self._add(ask["lora"])
@@ -227,7 +228,9 @@ class LlamaEngine:
         self._adapters.move_to_end(adapter)
 
     def _measure(self) -> None:
-        """Measure the fastest number of threads: one that shares its core slows all of them."""
+        """Measure which number of threads is fastest: a single thread that shares its core slows all of
+        them.
+        """
         native, half = self.native, max(1, CORES // 2)
         token = next(iter(self.ends), 0)
 
@@ -247,7 +250,7 @@ class LlamaEngine:
 
 
 def _generation(folder: Path) -> Any:
-    """Return a model's end tokens and repetition penalty, as found by transformers."""
+    """Return a model's end tokens and repetition penalty, as determined by transformers."""
     generation_config = folder / "generation_config.json"
     path = generation_config if generation_config.is_file() else folder / "config.json"
     try:

@@ -1,6 +1,6 @@
-"""llama.cpp's calls that the engine needs: one loaded model, its adapters, and its memory.
+"""Wraps the calls of llama.cpp that the engine needs: one loaded model, its adapters, and its memory.
 
-Sequences share one memory of ``cells`` tokens; a common prefix of two is stored once.
+Sequences share one memory of ``cells`` tokens; a prefix shared by several is stored once.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     Piece = tuple[int, int, Sequence[int]]
 
 BATCH: Final = 256
-"""Most tokens computed at once."""
+"""Maximum number of tokens computed at once."""
 NAMES: Final = "LLAMA_FTYPE_MOSTLY_"
 MEMORY_BYTES: Final = 2**31
-"""Memory limit for keys and values of all conversations, in bytes."""
+"""Maximum memory for the keys and values of all conversations, in bytes."""
 FULL: Final = 1
 """llama.cpp's return code when its memory is full."""
 
 
 class MemoryFullError(Exception):
-    """There is no space for these tokens; none of them was read."""
+    """There is no memory left for these tokens; none of them was read."""
 
 
 class Native:
-    """One model. All calls come from one thread."""
+    """One model. All calls must be made in one thread."""
 
     def __init__(self, path: Path, sequences: int, threads: int) -> None:
         """Load the file at ``path`` after calling ``allocate``. Raises JobFailure."""
@@ -58,7 +58,7 @@ class Native:
         self.shares = not (
             llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
         )
-        """Whether a conversation can continue a part of what another one has read."""
+        """Whether a conversation can continue from a part of another one."""
         self.cells = 0
         self._threads = threads
 
@@ -84,7 +84,7 @@ class Native:
 
     @property
     def cell_bytes(self) -> int:
-        """Return about how many bytes the keys and values of one token take."""
+        """Return the approximate size in bytes of one token's keys and values."""
         model = self._model
         heads, width = llama_cpp.llama_model_n_head(model), llama_cpp.llama_model_n_embd(model)
         wide = int(self._metadata(f"{self._metadata('general.architecture')}.attention.key_length") or 0)
@@ -126,7 +126,7 @@ class Native:
     def read(self, rows: Sequence[Piece], *, want_logits: bool = True) -> NDArray[np.float32]:
         """Read ``(sequence, position, tokens)`` of each row, ``position`` being that of its first token.
 
-        Returns the logits after each row's last token, ``[rows, vocabulary]``, or none (``want_logits``).
+        Returns the logits after each row's last token, ``[rows, vocabulary]``, if ``want_logits`` is set.
         Raises MemoryFullError, and RuntimeError if llama.cpp fails.
         """
         # One call computes all rows, each at its own position: a token attends only to its own sequence.

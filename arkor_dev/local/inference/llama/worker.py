@@ -1,4 +1,4 @@
-"""The process that answers with llama.cpp. Its messages are those of ``inference.worker``.
+"""The process that answers with llama.cpp. It has the same messages as ``inference.worker``.
 
 A request also has ``gguf``, the base model's file, and ``lora``, the adapter's file or None.
 """

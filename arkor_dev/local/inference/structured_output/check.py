@@ -10,22 +10,22 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 
 MOST_RESULTS: Final = 256
-"""Most schemas whose result is remembered, by hash: a schema may be megabytes."""
+"""Maximum number of schemas whose result is cached, by hash: a schema may be megabytes."""
 TOO_MUCH: Final = "it exceeds the limits on time or memory of a schema"
 
 
 class FormatChecks(LimitedChecks):
-    """Compiles schemas in a limited process, and remembers which are usable."""
+    """Compiles schemas in a limited process, and caches which ones are usable."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         super().__init__(f"{__package__}.check_worker", "The format", idle_seconds)
         self._results: OrderedDict[str, str | None] = OrderedDict()
 
     async def check(self, caller: str, schema: str, field: str) -> None:
-        """Check that ``schema``, the JSON of one that was read, can be compiled.
+        """Check that ``schema``, JSON from `schemas.read`, can be compiled.
 
         Raises BadRequestError with a reason that begins with the ``field``, RateLimitedError if too many
-        checks of ``caller`` wait, and UnavailableError if this machine cannot check it.
+        checks of ``caller`` are waiting, and UnavailableError if this machine cannot check it.
         """
         key = hashlib.sha256(schema.encode()).hexdigest()
         if key not in self._results:

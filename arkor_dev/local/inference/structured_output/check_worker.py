@@ -1,7 +1,7 @@
 """The limited process that compiles a schema before its request continues.
 
 In: ``{"schema"}``, JSON from `schemas.read`. Out: ``{"answer"}``, why it cannot be compiled, or null. A
-schema that needs too much time or memory ends only this process.
+schema that needs too much time or memory kills only this process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
-"""Processor time for compiling a schema: other requests wait this long when it is compiled again for use."""
+"""Limit of processor time for compiling a schema: it is compiled again when used, and other requests then
+wait this long.
+"""
 KILL_SECONDS: Final = 2
 """Processor time after which the system kills the process, in whole seconds."""
 
@@ -33,7 +35,7 @@ def main() -> None:
             matcher_of(schema, vocabulary)
         except GrammarError as fault:
             return str(fault)
-        except BaseException as error:  # noqa: BLE001 - a fault of the library must not read as one of ours
+        except BaseException as error:  # noqa: BLE001 - an error in the library must not look like one of ours
             return f"it cannot be compiled ({type(error).__name__})"
         return None if time.process_time() - started <= SECONDS else "it takes too long to compile"
 

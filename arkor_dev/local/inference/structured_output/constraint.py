@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_COMPILED: Final = 16
-"""Most compiled schemas cached with a vocabulary: a program sends many requests with the same one."""
+"""Maximum number of compiled schemas cached per vocabulary: a program sends many requests with the same
+one.
+"""
 DIGITS: Final = 300
-"""Longest number, in characters: other programs read no longer ones."""
+"""Maximum length of a number, in characters, that other programs can read."""
 NESTED: Final = 100
-"""Deepest nesting of lists and objects: the limit of Studio's own JSON parser."""
+"""Maximum nesting of lists and objects: the limit of Studio's own JSON parser."""
 
 End = Literal["stop", "length"] | None
 
 
 class Vocabulary:
-    """A model's tokens, whichever engine computes it, with the schemas that were compiled for them."""
+    """A model's tokens, for either engine, with the schemas compiled for them."""
 
     def __init__(self, tokenizer: Any, tokens: LLTokenizer) -> None:
         self.tokenizer = tokenizer
@@ -80,8 +82,8 @@ class Constraint:
     def take(self, token: int) -> End:
         """Add ``token``; return why the answer ends with it, or None. Raises JobFailure.
 
-        ``stop``: it is complete and nothing can follow. ``length``: a number or the nesting exceeds what
-        other programs read.
+        ``stop``: the answer is complete and nothing can follow. ``length``: a number is longer, or the
+        nesting deeper, than other programs can read.
         """
         self._matcher.consume_token(token)
         self._check()

@@ -23,15 +23,15 @@ LIMITS: Final = LLParserLimits(
     step_max_items=20_000,
     max_lexer_states=50_000,
     max_grammar_size=100_000,
-    # A pattern is applied to all of a model's tokens, which takes as long as its author likes.
+    # A pattern is applied to all of a model's tokens, and its author controls how long that takes.
     precompute_large_lexemes=False,
     verbose_errors=False,
 )
-"""A matcher's limits: at most half of the library's own, which suit the largest known schemas."""
+"""A matcher's limits: at most half of the library's defaults, which suit the largest known schemas."""
 OPTIONS: Final[dict[str, Any]] = {
     # One space, or a new line with its indentation: without a limit a model may write whitespace forever.
     "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
-    # With \uXXXX a listed name could be written in a second way and pass for another one.
+    # With \uXXXX, a listed name could be spelled in a second way and pass for a different one.
     "json_allowed_escapes": 'nrbtf\\"',
 }
 TEXT: Final = 300
@@ -44,8 +44,8 @@ class GrammarError(ValueError):
 def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
     """Return the tokens of a fast transformers tokenizer, and which of them end an answer.
 
-    It takes up to a second, so it is cached with the model. Raises JobFailure if the tokenizer does not say
-    which bytes its tokens stand for.
+    This takes up to a second, so the result is cached with the model. Raises JobFailure if the tokenizer does
+    not define which bytes its tokens represent.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -78,7 +78,7 @@ class _Bytes:
 
 
 def bytes_alone() -> LLTokenizer:
-    """Return that vocabulary; it needs no preparation."""
+    """Return the vocabulary of single bytes, which needs no preparation."""
     return LLTokenizer(TokenizerWrapper(_Bytes()))
 
 

@@ -1,4 +1,4 @@
-"""The schema that a chat request's format, or tool choice, asks for."""
+"""Determines the schema required by a chat request's format or tool choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
 class Format(NamedTuple):
-    """The JSON of a schema from `schemas.read`, and the request's field that asks for it."""
+    """The JSON of a schema from `schemas.read`, and the request's field that requires it."""
 
     schema: str
     field: str

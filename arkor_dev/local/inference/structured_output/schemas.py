@@ -1,4 +1,5 @@
-"""Parses an untrusted JSON Schema into one that can be enforced completely; refuses the rest by name.
+"""Parses an untrusted JSON Schema into one that can be enforced completely; refuses others with the name of
+the unsupported keyword.
 
 The result is built anew from enforced keywords only: no address to fetch, no library option, no annotation.
 Its size, and the size of what it can generate, are limited.
@@ -15,19 +16,19 @@ from urllib.parse import unquote
 from arkor_dev.contract.rules import quoted
 
 DEPTH: Final = 32
-"""Deepest nesting of schemas."""
+"""Maximum nesting of schemas."""
 SCHEMAS: Final = 1_000
-"""Most schemas in one format."""
+"""Maximum number of schemas in one format."""
 VALUES: Final = 2_000
-"""Most values of ``enum`` and ``const``, nested ones included."""
+"""Maximum number of values of ``enum`` and ``const``, including nested ones."""
 CHARACTERS: Final = 64_000
-"""Total characters of names, patterns and texts."""
+"""Maximum number of characters of names, patterns and texts in total."""
 PATTERN: Final = 1_000
-"""Longest pattern, in characters."""
+"""Maximum length of a pattern, in characters."""
 COUNT: Final = 100_000
-"""Largest minLength, maxItems and so on."""
+"""Maximum value of minLength, maxItems and so on."""
 MOST_WHOLE_NUMBER: Final = 2**53 - 1
-"""Largest integer that every JSON parser represents exactly."""
+"""Maximum integer that every JSON parser represents exactly."""
 LEAST_MULTIPLE: Final = 1e-6
 TYPES: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 FORMATS: Final = (
@@ -35,7 +36,7 @@ FORMATS: Final = (
     *("email", "hostname", "ipv4", "ipv6", "uuid", "uri"),
 )
 LENGTHS: Final = {"date-time": 35, "time": 24, "duration": 60}
-"""Longest text of formats with unlimited digits: a model may write them forever.
+"""Maximum length of texts in formats that allow any number of digits: a model may write them forever.
 
 Enough for a time with nanoseconds and an offset.
 """
@@ -65,9 +66,9 @@ class FormatError(ValueError):
 
 
 def read(schema: object, location: str = "#") -> Any:
-    """Return what is enforced of ``schema``; ``location`` is where it will be in a larger one.
+    """Return the enforceable form of ``schema``; ``location`` is its location in a larger schema.
 
-    Raises FormatError with what is wrong or not enforced, and where.
+    Raises FormatError for an invalid or unenforceable part, with its location.
     """
     reader = _Reader(location)
     result = reader.schema(schema, "#", 0)
@@ -112,7 +113,7 @@ class _Reader:
             result["maxLength"] = min(most, result.get("maxLength", most))
         needed = len(result.get("required", ()))
         if result.get("minProperties", 0) > needed + 1:
-            # Unlisted names may occur twice, so their count is unreliable.
+            # Names that are not listed may occur twice, so their number is unreliable.
             raise FormatError(
                 f"minProperties in {_shortened(pointer)} may be 1 more than required names, at most"
             )
@@ -247,7 +248,9 @@ class _Reader:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
 
     def check_references(self) -> None:
-        """Check that every reference leads to a schema, and none to itself for the same value."""
+        """Check that every reference leads to a schema, and that none leads back to itself for the same
+        value.
+        """
         for pointer, target in self._references:
             if target not in self._schemas_at:
                 raise FormatError(
