@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
 
 TOO_MUCH: Final = 1.1
-"""A job is refused if it needs this multiple of the free memory; below, the estimate may be off."""
+"""A job is refused if it needs this multiple of the free memory; below that, the estimate may be too
+inaccurate.
+"""
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is not.
+    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is
+    accepted.
 
-    For a GPU, the total memory counts: the free part was measured some time ago.
+    For a GPU, compare with its total memory: the free memory was measured some time ago.
     """
     device = forecast.get("device")
     limit, available = (device, device["totalBytes"]) if device else (None, None)
@@ -36,7 +39,7 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
 
 
 def advice(forecast: Forecast) -> str:
-    """Describe the estimate and settings that fit."""
+    """Describe the estimate, and settings that would fit."""
     limit = forecast.get("device") or forecast["memory"]
     free, need = limit["freeBytes"], limit["peakBytes"]
     if free is None:

@@ -1,4 +1,6 @@
-"""Forecasts the time of sample answers, own sets of rows, and comparisons of an adapter with its base."""
+"""Forecasts the time of sample answers, custom evaluation sets, and comparisons of an adapter with its
+base.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,18 @@ if TYPE_CHECKING:
 
 
 SAMPLES: Final = 3
-"""Default number of held-out rows that are answered."""
+"""Number of held-out rows that are answered by default."""
 SCORER_SECONDS: Final = 0.3
-"""Seconds to start and end a process that scores answers."""
+"""Seconds to start and stop a process that scores answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationSpeed:
-    """Seconds: ``read`` a token of a question, padding included; ``step`` and ``row`` a token of each answer.
+    """Costs in seconds: ``read`` per token of a question, padding included; ``step`` per token
+    of a batch of answers, and ``row`` per token of each answer.
 
-    A token of all of some answers takes ``step`` and so many times ``row``. ``prompt`` is the length of the
-    longest question that samples are likely to ask, in tokens.
+    Generating one token of each of n answers takes ``step + n * row``. ``prompt`` is the likely length of the
+    longest sample prompt, in tokens.
     """
 
     read: float
@@ -39,24 +42,30 @@ class GenerationSpeed:
     def of(
         cls, small: tuple[int, float, float], large: tuple[int, float, float], prompt: int
     ) -> GenerationSpeed:
-        """Fit two measurements: number of answers, seconds for their questions, and for a token of each."""
+        """Fit two measurements: number of answers, seconds to read their questions, and seconds for one token
+        of each.
+        """
         row = max(0.0, (large[2] - small[2]) / (large[0] - small[0]))
         return cls(large[1] / (large[0] * prompt), max(0.0, small[2] - small[0] * row), row, prompt)
 
     def first(self, rows: int, longest: int) -> float:
-        """Return the seconds to read so many questions."""
+        """Return the seconds to read this many questions."""
         return self.read * rows * longest
 
     def token(self, rows: int) -> float:
-        """Return the seconds for a token of each of so many answers."""
+        """Return the seconds to generate one token of each of this many answers."""
         return self.step + self.row * rows
 
     def batches(self, batches: Sequence[tuple[int, int, int]]) -> float:
-        """Return the seconds for batches of answers: longest prompt, number, and tokens of each."""
+        """Return the seconds for batches of answers, each given by its longest prompt, its size, and the
+        tokens per answer.
+        """
         return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in batches)
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
-        """Return the seconds of all sample answers of a job that takes ``without_samples`` besides them."""
+        """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds without
+        them.
+        """
         samples = config.get("samples")
         if asks_nothing(samples):
             return 0.0
@@ -70,7 +79,8 @@ class GenerationSpeed:
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
-        Assumes that the base uses all tokens an answer may have, and the adapter as many as wanted.
+        Assumes that the base's answers have the maximum length, and the adapter's the length of the reference
+        answers.
         """
         seconds = 2 * SCORER_SECONDS if batches else 0.0
         for batch in batches:
@@ -88,11 +98,11 @@ class ComparisonCosts:
     """``work`` is in tokens; ``held_out`` and ``question`` are the seconds of all held-out rows and of one
     question.
 
-    ``keys`` are cache keys of the base's losses: of the held-out rows under 0, of their repeated measurement
-    under ``REPEATED`` (which takes ``again`` seconds), of general questions under their number. Nothing
-    ``known`` is measured again. ``own`` is the time of the job's own sets with both models. ``asked`` is the
-    length of the longest answered question in tokens, 0 for none; ``answers`` are cache keys of the base's
-    answers by number and length.
+    ``keys`` are cache keys of the base's losses: 0 has the held-out rows', ``REPEATED`` that of their
+    repeated measurement (which takes ``again`` seconds), and a number of general questions that of these
+    questions. Keys in ``known`` are not measured again. ``own`` is the time of the job's custom sets with
+    both models. ``asked`` is the length in tokens of the longest question to answer, 0 for none; ``answers``
+    are cache keys of the base's answers by number and length.
     """
 
     work: Work
@@ -106,8 +116,8 @@ class ComparisonCosts:
     answers: Mapping[str, str] = field(default_factory=dict)
 
     def answering(self, steps: int, every: int, writing: GenerationSpeed | None) -> float:
-        """Return the most seconds that a run of ``steps`` spends answering general questions, with both
-        models.
+        """Return the maximum number of seconds that a run of ``steps`` spends on answering general questions
+        with both models.
         """
         if not self.asked or writing is None:
             return 0.0
@@ -125,7 +135,7 @@ class ComparisonCosts:
         return base + questions * self.question + self.own
 
     def with_cached(self, cached: Collection[str]) -> ComparisonCosts:
-        """Return a copy with the keys that are cached."""
+        """Return a copy whose ``known`` has the cached keys."""
         keys = {*self.keys.values(), *self.answers.values()}
         return replace(self, known=frozenset(cached) & keys)
 

@@ -1,4 +1,6 @@
-"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure and quick."""
+"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure functions, without
+measuring.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from .measurement import Measurement
 
 MARGIN: Final = 1.05
-"""Reserve on top of the estimate, since other programs' memory varies."""
+"""Reserve added to the estimate, since other programs' memory use varies."""
 LENGTH_STEP: Final = 32
 SHORTEST: Final = 64
 FIXES: Final = 4
 CONTEXT: Final = 500_000_000
-"""Bytes that CUDA itself takes of a GPU for a process, besides what torch allocates."""
+"""Bytes of GPU memory that CUDA itself takes per process, in addition to what torch allocates."""
 QUARTER: Final = 0.3
 """Size of 4-bit weights relative to 16-bit ones, scales included."""
 
@@ -42,11 +44,11 @@ def estimate(
     busy: bool,
     gpu: int | None = None,
 ) -> Forecast:
-    """Estimate a job with ``config``; while another runs (``busy``), without saying whether it fits.
+    """Estimate a job with ``config``; while another job is running (``busy``), don't say whether it fits.
 
     ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
     """
-    if measured.four_bit:  # a model may come so
+    if measured.four_bit:  # the model itself may be stored in 4 bits
         config = {**config, "loadIn4bit": True}
     plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
@@ -70,7 +72,7 @@ def estimate(
     seconds_of["evaluationSeconds"] += comparison
     parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
     peak = measured.peak(plan.steps)
-    # The best checkpoint is kept besides the newest ones.
+    # The best checkpoint is kept in addition to the newest ones.
     kept_checkpoints = (
         min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
     )
@@ -112,7 +114,7 @@ def estimate(
 
 
 def fit_together(jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int) -> bool:
-    """Return whether jobs, the first of them new, fit together into ``free_bytes`` and onto their device."""
+    """Return whether jobs, the first of them new, fit together in ``free_bytes`` and on their device."""
     peaks = [
         (measured, job, measured.peak(_steps(measured, job.config))) for measured, job in jobs if measured
     ]
@@ -140,7 +142,7 @@ def fixes(
 
 
 class _Fixes:
-    """Tries changes, alone and combined, and keeps those that fit."""
+    """Tries changes to the settings, singly and combined, and keeps those that fit."""
 
     def __init__(
         self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
@@ -155,7 +157,9 @@ class _Fixes:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
     def peak(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
-        """Return a run's peak with this batch size, truncation ``length``, and with layers ``recomputed``."""
+        """Return a run's peak with this batch size, truncation ``length``, and layers ``recomputed`` or
+        not.
+        """
         rows = self.measured.longest
         # A pack holds several rows.
         batch_rows = rows[: math.ceil(len(rows) * batch / self.plan.batch_size)]
@@ -178,11 +182,11 @@ class _Fixes:
             if batch:
                 settings = {**self._fewer(batch), "gradientCheckpointing": True}
                 yield self._fix(settings, self.peak(batch, recomputed=True))
-        # Combine shorter rows with a smaller batch only if neither suffices.
+        # Combine shorter rows with a smaller batch only if neither suffices on its own.
         combinations = ((size, False),) if batch else ((size, False), (1, False), (1, recompute))
         for rows, checkpointing in combinations:
             peak = functools.partial(self.peak, rows, recomputed=checkpointing)
-            # Truncating most rows would be a different training, not a fix.
+            # Truncating most rows would change what is trained, which is no fix.
             least = max(SHORTEST, self.measured.lengths[len(self.measured.lengths) // 2])
             length = self._most(range(least, self.measured.longest[0][0], LENGTH_STEP), peak)
             if length:

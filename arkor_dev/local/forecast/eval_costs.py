@@ -1,4 +1,4 @@
-"""Measures what accompanies and follows a run's steps: evaluations, answers, the final comparison."""
+"""Measures the cost of everything but a run's steps: evaluations, answers, and the final comparison."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 SMALL_BATCH: Final = 4
 LARGE_BATCH: Final = 8
-"""Batch size for measuring the speed of generation."""
+"""Batch size used to measure the speed of generation."""
 TIMED_TOKENS: Final = 4
-"""Timed tokens of each answer."""
+"""Number of timed tokens per answer."""
 
 
 class EvaluationCosts:
     """Measures the ``run`` of ``preparation``, already begun, until ``deadline``.
 
-    ``batches`` are the held-out ones. ``work`` returns a batch's work, ``seconds`` the time of a step with
+    ``batches`` are the held-out batches. ``work`` returns a batch's work, ``seconds`` the time of a step with
     that work.
     """
 
@@ -78,8 +78,8 @@ class EvaluationCosts:
         )
 
     def evaluation(self, writing: GenerationSpeed | None) -> dict[str, Any]:
-        """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and of
-        the last one.
+        """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and
+        those of the last evaluation.
         """
         run, held_out = self._run, list(self._run.held_out)
         indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)
@@ -88,7 +88,7 @@ class EvaluationCosts:
             return {"evaluation": 0.0, "comparing": None}
         works = [self._work(batch) for batch in batches]
         if written := run.loss.writes(held_out, learning=False):
-            # Answers are generated instead of read, and at the end for both models.
+            # Here evaluating means generating answers, and the last evaluation does so for both models.
             seconds = writing.batches(written) if writing else 0.0
             pace = self._seconds(1.0) / PASSES
             comparing = replace(self._comparing(batches, pace, 0.0), held_out=2 * seconds, again=seconds)
@@ -109,7 +109,7 @@ class EvaluationCosts:
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
     def _own_sets(self, pace: float, writing: GenerationSpeed | None) -> float:
-        """Return the seconds of the job's own sets with both models."""
+        """Return the seconds of the job's custom evaluation sets with both models."""
         seconds = 0.0
         for own_set in sets_of(self._preparation, self._run, lambda *_: None):
             with suppress(JobFailure):  # the run reports this and skips the set

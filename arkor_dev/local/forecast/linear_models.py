@@ -1,8 +1,8 @@
 """Linear models of step time and memory, and a batch's work and memory from a model's sizes.
 
-Time and memory of a step grow linearly with what these sizes give for its batch. Offset and slope are
-measured, so the formulas need not be exact: they only have to weigh a batch's parts correctly (layers against
-output layer).
+A step's time and memory are linear in the work and memory that these sizes give for its batch. Intercept and
+slope are measured, so the formulas need not be exact: they only have to weight a batch's parts correctly
+(layers against output layer).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PLAUSIBLE: Final = (0.1, 2.0)
-"""Largest plausible ratio of measured bytes to `Sizes.held`: dtypes and kernels differ."""
+"""Maximum plausible ratio of measured bytes to `Sizes.held`: dtypes and kernels differ."""
 
 
 class Shape(NamedTuple):
@@ -26,7 +26,8 @@ class Shape(NamedTuple):
 
 
 def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
-    """Return the shape of rows of ``(tokens, learned tokens)``: ``padded`` to the longest, or packed.
+    """Return the shape of a batch of rows of ``(tokens, learned tokens)``, ``padded`` to the longest or
+    packed.
 
     In a packed batch the ``shared`` first tokens are computed once.
     """
@@ -39,11 +40,11 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What determines a step's time and memory; ``parameters`` counts those of the layers.
+    """The model sizes that determine a step's time and memory; ``parameters`` counts those of the layers.
 
     ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
-    the bytes of a number in the compute dtype. ``recomputed``: layers save only their input (activation
-    checkpointing). ``fused``: only the output layer's input keeps a gradient.
+    the size in bytes of a number in the compute dtype. ``recomputed``: layers save only their input
+    (activation checkpointing). ``fused``: of the output layer, only the gradient of its input is held.
     """
 
     layers: int
@@ -69,7 +70,7 @@ class Sizes:
         return shape.tokens * (per_token + self.kept) + self._answer(shape)
 
     def evaluation_bytes(self, shape: Shape) -> float:
-        """Return the bytes that evaluating the batch holds at once: one layer's and the output's."""
+        """Return the bytes held at once while evaluating the batch: those of one layer and of the output."""
         return 2 * shape.tokens * self.kept + self._answer(shape)
 
     def _answer(self, shape: Shape) -> float:
@@ -89,7 +90,7 @@ class LinearModel:
 
     @classmethod
     def through_last(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
-        """Fit through the last and largest of points that should lie on a line of slope about 1."""
+        """Fit a line through the last and largest point; all points should be near a line of slope 1."""
         (low, least), (x, y) = points[0], points[-1]
         slope = (y - least) / (x - low) if x > low else 1.0
         low, high = PLAUSIBLE
@@ -98,7 +99,9 @@ class LinearModel:
 
     @classmethod
     def fit(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
-        """Fit with the least relative errors; through the origin, or flat, if it would fall below."""
+        """Fit by least squares of the relative errors; through the origin if the intercept would be negative,
+        or flat if the slope would be.
+        """
         weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
         total = sum(weights)
         mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
@@ -107,7 +110,7 @@ class LinearModel:
         common = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
         slope = common / spread if spread > 0 else 0.0
         if slope <= 0:
-            # Only one size: assume growth from zero.
+            # With a single size, assume growth from zero.
             return cls(0.0, mean_y / mean_x) if mean_x > 0 and spread == 0 else cls(mean_y, 0.0)
         base = mean_y - slope * mean_x
         if base < 0:

@@ -1,7 +1,7 @@
 """Measures a run by executing some of its steps: small ones first, then as large as time and memory allow.
 
-Each step is the training's own. Earlier steps predict the next one's cost, so none is started that would
-exceed memory or the deadline; larger ones are extrapolated.
+Each step runs the training code. Earlier steps predict the next one's cost, so that no step is started that
+would exceed memory or the deadline; larger ones are extrapolated.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ if TYPE_CHECKING:
     from .answer_costs import GenerationSpeed
 
 SAFE: Final = 0.85
-"""Share of the free memory that a measuring step may use, by prediction."""
+"""Share of the free memory that a measured step may use, according to the prediction."""
 TYPICAL: Final = 6
 SMALLEST: Final = 64
-"""Tokens of the first, smallest step."""
+"""Number of tokens in the first and smallest step."""
 FEWEST: Final = 2
-"""Fewest steps, however slow."""
+"""Minimum number of steps, however slow they are."""
 OWN_SHARE: Final = 0.6
-"""Share of the time for growing steps up to the longest batch; the rest is for typical steps."""
+"""Share of the time for steps that grow up to the longest batch; the rest is for typical steps."""
 
 
 class Meter:
     """The limiting memory of a device, and the clock of its steps.
 
-    On an NVIDIA GPU, the allocated GPU memory: what torch reserves never shrinks. On a Mac, whose GPU shares
-    the memory, the process's plus what the GPU's driver holds for it; elsewhere the process's. ``free`` is
-    what this process may hold in total, None for CPU memory.
+    On an NVIDIA GPU, this is the allocated GPU memory, since reserved memory never shrinks. On a Mac, whose
+    GPU shares the main memory, it is the memory of the process plus the driver's allocations for it;
+    elsewhere, the memory of the process. ``free`` is the number of bytes that this process may hold in total,
+    None for CPU memory.
     """
 
     def __init__(self, device: str) -> None:
@@ -74,7 +75,7 @@ class Meter:
             torch.cuda.reset_peak_memory_stats()
             return
         if self._device == "mps":
-            torch.mps.empty_cache()  # what its driver holds from now on is the peak
+            torch.mps.empty_cache()  # from now on, the driver's allocations are the peak
         resources.reset_peak_memory()
 
     def peak(self) -> int:
@@ -110,19 +111,19 @@ class MeasuredStep:
 
 @dataclass
 class StepMeasurement:
-    """Measures ``run``, not yet begun, until ``deadline`` (of ``time.monotonic``)."""
+    """Measures ``run``, which has not begun, until ``deadline`` (of ``time.monotonic``)."""
 
     run: Run
     free: int | None
     deadline: float
     progress: Callable[[int, int], None]
     rising: list[MeasuredStep] = field(default_factory=list)
-    """Steps, each larger than those before."""
+    """The executed steps, each larger than those before."""
     typical: list[MeasuredStep] = field(default_factory=list)
     total: int = 0
 
     def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
-        """Return the fields of a `Measurement` that steps provide; ``long_rows`` are further rows of the
+        """Return the fields of a `Measurement` that come from steps; ``long_rows`` are further rows of the
         run.
         """
         run = self.run
@@ -135,15 +136,15 @@ class StepMeasurement:
         weights = sum(
             weight.numel() * weight.element_size()
             for weight in run.model.parameters()
-            if weight.device.type == run.base.device  # and not a vision tower's, which is not used
+            if weight.device.type == run.base.device  # not a vision tower's layers, which are not used
         )
         self.sizes = sizes_of(run, max(run.train, key=lambda row: row.tokens))
-        # Rows with random contents share no beginning.
+        # Rows with random contents share no prefix.
         dropout = run.plan.adapter.dropout if run.plan.adapter else 0
         self.padded, self.shares = bool(run.loss.padded), not (dropout or run.plan.noise)
         if self.meter.free is not None:
             self.free = self.meter.free
-        # The peak so far counts for the run, too: loading may have converted weights.
+        # The run reaches the peak so far, too: loading may have converted weights.
         self.at_rest, self.before = self.meter.now(), self.meter.peak()
         shapes = [[self._shape(batch) for batch in step] for step in steps]
         saved = [max(map(self.sizes.saved_bytes, batches)) for batches in shapes]
@@ -194,14 +195,14 @@ class StepMeasurement:
         }
 
     def _writing(self, writing: GenerationSpeed | None, step: Step) -> float:
-        """Return the seconds in which a step's answers are generated, each as long as it may be."""
+        """Return the seconds to generate a step's answers, each of the maximum length."""
         rows = [row for batch in step for row in batch]
         return writing.batches(self.run.loss.writes(rows, learning=True)) if writing else 0.0
 
     # Steps
 
     def _rise(self, longest: Batch, until: float) -> bool:
-        """Run growing parts of the longest batch, at last all of it; return whether that was reached."""
+        """Run growing parts of the longest batch, and finally all of it; return whether it got that far."""
         row = max(longest, key=lambda example: example.tokens)
         parts = [[thinned(row, SMALLEST)], [thinned(row, row.tokens // 2)], [row]]
         others = [example for example in longest if example is not row]
@@ -211,7 +212,7 @@ class StepMeasurement:
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL
-        # From a step's second batch on, the first one's gradients add to the activations.
+        # From a step's second batch on, accumulated gradients add to the activations.
         before = [parts[0]] if self.run.plan.accumulation > 1 else []
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
@@ -258,7 +259,7 @@ class StepMeasurement:
         return self.sizes.saved_bytes(self._shape(batch))
 
     def _affordable(self, batch: Batch, until: float) -> bool:
-        """Return whether a step on ``batch`` would end in time and leave free memory."""
+        """Return whether a step on ``batch`` would finish in time and within the memory."""
         if time.monotonic() + self._seconds(self._work(batch)) > until:
             return False
         if self.free is None:
@@ -272,9 +273,7 @@ class StepMeasurement:
     # Results
 
     def _heights(self) -> list[tuple[float, float]]:
-        """Return the memory peaks over the predicted bytes; skip the first step, which is small and warms
-        up.
-        """
+        """Return the memory peaks by predicted bytes, without the first step, which is small and warms up."""
         return [(step.saved_bytes, float(step.peak)) for step in self.rising[1:] or self.rising]
 
     def _time_line(self) -> LinearModel:
@@ -298,12 +297,13 @@ class StepMeasurement:
         reached_longest: bool,
         measured: list[Batch],
     ) -> dict[str, Any]:
-        """Predict memory peaks by step from the line, corrected by what was measured.
+        """Predict memory peaks by step from the fitted line, corrected by the measured peaks.
 
         ``measured`` are the held-out batches.
         """
         highest = max(step.peak for step in [*self.rising, *self.typical])
-        # Freed memory is not all returned: steps after the longest batch peaked a little higher.
+        # Not all freed memory is returned to the system: steps after the longest batch peaked a little
+        # higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
         parts = map(self._shape, measured)
         floor = max(
@@ -320,7 +320,7 @@ class StepMeasurement:
         """Measure memory and slowdown with activation checkpointing."""
         try:
             compute_again(self.run.model)
-        except (ValueError, AttributeError):  # an architecture that does not support it
+        except (ValueError, AttributeError):  # this architecture does not support it
             return None, 1.0
         self.sizes = replace(self.sizes, recomputed=True)
         row = max(longest, key=lambda example: example.tokens)

@@ -1,4 +1,4 @@
-"""Stored measurements of a job's settings, which serve every number of steps."""
+"""Stored measurements of a job's settings, which are valid for any number of steps."""
 
 from __future__ import annotations
 
@@ -35,25 +35,27 @@ WITHOUT_EFFECT: Final = frozenset(
         "reportTo", "pauseOnBattery",
     }
 )  # fmt: skip
-"""Settings that affect neither a step's time nor its memory."""
+"""Settings that affect neither the time nor the memory of a step."""
 TRUST: Final = (0.5, 2.0)
-"""Limits for corrections by a run: one beside a busy program says little."""
+"""Limits for corrections by a run: a single run at the same time as another program says little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Times in seconds, sizes in bytes.
 
-    ``first`` has the times of the first steps and ``mean`` that of later ones; ``peaks`` has the memory peaks
-    of the first steps as ``[step, bytes]`` whenever it rises, and ``worst`` the peak after them. ``longest``
-    has tokens and learned tokens of the rows of the heaviest batch, longest row first; ``padded`` says
-    whether they are padded, ``shared`` how many first tokens they share. ``units`` counts rows, or packs of
-    ``packed_to`` tokens. ``lengths`` has percentiles of the rows' tokens. ``comparing`` is the cost of the
-    final comparison, ``writing`` the speed of generation; None if there is none. ``late`` and ``heavy`` are
-    the ratios of real runs to the estimate in time and memory.
+    ``first`` has the times of the first steps, ``mean`` is the mean time of later ones; ``peaks`` has the
+    memory peaks of the first steps as ``[step, bytes]`` whenever the peak rises, and ``worst`` is the peak
+    after them. ``longest`` has the numbers of tokens and learned tokens of each row in the heaviest batch,
+    longest row first; ``padded`` says whether they are padded, ``shared`` is the length of their common
+    prefix in tokens. ``units`` counts rows, or packs of ``packed_to`` tokens. ``lengths`` has percentiles of
+    the rows' tokens. ``comparing`` is the cost of the final comparison, ``writing`` the speed of generation;
+    None if there is none. ``late`` and ``heavy`` are the ratios of real runs to the estimate in time and
+    memory.
 
-    Memory is the process's on a CPU, else the device's; ``host`` is then the process's, and ``gpu`` the
-    device's name in ``CUDA_VISIBLE_DEVICES``. ``four_bit`` says that the weights are quantized.
+    Memory is that of the process on a CPU, else that of the device; ``host`` is then the memory of the
+    process, and ``gpu`` the device's name in ``CUDA_VISIBLE_DEVICES``. ``four_bit`` says that the weights are
+    quantized.
     """
 
     device: str
@@ -106,7 +108,9 @@ class Measurement:
         )
 
     def corrected(self, seconds: float, size: float) -> Measurement:
-        """Return a copy corrected by a run that took ``seconds`` and ``size`` times its estimate."""
+        """Return a copy corrected by a run whose time was ``seconds`` times, and whose memory was ``size``
+        times, its estimate.
+        """
         low, high = TRUST
         late_factor = self.late * math.sqrt(min(max(seconds, low), high))
         heavy = self.heavy * min(max(size, low), high)
@@ -142,7 +146,7 @@ class MeasurementStore:
         self._stored: dict[str, Any] | None = None
 
     def get(self, key: str) -> Measurement | None:
-        """Return a measurement, updated with the cached results of the run's base."""
+        """Return a measurement, updated with the cached results of the job's base model."""
         try:
             measurement = Measurement.of_json(self._all()[key])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -152,7 +156,7 @@ class MeasurementStore:
         return replace(measurement, comparing=measurement.comparing.with_cached(known(self._path.parent)))
 
     def put(self, key: str, measurement: Measurement) -> None:
-        """Store a measurement; on a full disk it lasts until the process ends."""
+        """Store a measurement; on a full disk, it is kept until the process ends."""
         stored = self._all()
         stored.pop(key, None)
         stored[key] = measurement.as_json()
@@ -184,14 +188,14 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     }
     names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
     inputs = [config.get(name) for name in names]
-    inputs.append(asks_nothing(config.get("samples")))  # and no general questions are answered
+    inputs.append(asks_nothing(config.get("samples")))  # then no general questions are answered, either
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [speed_factors(), files, inputs, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def data_parts(config: Mapping[str, Any]) -> list[DatasetSource]:
-    """Return every part of the data sets of a config."""
+    """Return every part of a config's data sets."""
     return [part for _, source in sources_of(config) for part in parts_of(source)]
 
 

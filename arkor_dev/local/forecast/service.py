@@ -1,7 +1,8 @@
-"""Estimates for one project: known ones at once, others measured in turn while no job trains.
+"""Estimates for one project: known ones are returned at once, others are measured in turn while no job is
+training.
 
-Measuring never delays a job: it is killed when one starts, and repeated afterwards; requests that are no
-longer polled are dropped. Measurements are stored and corrected by later runs.
+Measuring never delays a job: the measurement is killed when a job starts, and repeated afterwards; requests
+that are no longer polled are dropped. Measurements are stored and corrected by later runs.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
     from arkor_dev.local.models.catalog import Model, Models
 
 SECONDS: Final = 17.0
-"""Time for measuring steps, from its start; a step under way is finished."""
+"""Time in seconds for measuring steps, from when measuring starts; a running step is completed."""
 PATIENCE: Final = 120.0
-"""Time limit of a measurement: data may be slow to read, or the machine busy."""
+"""Time limit of a measurement in seconds: data may be slow to read, or the machine busy."""
 POLL_SECONDS: Final = 30.0
-"""A request that was not polled for this long is dropped."""
+"""A request that was not polled for this many seconds is dropped."""
 ENTRIES: Final = 50
 FAILED_SECONDS: Final = 60.0
-"""How long a failure is remembered before the same request is tried again."""
+"""Seconds for which a failure is remembered before the same request is tried again."""
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Entry:
 
 
 class Forecasts:
-    """Estimates jobs. ``busy`` says whether one is training."""
+    """Estimates jobs. ``busy`` says whether a job is training."""
 
     def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
         self._models = models
@@ -74,7 +75,7 @@ class Forecasts:
         self._current: tuple[Entry, Child] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Process requests while the body runs."""
+        """Process requests for the duration of the block."""
         return background_task(self._background.run())
 
     # Called by the server
@@ -94,7 +95,7 @@ class Forecasts:
         return await self._view(entry)
 
     async def get(self, forecast_id: str) -> Forecast | None:
-        """Like ``request``, by the id that it returned; None for an unknown or dropped one."""
+        """Like ``request``, but by the id that it returned; None for an unknown or dropped request."""
         entry = self._entries.get(forecast_id)
         return await self._view(entry) if entry else None
 
@@ -114,7 +115,7 @@ class Forecasts:
     # Called by the scheduler
 
     def training_begins(self) -> None:
-        """Stop measuring, so that a job has the machine."""
+        """Stop measuring, so that the job has the machine to itself."""
         self._background.preempt()
         if self._current:
             self._current[1].kill()
@@ -128,7 +129,7 @@ class Forecasts:
         self._background.wake()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Return advice for a job that ran out of memory: its forecast, and settings that fit.
+        """Return advice for a job that ran out of memory: its forecast, and settings that would fit.
 
         Measures if necessary; empty if that fails.
         """
@@ -142,7 +143,7 @@ class Forecasts:
         return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit here now, as fields of ``training.failed``; empty if it may.
+        """Return why a job cannot fit here now, as fields of ``training.failed``; empty if it can.
 
         Uses stored measurements only.
         """
@@ -160,7 +161,7 @@ class Forecasts:
     async def fits_beside(
         self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
     ) -> bool:
-        """Return whether a job fits into ``free_bytes`` beside ``others``, and on its device, if known."""
+        """Return whether a job fits in ``free_bytes`` along with ``others``, and on its device, if known."""
         jobs = [RunningJob(config, same_device=True), *others]
         with contextlib.suppress(JobFailure):
             measurements = [self._store.get((await self._entry(job.config)).key) for job in jobs]
@@ -172,7 +173,7 @@ class Forecasts:
     # Internal
 
     async def _entry(self, config: dict[str, Any]) -> Entry:
-        """Return the request for ``config``. Raises JobFailure if it is unanswerable."""
+        """Return the request for ``config``. Raises JobFailure if it can't be estimated."""
         if is_elsewhere(config):
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
         if any(part["type"] != "file" for part in data_parts(config)):
@@ -221,7 +222,7 @@ class Forecasts:
         return entry is not None
 
     def _next(self) -> Entry | None:
-        """Return the newest active request; the same person's older ones are outdated."""
+        """Return the newest active request: older ones of the same user are outdated."""
         for entry in reversed(list(self._entries.values())):
             is_polled = time.monotonic() - entry.polled_at < POLL_SECONDS
             if is_polled and not entry.error and self._store.get(entry.key) is None:
@@ -238,9 +239,9 @@ class Forecasts:
     async def _measure(
         self, entry: Entry, progress: Callable[[Progress], None], *, urgent: bool = False
     ) -> None:
-        """Let a worker measure, and store the result; raise JobFailure if there is none.
+        """Measure in a worker, and store the result; raise JobFailure if there is none.
 
-        Runs beside a job only if ``urgent``.
+        Runs at the same time as a job only if ``urgent``.
         """
         requested_at, scratch = time.time(), self._data / "forecast"
         child = await Child.start("arkor_dev.local.forecast.worker")

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 MOST_STEPS: Final = 512
 QUESTION: Final = 512
-"""Longest question in tokens, as for a sample prompt."""
+"""Maximum length of a question in tokens, as for a sample prompt."""
 MOST_TOKENS: Final = 3_000_000
-"""Steps, or tokens in them, that are examined one by one; later ones are assumed to be alike."""
+"""Numbers of steps, and of tokens in them, that are examined one by one; later ones are assumed to be
+alike.
+"""
 COUNTED: Final = (32, 96)
-"""Lengths of the two pieces of a row that show how much memory layers save."""
+"""Lengths of the two pieces of a row that are used to measure how much memory layers save."""
 Batch = list["Example"]
-"""Rows that are computed together."""
+"""The rows of a batch."""
 Step = list[Batch]
-"""Batches whose gradients are accumulated before an update."""
+"""The batches of a step, whose gradients are accumulated."""
 
 
 def first_steps(run: Run) -> list[Step]:
@@ -44,7 +46,7 @@ def first_steps(run: Run) -> list[Step]:
 
 
 def sizes_in(batch: Batch) -> list[tuple[int, int]]:
-    """Return tokens and learned tokens of each row, longest first."""
+    """Return each row's numbers of tokens and learned tokens, longest row first."""
     rows = ((row.tokens, sum(sequence.learned for sequence in row.sequences)) for row in batch)
     return sorted(rows, reverse=True)
 
@@ -56,7 +58,7 @@ def question_of(row: Example) -> list[int]:
 
 
 def thinned(row: Example, tokens: int) -> Example:
-    """Return about this many of a row's tokens, with the same share of learned ones, at least one per
+    """Shorten a row to about this many tokens, with the same share of learned ones and at least one per
     sequence.
     """
     every = max(1, row.tokens // tokens)
@@ -71,7 +73,7 @@ def thinned(row: Example, tokens: int) -> Example:
 def sizes_of(run: Run, row: Example) -> Sizes:
     """Return the sizes of a run that has begun, from the model's configuration.
 
-    Counts what layers save on two pieces of ``row``.
+    Measures how much memory the layers save on two pieces of ``row``.
     """
     model, config = bare(run.model), bare(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
@@ -98,15 +100,15 @@ def sizes_of(run: Run, row: Example) -> Sizes:
 
 
 def _saved_bytes(loss: Objective, row: Example) -> tuple[int, int]:
-    """Return a row's tokens, and the bytes that its forward pass saves for the backward pass.
+    """Return a row's number of tokens, and the bytes that its forward pass saves for the backward pass.
 
-    Only the last token is learned, so that the output layer hardly counts. Weights count, too, equally for
-    every row.
+    Only the last token is learned, so that the output layer hardly counts. Saved weights are included,
+    equally for every row.
     """
     saved: list[weakref.ref[torch.Tensor]] = []
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.detach()  # the tensor itself would keep the graph alive, and the graph the tensor
+        tensor = tensor.detach()  # keeping the tensor would keep the graph alive, and vice versa
         saved.append(weakref.ref(tensor))
         return tensor
 

@@ -1,6 +1,6 @@
-"""The process that measures one job's settings and ends.
+"""The process that measures one job's settings.
 
-Prepares the job like training and runs a few of its steps. It is the first process to be killed if memory
+Prepares the job as for training and runs a few of its steps. It is the first process to be killed if memory
 runs out, and keeps to its deadline.
 """
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 LOOKED_ROWS: Final = 1500
-"""Rows of a large data set that are tokenized, chosen at random; the longest ones are added."""
+"""Number of rows of a large data set that are tokenized: a random sample, plus the longest ones."""
 LENGTHS: Final = 100
-"""Stored percentiles of the rows' lengths."""
+"""Percentiles of the rows' lengths that are stored."""
 
 
 def sample_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
@@ -46,8 +46,8 @@ def _characters(row: Row) -> int:
 
 
 def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``measured``, what the job of the backend's message takes."""
-    # When this process was requested, by its own clock.
+    """Return ``measured``: the cost of the job in the backend's message."""
+    # The time by this process's clock at which it was requested.
     requested_at = time.monotonic() - (time.time() - job["asked"])
     preparation = Preparation(job, lambda *_, **__: None, link.progress)
     preparation.read()
@@ -95,7 +95,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def be_killed_first() -> None:
-    """Ask the system to kill this process first if memory runs out."""
+    """Ask the operating system to kill this process first if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -108,4 +108,4 @@ def _reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     be_killed_first()
-    serve_one(measure, _reason, nice=5)  # as the training, whose speed it measures
+    serve_one(measure, _reason, nice=5)  # as in training, whose speed it measures
