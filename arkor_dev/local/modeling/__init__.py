@@ -1,4 +1,4 @@
-"""Loading a base model and its chat template, in workers only: training and inference share it.
+"""Loads a base model and its chat template, in workers only; shared by training and inference.
 
 Start with ``base_model``.
 """

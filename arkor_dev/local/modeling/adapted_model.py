@@ -1,4 +1,4 @@
-"""A base model with a saved LoRA adapter. Imports torch and peft."""
+"""Loads a saved LoRA adapter onto a base model. Imports torch and peft."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def with_adapter(model: Any, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)
-        device = str(model.device)  # else PEFT would read the weights into a GPU, whichever holds the model
+        device = str(
+            model.device
+        )  # else PEFT would read the weights into a GPU even if the model is elsewhere
         return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=device).eval()
     except UNREADABLE as error:
         raise JobFailure(f"The adapter does not fit its base model: {error}") from None

@@ -1,6 +1,6 @@
 """Abilities of an adapter by its ``adapter_config.json``: strengths, packing, and programs that read it.
 
-Every refusal and every hint asks here. It reads files and imports no training library.
+The single source for refusals and hints. It reads files and imports no training library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ VARIANTS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
     "layer_replication",
 )  # fmt: skip
-"""Settings of PEFT with which a layer computes something else, or more, than ``W x + s B A x``."""
+"""PEFT settings with which a layer computes something other than ``W x + s B A x``."""
 VLLM_RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
 """Values of vLLM's max_lora_rank (0.32); the first is its default."""
 
@@ -33,14 +33,16 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
 
 
 def reads_weights(folder: Path) -> bool:
-    """Return whether an adapter reads the base's weights or copies its layers, which packing prevents."""
+    """Return whether an adapter reads the base's weights or copies its layers, neither of which works with
+    packed weights.
+    """
     settings = settings_of(folder) or {}
     return bool(settings.get("use_dora") or settings.get("modules_to_save"))
 
 
 def why_full_strength_only(folder: Path) -> str | None:
     """Say why the adapter in ``folder`` works only at full strength, as the end of a sentence; None if it
-    works at any. For the same reasons llama.cpp has no LoRA file of it.
+    works at any strength. The same reasons prevent a LoRA file for llama.cpp.
     """
     settings = settings_of(folder)
     if settings is None:
@@ -60,9 +62,9 @@ def why_full_strength_only(folder: Path) -> str | None:
 
 
 def vllm_options(folder: Path) -> str | None:
-    """Return the options with which vLLM accepts the adapter; None if it refuses it.
+    """Return the options with which vLLM accepts the adapter; None if vLLM rejects it.
 
-    An adapter that began as PiSSA or OLoRA is saved as plain LoRA of twice the rank, which vLLM takes.
+    An adapter initialised with PiSSA or OLoRA is saved as plain LoRA of twice the rank, which vLLM accepts.
     """
     settings = settings_of(folder) or {}
     patterns = settings.get("rank_pattern")

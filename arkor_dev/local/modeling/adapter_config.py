@@ -1,9 +1,9 @@
-"""Reads a LoRA adapter's settings safely: loading it does no more than its weights require.
+"""Reads a LoRA adapter's settings safely, so that loading it does no more than its weights require.
 
-An ``adapter_config.json`` may have come with somebody's archive. Before it looks at a weight, PEFT runs its
-regular expressions, allocates by its ranks, and decomposes weights by its initialization. So the adapted
-layers and their ranks are read from the header of the weights instead; the rest is checked, and what loading
-does not need is dropped.
+An ``adapter_config.json`` may come from an untrusted archive. Before PEFT reads any weight, it runs the
+file's regular expressions, allocates memory for its ranks, and decomposes weights for its initialization. So
+the adapted layers and their ranks are read from the header of the weights instead; the rest is checked, and
+settings that loading does not need are dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARTS: Final = re.compile(
 )
 MOST_ALPHA: Final = 1e6
 INITIALIZATIONS: Final = (None, True, False, "gaussian", "orthogonal", "eva")
-"""Initializations fully contained in the weights. Others have changed the base, too."""
+"""Initializations that are fully contained in the weights. Others have changed the base as well."""
 OTHER_KINDS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
     "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
@@ -39,15 +39,15 @@ OTHER_KINDS: Final = (
 """PEFT settings with which a layer computes something other than plain LoRA or DoRA."""
 FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
-"""Settings that name fully trained layers."""
+"""Settings that list fully trained layers."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
 PATTERNS: Final = 256
 PATTERN: Final = 200
-"""Longest expression for layers with their own alpha, in characters."""
+"""Maximum length of a pattern for layers with their own alpha, in characters."""
 REPEATS: Final = 2
-"""Most repetitions in one: matching then takes at most the cube of a name's length."""
+"""Maximum number of repetitions in one pattern: matching then takes at most the cube of a name's length."""
 SECONDS: Final = 3.0
-"""Time limit for all expressions together."""
+"""Time limit in seconds for all patterns together."""
 
 
 def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -137,7 +137,7 @@ def lora_config(folder: Path, model: Any) -> Any:
 
 
 def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:
-    """Return the last parts of the names of ``targets`` if these identify the same layers, for speed."""
+    """Return the last components of the names in ``targets`` if they identify the same layers, for speed."""
     last = {name.rpartition(".")[2] for name in targets}
     return (
         sorted(last) if len(targets) == sum(name.rpartition(".")[2] in last for name in modules) else targets
@@ -201,7 +201,7 @@ def _names(value: object) -> list[str]:
 
 
 def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """Yield the alpha of each of ``modules`` with its own, matched as PEFT does."""
+    """Yield the alpha of each of ``modules`` that has its own, matched as in PEFT."""
     if patterns in (None, {}):
         return
     if not isinstance(patterns, dict) or len(patterns) > PATTERNS:
@@ -218,7 +218,7 @@ def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[s
 
 
 def _pattern(key: str) -> re.Pattern[str]:
-    """Return a key of ``alpha_pattern``; refuse one that may take unlimited time."""
+    """Return a key of ``alpha_pattern``; reject one that may take unlimited time."""
     grouped = re.search(r"\)[*+?{]", key)
     if len(key) > PATTERN or grouped or len(re.findall(r"(?<!\\)[*+?{]", key)) > REPEATS:
         raise _unusable(f"its alpha_pattern has an expression that is too complex: {quoted(key)}")

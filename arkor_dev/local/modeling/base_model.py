@@ -1,4 +1,4 @@
-"""Base models in memory: their device and number format, and which layers an adapter adapts.
+"""Loads base models: chooses their device and number format, and the layers that an adapter adapts.
 
 Imported by worker processes only: it imports torch and transformers.
 """
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 FIXED: Final = dict.fromkeys(("falcon_h1", "nemotron_h"), ("out_proj", "conv1d"))
-"""Layers, by architecture, that PEFT refuses to adapt: kernels of Mamba read their weights."""
+"""Layers, by architecture, that PEFT refuses to adapt: Mamba's kernels read their weights directly."""
 
 
 @dataclass(slots=True)
 class Base:
     """A base model ready for use, with its tokenizer.
 
-    ``dtype`` is what it computes in, unless another format is faster on this processor; ``context`` is the
+    ``dtype`` is the dtype it computes in, unless another one is faster on this processor; ``context`` is the
     longest input in tokens. ``four_bit`` says that its weights are quantized.
     """
 
@@ -49,7 +49,7 @@ class Base:
 
     @property
     def gpu(self) -> str | None:
-        """Return the UUID of the NVIDIA GPU that computes, as its driver has it; None for none."""
+        """Return the UUID of the NVIDIA GPU in use, in the driver's form; None if there is none."""
         if self.device != "cuda":
             return None
         uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
@@ -57,7 +57,9 @@ class Base:
 
 
 def why_processor() -> str | None:
-    """Return why a machine with a GPU computes on its CPU, and what to do; None if it should."""
+    """Return why a machine with a GPU computes on its CPU, and what to do about it; None if that is as
+    expected.
+    """
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
     if gpu_and_build := idle_gpu(kind := torch_build() or "cpu"):
@@ -75,7 +77,8 @@ def why_processor() -> str | None:
 
 
 def pick_device() -> tuple[str, Any]:
-    """Return the device and number format. bfloat16 only on a GPU: on most CPUs it is 50 times slower.
+    """Return the device and number format. bfloat16 is only used on a GPU: on most CPUs it is 50 times
+    slower.
 
     NVIDIA GPUs before Ampere (T4, V100, RTX 20) only emulate bfloat16; they get float16. A Mac before macOS
     14 has no bfloat16 on its GPU, and gets float32.
@@ -89,7 +92,7 @@ def pick_device() -> tuple[str, Any]:
 
 
 def _computes(device: str, dtype: Any) -> bool:
-    """Return whether ``device`` multiplies in the number format ``dtype``."""
+    """Return whether ``device`` supports products in ``dtype``."""
     try:
         one = torch.ones(1, 1, device=device, dtype=dtype)
         return bool((one @ one).item() == 1)
@@ -98,10 +101,10 @@ def _computes(device: str, dtype: Any) -> bool:
 
 
 def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
-    """Return the options that load the model in ``path`` in 4 bit and compute in ``dtype``.
+    """Return the options for loading the model in ``path`` in 4 bits and computing in ``dtype``.
 
     Its weights are quantized to NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023), unless they
-    come quantized.
+    are stored quantized.
     """
     if importlib.util.find_spec("bitsandbytes") is None:
         raise JobFailure(
@@ -124,8 +127,8 @@ def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
 
 
 def _unquantized(config: Any) -> list[str] | None:
-    """Return the modules that stay as they are: a tower is exported bit for bit. None for transformers' own
-    choice.
+    """Return the modules that must not be quantized: towers, for example, are exported bit for bit. None for
+    transformers' default.
     """
     if not any(hasattr(config, key) for key in SENSES):
         return None
@@ -139,7 +142,7 @@ def _unquantized(config: Any) -> list[str] | None:
 def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
     """Return the modules that hold neither the language model nor its embeddings, such as a vision tower.
 
-    Each comes after its parent and its name there.
+    Each is yielded after its parent and its name in it.
     """
     language = [module for name, module in model.named_modules() if _end(name) == "language_model"]
     roots = [*language, model.get_input_embeddings(), model.get_output_embeddings()]
@@ -156,7 +159,7 @@ def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
 
 
 def _set_aside(model: Any) -> None:
-    """Move what a text does not run, such as a vision tower, to the CPU's memory."""
+    """Move modules that text does not use, such as a vision tower, to CPU memory."""
     if not (parts := _beside_text(model)):
         return
     ran: set[Any] = set()
@@ -167,12 +170,12 @@ def _set_aside(model: Any) -> None:
         hook.remove()
         if part not in ran:
             part.to("cpu")
-            # A model's device is that of its first weight.
+            # transformers takes the first weight's device for the model's, so these come last.
             parent._modules[name] = parent._modules.pop(name)  # noqa: SLF001
 
 
 def _compute_in(model: Any, dtype: Any) -> None:
-    """Dequantize 4-bit weights to ``dtype``, and convert the 16-bit ones to it."""
+    """Dequantize 4-bit weights to ``dtype``, and convert 16-bit ones to it."""
     for weight in model.parameters():
         if hasattr(weight, "quant_state"):
             weight.quant_state.dtype = dtype
@@ -188,11 +191,12 @@ def load_base(
     as_stored: bool = False,
     device: str | None = None,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit into
+    memory.
 
-    On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, and if ``learning`` themselves, float32.
-    ``as_stored`` keeps frozen ones in the file's dtype on a CPU: half the memory for bfloat16.
-    ``device`` is "cpu" for a model that must not be on the GPU.
+    On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
+    themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
+    bfloat16. ``device`` is "cpu" for a model that must not be on the GPU.
     """
     detected, dtype = pick_device()
     if device == "cpu" and detected != "cpu":
@@ -201,7 +205,7 @@ def load_base(
         dtype = getattr(torch, dtype_name)
     extra: dict[str, Any] = {}
     if detected != "cpu":
-        extra["device_map"] = {"": detected}  # straight to the device, not through the processor's memory
+        extra["device_map"] = {"": detected}  # load directly to the device, not through CPU memory
     stored_so = comes_in_4_bit(path)
     four_bit = four_bit or stored_so
     if four_bit and comes_in_mxfp4(path):
@@ -233,9 +237,9 @@ def load_base(
 
 
 def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
-    """Load the model of a job with ``loadIn4bit`` with unquantized weights into CPU memory.
+    """Load the model of a ``loadIn4bit`` job into CPU memory with unquantized weights.
 
-    Its weights are the quantized ones, dequantized to ``dtype_name`` (bfloat16 by default), in which a GPU
+    The quantized weights are dequantized to ``dtype_name`` (bfloat16 by default), the dtype in which a GPU
     computes with them, and stored in float32.
     """
     dtype = getattr(torch, dtype_name or "bfloat16")
@@ -260,7 +264,7 @@ def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) ->
 
 
 def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
-    """Say that the model in ``path`` does not fit into the device's memory, and what would."""
+    """Return the error that the model in ``path`` does not fit into the device's memory, with advice."""
     files, mxfp4 = sum(file.stat().st_size for file in path.glob("*.safetensors")), comes_in_mxfp4(path)
     dequantized = ", almost four times that once dequantized" if mxfp4 else ""
     text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
@@ -280,7 +284,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
 
 
 def _in_one_piece(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copy the last positions of several rows side by side: torch would otherwise copy the output layer for
+    """Make the last positions of several rows contiguous: otherwise torch would copy the output layer for
     each row.
     """
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
@@ -292,11 +296,12 @@ def bare(model: Any) -> Any:
 
 
 def linear_targets(model: Any) -> str | list[str]:
-    """Return what PEFT should adapt: every linear layer of the language model except its output layer.
+    """Return the ``target_modules`` for PEFT: every linear layer of the language model except its output
+    layer.
 
-    These are the last parts of their names if no other module has such a name. Models with vision or audio
-    towers have the same names there, of classes that PEFT refuses: then a pattern selects the language model.
-    Otherwise it is PEFT's own "all-linear".
+    These are the last components of the layers' names if no other module has one of them. In models with
+    vision or audio towers, the towers have the same names, with classes that PEFT rejects: then a pattern
+    selects the language model. Otherwise PEFT's "all-linear" is used.
     """
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]

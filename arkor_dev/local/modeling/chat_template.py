@@ -1,9 +1,9 @@
-"""Conversations in the model's chat template, and the ranges of the assistant's answers in the text.
+"""Renders conversations with the model's chat template, and finds the assistant's answers in the text.
 
 Chat templates do not mark the assistant's words, so they are found by rendering growing prefixes of the
 conversation: what the next assistant message adds after the generation prompt (the cue) is the answer. A
-template that rewrites earlier turns (drops their reasoning, moves an end mark) shows an earlier answer as the
-model gives it only while it is the last message; that answer is learned from its own rendering.
+template that rewrites earlier turns (drops their reasoning, moves an end mark) renders an earlier answer as
+the model generated it only while it is the last message; that answer is learned from its own rendering.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ PLAIN_TEMPLATE: Final = (
 )
 """For base models without a chat template of their own."""
 ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
-"""Arguments of templates that a trainer may set, with the settings' fields."""
+"""Template arguments that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
 PROBE: Final = "\ue000"
-"""An answer that starts like no cue: with a character that nobody uses."""
+"""An answer that shares no beginning with any cue: it starts with a character that nobody uses."""
 MOST_TEXT: Final = 32 * 2**20
-"""Most characters of one conversation's partial renderings. A conversation with a new rendering for each of a
-thousand answers would exhaust memory.
+"""Maximum number of characters in all partial renderings of a conversation. Rendering a conversation of a
+thousand answers anew for each would exhaust memory.
 """
 
 
@@ -46,15 +46,16 @@ def ready_tokenizer(tokenizer: Any) -> Any:
 
 
 def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the arguments that a job's config sets for its chat template, by their names there."""
+    """Return the arguments that a job's config sets for its chat template, by their names in the template."""
     found = {name: config.get(field) for name, field in ARGUMENTS.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
-    """Return a copy of ``tokenizer`` whose template has these defaults, for names that a caller does not set.
+    """Return a copy of ``tokenizer`` whose template has these defaults, for arguments that a caller does not
+    set.
 
-    They become part of the template, so that files written with it, and whoever reads these, use them too.
+    They become part of the template, so that files saved with it, and programs that read them, use them, too.
     """
     defaults = "".join(
         f"{{%- if {name} is not defined %}}{{%- set {name} = {str(value).lower()} %}}{{%- endif %}}"
@@ -73,10 +74,12 @@ def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
 def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:
     """Return the conversation in the model's template; ``cue`` adds the generation prompt.
 
-    Raises JobFailure if the template refuses it, or exceeds its limits.
+    Raises JobFailure if the template rejects it or exceeds its limits.
     """
 
-    from .template_limits import within_limits  # jinja comes with transformers, and only workers need it
+    from .template_limits import (
+        within_limits,
+    )  # jinja is installed with transformers, and only workers need it
 
     def apply() -> str:
         text: str = tokenizer.apply_chat_template(
@@ -88,7 +91,7 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
         return within_limits(apply)
     except JobFailure:
         raise
-    except Exception as error:  # noqa: BLE001 - templates are programs of others and raise what they like
+    except Exception as error:  # noqa: BLE001 - templates are third-party programs and may raise anything
         raise JobFailure(f"{REFUSAL}: {error}") from None
 
 
@@ -106,12 +109,13 @@ class Rendering:
 def renderings(
     tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = (), last_only: bool = False
 ) -> tuple[list[Rendering], list[int]]:
-    """Return texts that teach every answer of a conversation, and the indices of answers in none of them.
+    """Return texts that together teach every answer of a conversation, and the indices of answers that none
+    of them teaches.
 
-    Each answer follows exactly the text that precedes it at inference. The last rendering is that of the
-    whole conversation; it teaches every answer up to which it equals the rendering of its prefix. An answer
-    that it renders differently has its own rendering before it. ``last_only`` skips all answers but the last
-    one. Raises JobFailure if the template refuses the whole conversation.
+    Each answer follows exactly the text that precedes it at inference. The last text is the rendering of the
+    whole conversation; it teaches each answer up to whose end it equals the rendering of that prefix. An
+    answer that it renders differently has its own rendering, earlier in the list. ``last_only`` skips all
+    answers but the last one. Raises JobFailure if the template rejects the whole conversation.
     """
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     last = answers[-1]
@@ -150,14 +154,16 @@ def renderings(
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
-    """Return where the last of ``messages`` begins in its rendering ``after``, after the cue."""
+    """Return the position after the cue at which the last of ``messages`` begins in its rendering
+    ``after``.
+    """
     if len(messages) == 1:
         return 0
     before = render(tokenizer, messages[:-1], cue=True, tools=tools)
     if after.startswith(before):
         return len(before)
     # The cue may open something that this answer lacks, such as "<think>". An answer starting with "<" would
-    # seem to share it with the cue, so compare with another answer.
+    # appear to share that with the cue, so compare with the rendering of a different answer.
     start = _shared(before, after)
     with suppress(JobFailure):
         probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
@@ -166,7 +172,7 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
 
 
 def _shared(first: str, second: str) -> int:
-    """Return the length of the common prefix."""
+    """Return the length of the common prefix of two texts."""
     return next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),
@@ -174,7 +180,8 @@ def _shared(first: str, second: str) -> int:
 
 
 def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
-    """Return where the answer ``message`` may end in its rendering ``after``, furthest first.
+    """Return the positions at which the answer ``message`` may end in its rendering ``after``, furthest
+    first.
 
     Phi-3 closes a text with its own end token, which disappears once the conversation continues.
     """
@@ -200,8 +207,8 @@ def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], aft
 
 
 def end_ids(tokenizer: Any, model: Any) -> list[int]:
-    """Return the token ids that end an answer: the model's own, and the template's mark after an assistant
-    turn.
+    """Return the token ids that end an answer: the model's end tokens, and the template's mark after an
+    assistant turn.
     """
     ids = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id

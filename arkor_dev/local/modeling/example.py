@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 IGNORED: Final = -100
-"""The label of a token that is not learned, as in torch."""
+"""The label of a token that is not learned, torch's default ``ignore_index``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A row, or a part of one, as token ids; ``labels`` has the same length, ``IGNORED`` outside the answers.
 
-    ``where`` is the row's place in the data, for a person. ``same_row``: the example before it in its list is
-    of the same row. ``others`` are further sequences that the same example is computed from, such as a
-    rejected answer. ``counts`` is its weight in a mean, where that is not the number of its learned tokens.
-    ``desirable`` is the rating of its answer, for methods that learn from ratings. ``replayed``: no row of
-    the data, but an answer of the base model.
+    ``where`` is the row's location in the data, for the user. ``same_row``: the previous example in the list
+    is from the same row. ``others`` are further sequences that belong to the example, such as a rejected
+    answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
+    is its answer's rating, for methods that learn from ratings. ``replayed``: it is not a row of the data,
+    but an answer of the base model.
     """
 
     ids: list[int]
@@ -37,25 +37,25 @@ class Example:
 
     @property
     def sequences(self) -> tuple[Example, ...]:
-        """The example's own sequence, and the others."""
+        """The example's own sequence, followed by the others."""
         return (self, *self.others)
 
     @property
     def tokens(self) -> int:
-        """How many tokens all sequences have."""
+        """The number of tokens in all sequences."""
         return len(self.ids) + sum(len(other.ids) for other in self.others)
 
     @property
     def learned(self) -> int:
-        """How many tokens of the example's own sequence are learned."""
+        """The number of learned tokens in the example's own sequence."""
         return sum(label != IGNORED for label in self.labels[1:])
 
     @property
     def weight(self) -> int:
-        """The weight of its loss in a mean over examples."""
+        """The weight of the example's loss in a mean."""
         return self.learned if self.counts is None else self.counts
 
 
 def weight_of(batches: Sequence[Sequence[Example]]) -> int:
-    """Return the summed weight of all examples in ``batches``."""
+    """Return the total weight of all examples in ``batches``."""
     return sum(example.weight for batch in batches for example in batch)

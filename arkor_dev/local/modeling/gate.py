@@ -1,4 +1,6 @@
-"""Which models are not trained here, or only in part: by their configuration, before they are loaded."""
+"""Checks by its configuration, before loading it, whether a model can be trained here fully, in part or not
+at all.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ METHODS: Final = {
     "fp8": "FP8",
     "gptq": "GPTQ",
 }
-"""Names of the common ways in which a repository's weights are quantized."""
+"""Names of the common formats of quantized weights in repositories."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
 CARD: Final = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 BASE: Final = re.compile(r"^base_model:\s*(?:-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", re.MULTILINE)
@@ -27,7 +29,7 @@ CARD_CHARACTERS: Final = 100_000
 
 
 def check_trainable(path: Path) -> str | None:
-    """Return a sentence on how the model in ``path`` is trained, unless that is as usual.
+    """Return a sentence on how the model in ``path`` is trained, if that differs from the usual.
 
     Raises JobFailure for an untrainable model. An unreadable file is left to the code that loads it.
     """
@@ -71,7 +73,7 @@ def comes_in_4_bit(path: Path) -> bool:
 
 
 def comes_in_mxfp4(path: Path) -> bool:
-    """Return whether the experts in ``path`` were saved in MXFP4, as those of gpt-oss."""
+    """Return whether the experts in ``path`` were saved in MXFP4, like those of gpt-oss."""
     quantized = _config_of(path).get("quantization_config")
     return isinstance(quantized, dict) and quantized.get("quant_method") == "mxfp4"
 

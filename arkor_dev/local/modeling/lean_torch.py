@@ -1,13 +1,13 @@
-"""torch without its compiler, for a process that compiles nothing.
+"""Imports torch without its compiler, for a process that compiles nothing.
 
 An optimizer imports the compiler at its first step, only to disable it, and transformers does so for a kind
 of mask that no common model has. That takes a second or two of processor time in every worker. A stand-in
-replaces it here, and does nothing, which is what the compiler does where nothing is compiled. Any other use
-loads the real one, as if it had been there from the start.
+replaces it here and does nothing, like the compiler itself when nothing is compiled. Any other use loads the
+real compiler, as if it had been imported from the start.
 
-With `lean_transformers` a worker needs half the processor time up to its first step (1.9 s instead of 3.9 s,
-median of six alternated starts on one thread) and 74 MB less. Forking workers from one process that has
-loaded the libraries would save more, but not on Windows or macOS, nor beside CUDA.
+Together with `lean_transformers`, a worker needs half the processor time until its first step (1.9 s instead
+of 3.9 s, median of six alternated starts on one thread) and 74 MB less. Forking workers from one process that
+has loaded the libraries would save more, but does not work on Windows or macOS, or with CUDA.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MASKS: Final = f"{COMPILER}._trace_wrapped_higher_order_op"
 """The compiler module with the one class that transformers' masks need."""
 MASK: Final = "TransformGetItemToIndex"
 SHARDED: Final = "torch.distributed.tensor"
-"""Tensors spread over several machines: unused here, and their package imports sympy."""
+"""torch's package for tensors spread over several machines: it is not used here, and it imports sympy."""
 _DEFERRED_CALLS: Final[list[tuple[str, Any]]] = []
 """Calls to repeat on the real compiler when it is loaded."""
 
 
 def install() -> None:
-    """Import torch, and leave out the compiler until it is used.
+    """Import torch, and defer importing the compiler until it is used.
 
     Does nothing if the compiler or torch itself is already imported.
     """
@@ -56,10 +56,10 @@ def install() -> None:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Pause garbage collection in the body, which imports torch: modules are never garbage, and it saves a
+    """Pause garbage collection while the block imports torch: modules are never garbage, and pausing saves a
     sixth of the time.
 
-    What exists afterwards is never scanned again. Does nothing if torch was imported before.
+    Objects that exist afterwards are never scanned again. Does nothing if torch was imported before.
     """
     if "torch" in sys.modules:
         yield
@@ -73,12 +73,12 @@ def no_collection() -> Iterator[None]:
 
 
 def is_deferred() -> bool:
-    """Return whether the compiler is left out."""
+    """Return whether importing the compiler is deferred."""
     return isinstance(sys.modules.get(COMPILER), _Compiler)
 
 
 def _real(name: str) -> ModuleType:
-    """Return the real compiler's module of that name, which replaces the stubs from here on."""
+    """Return the real compiler's module of that name; it replaces the stand-in from now on."""
     if is_deferred():
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
         for stand_in in (COMPILER, MASKS):
@@ -99,7 +99,7 @@ class _StandIn(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.__spec__ = ModuleSpec(name, None, is_package=True)
-        self.__path__: list[str] = []  # the finder knows where its parts are
+        self.__path__: list[str] = []  # the finder locates its modules
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -108,7 +108,7 @@ class _StandIn(ModuleType):
 
 
 class _Compiler(_StandIn):
-    """The compiler's interface to code that may be compiled but is not."""
+    """The stand-in: the compiler's interface, for code that is not compiled."""
 
     def graph_break(self, *_: Any, **__: Any) -> None:
         """Marks where compiled code must not continue."""
@@ -132,7 +132,7 @@ class _Compiler(_StandIn):
         return uncompiled
 
     def allow_in_graph(self, function: Any) -> Any:
-        """Return ``function``, and repeat the call on the real compiler once it is loaded."""
+        """Return ``function``; the call is repeated on the real compiler once that is loaded."""
         _DEFERRED_CALLS.append(("allow_in_graph", function))
         return function
 
@@ -143,7 +143,7 @@ class _Compiler(_StandIn):
 
 
 class _Masks(_StandIn):
-    """Has the one class that is needed; the real module replaces it when used."""
+    """A module with the only class that is needed; the real module replaces it when used."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -155,7 +155,7 @@ class _Masks(_StandIn):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the parts of the real compiler: importing one of them loads all."""
+    """Finds the real compiler's modules: importing one of them loads the whole compiler."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -170,7 +170,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loaded(Loader):
-    """Returns a module that is already loaded."""
+    """A loader for a module that is already loaded."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__

@@ -1,9 +1,9 @@
-"""transformers without its list of all models, for a process that needs few of them.
+"""Imports transformers without its list of all models, for a process that needs few of them.
 
 ``import transformers`` reads every file of every model, twice, to learn which names exist: a second of
-processor time in every worker. Here it starts without that list. The library's own reader looks for an
-unknown name in the folder that the name begins with (``LlamaConfig`` in ``models/llama``), and in all folders
-only if it is not there. What is found, and how it is imported, is left to the library.
+processor time in every worker. Here it starts without that list. An unknown name is first looked up in the
+folder whose name it begins with (``LlamaConfig`` in ``models/llama``), and in all folders only if it is not
+there. The library's own code reads the folders and imports the names.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 PACKAGE: Final = "transformers"
 MODELS: Final = f"{PACKAGE}.models"
 READER: Final = f"{PACKAGE}.utils.import_utils"
-"""The library's module that lists which names exist."""
+"""transformers' module that lists which names exist."""
 LEFT_OUT: Final = (
     *("is_torch_flex_attn_available", "is_torch_distributed_available"),
     *("is_compiled_module", "has_compiled_regions"),
 )
-"""Modules that check for compiled attention or models, and models on several machines."""
+"""Modules that check for compiled attention or models, and for models on several machines."""
 ADAPTERS: Final = "peft.tuners.tuners_utils"
 UNWRAPPING: Final = "accelerate.utils.other"
-"""Checks before a model is saved: whether it is compiled, or spread over several machines."""
+"""Checks made before a model is saved: whether it is compiled, or spread over several machines."""
 SHARDED: Final = "_torch_supports_distributed"
 """The corresponding check of PEFT's adapters."""
 TABLES: Final = ("_class_to_module", "_object_missing_backend", "_import_structure")
-"""Where a package of the library stores what it knows: by name, by module."""
+"""Attributes in which a package of transformers stores its names and modules."""
 
 
 def install() -> None:
-    """Make transformers importable without its list of all models, from here on.
+    """Make ``import transformers`` skip the list of all models from now on.
 
-    After `lean_torch.install` also without the parts that need its compiler or several machines. Does nothing
-    if it is imported already, or if its structure is unknown.
+    After `lean_torch.install`, it also skips the parts for torch's compiler and for several machines. Does
+    nothing if transformers is already imported, or if its structure is unknown.
     """
     if PACKAGE in sys.modules or importlib.util.find_spec(PACKAGE) is None:
         return
@@ -54,7 +54,7 @@ def install() -> None:
     sys.meta_path.insert(0, finder)
     try:
         importlib.import_module(PACKAGE)
-    except Exception:  # noqa: BLE001 - another version of the library: then as everybody imports it
+    except Exception:  # noqa: BLE001 - a different version of the library: use the normal import
         for name in [
             name_of_module for name_of_module in sys.modules if name_of_module.partition(".")[0] == PACKAGE
         ]:
@@ -64,7 +64,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def lean_imports() -> Iterator[None]:
-    """Let the body import torch and what is built on it, quickly and without these parts."""
+    """Make imports of torch, and of libraries that use it, fast within the block, without these parts."""
     with lean_torch.no_collection():
         lean_torch.install()
         install()
@@ -72,7 +72,9 @@ def lean_imports() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the library's reader and the modules of two others that check the same, and nothing else."""
+    """Finds only the module that lists transformers' names, and the modules of two other libraries with such
+    checks.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -84,7 +86,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Loads them; makes the reader defer the list of all models, and all of them skip unused parts."""
+    """Loads those modules; defers the list of all models, and makes all of them skip unused parts."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -99,7 +101,7 @@ class _Loader(SourceFileLoader):
 
 
 def _defer_list(reader: Any) -> None:
-    """Make the library's reader skip the list, and its packages search for unknown names."""
+    """Make transformers skip the list, and its packages search for unknown names."""
     folder = Path(reader.__file__).parents[1] / "models"
     read, library = reader.define_import_structure, reader._LazyModule  # noqa: SLF001
 
@@ -109,7 +111,9 @@ def _defer_list(reader: Any) -> None:
         return read(module_path, prefix)
 
     class LazyModule(library):  # type: ignore[misc, valid-type]
-        """A package of the library; that of the models and the one above it search for a model's names."""
+        """A package of transformers; ``transformers.models`` and ``transformers`` itself search for models'
+        names.
+        """
 
         def __getattr__(self, name: str) -> Any:
             attributes = vars(self)
@@ -128,9 +132,9 @@ def _defer_list(reader: Any) -> None:
             return names
 
         def _look_for(self, name: str) -> None:
-            """Read the folders that may define ``name``, until it is known."""
+            """Read the folders that may define ``name`` until it is found."""
             if name.startswith("_") or self._knows(name) or (folder.parent / f"{name}.py").is_file():
-                return  # the last part is a module of the library, which Python finds by itself
+                return  # the last component is a module of the library, which Python finds itself
             letters = _letters(name)
             candidates = (
                 entry.name for entry in folder.iterdir() if letters.startswith(_letters(entry.name))
@@ -141,12 +145,12 @@ def _defer_list(reader: Any) -> None:
                     return
 
         def _knows(self, name: str) -> bool:
-            """Return whether it is a name of the library, or one for which the library uses another."""
+            """Return whether ``name`` is known to the library, directly or as an alias."""
             tables = (self._objects, self._modules, *(vars(self)[table] for table in TABLES))
             return any(entry in table for table in tables for entry in (name, name.removesuffix("Fast")))
 
         def _learn(self, subfolder: Path) -> None:
-            """Add what the library's reader says about a folder of models."""
+            """Add the names that transformers reads from a model's folder."""
             learned: set[Path] = self.__dict__.setdefault("_learned", set())
             if learned & {subfolder, folder}:
                 return

@@ -1,9 +1,9 @@
 """Chooses the dtype for training on a CPU, by measuring for some 50 ms.
 
 bfloat16 halves a product's memory and doubles its speed if the processor has instructions for it (AMX,
-AVX512-BF16), and is many times slower if it has none; small models never gain from it. So one product of the
-model's own shape is timed in both formats, forward and backward. The result is stored: the same job on the
-same machine gives the same adapter.
+AVX512-BF16), and is many times slower if it has none; small models never gain from it. So a product with the
+model's shapes is timed in both formats, forward and backward. The result is stored, so that the same job
+gives the same adapter on the same machine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, Final
 import torch
 
 SECONDS: Final = 0.025
-"""How long each dtype is measured."""
+"""Seconds for which each dtype is measured."""
 MARGIN: Final = 1.15
-"""How much faster bfloat16 must be."""
+"""Minimum speedup for choosing bfloat16."""
 ROWS: Final = (16, 1024)
-"""Fewest and most rows (tokens) of the timed product."""
+"""Minimum and maximum number of rows (tokens) in the timed product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, requested: str | N
     """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens per
     step.
 
-    ``requested`` is the job's own choice (float32, bfloat16 or float16) or None, ``cache`` the file of
+    ``requested`` is the job's own choice (float32, bfloat16 or float16) or None, ``cache`` the file with
     earlier measurements.
     """
     if device != "cpu":
@@ -69,7 +69,7 @@ def choose(model: Any, device: str, loaded: Any, tokens: int, requested: str | N
 
 
 def _largest_product(model: Any) -> tuple[int, int] | None:
-    """Return inputs and outputs of the largest linear layer, except for the output layer."""
+    """Return the input and output size of the largest linear layer, except for the output layer."""
     last = model.get_output_embeddings()
     shapes = [
         (module.in_features, module.out_features)
@@ -110,7 +110,7 @@ def _store(cache: Path, key: str, measured: tuple[float, float]) -> None:
         part.write_text(json.dumps({**(stored if isinstance(stored, dict) else {}), key: measured}))
         part.replace(cache)
     except OSError:
-        part.unlink(missing_ok=True)  # a full disk: measure again next time
+        part.unlink(missing_ok=True)  # disk full: measure again next time
 
 
 def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
@@ -127,7 +127,7 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
 
     try:
         once(1, torch.bfloat16)
-        # Without the instructions it may be a hundred times slower: a few rows show that at once.
+        # Without the instructions it may be a hundred times slower: a few rows suffice to show that.
         quick_check = [min(once(ROWS[0], dtype) for _ in range(3)) for dtype in formats]
         if quick_check[1] > 4 * quick_check[0]:
             scale = rows / ROWS[0]

@@ -1,10 +1,10 @@
 """Limits for chat templates, which are programs that come with a model.
 
-transformers runs them in jinja's immutable sandbox, where they reach neither Python nor the internals of
-their arguments. But a sandboxed program may still loop forever, print endlessly, or create a value that fills
-the memory (``[0] * 2000000000``, and dozens of other ways). So its seconds, its characters and its memory are
-limited; the system counts memory whatever the operation. A single operation that takes minutes escapes these
-limits; killing the process ends it.
+transformers runs them in jinja's immutable sandbox, in which they can access neither Python nor the internals
+of their arguments. But a sandboxed program may still loop forever, print endlessly, or create a value that
+fills the memory (``[0] * 2000000000``, and dozens of other ways). So its time, its output and its memory are
+limited; the system enforces the memory limit for any operation. A single operation that takes minutes escapes
+these limits; killing the process ends it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS: Final = 3.0
-"""Time limit for one conversation; a common template takes a millisecond."""
+"""Time limit in seconds for one conversation; a common template takes a millisecond."""
 CHARACTERS: Final = 4 * 2**20
 MEMORY: Final = 512 * 2**20
-"""Most bytes by which the process may grow meanwhile; other threads hardly allocate then."""
+"""Maximum number of bytes by which the process may grow meanwhile; other threads hardly allocate then."""
 STATM: Final = "/proc/self/statm"
 
 
 class _BoundedTemplate(jinja2.Template):
-    """Stops a template after ``CHARACTERS``."""
+    """A template that is stopped after ``CHARACTERS`` of output."""
 
     def render(self, *args: Any, **more: Any) -> str:
         pieces: list[str] = []
@@ -49,17 +49,17 @@ class _BoundedTemplate(jinja2.Template):
         return "".join(pieces)
 
 
-# The class of transformers' environment; transformers has no option for this.
+# The template class of transformers' environment; transformers has no option for it.
 ImmutableSandboxedEnvironment.template_class = _BoundedTemplate
 
 
 class _TimeUpError(Exception):
-    """Raised in the middle of whatever the thread is executing."""
+    """The time limit is over; raised asynchronously in the rendering thread."""
 
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise `_TimeUpError` in this thread if the body takes longer; it interrupts only Python code."""
+    """Raise `_TimeUpError` in this thread if the block takes too long; this interrupts only Python code."""
     thread, lock, finished = threading.get_ident(), threading.Lock(), False
 
     def interrupt(kind: type[BaseException] | None) -> None:
@@ -80,12 +80,12 @@ def _limited(seconds: float) -> Iterator[None]:
         timer.cancel()
         with lock:
             finished = True
-            interrupt(None)  # a late exception must not hit later code
+            interrupt(None)  # a late exception must not reach later code
 
 
 @functools.cache
 def _statm(_: int) -> int:
-    """Return the file with this process's sizes, kept open since a data set is rendered row by row."""
+    """Return the file with this process's sizes, kept open because a data set is rendered row by row."""
     return os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWN_TAG: Final = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-"""transformers' own tag around the assistant's words, unknown to jinja."""
+"""transformers' tag around the assistant's words, which jinja does not know."""
 LIMIT: Final = 4 * 2**20
 
 
@@ -35,7 +35,9 @@ def check_template(model: Path) -> None:
 
 
 def _template(model: Path) -> str | None:
-    """Return the template in a model's folder; None if there is none, or if only the tokenizer finds it."""
+    """Return the template in a model's folder; None if there is none, or if only the tokenizer can find
+    it.
+    """
     try:
         path = model / "chat_template.jinja"
         if path.is_file():

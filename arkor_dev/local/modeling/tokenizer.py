@@ -1,6 +1,6 @@
-"""Facts about a model that need no torch: its tokenizer, longest input and device.
+"""Facts about a model that can be determined without torch: its tokenizer, context length and device.
 
-Inspecting data needs only this, in a fraction of the time and memory.
+Inspecting data needs nothing else, which takes a fraction of the time and memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 """Exceptions that transformers raises for unreadable files."""
 CONFIG: Final = "tokenizer_config.json"
 PIECES: Final = "tokenizer.model"
-"""SentencePiece's own file, which llama.cpp's converter needs for Gemma, Llama 2, Mistral and Phi."""
+"""SentencePiece's model file, which llama.cpp's converter needs for Gemma, Llama 2, Mistral and Phi."""
 PATH_KEYS: Final = (
     "vocab_file",
     "tokenizer_file",
@@ -36,7 +36,7 @@ PATH_KEYS: Final = (
     "is_local",
     "local_files_only",
 )
-"""Keys in which transformers stores a tokenizer's path."""
+"""Keys under which transformers stores a tokenizer's path."""
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -64,12 +64,12 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def context_of(config: Any) -> int:
-    """Return a model's longest input in tokens, by its configuration."""
+    """Return a model's context length in tokens, from its configuration."""
     return getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
 
 
 def load_context(path: Path) -> int:
-    """Return the longest input of the model in ``path`` in tokens. Raises JobFailure."""
+    """Return the context length in tokens of the model in ``path``. Raises JobFailure."""
     try:
         return context_of(AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True))
     except UNREADABLE as error:
@@ -78,7 +78,9 @@ def load_context(path: Path) -> int:
 
 def unreadable(path: Path, error: Exception) -> JobFailure:
     """Explain why a model failed to load: a missing folder, custom code, or the library's message."""
-    if not path.is_dir():  # the library takes the path for a Hub id, and explains why it is not one
+    if (
+        not path.is_dir()
+    ):  # the library mistakes the path for a Hub id, and explains why it is not a valid one
         return JobFailure(
             f"The model's folder {path} no longer exists. If the project was moved or renamed, open "
             "Studio at its new location and run the job again"
@@ -97,7 +99,7 @@ def unreadable(path: Path, error: Exception) -> JobFailure:
 
 
 def default_length(device: str) -> int:
-    """Return the longest row in tokens for a job without a setting."""
+    """Return the default maximum row length in tokens."""
     return 512 if device == "cpu" else 1024
 
 
