@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 MORE_ROOM: Final = 256 << 20
-"""Free bytes required beyond the size of a failed write before it is tried again."""
+"""Bytes that must be free in addition to the size of a failed write before it is tried again."""
 
 
 class NoSpaceError(Exception):
@@ -49,11 +49,11 @@ class NoSpaceError(Exception):
 class CheckpointWriter:
     """Writes one job's checkpoints, resume points and result to disk while it trains.
 
-    ``limit``: only the newest checkpoints and that of the ``best`` evaluation stay; None for all. ``emit``
-    sends an event, ``on_resumable`` is called with each step that the job can resume from, and ``origin``
-    returns what the run depends on. ``describe_files`` writes the card and provenance of an adapter into its
-    folder, from its files, ``final`` or ``checkpoint``, and the step. ``step`` is the newest step to resume
-    from, None before the first.
+    ``limit`` is the maximum number of checkpoints kept, the newest ones and that of the ``best`` evaluation;
+    None for all. ``emit`` sends an event, ``on_resumable`` is called with each step that the job can resume
+    from, and ``origin`` returns the inputs that the run depends on. ``describe_files`` writes an adapter's
+    card and provenance into its folder, given its files, ``final`` or ``checkpoint``, and the step. ``step``
+    is the newest step that can be resumed from, None before the first.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class CheckpointWriter:
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Have ``write`` fill a checkpoint: the trained weights, and the state beside them. Raises
-        NoSpaceError.
+        """Create a checkpoint with ``write``: the trained weights, and next to them the training state.
+        Raises NoSpaceError.
         """
         if short := disk_shortage(self._data):
             raise NoSpaceError(short)
@@ -97,7 +97,8 @@ class CheckpointWriter:
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
-        """Have ``write`` fill the final folder with the weights after ``step``; return its ``Artifact``.
+        """Fill the final folder with the weights after ``step`` by calling ``write``; return its
+        ``Artifact``.
 
         Raises NoSpaceError.
         """
@@ -114,7 +115,7 @@ class CheckpointWriter:
         return [describe("checkpoint", "best", folder, size_of(folder), step)]
 
     def point(self, step: int, state: Callable[[], Any]) -> None:
-        """Save the state after ``step``, unless a checkpoint has it already. Raises NoSpaceError."""
+        """Save the state after ``step``, unless a checkpoint contains it already. Raises NoSpaceError."""
         if self.step != step:
             folder = resume_folder(self._data, self._job, step)
             self._write(folder, step, lambda folder: write_state(folder, state()))

@@ -1,6 +1,6 @@
 """Determines how a job resumes: from which points, whether data and model are unchanged, and what may differ.
 
-As much as possible is checked before torch is imported, so that a job that cannot resume says so at once.
+As much as possible is checked before torch is imported, so that a job that cannot resume fails at once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Continuation:
-    """One start of a job, the first one or a later one.
+    """A start of a job, the first or a later one.
 
     ``options``, empty at the first start, are ``{why, kept, force?, further?, restart?}``: a sentence for the
-    user, the newest step that it may resume from, whether changed data or model are allowed, the end that it
-    had before it was extended, and after which step the schedule began again. ``passed`` are sentences about
-    incomplete points.
+    user, the newest step that it may resume from, whether changed data or model are allowed, the last step
+    before it was extended, and the step after which the schedule restarted. ``passed`` are sentences about
+    incomplete points that were skipped.
     """
 
     job: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Continuation:
 
     @property
     def restart_reason(self) -> str | None:
-        """Return why a job that was to resume starts from the beginning; None if it resumes."""
+        """Return why a job that should resume starts from the beginning; None if it resumes."""
         return (
             f"{self.options['why']} It starts from the beginning."
             if self.options and not self.points
@@ -61,18 +61,18 @@ class Continuation:
 
     @property
     def before(self) -> dict[str, Any]:
-        """Return what the run depended on before; empty at its first start."""
+        """Return the inputs that the run depended on before; empty at its first start."""
         return self.points[0].origin if self.points else {}
 
     @property
     def threads(self) -> int | None:
-        """Return the number of threads that the run had before, if this machine has as many."""
-        # Another number of threads adds in another order, which rounds differently.
+        """Return the number of threads that the run used before, if this machine has that many."""
+        # With a different number of threads, sums are in a different order and round differently.
         threads, available = self.before.get("threads"), os.cpu_count() or 1
         return threads if type(threads) is int and 0 < threads <= available else None
 
     def hash_files(self, model: Path) -> None:
-        """Start hashing the files of data and of ``model``, which takes seconds for a large one, once."""
+        """Start hashing the files of the data and of ``model``, once; it takes seconds for a large model."""
         job, data = self.job, Path(self.job["data"])
 
         def hash_all() -> None:
@@ -82,13 +82,13 @@ class Continuation:
         self._hashing.start()
 
     def depends_on(self) -> dict[str, Any]:
-        """Return what the run's bits depend on, once everything is known."""
+        """Return the inputs that bit-exactness depends on, once all of them are known."""
         if self._hashing:
             self._hashing.join()
         return self.origin
 
     def resume_plan(self) -> ResumePlan | None:
-        """Return from where the run resumes, None for a first start. Requires its ``origin``.
+        """Return the plan for resuming the run, None for a first start. Requires the run's ``origin``.
 
         Raises JobFailure if data or model have changed, unless that is allowed.
         """

@@ -1,4 +1,4 @@
-"""Running figures of a training: speed and loss since the last report, and the best evaluation.
+"""Running figures of a training run: speed and loss since the last report, and the best evaluation.
 
 They are part of a checkpoint. Imported by workers only: it imports torch.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Pace:
     """Loss and speed since the last report; evaluating and saving do not count as training time.
 
-    ``figures`` are the training method's own, one value per step.
+    ``figures`` are those of the training method, one value per step.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -28,12 +28,14 @@ class Pace:
     tokens: int = 0
 
     def note(self, figures: Mapping[str, float]) -> None:
-        """Add a step's own figures."""
+        """Add the method's figures of a step."""
         for name, value in figures.items():
             self.figures.setdefault(name, []).append(value)
 
     def report(self) -> dict[str, float]:
-        """Return mean loss and figures, and samples and tokens (without padding) per second; then reset."""
+        """Return the mean loss and figures, and the samples and tokens (without padding) per second; then
+        reset.
+        """
         seconds = max(self.seconds, 1e-9)
         row = {
             "loss": sum(self.losses) / len(self.losses),
@@ -47,8 +49,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Best:
-    """The best evaluation; with ``patience`` also its weights, and whether there was no better one for too
-    long.
+    """The best evaluation; with ``patience`` also its weights, and whether it has not improved for too long.
 
     As in transformers an evaluation is better if its loss is lower by more than ``threshold``.
     """
@@ -77,7 +78,7 @@ class Best:
         return self.patience is not None and self.worse >= self.patience
 
     def restore(self, step: int, weights: Sequence[Any]) -> str | None:
-        """Make ``weights`` the best ones, after ``step``; return a message if other ones were the best
+        """Make ``weights`` the best ones, after ``step``; return a message if different ones were the best
         before.
         """
         if not self.weights or self.step == step:
@@ -103,7 +104,7 @@ def figures_of(pace: Pace, best: Best) -> dict[str, Any]:
 
 
 def set_figures(state: Mapping[str, Any], pace: Pace, best: Best) -> None:
-    """Restore ``pace`` and ``best`` from ``state``; what the plan sets stays. Raises KeyError."""
+    """Restore ``pace`` and ``best`` from ``state``; values set by the plan are kept. Raises KeyError."""
     holders: dict[str, Pace | Best] = {"pace": pace, "best": best}
     for key, holder in holders.items():
         for attribute in fields(holder):

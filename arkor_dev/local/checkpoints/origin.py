@@ -1,7 +1,8 @@
-"""Records what a run's bits depend on (data, model, versions, processor, threads) and detects changes.
+"""Records the inputs that a run's bit-exactness depends on (data, model, versions, processor, threads), and
+detects changes.
 
-Each file is hashed once: the hash is cached by path, size, inode and times in the data folder. It uses only
-the standard library, so that the backend can check before a worker starts.
+Each file is hashed once: the hash is cached by path, size, inode and times in the data folder. Uses only the
+standard library, so that the backend can check before a worker starts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = ("torch", "transformers", "peft")
 MODEL_FILES: Final = (".safetensors", ".json", ".model", ".txt", ".jinja", ".jsonl")
-"""Suffixes of the files of a model folder that count."""
+"""Suffixes of the files in a model folder that are hashed."""
 CACHE_FILE: Final = "file-hashes.json"
 CACHE_LIMIT: Final = 2000
 
@@ -59,7 +60,7 @@ class FileHashes:
         return digest
 
     def keep(self) -> None:
-        """Save new hashes; on a full disk they are computed again another time."""
+        """Save new hashes; on a full disk, they are computed again next time."""
         if not self._changed:
             return
         newest = dict(list(self._entries.items())[-CACHE_LIMIT:])
@@ -78,8 +79,8 @@ def hash_of_model(folder: Path, hashes: FileHashes) -> str:
 
 
 def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
-    """Return one hash of all files of the project that a job trains on and is evaluated on, and of the
-    judgements that count for it.
+    """Return one hash of all of the project's files that a job trains on or is evaluated on, and of the
+    judgements that apply to it.
 
     Data from elsewhere is not hashed. Raises OSError, and SourceError for a missing file.
     """
@@ -96,7 +97,7 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
 
 
 def hash_of_rows(*parts: Sequence[Any]) -> str:
-    """Return a hash of encoded rows: tokens, which of them are learned, and ratings."""
+    """Return a hash of encoded rows: of their tokens, labels and ratings."""
     digest = hashlib.sha256()
     for rows in parts:
         digest.update(f"{len(rows)} rows\n".encode())
@@ -114,7 +115,7 @@ def _combined_hash(hashes_by_name: Iterable[tuple[str, str]]) -> str:
 
 
 def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
-    """Return the hashes ``data`` and ``model`` of their files, without those that cannot be read."""
+    """Return the hashes ``data`` and ``model``; one whose files cannot be read is missing."""
     hashes, by_part = FileHashes(data), dict[str, str]()
     with contextlib.suppress(OSError, SourceError):
         by_part["data"] = hash_of_data(config, project, hashes)
@@ -125,7 +126,7 @@ def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> 
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
-    """Return versions, processor, device and number of threads."""
+    """Return the library versions, processor, device and number of threads."""
     versions = {"arkor-dev": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -144,14 +145,14 @@ def processor() -> str:
 
 
 def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run's ``RunMetadata`` says about its origin."""
+    """Return the parts of a run's ``RunMetadata`` that describe its origin."""
     renamed = {"rows": "dataHash", "model": "modelHash"}
     unchanged = ("versions", "threads", "processor")
     return {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what has changed of a job's data and model; unknown parts count as unchanged."""
+    """Return which of a job's data and model have changed; unknown parts count as unchanged."""
     sentences = {
         "data": "the files of its data set have changed",
         "model": "the model's files have changed",
@@ -169,7 +170,7 @@ def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say why the bits may differ from those of an uninterrupted run."""
+    """Say why the result may not be bit-identical to an uninterrupted run's."""
     reasons = changed(before, now)
     old, new = _versions(before), _versions(now)
     for name in ("python", *PACKAGES):

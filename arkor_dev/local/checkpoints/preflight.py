@@ -1,4 +1,4 @@
-"""Checks before anything is loaded: could the job save its result?"""
+"""Checks before anything is loaded whether the job could save its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTENT: Final = b"\0" * 65_536
 def check_writable(data: Path, job_id: str) -> None:
     """Write a file the way a checkpoint is written, and remove it. Raises JobFailure if that fails.
 
-    A full disk is not a failure: the job pauses when it has to save, and resumes when there is space.
+    A full disk is not a failure: the job pauses when it must save, and resumes when there is space.
     """
     folder = job_folder(data, job_id)
     part, probe = folder / f"{PROBE}{PART}", folder / PROBE

@@ -1,7 +1,7 @@
 """Points from which a job can resume: checkpoints, and states saved at a pause or at the end.
 
-A checkpoint is an adapter that can answer, with the training state beside it. A pause or an end saves only
-that state. The newest complete point counts.
+A checkpoint is an adapter that can answer, with the training state beside it. A pause or the end of a run
+saves only that state. The newest complete point is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """The training after ``step``. ``manifest`` has its ``origin``."""
+    """The state of a run after ``step``. Its ``manifest`` contains the ``origin``."""
 
     step: int
     folder: Path
@@ -38,13 +38,13 @@ class ResumePoint:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the run depended on; empty if that was not saved."""
+        """The inputs that the run depended on; empty if they were not saved."""
         origin = self.manifest.get("origin")
         return origin if isinstance(origin, dict) else {}
 
     @property
     def name(self) -> str:
-        """Description of the point."""
+        """A description of the point."""
         return (
             f"The {'checkpoint' if self.folder.parent.name == CHECKPOINTS else 'state'} of step {self.step}"
         )
@@ -52,10 +52,10 @@ class ResumePoint:
 
 @dataclass(frozen=True, slots=True)
 class ResumePlan:
-    """The order to resume from the newest of ``points`` that can be read. ``message`` says why.
+    """Says to resume from the newest of ``points`` that can be read. ``message`` is the reason.
 
-    ``passed`` are sentences about incomplete points. ``further`` is the end that the job had before it was
-    extended.
+    ``passed`` are sentences about incomplete points that were skipped. ``further`` is the job's last step
+    before it was extended.
     """
 
     points: Sequence[ResumePoint]
@@ -65,7 +65,7 @@ class ResumePlan:
 
 
 def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
-    """Yield every point, newest first; at the same step a pause's comes first."""
+    """Yield every point, newest first; at the same step, the point of a pause comes first."""
     paused = [(step, 1, resume_folder(data, job_id, step)) for step in resume_steps(data, job_id)]
     saved = [(step, 0, checkpoint_folder(data, job_id, step)) for step in checkpoint_steps(data, job_id)]
     for step, _, folder in sorted([*paused, *saved], reverse=True):
@@ -75,7 +75,7 @@ def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
 def checked_points(
     data: Path, job_id: str, newest: float = math.inf
 ) -> Iterator[tuple[ResumePoint, str | None]]:
-    """Yield a job's points from step ``newest`` back, each with its fault; None for a complete one."""
+    """Yield a job's points from step ``newest`` backwards, each with its fault, or None if it is complete."""
     for step, folder in _folders(data, job_id):
         if step > newest:
             continue
@@ -89,7 +89,9 @@ def checked_points(
 
 
 def latest(data: Path, job_id: str) -> ResumePoint | None:
-    """Return the newest point by its manifest alone; whether its files are complete shows when it is read."""
+    """Return the newest point, judged only by its manifest; whether its files are complete is checked when it
+    is read.
+    """
     for step, folder in _folders(data, job_id):
         with contextlib.suppress(DamagedFolderError):
             manifest = manifest_of(folder)
@@ -109,7 +111,7 @@ def drop_later(data: Path, job_id: str, step: int) -> None:
 
 
 def drop_before(data: Path, job_id: str, step: int) -> None:
-    """Remove what was saved at pauses before ``step``, now that there is a point for it."""
+    """Remove the states saved at pauses before ``step``, which now has a point of its own."""
     for earlier in resume_steps(data, job_id):
         if earlier < step:
             drop_resume(data, job_id, earlier)

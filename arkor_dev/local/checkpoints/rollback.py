@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SLOWER: Final = 0.5
-"""The factor of the learning rate after rolling back."""
+"""Factor applied to the learning rate after rolling back."""
 MOST_LISTED: Final = 3
 
 
 class NonFiniteError(JobFailure):
-    """A loss or a weight of ``step`` is not finite; ``str()`` says what to do about it."""
+    """A loss or a weight of ``step`` is not finite; ``str()`` says what the user can do about it."""
 
     def __init__(self, text: str, step: int) -> None:
         super().__init__(text)
@@ -33,7 +33,9 @@ class NonFiniteError(JobFailure):
 
 
 class Rollback:
-    """The last good state of a run, to which it can return once; then rates are multiplied by ``factor``."""
+    """The last good state of a run, to which it can return once; learning rates are then multiplied by
+    ``factor``.
+    """
 
     def __init__(self, enabled: bool) -> None:
         self.factor = 1.0
@@ -76,7 +78,7 @@ def non_finite(
     rows: Sequence[Any],
     loss: Callable[[Sequence[Any]], tuple[Any, int]],
 ) -> NonFiniteError:
-    """Return the error for a non-finite loss ``value`` on ``rows``, naming the rows that cause it on their
+    """Return the error for a non-finite loss ``value`` on ``rows``, with the rows that cause it on their
     own.
     """
     locations = [row.where for row in rows if row.where and _is_fault(row, loss)]
@@ -103,7 +105,7 @@ def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, int]]) -> boo
 
 
 def check_finite(step: int, weights: Iterable[Any]) -> None:
-    """Raise NonFiniteError if a weight is not finite: what is saved must be usable."""
+    """Raise NonFiniteError if a weight is not finite: saved weights must be usable."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         raise NonFiniteError(
             f"Non-finite weights after step {step}: lower learningRate or max_grad_norm",

@@ -1,7 +1,7 @@
-"""The saved state of a training: everything that the next step depends on.
+"""The saved state of a training run: everything that the next step depends on.
 
-Weights, optimizer, scaler and figures belong to the run, random number generators to the process. It is read
-as data, never executed (``weights_only``). Imported by workers only: it imports torch.
+Weights, optimizer, scaler and figures belong to the run, random number generators to the process. The state
+is read as data, never executed (``weights_only``). Imported by workers only: it imports torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMAT: Final = 1
 
 
 class StateError(Exception):
-    """A state cannot be read, or is not this run's; ``str()`` says why."""
+    """A state cannot be read, or belongs to a different run; ``str()`` says why."""
 
 
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     """Read the state in ``folder``, its tensors on the CPU. Raises StateError."""
     try:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - a file may be anything, and the library raises what it likes
+    except Exception as error:  # noqa: BLE001 - a file may contain anything, and the library may raise anything
         raise StateError(f"{STATE} cannot be read ({type(error).__name__})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise StateError("another version of arkor-dev wrote it")
@@ -45,9 +45,10 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def restore_newest(plan: ResumePlan, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
-    """Give ``take_over`` the newest state that it accepts; return its step, and sentences on rejected ones.
+    """Call ``take_over`` with each state, newest first, until it accepts one; return its step, and sentences
+    about rejected states.
 
-    The step is 0 if it accepts none.
+    The step is 0 if none is accepted.
     """
     passed = list(plan.passed)
     for point in plan.points:
@@ -89,7 +90,9 @@ def set_random_states(states: Mapping[str, Any], device: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What changes from step to step: the trained weights by name, optimizer, scaler and figures."""
+    """The parts of a run that change with each step: the trained weights by name, optimizer, scaler and
+    figures.
+    """
 
     weights: Mapping[str, Any]
     optimizer: Any
@@ -97,7 +100,7 @@ class Parts:
     device: str
 
     def state(self) -> dict[str, Any]:
-        """Return all of it, with the random number generators."""
+        """Return the state of all parts, and of the random number generators."""
         return {
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -106,7 +109,7 @@ class Parts:
         }
 
     def take_over(self, state: Mapping[str, Any]) -> None:
-        """Restore ``state``. Raises StateError if it belongs to another run."""
+        """Restore ``state``. Raises StateError if it belongs to a different run."""
         try:
             saved = state["weights"]
             check_weights(saved, self.weights)
@@ -123,7 +126,7 @@ class Parts:
 
 
 def check_weights(saved: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
-    """Raise StateError unless ``saved`` are weights of the same names, shapes and number formats."""
+    """Raise StateError unless ``saved`` has weights with the same names, shapes and dtypes."""
     if not isinstance(saved, dict) or saved.keys() != weights.keys():
         raise StateError("its weights differ from this run's")
     for name, weight in weights.items():
