@@ -1,6 +1,6 @@
-"""The C library's allocator during training: freed memory stays with the process.
+"""Makes the C library's allocator keep freed memory in the process during training.
 
-Each step allocates and frees the same tensors. By default, glibc returns large ones to the system at once,
+Each step allocates and frees the same tensors. By default, glibc returns large blocks to the system at once,
 and their pages are cleared and mapped again at the next step: 20,000 page faults, 3 to 4 % of a step.
 """
 
@@ -13,7 +13,7 @@ M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 """Parameter of ``mallopt(3)``."""
 THRESHOLDS: Final = (2**30, 2**25)
-"""Bytes; older versions of glibc refuse more than 32 MiB."""
+"""Bytes; older versions of glibc reject more than 32 MiB."""
 
 
 def keep_freed_memory() -> bool:

@@ -22,13 +22,13 @@ NAME: Final = "arkor_rows"
 HARMLESS: Final = frozenset(
     {"sliding_window", "position_ids", "use_cache", "output_attentions", "output_hidden_states"}
 )
-"""Arguments a model may pass without asking for a different kind of attention."""
+"""Arguments that a model may pass without requesting a different kind of attention."""
 BLOCK: Final = 64
-"""Queries computed at once; keys after a block are never read."""
+"""Number of queries computed at once; keys after a block are never read."""
 
 
 class CurrentBatch:
-    """The packed batch that the model is computing; a process trains a single model."""
+    """The packed batch that the model is computing: global, because a process trains only one model."""
 
     packed: PackedRows | None = None
 
@@ -43,9 +43,9 @@ def attend(
     dropout: float = 0.0,
     **more: Any,
 ) -> tuple[Any, None]:
-    """Attention function for transformers, for packed rows.
+    """The attention function for transformers with packed rows.
 
-    From ``[1, heads, positions, size]`` to ``[1, positions, heads, size]``.
+    Takes ``[1, heads, positions, size]``, returns ``[1, positions, heads, size]``.
     """
     packed = CurrentBatch.packed
     if packed is None or packed.ids.shape[1] != query.shape[2]:
@@ -125,7 +125,7 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
             made = _gradients(q, k, v, g, kept, ctx.scale)
-            # Sums of many rows' gradients in 16 bit would lose small ones.
+            # Summing many rows' gradients in 16 bits would lose small ones.
             dtype = torch.float32 if packed.saved else grad.dtype
             grads = grads or [each.new_zeros(places, *each.shape[2:], dtype=dtype) for each in made]
             for into, each in zip(grads, made, strict=True):
@@ -136,10 +136,10 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
-    """Compute causal attention of queries ``[rows, length, heads, size]``, in their shape.
+    """Compute causal attention for queries ``[rows, length, heads, size]``; the result has the same shape.
 
     ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result has the blocks' probabilities,
-    saved for the gradients if they take at most twice the queries' memory; else it is empty.
+    which are saved for the gradients if they take at most twice the queries' memory; otherwise it is empty.
     """
     out, kept = torch.empty_like(q), []
     keeps = q.shape[1] <= 2 * q.shape[3]
@@ -153,7 +153,7 @@ def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
 
 
 def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
-    """Return the gradients of queries, keys and values, each ``[rows, length, its heads, size]``.
+    """Return the gradients of queries, keys and values, each ``[rows, length, heads or key heads, size]``.
 
     ``g`` is the gradient of `_attended`'s result, and ``kept`` the saved probabilities.
     """
@@ -167,7 +167,7 @@ def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float
         fall = wanted @ v[:, :end].transpose(1, 2)
         fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
         _put(dq, fall @ k[:, :end], start, end)
-        # The last block attends to all keys; the others add to its gradients.
+        # The last block attends to all keys, so it initialises the gradients; the others add to them.
         beta = 0 if end == length else 1
         dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
         dv[:, :end].baddbmm_(shares.transpose(1, 2), wanted, beta=beta)
@@ -188,13 +188,13 @@ def _block(tensor: Any, count: int, start: int, end: int) -> Any:
 
 
 def _put(into: Any, block: Any, start: int, end: int) -> None:
-    """Undo `_block`: write to its queries of ``[rows, length, heads, size]``."""
+    """Undo `_block`: write a block's values to its positions in ``[rows, length, heads, size]``."""
     rows, _, heads, size = into.shape
     into[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
 
 
 def _future(q: Any) -> Any:
-    """Return the mask to add within a block, ``[BLOCK, BLOCK]``, which hides later keys."""
+    """Return the additive mask within a block, ``[BLOCK, BLOCK]``, which hides later keys."""
     return q.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
 

@@ -8,8 +8,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 LOGITS_PER_STEP: Final = 2**18
-"""Logits whose probabilities are computed at once: 1 MiB in float32, which a core's own cache holds. On a
-busy machine each takes twice as long with 4 MiB."""
+"""Number of logits whose probabilities are computed at once: 1 MiB in float32, which fits into a core's own
+cache. On a busy machine, each takes twice as long with 4 MiB.
+"""
 
 
 def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
@@ -23,7 +24,7 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
 
 def summed_divergence(logits: Any, known: Any) -> Any:
     """Return the summed Kullback-Leibler divergence of ``logits`` from ``known``, both ``[tokens, words]``,
-    in float32: the expected cross entropy of what ``known`` would write, above the least possible.
+    in float32: the excess cross entropy of ``logits`` on tokens sampled from ``known``.
 
     Only ``logits`` get a gradient.
     """
@@ -33,7 +34,7 @@ def summed_divergence(logits: Any, known: Any) -> Any:
 def cross_entropies(logits: Any, targets: Any) -> Any:
     """Return each token's cross entropy, ``[tokens]``, in float32.
 
-    The backward pass writes the gradient over ``logits``, which nothing else may need by then.
+    The backward pass overwrites ``logits`` with the gradient, so nothing else may need them by then.
     """
     return _Each.apply(logits, targets)
 
@@ -47,7 +48,7 @@ def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool
     wanted = targets[:, None]
     shares = part.softmax(1, dtype=torch.float32)
     highest = part.amax(1, keepdim=True).float()
-    # The logarithm of the sum of exponentials, by the probability of the most probable word.
+    # The log-sum-exp, computed from the probability of the likeliest word.
     losses = highest.sub(shares.amax(1, keepdim=True).log_())
     losses -= (1 - smoothing) * part.gather(1, wanted).float()
     if smoothing:
@@ -101,7 +102,7 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
         (made,) = ctx.saved_tensors
-        return made.mul_(grad), None, None  # in place: it is as large as the logits, and needed only once
+        return made.mul_(grad), None, None  # in place: it is as large as the logits and used only once
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""The most expensive layers as single functions that save little and compute their own gradients.
+"""The most expensive layers as fused autograd functions that save little and compute their own gradients.
 
 The base's weights are frozen, so they need no gradients and no saved inputs. Activations are ``[…, size]``,
 in the dtype of the weights; adapter weights are float32. Activations at an adapter's rank are stored as
-``[rank, tokens]``: products with that few columns take two to four times as long as with that few rows.
+``[rank, tokens]``: products with so few columns take two to four times as long as with so few rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Linear(NamedTuple):
-    """Weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None without an adapter."""
+    """The weights of a layer that computes ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None
+    without an adapter.
+    """
 
     weight: Any
     bias: Any
@@ -77,8 +79,8 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
     """``down(activation(gate(x)) * up(x))``: ``apply(x, activation, scales, *tensors)``.
 
-    ``tensors`` and ``scales`` belong to gate, up and down, as in `LoraLinears`. Saves the input, both halves
-    and the activated one; recomputes the input of ``down``.
+    ``tensors`` and ``scales`` are those of gate, up and down, as in `LoraLinears`. Saves the input, the
+    outputs of gate and up, and the activated gate; recomputes the input of ``down``.
     """
 
     @staticmethod
@@ -133,8 +135,8 @@ def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]
     """Return the adapters of ``layers`` in the dtype of ``x``, ``[tokens, size]``, and ``x`` projected to
     their ranks.
 
-    That is all ``a`` stacked to ``[ranks, size]`` (None without adapters), each scaled ``b``, and ``[rank,
-    tokens]`` for each: one product serves all layers with the same input.
+    Returns all ``a`` stacked to ``[ranks, size]`` (None without adapters), each scaled ``b``, and each
+    projection ``[rank, tokens]``: a single product serves all layers with the same input.
     """
     adapted = [layer for layer in layers if layer.a is not None]
     if not adapted:
@@ -162,7 +164,8 @@ def _gradients(
 ) -> tuple[Any, list[Any]]:
     """Return the gradient of ``x`` if ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
 
-    ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the rest comes from `_lower`.
+    ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the other arguments come from
+    `_lower`.
     """
     x_grad = None
     if wanted:
@@ -187,8 +190,8 @@ def _gradients(
 
 
 def _through(activation: Any, given: Any, grad: Any) -> Any:
-    """Return the gradient of ``given`` from ``grad``, that of ``activation(given)``."""
-    if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without computing it again
+    """Return the gradient of ``given``, from ``grad``, the gradient of ``activation(given)``."""
+    if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without recomputing the activation
         return torch.ops.aten.silu_backward(grad, given)
     with torch.enable_grad():
         given = given.detach().requires_grad_()

@@ -1,8 +1,8 @@
-"""The output layer and its cross entropy in one: the logits of all tokens are never in memory at once.
+"""The output layer fused with its cross entropy: the logits of all tokens are never in memory at once.
 
-A model with 128,256 words gives 1 GB of logits for 4,096 tokens in 16 bit, their gradient as much again. Here
-they are made for some tokens at a time, and only the gradient of the layer's input is kept (as in Liger
-Kernel, Hsu et al. 2024). The layer itself does not learn, and nothing comes after it.
+With a vocabulary of 128,256 words, the logits of 4,096 tokens take 1 GB in 16 bits, and their gradient as
+much again. Here they are computed for a few tokens at a time, and only the gradient of the layer's input is
+kept (as in Liger Kernel, Hsu et al. 2024). The layer itself must be frozen and the last one.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LOGITS_PER_STEP: Final = 2**26
-"""Logits that are made at once: 128 MiB of them in 16 bit, and twice that in float32."""
+"""Number of logits computed at once: 128 MiB in 16 bits, and twice that in float32."""
 GRADIENT_SCALE: Final = 1024.0
-"""Gradients in float16 are held so many times as large: what is small would be lost in its range."""
+"""Scale of gradients that are held in float16, whose range would lose small values."""
 
 
 def can_be_fused(head: Any) -> bool:
-    """Return whether ``head`` is a frozen linear layer without anything besides."""
+    """Return whether ``head`` is a plain, frozen linear layer."""
     return type(head) is torch.nn.Linear and not any(weight.requires_grad for weight in head.parameters())
 
 
 @contextmanager
 def headless(model: Any) -> Iterator[Any]:
-    """Let ``model`` give what its output layer reads in place of logits; yield that layer."""
+    """Make ``model`` return the inputs of its output layer instead of logits; yield that layer."""
     head = model.get_output_embeddings()
     head.forward = lambda hidden: hidden
     try:
@@ -41,7 +41,7 @@ def headless(model: Any) -> Iterator[Any]:
 
 
 def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
-    """Return each token's cross entropy of ``head(hidden)`` to ``targets``, ``[tokens]``, in float32.
+    """Return the cross entropy of ``head(hidden)`` to ``targets`` for each token, ``[tokens]``, in float32.
 
     ``hidden`` is ``[tokens, size]``; ``smoothing`` as in ``summed_cross_entropy``.
     """
@@ -75,5 +75,5 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
         (made,) = ctx.saved_tensors
-        made.mul_(grad[:, None] / ctx.lifted)  # in place: it is needed only once
+        made.mul_(grad[:, None] / ctx.lifted)  # in place: it is used only once
         return made, None, None, None, None

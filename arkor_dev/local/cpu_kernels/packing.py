@@ -1,4 +1,4 @@
-"""Packs a batch's rows into one sequence, without padding and with shared beginnings computed once."""
+"""Packs a batch's rows into one sequence, without padding and with shared prefixes computed once."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORTH_SHARING: Final = 16
-"""Fewest equal first tokens worth sharing: below, reassembling costs what it saves."""
+"""Minimum number of equal first tokens worth sharing: with fewer, reassembling costs more than it saves."""
 GROUP_AREA: Final = 2**16
-"""Most pairs of positions of rows attended together, so that a head's result stays in the cache."""
+"""Maximum number of pairs of positions in rows that are attended together, so that a head's result stays in
+the cache.
+"""
 LENGTH_SIMILARITY: Final = 0.8
-"""Smallest length of a row relative to the longest in its group."""
+"""Minimum length of a row relative to the longest one in its group."""
 
 
 class Span(NamedTuple):
-    """Positions ``start`` to ``end`` of a packed batch, which a row has from its own position ``at``."""
+    """Positions ``start`` to ``end`` of a packed batch, which are a row's tokens from its position ``at``
+    on.
+    """
 
     at: int
     start: int
     end: int
 
     def cut(self, length: int) -> Span:
-        """Return the part of it within the first ``length`` tokens of the row."""
+        """Return the part of the span within the first ``length`` tokens of the row."""
         return self._replace(end=min(self.end, self.start + length - self.at))
 
 
@@ -35,8 +39,8 @@ class RowGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
     ``positions`` maps the flat rectangle to positions of the batch; a shorter row repeats its last one.
-    ``spans`` are all spans of the rows and ``new_spans`` those that no row before them has, each at its place
-    in the flat rectangle. ``empty`` lists the places of the rectangle whose results count nowhere.
+    ``spans`` are all spans of the rows and ``new_spans`` those not shared with an earlier row, each with its
+    offset in the flat rectangle. ``empty`` lists the positions of the rectangle whose results are not used.
     """
 
     rows: int
@@ -51,7 +55,7 @@ class RowGroup:
 class PackedRows:
     """Packed rows as ``ids`` and ``positions``, each ``[1, positions]``.
 
-    ``rows`` has the spans of each row: those that it shares with rows before it, and the last of its own.
+    ``rows`` has the spans of each row: first those that it shares with earlier rows, last its own.
     ``learned_positions`` are those whose next token is learned, once for each row that learns it, and
     ``targets`` those tokens, both ``[learned]``.
     """
@@ -65,12 +69,12 @@ class PackedRows:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest row."""
+        """The number of tokens in the longest row."""
         return max(map(_length, self.rows))
 
     @property
     def saved(self) -> int:
-        """Tokens that are not computed again, since a row before has them."""
+        """The number of tokens that are not computed again, since an earlier row has them."""
         return sum(map(_length, self.rows)) - int(self.ids.shape[1])
 
 
@@ -79,9 +83,9 @@ def pack_rows(
 ) -> PackedRows:
     """Pack ``rows``, each its ids and labels; tokens labelled ``ignored`` are not learned.
 
-    A row shares its beginning with the row before it, so rows with the same prompt should follow each other.
-    Without ``share`` no beginning is shared, which layers that draw random numbers require. Only a CPU
-    attends to rows in ``groups``: on another ``device`` there are none.
+    A row shares its prefix with the row before it, so rows with the same prompt should be adjacent. Without
+    ``share``, no prefix is shared, as layers that draw random numbers require. ``groups`` are used only on a
+    CPU: on another ``device`` there are none.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -118,7 +122,7 @@ def _length(spans: Sequence[Span]) -> int:
 
 
 def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
-    """Group short rows of similar length, for which a call costs more than its computation."""
+    """Group short rows of similar length, for which the overhead of a call exceeds its computation."""
     lengths = list(map(_length, rows))
     groups: list[list[int]] = []
     for number in sorted(range(len(rows)), key=lambda number: -lengths[number]):
@@ -153,7 +157,9 @@ def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:
-    """Count the first tokens that all ``rows`` share, leaving each at least one; 0 if too few to pay off."""
+    """Count the first tokens that all ``rows`` share, leaving each row at least one; 0 if too few to be worth
+    it.
+    """
     if len(rows) < 2:
         return 0
     most = min(len(row) for row in rows) - 1

@@ -1,4 +1,4 @@
-"""Replaces a model's layers with faster ones, each only after checking that the results agree."""
+"""Replaces a model's layers with faster ones, each only if the results agree."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
-"""Largest relative difference between two computations of one layer; rounding causes a tenth of it."""
+"""Maximum relative difference between two computations of one layer; rounding causes a tenth of it."""
 ALIKE_WHOLE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.1}
-"""The same for a whole model's logits: over 30 layers in bfloat16, rounding alone reaches 0.03."""
+"""The maximum for a whole model's logits: over 30 layers in bfloat16, rounding alone reaches 0.03."""
 SETS_OWN_MASK: Final = ("attention_chunk_size",)
-"""Model configuration keys that mean that some layers attend to less than all earlier tokens."""
+"""Model configuration keys which mean that some layers do not attend to all earlier tokens."""
 
 
 def patch_model(model: Any) -> bool:
@@ -31,7 +31,7 @@ def patch_model(model: Any) -> bool:
     for module in model.modules():
         if _plain_lora(module):
             learning -= {id(weight) for weight in _adapter(module)}
-            if "forward" not in vars(module):  # otherwise it shares its input with others
+            if "forward" not in vars(module):  # otherwise it shares its input with other layers
                 _compute_together([module])
         elif same_input := _reads_same(module):
             _compute_together(same_input)
@@ -45,9 +45,9 @@ def patch_model(model: Any) -> bool:
 
 
 def use_packed_attention(model: Any) -> str | None:
-    """Let ``model`` process packed rows; return why if that is clearly impossible.
+    """Let ``model`` process packed rows; return the reason if that is clearly impossible.
 
-    The caller must check that rows are truly kept apart (``alike``).
+    The caller must check that rows are really kept apart (``alike``).
     """
     config = model.config.get_text_config()
     if getattr(config, "_attn_implementation", None) != "sdpa":
@@ -65,7 +65,7 @@ def use_plain_attention(model: Any) -> None:
 
 
 def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
-    """Return whether two tensors differ by rounding only."""
+    """Return whether two tensors differ only by rounding."""
     if one.shape != other.shape:
         return False
     one, other, dtype = one.float(), other.float(), other.dtype
@@ -73,7 +73,7 @@ def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
 
 
 def _plain_lora(module: Any) -> bool:
-    """Return whether it is a linear layer of the base with a single low-rank adapter."""
+    """Return whether the module is a linear layer of the base with a single low-rank adapter."""
     return (
         type(module) is PeftLinear
         and type(module.base_layer) is torch.nn.Linear
@@ -91,7 +91,7 @@ def _adapter(module: Any) -> tuple[Any, Any]:
 
 
 def _quick(module: Any) -> bool:
-    """Return whether it is a frozen linear layer, with or without a plain adapter."""
+    """Return whether the module is a frozen linear layer, with or without a plain adapter."""
     return _plain_lora(module) or (
         type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
     )
@@ -104,7 +104,9 @@ def _children(module: Any, *names: str) -> list[Any]:
 
 
 def _reads_same(module: Any) -> list[Any]:
-    """Return an attention's projections of the same input if one has an adapter; else an empty list."""
+    """Return an attention layer's projections of the same input if one of them has an adapter; else an empty
+    list.
+    """
     layers = _children(module, "q", "k", "v")
     adapted = any(map(_plain_lora, layers))
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
@@ -150,7 +152,7 @@ def _compute_together(layers: Sequence[Any]) -> None:
 
 
 def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
-    """Return the possible forms of a norm: some multiply by their weight, some by one plus it."""
+    """Return the possible forms of a norm: some multiply by their weight, others by one plus their weight."""
     weight = getattr(module, "weight", None)
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     if weight is None or not isinstance(epsilon, float):
@@ -180,12 +182,12 @@ def _mlp(module: Any) -> Callable[..., Any]:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _try(module: Any, *ways: Callable[..., Any]) -> None:
-    """Use the first of ``ways`` whose result agrees with the module's own."""
+    """Use the first of ``ways`` whose result agrees with that of the module's own code."""
     weight = next(iter(module.parameters()), None)
     if weight is None:
         return
     size = weight.shape[-1]
-    # Numbers without a generator: the seed's random stream belongs to the training.
+    # Use no random generator: that would advance the training run's random stream.
     sample = torch.arange(3 * size, dtype=torch.float32).mul_(0.7).sin_().view(1, 3, size).to(weight.dtype)
     try:
         known = module(sample)
