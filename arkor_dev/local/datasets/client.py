@@ -1,8 +1,8 @@
 """The server's side of data sets: open views, and the single process that holds them.
 
-The process starts when a data set is opened and ends when it was not used for a while. It runs third-party
-code (a model's chat template), so a request that it does not answer in time ends it. A closed view can simply
-be opened again: everything here is also in a file.
+The process starts when a data set is opened and stops when it has not been used for a while. It runs
+third-party code (a model's chat template), so it is killed if it does not answer a request in time. A closed
+view can simply be opened again: all its data is also in files.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 300.0
 ASK_SECONDS: Final = 20.0
-"""How long an answer may take."""
+"""Timeout in seconds for an answer."""
 VIEWS: Final = 4
-"""Most open views; the least recently used one is closed for a new one."""
+"""Maximum number of open views; the least recently used one is closed when another is opened."""
 SHAPING: Final = (
     "method",
     "model",
@@ -42,8 +42,8 @@ SHAPING: Final = (
     "completionOnlyLoss",
     "maxLength",
 )
-"""The settings on which a row's tokens depend. No other setting reaches the process, so that changing one
-needs no other view.
+"""The settings on which a row's tokens depend. Other settings are not sent to the process, so that changing
+them does not require a new view.
 """
 UNREAD: Final[dict[str, Any]] = {
     "form": "",
@@ -59,7 +59,7 @@ UNREAD: Final[dict[str, Any]] = {
     "roles": {},
     "findings": [],
 }
-"""A view before its first message."""
+"""A view before its first status message."""
 
 
 @dataclass(eq=False)
@@ -68,14 +68,14 @@ class _View:
     key: str
     config: dict[str, Any]
     asked: dict[str, Any]
-    """The whole config that it was last opened with."""
+    """The full config with which it was last opened."""
     progress: Progress | None = None
     failed: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class Datasets:
-    """All open views. ``training`` says whether a job is training now: then reading is slowed down."""
+    """All open views. ``training`` says whether a job is training; reading is then slowed down."""
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class Datasets:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self) -> None:
-        """Start the process in advance: its imports take longest in a first look.
+        """Start the process in advance: imports take most of the time of opening the first view.
 
-        It ends as usual if it is not used. Does nothing while a job is training.
+        It stops as usual if it is not used. Does nothing while a job is training.
         """
         if self._preparing is None and self._child is None and not self._training():
             self._preparing = asyncio.create_task(self._prepare())
@@ -141,7 +141,9 @@ class Datasets:
         return await self.status(view.id)
 
     async def status(self, view_id: str) -> dict[str, Any]:
-        """Return the view as ``DatasetView``, as far as it is read. Raises NotFoundError if it is closed."""
+        """Return the view as ``DatasetView``, as far as it has been read. Raises NotFoundError if it is
+        closed.
+        """
         view = self._known(view_id)
         known = None if view.failed else await self._ask(view, "status")
         fields = {
@@ -159,8 +161,8 @@ class Datasets:
         )
 
     async def ask(self, view_id: str, what: str, **fields: Any) -> Any:
-        """Return the result of a method of the worker's ``View``. Raises NotFoundError for no such view or
-        row.
+        """Return the result of a method of the worker's ``View``. Raises NotFoundError if the view or the row
+        does not exist.
         """
         view = self._known(view_id)
         answer = None if view.failed else await self._ask(view, what, **fields)
@@ -185,7 +187,7 @@ class Datasets:
         await asyncio.to_thread(shutil.rmtree, self._scratch / view_id, ignore_errors=True)
 
     async def close(self) -> None:
-        """End the process and every view."""
+        """Stop the process and close every view."""
         if self._preparing:
             self._preparing.cancel()
         if self._idle:
@@ -238,7 +240,7 @@ class Datasets:
             return self._child
 
     async def _bring_model(self, view: _View, child: Child) -> None:
-        """Tell the process where the model is, once it is on this machine."""
+        """Send the process the model's folder once the model is on this machine."""
 
         def progress(fields: Progress) -> None:
             view.progress = fields
@@ -272,7 +274,7 @@ class Datasets:
             view.progress = message["progress"]
 
     def _fail(self, view: _View, reason: str) -> None:
-        """Mark a view as failed, and send the reason to everyone who waits for an answer."""
+        """Mark a view as failed, and pass the reason to all waiting requests."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
@@ -286,7 +288,7 @@ class Datasets:
         self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._end)
 
     def _end(self) -> None:
-        """End the process after a quiet time."""
+        """Stop the process after an idle time."""
         log.info("no data set was viewed for %.0f s: ending its process", self._idle_seconds)
         views, self._views = self._views, {}
         for view in views.values():
@@ -298,7 +300,7 @@ class Datasets:
 
 
 def _named(source: dict[str, Any]) -> str:
-    """Return the user's name of a data set."""
+    """Return the name by which the user knows a data set."""
     if source["type"] == "list":
         return ", ".join(_named(part) for part in source["sources"])
     return str(source.get("path") or source.get("name") or "the downloaded data set")

@@ -1,4 +1,6 @@
-"""What the embeddings and losses of a view's rows answer: similar, grouped and surprising rows, and a map."""
+"""Uses the embeddings and losses of a view's rows: finds similar, grouped and surprising rows, and draws a
+map.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8192
 MAP_ROWS: Final = 10_000
-"""Most rows of a map, spread over the data set."""
+"""Maximum number of rows on a map, spread over the data set."""
 
 
 class Embedded:
@@ -36,7 +38,7 @@ class Embedded:
             yield vectors[start : start + CHUNK].astype(np.float32) - self._mean
 
     def similar(self, number: int, count: int) -> list[tuple[int, float, bool]]:
-        """Return the rows most like a row: number, cosine, and whether it is held out.
+        """Return the rows most similar to a row: their number, cosine, and whether they are held out.
 
         Raises IndexError for a row without an embedding.
         """
@@ -46,7 +48,7 @@ class Embedded:
         query = self._found.vectors[own].astype(np.float32) - self._mean
         products = np.concatenate([part @ query for part in self._centered()])
         cosines = products / np.maximum(self._norms * self._norms[own], 1e-12)
-        cosines[own] = np.nan  # sorted last
+        cosines[own] = np.nan  # so that it is sorted last
         cosines[self._found.numbers == 0] = np.nan
         best = np.argsort(-cosines, kind="stable")[:count]
         return [
@@ -56,7 +58,7 @@ class Embedded:
         ]
 
     def groups(self) -> RowGroups:
-        """Return the groups as the contract has them."""
+        """Return the groups in the contract's form."""
         facts = self._found.facts
         return {
             "rows": facts["rows"],
@@ -84,7 +86,7 @@ class Embedded:
 
 
 def surprising(file: str, start: int, count: int) -> list[SurprisingRow]:
-    """Return rows by the losses in ``file``, the highest first, from the ``start``-th (1) on.
+    """Return rows sorted by the losses in ``file``, highest first, from position ``start`` (1-based) on.
 
     Raises IndexError if it is missing.
     """

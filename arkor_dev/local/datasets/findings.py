@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 NAMED: Final = 20
-"""Most rows listed for one finding."""
+"""Maximum number of rows listed for one finding."""
 EXCERPT: Final = 120
 (
     UNREADABLE,
@@ -38,7 +38,9 @@ EXCERPT: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. ``{n}`` stands for the number of rows, ``{length}`` for the truncation length."""
+    """A kind of finding. In its texts, ``{n}`` is replaced by the number of rows and ``{length}`` by the
+    truncation length.
+    """
 
     flag: int
     code: str
@@ -175,11 +177,11 @@ BY_CODE: Final = {kind.code: kind.flag for kind in KINDS}
 class _Rows:
     count: int = 0
     heap: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """Weight, row (negative, so that the first of equal ones stays), position and excerpt."""
+    """Weight, row (negative, so that the first of several equal ones stays), position and excerpt."""
 
 
 class Findings:
-    """Collects findings row by row: the number for each kind, and the most important rows."""
+    """Collects findings row by row: the number of rows for each kind, and the most important rows."""
 
     def __init__(self) -> None:
         self._rows = {kind.flag: _Rows() for kind in KINDS}
@@ -247,7 +249,9 @@ def flags_of(
 
 
 def contents(row: Row, *, without: str = "", only: str = "") -> list[str]:
-    """Return the texts of a row, except for the role ``without``, or of the role ``only``."""
+    """Return the texts of a row's messages, without those of the role ``without``, or only those of the role
+    ``only``.
+    """
     messages = (message for message in row.messages if message["role"] != without)
     said = [message.get("content") for message in messages if not only or message["role"] == only]
     return [text for text in (None if only else row.text, *said) if isinstance(text, str)]

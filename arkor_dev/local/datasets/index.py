@@ -1,4 +1,4 @@
-"""The position of each row of a data set, so that any can be read at once; built in steps."""
+"""An index of the position of each row in a data set's files, for random access; built in steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from arkor_dev.data.reader import DataFile, Item
 
 LOOK_EVERY: Final = 256
-"""Rows between two checks of the clock."""
+"""Number of rows between two checks of the clock."""
 
 
 class Index:
-    """The rows of some files, numbered from 1. Invalid and excluded rows count."""
+    """The rows of some files, numbered from 1. Invalid and excluded rows are included."""
 
     def __init__(self, files: Sequence[DataFile]) -> None:
         self.complete = False
@@ -32,7 +32,7 @@ class Index:
         self._files, self._offsets, self._lines = array("H"), array("Q"), array("I")
         self._hashes = array("Q")
         self.out: dict[str, set[int]] = {EXCLUDED: set(), LEFT_OUT: set()}
-        """Rows that are not trained on, by the reason."""
+        """The rows excluded from training, by reason."""
         self._scan = self.data.scan(every=True)
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class Index:
         return source, entry_of(self._hashes[at], before.count(self._hashes[at]) + 1)
 
     def raw(self, number: int, size: int) -> str:
-        """Return a row as written in its file, up to ``size`` characters."""
+        """Return a row as it is written in its file, up to ``size`` characters."""
         found = self.data.locate(self._place(number))
         raw = found.record.raw
         if isinstance(raw, list) and isinstance(found.container, Table):

@@ -1,4 +1,6 @@
-"""Row lengths and the positions of learned tokens: exactly what truncation at any length would lose."""
+"""Row lengths and the positions of learned tokens: they give exactly what truncation at any length would
+lose.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetLengths
 
 BOUND: Final = 32_768
-"""Positions counted one by one; later ones are only summed."""
+"""Number of positions counted one by one; later ones are only summed."""
 
 
 class Lengths:
@@ -30,7 +32,7 @@ class Lengths:
         self._longest = 0
 
     def add(self, length: int, runs: Iterable[tuple[int, int]], first: int | None) -> None:
-        """Count a row of ``length`` tokens, of which those in ``runs`` (from, to) are learned."""
+        """Add a row of ``length`` tokens, of which the ranges ``runs`` (from, to) are learned."""
         self.read += 1
         self._longest = max(self._longest, length)
         self._rows[min(length, BOUND)] += 1

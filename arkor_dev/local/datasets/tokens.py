@@ -1,7 +1,7 @@
 """One row as tokens, each with its role: learned or not, special, and which message it belongs to.
 
 A row is one example, or several if the chat template rewrites earlier turns; they are shown one after
-another. Whether a token is learned is read from the labels of training, not determined again.
+another. Whether a token is learned is read from the labels used in training, not determined separately.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
 SHOWN: Final = 4_000
-"""Most tokens of a row that are shown individually."""
+"""Maximum number of a row's tokens that are shown individually."""
 SHOWN_TEXT: Final = 200_000
-"""Most characters of these tokens; a tokenizer may make one token of a whole row."""
+"""Maximum number of characters in these tokens; a tokenizer may encode a whole row as a single token."""
 TEMPLATE: Final = "template"
-"""The role of tokens that the chat template adds."""
+"""The role of tokens added by the chat template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Part:
 
     @property
     def first(self) -> int | None:
-        """The position of the first learned token; the very first token of an example never is one."""
+        """The position of the first learned token; an example's very first token is never learned."""
         labels = self.coded.labels
         return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), None)
 
@@ -59,7 +59,7 @@ class Part:
 class TokenizedRow:
     """A row and its examples.
 
-    ``lost`` are messages that the template omits from all of them, ``missed`` says that an answer is learned
+    ``lost`` are messages that the template omits from all examples, ``missed`` says that an answer is learned
     from none. ``drops_tools`` and ``drops_calls``: the template omits the row's tools, or a tool call.
     """
 
@@ -87,7 +87,7 @@ class TokenizedRow:
 
     @property
     def first(self) -> int | None:
-        """The position, in its example, of the very first learned token."""
+        """The position of the row's first learned token within its example."""
         return min((part.first for part in self.parts if part.first is not None), default=None)
 
     def runs(self) -> Iterator[tuple[int, int]]:
@@ -119,7 +119,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
 def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
-    For an answer that is the range that training learns, with its end mark; for other messages only the
+    For an answer, it is the range that training learns, including its end mark; for other messages, only the
     content.
     """
     text, cursor = whole.text, 0
@@ -189,14 +189,14 @@ def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]
         if place == len(ranges) or left == right:
             continue
         start, _, role = ranges[place]
-        # A token that starts before an answer is not learned, so it does not count as the answer's.
+        # A token that starts before an answer is not learned, so it does not count as part of the answer.
         if start <= left or (start < right and role != "assistant"):
             roles[index] = role
     return roles
 
 
 def special_pattern(tokenizer: Any) -> re.Pattern[str]:
-    """Return a pattern that finds a special token spelled out in a text."""
+    """Return a pattern that matches special tokens spelled out in a text."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     special_tokens = {str(token) for token in tokenizer.all_special_tokens}
     special_tokens |= {str(token) for token in added.values() if getattr(token, "special", False)}
@@ -213,7 +213,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 
 
 def to_wire(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
-    """Return a row for the wire."""
+    """Return a row in the contract's form."""
     texts: list[str] = []
     size = 0
     for text in chain.from_iterable(_texts(part.coded) for part in what.parts):
@@ -239,7 +239,7 @@ def to_wire(specials: frozenset[int], number: int, what: TokenizedRow) -> Datase
 
 
 def _texts(whole: Coded) -> Iterator[str]:
-    """Yield each token's part of the text; together they are the text up to the last token."""
+    """Yield each token's part of the text; concatenated, they are the text up to the last token."""
     done = 0
     for _, right in whole.offsets:
         yield whole.text[done : max(right, done)]

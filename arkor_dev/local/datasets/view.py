@@ -40,15 +40,19 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""How long a search runs before it returns its progress, so that it delays no other request."""
+"""Seconds for which a search runs before it returns its progress, so that it does not delay other
+requests.
+"""
 TEXTS_BYTES: Final = 200 * 2**20
-"""Memory for the texts of the first rows, kept for the next search."""
+"""Memory in bytes for the texts of the first rows, which are kept for the next search."""
 RAW: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How training would read the rows: the tokenizer, what is learned of them, where they are truncated."""
+    """How training would read the rows: with which tokenizer, which tokens are learned, and where rows are
+    truncated.
+    """
 
     tokenizer: Any
     method: Method
@@ -78,7 +82,7 @@ class View:
         self._embedded: Embedded | None = None
 
     def read_by(self, reading: Reading) -> None:
-        """Allow rows to be tokenized from now on."""
+        """Set how rows are tokenized from now on."""
         self.reading = reading
         self._specials = special_pattern(reading.tokenizer)
         self._special_ids = special_ids(reading.tokenizer)
@@ -103,7 +107,7 @@ class View:
         self.index.close()
 
     def status(self) -> dict[str, Any]:
-        """Return the fields of a ``DatasetView`` that are known here."""
+        """Return the fields of a ``DatasetView`` that this process knows."""
         reading = self.reading
         read, indexed = len(self._lengths), len(self.index)
         state = "opening" if reading is None else "reading" if self.busy else "ready"
@@ -128,7 +132,7 @@ class View:
         return self._counts.counts()
 
     def rows(self, start: int, count: int) -> list[DatasetRow]:
-        """Return summaries of up to so many rows."""
+        """Return summaries of a limited number of rows."""
         last = min(start + count - 1, len(self.index))
         return [self._row(number) for number in range(start, last + 1)]
 
@@ -198,7 +202,7 @@ class View:
         group: int | None = None,
         file: str = "",
     ) -> DatasetFound:
-        """Return the next matching row after ``after``, as the contract defines."""
+        """Return the next matching row after ``after``, as defined by the contract."""
         read = len(self._lengths)
         if want == "text":
             wanted = text.casefold()
@@ -217,13 +221,13 @@ class View:
         return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
 
     def embedded(self, file: str) -> Embedded:
-        """Return the embeddings in ``file``, which stay in memory. Raises IndexError for a missing one."""
+        """Return the embeddings in ``file``, and keep them in memory. Raises IndexError for a missing one."""
         if self._embedded is None or self._embedded.file != file:
             self._embedded = Embedded(file)
         return self._embedded
 
     def similar(self, file: str, number: int, count: int) -> list[SimilarRow]:
-        """Return the ``count`` rows most like a row. Raises IndexError for one without an embedding."""
+        """Return the ``count`` rows most similar to a row. Raises IndexError for one without an embedding."""
         found: list[SimilarRow] = []
         for row, similarity, held_out in self.embedded(file).similar(number, count):
             if row > len(self.index):
@@ -237,11 +241,11 @@ class View:
         return self.embedded(file).groups()
 
     def map(self, file: str) -> RowMap:
-        """Return the rows' places on a map."""
+        """Return the rows' positions on a map."""
         return self.embedded(file).map()
 
     def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:
-        """Return rows by their loss, the highest first, from the ``start``-th (1) on."""
+        """Return rows sorted by their loss, highest first, from position ``start`` (1-based) on."""
         return surprising(file, start, count)
 
     def _excerpt(self, number: int) -> str:
@@ -257,7 +261,7 @@ class View:
         for number in range(reached + 1, len(self.index) + 1):
             reached = number
             text = self._text_of(number)
-            # Every row in order, so that a row's place in the list is its number.
+            # Every row in order, so that a row's index in the list is its number.
             if len(texts) == number - 1 and self._texts_size < TEXTS_BYTES:
                 texts.append(text)
                 self._texts_size += len(text)
@@ -275,8 +279,8 @@ class View:
         source: int | None,
         members: frozenset[int] | None,
     ) -> DatasetFound:
-        """Return the next row of the ``source`` and the ``members`` with one of the ``lengths`` in which that
-        is ``said``.
+        """Return the next row that is from ``source``, among ``members``, has one of the ``lengths`` and
+        contains the text ``said``.
         """
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
@@ -294,7 +298,9 @@ class View:
         return {"row": None, "reached": reached}
 
     def _says(self, number: int, wanted: str, role: str, language: str) -> bool:
-        """Return whether a ``role`` says the ``wanted`` text, and it (or the assistant) in a ``language``."""
+        """Return whether a message of ``role`` contains the ``wanted`` text and is in ``language``; without a
+        role, the assistant's language counts.
+        """
         row = self.index.item(number).row
         if not isinstance(row, Row):
             return False
@@ -305,7 +311,7 @@ class View:
         return any(wanted in text.casefold() for text in contents(row, only=role))
 
     def _text_of(self, number: int) -> bytes:
-        """Return the text of a row as it is searched."""
+        """Return the searchable text of a row."""
         row = self.index.item(number).row
         return "\n".join(contents(row)).casefold().encode() if isinstance(row, Row) else b""
 
@@ -349,7 +355,7 @@ class View:
         return {**short, "length": what.length, "learned": what.learned}
 
     def _seen(self, item: Item) -> TokenizedRow | str | None:
-        """Return the row's tokens, or why it has none; None until the tokenizer is there."""
+        """Return the row's tokens, or why it has none; None until the tokenizer is loaded."""
         if isinstance(item.row, RowError):
             return str(item.row)
         if self.reading is None:
@@ -363,7 +369,7 @@ class View:
         found = next(self._walk)
         item = self.index.data.item(found)
         what, reading = None if found.out else self._seen(item), self.reading
-        assert reading is not None  # otherwise it would never be read
+        assert reading is not None  # rows are read only after `read_by`
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
@@ -390,8 +396,8 @@ class View:
 
 
 def _beginning(item: Item, size: int) -> str:
-    """Return how a row begins, for display: its first message that is not a system prompt, or whatever it
-    has.
+    """Return how a row begins, for display: its first message that is not a system prompt, or any other
+    content.
     """
     if isinstance(item.row, RowError):
         return ""

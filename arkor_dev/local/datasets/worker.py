@@ -5,7 +5,7 @@ once the model is on this machine; ``{"do": "ask", "number", "id", "what", "trai
 "close", "id"}``. Out: ``{"number", "answer"}``, or ``{"number", "missing"}`` for a row that does not exist;
 ``{"id", "progress"}`` and ``{"id", "failed"}``.
 
-Needs no torch, and hides it from transformers: importing it would triple time and memory.
+Needs no torch, and hides it from transformers: importing it would triple the time and memory.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLICE_SECONDS: Final = 0.02
-"""Longest time that a request waits for rows being read, except for an enormous row."""
+"""Maximum time in seconds that a request waits for rows being read, except for an enormous row."""
 NICE: Final = 10
 REST: Final = 4
-"""Idle time relative to reading time while a job is training."""
+"""Idle time as a multiple of reading time while a job is training."""
 
 
 @dataclass(slots=True)
 class Opened:
-    """A requested view. Its files and its model come in any order."""
+    """A requested view. Its files and its model may arrive in either order."""
 
     config: dict[str, Any]
     view: View | None = None
@@ -111,13 +111,13 @@ class DatasetWorker:
                 self._close(number)
 
     def _import(self) -> None:
-        """Import what a tokenizer needs of transformers, while files are being indexed."""
+        """Import the parts of transformers that a tokenizer needs, while files are being indexed."""
         lean_transformers.install()
         importlib.import_module("arkor_dev.local.modeling.tokenizer")
         self._todo.put({"do": "imported"})
 
     def _find(self, message: dict[str, Any]) -> None:
-        """Find a view's files, downloading those that are not in the project, in a thread of its own."""
+        """Find a view's files in a separate thread, downloading those that are not in the project."""
         number = message["id"]
 
         def progress(label: str, done: float, total: float | None, unit: str) -> None:
@@ -134,7 +134,7 @@ class DatasetWorker:
             self._todo.put({"do": "files", "id": number, "files": files})
 
     def _join(self, number: str) -> None:
-        """Give a view its tokenizer, once it has files and model."""
+        """Load a view's tokenizer once its files and model are available."""
         opened = self._opened[number]
         if opened.view is None or opened.model is None or not self._imported or opened.view.reading:
             return
@@ -182,14 +182,14 @@ class DatasetWorker:
         self._guarded(message["id"], answer)
 
     def _guarded(self, number: str, work: Callable[[View], None]) -> None:
-        """Use a view; an exception closes only that view."""
+        """Use a view in the block; an exception closes only that view."""
         view = self._opened[number].view
         assert view is not None
         try:
             work(view)
         except JobFailure as failure:
             self._fail(number, str(failure))
-        except Exception as error:  # noqa: BLE001 - one view's fault must not end the others
+        except Exception as error:  # noqa: BLE001 - an error in one view must not stop the others
             traceback.print_exc()
             reason = f"{type(error).__name__}: {error}"
             if out_of_memory(error):
