@@ -1,1 +1,3 @@
-"""Embeddings of a data set's rows: similar rows, groups of rows, and rows that surprise the model."""
+"""Embeddings of a data set's rows: similar rows, groups of rows, and rows with a high loss under the
+model.
+"""

@@ -1,9 +1,9 @@
-"""Groups of similar vectors: k-means, as many groups as stand out, and none if nothing does.
+"""Groups similar vectors with k-means, into as many groups as stand out, or none if nothing does.
 
-Any cloud can be cut into parts. So groups count only if they are tighter than those that the same procedure
-finds in clouds without groups: normal ones of the same covariance, after the gap statistic (Tibshirani,
-Walther and Hastie 2001), measured by the simplified silhouette (Hruschka, Campello and de Castro 2004); and
-only if most rows are in groups with fewer rows between them and the next one.
+Any cloud of points can be cut into parts. So groups count only if they are tighter than those found by the
+same procedure in clouds without groups: normal distributions of the same covariance, after the gap statistic
+(Tibshirani, Walther and Hastie 2001), measured by the simplified silhouette (Hruschka, Campello and de Castro
+2004); and only if most rows are in groups with a gap in density to the next group.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIMENSIONS: Final = 16
-"""Principal components in which groups are looked for."""
+"""Number of principal components in which groups are searched."""
 COUNTS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24)
 """Numbers of groups that are tried."""
 SMALLEST: Final = 4
-"""Rows of a group, on average, at least."""
+"""Minimum average number of rows in a group."""
 SAMPLE: Final = 1500
-"""Most rows on which the number of groups is decided."""
+"""Maximum number of rows used to decide the number of groups."""
 REFERENCES: Final = 19
 """Clouds without groups to compare with: beating all of them by chance has a probability of 1 in 20."""
 MARGIN: Final = 0.05
@@ -33,15 +33,15 @@ MARGIN: Final = 0.05
 one. See ``scripts/bench groups``.
 """
 SEPARATED: Final = 0.5
-"""Least share of the rows whose groups must be apart from the next one."""
+"""Minimum share of the rows that must be in groups separate from the next one."""
 NEAR: Final = 0.15
-"""What is about a center, or about the middle between two, as a part of their distance."""
+"""Range around a center, and around the midpoint of two, as a fraction of their distance."""
 ITERATIONS: Final = 30
 STARTS: Final = 2
 SEED: Final = 20_240_731
 TERMS: Final = 6
 WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{2}|[^\W\d_\u3040-\u30ff\u3400-\u9fff]{2,30}")
-"""A word; scripts without spaces are taken two characters at a time."""
+"""A word; scripts without spaces are split into pairs of characters."""
 CHUNK: Final = 4096
 
 
@@ -55,7 +55,7 @@ def principal(vectors: Any, dimensions: int) -> Any:
         covariance += part.T @ part
     _, axes = np.linalg.eigh(covariance)
     axes = axes[:, ::-1][:, :dimensions]
-    # The sign of an axis is arbitrary: the largest entry is positive, so that a map is the same each time.
+    # The sign of an axis is arbitrary: make the largest entry positive, so that a map is the same each time.
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
     found = np.empty((len(vectors), axes.shape[1]), np.float32)
     for start in range(0, len(vectors), CHUNK):
@@ -64,7 +64,7 @@ def principal(vectors: Any, dimensions: int) -> Any:
 
 
 def grouped(points: Any) -> Any | None:
-    """Return the group of each of ``points`` ``[rows, dimensions]``, the largest first.
+    """Return the group of each of ``points``, ``[rows, dimensions]``, numbered from the largest.
 
     None if no groups stand out. The same points have the same groups on every run.
     """
@@ -96,10 +96,11 @@ def grouped(points: Any) -> Any | None:
 
 
 def separated(points: Any, labels: Any, centers: Any) -> float:
-    """Return the share of points whose group is apart from the nearest other one.
+    """Return the share of points whose group is separate from the nearest other group.
 
-    Apart: on the line through both centers, fewer than half as many points of the two lie about the middle as
-    about either center. A tail, an arc or a block that k-means has cut has no such dip.
+    Separate means: projected onto the line through both centers, fewer than half as many points of both
+    groups are near the midpoint as near either center. A tail, an arc or a block that k-means has cut shows
+    no such dip.
     """
     apart = np.zeros(len(centers), bool)
     between = _distances(centers, centers)
@@ -118,7 +119,9 @@ def _silhouettes(points: Any, counts: Sequence[int], chance: Any) -> list[float]
 
 
 def silhouette(points: Any, centers: Any) -> float:
-    """Return the simplified silhouette: how much nearer points are to their own center than to the next."""
+    """Return the simplified silhouette: how much nearer points are to their own center than to the next
+    one.
+    """
     nearest = np.sqrt(np.partition(_distances(points, centers), 1, axis=1)[:, :2])
     return float(((nearest[:, 1] - nearest[:, 0]) / np.maximum(nearest[:, 1], 1e-12)).mean())
 
@@ -164,7 +167,7 @@ def _distances(points: Any, centers: Any) -> Any:
 
 
 def nearest_to_center(points: Any, labels: Any, group: int, count: int) -> list[int]:
-    """Return the places of the ``count`` members of a group that are nearest to its center."""
+    """Return the indices of a group's ``count`` members nearest to its center."""
     members = np.flatnonzero(labels == group)
     distances = ((points[members] - points[members].mean(0)) ** 2).sum(1)
     return [int(place) for place in members[np.argsort(distances, kind="stable")[:count]]]

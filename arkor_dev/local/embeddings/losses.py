@@ -1,4 +1,4 @@
-"""Rows' losses under a model."""
+"""Measures rows' losses under a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENS_AT_ONCE: Final = 2048
 
 
 def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
-    """Return the rows' losses in nats per learned token, nan for a row with nothing to learn."""
+    """Return the rows' losses in nats per learned token, nan for a row without learned tokens."""
     ids, mask, labels = (each.to(device) for each in rectangle(rows))
     targets = labels[:, 1:]
     kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
@@ -41,7 +41,7 @@ def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
 
 
 def batches(rows: Sequence[Example]) -> Iterator[list[int]]:
-    """Yield the places of all ``rows`` in batches of similar length, the shortest first."""
+    """Yield the indices of all ``rows`` in batches of similar length, shortest first."""
     batch: list[int] = []
     for place in sorted(range(len(rows)), key=lambda place: len(rows[place].ids)):
         if batch and (len(batch) + 1) * len(rows[place].ids) > TOKENS_AT_ONCE:

@@ -1,9 +1,9 @@
-"""The process that measures how much each row of a data set surprises a model, and ends.
+"""The process that measures the loss of each row of a data set under a model.
 
-The order is ``{config, project, target, adapter}``; then the model's ``{path}``. ``adapter`` is the folder of
-a LoRA adapter, null for the base alone. The result is ``found``: how many rows were measured anew. Rows
-that any file of the same model has are not measured again, and what is done so far is kept every few seconds,
-so that an interrupted task continues. Start with ``work``.
+The request is ``{config, project, target, adapter}``, followed by the model's ``{path}``. ``adapter`` is the
+folder of a LoRA adapter, or null for the base model. The result is ``found``: the number of newly measured
+rows. Rows found in any file for the same model are not measured again, and results are saved every few
+seconds, so that an interrupted task can continue. Start with ``work``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LABEL: Final = "Measuring losses"
 
 
 def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Do what the backend's message asks for."""
+    """Process the backend's request."""
     settings = JobSettings(order["config"])
     rows = read_rows(order["config"], Path(order["project"]), settings)
     target, adapter = Path(order["target"]), order["adapter"] and Path(order["adapter"])
@@ -45,7 +45,7 @@ def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
 def measure(
     rows: Sequence[Read], settings: JobSettings, model: Path, adapter: Path | None, target: Path, link: Link
 ) -> int:
-    """Write the losses of ``rows`` to ``target``; return how many were measured anew."""
+    """Write the losses of ``rows`` to ``target``; return how many were newly measured."""
     from .store import RowLosses, remove_old
 
     kind = target.name.split("-")[1]
@@ -82,7 +82,7 @@ def _measured(
 ) -> dict[int, float]:
     """Return the loss of each row by its hash; rows that the template rejects have none.
 
-    What is done so far is in ``part``.
+    ``part`` is the file with the results so far.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     from arkor_dev.local.modeling.lean_transformers import lean_imports
@@ -127,7 +127,7 @@ def _measured(
 
 
 def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example | None:
-    """Return the text of a row that the method learns from; of a pair, the one with the chosen answer."""
+    """Return the text of a row that the method learns from; for a pair, the text with the chosen answer."""
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.rows.encoding import coded
 

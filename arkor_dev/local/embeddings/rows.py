@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.job_settings import JobSettings
 
 LONGEST: Final = 512
-"""Most tokens of a row that are read."""
+"""Maximum number of tokens of a row that are read."""
 MOST_ROWS: Final = 100_000
 
 
 @dataclass(slots=True)
 class Read:
-    """A row of the data set; ``number`` is 0 for one of a separate evaluation set."""
+    """A row of the data set; ``number`` is 0 for a row of a separate evaluation set."""
 
     number: int
     digest: int
@@ -36,7 +36,7 @@ class Read:
 
     @property
     def text(self) -> str:
-        """What the row says, without system prompts unless it has nothing else."""
+        """The row's text, without system prompts unless there is nothing else."""
         row = self.row
         if row.text is not None:
             return row.text
@@ -48,7 +48,7 @@ class Read:
 def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -> list[Read]:
     """Return the readable rows of the data set that are not excluded, and of its evaluation set.
 
-    Rows that wait for a judgement are among them. Raises JobFailure.
+    Rows that await a judgement are included. Raises JobFailure.
     """
 
     def refuse(_: object) -> Any:

@@ -1,4 +1,6 @@
-"""Embeddings and losses of data sets' rows on request: one at a time, in a worker, never beside training."""
+"""Computes embeddings and losses of data sets' rows on request: one at a time, in a worker, never during
+training.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,15 @@ READS: Final = (
     "maxLength",
     "loadIn4bit",
 )
-"""The settings that decide what a model learns of a row."""
+"""The settings that determine what a model learns from a row."""
 HOLDS_OUT: Final = ("datasetSplit", "splitSeed", "seed", "evalSteps")
-"""The settings that decide which rows are held out."""
+"""The settings that determine which rows are held out."""
 MODEL_FILES: Final = ("*.safetensors", "*.json", "*.jinja")
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What measures losses: the base model, or with the LoRA adapter in the folder ``adapter``."""
+    """The model that measures losses: the base, with the LoRA adapter in the folder ``adapter`` if given."""
 
     adapter: Path | None = None
 
@@ -57,7 +59,7 @@ class Embeddings(WorkerService[Task]):
     """Embeds rows, or measures their losses, in order of the requests. ``busy`` says whether a job is
     training.
 
-    Calls without ``losses`` are about embeddings.
+    Calls without ``losses`` concern embeddings.
     """
 
     def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
@@ -75,7 +77,7 @@ class Embeddings(WorkerService[Task]):
         return told
 
     async def told(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
-        """Return how far the embeddings of a data set are. Raises ConflictError."""
+        """Return the progress of a data set's embeddings. Raises ConflictError."""
         file, task = await self.file(config, losses), self._tasks.get(_key(config, losses))
         if task is None or (task.error and file):
             return {"state": "completed" if file else "none"}
@@ -87,7 +89,7 @@ class Embeddings(WorkerService[Task]):
         return told
 
     async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
-        """Return the file with the embeddings of a data set as it is now; None without one.
+        """Return the file with the embeddings of a data set in its current state; None if there is none.
 
         Raises ConflictError.
         """
@@ -105,7 +107,7 @@ class Embeddings(WorkerService[Task]):
         self._drop(_key(config, losses))
 
     async def _work(self, task: Task) -> None:
-        """Do it in a worker. Raises JobFailure."""
+        """Run the task in a worker. Raises JobFailure."""
         model = await self._models.ensure(task.config["model"], task.tell)
         try:
             target = await asyncio.to_thread(self._target, task.config, model, task.losses)
@@ -122,7 +124,9 @@ class Embeddings(WorkerService[Task]):
             del self._tasks[task.key]
 
     def _target(self, config: Mapping[str, Any], model: Model, losses: Losses | None) -> Path:
-        """Return the file for the embeddings of the rows as they are now. Raises SourceError or OSError."""
+        """Return the file for the embeddings of the rows in their current state. Raises SourceError or
+        OSError.
+        """
         of_model = hashlib.sha256(json.dumps([config.get(name) for name in READS] if losses else []).encode())
         adapter = losses.adapter if losses else None
         for folder in (model.path, *((adapter,) if adapter else ())):
@@ -140,7 +144,7 @@ class Embeddings(WorkerService[Task]):
         return self._folder / f"{kind}-{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
 
     def _hash(self, path: Path) -> bytes:
-        """Return the hash of a file's content, computed once for each state of it."""
+        """Return the hash of a file's content, computed once for each state of the file."""
         state = path.stat()
         key = (path, state.st_size, state.st_mtime_ns)
         if key not in self._hashes:
@@ -159,7 +163,9 @@ def _key(config: Mapping[str, Any], losses: Losses | None) -> str:
 
 
 def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source without the state of its judgements: all rows are embedded, whatever they say."""
+    """Return a source without the state of its judgements: all rows are embedded, whatever their
+    judgements.
+    """
     parts = [_unjudged(part) for part in source.get("sources") or ()]
     told = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
     return {**told, "sources": parts} if parts else told

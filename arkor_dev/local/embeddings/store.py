@@ -1,11 +1,11 @@
-"""The embeddings and losses of a data set's rows, in files that appear whole or not at all.
+"""The embeddings and losses of a data set's rows, in files that are written atomically.
 
     embeddings/rows-<model>-<rows>.npz
     embeddings/losses-<model>-<rows>.npz
 
-``<model>`` is a hash of the base model, for losses also of an adapter and of how rows are read; ``<rows>``
-one of the data files' content. A file with losses of the same model gives those of all rows that have not
-changed. Anything here can be made again.
+``<model>`` is a hash of the base model, for losses also of an adapter and of the settings for reading rows;
+``<rows>`` is a hash of the data files' content. Losses of rows that have not changed are taken from any file
+for the same model. All of these files can be recreated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 2
 KEPT: Final = 6
-"""Most files of a kind; the oldest ones are removed."""
+"""Maximum number of files of a kind; the oldest ones are removed."""
 PART: Final = ".part"
 
 
@@ -41,7 +41,7 @@ class _Stored:
         return [each.name for each in fields(cls) if each.name != "facts"]
 
     def write(self, path: Path) -> None:
-        """Write it to ``path``. Raises OSError."""
+        """Write the arrays and facts to ``path``. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in self._arrays()}
         facts = np.frombuffer(json.dumps({**self.facts, "format": FORMAT}).encode(), np.uint8)
@@ -58,7 +58,7 @@ class _Stored:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what is in the file; None without one, or for a damaged one."""
+        """Read a file; return None if it is missing or damaged."""
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 arrays = {name: found[name] for name in cls._arrays()}
@@ -72,9 +72,9 @@ class _Stored:
 class EmbeddedRows(_Stored):
     """Rows and their embeddings.
 
-    ``numbers`` are those of the Data page, 0 for rows of a separate evaluation set. ``vectors`` are float16
-    ``[rows, width]``. ``groups`` are the numbers of the rows' groups, -1 without groups; ``points`` are the
-    first two principal components ``[rows, 2]``. ``facts`` describe the groups.
+    ``numbers`` are the rows' numbers on the Data page, 0 for rows of a separate evaluation set. ``vectors``
+    are float16 ``[rows, width]``. ``groups`` are the numbers of the rows' groups, -1 if there are none;
+    ``points`` are the first two principal components ``[rows, 2]``. ``facts`` describe the groups.
     """
 
     KIND: ClassVar = "rows"
@@ -87,9 +87,9 @@ class EmbeddedRows(_Stored):
 
 @dataclass(frozen=True, slots=True)
 class RowLosses(_Stored):
-    """Rows and their losses in nats per learned token, nan for rows with none.
+    """Rows and their losses in nats per learned token, nan for rows without learned tokens.
 
-    ``numbers`` as in `EmbeddedRows`; ``hashes`` are those of the rows' contents (`row_hash`).
+    ``numbers`` are as in `EmbeddedRows`; ``hashes`` are hashes of the rows' contents (`row_hash`).
     """
 
     KIND: ClassVar = "losses"
@@ -99,7 +99,7 @@ class RowLosses(_Stored):
 
     @classmethod
     def known(cls, folder: Path, model: str) -> dict[int, float]:
-        """Return the loss of each row that any file of the ``model`` has, by the row's hash."""
+        """Return the loss of each row in any file for the ``model``, by the row's hash."""
         rows: dict[int, float] = {}
         for path in _files(folder, f"{cls.KIND}-{model}-*.npz"):
             if found := cls.read(path):
@@ -108,13 +108,13 @@ class RowLosses(_Stored):
 
 
 def remove_old(folder: Path, kind: str) -> None:
-    """Remove the oldest files of a kind beyond `KEPT`."""
+    """Remove all files of a kind except the newest `KEPT`."""
     for path in list(_files(folder, f"{kind}-*.npz"))[:-KEPT]:
         path.unlink(missing_ok=True)
 
 
 def _files(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files, the latest last."""
+    """Yield the files, the newest last."""
     with contextlib.suppress(OSError):
         found = [(path.stat().st_mtime_ns, path) for path in folder.glob(pattern)]
         yield from (path for _, path in sorted(found))

@@ -1,8 +1,8 @@
 """Embeddings of texts without a forward pass: weighted sums of the base model's token embeddings.
 
 The mean of all token embeddings is subtracted (after Mu and Viswanath 2018), and each is scaled to unit
-length. A token weighs as in tf-idf with a logarithmic frequency, which does what the weights of Arora et al.
-(2017) do. ``scripts/bench groups`` compares them with means of the model's last layer.
+length. Tokens are weighted as in tf-idf with a logarithmic frequency, which has the same effect as the
+weights of Arora et al. (2017). ``scripts/bench groups`` compares them with means of the model's last layer.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ NAMES: Final = re.compile(
 """Names of the token embeddings in the weights of transformers' models; position embeddings have others."""
 NUMBERS: Final = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 HEADER: Final = 100_000_000
-"""Most bytes of a header in the format safetensors."""
+"""Maximum size in bytes of a header in the safetensors format."""
 SAMPLE: Final = 8192
-"""Token embeddings of which the mean is taken, evenly spread."""
+"""Number of token embeddings from which the mean is computed, evenly spaced."""
 
 
 class TokenVectors:
-    """The token embeddings of the model in ``folder``, read from its files where they are needed.
+    """The token embeddings of the model in ``folder``, read from its files as needed.
 
     Raises JobFailure if there are none.
     """
@@ -49,19 +49,19 @@ class TokenVectors:
 
     def _numbers(self, at: Any) -> Any:
         found = self._table[at]
-        if self._half:  # bfloat16 is the upper half of float32
+        if self._half:  # bfloat16 is the upper half of a float32
             return (found.astype(np.uint32) << 16).view(np.float32)
         return found.astype(np.float32)
 
     def __call__(self, tokens: Any) -> Any:
-        """Return the vectors ``[tokens, width]`` of token ids, of unit length about the mean of all."""
+        """Return the vectors ``[tokens, width]`` of token ids, centered and scaled to unit length."""
         vectors = self._numbers(tokens) - self._mean
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     def embed(self, rows: Sequence[Sequence[int]], tell: Callable[[int], None]) -> Any:
         """Return an embedding of unit length for each row's token ids, ``[rows, width]``, float16.
 
-        ``tell`` gets the number of rows done so far.
+        ``tell`` is called with the number of rows done so far.
         """
         sets = [np.unique(np.array(ids, np.int64), return_counts=True) for ids in rows]
         with_token = Counter(int(token) for tokens, _ in sets for token in tokens)
@@ -76,7 +76,7 @@ class TokenVectors:
 
 
 def _table(folder: Path) -> tuple[Any, bool]:
-    """Return the stored token embeddings, and whether they are bfloat16, which NumPy has not."""
+    """Return the stored token embeddings, and whether they are bfloat16, which NumPy does not support."""
     found = []
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -87,7 +87,7 @@ def _table(folder: Path) -> tuple[Any, bool]:
                 found.append((shape, path, 8 + size + tensor["data_offsets"][0], tensor["dtype"]))
     if not found:
         raise JobFailure("The model's files name no token embeddings, of which those of rows are made")
-    # The vocabulary is the longest.
+    # The longest table is that of the vocabulary.
     shape, path, start, numbers = max(found, key=lambda each: each[0][0])
     if numbers not in NUMBERS:
         raise JobFailure(f"The model's token embeddings are stored as {numbers[:20]}, which is not read here")

@@ -1,7 +1,7 @@
-"""The process that embeds a data set's rows and looks for groups of similar ones, and ends.
+"""The process that embeds a data set's rows and looks for groups of similar ones.
 
-The order is ``{config, project, target}``; then the model's ``{path}``. The result is ``found``: how many
-rows have embeddings. Runs no model. Start with ``work``.
+The request is ``{config, project, target}``, followed by the model's ``{path}``. The result is ``found``: the
+number of rows with embeddings. Runs no model. Start with ``work``.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from .store import EmbeddedRows
 
 CHARACTERS: Final = 8 * LONGEST
-"""Characters of a row that are tokenized."""
+"""Number of characters of a row that are tokenized."""
 AT_ONCE: Final = 256
 EXAMPLES: Final = 3
-"""Rows that stand for a group."""
+"""Number of rows that represent a group."""
 LABEL: Final = "Embedding rows"
 
 
 def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Do what the backend's message asks for."""
+    """Process the backend's request."""
     rows = read_rows(order["config"], Path(order["project"]), JobSettings(order["config"]))
     target = Path(order["target"])
     return {"found": {"embedded": embed(rows, Path(link.receive()["path"]), target, link)}}
@@ -55,8 +55,8 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     for start in range(0, len(rows), AT_ONCE):
         link.progress("Reading rows", start, len(rows), "rows")
         part = rows[start : start + AT_ONCE]
-        # Tokens of a word differ with what is before it: a text's first word, and those of a line, are to be
-        # like all others, or rows would be alike by their first word.
+        # A word's tokens depend on the character before it. The first word of a text or line should get the
+        # same tokens as elsewhere, or rows would be similar because of their first words.
         texts = [" " + " ".join(each.text[:CHARACTERS].split()) for each in part]
         ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
         for each, own in zip(part, ids, strict=True):
@@ -78,7 +78,7 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
 
 
 def _grouped(rows: Sequence[Read], vectors: Any, skipped: int) -> EmbeddedRows:
-    """Return the embedded rows with their groups."""
+    """Group the embedded rows; return them with their groups."""
     import numpy as np
 
     from .groups import DIMENSIONS, grouped, nearest_to_center, principal, terms
