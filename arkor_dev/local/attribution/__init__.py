@@ -1,7 +1,8 @@
-"""Training rows that may be behind an answer, rows that contradict others, and the proof by training without.
+"""Finds training rows that may have caused an answer, and rows that contradict others; proves it by training
+without them.
 
-Rows are proposed for an answer by their words (``lexical``). Contradicting rows are found by their gradients
-(``row_gradients``, projected by ``projection``, compared in ``contradictions``). A proof
-is the same job with weight zero for some rows (``service``, ``training.rows.left_out``). Only ``service``
+For an answer, rows are proposed by lexical similarity (``lexical``). Contradicting rows are found by their
+gradients (``row_gradients``, projected by ``projection``, compared in ``contradictions``). A proof trains the
+same job again with weight zero for some rows (``service``, ``training.rows.left_out``). Only ``service``
 belongs to the backend's process; start with ``worker``.
 """

@@ -1,8 +1,9 @@
-"""Training rows that contradict the rows most like them, and whose loss stays high.
+"""Finds training rows that contradict the rows most similar to them, and whose loss stays high.
 
-The rows most like a row are those whose gradients have the largest cosines with its own, of either sign.
-Rows with the same kind of question agree, whatever else they teach; one with another row's answer agrees with
-few of its like. The held-out rows take no part, so all of them can judge a training without the rows.
+The rows most similar to a row are those whose gradients have the largest absolute cosines with its own
+gradient. Rows with the same kind of question agree, whatever else they teach; a row with another row's answer
+agrees with few of its similar rows. Held-out rows are not used, so all of them can judge a training run
+without the rows found.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import Any, Final
 import torch
 
 LIKE: Final = 5
-"""Rows that a row is compared with."""
+"""Number of rows that a row is compared with."""
 REFERENCES: Final = 4096
-"""Most rows that a row's like are looked for among."""
+"""Maximum number of rows among which a row's most similar ones are searched."""
 AT_ONCE: Final = 1024
 FEWEST: Final = 20
-"""Fewest rows among which a row can be called a contradiction."""
+"""Minimum number of rows for calling a row a contradiction."""
 LEAST_AGREEMENT: Final = 0.1
-"""Agreement of the median row, below which the rows have too little in common to contradict each other."""
+"""Minimum agreement of the median row: below it, the rows have too little in common to contradict each
+other.
+"""
 AGREEMENT: Final = 0.4
 LOSS: Final = 4.0
 LEAST_LOSS: Final = 0.1
@@ -32,10 +35,10 @@ Chosen, like the rule for a single row, on 17 clean and 9 shuffled data sets; ch
 
 
 def contradictions(unit: Any, losses: Any) -> list[tuple[int, float]]:
-    """Return the rows that contradict their like, with their agreement, the worst first.
+    """Return the rows that contradict their most similar rows, with their agreement, the worst first.
 
-    A single row that stands out is most likely chance.
-    ``unit`` has the gradients ``[rows, SIZE]``, of length one, ``losses`` the rows' losses per learned token.
+    A single row that stands out is most likely chance. ``unit`` has the gradients ``[rows, SIZE]``, of unit
+    length, ``losses`` the rows' losses per learned token.
     """
     if len(unit) < FEWEST:
         return []
@@ -50,19 +53,19 @@ def contradictions(unit: Any, losses: Any) -> list[tuple[int, float]]:
 
 
 def suspicion(agreement: Any, losses: Any) -> Any:
-    """Return a score of every row: its loss, weighted by how little it agrees with its like."""
+    """Return each row's score: its loss, weighted by how little it agrees with its most similar rows."""
     return losses * (1 - agreement)
 
 
 def agreement(unit: Any) -> Any:
-    """Return each row's mean cosine with the ``LIKE`` other rows most like it: ``[rows]``."""
+    """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``."""
     count = len(unit)
     some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:REFERENCES]
     found = []
     for start in range(0, count, AT_ONCE):
         rows = torch.arange(start, min(start + AT_ONCE, count))
         cosines = unit[rows].float() @ unit[some].float().T
-        cosines[rows[:, None] == some[None, :]] = 0  # itself
+        cosines[rows[:, None] == some[None, :]] = 0  # exclude the row itself
         like = cosines.abs().topk(min(LIKE, len(some)), 1).indices
         found.append(cosines.gather(1, like).mean(1))
     return torch.cat(found)

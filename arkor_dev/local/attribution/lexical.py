@@ -1,7 +1,9 @@
-"""Candidates for the rows behind an answer: those that share the most words with it and its question (BM25).
+"""Proposes training rows that may have caused an answer: those with the most words in common with it and its
+question (BM25).
 
-Ranking by gradients was measured against this (``scripts/bench attribution``) and did not find planted facts
-more often. So rows are proposed by their words, and only a training without them says that they matter.
+Ranking by gradients was compared with this (``scripts/bench attribution``) and did not find planted facts
+more often. So rows are proposed by their words, and only a training run without them shows whether they
+matter.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 SATURATION: Final = 1.5
 LENGTH: Final = 0.75
-"""The usual ``k1`` and ``b``."""
+"""BM25's usual ``k1`` and ``b``."""
 
 
 def bm25(rows: Sequence[str], asked: str) -> list[float]:

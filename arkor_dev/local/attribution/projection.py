@@ -1,8 +1,8 @@
-"""A seeded Rademacher projection of gradients to a few numbers that keeps inner products.
+"""A seeded Rademacher projection of gradients to a few dimensions that preserves inner products.
 
 Each weight is multiplied by a random sign and added to one of ``SIZE`` sums (a count sketch, Charikar et al.
-2002): inner products are kept in expectation, with the variance of a dense projection of the same size, for
-one multiplication a weight.
+2002): inner products are preserved in expectation, with the variance of a dense projection of the same size,
+at one multiplication per weight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED: Final = 20_240_204
 
 
 class Projection:
-    """Projects the gradients of weights of ``shapes`` on ``device``; alike for the same shapes."""
+    """Projects the gradients of weights of ``shapes`` on ``device``; identical for the same shapes."""
 
     def __init__(self, shapes: Sequence[Any], device: str = "cpu") -> None:
         chance = torch.Generator().manual_seed(SEED)
@@ -28,11 +28,11 @@ class Projection:
         for shape in shapes:
             signs = torch.randint(0, 2, (math.prod(shape),), generator=chance, dtype=torch.int8)
             self._signs.append(signs.mul_(2).sub_(1).to(device))
-            # Layers of one shape must not add the same places.
+            # Layers of the same shape must not use the same projection.
             self._turns.append(int(torch.randint(0, SIZE, (), generator=chance)))
 
     def add(self, sums: Any, number: int, gradient: Any) -> None:
-        """Add the projection of ``gradient`` ``[rows, …]``, of the weight ``number``, to ``sums``
+        """Add the projection of ``gradient``, ``[rows, …]``, of weight ``number`` to ``sums``,
         ``[rows, SIZE]``.
         """
         flat = gradient.flatten(1) * self._signs[number]

@@ -1,10 +1,10 @@
 """Gradients of an adapter's weights for each row of a batch, from one backward pass.
 
-A low-rank layer adds ``B A x``. Its input ``x``, the low-rank ``A x`` and the gradients of ``A x`` and
-``B A x`` are captured; a row's gradients are sums over its own tokens: ``dA = Σ g(A x) xᵀ`` and
-``dB = Σ g(B A x) (A x)ᵀ``. Rows are padded, never packed: no two share a token.
+A low-rank layer adds ``B A x``. Its input ``x``, the low-rank ``A x`` and the gradients of ``A x`` and ``B A
+x`` are captured; a row's gradients are sums over its own tokens: ``dA = Σ g(A x) xᵀ`` and ``dB = Σ g(B A x)
+(A x)ᵀ``. Rows are padded, never packed: no two rows share a token.
 
-Only the upper half of the adapter's layers takes part, so the backward pass ends half-way.
+Only the upper half of the adapter's layers is used, so the backward pass stops half-way.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ADAPTER = "default"
 class RowGradients:
     """Splits the gradients of ``model``, a PEFT model with a low-rank adapter, by row.
 
-    ``take(number, gradient)`` gets each weight's gradients ``[rows, …]`` in float32; weights are numbered as
-    in ``names``, A before B. The model must be in evaluation mode, its base unpatched; its lower layers no
+    ``take(number, gradient)`` receives each weight's gradients ``[rows, …]`` in float32; weights are numbered
+    as in ``names``, A before B. The model must be in evaluation mode, its base unpatched; its lower layers no
     longer require gradients. Raises JobFailure for an adapter with DoRA, or with trained weights other than
     those of linear layers.
     """
@@ -65,7 +65,9 @@ class RowGradients:
                 self.shapes.append(layer.weight.shape)
 
     def __call__(self, rows: Sequence[Example], take: Callable[[int, Any], None]) -> list[float]:
-        """Pass on the gradients of each row's loss, summed over its learned tokens; return the losses."""
+        """Compute each row's loss, summed over its learned tokens, and pass on its gradients; return the
+        losses.
+        """
         held = []
 
         def capture(number: int) -> Callable[..., None]:
@@ -98,7 +100,7 @@ def row_losses(model: Any, rows: Sequence[Example]) -> Any:
     ids, mask, labels = (each.to(model.device) for each in rectangle(rows))
     targets = labels[:, 1:]
     kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
-    # The output layer is a large part of a small model's work.
+    # Compute logits only at learned positions: the output layer is a large part of a small model's work.
     keeps = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
     extra = {"logits_to_keep": kept} if keeps else {}
     logits = model(input_ids=ids, attention_mask=mask, **extra).logits

@@ -1,8 +1,8 @@
-"""Attributions on request: one at a time, in their own worker, and never beside training.
+"""Runs attributions on request: one at a time, in a separate worker, and never during training.
 
 Each is a file in its job's folder, ``attribution/<id>.json``; the same question and answer have the same id.
-A proof is two jobs in the queue, and is scored once both have ended. A starting job ends the current worker,
-which starts again later.
+A proof consists of two queued jobs, and is scored once both have ended. When a job starts, the running worker
+is stopped and later restarted.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 WORKER: Final = "arkor_dev.local.attribution.worker"
 ROWS: Final = "rows"
-"""The id of the search for contradicting rows, of which a job has one."""
+"""The id of the search for contradicting rows, which a job has only once."""
 QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
-"""What a proof's jobs don't need, and what changes no bit of their training."""
+"""Fields that a proof's jobs don't need and that have no effect on their training."""
 SHOWN: Final = (
     "messages",
     "contradicting",
@@ -67,7 +67,7 @@ class Task(WorkerTask):
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its key among the tasks."""
+        """The task's key."""
         return self.job["id"], self.name
 
 
@@ -97,7 +97,8 @@ class Attributions(WorkerService[Task]):
     async def request(
         self, job: dict[str, Any], messages: list[dict[str, Any]] | None, answer: str | None
     ) -> Attribution:
-        """Request the attribution of an answer of an ended job, or without one its contradicting rows.
+        """Request the attribution of an ended job's answer, or, without an answer, a search for its
+        contradicting rows.
 
         Raises ConflictError.
         """
@@ -116,7 +117,7 @@ class Attributions(WorkerService[Task]):
         return await self.told(job, name)
 
     async def told(self, job: dict[str, Any], name: str) -> Attribution:
-        """Return an attribution, as far as it is known. Raises NotFoundError."""
+        """Return an attribution with the results so far. Raises NotFoundError."""
         kept, task = await self._kept(job["id"], name), self._tasks.get((job["id"], name))
         found: Attribution
         if kept is not None:
@@ -137,7 +138,8 @@ class Attributions(WorkerService[Task]):
         return found
 
     async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
-        """Train the job again without ``rows``, by default the proposed ones, and without random ones.
+        """Train the job again without ``rows`` (by default the proposed ones), and once more without random
+        rows.
 
         Raises NotFoundError or ConflictError.
         """
@@ -156,7 +158,7 @@ class Attributions(WorkerService[Task]):
                 f"The job {job['name']} was extended, and its training cannot be repeated in one run"
             )
         sides = {"without": rows}
-        if name != ROWS:  # those are judged by the held-out rows
+        if name != ROWS:  # contradicting rows are judged by the held-out rows
             drawn = [row["where"] for row in kept["random"] if row["where"] not in rows][: len(rows)]
             if len(drawn) < len(rows):
                 raise ConflictError("There are too few other rows to compare with")
@@ -196,7 +198,7 @@ class Attributions(WorkerService[Task]):
         await asyncio.to_thread(file.write_json, value)
 
     async def _config(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Return the job's config, in the number format of its training. Raises JobFailure."""
+        """Return the job's config, with the dtype used in its training. Raises JobFailure."""
         config = await self._store.read(Store.config, job["id"])
         if config is None:
             raise JobFailure("The job was deleted")
@@ -204,7 +206,7 @@ class Attributions(WorkerService[Task]):
         return {**config, **({"numberFormat": number} if number else {})}
 
     def _reliability(self, job_id: str) -> Reliability:
-        """Count the job's completed proofs, and those that confirmed the proposed rows."""
+        """Count the job's completed proofs, and how many of them confirmed the proposed rows."""
         proofs = confirmed = 0
         for name in attribution_ids(self._data, job_id):
             found = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
@@ -261,7 +263,7 @@ class Attributions(WorkerService[Task]):
             child.send(name=model.name, path=str(model.path), note=model.note)
             found = (await child.result("found", "The attributing process", task.tell))["found"]
         if self._tasks.get((job_id, task.name)) is not task:
-            return  # the job was deleted meanwhile
+            return  # the job has been deleted meanwhile
         if task.do != "prove":
             await self._keep(job_id, task.name, {**task.order, **found})
         elif kept := await self._kept(job_id, task.name):

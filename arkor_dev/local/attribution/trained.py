@@ -1,6 +1,6 @@
-"""A finished job as its training saw it: its rows, its model and its adapter.
+"""Loads a finished job as in its training: its rows, its model and its adapter.
 
-The adapter's layers are the library's own, not the faster ones of training, whose inputs cannot be captured.
+The adapter's layers are PEFT's, not the faster ones used in training, whose inputs cannot be captured.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Scored:
 class Trained:
     """The job of ``preparation``, which has read, loaded and encoded its rows.
 
-    Raises JobFailure if its rows differ from those that it was trained on, or its adapter is of a kind whose
-    gradients cannot be split by row.
+    Raises JobFailure if its rows differ from those it was trained on, or if its adapter's gradients cannot be
+    split by row.
     """
 
     def __init__(self, preparation: Preparation) -> None:
@@ -86,7 +86,7 @@ class Trained:
     def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[Any, Any]:
         """Return the training rows' gradients at the end of the training, and their losses per learned token.
 
-        The gradients are projected and of length one: ``[rows, SIZE]`` in float16, 8 KiB a row. The losses
+        The gradients are projected and of unit length: ``[rows, SIZE]`` in float16, 8 KiB per row. The losses
         are ``[rows]``.
         """
         self.wear(adapter_folder(self._data, self._job, None))
@@ -119,7 +119,7 @@ class Trained:
         take_weights(self._weights, folder)
 
     def example(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Example:
-        """Encode ``answer`` to ``messages`` as an example of which only the answer is learned.
+        """Encode ``answer`` to ``messages`` as an example in which only the answer is learned.
 
         Raises JobFailure if the chat template rejects it, or it is too long.
         """
@@ -133,7 +133,7 @@ class Trained:
         return found[-1]
 
     def answer(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """Let the adapter answer, with the likeliest token each time."""
+        """Generate the adapter's greedy answer."""
         tokenizer = self._base.tokenizer
         ids = tokenizer(render(tokenizer, messages, cue=True), add_special_tokens=False)["input_ids"]
         given = torch.tensor([ids], device=self._base.device)
@@ -165,7 +165,7 @@ class Trained:
 
 
 def trained_on(folder: Path) -> str | None:
-    """Return the hash of the rows that the adapter in ``folder`` was trained on; None if it is unknown."""
+    """Return the hash of the rows that the adapter in ``folder`` was trained on; None if unknown."""
     try:
         told = manifest_of(folder).get("origin")
     except DamagedFolderError:
@@ -175,7 +175,7 @@ def trained_on(folder: Path) -> str | None:
 
 
 def _places(examples: Sequence[Example]) -> list[int]:
-    """Return the row of each example, counted from 0."""
+    """Return each example's row index."""
     places: list[int] = []
     for example in examples:
         places.append(len(places) and places[-1] + (not example.same_row))

@@ -1,6 +1,6 @@
-"""The process that traces one answer, scores one proof or looks for rows that contradict others, and ends.
+"""The process that traces one answer, scores one proof, or looks for rows that contradict others.
 
-The order is ``{do, id, config, data, project, …}``; the result is ``found``. Start with ``work``.
+The request is ``{do, id, config, data, project, …}``; the result is ``found``. Start with ``work``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 EXCERPT: Final = 300
 SHOWN: Final = 5
-"""Rows that are proposed for an answer."""
+"""Number of rows proposed for an answer."""
 MOST: Final = 100
-"""Most contradicting rows that are listed."""
+"""Maximum number of contradicting rows listed."""
 
 
 def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Do what the backend's message asks for."""
+    """Process the backend's request."""
     preparation = Preparation(order, lambda *_, **__: None, link.progress)
     preparation.read()
     preparation.load(link.receive())
@@ -56,18 +56,18 @@ class Rows:
         self._preparation = preparation
 
     def told(self, where: str) -> dict[str, Any]:
-        """Return the contract's ``TracedRow`` of the row at ``where``, without its score."""
+        """Return the contract's ``TracedRow`` for the row at ``where``, without its score."""
         question, wanted = texts_of(self._rows[where])
         told = {"where": where, "question": question[:EXCERPT], "answer": wanted[:EXCERPT]}
         number = self._number(where)
         return told if number is None else {**told, "row": number}
 
     def text(self, where: str) -> str:
-        """Return the words of the row at ``where``: its last question and answer."""
+        """Return the text of the row at ``where``: its last question and answer."""
         return " ".join(texts_of(self._rows[where]))
 
     def _number(self, where: str) -> int | None:
-        """Return the row's number on the Data page; None for rows of elsewhere."""
+        """Return the row's number on the Data page; None for rows from elsewhere."""
         if self._numbers is None:
             self._numbers = {}
             try:
@@ -84,7 +84,9 @@ def _refuse(_: object) -> Any:
 
 
 def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict[str, Any]:
-    """Return the contract's ``Attribution`` of an answer: who says it, and rows that may be behind it."""
+    """Return the contract's ``Attribution`` of an answer: which models give it, and rows that may have caused
+    it.
+    """
     messages = order["messages"]
     trained.wear(adapter_folder(Path(order["data"]), order["id"], None))
     answer = order.get("answer") or trained.answer(messages)
@@ -101,7 +103,7 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
     order_of = sorted(range(len(where)), key=lambda row: -scores[row])
     similar = [row for row in order_of if scores[row] > 0][:SHOWN]
     others = [row for row in range(len(where)) if row not in similar]
-    # The same rows at each press; seeded by the answer, so that other answers get other ones.
+    # Seeded by the answer: repeated requests get the same rows, and other answers get others.
     drawn = random.Random(answer).sample(others, min(len(similar), len(others)))  # noqa: S311 - no secret
     listed = [{**rows.told(where[row]), "score": round(scores[row], 2)} for row in similar]
     told |= {"rows": len(where), "hash": trained.rows, "similar": listed}
@@ -109,7 +111,7 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
 
 
 def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    """Return the rows that contradict those most like them; see ``contradictions``."""
+    """Return the rows that contradict those most similar to them; see ``contradictions``."""
     from .contradictions import contradictions
 
     unit, losses = trained.row_gradients(
@@ -124,7 +126,7 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
 
 
 def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    """Return the answer's log-probability, and each one's own answer, for every adapter in ``folders``."""
+    """For every adapter in ``folders``, return the answer's log-probability and the adapter's own answer."""
     example = trained.example(order["messages"], order["answer"])
     found = {}
     for number, (name, folder) in enumerate(order["folders"].items()):
