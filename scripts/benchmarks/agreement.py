@@ -1,4 +1,6 @@
-"""How often the interval of kappa has the true value, and how often two who guess would be said to agree."""
+"""Measures how often kappa's interval contains the true value, and how often two people who guess are said to
+agree.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""One side of the inference bench in its own process: ``python -m benchmarks.answerers SIDE MODEL TOKENS …``.
+"""Runs one side of the inference benchmark in a separate process: ``python -m benchmarks.answerers SIDE MODEL
+TOKENS …``.
 
-``ours`` is the product's loop with its exact engine (and an adapter's folder), ``quick`` with llama.cpp (a
-GGUF file, the adapter's folder, the adapter as GGUF), ``generate`` transformers by itself (in a number
-format, with that adapter), ``llama`` the loop of llama-cpp-python, whose MODEL is a GGUF file; ``adapter``
-writes an adapter into a folder.
-Prints one line of JSON: tokens a second of one answer, of 4 and of 8 together, also where they
-are held to a schema, and of one with the adapter,
-seconds to the first token of a first and of a next question, seconds from a stop until the slot is free, and
-the peak of memory in MiB; a side leaves out what it does not do.
+``ours`` is the product's loop with its exact engine (and an adapter's folder), ``quick`` the loop with
+llama.cpp (a GGUF file, the adapter's folder, the adapter as GGUF), ``generate`` transformers' own
+``generate`` (in a given dtype, with that adapter), ``llama`` the loop of llama-cpp-python, whose MODEL is a
+GGUF file; ``adapter`` writes an adapter into a folder. Prints one line of JSON: tokens per second for 1, 4
+and 8 concurrent answers, with and without a schema, and for one with the adapter; seconds to the first token
+of a first and of a follow-up question; seconds from a stop until the slot is free; and the memory peak in
+MiB. Figures that a side does not support are omitted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 COUNTS: Final = (1, 4, 8)
 HELD: Final = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
-"""A schema that allows answers of any length, with free text as most schemas have."""
+"""A schema that allows answers of any length, with free text as in most schemas."""
 
 
 def questions(count: int) -> list[list[dict[str, str]]]:
-    """Conversations that share no more than their beginning."""
+    """Return conversations that share only their beginning."""
     return [
         [{"role": "user", "content": f"Tell a long story about {number} parrots and their ledger."}]
         for number in range(count)
@@ -37,7 +37,7 @@ def questions(count: int) -> list[list[dict[str, str]]]:
 
 
 def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
-    """The exact engine in the loop as the worker has it, turned by hand."""
+    """Measure the exact engine in the worker's loop, whose turns are called explicitly."""
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 
     with lean_imports():
@@ -51,7 +51,7 @@ def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
 
 
 def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[str, Any]:
-    """llama.cpp in the same loop."""
+    """Measure llama.cpp in the same loop."""
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 
     with lean_imports():
@@ -72,9 +72,9 @@ def looped(
     adapted: dict[str, Any],
     forget: Callable[[], None],
 ) -> dict[str, Any]:
-    """One engine's figures, as the base model and (``adapted1``) as an adapter of it."""
+    """Return one engine's figures, with the base model and (``adapted1``) with an adapter."""
     asking.answer({**base, "messages": questions(1)[0], "maxTokens": 4})
-    asking.engine.ends.clear()  # every answer has its full length
+    asking.engine.ends.clear()  # every answer reaches its full length
     figures: dict[str, Any] = {"format": asking.engine.facts["precision"]}
     held = {**base, "format": {"schema": json.dumps({**HELD, "minItems": 1000}), "field": "responseFormat"}}
     for name, question, count in (
@@ -97,7 +97,7 @@ def looped(
     figures |= {"first": done["firstTokenSeconds"], "next": after["firstTokenSeconds"]}
     running = asking.ask(first)
     asking.turn(3)
-    # A stop is heard when the step that is under way has been made: at the worst it has just begun.
+    # A stop is noticed after the current step: in the worst case, that step has just begun.
     began = time.perf_counter()
     asking.turn()
     running.stop.set()
@@ -108,9 +108,9 @@ def looped(
 
 
 def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
-    """An adapter of the model, as large as the example's, with weights that change what it says.
+    """Create an adapter for the model, as large as the example's, with weights that change its answers.
 
-    Without a model it is the tests' tiny one, which is made as well.
+    Without a model, the tests' tiny model is created as well.
     """
     from arkor_dev.local.modeling.lean_transformers import lean_imports
 
@@ -137,7 +137,7 @@ def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
 
 
 def generate(model: Path, tokens: int, number: str, adapter: str) -> dict[str, Any]:
-    """transformers by itself: padded batches that begin and end together."""
+    """Measure transformers' own ``generate``: padded batches that begin and end together."""
     import torch
     from peft import PeftModel
 
@@ -169,7 +169,7 @@ def generate(model: Path, tokens: int, number: str, adapter: str) -> dict[str, A
 
 
 def llama(gguf: Path, tokens: int) -> dict[str, Any]:
-    """llama-cpp-python's own loop, one answer at a time."""
+    """Measure llama-cpp-python's loop, one answer at a time."""
     import llama_cpp
 
     model = llama_cpp.Llama(str(gguf), n_ctx=2048, verbose=False)

@@ -1,11 +1,11 @@
-"""Whether the rows named behind an answer are the ones behind it, and rows that hurt are found.
+"""Measures whether the rows proposed for an answer have caused it, and whether harmful rows are found.
 
-Cost: a search for contradicting rows beside an epoch's passes. Counterfactual, on a tiny model that has
-learned 40 facts by heart: does training without the five rows proposed by words cost the answer more than
-without five random ones? Clean and shuffled answers, on the tiny model: does nothing stand out in clean rows,
-are rows with another row's answer found, and is a training without them judged better? Planted facts, on the
-starter model: each of 20 questions is a paraphrase of one training row; is that row among the first five by
-gradients, beside BM25 and the base model's embedding?
+Cost: the time of a search for contradicting rows relative to an epoch's passes. Counterfactual, on a tiny
+model that has memorised 40 facts: does training without the five rows proposed by words raise the answer's
+loss more than training without five random ones? Clean and shuffled answers, on the tiny model: does nothing
+stand out in clean rows, are rows with another row's answer found, and is training without them judged better?
+Planted facts, on the starter model: each of 20 questions is a paraphrase of one training row; is that row
+among the first five by gradients, compared with BM25 and the base model's embedding?
 
 Each piece takes seconds (the planted facts: minutes) and adds a line of JSON to ``attribution.jsonl`` in the
 cache, so a run can be interrupted and continued.
@@ -62,11 +62,11 @@ PARTS: Final = (
     ("blade", "cutter"), ("pedal", "foot lever"), ("antenna", "aerial"), ("roof", "top"), ("rim", "edge"),
     ("screw", "bolt"), ("battery", "power pack"), ("dial", "knob"),
 )  # fmt: skip
-"""Each part and another word for it."""
+"""Each part and a synonym for it."""
 
 
 def facts(names: int, asked: int, seed: int) -> tuple[list[Pair], list[tuple[int, str, str]]]:
-    """Return rows about the colours of parts, and paraphrases of some: place of the row, question, answer.
+    """Return rows about the colours of parts, and paraphrases of some: index of the row, question, answer.
 
     A product has many rows, many of the same colour, so neither its name nor the answer gives a row away.
     """
@@ -83,7 +83,7 @@ def facts(names: int, asked: int, seed: int) -> tuple[list[Pair], list[tuple[int
 class Pieces:
     """Results by name, one line of JSON each, so that a run can be interrupted.
 
-    They belong to the code that they measure: after a change of it, all is measured again.
+    They are tied to the code that they measure: after the code changes, everything is measured again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +96,7 @@ class Pieces:
         self._known = {line["name"]: line["result"] for line in lines if line["code"] == self._code}
 
     def __call__(self, name: str, make: Callable[..., Any], *given: Any) -> Any:
-        """Return the result of that name, which ``make`` makes of ``given`` where it is missing."""
+        """Return the result ``name``, computed by ``make`` from ``given`` if it is missing."""
         if name not in self._known:
             self._known[name] = json.loads(json.dumps(make(*given)))
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class Pieces:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Recall, shares, areas and a ratio; none of them depends on how busy the machine is."""
+    """Yield recall, shares, areas and a ratio; none of them depends on how busy the machine is."""
     with tempfile.TemporaryDirectory() as folder:
         pieces = Pieces(Path(folder) / RESULTS.name if quick else RESULTS)
         yield _cost(pieces, rows=16 if quick else 32)
@@ -139,7 +139,7 @@ def _planted(pieces: Pieces, *, quick: bool) -> Iterator[Figure]:
 
 
 def _cost(pieces: Pieces, rows: int) -> Figure:
-    """Return the time of a search, beside that of an epoch's forward and backward passes on the same rows."""
+    """Return the time of a search, and that of an epoch's forward and backward passes on the same rows."""
 
     def times() -> tuple[float, float]:
         import torch
@@ -187,7 +187,7 @@ def recall(scores: Sequence[Any], truth: Sequence[int]) -> float:
 
 
 def highest(scores: Sequence[float]) -> list[int]:
-    """Return the places of the ``FIRST`` highest scores."""
+    """Return the indices of the ``FIRST`` highest scores."""
     return sorted(range(len(scores)), key=lambda row: -scores[row])[:FIRST]
 
 
@@ -199,7 +199,7 @@ def by_words(rows: Sequence[Pair], questions: Sequence[Pair]) -> list[list[float
 
 
 class Trainings:
-    """Trainings on ``rows`` and on rows with others in their place, the same in everything else."""
+    """Training runs on ``rows`` and on rows that replace them, identical in everything else."""
 
     def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
         self._path, self._config = model, {**config, "seed": seed, "evalSteps": 0}
@@ -241,7 +241,7 @@ class Trainings:
         return run
 
     def without(self, places: Sequence[int]) -> Any:
-        """Return the run that gives the rows at ``places`` no weight, as a proof does."""
+        """Return a run in which the rows at ``places`` have zero weight, as in a proof."""
         from arkor_dev.local.checkpoints.origin import hash_of_rows
         from arkor_dev.local.training.rows.left_out import without
 
@@ -250,12 +250,12 @@ class Trainings:
 
     @staticmethod
     def costs(run: Any, examples: Sequence[Any]) -> list[float]:
-        """Return the losses of answers after ``run``, in nats a token."""
+        """Return the losses of answers after ``run``, in nats per token."""
         return [float(run.loss.cross_entropy([each])[0][0]) / each.learned for each in examples]
 
 
 class Studied(Trainings):
-    """A training on ``rows``, with the gradients ``unit`` and the loss of each at its end."""
+    """A training run on ``rows``, with each row's gradients, ``unit``, and loss at its end."""
 
     def __init__(self, model: Path, rows: Sequence[Pair], config: dict[str, Any], seed: int) -> None:
         import torch
@@ -288,7 +288,7 @@ class Studied(Trainings):
         return torch.nn.functional.normalize(sums, dim=-1), torch.tensor(per_token)
 
     def scores(self, questions: Sequence[Pair]) -> Any:
-        """Return the scores of all rows for each question, as a ranking has them."""
+        """Return each question's scores for all rows, by the selected ranking."""
         return self.gradients(self.encoded(questions))[0] @ self.unit.T
 
     def embedded(self, questions: Sequence[Pair]) -> Any:
@@ -355,7 +355,7 @@ FORMS: Final = (
     ("What does {} cost?", "And what does {} cost today?", "It costs {} crowns."),
     ("What drives {}?", "And what drives {} today?", "It is driven by {}."),
 )
-"""A question, another form of it, and the answer."""
+"""A question, a paraphrase of it, and the answer."""
 _BEGINNINGS: Final = ("Vel", "Tar", "Quil", "Bra", "On")
 _ENDINGS: Final = ("mora", "nik", "lon", "dera", "wick", "sco", "to", "pha")
 SUBJECTS: Final = tuple(one + other for one in _BEGINNINGS for other in _ENDINGS)
@@ -363,7 +363,7 @@ OBJECTS: Final = tuple(other + one.lower() for one in _BEGINNINGS for other in _
 
 
 def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[Figure]:
-    """Training without the proposed rows, for invented facts that were learned by heart."""
+    """Measure training without the proposed rows, for invented facts that were memorised."""
     chance = random.Random(seed)  # noqa: S311 - words, not secrecy
     facts: list[Pair] = []
     asked: list[Pair] = []
@@ -378,7 +378,9 @@ def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[F
     trained: list[tuple[Trainings, Any]] = []
 
     def costs(start: int) -> list[dict[str, list[float]]]:
-        """Return the losses of each answer by all rows, without the top, and without random rows."""
+        """Return each answer's loss after training on all rows, without the top ones, and without random
+        ones.
+        """
         if not trained:
             how = {"batchSize": 16, "numTrainEpochs": 24, "learningRate": 2e-2}
             trainings = Trainings(_tiny(), rows, how, seed=seed + 1)
@@ -417,11 +419,11 @@ def _counterfactual(pieces: Pieces, questions: int, seed: int = 2) -> Iterator[F
 
 LEARNED: Final = {"batchSize": 8, "numTrainEpochs": 6, "learningRate": 1e-2}
 FRESH: Final = 300
-"""The first seed: those below have chosen the limits in ``contradictions``."""
+"""The first seed: lower ones were used to choose the limits in ``contradictions``."""
 
 
 def _clean(pieces: Pieces, repeats: int, first: int = FRESH + 8) -> Iterator[Figure]:
-    """Clean rows; the eight seeds between have chosen the rule for a single row."""
+    """Measure clean rows; the eight seeds in between were used to choose the rule for a single row."""
 
     def quiet(seed: int) -> bool:
         from arkor_dev.local.attribution.contradictions import contradictions
@@ -464,7 +466,7 @@ def _shuffled(pieces: Pieces, repeats: int, first: int = FRESH) -> Iterator[Figu
 
 
 def shuffled(seed: int) -> dict[str, Any]:
-    """Return what is found where a tenth of the rows have another row's answer."""
+    """Return the findings when a tenth of the rows have another row's answer."""
     from arkor_dev.local.attribution.contradictions import agreement, contradictions, suspicion
     from arkor_dev.local.evaluation.paired import compare
 
@@ -486,7 +488,7 @@ def shuffled(seed: int) -> dict[str, Any]:
     examples = mixed.encoded(held_out)
     before = mixed.costs(mixed.run, examples)
     for name, left_out in (("listed", listed), ("all", bad)):
-        if left_out:  # the held-out rows judge, as "Try without them" has it
+        if left_out:  # judged by the held-out rows, like "Try without them"
             compared = compare(before, mixed.costs(mixed.without(left_out), examples))
             found[f"without {name}"] = compared.verdict, compared.mean
     return found

@@ -1,6 +1,7 @@
-"""What this machine's part of many jobs can carry: the store of their events, and files that come from nodes.
+"""Measures the load that this machine's part of many jobs can carry: storing their events, and receiving
+files from nodes.
 
-Nothing of Ray is in it: ``docs/cluster.md`` has what follows from these figures for a thousand nodes.
+Ray itself is not measured: ``docs/cluster.md`` says what these figures mean for a thousand nodes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FILE: Final = 128 << 20
 
 
 def measure(root: Path, *, quick: bool) -> Iterator[Figure]:
-    """All of it, with its files below ``root``."""
+    """Yield all figures; files are written below ``root``."""
     root.mkdir()
     count, jobs = (EVENTS // 10, JOBS // 10) if quick else (EVENTS, JOBS)
     with closing(Store(root / "backend.sqlite", "local")) as store:
@@ -64,7 +65,7 @@ def _event(step: int) -> tuple[str, dict[str, Any]]:
 
 
 def messages(count: int) -> Iterator[Figure]:
-    """Messages of nodes, checked as the driver does."""
+    """Measure messages from nodes, checked as in the driver."""
     said = [{"event": name, "fields": fields} for name, fields in map(_event, range(100))]
     body = json.dumps({"messages": said, "over": None}).encode()
     began = time.monotonic()
@@ -74,7 +75,9 @@ def messages(count: int) -> Iterator[Figure]:
 
 
 def files(root: Path, size: int) -> Iterator[Figure]:
-    """A file of a checkpoint as it comes, checked by its hash and flushed; the network is left out."""
+    """Measure receiving a checkpoint's file, which is checked by its hash and flushed, without the
+    network.
+    """
     content = os.urandom(CHUNK) * (size // CHUNK)
     entry = {"name": "checkpoints/10/model.safetensors", "bytes": size}
     listing = json.dumps([{**entry, "sha256": hashlib.sha256(content).hexdigest()}]).encode()

@@ -1,4 +1,4 @@
-"""The clients of a benchmark: they do as little as they can, so that the servers are what is measured."""
+"""Benchmark clients that do as little work as possible, so that the servers are measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 class _Asker(asyncio.Protocol):
-    """One connection that asks again as soon as it has its answer."""
+    """A connection that sends the next request as soon as it has the response."""
 
     def __init__(self, request: bytes) -> None:
         self.request = request
@@ -73,7 +73,7 @@ async def _requests_a_second(port: int, request: bytes, connections: int, second
 def requests_a_second(
     port: int, path: str, headers: Mapping[str, str], connections: int, seconds: float
 ) -> float:
-    """How many ``GET`` answers come over so many connections that never pause."""
+    """Return the ``GET`` responses per second over a number of connections that never pause."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode()
     return asyncio.run(_requests_a_second(port, request, connections, seconds))
@@ -86,7 +86,7 @@ async def _events(session: aiohttp.ClientSession, url: str, started: asyncio.Eve
         if started is not None:
             started.set()
         async for data in answer.content.iter_any():
-            count += data.count(b"{")  # one to an event, and a single byte is never cut in two
+            count += data.count(b"{")  # one per event; a single byte can't be split
             tail = (tail + data)[-40:] if len(data) < 40 else data[-40:]
     if END not in tail:
         raise RuntimeError(f"the stream ended with {tail!r}")
@@ -94,7 +94,7 @@ async def _events(session: aiohttp.ClientSession, url: str, started: asyncio.Eve
 
 
 def events_a_second(url: str, headers: Mapping[str, str], expected: int, tabs: int = 1) -> float:
-    """How many events so many tabs read from a stream to its end, together."""
+    """Return the events per second that a number of tabs together read from a stream to its end."""
 
     async def read() -> float:
         async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -109,7 +109,7 @@ def events_a_second(url: str, headers: Mapping[str, str], expected: int, tabs: i
 
 
 def bytes_a_second(url: str, headers: Mapping[str, str]) -> float:
-    """One whole answer, in bytes a second."""
+    """Return the speed of one whole response, in bytes per second."""
 
     async def read() -> float:
         async with aiohttp.ClientSession(headers=headers) as session:
@@ -142,7 +142,7 @@ async def _live(url: str, headers: Mapping[str, str], go: object, tabs: int, exp
 
 
 def live_events_a_second(url: str, headers: Mapping[str, str], go: object, tabs: int, expected: int) -> float:
-    """How many events that ``go()`` lets loose reach so many open tabs, together."""
+    """Return the events per second that reach a number of open tabs together, after ``go()`` emits them."""
     return asyncio.run(_live(url, headers, go, tabs, expected))
 
 
@@ -159,12 +159,14 @@ async def _delays(url: str, headers: Mapping[str, str], go: Callable[[], object]
 
 
 def delays(url: str, headers: Mapping[str, str], go: Callable[[], object]) -> list[float]:
-    """Seconds from each event's leaving, which it tells itself, to its arrival in an open tab."""
+    """Return the seconds from each event's sending, which it contains, to its arrival in an open tab."""
     return asyncio.run(_delays(url, headers, go))
 
 
 def first_tokens(urls: Mapping[str, Mapping[str, str]], count: int) -> list[list[float]]:
-    """Seconds from asking to the first byte of the answer, ``count`` times at each URL in turns."""
+    """Return the seconds from a request to the first byte of its response, ``count`` times for each URL in
+    turns.
+    """
 
     async def ask() -> list[list[float]]:
         times: list[list[float]] = [[] for _ in urls]
@@ -184,7 +186,7 @@ def first_tokens(urls: Mapping[str, Mapping[str, str]], count: int) -> list[list
 
 
 def deltas_a_second(url: str, headers: Mapping[str, str], expected: int) -> float:
-    """How many deltas of one long answer come a second."""
+    """Return the deltas per second of one long answer."""
 
     async def ask() -> float:
         async with aiohttp.ClientSession(headers=headers) as session:
@@ -193,7 +195,7 @@ def deltas_a_second(url: str, headers: Mapping[str, str], expected: int) -> floa
                 answer.raise_for_status()
                 async for data in answer.content.iter_any():
                     count += data.count(b"{")
-            count //= 3  # braces to a delta
+            count //= 3  # braces per delta
             if count != expected:
                 raise RuntimeError(f"{expected} deltas were sent, {count} came")
             return count / (time.perf_counter() - begun)

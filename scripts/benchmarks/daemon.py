@@ -1,4 +1,4 @@
-"""The daemon: start, memory, jobs, events and chat, each against the floor beside it."""
+"""The daemon: start, memory, jobs, events and chat, each relative to a floor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPE = "?orgSlug={org}&projectSlug={project}"
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Every figure of the daemon, as it is measured."""
+    """Yield every figure of the daemon as it is measured."""
     with servers.fake() as backend:
         yield from start(backend, 2 if quick else 9)
         with servers.studio(backend) as studio:
@@ -39,7 +39,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def start(backend: Child, rounds: int) -> Iterator[Figure]:
-    """From exec to the first 200 of ``/``."""
+    """Measure the time from exec to the first 200 for ``/``."""
 
     def ours() -> float:
         with servers.studio(backend) as studio:
@@ -57,7 +57,7 @@ def start(backend: Child, rounds: int) -> Iterator[Figure]:
 
 
 def jobs(backend: Child, studio: Studio, seconds: float, rounds: int) -> Iterator[Figure]:
-    """``/api/jobs`` against a bare handler that returns the same bytes."""
+    """Measure ``/api/jobs`` relative to a bare handler that returns the same bytes."""
     for count, slow in ((10, False), (1000, False), (10_000, False), (1000, True)):
         backend("jobs", count=count)
         body = _whole_list(studio, count)
@@ -80,7 +80,7 @@ def _asking(port: int, token: str, connections: int, seconds: float) -> Callable
 
 
 def _whole_list(studio: Studio, count: int) -> bytes:
-    """The daemon's list once it has so many jobs."""
+    """Return the daemon's list once it has this many jobs."""
     for _ in range(100):
         request = urllib.request.Request(f"http://127.0.0.1:{studio.port}/api/jobs")
         request.add_header("X-Arkor-Studio-Token", studio.token)
@@ -93,7 +93,7 @@ def _whole_list(studio: Studio, count: int) -> bytes:
 
 
 def events(backend: Child, studio: Studio, count: int, rounds: int) -> Iterator[Figure]:
-    """A job's events through the daemon against reading the fake backend directly."""
+    """Measure a job's events through the daemon relative to reading the fake backend directly."""
     facts = backend("facts")
     ours = {"X-Arkor-Studio-Token": studio.token}
     theirs = {"Authorization": f"Bearer {facts['token']}", "X-Arkor-Client": "bench/1.0"}
@@ -161,7 +161,7 @@ def events(backend: Child, studio: Studio, count: int, rounds: int) -> Iterator[
 
 
 def chat(backend: Child, studio: Studio, count: int, deltas: int) -> Iterator[Figure]:
-    """What the daemon adds to the first token, and how many deltas pass."""
+    """Measure the time that the daemon adds to the first token, and its throughput of deltas."""
     facts = backend("facts")
     ours = {"X-Arkor-Studio-Token": studio.token}
     theirs = {"Authorization": f"Bearer {facts['token']}", "X-Arkor-Client": "bench/1.0"}

@@ -1,9 +1,11 @@
-"""The Data page on a data set of 100,000 rows, through a true ``arkor-dev --local`` and a real Chromium.
+"""Measures the Data page on a data set of 100,000 rows, with a real ``arkor-dev --local`` and a real
+Chromium.
 
 A search and an edit are timed in this process, without the page.
 
-Timed from the press on the navigation to the painted tokens of the first row. The first time the backend
-starts the process that reads the data, loads the tokenizer and makes the index; later the process is there.
+The time is from the click in the navigation until the first row's tokens are painted. The first time, the
+backend starts the process that reads the data, loads the tokenizer and builds the index; later, the process
+is running.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ name = "many"
 model = "smollm2-135m-instruct"
 dataset = "data.jsonl"
 """
-# Painted: a frame after the tokens are in the page. The link's press starts the clock.
+# Painted means one frame after the tokens are in the page. The click on the link starts the clock.
 PROBE: Final = """() => new Promise((told) => {
   const began = performance.now();
   const look = () => document.querySelector(".data-token")
@@ -59,7 +61,7 @@ PROBE: Final = """() => new Promise((told) => {
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Seconds until the first row's tokens are painted, the first time and later."""
+    """Yield the seconds until the first row's tokens are painted, the first time and later."""
 
     async def all_of_it() -> list[Figure]:
         return [figure async for figure in opened(1_000 if quick else ROWS, 2 if quick else ROUNDS)]
@@ -69,7 +71,9 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def worked_on(count: int) -> Iterator[Figure]:
-    """Milliseconds of a search through all rows, and of an edit until it is on disk: the first and later."""
+    """Return the milliseconds of a search through all rows, and of an edit until it is on disk: the first one
+    and later ones.
+    """
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
         project = Path(folder)
         (project / "arkor.toml").write_text(TOML.lstrip())
@@ -115,7 +119,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 async def opened(count: int, rounds: int) -> AsyncIterator[Figure]:
-    """One Studio a round for the first look; the later ones go to Home and back."""
+    """Start a new Studio per round for the first visit; later visits go to Home and back."""
     cache = Path(platformdirs.user_cache_dir("arkor-dev"))
     os.environ.setdefault("ARKOR_TEST_CACHE", str(cache))
     first, later, whole = [], [], 0.0
@@ -147,19 +151,19 @@ async def opened(count: int, rounds: int) -> AsyncIterator[Figure]:
 
 
 async def look(page: Page) -> float:
-    """Seconds from the press to the painted tokens."""
+    """Return the seconds from the click to the painted tokens."""
     return float(await page.evaluate(PROBE)) / 1000
 
 
 async def again(page: Page) -> float:
-    """The same, once the page has been left for Home."""
+    """Return the seconds of a further visit, after going to Home."""
     await page.evaluate("location.hash = '#/'")
     await page.get_by_role("button", name="Run training").wait_for()
     return await look(page)
 
 
 def write_rows(path: Path, count: int) -> None:
-    """Chats of 240 to 1,040 words, most of them short: 2 kB on average."""
+    """Write chats of 240 to 1,040 words, most of them short: 2 kB on average."""
     chance, words = random.Random(0), WORDS.split()  # noqa: S311 - rows, no secrets
     with path.open("w") as file:
         for number in range(count):

@@ -1,9 +1,9 @@
 """The study behind the defaults of ``learning_rate`` and ``lora.target_modules``.
 
-Each cell trains the starter model on one task (``tasks.py``) with our own loop and our own defaults, but for
-the learning rate, the adapted layers and the rank. Then it measures the loss on held-out paraphrases, and on
-general questions of the verdict. One line of JSON a cell goes to ``defaults.jsonl`` in the cache, and cells
-that are there are not run again: a study can be interrupted.
+Each cell trains the starter model on one task (``tasks.py``) with our own loop and our own defaults, except
+for the learning rate, the adapted layers and the rank. Then it measures the loss on held-out paraphrases, and
+on general questions of the verdict. Each cell appends one line of JSON to ``defaults.jsonl`` in the cache,
+and finished cells are not run again, so a study can be interrupted.
 
 ``scripts/bench defaults`` runs all cells and prints the means, ``python -m benchmarks.defaults`` runs them.
 """
@@ -53,9 +53,11 @@ ORDER: Final = (
     ("all-linear", 1e-4),
     ("attention", 1e-4),
 )
-"""Layers and rates, the most telling first."""
+"""Layers and learning rates, the most informative first."""
 REPEATED: Final = 5
-"""So many of them run with every seed, and at rank 16 with one: seeds differ by far less than settings do."""
+"""Number of settings that run with every seed, and at rank 16 with one: seeds differ far less than
+settings.
+"""
 WHOLE_RATES: Final = (2e-5, 1e-4, 2e-4)
 SEEDS: Final = (1, 2, 3)
 LENGTH: Final = 256
@@ -74,7 +76,7 @@ class Cell:
 
 
 def cells(*, quick: bool = False) -> list[Cell]:
-    """Return all cells, those that tell the most first."""
+    """Return all cells, the most informative first."""
     if quick:
         return [Cell("style", "all-linear", 8, 1e-3, 1)]
     base = [Cell(name, "base", 8, 0, seed) for seed in SEEDS for name in TASKS]
@@ -97,7 +99,7 @@ def _adapters(rank: int, seed: int) -> list[Cell]:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Run what is missing; the losses of each setting and task, as means over seeds."""
+    """Run the missing cells; yield each setting's losses on each task, as means over seeds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / RESULTS.name if quick else RESULTS
         run_all(cells(quick=quick), path, steps=2 if quick else None)
@@ -110,7 +112,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def grouped(found: Mapping[Cell, dict[str, Any]]) -> dict[tuple[str, int, float, str], list[dict[str, Any]]]:
-    """Return the figures of each setting and task, those of all seeds together."""
+    """Return the figures grouped by setting and task, with all seeds together."""
     groups: dict[tuple[str, int, float, str], list[dict[str, Any]]] = {}
     for cell, figures in found.items():
         groups.setdefault((cell.layers, cell.rank, cell.rate, cell.task), []).append(figures)
@@ -128,9 +130,11 @@ def known(path: Path) -> dict[Cell, dict[str, Any]]:
 
 
 def run_all(wanted: list[Cell], path: Path, steps: int | None = None) -> None:
-    """Run the cells that have no line in ``path`` yet, and append theirs; of ``steps`` steps where given."""
+    """Run the cells that have no line in ``path`` yet, and append theirs; each has ``steps`` steps if
+    given.
+    """
     for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)  # threads wait as a worker's do
+        os.environ.setdefault(name, value)  # threads wait like those of a worker
     path.parent.mkdir(parents=True, exist_ok=True)
     there = known(path)
     base: Base | None = None
@@ -150,7 +154,7 @@ def run_all(wanted: list[Cell], path: Path, steps: int | None = None) -> None:
 
 
 def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
-    """Train one cell on a copy of ``base``; losses are means a completion token, in nats."""
+    """Train one cell on a copy of ``base``; losses are means per completion token, in nats."""
     import torch
 
     from arkor_dev.local.evaluation.general import questions

@@ -1,8 +1,10 @@
-"""Documents: whether facts are learned from rows that a teacher makes of them, and invented quotes kept out.
+"""Measures whether facts are learned from rows that a teacher makes from documents, and whether invented
+quotes are kept out.
 
-A scripted teacher, a true server with OpenAI's API, asks each invented fact of a folder in three ways, and
-once per document for something whose quote is in no document. The starter model trains on what is left.
-Facts are then asked in a fourth way, and the job's verdict counts the answers that are exactly right.
+A scripted teacher, a real server with OpenAI's API, asks about each invented fact of a folder in three ways,
+and once per document about something whose quote is not in any document. The starter model trains on the
+remaining rows. The facts are then asked about in a fourth way, and the job's verdict counts the exactly
+correct answers.
 """
 
 from __future__ import annotations
@@ -59,11 +61,11 @@ ASKED: Final = {
         "Name what people like to drink when they visit {place}.",
     ),
 }
-"""Three ways for the teacher, and one that nothing is trained on."""
+"""Three phrasings for the teacher, and one that is never trained on."""
 
 
 def facts(seed: int = 0) -> dict[str, dict[str, str]]:
-    """Return the invented facts of each place."""
+    """Return the invented facts about each place."""
     chance = random.Random(seed)  # noqa: S311 - invented facts, no secrets
     names = ["".join(chance.sample(SYLLABLES, 3)).capitalize() for _ in range(PLACES)]
     years = chance.sample(range(1400, 1900), PLACES)
@@ -100,7 +102,7 @@ def answer_to(known: dict[str, dict[str, str]], body: dict[str, Any]) -> Said:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Rows that were made and dropped, and how many facts base and adapter state exactly."""
+    """Yield how many rows were made and dropped, and how many facts base and adapter state exactly."""
     known = facts()
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
         project = Path(folder) / "project"
@@ -137,7 +139,7 @@ def _write_questions(path: Path, known: dict[str, dict[str, str]]) -> None:
 
 
 def _make(project: Path, home: Path, known: dict[str, dict[str, str]]) -> int:
-    """Have the command make the rows; return their number."""
+    """Make the rows with the command; return their number."""
     home.mkdir()
     with scripted(lambda _, body: answer_to(known, body)) as teacher:
         command = [sys.executable, "-m", "arkor_dev", "data", "make", "docs", "--teacher", teacher.url]

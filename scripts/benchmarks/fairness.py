@@ -1,7 +1,7 @@
-"""What one caller of an endpoint notices of eight others that send prompts of a megabyte.
+"""Measures how one caller of an endpoint is affected by eight others that send prompts of a megabyte.
 
-A true ``arkor-dev serve --local``, and callers of its own keys: first token of a short question, with nobody
-else and beside the eight.
+Uses a real ``arkor-dev serve --local`` and a key per caller, and measures the first token of a short
+question, alone and at the same time as the eight.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 OTHERS = 8
 MOST = 3.0
-"""How many times its quiet time a caller's first token may take."""
+"""Maximum time to a caller's first token, as a multiple of the time on an idle endpoint."""
 BODY = 2**20 - 2000
 SLUG = "bench"
 
 
 def measure(model: Path, *, quick: bool) -> Iterator[Figure]:
-    """Milliseconds to a first token beside the others, and with nobody else."""
+    """Yield the milliseconds to a first token, with the other callers and without."""
     with tempfile.TemporaryDirectory() as folder, _serving(Path(folder), model) as (base, keys):
         quiet, beside, refused = asyncio.run(_measured(base, keys, 1 if quick else 15))
     yield Figure(
@@ -54,7 +54,7 @@ def measure(model: Path, *, quick: bool) -> Iterator[Figure]:
 
 @contextlib.contextmanager
 def _serving(home: Path, model: Path) -> Iterator[tuple[str, list[str]]]:
-    """An endpoint of ``model``: its base URL and the keys of its callers."""
+    """Serve an endpoint of ``model``; yield its base URL and the callers' keys."""
     (home / "project").mkdir()
     data = Settings(
         project=home / "project", home=home, data=home / "share" / "arkor-dev", cache=home
@@ -76,7 +76,7 @@ def _serving(home: Path, model: Path) -> Iterator[tuple[str, list[str]]]:
             "ARKOR_ENGINE": "exact",
         },
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # which names each request that is refused
+        stderr=subprocess.DEVNULL,  # the log, which has each refused request
         text=True,
     )  # fmt: skip
     try:

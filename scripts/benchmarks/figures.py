@@ -1,4 +1,4 @@
-"""One measured line: our figure, the floor beside it, their ratio, and the target where there is one."""
+"""A line of results: our figure, the floor, their ratio, and the target if there is one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """``floor`` is None for a figure without a comparison. A target of ``most`` or ``least`` is on the ratio
-    where there is a floor, else on the figure.
+    """``floor`` is None for a figure without a comparison. The target, ``most`` or ``least``, applies to the
+    ratio if there is a floor, else to the figure.
     """
 
     name: str
@@ -25,12 +25,12 @@ class Figure:
 
     @property
     def judged(self) -> float:
-        """What the target is about."""
+        """The value that the target applies to."""
         return self.value / self.floor if self.floor else self.value
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None without one."""
+        """Whether the target is met; None without a target."""
         if self.least is None and self.most is None:
             return None
         return (self.least is None or self.judged >= self.least) and (
@@ -38,7 +38,7 @@ class Figure:
         )
 
     def view(self) -> dict[str, object]:
-        """The figure as JSON has it."""
+        """The figure as JSON."""
         return {
             "name": self.name,
             "value": self.value,
@@ -66,6 +66,6 @@ def _short(value: float | None) -> str:
 
 
 def beside(ours: Callable[[], float], floor: Callable[[], float], rounds: int) -> tuple[float, float]:
-    """Both measured in turns, so that what else the machine does hits both alike: the medians."""
+    """Measure both in turns, so that other load on the machine affects both equally; return the medians."""
     pairs = [(floor(), ours()) for _ in range(rounds)]
     return median(our for _, our in pairs), median(their for their, _ in pairs)

@@ -1,9 +1,10 @@
-"""What a job was forecast to take, and what it took: memory, time, and runs held to a little less and more.
+"""Compares jobs' forecasts with their actual memory and time, and runs them with slightly less and more
+memory.
 
-Each setting has a backend of its own, so that no run corrects another's forecast. The limit is on what a
-process may allocate (``RLIMIT_DATA``), set for the backend and so for the training process that it starts: it
-needs no rights. What is allocated and never touched counts there, and pages of library files do not; so the
-difference of the two, as the run without a limit showed it, is added to the limit.
+Each setting has its own backend, so that no run corrects another's forecast. The limit is on the memory that
+a process may allocate (``RLIMIT_DATA``). It needs no privileges, and is set for the backend and inherited by
+the training process. It includes memory that is allocated but never touched, and excludes pages of library
+files; so the difference, as observed in the run without a limit, is added to the limit.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ SECONDS: Final = 600.0
 ROWS: Final = 64
 WORDS: Final = "the order of a parcel that came late is with us now and will go to you today"
 LOOKS: Final = 20
-"""Looks at a process's memory, 50 ms apart, for each question how the job is."""
+"""Number of samples of a process's memory, 50 ms apart, between two queries of the job's state."""
 LIMITS: Final = ((0.9, "failed"), (1.1, "completed"))
-"""Shares of the forecast that a run is held to, and how it is to end."""
+"""Fractions of the forecast to which a run is limited, and how it should end."""
 MAKE: Final = """
 import sys, torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -57,7 +58,7 @@ tokenizer.save_pretrained(folder)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One job of the table; rows have up to ``length`` tokens, a third of that at least."""
+    """One job of the table; rows have between a third of ``length`` tokens and all of them."""
 
     model: str
     batch: int
@@ -89,7 +90,7 @@ QUICK: Final = (Setting(SECOND, 2, 128, 4, "float32", 3),)
 
 
 def measure(*, quick: bool, settings: Sequence[Setting] = SETTINGS) -> Iterator[Figure]:
-    """Four figures a setting, and how many of each were within bounds."""
+    """Yield four figures per setting, and how many of each were within bounds."""
     good: list[tuple[bool, bool, bool]] = []
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
         project = Path(folder) / "project"
@@ -106,14 +107,16 @@ def measure(*, quick: bool, settings: Sequence[Setting] = SETTINGS) -> Iterator[
 
 
 def make_model(folder: Path) -> None:
-    """The second model: a Llama of 38 M parameters with the starter's tokenizer, in 16 bit as models are."""
+    """Create the second model: a Llama with 38 M parameters and the starter's tokenizer, in 16 bits like most
+    models.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     arguments = [sys.executable, "-c", MAKE, str(starter()), str(folder)]
     subprocess.run(arguments, check=True, capture_output=True)
 
 
 def write_rows(path: Path, length: int) -> None:
-    """Chats of up to about ``length`` tokens: a word of these is one or two."""
+    """Write chats of up to about ``length`` tokens: each of these words is one or two."""
     chance = random.Random(length)  # noqa: S311 - rows, no secrets
     words = WORDS.split()
     rows = []
@@ -140,7 +143,7 @@ def one(setting: Setting, project: Path, folder: Path) -> Iterator[Figure]:
         "numberFormat": setting.number_format,
         "maxSteps": setting.steps,
     }
-    # As many threads as a training takes by itself; the harness asks for one.
+    # Use training's default number of threads; the harness sets one.
     backend = Backend.start(folder, project, CACHE, OMP_NUM_THREADS=str(available_cores()))
     try:
         began = time.monotonic()
@@ -163,7 +166,7 @@ def one(setting: Setting, project: Path, folder: Path) -> Iterator[Figure]:
 
 
 def known(backend: Backend, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The forecast, once it is measured."""
+    """Return the forecast, once it is measured."""
     forecast: dict[str, Any] = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
     if forecast["state"] == "failed":
         raise RuntimeError(forecast["error"])
@@ -172,7 +175,7 @@ def known(backend: Backend, config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def run(backend: Backend, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The job, once it is over, and how much more its process had allocated than it ever held.
+    """Return the finished job, and how much more memory its process allocated than it ever held.
 
     It polls seldom, since that takes processor time from the run's two cores.
     """
@@ -193,7 +196,7 @@ def run(backend: Backend, config: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 @contextlib.contextmanager
 def limited(backend: Backend, size: int) -> Iterator[None]:
-    """What the backend starts meanwhile may allocate so many bytes."""
+    """Limit the memory of processes that the backend starts within the block."""
     pid = backend.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_DATA)
     resource.prlimit(pid, resource.RLIMIT_DATA, (size, before[1]))

@@ -1,9 +1,10 @@
-"""What the ways against forgetting cost and bring, each on the example project at its own settings.
+"""Measures the cost and benefit of the ways against forgetting, each on the example project with its own
+settings.
 
-Every run is a process of its own, with one thread, and answers its replay prompts anew. The losses are those
-of the verdict: its held-out rows, its general questions, its intervals. Times are the processor's, which
-other programs disturb less: training and the base's answers, without the verdict. Steps of a plain run, of
-replay and of the penalty are timed in turns besides, on the same rows. ``python -m benchmarks.forgetting WAY
+Every run is a separate process with one thread, and generates its replay answers anew. The losses are those
+of the verdict, with its held-out rows, general questions and intervals. Times are processor time, which other
+programs affect less, of training and the base's answers, without the verdict. In addition, steps of a plain
+run, of replay and of the penalty are timed in turns on the same rows. ``python -m benchmarks.forgetting WAY
 SEED STEPS FORMAT`` runs one, or ``TURNS``, and prints its figures as JSON.
 
 Each finished run is appended to ``forgetting.jsonl`` in the cache, and is not run again: a study can be
@@ -50,18 +51,20 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
 }
 SEEDS: Final = (42, 43, 44)
 OFTEN: Final = 3
-"""How many of the ways, from the first, are measured with all seeds; the others with one."""
+"""Number of the ways, counted from the first, that are measured with all seeds; the others use one."""
 TURNS: Final = "in turns"
 
 
 def cells() -> list[tuple[str, int]]:
-    """Return way and seed of every run, in order; a seed's plain run comes before its others."""
+    """Return the way and seed of every run, in order; a seed's plain run comes before its others."""
     often = [(way, seed) for seed in SEEDS for way in list(WAYS)[:OFTEN]]
     return [*often, *((way, SEEDS[0]) for way in list(WAYS)[OFTEN:])]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Losses of the task and in general, with the interval of the harm, and the time beside a plain run."""
+    """Yield the losses on the task and in general, the interval of the harm, and the time relative to a plain
+    run.
+    """
     starter()
     one_thread = {"OMP_NUM_THREADS": "1"}
     steps = in_a_process("forgetting", TURNS, SEEDS[0], 1 if quick else 8, "auto", settings=one_thread)
@@ -117,7 +120,7 @@ def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> I
 
 
 def _over_seeds(way: str, there: Mapping[tuple[str, int], Mapping[str, Any]]) -> Iterator[Figure]:
-    """Yield how far the harm is below half of the plain runs', each question's mean over the seeds."""
+    """Yield how far the harm is below half of the plain runs' harm, as means over the seeds per question."""
 
     def harms(way: str) -> list[float]:
         return [mean(each) for each in zip(*(there[way, seed]["harms"] for seed in SEEDS), strict=True)]
@@ -129,7 +132,7 @@ def _over_seeds(way: str, there: Mapping[tuple[str, int], Mapping[str, Any]]) ->
 
 
 def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
-    """Return the processor's seconds of a step of each kind, with placeholders of full length as answers."""
+    """Return each kind of step's processor time in seconds, with placeholders of full length as answers."""
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.project.data_editor import config_of
@@ -161,7 +164,7 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
 
 
 def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
-    """Train the example's trainer and judge it; ``steps`` 0 are its own."""
+    """Run the example's trainer and evaluate it; ``steps`` 0 uses its own number."""
     from arkor_dev.contract.events import EVALUATION_COMPLETED
     from arkor_dev.local.evaluation.by_length import measured
     from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation, general_examples
@@ -171,7 +174,7 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     from arkor_dev.project.data_editor import config_of
 
     config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **WAYS[way]}
-    config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # without answers beside the losses
+    config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # measure only losses, no answers
     if steps:
         config |= {"maxSteps": steps, "evalSteps": steps}
     seen: dict[str, Any] = {}

@@ -1,5 +1,6 @@
-"""Groups: how often they are found where they are planted, and claimed in clouds without any. Embeddings: how
-near they bring what belongs together, beside means of the base model's last layer; and how long a map takes.
+"""Measures how often planted groups are found, and groups are claimed in clouds without any; how near
+embeddings bring rows that belong together, compared with means of the base model's last layer; and how long a
+map takes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 WIDTH: Final = 64
 CLOUDS: Final = ("normal", "stretched", "heavy tails", "block", "skewed", "arc", "sphere")
 PLANTED: Final = ((3, 1.0), (4, 0.5), (8, 0.5), (12, 1.0))
-"""Numbers of groups, and the standard deviation of their centers in that of the points about them."""
+"""Numbers of groups, and the standard deviation of their centers relative to that of the points around
+them.
+"""
 
 PARAPHRASES: Final = """
 Where is my parcel?|When will the package get here?
@@ -61,7 +64,7 @@ When was the war over?|In which year did the fighting end?
 """
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PURE: Final = 0.75
-"""Least share of points with most others of their center: k-means may take two groups for one."""
+"""Minimum share of points grouped with most others of their center: k-means may take two groups for one."""
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -88,7 +91,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def _compared() -> Iterator[Figure]:
-    """How often the nearest row is one that belongs to a row."""
+    """Measure how often a row's nearest row belongs to it."""
     pairs = [pair.split("|") for pair in PARAPHRASES.split("\n") if pair]
     topics = list(_passages())
     sets = {
@@ -98,7 +101,7 @@ def _compared() -> Iterator[Figure]:
     base = load_base(starter())
     for name, rows in sets.items():
         texts, own = [text for text, _ in rows], np.array([label for _, label in rows])
-        # Without other rows, frequencies of words and the mean would be those of the paraphrases alone.
+        # Without other rows, word frequencies and the mean would be those of the paraphrases only.
         others = [] if name.startswith("pass") else [text for text, _ in topics]
         ours = _ours([*texts, *others])[: len(texts)]
         layer = _last_layer(base, texts)
@@ -145,7 +148,7 @@ def _last_layer(base: Any, texts: Sequence[str]) -> Any:
 
 
 def _timed(count: int) -> Iterator[Figure]:
-    """Processor time to embed and group rows of 2 kB, without the start of a process."""
+    """Measure the processor time to embed and group rows of 2 kB, without starting a process."""
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder:
         write_rows(Path(folder) / "data.jsonl", count)
         texts = (Path(folder) / "data.jsonl").read_text().splitlines()
@@ -190,5 +193,5 @@ def _labels(points: Any) -> Any:
 
 
 def _purity(labels: Any, own: Any) -> float:
-    """Return the share of points in groups whose planted center is that of most others there."""
+    """Return the share of grouped points whose planted center is their group's most frequent one."""
     return float(sum(np.bincount(own[labels == label]).max() for label in np.unique(labels)) / len(own))
