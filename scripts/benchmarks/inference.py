@@ -1,7 +1,7 @@
-"""Answers of this machine: one, four and eight at once, the first token, a stop, memory.
+"""Measures answers on this machine: one, four and eight at once, the first token, a stop, and memory.
 
-Both engines, beside transformers' own ``generate`` in the same number format, and beside llama-cpp-python's
-loop. Each side has a process of its own. llama.cpp's files are made where they are not in the cache.
+Both engines are compared with transformers' own ``generate`` in the same dtype, and with llama-cpp-python's
+loop. Each side runs in a separate process. llama.cpp's files are created if they are not in the cache.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Tokens a second and seconds of every side; with ``quick`` of the tests' tiny model."""
+    """Yield tokens per second and seconds of every side; with ``quick``, for the tests' tiny model."""
     with tempfile.TemporaryDirectory() as folder:
         if quick:
-            model, tokens = Path(folder) / "tiny", 12  # made with its adapter
+            model, tokens = Path(folder) / "tiny", 12  # created with its adapter
         else:
             model, tokens = starter(), 96
         adapter = Path(folder) / "adapter"
@@ -76,10 +76,12 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def _files(model: Path, adapter: Path, own: Path | None) -> tuple[Path, Path]:
-    """The model and the adapter as the engine reads them; a model that is made anew each time in ``own``."""
+    """Return the model's and the adapter's files for the engine; those of a model that is created anew each
+    time are in ``own``.
+    """
 
     def unheard(*_: object) -> None:
-        """Hears how far it has come."""
+        """Ignore the progress."""
 
     lora = adapter.parent / "lora.gguf"
     make_lora(adapter, model, lora, 1.0, CACHE, unheard)

@@ -1,9 +1,9 @@
-"""One side of what a pair costs: ``python -m benchmarks.pair_costs SIDE STEPS``.
+"""Measures one side of the cost of a pair: ``python -m benchmarks.pair_costs SIDE STEPS``.
 
-``chosen`` and ``both`` are supervised training on the chosen answers, or on both answers as rows of their
-own; ``dpo`` is preference training, ``trl`` and ``trl-known`` TRL's DPOTrainer, which computes the reference
-in every step, or once before the first. A step has four pairs, or what a side learns from of them; all
-compute in float32. Times are also those of the processor, which other programs change less.
+``chosen`` and ``both`` are supervised training on the chosen answers, or on both answers as separate rows;
+``dpo`` is preference training, ``trl`` and ``trl-known`` TRL's DPOTrainer, which computes the reference in
+every step, or once before the first. A step has four pairs, or the parts of them that a side learns from; all
+sides compute in float32. Processor times are reported as well, since other programs affect them less.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 PAIRS: Final = 16
 BATCH: Final = 4
 WARM: Final = PAIRS // BATCH
-"""Steps before the measured ones: after them every reference is known."""
+"""Number of steps before the measured ones; after them every reference is known."""
 RATE: Final = 1e-5
 
 
 class Clock:
-    """Times steps, on the wall and of the processor."""
+    """Times steps, in wall-clock and processor time."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []
@@ -46,13 +46,13 @@ class Clock:
         self.cpu.append(time.process_time() - cpu)
 
     def of(self, name: str) -> dict[str, float]:
-        """Return the mean milliseconds of a pair after the first steps."""
+        """Return the mean milliseconds per pair after the first steps."""
         found = {name: self.wall, f"{name}Cpu": self.cpu}
         return {key: 1000 * fmean(values[WARM:]) / BATCH for key, values in found.items()}
 
 
 def main() -> None:
-    """Train, and print milliseconds of a pair and the peak memory as the last line."""
+    """Train, and print the milliseconds per pair and the peak memory as the last line."""
     side, steps = sys.argv[1], int(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         if side.startswith("trl"):
@@ -105,12 +105,12 @@ def _ours(folder: Path, side: str, steps: int) -> dict[str, Any]:
             for rows in batch:
                 reference.of(rows)
             look_up.stop()
-            reference._known.update(known)  # the next steps look theirs up
+            reference._known.update(known)  # later steps use cached references
     return {**step.of("pair"), **(look_up.of("reference") if look_up.wall else {})}
 
 
 def _theirs(folder: Path, steps: int, *, known: bool) -> dict[str, Any]:
-    """TRL on our tokens in our order, from an adapter of the same shape."""
+    """Train with TRL on our tokens in our order, starting from an adapter of the same shape."""
     from datasets import Dataset
     from peft import LoraConfig
     from torch.utils.data import SequentialSampler

@@ -1,9 +1,10 @@
-"""Whether preference training is honest: what it learns from a preference, and from coin flips; its cost.
+"""Measures whether preference training is honest, that is, what it learns from a preference and from coin
+flips, and its cost.
 
 On the starter model, pairs prefer answers of fewer than 20 words; held-out pairs and the length of its own
-answers say whether that was learned. On a tiny model, pairs whose preference is a coin's must be called no
-difference in 95 % of the repeats, and simulated adapters that follow length alone must not be credited with
-more. A pair's cost is measured beside that of supervised training on the same answers, and beside TRL.
+answers say whether that was learned. On a tiny model, pairs with coin flips as preferences must give no
+difference in 95 % of the repeats, and simulated adapters that follow only length must not be credited with
+more. A pair's cost is compared with that of supervised training on the same answers, and with TRL.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 REPEATS: Final = 40
 CERTAIN: Final = 95.0
 WRONG: Final = 6.0
-"""Percent of the trials that may claim more than there is: 2.5, and what so few trials may miss it by."""
+"""Maximum percentage of trials that may claim too much: 2.5, plus the sampling error of so few trials."""
 GOODS: Final = ("parcel", "kettle", "invoice", "lamp", "order", "refund", "tent", "radio", "desk", "contract")
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 ASKED: Final = (
@@ -43,7 +44,7 @@ LONG: Final = (
 
 
 def pairs(count: int, seed: int) -> list[dict[str, str]]:
-    """Return pairs that prefer the same answer without the sentences around it."""
+    """Return pairs in which the chosen answer is the rejected one without the sentences around it."""
     chance, made = random.Random(seed), []  # noqa: S311 - words, not secrecy
     for _ in range(count):
         facts = {"thing": chance.choice(GOODS), "day": chance.choice(DAYS)}
@@ -55,7 +56,7 @@ def pairs(count: int, seed: int) -> list[dict[str, str]]:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Shares, lengths and ratios; timings need a quiet machine."""
+    """Yield shares, lengths and ratios; timings need an idle machine."""
     yield from _learned(quick=quick)
     yield from _coins(2 if quick else REPEATS)
     yield from _controlled(4 if quick else 200)
@@ -112,8 +113,8 @@ def _coins(repeats: int) -> Iterator[Figure]:
 
 
 def _controlled(repeats: int) -> Iterator[Figure]:
-    """How often more than length is claimed to be followed, where only length is, or nothing; and where more
-    is. In four pairs of five the chosen answer is shorter, and there by more.
+    """Measure how often a model is said to follow more than length, when it follows only length, nothing, or
+    more. In four of five pairs the chosen answer is the shorter one, and by a larger difference.
     """
     from arkor_dev.local.evaluation.length_control import at_equal_length
 
@@ -142,7 +143,9 @@ def _controlled(repeats: int) -> Iterator[Figure]:
 
 
 def _costs(steps: int, rounds: int) -> Iterator[Figure]:
-    """By turns, and the least of each; a peak of memory needs a process of its own anyway."""
+    """Run the sides in turns and take each one's minimum; a memory peak requires separate processes
+    anyway.
+    """
     sides = ("chosen", "both", "dpo", "trl", "trl-known")
     turns = [{side: in_a_process("pair_costs", side, steps) for side in sides} for _ in range(rounds)]
 

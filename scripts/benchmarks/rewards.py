@@ -1,7 +1,8 @@
-"""Whether training by rewards learns: a format that the starter model seldom has, rewarded by a JSON schema.
+"""Measures whether training with rewards works: a JSON schema rewards a format that the starter model seldom
+uses.
 
-All settings but the length of an answer and the number of steps are the defaults. No prompt is trained on
-twice; the held-out ones are about other things.
+All settings except for the length of an answer and the number of steps are the defaults. No prompt is trained
+on twice; the held-out ones are about other things.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def prompts(things: Sequence[str], count: int, seed: int) -> list[dict[str, str]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Mean rewards, and the seconds of a step."""
+    """Yield mean rewards, and the seconds per step."""
     import torch
 
     from arkor_dev.local.training.methods import method
@@ -116,6 +117,6 @@ def _encoded(rows: Sequence[dict[str, str]]) -> list[Example]:
 
 
 def _reward(run: Any, held_out: Sequence[Example]) -> float:
-    """Return the mean reward of answers that are sampled with the same numbers each time."""
+    """Return the mean reward of answers sampled with the same random numbers each time."""
     groups = run.loss._answering.sampled(0, held_out)
     return fmean(each.reward for group in groups for each in group)

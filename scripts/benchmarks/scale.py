@@ -1,11 +1,13 @@
-"""A cluster beside this machine: the first step, one worker and two, what travels, and many short jobs.
+"""Compares a cluster with this machine: time to the first step, one and two workers, traffic, and many short
+jobs.
 
-The cluster is of true nodes on this machine, of one processor each (``tests.local.cluster.nodes``). So its
-workers share the processors that there are, and all its traffic goes over the loopback device, whose counter
-is read: what the cluster says to itself in as much time is taken off. What one node has by its hash all of
-them have, as they share a folder. Each process of a training computes with one thread, here as there.
+The cluster consists of real nodes on this machine, with one processor each (``tests.local.cluster.nodes``).
+So its workers share this machine's processors, and all its traffic goes over the loopback device, whose
+counter is read; the idle cluster's traffic over the same time is subtracted. Content that one node has cached
+by hash is available to all nodes, as they share a folder. Each training process computes with one thread,
+locally and on the cluster.
 
-Some 6 minutes on two cores. ``ARKOR_BENCH_JOBS=100`` adds a row of 100 short jobs, and five minutes.
+Takes some 6 minutes on two cores. ``ARKOR_BENCH_JOBS=100`` adds a row of 100 short jobs, and five minutes.
 """
 
 from __future__ import annotations
@@ -41,16 +43,16 @@ MANY: Final = (1, 10)
 LARGE: Final = "ARKOR_BENCH_JOBS"
 NODES: Final = 3
 SECONDS: Final = 300.0
-"""How long one job may take."""
+"""Time limit in seconds for one job."""
 IDLE_SECONDS: Final = 4.0
 LOOPBACK: Final = Path("/sys/class/net/lo/statistics/rx_bytes")
 MIB: Final = 2**20
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """All of it; with ``quick`` the tiny model alone, and few jobs."""
+    """Yield all figures; with ``quick``, only for the tiny model and few jobs."""
     with contextlib.ExitStack() as ends:
-        # Ray's sockets lie below it, and their names may not be long.
+        # Ray's sockets are in it, and their paths must be short.
         root = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="arkor-", dir="/tmp")))
         yield from capacity.measure(root / "store", quick=quick)
         project = root / "project"
@@ -65,7 +67,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         nodes = Nodes.start(root / "r", NODES)
         ends.callback(nodes.stop)
         yield Figure(f"{NODES} nodes on this machine are there after", time.monotonic() - began, "s")
-        # As many jobs as there are places: each begins at the one that another has just left.
+        # As many concurrent jobs as there are slots: each job starts in a slot that another has just left.
         backend = Backend.start(root / "data", project, root / "cache", "--at-once", str(NODES))
         ends.callback(backend.stop)
         config = {
@@ -82,11 +84,11 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def one_job(runs: Runs, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure]:
-    """The first step, the pace and the bytes of jobs by themselves."""
+    """Measure the first step, the pace and the traffic of single jobs."""
     there, client = ({**config, "cluster": address, "cpus": 1} for address in (nodes.address, nodes.client))
     runs.idle = idle_traffic()
     yield Figure("what the cluster says to itself, without a job", runs.idle / 1e3, "kB/s")
-    runs.run(config)  # what this machine keeps of a model is there by the next one, as it is on a node
+    runs.run(config)  # this machine's cache of the model is filled by the next job, like a node's
     here = runs.run(config)
     first = runs.run(there)
     sent = sum(path.stat().st_size for path in nodes.temporary.glob("arkor-dev-*/files/*"))
@@ -110,9 +112,11 @@ def one_job(runs: Runs, nodes: Nodes, config: dict[str, Any]) -> Iterator[Figure
 
 
 def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
-    """What a job that trains there takes of this machine as long as it does."""
+    """Measure the load on this machine while a job trains on the cluster."""
     backend = runs.backend
-    until(lambda: not backend.processes(DRIVER), SECONDS)  # those of jobs before it wait a while for another
+    until(
+        lambda: not backend.processes(DRIVER), SECONDS
+    )  # drivers of earlier jobs wait a while for another job
     files, wall = open_files(backend), 3.0 if runs.quick else 20.0
     job = backend.submit(config)
     until(lambda: backend.job(job)["metrics"].get("step", 0) >= 2, SECONDS)
@@ -127,7 +131,7 @@ def following(runs: Runs, config: dict[str, Any]) -> Iterator[Figure]:
 
 
 def work_of(backend: Backend) -> dict[int, float]:
-    """For how long each of the backend's drivers has computed, by pid."""
+    """Return the processor seconds of each of the backend's drivers, by pid."""
     found = {}
     for pid in backend.processes(DRIVER):
         with contextlib.suppress(OSError):  # it has just ended
@@ -140,16 +144,16 @@ def open_files(backend: Backend) -> int:
 
 
 class Ran:
-    """A job that is over: seconds to its first step, steps a second, bytes on the way, bytes it has kept.
+    """A finished job: seconds to its first step, steps per second, bytes transferred, bytes stored.
 
-    ``work`` are the seconds for which its driver computed.
+    ``work`` is its driver's processor time in seconds.
     """
 
     def __init__(self, frames: list[Frame], begun: datetime, folder: Path) -> None:
         logged = (frame for frame in frames if frame.event == "training.log" and "loss" in frame.json)
         steps = [moment(frame) for frame in logged]
         self.start = (steps[0] - begun).total_seconds()
-        # Over all of them: several come at the same time from a node where steps are short.
+        # Averaged over all steps: if steps are short, several arrive from a node at the same time.
         self.pace = (len(steps) - 1) / (steps[-1] - steps[0]).total_seconds()
         self.kept = size_of(folder)
         saved = sorted((folder / "checkpoints").iterdir())
@@ -167,14 +171,16 @@ def size_of(folder: Path) -> int:
 
 
 class Runs:
-    """Runs jobs one by one on ``backend``, whose folder is ``data``; ``idle`` bytes a second are no job's."""
+    """Runs jobs one by one on ``backend``, whose folder is ``data``; ``idle`` is the traffic without jobs, in
+    bytes per second.
+    """
 
     def __init__(self, backend: Backend, data: Path, *, quick: bool) -> None:
         self.backend, self._data, self.quick = backend, data, quick
         self.idle = 0.0
 
     def run(self, config: dict[str, Any]) -> Ran:
-        """Run a job by itself to its end."""
+        """Run a single job to its end."""
         begun, began, before = datetime.now().astimezone(), time.monotonic(), loopback()
         job = self.backend.submit(config)
         work, before_it = 0.0, work_of(self.backend)
@@ -192,12 +198,12 @@ class Runs:
 
 
 def loopback() -> int:
-    """Bytes that have gone over the loopback device; 0 where the system does not count them."""
+    """Return the bytes sent over the loopback device; 0 if the system does not count them."""
     return int(LOOPBACK.read_text()) if platform.system() == "Linux" else 0
 
 
 def idle_traffic() -> float:
-    """Bytes a second of a cluster on which nothing runs."""
+    """Return the bytes per second of an idle cluster."""
     time.sleep(1)
     before = loopback()
     time.sleep(IDLE_SECONDS)
@@ -205,12 +211,12 @@ def idle_traffic() -> float:
 
 
 def share_of(pid: int) -> int:
-    """A process's memory in bytes, what it shares with others in parts."""
+    """Return a process's proportional memory in bytes: shared memory is divided among its users."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith("Pss:")))
 
 
 def processor_seconds(pid: int) -> float:
-    """For how long a process has computed."""
+    """Return a process's processor time in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

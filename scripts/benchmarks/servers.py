@@ -1,7 +1,7 @@
-"""The servers of a benchmark, each in a process of its own.
+"""The servers of a benchmark, each in a separate process.
 
-``python -m benchmarks.servers fake`` is the tests' managed backend, told by lines of JSON on stdin what to
-have; ``… bare`` is an aiohttp handler that returns the bytes of its stdin. Both end when stdin does.
+``python -m benchmarks.servers fake`` is the tests' managed backend, controlled by lines of JSON from stdin;
+``… bare`` is an aiohttp handler that returns the bytes from its stdin. Both exit when stdin ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STATUS = ("completed", "running", "failed", "queued")
 
 
 class Child:
-    """A server process with a line of JSON as its greeting: ``{"port": N}``."""
+    """A server process whose first line of output is JSON: ``{"port": N}``."""
 
     def __init__(self, mode: str) -> None:
         path = os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])
@@ -43,7 +43,7 @@ class Child:
         self.port = 0
 
     def tell(self, line: bytes) -> Any:
-        """One line to it, one line of JSON back."""
+        """Send one line; return the line of JSON that answers it."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(line + b"\n")
@@ -51,11 +51,11 @@ class Child:
         return json.loads(self.process.stdout.readline())
 
     def __call__(self, command: str, **options: Any) -> Any:
-        """A command to the fake backend."""
+        """Send a command to the fake backend."""
         return self.tell(json.dumps({"command": command, **options}).encode())
 
     def end(self) -> None:
-        """Close its stdin and wait."""
+        """Close the process's stdin and wait for its exit."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.close()
@@ -65,7 +65,7 @@ class Child:
 
 @contextlib.contextmanager
 def fake() -> Iterator[Child]:
-    """The fake backend."""
+    """Run the fake backend."""
     child = Child("fake")
     try:
         child.port = child("port")["port"]
@@ -76,7 +76,7 @@ def fake() -> Iterator[Child]:
 
 @contextlib.contextmanager
 def bare(body: bytes) -> Iterator[Child]:
-    """The bare handler."""
+    """Run the bare handler."""
     child = Child("bare")
     try:
         child.port = child.tell(str(len(body)).encode() + b"\n" + body)["port"]
@@ -96,14 +96,14 @@ class Studio:
     project: Path
 
     def resident(self) -> float:
-        """MiB of memory; of Linux."""
+        """The process's memory in MiB; only on Linux."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextlib.contextmanager
 def studio(backend: Child) -> Iterator[Studio]:
-    """``arkor-dev`` against the fake backend, with a home and a project of its own."""
+    """Run ``arkor-dev`` with the fake backend, and with its own home and project."""
     with _launched(backend, subprocess.DEVNULL) as (process, port, project, begun):
         page = _first_page(port, process)
         seconds = time.perf_counter() - begun
@@ -112,7 +112,7 @@ def studio(backend: Child) -> Iterator[Studio]:
 
 
 def ready_line(backend: Child) -> float:
-    """Seconds from exec until ``arkor-dev`` prints where its page is."""
+    """Return the seconds from exec until ``arkor-dev`` prints its page's address."""
     with _launched(backend, subprocess.PIPE) as (process, port, _, begun):
         assert process.stderr is not None
         for line in process.stderr:
@@ -123,7 +123,7 @@ def ready_line(backend: Child) -> float:
 
 @contextlib.contextmanager
 def _launched(backend: Child, messages: int) -> Iterator[tuple[subprocess.Popen[bytes], int, Path, float]]:
-    """The process, its port, its project, and when it was started."""
+    """Start the process; return it with its port, its project, and its start time."""
     facts = backend("facts")
     with tempfile.TemporaryDirectory() as name:
         home, project = Path(name) / "home", Path(name) / "project"
@@ -173,14 +173,14 @@ def _first_page(port: int, process: subprocess.Popen[bytes]) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has."""
+    """Return a free port on 127.0.0.1."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 class FakeServer:
-    """What the fake backend can be told."""
+    """The commands of the fake backend."""
 
     def __init__(self) -> None:
         from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
@@ -189,7 +189,7 @@ class FakeServer:
         self.facts_ = {"org": ORG, "project": PROJECT, "token": TOKEN}
 
     async def run(self) -> None:
-        """Obey stdin until it ends."""
+        """Process commands from stdin until it ends."""
         await self.backend.start()
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
@@ -200,15 +200,15 @@ class FakeServer:
         await self.backend.close()
 
     def port(self) -> dict[str, object]:
-        """Where it listens."""
+        """Return the port on which it listens."""
         return {"port": self.backend.port}
 
     def facts(self) -> dict[str, object]:
-        """Who may ask for what."""
+        """Return the credentials and ids that clients need."""
         return dict(self.facts_)
 
     def jobs(self, count: int) -> dict[str, object]:
-        """Have so many jobs, and nothing of those before."""
+        """Replace all jobs by this many new ones."""
         self.backend.jobs.clear()
         self.backend.frames.clear()
         for number in range(count):
@@ -217,21 +217,21 @@ class FakeServer:
         return {}
 
     def slow_jobs(self, delay: float) -> dict[str, object]:
-        """Let the jobs list take its time; 0 for none."""
+        """Delay the list of jobs; 0 for no delay."""
         self.backend.heal()
         if delay:
             self.backend.fault("GET /v1/jobs", delay=delay)
         return {}
 
     def late(self, seconds: float) -> dict[str, object]:
-        """Let event streams be silent for so long after their head; 0 for not at all."""
+        """Delay event streams after their headers; 0 for no delay."""
         self.backend.heal()
         if seconds:
             self.backend.fault("GET /v1/jobs/{id}/events/stream", first_byte=seconds)
         return {}
 
     def history(self, events: int, per_write: int, ended: bool = True) -> dict[str, object]:
-        """A job with a history."""
+        """Create a job with a history."""
         self.backend.frames_per_write = per_write
         job = self.backend.add_job("completed" if ended else "running")
         self.backend.frames[job] = [self._frame(job, number) for number in range(events)]
@@ -240,7 +240,7 @@ class FakeServer:
     def live(self, job: str, events: int, burst: int) -> dict[str, object]:
         """Emit events, ``burst`` at a time, as fast as they are taken, then end the job."""
         self.backend.frames_per_write = burst
-        # After the one that the job began with: a frame with its id and data would be a repeat.
+        # Start after the job's first event: a frame with the same id and data would be a duplicate.
         ready = [self._frame(job, number) for number in range(1, events + 1)]
 
         async def emit() -> None:
@@ -255,7 +255,7 @@ class FakeServer:
         return {}
 
     def steady(self, job: str, rate: int, seconds: float) -> dict[str, object]:
-        """Emit ``rate`` events a second for so long."""
+        """Emit ``rate`` events per second for a time."""
 
         async def emit() -> None:
             begun, sent = time.perf_counter(), len(self.backend.frames[job])
@@ -271,7 +271,7 @@ class FakeServer:
         return {}
 
     def timed(self, job: str, rate: float, events: int) -> dict[str, object]:
-        """Emit events, ``rate`` a second, each with the moment at which it left, then end the job."""
+        """Emit ``rate`` events per second, each with the time at which it was sent, then end the job."""
 
         async def emit() -> None:
             begun = time.perf_counter()
@@ -289,7 +289,7 @@ class FakeServer:
         return {}
 
     def chat(self, deltas: int) -> dict[str, object]:
-        """What the model says."""
+        """Set the model's answer."""
         self.backend.chat.chunks = ["token "] * deltas
         return {}
 
@@ -301,7 +301,7 @@ class FakeServer:
 
 
 async def bare_server(body: bytes) -> None:
-    """The floor: an aiohttp handler that returns bytes."""
+    """Run the floor: an aiohttp handler that returns bytes."""
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")

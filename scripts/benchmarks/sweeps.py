@@ -1,7 +1,8 @@
-"""Whether a sweep finds what is best, and calls nothing a winner that is not: on trainings of a tiny model.
+"""Measures whether a sweep finds the best setting and declares no false winner, with training runs of a tiny
+model.
 
-All 27 settings of a grid are trained in full with several seeds: their mean is the truth. Each sweep then
-takes the runs of one of these seeds. In the null case twenty equal settings differ in their seed alone.
+All 27 settings of a grid are trained in full with several seeds, and their means are the truth. Each sweep
+then uses the runs of one of these seeds. In the null case, twenty equal settings differ only in their seed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NULL_STEPS: Final = 30
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Shares of sweeps, in percent."""
+    """Yield shares of sweeps, in percent."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(Path(folder))
         yield from _grid(trainer, 1 if quick else 5, 2 if quick else 4, quick=quick)
@@ -36,7 +37,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 class Trainer:
-    """Trains settings of a tiny model on rows whose answers have something to learn."""
+    """Trains a tiny model with given settings on rows with learnable answers."""
 
     def __init__(self, folder: Path) -> None:
         import torch
@@ -44,7 +45,7 @@ class Trainer:
         from tests.local.tiny_model import make
         from tests.local.training.methods.preferring import coin_flips, encoded
 
-        torch.set_num_threads(1)  # so small a model gains nothing from two
+        torch.set_num_threads(1)  # so small a model gains nothing from two threads
         self._folder, self._count = folder, 0
         make(folder / "tiny")
         self._train, self._held_out = (

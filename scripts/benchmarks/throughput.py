@@ -1,7 +1,7 @@
-"""Many short jobs on a cluster, beside the same training processes started by bare Ray tasks.
+"""Compares many short jobs on a cluster with the same training processes started by bare Ray tasks.
 
-Those have no backend, no driver and no events, and bring nothing back: all that this adds is in the ratio. As
-the cluster is on this machine, what would be work of the machines there takes from the same processors.
+Those have no backend, driver or events, and return no files: the ratio shows the cost of all that. As the
+cluster is on this machine, the nodes' work shares its processors.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ SHORT: Final[dict[str, Any]] = {
     "datasetSplit": 0,
     "numberFormat": "float32",
 }
-"""The job of which there are many: a second of training, and all that comes before and after it."""
+"""The short job: a second of training, with everything that precedes and follows it."""
 ROUNDS: Final = 5
-"""One job alone takes three seconds, of which a tenth is chance: the median of so many counts."""
+"""Number of repeats of a single job, of which the median counts: it takes three seconds, with 10 % of
+noise.
+"""
 EACH_SECONDS: Final = 60.0
 BAD: Final = ("failed", "cancelled", "paused")
 
@@ -46,9 +48,11 @@ BAD: Final = ("failed", "cancelled", "paused")
 def measure(
     backend: Backend, nodes: Nodes, project: Path, counts: tuple[int, ...], machines: int
 ) -> Iterator[Figure]:
-    """Jobs a minute for each of ``counts``, on so many ``machines``."""
+    """Yield the jobs per minute for each of ``counts``, on a number of ``machines``."""
     config = {**SHORT, "cluster": nodes.address, "cpus": 1}
-    finish(backend, [backend.submit(config, "first")])  # model and data are on a node, as they are beside
+    finish(
+        backend, [backend.submit(config, "first")]
+    )  # model and data are on a node already, as for the bare tasks
     for count in counts:
         rounds = ROUNDS if count == 1 else 1
         sides = []
@@ -63,7 +67,7 @@ def measure(
 
 
 def finish(backend: Backend, jobs: list[str]) -> None:
-    """Wait for the end of all, one after the other: the list of many would take from the same processors."""
+    """Wait for all jobs to end, one after the other: polling a long list would use the same processors."""
     end = time.monotonic() + EACH_SECONDS * len(jobs)
     for job in jobs:
         while not is_over(backend.job(job)):
@@ -73,14 +77,16 @@ def finish(backend: Backend, jobs: list[str]) -> None:
 
 
 def is_over(job: dict[str, Any]) -> bool:
-    """Whether it is completed; raises RuntimeError where it ended otherwise."""
+    """Return whether the job is completed; raise RuntimeError if it ended otherwise."""
     if job["status"] in BAD:
         raise RuntimeError(f"The job {job['name']} is {job['status']}: {job.get('error')}")
     return bool(job["status"] == "completed")
 
 
 def bare(address: str, project: Path, count: int) -> dict[str, float]:
-    """How long ``count`` Ray tasks take each of which trains the short job and returns how it ended."""
+    """Return the seconds for ``count`` Ray tasks, each of which trains the short job and returns how it
+    ended.
+    """
     import ray
 
     os.environ["RAY_AUTH_MODE"] = "disabled"

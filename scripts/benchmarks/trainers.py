@@ -1,6 +1,7 @@
-"""One side of a training: ``python -m benchmarks.trainers ours|trl example|mixed STEPS [FORMAT]``.
+"""Runs one side of a training comparison: ``python -m benchmarks.trainers ours|trl example|mixed STEPS
+[FORMAT]``.
 
-TRL gets our tokens in our order, in batches that it pads itself, and computes in FORMAT.
+TRL gets our tokens in our order, pads the batches itself, and computes in FORMAT.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _plan(steps: int, rows: int) -> Plan:
 
 
 def _run(folder: Path, rows: str, steps: int) -> Run:
-    """Our run, before it begins."""
+    """Return our run before it begins."""
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.number_format import choose
     from arkor_dev.local.training.methods import method
@@ -92,7 +93,9 @@ def _example(tokenizer: Any) -> list[Example]:
 
 
 def _mixed(tokenizer: Any) -> list[Example]:
-    """Pieces of the example's text, of any length; a quarter to three quarters of each are its answer."""
+    """Return pieces of the example's text, of any length; between a quarter and three quarters of each is the
+    answer.
+    """
     from arkor_dev.local.modeling.example import IGNORED, Example
 
     words = [token for row in _example(tokenizer) for token in row.ids]
@@ -106,7 +109,7 @@ def _mixed(tokenizer: Any) -> list[Example]:
 
 
 def _ours(run: Run) -> dict[str, Any]:
-    """Our steps, taken apart: the way forward, back, the optimizer and what is left."""
+    """Time the parts of our steps: forward pass, backward pass, optimizer and the rest."""
     from arkor_dev.local.training.rows.batches import endless
 
     run.begin()
@@ -121,7 +124,7 @@ def _ours(run: Run) -> dict[str, Any]:
         began = time.perf_counter()
         run.learn(*batches)
         whole.append(time.perf_counter() - began)
-        work.append(_products(run, batches))  # in turns, so that what else the machine does hits both
+        work.append(_products(run, batches))  # in turns, so that other load on the machine affects both
     parts = {name: sum(times[1:]) / (len(times) - 1) for name, times in clocks.items()}
     step, floor = statistics.mean(whole[1:]), statistics.mean(work[1:])
     rest = step - sum(parts.values())
@@ -129,7 +132,9 @@ def _ours(run: Run) -> dict[str, Any]:
 
 
 def _timed(owner: Any, name: str) -> list[float]:
-    """Seconds of each call of a method of ``owner``'s class, or of torch's tensors, from now on."""
+    """Record the seconds of each call of a method of ``owner``'s class, or of torch's tensors, from now
+    on.
+    """
     import torch
 
     kind = torch.Tensor if owner is None else type(owner)
@@ -147,11 +152,11 @@ def _timed(owner: Any, name: str) -> list[float]:
 
 
 def _products(run: Run, batches: list[list[Example]]) -> float:
-    """Seconds of the products alone that a step has to make.
+    """Return the seconds of the matrix products that a step must compute.
 
-    These are the frozen layers' and the output's, forward and backward, and six products of each adapter,
-    counted at the speed of the layers': in truth, products of so low a rank are slower. Attention's own are
-    not among them.
+    These are the products of the frozen layers and the output layer, forward and backward, and six products
+    per adapter, assumed to be as fast as the layers': actual products of so low a rank are slower.
+    Attention's products are not included.
     """
     import torch
 
@@ -168,7 +173,7 @@ def _products(run: Run, batches: list[list[Example]]) -> float:
     layers = [weight for weight in layers if weight.data_ptr() != last.data_ptr()]
     sizes = {size for weight in layers for size in weight.shape}
     learning = sum(weight.numel() for weight in run.trainable)
-    adapters = 1.5 * learning / sum(weight.numel() for weight in layers)  # six products to a layer's two
+    adapters = 1.5 * learning / sum(weight.numel() for weight in layers)  # six products versus a layer's two
     seconds = 0.0
     for batch in batches:
         line = pack_rows([(row.ids, row.labels) for row in batch], IGNORED)
@@ -188,7 +193,7 @@ def _products(run: Run, batches: list[list[Example]]) -> float:
 
 
 def _theirs(folder: Path, name: str, count: int, number: str) -> dict[str, Any]:
-    """``count`` steps of TRL, on our rows in our order, its weights in the format ``number``."""
+    """Train ``count`` steps with TRL, on our rows in our order, with weights in the dtype ``number``."""
     from datasets import Dataset
     from peft import LoraConfig
     from torch.utils.data import SequentialSampler

@@ -1,9 +1,10 @@
-"""Training on this processor against TRL's SFTTrainer: the same model, rows, batches and adapter, by turns.
+"""Compares training on this processor with TRL's SFTTrainer, in turns: the same model, rows, batches and
+adapter.
 
-Both train the starter model in bfloat16 where the product's own measurement takes it, else in float32, and
-evaluate nothing. Each has a process of its own, so that its peak memory is its own, and threads that wait as
-a worker's do. Two data sets: the example project's, and rows of 16 to 900 tokens. Then where our time goes,
-beside the products that no code can leave out.
+Both train the starter model, in bfloat16 if the product's own measurement chooses it, else in float32,
+without evaluation. Each runs in a separate process, so that its peak memory is separate, with threads that
+wait like those of a worker. Two data sets: the example project's, and rows of 16 to 900 tokens. Then the
+parts of our steps' time, compared with the matrix products that no code can avoid.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 FASTER = {"example": 1.7, "mixed": 2.0}
 ABOVE = {"bfloat16": 1.4, "float32": 1.25}
-"""How many times the time of its products a step may take."""
+"""Maximum time of a step, as a multiple of the time of its matrix products."""
 NAMES = {"example": "the example", "mixed": "rows of 16 to 900 tokens"}
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Seconds a step and peak memory of both, and the parts of our step."""
+    """Yield both sides' seconds per step and peak memory, and the parts of our step."""
     steps, rounds = (2, 1) if quick else (12, 2)
     for rows, least in FASTER.items():
         turns = []

@@ -1,8 +1,8 @@
-"""How often the verdict is wrong where nothing has changed, and how often it finds what has.
+"""Measures how often the verdict is wrong if nothing has changed, and how often it finds real changes.
 
 Simulated comparisons whose truth is known (``tests/local/evaluation/families.py``), each through the
-verdict's own function. At most 5 % may be called better or worse where nothing has changed; Student's t
-interval of the same rows, without a margin, is reported, too.
+verdict's own function. At most 5 % may be called better or worse if nothing has changed; Student's t interval
+for the same rows, without a margin, is reported, too.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ ROWS = (8, 10, 20, 50)
 GAINS = (0.3, 0.5, 0.8)
 PILOTS = 60
 SHARES = (0.3, 0.7)
-"""How much of the differences' variance is between sources."""
+"""Share of the differences' variance that is between sources."""
 WRONG = 0.05
-"""The share of comparisons that may be called better or worse where nothing has changed."""
+"""Maximum share of comparisons called better or worse when nothing has changed."""
 DEVIATIONS = {8: 2.3646, 10: 2.2622, 20: 2.093, 50: 2.0096}
 """Student's t of a 95 % interval, by rows."""
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Shares of comparisons, in percent; the target allows for the sampling error of so many."""
+    """Yield shares of comparisons, in percent; the target allows for the sampling error."""
     trials = 40 if quick else 500
     chance = np.random.default_rng(12)
     drawn: dict[str, Callable[[int], Pair]] = {"adapters of noise": lambda rows: noise(chance, rows)}
@@ -65,14 +65,14 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             rows = _rows_said(draw, chance, gain)
             pairs = [losses(draw, chance, rows, gain) for _ in range(min(trials, 200))]
             found = [compare(*pair, margin=MARGIN).verdict for pair in pairs].count("better") / len(pairs)
-            # Few lognormal rows show too small a spread: how many it takes is a guess there.
+            # A few lognormal rows have too small a spread, so the required number is a guess for them.
             target = None if family == "lognormal" else least
             name = f"found a gain of {gain} deviations with {rows} rows, {family}"
             yield Figure(name, 100 * found, "%", least=target)
 
 
 def _wrong(name: str, pairs: list[Pair], most: float | None) -> Iterator[Figure]:
-    """The share of ``pairs``, which do not differ, that are called better or worse."""
+    """Return the share of ``pairs``, which do not differ, that are called better or worse."""
     wrong = sum(compare(*pair, margin=MARGIN).verdict in ("better", "worse") for pair in pairs)
     yield Figure(f"better or worse by chance, {name}", 100 * wrong / len(pairs), "%", most=most)
     plain = sum(_plainly_differs(*pair) for pair in pairs)
@@ -86,9 +86,11 @@ def _plainly_differs(base: list[float], adapter: list[float]) -> bool:
 
 
 def _rows_said(draw: Draw, chance: Any, gain: float) -> int:
-    """The rows that a comparison asks for which saw just this gain, and an interval as is usual there.
+    """Return the number of rows that a comparison requires if it measured exactly this gain, with a typical
+    interval.
 
-    How wide a side is depends on the rows, so it is measured with as many as an even one would ask for.
+    The width of each side depends on the rows, so it is measured with the number that a symmetric interval
+    would require.
     """
 
     def asked(side: float) -> int:

@@ -1,4 +1,6 @@
-"""The page in a real Chromium: what it weighs, how soon tables and curves stand, what a live tab costs."""
+"""Measures the page in a real Chromium: its size, the time until tables and curves are painted, and the cost
+of a live tab.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,10 @@ PAGES = ("/", "/#/jobs", "/#/jobs/none", "/#/compare", "/#/playground", "/#/endp
 CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 700}
 LATE_SECONDS = 1.0
 LIVE_SECONDS = 12
-# Enough that a median outlives a moment in which the machine was elsewhere.
+# Enough for a median that is robust to a short load on the machine.
 ROUNDS = 9
 
-# Looks once a frame whether what was waited for is there, and stops the clock after that frame was drawn.
+# Checks once per frame whether the awaited content is there, and stops the clock after that frame is drawn.
 PROBE = """
 window.longest = 0;
 new PerformanceObserver((list) => {
@@ -56,7 +58,7 @@ const look = () => {
 requestAnimationFrame(look);
 """
 TRAINER = '[[trainer]]\nname = "bot"\nmodel = "smollm2-135m-instruct"\ndataset = "rows.jsonl"\nsteps = 4\n'
-# Tells when Home's first button is there, before the effects of what is drawn: they ask for what comes late.
+# Reports when Home's first button is there, before effects run: they request the parts that load later.
 STANDS = """
 new MutationObserver((_, observer) => {
   if (document.querySelector(".home-card .ui-button") === null) return;
@@ -67,7 +69,7 @@ new MutationObserver((_, observer) => {
 BEGUN_BEFORE = """(stood) => performance.getEntriesByType("resource")
   .filter(({ startTime }) => startTime < stood).map(({ name }) => name)"""
 TABLE = "document.querySelector('.jobs-row') !== null"
-# The last step in figures, and a curve that begins at the left end of the axis.
+# The last step as a figure, and a curve that begins at the left end of the axis.
 CURVE = """(() => {
   const curves = [...document.querySelectorAll(".chart-curve")].map((path) => path.getAttribute("d") ?? "");
   const curve = curves.find((d) => d !== "") ?? "";
@@ -78,7 +80,7 @@ CURVE = """(() => {
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Every figure of the page, as it is measured."""
+    """Yield every figure of the page as it is measured."""
     with servers.fake() as backend, servers.studio(backend) as studio, chromium() as browser:
         yield from weight(studio, browser)
         yield from table(backend, studio, browser, 1 if quick else ROUNDS)
@@ -90,7 +92,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser."""
+    """Start a headless browser."""
     path = os.environ.get("ARKOR_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(QUIET))
@@ -100,18 +102,18 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def tab(browser: Browser) -> Iterator[tuple[BrowserContext, Page]]:
-    """A page with a profile of its own."""
+    """Open a page with its own profile."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield context, context.new_page()
     context.close()
 
 
 def weight(studio: Studio, browser: Browser) -> Iterator[Figure]:
-    """Bytes over the wire of the page and its assets, for a project with a trainer.
+    """Measure the bytes transferred for the page and its assets, for a project with a trainer.
 
-    The first load is what Home asks for before its button is there. Its bound is that of
-    ``scripts/build-web``, which counts files, and so without the answers' headers. What comes later, such as
-    the form of the settings, is a figure of its own.
+    The first load is everything that Home requests before its button is there. Its limit is that of
+    ``scripts/build-web``, which counts files, without response headers. Parts loaded later, such as the
+    settings form, are a separate figure.
     """
     origin = f"http://127.0.0.1:{studio.port}"
     fetched: dict[str, tuple[int, int]] = {}
@@ -155,7 +157,7 @@ def weight(studio: Studio, browser: Browser) -> Iterator[Figure]:
 
 
 def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iterator[Figure]:
-    """10,000 jobs, from the navigation to the painted table."""
+    """Measure the time from the navigation to the painted table of 10,000 jobs."""
     backend("jobs", count=10_000)
     while len(_api(studio, "/api/jobs")["jobs"]) < 10_000:
         time.sleep(0.5)  # the list is at most one poll old
@@ -165,10 +167,11 @@ def table(backend: Child, studio: Studio, browser: Browser, rounds: int) -> Iter
 
 
 def curve(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
-    """A job's page with its whole history, the last step in figures and the first on the axis.
+    """Measure a job's page with its whole history, from the first step on the axis to the last one as a
+    figure.
 
-    Each pass has its own job, since the daemon keeps the events of a viewed one in memory. In turns, a
-    backend sends the first of them at once, and late.
+    Each pass has its own job, since the daemon keeps the events of a viewed one in memory. In turns, the
+    backend sends the first events at once or late.
     """
 
     def painted(late: float) -> float:
@@ -185,7 +188,7 @@ def curve(backend: Child, studio: Studio, browser: Browser, events: int, rounds:
 
 
 def heap(backend: Child, studio: Studio, browser: Browser, events: int, rounds: int) -> Iterator[Figure]:
-    """The most memory that the page's script takes, typed arrays included, until its curve is painted."""
+    """Measure the page's maximum heap, typed arrays included, until its curve is painted."""
     peaks = []
     for _ in range(rounds):
         backend("jobs", count=10)
@@ -203,7 +206,7 @@ def heap(backend: Child, studio: Studio, browser: Browser, events: int, rounds: 
 
 
 def live(backend: Child, studio: Studio, browser: Browser, seconds: float) -> Iterator[Figure]:
-    """The renderer's share of a core while 100 events a second come to a curve of 2,000 points."""
+    """Measure the renderer's share of a core while a curve of 2,000 points receives 100 events per second."""
     backend("jobs", count=10)
     job = backend("history", events=2_000, per_write=1, ended=False)["job"]
     with tab(browser) as (_, page):
@@ -227,10 +230,10 @@ def live(backend: Child, studio: Studio, browser: Browser, seconds: float) -> It
 
 
 def _painted(studio: Studio, browser: Browser, path: str, ready: str) -> tuple[float, float]:
-    """Milliseconds from the navigation until it is drawn, and the longest task."""
+    """Return the milliseconds from the navigation until the content is drawn, and the longest task's."""
     with tab(browser) as (_, page):
         page.add_init_script(PROBE % ready)
-        # The page tells it: asking, as a selector does, would run scripts of the measurement meanwhile.
+        # The page reports it: polling, like a selector does, would run the measurement's scripts meanwhile.
         with page.expect_console_message(lambda message: "painted" in message.text, timeout=60_000) as told:
             page.goto(f"http://127.0.0.1:{studio.port}{path}")
         page.wait_for_timeout(300)
