@@ -320,7 +320,7 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
-            if "preferred" in part:  # the difference in preference is not that of the losses
+            if "preferred" in part:  # that figure differs from the difference of losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 continue
             difference = object_at(part, "difference")

@@ -202,7 +202,7 @@ def _parent(data: Path, job_id: str) -> Iterator[Resource]:
 
 
 def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return this program, its version and those of the libraries, and a hash of its code."""
+    """Return this program, its version and those of its libraries, and a hash of its code."""
     code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
     pinned = {str(name): str(version)[:TEXT] for name, version in versions.items()}
     return {"id": BUILDER, "version": pinned, "builderDependencies": [code]}

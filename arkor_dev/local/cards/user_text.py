@@ -1,4 +1,4 @@
-"""Keeps what the user has written into a card when the card is rewritten.
+"""Preserves the user's own text in a card when the card is rewritten.
 
 Our part is between two markers, in the front matter and in the text; everything outside is the user's. A key
 that they set in the front matter overrides ours. Without markers the whole card is the user's.
@@ -20,7 +20,7 @@ _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """The user's lines of the front matter, and their text ``before`` and ``after`` ours."""
+    """The user's lines of the front matter, and their text ``before`` and ``after`` our part."""
 
     front_matter: str = ""
     before: str = ""

@@ -56,7 +56,7 @@ class ActorClient:
         return answer
 
     def reuse(self, lease: Lease, seconds: float = CALL_SECONDS) -> None:
-        """Assign the job of ``lease`` to the actor, whose own job is closed. Raises like `call`, and
+        """Assign the job of ``lease`` to the actor, whose previous job is closed. Raises like `call`, and
         ProtocolError.
         """
         job = lease.job, lease.name, lease.nonce, lease.away

@@ -146,7 +146,7 @@ class JobSession:
     # Attaching to a job that already trains
 
     def _attach(self, data: Path) -> WorkerGroup | None:
-        """Return the actor in which the job trains; None if it is gone for good.
+        """Return the actor in which the job trains; None if it is permanently gone.
 
         Raises RequeueError if the cluster does not respond now, JobFailure if it has not for too long.
         """
@@ -321,7 +321,7 @@ class JobSession:
                 if not self.lease:  # no later driver can attach and need these messages again
                     self._acknowledged = count
             if exit_status and not messages:
-                if not exit_status.get("killed"):  # another worker may be the reason
+                if not exit_status.get("killed"):  # another worker's failure may be the cause
                     self.peers.wait_for_fault()
                 if self._faults:
                     raise self._faults[0]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS: Final = 30.0
 """Seconds that a job waits for resources in use before it returns to the queue."""
 STARTUP_SECONDS: Final = 120.0
-"""Seconds that a node with free resources may take to receive our code and start."""
+"""Seconds that a node with free resources may take to receive our code and start the actor."""
 
 
 class ResourceRequest(NamedTuple):

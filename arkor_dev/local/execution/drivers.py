@@ -30,7 +30,9 @@ class DriverProcess:
         self.child, self.key = child, key
         self.batches: Final = child.batches()
         self.is_reused = self.seeks = False
-        """Whether it was idle before its current job; whether it waits for resources of the cluster."""
+        """``is_reused``: it was idle before its current job. ``seeks``: it waits for the cluster's
+        resources.
+        """
 
     async def _free(self) -> bool:
         """Return whether its next message reports that it is free."""

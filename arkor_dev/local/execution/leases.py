@@ -89,12 +89,12 @@ class Lease:
 
     @property
     def attachable(self) -> bool:
-        """Whether its job may continue there."""
+        """Whether its job may continue on the cluster."""
         return self.begun and not self.left
 
     @property
     def expired(self) -> bool:
-        """Whether it was given up so long ago that the actor has removed itself."""
+        """Whether the job was given up so long ago that its actor has removed itself."""
         return bool(self.left) and time.time() - self.left > self.away + MARGIN_SECONDS
 
     def update(self, **changes: Any) -> Lease:

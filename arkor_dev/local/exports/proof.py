@@ -196,7 +196,7 @@ def first_choices(trained: Outputs, other: Outputs) -> float:
 
 
 def sure_choices(trained: Outputs, other: Outputs) -> float:
-    """Return the share of agreeing first choices among positions where the trained model is sure."""
+    """Return the share of agreeing first choices among positions where the trained model is confident."""
     same = []
     for expected, actual in zip(trained.log_probabilities, other.log_probabilities, strict=True):
         best, choice = expected.max(-1)

@@ -54,7 +54,7 @@ def is_temporary(error: BaseException) -> bool:
 
 
 class ChangeSignal:
-    """Wakes everyone who waits for changes. Call ``next()`` before reading, so that no change is missed."""
+    """Wakes all tasks that wait for changes. Call ``next()`` before reading, so that no change is missed."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

@@ -1,7 +1,7 @@
 """The SQLite database of the jobs: schema, connections and transactions.
 
 ``PRAGMA application_id`` marks a file as ours; ``PRAGMA user_version`` is its format. A file of another
-format is refused and left alone.
+format is refused and left unchanged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Disk usage of jobs and models, and removal of files that belong to deleted jobs or to no job.
 
-Blocking: call from a thread. Never follows links, whose targets are not ours.
+Blocking: call from a thread. Never follows links, whose targets may not belong to Studio.
 """
 
 from __future__ import annotations

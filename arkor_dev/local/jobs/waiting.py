@@ -1,4 +1,4 @@
-"""The queue of waiting jobs: its order, who waits behind whom, and whether any may start.
+"""The queue of waiting jobs: its order, each job's position, and whether any may start.
 
 Jobs start by age unless a person has reordered them: a reordered job has a position in ``place``, comparable
 with the age (``seq``) of the others. Reordering redistributes the positions of its jobs, so that later jobs

@@ -1,4 +1,4 @@
-"""Validates what a model hub or its mirror sends: names must stay inside the cache, and sizes must be
+"""Validates responses of a model hub or its mirror: names must stay inside the cache, and sizes must be
 correct.
 
 The Hub's library makes file names from a server's commit names and ETags, and writes as much as the server

@@ -393,12 +393,12 @@ class Sweeps:
             self._seen[job["id"]] = at
 
     async def _take_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
-        """Correct the estimate by the job's time; a partly observed job can only raise it."""
+        """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
             return
         if sweep.estimate is None:
-            if spent is None or trial.job not in self._begun:  # with its pauses rather than too little
+            if spent is None or trial.job not in self._begun:  # rather include pauses than miss a part
                 spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
             training = min(spent, await self._training_seconds(job))
             steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])

@@ -145,8 +145,8 @@ def _instruction(name: str, value: str) -> str:
 def instructions(text: str) -> list[tuple[str, str]]:
     """Parse a Modelfile's instructions as Ollama does; a ``PARAMETER`` is returned under its own name.
 
-    Ollama drops non-printable characters, undoes no escapes, and lets a quotation end with a line. Raises
-    ValueError for an unterminated one.
+    Ollama drops non-printable characters, undoes no escapes, and ends a quotation only at the end of a line.
+    Raises ValueError for an unterminated one.
     """
     printable = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
     parsed, lines = [], iter(re.split(r"(?<=[\r\n])", printable))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 CHECK_SECONDS: Final = 10.0
-"""How often to check disk space and power supply."""
+"""Seconds between checks of disk space and power supply."""
 BATTERY: Final = "battery"
 YIELDED: Final = "yielded"
 PASSED: Final = {
