@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
-"""Maximum bytes to read."""
+"""Maximum number of bytes to read."""
 
 
 def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:

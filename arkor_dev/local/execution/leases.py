@@ -27,9 +27,9 @@ attached to.
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
 AWAY_HOURS: Final = 72.0
-"""Seconds that a job keeps training, and its actor exists, without a driver, unless `HOURS` is set."""
+"""Hours that a job keeps training, and its actor exists, without a driver, unless `HOURS` is set."""
 GRACE_MINUTES: Final = 30.0
-"""Seconds that a cluster may fail to respond before its job is given up, unless `MINUTES` is set."""
+"""Minutes that a cluster may fail to respond before its job is given up, unless `MINUTES` is set."""
 ATTEMPT_SECONDS: Final = 60.0
 """Maximum seconds counted for a failed attempt: while this machine slept, nothing was tried."""
 MARGIN_SECONDS: Final = 3600.0

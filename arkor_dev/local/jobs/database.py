@@ -114,7 +114,7 @@ UNUSED_SHARE: Final = 0.25
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's result codes for a damaged file."""
 BUSY_MILLISECONDS: Final = 250
-"""Seconds that one attempt waits for another program's lock; writers retry."""
+"""Milliseconds that one attempt waits for another program's lock; writers retry."""
 
 
 class UnknownFormatError(Exception):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 PARAMETER: Final = 250
-"""Maximum length of a setting's value that every MLflow version accepts, in characters."""
+"""Maximum length of a setting's value that MLflow certainly accepts, in characters."""
 BAD: Final = ("failed", "crashed")
 
 

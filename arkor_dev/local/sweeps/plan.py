@@ -41,7 +41,7 @@ SAFETY: Final = 1.1
 RECENT: Final = 10
 RESERVE: Final = 0.02
 RESERVE_BOUNDS: Final = (3.0, 120.0)
-"""Seconds kept free before the deadline, to end the current step and to judge."""
+"""Bounds of the seconds kept free before the deadline, to end the current step and to judge."""
 STEADY: Final = ("constant", "constant_with_warmup")
 DECAYING: Final = "wsd"
 NO_DECAY: Final = 1

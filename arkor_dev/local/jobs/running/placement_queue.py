@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 15.0
-"""Interval between checks for free resources."""
+"""Seconds between checks for free resources."""
 
 
 class PlacementQueue:
