@@ -53,7 +53,7 @@ PAUSE_SECONDS: Final = 60.0
 REST_SECONDS: Final = 2.0
 """Seconds that shutdown waits for running jobs to pause."""
 SETTLE_SECONDS: Final = 0.5
-"""Seconds by which shutdown waits less for a job that is being started."""
+"""Seconds that shutdown first waits for a job that is being started."""
 FAULT_SECONDS: Final = 1.0
 
 

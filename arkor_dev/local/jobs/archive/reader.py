@@ -76,7 +76,7 @@ class ImportedJob:
         self._folder = folder
 
     def put_in_place(self) -> None:
-        """Rename the folder to the job's own, which must not exist. Raises OSError."""
+        """Move the files to the job's own folder, replacing leftovers of a deleted job. Raises OSError."""
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)
 
