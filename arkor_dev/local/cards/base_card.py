@@ -1,4 +1,4 @@
-"""License and languages in a base model's own card, which is untrusted text and read strictly."""
+"""Reads license and languages from a base model's own card, which is untrusted and so parsed strictly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CARD: Final = "README.md"
 LIMIT: Final = 1 << 20
 MOST_LANGUAGES: Final = 50
 STARTER: Final = {"license": "apache-2.0", "language": ["en"]}
-"""The starter model's facts, as in its card on the Hub; the files of the package index have none."""
+"""The starter model's facts, from its card on the Hub, since the package index has no card."""
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LICENSE: Final = re.compile(r"^license:[ \t]*[\"']?([a-z0-9][a-z0-9.+-]{0,59})[\"']?[ \t]*$", re.MULTILINE)
 _NAME: Final = re.compile(r"^license_name:[ \t]*[\"']?([\w .+()-]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)
@@ -32,7 +32,7 @@ _CODE: Final = re.compile(r"(?<![\w-])[\"']?([a-z]{2,8})[\"']?(?![\w-])")
 def card_of_base(name: str, folder: Path, project: Path) -> dict[str, Any]:
     """Return ``{hub, license?, license_name?, license_link?, language?}`` of the base ``name`` in ``folder``.
 
-    ``hub`` says whether the name is a model hub's id, and not a folder of ``project`` or elsewhere.
+    ``hub`` is true if the name is a model hub's id rather than a folder of ``project`` or elsewhere.
     """
     if is_starter(name):
         return {"hub": True, **STARTER}

@@ -1,7 +1,7 @@
-"""The model card: a provenance and an evaluation as the Hub's front matter and as Markdown.
+"""The model card: formats a provenance and an evaluation as the Hub's front matter and Markdown.
 
-It states known facts, and says what is unknown. It is built from an allow-list of fields; a text that would
-reveal this machine is omitted, and every other is escaped for its context.
+It states known facts, and which ones are unknown. It is built from an allow-list of fields; a text that would
+identify this machine is omitted, and every other text is escaped for its context.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ ANSWER: Final = 600
 
 
 def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
-    """Yield a section with the answers of ``step`` to the first few questions, beside the base's, or
-    nothing.
+    """Yield a section with the answers of ``step`` to the first few questions, next to the base model's, if
+    any.
 
-    A sample is as in ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; that of step 0 is the
-    base's. A question with something private is omitted with its answers.
+    Each sample has the fields of ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; step 0 is
+    the base model. A question with private content is omitted with its answers.
     """
-    if type(step) is not int:  # another program's statement may contain it
+    if type(step) is not int:  # a statement of another program may contain anything
         return
     by_question: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for sample in samples:
@@ -113,7 +113,7 @@ llama-cli -m base.gguf --lora adapter.gguf
 def loading(
     hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
 ) -> Iterator[str]:
-    """Yield the section's paragraphs; ``hub`` is the base's id there, if it has one; ``gguf``: for
+    """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
     llama.cpp.
     """
     if gguf:
@@ -148,9 +148,9 @@ TEXT: Final = 300
 SENTENCE: Final = 600
 FEW_ROWS: Final = 100
 SHOWN_ELSEWHERE: Final = ("model", "seed", "samples")
-"""Settings shown elsewhere on the card."""
+"""Settings shown in other sections of the card."""
 SHORT: Final = 12
-"""Characters of a hash that are shown."""
+"""Number of a hash's characters that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
@@ -162,9 +162,9 @@ def card_of(
     evaluation: Mapping[str, Any] | None = None,
     samples: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the card of ``statement``: front matter without its fences, an empty line, and the text.
+    """Return the card for ``statement``: front matter without its fences, an empty line, and the text.
 
-    ``evaluation`` and ``samples`` are the contract's.
+    ``evaluation`` and ``samples`` have the contract's shapes.
     """
     return Card(statement, private, evaluation if isinstance(evaluation, dict) else {}, samples).text()
 
@@ -220,7 +220,7 @@ class Card:
         )
 
     def _text(self, value: object, limit: int = TEXT) -> str:
-        """Return an untrusted text as Markdown on one line; empty if there is none, or if it is private."""
+        """Return an untrusted text as Markdown on one line; empty if it is missing or private."""
         if not isinstance(value, str) or self._private.private_kind(value):
             return ""
         return inline(value, limit)
@@ -257,7 +257,7 @@ class Card:
         return fields
 
     def _public(self) -> list[str]:
-        """Return the names of the data sets that everybody can read."""
+        """Return the names of the publicly readable data sets."""
         data = self._external.get("data")
         names = (
             [entry.get("name") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
@@ -320,7 +320,7 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
-            if "preferred" in part:  # its difference is not that of the losses
+            if "preferred" in part:  # that figure differs from the difference of losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 continue
             difference = object_at(part, "difference")
@@ -403,12 +403,12 @@ class Card:
 
 
 def _count(value: object) -> str:
-    """Return a whole number as written; empty for anything else."""
+    """Return a whole number in digits; empty for anything else."""
     return f"{value:,}" if type(value) is int and 0 <= value < 10**15 else ""
 
 
 def _loss(value: object) -> str:
-    """Return a loss, or a difference of two; empty for anything else."""
+    """Return a loss, or a difference of two losses; empty for anything else."""
     is_one = isinstance(value, int | float) and is_number(value) and abs(value) < 10**6
     return f"{value:.3f}" if is_one else ""
 

@@ -20,11 +20,11 @@ _MARKS: Final = re.compile(r"[\\`*_\[\]|~$]")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BEGINNING: Final = re.compile(r"^(?:[#+=-]|\d{1,9}(?=[.)](?:\s|$)))")
 _LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?=@)", re.IGNORECASE)
-"""Positions at which a bare address would become a link, or a name a mention."""
+"""Positions at which a plain address would become a link, or a name a mention."""
 
 
 def visible(text: str) -> str:
-    """Return ``text`` without invisible characters, its line breaks as line feeds."""
+    """Return ``text`` without invisible characters, and with its line breaks as line feeds."""
     return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -37,7 +37,7 @@ def quoted(text: str, limit: int) -> list[str]:
     """Return ``text`` as a block quote in Markdown."""
     lines = [" ".join(line.split()) for line in cut(visible(text[: 4 * limit]).strip(), limit).split("\n")]
     block = [f"> {_escaped(line)}" if line else ">" for line in lines]
-    # A line break inside a paragraph would be a space.
+    # A line break within a paragraph would become a space.
     return [f"{line}\\" if line != ">" and after != ">" else line for line, after in _pairs(block)]
 
 
@@ -58,10 +58,10 @@ def cut(text: str, limit: int) -> str:
 
 
 def front_matter(value: Mapping[str, Any]) -> list[str]:
-    """Return a mapping as YAML; its keys are ours, of letters, digits, ``_`` and ``-``.
+    """Return a mapping as YAML; its keys are our own and consist of letters, digits, ``_`` and ``-``.
 
-    It may hold scalars, lists and mappings. Every text is quoted, so that none becomes a date or a number, or
-    ends anything.
+    It may contain scalars, lists and mappings. Every text is quoted, so that none is read as a date or a
+    number, or ends the value.
     """
     lines = []
     for key, member in value.items():
@@ -88,6 +88,6 @@ def _members(members: Sequence[Any]) -> list[str]:
 def scalar(value: Scalar) -> str:
     """Return one value in YAML; a text double-quoted on one line."""
     if isinstance(value, str):
-        # YAML's quoting equals JSON's, except that characters beyond 16 bits stay unescaped.
+        # YAML's quoting equals JSON's, except that characters above U+FFFF stay unescaped.
         return json.dumps(" ".join(visible(value).split()), ensure_ascii=False)
     return json.dumps(value, allow_nan=False)

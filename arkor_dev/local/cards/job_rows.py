@@ -1,6 +1,6 @@
-"""The rows that a job trained on, by hashes: ``evaluation/rows.json``, and how those of two jobs differ.
+"""Hashes of the rows that a job trained on, ``evaluation/rows.json``, and how those of two jobs differ.
 
-A row's hash covers what is learned from it, so the same row in another file, format or position has the same
+A row's hash covers only learned content, so the same row in another file, format or position has the same
 hash. Two rows with the same question, or in the same position, count as one row that was changed.
 """
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 NAME: Final = "rows.json"
 MOST_ROWS: Final = 100_000
 WITH_EXCERPTS: Final = 20_000
-"""Jobs with more rows have no record, and with more than this no excerpts: it must be a small file."""
+"""Row limits: above the first a job has no record, above the second no excerpts, to keep the file small."""
 EXCERPT: Final = 80
 MOST_SHOWN: Final = 100
 
 
 class _Record(NamedTuple):
-    """A row: hashes of its content and its question, where it is, and how it begins."""
+    """A row: hashes of its content and its question, its location, and its beginning."""
 
     content: str
     question: str
@@ -42,7 +42,7 @@ class _Record(NamedTuple):
 
 
 def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row]) -> None:
-    """Write the record of a job's rows into its folder; a full disk only costs the comparison."""
+    """Write the record of a job's rows into its folder; if the disk is full, only the comparison is lost."""
     count = len(train) + len(held_out)
     if count > MOST_ROWS:
         return
@@ -86,7 +86,7 @@ def _excerpt(row: Row) -> str:
 
 
 def difference(job: Path, other: Path) -> DataDifference:
-    """Return how the rows of ``other`` differ from those of ``job``, two folders of jobs.
+    """Return how the rows of ``other`` differ from those of ``job``; both are job folders.
 
     Raises ConflictError if one has no record of its rows.
     """
@@ -136,7 +136,7 @@ def _location(row: _Record) -> str:
 
 
 def _difference(rows: Sequence[_Record], subtracted: Iterable[_Record]) -> list[_Record]:
-    """Return the rows that are not among the others, or not as often."""
+    """Return the rows that the others lack, or contain less often."""
     counts = Counter(row.content for row in subtracted)
     remaining = []
     for row in rows:
@@ -161,7 +161,7 @@ def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
 
 
 def _record(sources: list[str], value: list[Any]) -> _Record:
-    """Read a row of the file, which may come from elsewhere. Raises an error if it is invalid."""
+    """Parse a row of the file, which may come from another machine. Raises an error if it is invalid."""
     content, question, source, number, *excerpt = value
     texts = [content, question, sources[source], *excerpt[:1]]
     if not all(isinstance(text, str) for text in texts) or not isinstance(number, int):

@@ -1,7 +1,7 @@
-"""The provenance of a saved result: an in-toto statement built from listed facts only (docs/provenance.md).
+"""The provenance of a saved result: an in-toto statement with only the documented facts (docs/provenance.md).
 
-It is an allow-list: known settings, hashes, numbers and versions. Data files are numbered and not named, and
-every text must pass ``privacy``.
+It is built from an allow-list: known settings, hashes, numbers and versions. Data files are numbered, not
+named, and every text must pass ``privacy``.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from arkor_dev.data.findings.privacy import Private
 
 CODE: Final = ("contract", "data", "local")
-"""The parts of this package that a run's bits can depend on."""
+"""The parts of this package that can influence a run's exact results."""
 TEXT: Final = 300
 _FILE: Final = re.compile(r"[\w.+-]{1,200}")
 _SHARED: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], moment: Any) -> Statement:
-    """Return the statement on ``files``, by name with ``bytes`` and ``sha256``.
+    """Return the statement on ``files``: ``bytes`` and ``sha256`` by name.
 
-    ``facts`` are those of the whole run (`facts_of`), ``moment`` differs for each saved folder: ``{artifact,
-    step, figures, startedOn, finishedOn}``.
+    ``facts`` describe the whole run (`facts_of`), ``moment`` one saved folder: ``{artifact, step, figures,
+    startedOn, finishedOn}``.
     """
     subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
     position = {"artifact": moment["artifact"], "step": moment["step"]}
@@ -84,7 +84,9 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
 def of_export(
     files: Mapping[str, Mapping[str, Any]], source: Statement, result: Mapping[str, Any]
 ) -> Statement:
-    """Return the statement on ``files`` exported from the adapter of ``source``, with facts of ``result``."""
+    """Return the statement on ``files`` exported from the adapter of ``source``, with the facts
+    ``result``.
+    """
     build = source["predicate"]["buildDefinition"]
     required = [file for file in source["subject"] if not file.get("annotations", {}).get("optional")]
     adapter = [{**file, "name": f"adapter/{file['name']}"} for file in required]
@@ -103,7 +105,7 @@ def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource
 
 
 def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
-    """Return the known ``settings`` by field, without private ones."""
+    """Return the known ``settings`` by field, except private ones."""
     published = {}
     for row in SETTINGS:
         value = settings.get(row.field)
@@ -123,7 +125,7 @@ def _is_public(value: object, private: Private) -> bool:
 
 
 def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
-    """Return each data set by its kind; one of the hub by its name, if everybody can read it."""
+    """Return each data set by its kind; a publicly readable one of the Hub also by its name."""
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
     published = []
     for part in (part for source in sources for part in parts_of(source)):
@@ -139,7 +141,7 @@ def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, A
 
 
 def _signed_in() -> bool:
-    """Return whether the Hub may show this machine more than the public."""
+    """Return whether the Hub may show this machine more than it shows the public."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     token_file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token").expanduser()
     return any(os.environ.get(name) for name in _SHARED) or token_file.exists()
@@ -148,9 +150,9 @@ def _signed_in() -> bool:
 def dependencies(
     config: Mapping[str, Any], project: Path, model: Path, data: Path, job_id: str, rows: Mapping[str, Any]
 ) -> list[Resource]:
-    """Return the inputs: data files by number, the base's files by name, a parent's, and the rows as read.
+    """Return the inputs: data files by number, the base's and a parent's files by name, and the rows as read.
 
-    ``rows`` is ``{sha256, train, heldOut}``. What cannot be read is omitted.
+    ``rows`` is ``{sha256, train, heldOut}``. Unreadable inputs are omitted.
     """
     hashes = FileHashes(data)
     resources: list[Resource] = []
@@ -200,7 +202,7 @@ def _parent(data: Path, job_id: str) -> Iterator[Resource]:
 
 
 def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return this program, its version and those of the libraries, and a hash of its code."""
+    """Return this program, its version and those of its libraries, and a hash of its code."""
     code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
     pinned = {str(name): str(version)[:TEXT] for name, version in versions.items()}
     return {"id": BUILDER, "version": pinned, "builderDependencies": [code]}
@@ -208,7 +210,7 @@ def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def hash_of_code() -> str:
-    """Return one SHA-256 of every module that training can use, by path and content."""
+    """Return one SHA-256 of all modules that training can use, by path and content."""
     root, digest = Path(arkor_dev.__file__).parent, hashlib.sha256()
     for part in CODE:
         for path in sorted((root / part).rglob("*.py")):

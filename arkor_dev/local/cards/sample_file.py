@@ -1,6 +1,6 @@
 """Saves the answers to a job's sample prompts as they are sent, for its card.
 
-``evaluation/samples.jsonl`` in the job's folder has one per line, like its event.
+``evaluation/samples.jsonl`` in the job's folder has one answer per line, in the shape of its event.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
-"""Most bytes read."""
+"""Maximum number of bytes to read."""
 
 
 def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
-    """Return an observer of a run's events that keeps its samples in the folder ``job``, if there is room."""
+    """Return an observer of a run's events that stores its samples in the folder ``job``; a full disk is
+    ignored.
+    """
 
     def observe(name: str, fields: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):

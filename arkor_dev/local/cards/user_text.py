@@ -1,7 +1,7 @@
-"""Keeps what the user has written into a card when the card is rewritten.
+"""Preserves the user's own text in a card when the card is rewritten.
 
-Our part is between two marks, in the front matter as in the text; everything outside is theirs. A key that
-they set in the front matter overrides ours. Without marks the whole card is theirs.
+Our part is between two markers, in the front matter and in the text; everything outside is the user's. A key
+that they set in the front matter overrides ours. Without markers the whole card is the user's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEY: Final = re.compile(r"([\w-]+)[ \t]*:")
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """The user's lines of the front matter, and their text ``before`` and ``after`` ours."""
+    """The user's lines of the front matter, and their text ``before`` and ``after`` our part."""
 
     front_matter: str = ""
     before: str = ""
@@ -38,8 +38,8 @@ class UserText:
         return cls(yaml.strip("\n"), before.strip("\n"), after.strip("\n"))
 
     def around(self, card: str) -> str:
-        """Return a whole card: ours with theirs around it. ``card`` is front matter, an empty line, and the
-        text.
+        """Return a whole card: ours, surrounded by the user's text. ``card`` is front matter, an empty line,
+        and the text.
         """
         generated, _, body = card.partition("\n\n")
         keys = {match[1] for line in self.front_matter.split("\n") if (match := _KEY.match(line))}
@@ -55,7 +55,7 @@ EMPTY: Final = UserText()
 
 
 def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
-    """Return what is before and after the lines ``begin`` to ``end``; without both nothing is ours."""
+    """Return the text before and after the lines ``begin`` to ``end``; without both, nothing is ours."""
     lines = text.split("\n")
     if begin in lines:
         first = lines.index(begin)
@@ -66,7 +66,7 @@ def _outside(text: str, begin: str, end: str) -> tuple[str, str]:
 
 
 def _without(lines: list[str], keys: set[str]) -> list[str]:
-    """Return our lines of the front matter without ``keys``, which the user has set."""
+    """Return our lines of the front matter except ``keys``, which the user has set."""
     kept_lines, dropping = [], False
     for line in lines:
         if match := _KEY.match(line):

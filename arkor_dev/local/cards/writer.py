@@ -1,7 +1,7 @@
-"""Writes the model card and provenance of each saved result, and the card again after later measurements.
+"""Writes the model card and provenance of each saved result, and updates the card after later measurements.
 
-The provenance is written once, with the files that it describes. The card is made from it and from later
-measurements; what the user has written into it is kept. An error here does not affect the training.
+The provenance is written once, with the files that it describes. The card is generated from it and from later
+measurements; the user's own text in it is kept. An error here does not affect the training run.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
     Files = Mapping[str, Mapping[str, Any]]
 
 LIMIT: Final = 1 << 20
-"""Most bytes read of a card."""
+"""Maximum bytes of a card to read."""
 PART: Final = "card.part"
 
 
 class CardWriter:
-    """Writes both into each folder that a run saves; ``preparation`` is the run's, which is about to begin.
+    """Writes both into each folder that a run saves; ``preparation`` belongs to the run that is about to
+    begin.
 
-    Nothing is read before the first folder: a forecast saves none.
+    Nothing is read before the first folder is saved, since a forecast saves none.
     """
 
     def __init__(self, preparation: Any, run: Any) -> None:
@@ -54,9 +55,9 @@ class CardWriter:
         self._private: Private | None = None
 
     def __call__(self, folder: Path, files: Files, artifact: str, step: int) -> None:
-        """Write both into ``folder``, which has ``files`` of these sizes and hashes.
+        """Write both into ``folder``, whose ``files`` have these sizes and hashes.
 
-        ``artifact`` is ``final`` or ``checkpoint``. Raises OSError when the disk refuses.
+        ``artifact`` is ``final`` or ``checkpoint``. Raises OSError if writing fails.
         """
         try:
             private = self._private = self._private or _private_of(self._preparation)
@@ -74,7 +75,7 @@ class CardWriter:
             self._say(f"No card was written beside the {artifact} of step {step}: {type(error).__name__}")
         else:
             (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
-            # An extended job writes its folder again.
+            # An extended job writes its final folder again.
             previous = folder.with_name(folder.name.removesuffix(atomic_folder.PART)) / CARD
             user_text = EMPTY
             with contextlib.suppress(OSError):
@@ -102,7 +103,7 @@ def _time(moment: datetime) -> str:
 
 
 def _private_of(preparation: Any) -> Private:
-    """Return what must not be revealed of this machine, such as the job's folders and tokens."""
+    """Return texts that would identify this machine or user, such as the job's folders and tokens."""
     config = preparation.config
     sources = [config.get(name) or {} for name in ("datasetSource", "evalDatasetSource")]
     parts = [part for source in sources for part in (source, *source.get("sources", ()))]
@@ -111,7 +112,7 @@ def _private_of(preparation: Any) -> Private:
 
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
-    """Return what a provenance says of the whole run, by the parts of its statement."""
+    """Return a provenance's facts about the whole run, by the parts of its statement."""
     config, origin = preparation.config, run.origin()
     instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
@@ -155,15 +156,17 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
 
 
 def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
-    """Write both into ``folder``, which has a base merged with the adapter of ``source``.
+    """Write both into ``folder``, which contains a base model merged with the adapter of ``source``.
 
-    ``strength`` is the adapter's strength in it. Nothing is written if the adapter has no provenance.
+    ``strength`` is the scale at which the adapter was merged. Nothing is written if it has no provenance.
     """
     _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY)
 
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
-    """Write both into ``folder``, which has the adapter of ``source`` as GGUF; the user's words are kept."""
+    """Write both into ``folder``, which contains the adapter of ``source`` as GGUF; the user's text
+    is kept.
+    """
     user_text = EMPTY
     with contextlib.suppress(OSError):
         user_text = user_text_of(source / CARD)
@@ -191,9 +194,9 @@ def _describe(
 
 
 def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
-    """Write the card of a job's final adapter, or of its checkpoint of ``step``, again.
+    """Update the card of a job's final adapter, or of its checkpoint of ``step``.
 
-    The user's words are kept. Nothing happens without a provenance, or if the disk refuses.
+    The user's text is kept. Does nothing without a provenance, or if writing fails.
     """
     folder, job = adapter_folder(data, job_id, step), job_folder(data, job_id)
     private = Private.of_this_machine((data.resolve(),))
@@ -207,14 +210,14 @@ def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
 
 
 def _card_of(statement: Statement, private: Private, job: Path, step: int | None) -> str:
-    """Return the card of ``statement``, with the evaluation and samples in the folder ``job``."""
+    """Return the card for ``statement``, with the evaluation and samples in the folder ``job``."""
     stored = results.read(results.result_file(job, step))
     evaluation = stored.get("evaluation") if isinstance(stored, dict) else None
     return card_of(statement, private, evaluation, samples_in(job))
 
 
 def user_text_of(path: Path) -> UserText:
-    """Return what the user has written into a card. Raises OSError if that cannot be determined."""
+    """Return the user's text in a card. Raises OSError if that cannot be determined."""
     try:
         return UserText.of(read_inside(path.parent, path.name, LIMIT).decode())
     except FileNotFoundError:
@@ -224,7 +227,9 @@ def user_text_of(path: Path) -> UserText:
 
 
 def _replace(path: Path, text: str, part: Path) -> None:
-    """Write ``text`` to ``path`` atomically; ``part`` is outside a folder whose files count."""
+    """Write ``text`` to ``path`` atomically; ``part`` is a temporary path outside folders whose
+    files count.
+    """
     try:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)

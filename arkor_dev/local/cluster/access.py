@@ -1,9 +1,9 @@
 """Decides whether a cluster may be used.
 
 Anyone who reaches a cluster without authentication can run programs on it and, through it, on its users'
-machines. So a remote cluster must require a token. This is probed by one call without a token, then one with
-this machine's, because Ray itself takes half a minute to report a wrong one. The token comes from the places
-where Ray looks for it; a file that other users can read is refused.
+machines. So a remote cluster must require a token. This is tested by a call without a token and one with
+this machine's, because Ray itself takes half a minute to report a wrong one. The token is read from the
+places that Ray reads; a file that other users can read is refused.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MAX_TOKEN_BYTES: Final = 65536
 PROBE_SECONDS: Final = 10.0
 CLIENT: Final = "/ray.rpc.RayletDriver/ClusterInfo"
 HEAD: Final = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""A call for each kind of address, which a cluster with authentication refuses without a token."""
+"""For each kind of address, a call that a cluster with authentication refuses without a token."""
 
 AuthStatus = Literal["open", "token", "unreachable"]
 
 
 def token() -> bytes | None:
-    """Return the token from where Ray looks for it, or None.
+    """Return the token that Ray would use, or None.
 
     Raises JobFailure for a file that other users can read.
     """
@@ -54,7 +54,7 @@ def token() -> bytes | None:
 
 
 def probe_auth(address: str, token: bytes | None = None) -> AuthStatus:
-    """Call the cluster with ``token``, or without one; "token" means that it refused.
+    """Call the cluster with ``token``, or without one; return "token" if it refused.
 
     Imports gRPC, which comes with Ray. The token is sent as Ray sends it.
     """
@@ -80,7 +80,7 @@ def probe_auth(address: str, token: bytes | None = None) -> AuthStatus:
 
 
 def token_refused(address: str) -> str:
-    """Say that the cluster does not accept this machine's token."""
+    """Return the failure of a cluster that does not accept this machine's token."""
     return (
         f"The cluster {address} does not accept this machine's token: use the one that it was started "
         f"with ({TOKEN}, or the file that {TOKEN_FILE} names)"
@@ -88,10 +88,10 @@ def token_refused(address: str) -> str:
 
 
 def check_access(address: str, *, insecure: bool) -> bool | None:
-    """Return whether the cluster requires a token; None if that is not probed (``auto``).
+    """Return whether the cluster requires a token; None if that is not tested (``auto``).
 
     Sets Ray's authentication mode for this process. Raises JobFailure if the cluster must not be used or does
-    not answer.
+    not respond.
     """
     host = host_of(address)
     if host is None:

@@ -1,4 +1,4 @@
-"""Calls to the actor of a job on a node (`JobActor`), and starting one."""
+"""Starts a job's actor on a node (`JobActor`), and calls it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .resources import ResourceRequest
 
 CALL_SECONDS: Final = 60.0
-"""Seconds without an answer after which a node counts as lost."""
+"""Seconds without a response after which a node is considered lost."""
 POLL_SECONDS: Final = 5.0
-"""How long one call waits for the next message of a worker."""
+"""Seconds that one call waits for the worker's next message."""
 
 
 class ActorClient:
-    """The job ``name`` in a Ray actor. ``actor_name`` is the actor's own name, if it has another.
+    """The job ``name`` in a Ray actor. ``actor_name`` is the actor's own name if it differs.
 
-    Calls raise NodeLostError when the actor is gone. ``facts`` holds what the node has said about itself.
+    Calls raise NodeLostError if the actor is gone. ``facts`` is what the node has reported about itself.
     """
 
     def __init__(self, actor: Any, name: str = "", actor_name: str = "") -> None:
@@ -35,7 +35,7 @@ class ActorClient:
         self.facts: dict[str, Any] = {}
 
     def call(self, method: str, *arguments: Any, seconds: float = CALL_SECONDS) -> bytes:
-        """Return the answer of a method of `HostedJob`. Raises OSError when the node's disk refuses."""
+        """Return the result of a method of `HostedJob`. Raises OSError if the node's disk fails."""
         return self._result(self._actor.call.remote(self._name, method, *arguments), seconds)
 
     def _result(self, reference: Any, seconds: float) -> bytes:
@@ -56,7 +56,7 @@ class ActorClient:
         return answer
 
     def reuse(self, lease: Lease, seconds: float = CALL_SECONDS) -> None:
-        """Give the actor, whose job is closed, the job of ``lease``. Raises like `call`, and
+        """Assign the job of ``lease`` to the actor, whose previous job is closed. Raises like `call`, and
         ProtocolError.
         """
         job = lease.job, lease.name, lease.nonce, lease.away
@@ -64,11 +64,11 @@ class ActorClient:
         self._name, self.facts = lease.name, parse_facts(answer, of_job=True)
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message to the worker, without waiting."""
+        """Send a message to the worker, without waiting for it to arrive."""
         self._actor.call.remote(self._name, "send", json.dumps(message).encode())
 
     def close(self, seconds: float) -> bool:
-        """End the worker and remove its files; return whether nothing of the job is certain to remain."""
+        """End the worker and remove its files; return whether certainly nothing of the job remains."""
         try:
             self.call("close", seconds=seconds)
         except NodeLostError as fault:
@@ -78,7 +78,7 @@ class ActorClient:
         return True
 
     def release(self, seconds: float) -> bool:
-        """Close the job and kill the actor; return like `close`."""
+        """Close the job and kill the actor; return the same as `close`."""
         is_clean = self.close(seconds)
         self.kill()
         return is_clean
@@ -94,9 +94,9 @@ class ActorClient:
 def start_actor(
     lease: Lease, request: ResourceRequest, on_request: Callable[[ActorClient], None]
 ) -> ActorClient:
-    """Start the actor of ``lease``, which outlives this process, and wait until it answers.
+    """Start the actor of ``lease``, which outlives this process, and wait until it responds.
 
-    ``on_request`` gets the client at once, so that somebody else can release it meanwhile. Raises
+    ``on_request`` receives the client immediately, so that other code can release it meanwhile. Raises
     RequeueError without free resources, NodeLostError and ProtocolError.
     """
     import ray

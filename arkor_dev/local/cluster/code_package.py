@@ -1,4 +1,4 @@
-"""A copy of our own package for the nodes: its code without Studio, in a folder named by its hash."""
+"""Builds the copy of our package for nodes: its code without Studio, in a folder named by its hash."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from arkor_dev.local.jobs.atomic_folder import PART
 
 PACKAGE: Final = Path(arkor_dev.__file__).parent
 INCLUDED: Final = ("__init__.py", "contract", "data", "local")
-"""What training needs of the package."""
+"""The parts of the package that training needs."""
 SUFFIXES: Final = (".py", ".jsonl")
 STALE_SECONDS: Final = 86400.0
 
 
 def source_files() -> list[tuple[str, Path]]:
-    """Return every file to send, by its name within the package, sorted."""
+    """Return all files to send, by their names within the package, sorted."""
     files = []
     for name in INCLUDED:
         paths = [PACKAGE / name] if name.endswith(".py") else (PACKAGE / name).rglob("*")
@@ -30,7 +30,7 @@ def source_files() -> list[tuple[str, Path]]:
 
 
 def package_code(cache: Path) -> Path:
-    """Return a folder ``arkor_dev`` with those files, creating it under ``cache`` if needed. Raises OSError.
+    """Return a folder ``arkor_dev`` with these files, creating it under ``cache`` if needed. Raises OSError.
 
     Ray uploads it once per cluster, and each node caches it by Ray's own hash.
     """
@@ -59,7 +59,7 @@ def package_code(cache: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left."""
+    """Remove leftovers of killed processes."""
     for path in folder.glob(f"*{PART}"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:

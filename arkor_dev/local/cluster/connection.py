@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
-"""Attempts while the head's server for this client dies at its start; a failure takes some 40 s."""
+"""Number of attempts if the head's server for this client dies when starting; each failure takes
+some 40 s.
+"""
 CONNECT_SECONDS: Final = 150.0
-"""Time limit of all attempts together."""
+"""Time limit of all attempts together, in seconds."""
 
 
 def connect(address: str, code: Path | None = None) -> None:
@@ -38,7 +40,8 @@ def connect(address: str, code: Path | None = None) -> None:
         command = install_command("ray")
         raise JobFailure(f"A cluster needs Ray, which is not installed. Install it with: {command}") from None
     if code:
-        # Ray puts this process's working directory first on the path of nodes that have one of the same name.
+        # Ray adds this process's working directory first to the path of nodes that have a folder of that
+        # name.
         empty = code.parent / "empty"
         empty.mkdir(exist_ok=True)
         os.chdir(empty)
@@ -47,7 +50,7 @@ def connect(address: str, code: Path | None = None) -> None:
     if host and is_loopback(host) and not address.startswith("ray://"):
         options["_node_ip_address"] = "127.0.0.1" if host == "localhost" else host
     else:
-        # With this variable Ray could start a cluster here instead of connecting to the given one.
+        # With this variable set, Ray could start a cluster here instead of connecting to the given one.
         os.environ.pop("RAY_ADDRESS", None)
     if address == AUTO:
         _require_local_cluster()
@@ -72,9 +75,9 @@ def connect(address: str, code: Path | None = None) -> None:
 
 
 def _require_local_cluster() -> None:
-    """Raise JobFailure unless this machine's own cluster answers; Ray would wait for minutes.
+    """Raise JobFailure unless this machine's own cluster responds; Ray would wait for minutes.
 
-    The address written by ``ray start`` remains after the cluster was killed.
+    The address that ``ray start`` wrote remains after the cluster was killed.
     """
     from ray._private.services import canonicalize_bootstrap_address  # how ray.init resolves "auto"
 
@@ -88,13 +91,13 @@ def _require_local_cluster() -> None:
 
 
 def _server_died_at_start(fault: Exception) -> bool:
-    """Return whether the server died that the head forks for each client: gRPC in the head kills some."""
+    """Return whether the server that the head forks for each client died: gRPC in the head can kill it."""
     text = str(fault)
     return "Starting Ray client server failed" in text or "Proxy failed to Connect" in text
 
 
 def _reason(address: str, fault: Exception) -> str:
-    """Explain why there is no connection."""
+    """Explain why connecting failed."""
     text = str(fault).strip() or type(fault).__name__
     lower = text.lower()
     if "version" in lower and ("mismatch" in lower or "python" in lower):

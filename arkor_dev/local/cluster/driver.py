@@ -1,15 +1,15 @@
 """The process between the backend and a cluster. To the backend it is a training worker, one job at a time.
 
-It receives a job and its model, sends them and their files to a node, and forwards the worker's messages,
-each only after the files that it mentions have arrived. If the node is lost, the process ends with ``lost``,
-which the backend treats as a crash: the job resumes from what arrived last. Without capacity it ends with
-``waits``. ``end`` removes everything from the cluster; ``detach`` leaves the job training there. Attaching to
-a job that already trains there forwards everything since as if it were new.
+It receives a job and its model, sends their files to a node, and forwards the worker's messages, each only
+after the files that it mentions have arrived. If the node is lost, the process ends with ``lost``, which the
+backend treats as a crash: the job resumes from its last files that arrived. Without capacity it ends with
+``waits``. ``end`` removes everything from the cluster; ``detach`` leaves the job training there. After
+attaching to a job that already trains there, all messages since the last acknowledged one are forwarded.
 
-After ``end`` the process exits, unless its job was completed and nothing of it is left: then it sends
-``free`` and can take another job of the same cluster. If its connection no longer works, it exits without
+After ``end`` the process exits, unless its job was completed and nothing of it remains: then it sends
+``free`` and can take another job on the same cluster. If its connection no longer works, it exits without
 reporting on that job. ``hold`` keeps the job's actor briefly for a next job with the same request; ``seeks``
-says that this process waits for resources, so that others release theirs.
+says that this process waits for resources, so that other drivers release theirs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_JOBS: Final = 20
-"""Most jobs of one process, which bounds whatever Ray may accumulate in memory."""
+"""Maximum number of jobs per process, which limits whatever Ray may accumulate in memory."""
 
 
 class Driver:
@@ -55,7 +55,7 @@ class Driver:
         self._release_and_exit()
 
     def _end(self, message: Mapping[str, Any]) -> None:
-        """Leave the cluster; become free if nothing of the job is left there, else exit."""
+        """Leave the cluster; become free if nothing of the job remains there, else exit."""
         self._jobs_left -= 1
         is_clean = self.job.release(hold=bool(message.get("hold") and self._jobs_left))
         if not (is_clean and self.job.is_complete and self._jobs_left):
@@ -69,7 +69,7 @@ class Driver:
         self._exit()
 
     def run(self) -> NoReturn:
-        """Run jobs until the backend says ``end``, or is gone."""
+        """Run jobs until the backend sends ``end``, or is gone."""
         while True:
             job = self.link.receive()
             if self._connection.is_open and not self._can_run(job):
@@ -80,7 +80,7 @@ class Driver:
             self._ended.clear()
 
     def _can_run(self, job: Mapping[str, Any]) -> bool:
-        """Return whether the open connection serves this job; a detached one may be on another cluster."""
+        """Return whether the open connection serves this job; a detached job may be on another cluster."""
         config = job["config"]
         if leases.of_job(Path(job["data"]), job["id"]):
             return False

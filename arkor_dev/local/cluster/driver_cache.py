@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from .resources import ResourceRequest
 
 CHECK_SECONDS: Final = 5.0
-"""A connection without an answer for this long is discarded."""
+"""Seconds without a response after which a connection is discarded."""
 HOLD_SECONDS: Final = 1.0
-"""How long an actor is held for the next job. Others cannot use its resources in the meantime."""
+"""Seconds for which an actor is held for the next job. Meanwhile other users cannot use its resources."""
 
 
 class ClusterConnection:
@@ -42,7 +42,7 @@ class ClusterConnection:
     def open(self, address: str, data: Path, on_timeout: Callable[[str], None], *, insecure: bool) -> None:
         """Connect to the cluster if it may be used; our packaged code is cached in ``data``.
 
-        ``on_timeout`` is called from another thread, with a reason, when that takes too long. Raises
+        ``on_timeout`` is called from another thread, with a reason, if that takes too long. Raises
         JobFailure.
         """
         reason = f"Couldn't connect to the cluster {address} after {CONNECT_SECONDS:.0f} s"
@@ -60,7 +60,7 @@ class ClusterConnection:
         return address, insecure, access.token() if self.has_token else None
 
     def works(self, address: str, *, insecure: bool) -> bool:
-        """Return whether it leads there with the current token, is still allowed, and answers."""
+        """Return whether the connection accepts the current token, is still allowed, and responds."""
         answers = threading.Event()
         # In a thread: Ray's own call may block for minutes.
         check = threading.Thread(target=self._check, args=(address, insecure, answers), daemon=True)
@@ -69,7 +69,7 @@ class ClusterConnection:
         return answers.is_set()
 
     def _check(self, address: str, insecure: bool, answers: threading.Event) -> None:
-        with contextlib.suppress(JobFailure):  # whoever reconnects reports the reason
+        with contextlib.suppress(JobFailure):  # reconnecting reports the reason
             if (
                 self._key == self._key_of(address, insecure)
                 and access.check_access(address, insecure=insecure) == self.has_token
@@ -101,7 +101,7 @@ class SpareActor:
         return True
 
     def take(self, request: ResourceRequest) -> ActorClient | None:
-        """Return the held actor if it fits the request exactly; kill one that does not."""
+        """Return the held actor if it fits the request exactly; kill any other one."""
         with self._lock:
             spare, self._spare = self._spare, None
         if spare is None:
@@ -123,7 +123,9 @@ class SpareActor:
 
 
 def reuse_actor(actor: ActorClient, lease: Lease) -> bool:
-    """Give a closed actor the job of ``lease``; on failure kill it, delete the lease and return False."""
+    """Assign the job of ``lease`` to a closed actor; on failure kill it, delete the lease and
+    return False.
+    """
     with contextlib.suppress(NodeLostError, ProtocolError, OSError):
         actor.reuse(lease)
         return True

@@ -9,13 +9,13 @@ from arkor_dev.local.workers.errors import JobFailure
 
 
 class RequeueError(Exception):
-    """The job must wait: the cluster has no capacity, or does not answer now. ``str()`` says why."""
+    """The job must wait: the cluster has no capacity, or does not respond now. ``str()`` says why."""
 
 
 class NodeLostError(Exception):
-    """The node or the cluster does not answer.
+    """The node or the cluster does not respond.
 
-    ``gone`` says that it never will again. ``node`` is the node's address, if known.
+    ``gone`` is true if it never will again. ``node`` is the node's address, if known.
     """
 
     node: str | None = None
@@ -30,15 +30,15 @@ class WorkerEndedError(NodeLostError):
 
 
 class PausedError(Exception):
-    """The job could only continue where it trained, and that is lost. ``str()`` says why."""
+    """The job could only continue on the actor where it trained, which is lost. ``str()`` says why."""
 
 
 class ProtocolError(Exception):
-    """A node has sent something that no worker sends. ``str()`` says what."""
+    """A node has sent something that no worker sends. ``str()`` describes it."""
 
 
 def final_message(error: Exception) -> dict[str, Any]:
-    """Return the message that ends a job because of ``error``; unexpected errors are logged, too."""
+    """Return the final message of a job that ``error`` ended; unexpected errors are logged, too."""
     if isinstance(error, RequeueError):
         return {"waits": str(error)}
     if isinstance(error, PausedError):

@@ -1,7 +1,7 @@
 """Receives a job's files from a node, trusting none of them.
 
-Anybody may run the node. So a file needs a name and a suffix that a job's files have, and exactly the
-announced size and hash; programs are refused. A folder appears complete or not at all.
+The node may be under anybody's control. So a file must have a valid job file name and suffix, and exactly
+the announced size and hash; programs are refused. A folder appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     Read = Callable[[str, int], bytes]
 
 ATOMIC_PARENTS: Final = (CHECKPOINTS, RESUME)
-"""Their subfolders are replaced as a whole, and so is ``final`` itself."""
+"""Folders whose subfolders are replaced as a whole; so is ``final`` itself."""
 MAX_FILES: Final = 10_000
 
 
 class IncomingFiles:
-    """Receives a job's files. ``read(name, offset)`` returns a chunk of a file on the node.
+    """Receives a job's files. ``read(name, offset)`` returns a chunk of a node's file.
 
-    Files in ``shared`` storage are copied from there instead. ``received`` counts the bytes of the others.
+    Files in ``shared`` storage are copied from it instead. ``received`` counts the bytes of the others.
     """
 
     def __init__(self, data: Path, job_id: str, read: Read, shared: SharedFiles | None = None) -> None:
@@ -61,7 +61,8 @@ class IncomingFiles:
     def handle(self, message: Mapping[str, Any], snapshot: Callable[[str], bytes]) -> bool:
         """Fetch the files that a worker's ``message`` mentions; return whether to pass the message on.
 
-        ``snapshot(below)`` returns the node's listing of the job's files in a folder. Raises as `fetch`.
+        ``snapshot(below)`` returns the node's list of the job's files in a folder. Raises the errors of
+        `fetch`.
         """
         step, name = message.get("fields", {}).get("step"), message.get("event")
         if name in (CHECKPOINT_SAVED, CHECKPOINT_REMOVED, TRAINING_RESUMED) and type(step) is not int:
@@ -77,7 +78,7 @@ class IncomingFiles:
             if not checkpoint_folder(self._data, self._job, step).is_dir():
                 self.fetch(snapshot(f"{RESUME}/{step}"))
                 if not resume_folder(self._data, self._job, step).is_dir():
-                    return False  # the node already has a later one, whose message follows
+                    return False  # the node already has a later one, reported by a later message
             drop_before(self._data, self._job, step)
         elif "end" in message:
             self.fetch(snapshot("."))
@@ -86,7 +87,7 @@ class IncomingFiles:
     def fetch(self, listing: bytes) -> None:
         """Fetch the files of a node's ``listing`` that differ or are missing here.
 
-        Raises HostileError, and OSError when this machine's disk refuses; incomplete folders are removed.
+        Raises HostileError, and OSError if this machine's disk fails; incomplete folders are removed.
         """
         entries = _parse_listing(listing)
         folders: dict[str, list[dict[str, Any]]] = {}
@@ -182,5 +183,5 @@ def _parse_listing(listing: bytes) -> list[dict[str, Any]]:
 
 
 def _belongs(name: str) -> bool:
-    """Return whether a run may have written a file of this name; programs are excluded."""
+    """Return whether a training run may have written a file of this name; programs are excluded."""
     return belongs(name) and name.split("/")[0] in RETURNED_FOLDERS

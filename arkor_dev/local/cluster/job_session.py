@@ -1,4 +1,4 @@
-"""One job on a cluster, from the backend's message to its end: send, follow, bring back, clean up.
+"""One job on a cluster, from the backend's message to its end: send files, follow it, fetch files, clean up.
 
 All state of a job is in its own `JobSession`, so none of it can leak into the driver's next job.
 """
@@ -48,13 +48,17 @@ RELEASE_SECONDS: Final = 2.0
 
 
 class JobSession:
-    """One job, reported on ``link``. Opens ``connection`` if needed; ``spare`` may hold an actor for it."""
+    """One job, reported on ``link``. Opens ``connection`` if needed; ``spare`` may be holding an actor for
+    it.
+    """
 
     def __init__(self, link: Link, connection: ClusterConnection, spare: SpareActor) -> None:
         self.link, self._connection, self._spare = link, connection, spare
         self.group: WorkerGroup | None = None
         self.lease: leases.Lease | None = None
-        self._pending_group: WorkerGroup | None = None  # its actors were requested and may not answer yet
+        self._pending_group: WorkerGroup | None = (
+            None  # its actors were requested and may not have responded yet
+        )
         self._location, self._stays = "", False
         self._acknowledged = 0
         self._early_messages: list[Mapping[str, Any]] = []
@@ -65,12 +69,12 @@ class JobSession:
 
     @property
     def is_complete(self) -> bool:
-        """Whether its single worker has completed it, without errors and with nothing in transit."""
+        """Whether its single worker has completed it, with no errors and nothing in transit."""
         is_idle = self._model_thread is not None and not self._model_thread.is_alive()
         return self._is_completed and self.lease is not None and is_idle and not self._faults
 
     def acknowledge(self, message: Mapping[str, Any]) -> None:
-        """Record that everything before this mark is stored here, so that the node may drop it."""
+        """Record that all messages before this mark are stored here, so that the node may drop them."""
         self._acknowledged = self._number_of(message["mark"])
 
     def _number_of(self, mark: str | None) -> int:
@@ -79,11 +83,11 @@ class JobSession:
         return int(number) if self.lease and name == self.lease.name else 0
 
     def detach(self) -> None:
-        """Have `release` leave the job training on the node, if it has begun."""
+        """Make `release` leave the job training on the node, if it has begun."""
         self._stays = self.lease is not None and self.lease.begun
 
     def pass_on(self, message: Mapping[str, Any]) -> None:
-        """Send an order to the worker, or keep it until there is one."""
+        """Send a command to the worker, or keep it until a worker has started."""
         with self._lock:
             if self.group is None:
                 self._early_messages.append(message)
@@ -93,7 +97,7 @@ class JobSession:
     def release(self, *, hold: bool = False) -> bool:
         """Remove the job from the cluster unless it was detached; return whether it is certainly gone.
 
-        ``hold`` keeps its one actor for the next job if the job is complete.
+        ``hold`` keeps its only actor for the next job if the job is complete.
         """
         with self._lock:
             group = self.group or self._pending_group
@@ -105,11 +109,11 @@ class JobSession:
             self.lease.delete()
         elif self.lease and not (is_clean or self._stays):
             with contextlib.suppress(OSError):
-                self.lease.give_up()  # the job ended, or continues elsewhere, perhaps differently
+                self.lease.give_up()  # the job ended, or continues elsewhere, perhaps with other settings
         return is_clean
 
     def run(self, job: dict[str, Any]) -> None:
-        """Run the job; turn any error into a final message."""
+        """Run the job; convert any error to a final message."""
         try:
             self._train(job)
         except Exception as error:  # noqa: BLE001 - a job's last line of defence
@@ -142,9 +146,9 @@ class JobSession:
     # Attaching to a job that already trains
 
     def _attach(self, data: Path) -> WorkerGroup | None:
-        """Return the actor where the job trains; None if that is gone for good.
+        """Return the actor in which the job trains; None if it is permanently gone.
 
-        Raises RequeueError when the cluster does not answer now, JobFailure when it has not for too long.
+        Raises RequeueError if the cluster does not respond now, JobFailure if it has not for too long.
         """
         lease = self.lease
         assert lease
@@ -178,12 +182,12 @@ class JobSession:
     # Starting on new actors
 
     def _start(self, data: Path) -> WorkerGroup:
-        """Start the job's workers on the cluster and send them all that they need but the model."""
+        """Start the job's workers on the cluster and send them everything that they need except the model."""
         job, config = self.job, self.job["config"]
         if job.get("attaches"):
             self._restart(job)
         if job.get("resume") is None:
-            drop_later(data, job["id"], -1)  # from a start that the database has lost
+            drop_later(data, job["id"], -1)  # of a start that the database does not contain
         self.hashes = FileHashes(data)
         files = outgoing_files.job_files(job)
         insecure = bool(config.get(INSECURE))
@@ -220,7 +224,7 @@ class JobSession:
         return group
 
     def _reuse_spare(self, data: Path, insecure: bool) -> WorkerGroup | None:
-        """Return the held actor, now this job's, if it fits."""
+        """Return the held actor, assigned to this job, if it fits."""
         spare = self._spare.take(self._request)
         if spare is None:
             return None
@@ -234,7 +238,7 @@ class JobSession:
         self._set_pending(None)
         self.link.send(seeks=True)
         self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
-        self.lease = None  # several workers cannot train on alone: none of them sees that another is gone
+        self.lease = None  # without a driver, several workers do not notice that one is gone
         if self._request.workers == 1:
             self.lease = leases.Lease.new(data, self.job["id"], self.address, insecure=insecure)
         group = start_group(self.job["id"], self._request, self.lease, self._set_pending)
@@ -243,7 +247,7 @@ class JobSession:
         return group
 
     def _restart(self, job: dict[str, Any]) -> None:
-        """Prepare a job for new actors whose old one is gone: note why, and ask for its model."""
+        """Prepare a job for new actors after losing its old one: report why, and request its model."""
         resume = job["resume"]
         if resume.get("stand"):
             raise PausedError("Its worker on the cluster was lost while the local backend was stopped.")
@@ -267,7 +271,7 @@ class JobSession:
             error = outcome
         self._report(error)
 
-    # To the nodes
+    # Messages to the nodes
 
     def _send(self, group: WorkerGroup, files: outgoing_files.FileSet, subject: str) -> None:
         for actor in group.actors:
@@ -282,15 +286,15 @@ class JobSession:
             for actor in group.actors:
                 actor.call("send", json.dumps({**model, "path": folder}).encode())
             if self.lease:
-                # Now the worker needs nothing more from here: a later driver may attach to it.
+                # From now on the worker needs nothing from this machine: a later driver may attach to it.
                 self.lease = self.lease.update(begun=True)
         except Exception as fault:  # noqa: BLE001 - raised where the messages are read
             self._faults.append(fault)
 
-    # From the node
+    # Messages from the node
 
     def _follow(self, actor: ActorClient, data: Path) -> None:
-        """Pass on what the worker says, up to its final message."""
+        """Pass on the worker's messages, up to its final one."""
         shared, problem = open_storage(self.job, actor)
         self._location += problem
         incoming = IncomingFiles(
@@ -307,7 +311,8 @@ class JobSession:
             for message in messages:
                 count += 1
                 # The backend acknowledges a mark once it has stored the message. Until then the node keeps
-                # it, so that after a crash of this process or the backend the next driver continues there.
+                # it, so that after a crash of this process or the backend, the next driver continues with
+                # this message.
                 if self.lease and "end" not in message:  # after the end nothing is acknowledged
                     message["mark"] = f"{self.lease.name}:{count}"
                 self._handle(localize_paths(message, self.home, folders), actor, incoming)
@@ -316,7 +321,7 @@ class JobSession:
                 if not self.lease:  # no later driver can attach and need these messages again
                     self._acknowledged = count
             if exit_status and not messages:
-                if not exit_status.get("killed"):  # another worker may be the reason
+                if not exit_status.get("killed"):  # another worker's failure may be the cause
                     self.peers.wait_for_fault()
                 if self._faults:
                     raise self._faults[0]
@@ -324,14 +329,14 @@ class JobSession:
                 return
 
     def _handle(self, message: dict[str, Any], actor: ActorClient, incoming: IncomingFiles) -> None:
-        """Pass one message on, once the files that it mentions are on this machine."""
+        """Pass a message on, once the files that it mentions are on this machine."""
         fields = message.get("fields", {})
         if message.get("end") == "paused" and fields.get("reason") == "disk":
             raise NodeLostError("its disk is full", gone=True)
         if not incoming.handle(message, lambda below: actor.call("snapshot", below, seconds=COPY_SECONDS)):
             return
         if "end" in message:
-            fields.pop("outOfMemory", None)  # advice for this machine's memory does not apply there
+            fields.pop("outOfMemory", None)  # advice about this machine's memory does not apply to the node
             self._is_completed = message["end"] == "completed"
         self.link.send(**message)
         if message.get("event") == TRAINING_STARTED:

@@ -1,4 +1,4 @@
-"""Parses a node's JSON, without trusting it: facts about itself, and its worker's messages."""
+"""Parses a node's JSON without trusting it: facts about the node, and its worker's messages."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JOB_FACTS: Final = ("node", "home")
-"""Facts about a job's actor besides the machine's: the node's address and the job's folder there."""
+"""Facts about a job's actor in addition to the machine's: the node's address and the job's folder there."""
 LINE: Final = 1000
-"""Longest fact, in characters."""
+"""Maximum length of a fact, in characters."""
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
 EVENTS: Final = frozenset(
     {
@@ -38,13 +38,13 @@ EVENTS: Final = frozenset(
         *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, ROLLOUTS_CREATED, SAMPLE_CREATED, SYSTEM_METRICS),
     }
 )
-"""Events that a worker may send. Only the backend says that a job or a stream has ended."""
+"""Events that a worker may send. Only the backend may report that a job or a stream has ended."""
 RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
-"""Fields of every event, set by the backend."""
+"""Fields that every event has, set by the backend."""
 
 
 def parse_facts(answer: bytes, *, of_job: bool = False) -> dict[str, Any]:
-    """Return what a node says about itself: `machine_facts`, or `HostedJob.facts` with ``of_job``.
+    """Return a node's facts about itself: `machine_facts`, or `HostedJob.facts` with ``of_job``.
 
     Raises ProtocolError.
     """
@@ -69,7 +69,7 @@ def _is_line(value: object) -> bool:
 
 
 def parse_messages(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Return the messages in a node's answer, and how its worker ended if it has. Raises ProtocolError."""
+    """Return the messages in a node's response, and how its worker ended, if it has. Raises ProtocolError."""
     try:
         fields = strict_json.parse(answer)
         messages, exit_status = fields["messages"], fields["over"]
@@ -83,9 +83,9 @@ def parse_messages(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] 
 
 
 def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
-    """Return the port where workers meet, once the answer has it, and the end as `parse_messages`.
+    """Return the port where workers meet, once the response has it, and the end, as `parse_messages` does.
 
-    Raises ProtocolError, and JobFailure with the reason of a worker that has failed.
+    Raises ProtocolError, and JobFailure with the reason if a worker has failed.
     """
     with contextlib.suppress(ValueError, KeyError, TypeError):
         if (fields := strict_json.parse(answer))["messages"]:
@@ -123,7 +123,9 @@ def _is_message(message: object) -> bool:
 
 
 def localize_paths(value: Any, remote_home: str, folders: Mapping[str, str]) -> Any:
-    """Replace folders below ``remote_home`` in all texts of ``value`` by this machine's, given by name."""
+    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's folders,
+    by name.
+    """
     if isinstance(value, str):
         if remote_home in value:
             for name, folder in folders.items():

@@ -1,4 +1,4 @@
-"""Sends a job's files to a node: data, model and resume points, each only once, by hash."""
+"""Sends a job's files to a node: data, model and resume points. Each is sent only once, by hash."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.checkpoints.origin import FileHashes
 
 FORMATS: Final = "number-formats.json"
-"""Stored measurements of processors: on a known type the job uses the same dtype as here."""
+"""Stored benchmarks of processors: on a known type the job uses the same dtype as on this machine."""
 RESUME_FOLDERS: Final = (CHECKPOINTS, RESUME, EVALUATION)
 
 
 @dataclass
 class FileSet:
-    """Local files by their names in the job's folder on a node, and symbolic links there."""
+    """Local files by their names in the job's folder on a node, and symbolic links in that folder."""
 
     files: dict[str, Path] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class FileSet:
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends files to ``node`` through ``call``, and reports to ``progress`` in bytes."""
+    """Sends files to ``node`` through ``call``, and reports progress, in bytes, to ``progress``."""
 
     call: Callable[..., bytes]
     node: str
@@ -47,9 +47,9 @@ class Sender:
     progress: Callable[[str, float, float | None, str], None]
 
     def send(self, file_set: FileSet, subject: str) -> None:
-        """Send the files that the node does not have, then place all of them in the job's folder.
+        """Send the files that the node lacks, then place all of them in the job's folder.
 
-        Raises JobFailure; ``subject`` names the files in it.
+        Raises JobFailure, whose message calls the files ``subject``.
         """
         names = {name: self.hashes.of(path) for name, path in file_set.files.items()}
         self.hashes.keep()
@@ -61,7 +61,7 @@ class Sender:
             for sha256 in missing:
                 size, offset = sizes[sha256], 0
                 with paths[sha256].open("rb") as file:
-                    while offset < size or not offset:  # an empty file is one empty chunk
+                    while offset < size or not offset:  # an empty file is sent as one empty chunk
                         chunk = file.read(CHUNK)
                         self.call("put", sha256, offset, chunk, size)
                         offset, done = offset + len(chunk), done + len(chunk)
@@ -74,7 +74,7 @@ class Sender:
 
 
 def job_files(job: Mapping[str, Any]) -> FileSet:
-    """Return what a ``job``, ``{id, config, data, project, resume}``, needs beside its model.
+    """Return the files that a ``job``, ``{id, config, data, project, resume}``, needs besides its model.
 
     Raises JobFailure for data that is missing or must not leave this machine.
     """
@@ -112,7 +112,7 @@ def model_files(model: Mapping[str, Any], project: Path) -> tuple[FileSet, str]:
 
 
 def thread_count(config: Mapping[str, Any]) -> int | None:
-    """Return a job's threads on the node: its ``cpus``, else as on this machine; None for all."""
+    """Return the job's number of threads on the node: its ``cpus``, else as on this machine; None for all."""
     if cpus := config.get("cpus"):
         return max(1, int(cpus))
     value = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,4 +1,5 @@
-"""What both ends of a cluster job agree on: file names, hashes, chunk size, and an actor's proof of identity.
+"""Definitions shared by both ends of a cluster job: file names, hashes, chunk size, an actor's identity
+proof.
 
 Standard library only, since both ends import it.
 """
@@ -17,13 +18,13 @@ PART: Final = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
 DEPTH: Final = 20
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 RETURNED_FOLDERS: Final = ("checkpoints", "resume", "final", "evaluation")
-"""Folders of a job that come back from the node."""
+"""Folders of a job that are fetched from the node."""
 CHUNK: Final = 8 << 20
-"""Bytes of a file in one call."""
+"""Maximum bytes of a file in one call."""
 
 
 def is_safe_name(name: object) -> bool:
-    """Return whether a relative name stays in its folder."""
+    """Return whether a relative name stays within its folder."""
     if not isinstance(name, str):
         return False
     parts = name.split("/")
@@ -37,6 +38,8 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def proof(nonce: str, name: str, challenge: str) -> str:
-    """Return the hexadecimal answer to ``challenge`` of the actor that was given ``nonce`` (hexadecimal)."""
+    """Return the response (hexadecimal) to ``challenge`` of the actor that received ``nonce``
+    (hexadecimal).
+    """
     text = f"arkor-dev place\n{name}\n{challenge}"
     return hmac.new(bytes.fromhex(nonce), text.encode(), hashlib.sha256).hexdigest()

@@ -1,7 +1,7 @@
-"""Finding the actor of a job that trained on without this machine, and having it prove its identity.
+"""Finds the actor of a job that kept training while this machine was disconnected, and verifies its identity.
 
-Everybody who may use the cluster sees the names of all actors, and can create others of the same name. So
-the actor must answer a new challenge each time, with the nonce that it was given when it was created.
+Every user of the cluster sees the names of all actors, and can create others of the same name. So the actor
+must respond to a new challenge each time, using the nonce that it received when it was created.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ REMOVE_SECONDS: Final = 10.0
 def attach(lease: leases.Lease, acknowledged: int) -> ActorClient | None:
     """Return the actor of ``lease`` if its job can continue there; None if it is gone.
 
-    It must still have all messages from number ``acknowledged`` on. Raises ProtocolError for somebody else's
-    actor, NodeLostError when it does not answer now.
+    It must still have all messages from number ``acknowledged`` on. Raises ProtocolError for an actor of
+    another user, NodeLostError if it does not respond now.
     """
     actor = find_actor(lease.actor, lease.name)
     if actor is None:
@@ -62,9 +62,9 @@ def _parse_proof(answer: bytes) -> dict[str, Any]:
 
 
 def wait_or_give_up(lease: leases.Lease, fault: Exception) -> NoReturn:
-    """Raise RequeueError for a job whose cluster does not answer because of ``fault``.
+    """Raise RequeueError for a job whose cluster does not respond because of ``fault``.
 
-    Once that has lasted longer than `leases.grace_seconds`, give the lease up and raise JobFailure.
+    Once that has lasted longer than `leases.grace_seconds`, give up the lease and raise JobFailure.
     """
     lease, grace = lease.count_failure(), leases.grace_seconds()
     minutes = f"{grace / 60:.3g} minutes"
@@ -81,7 +81,7 @@ def wait_or_give_up(lease: leases.Lease, fault: Exception) -> NoReturn:
 
 
 def find_actor(actor_name: str, name: str) -> ActorClient | None:
-    """Return the client of the job ``name`` in that actor; None if there is no such actor.
+    """Return the client of the job ``name`` in its actor; None if there is no such actor.
 
     Raises NodeLostError.
     """
@@ -96,7 +96,7 @@ def find_actor(actor_name: str, name: str) -> ActorClient | None:
 
 
 def remove_actor(actor_name: str, name: str) -> bool:
-    """Remove the job ``name`` with its files and its actor; return whether they are gone."""
+    """Remove the job ``name``, its files and its actor; return whether they are gone."""
     try:
         actor = find_actor(actor_name, name)
         return actor is None or actor.release(REMOVE_SECONDS)

@@ -1,4 +1,4 @@
-"""What a job requests of a cluster, and whether the cluster has it. Needs a connection."""
+"""The resources that a job requests, and whether the cluster has them. Needs a connection."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUSY_SECONDS: Final = 30.0
-"""How long a job waits for resources in use before it goes back to the queue."""
+"""Seconds that a job waits for resources in use before it returns to the queue."""
 STARTUP_SECONDS: Final = 120.0
-"""How long a node with free resources may take to receive our code and to start."""
+"""Seconds that a node with free resources may take to receive our code and start the actor."""
 
 
 class ResourceRequest(NamedTuple):
-    """What each of a job's ``workers`` needs; ``memory`` is in bytes, None for no limit."""
+    """Resources of each of a job's ``workers``; ``memory`` is in bytes, None for no limit."""
 
     cpus: float = 1
     gpus: float = 0
@@ -25,20 +25,20 @@ class ResourceRequest(NamedTuple):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ResourceRequest:
-        """Return the request of a job's config, which has its memory in GiB."""
+        """Return the request in a job's config, where memory is in GiB."""
         memory = config.get("memory")
         cpus, gpus = config.get("cpus") or 1, config.get("gpus") or 0
         return cls(cpus, gpus, int(memory * 2**30) if memory else None, config.get("workers") or 1)
 
     @property
     def ray_resources(self) -> dict[str, float]:
-        """What one worker needs, by Ray's names; without what it does not need."""
+        """Resources of one worker, by Ray's names, without those that it does not need."""
         amounts = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0}
         return {name: amount for name, amount in amounts.items() if amount}
 
     @property
     def description(self) -> str:
-        """The request for a person: ``2 processors, 1 GPU``."""
+        """Description of the request for a person: ``2 processors, 1 GPU``."""
         parts = [_count(self.cpus, "processor")]
         if self.gpus:
             parts.append(_count(self.gpus, "GPU"))
@@ -60,7 +60,7 @@ def alive_nodes() -> list[dict[str, Any]]:
 
 
 def has_capacity(request: ResourceRequest) -> bool:
-    """Return whether the nodes are large enough, and enough is free on all of them together."""
+    """Return whether the nodes are large enough, and whether enough is free on all of them together."""
     import ray
 
     return _nodes_are_large_enough(request) and _fits(ray.available_resources(), request)
@@ -84,7 +84,7 @@ def actor_options(request: ResourceRequest) -> dict[str, Any]:
 
 
 def shortage(request: ResourceRequest, reason: str) -> str:
-    """Say what a job requests, the ``reason`` it waits, and what the cluster has."""
+    """Describe a job's request, the ``reason`` why it waits, and the cluster's resources."""
     import ray
 
     free = ray.available_resources()
@@ -107,5 +107,5 @@ def _fits(resources: Mapping[str, float], request: ResourceRequest) -> bool:
 
 
 def _workers_in(resources: Mapping[str, float], request: ResourceRequest) -> int:
-    """Return how many workers of ``request`` fit into ``resources``."""
+    """Return the number of workers of ``request`` that fit into ``resources``."""
     return min(int(resources.get(name, 0) // amount) for name, amount in request.ray_resources.items())

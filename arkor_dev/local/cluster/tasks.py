@@ -1,12 +1,12 @@
-"""One-shot tasks on a cluster, each in a process of its own: ``python -m arkor_dev.local.cluster.tasks``.
+"""One-shot tasks on a cluster, each in its own process: ``python -m arkor_dev.local.cluster.tasks``.
 
-The process receives one message, named by ``task``, and answers with one:
+The process receives one message, with the name of a ``task``, and sends one:
 
 - ``status`` ``{address, insecure, cache}`` → ``{cluster}``, the contract's ``Cluster``;
-- ``capacity`` ``{config}`` → ``{room}``: could a job with that config start now?
+- ``capacity`` ``{config}`` → ``{room}``: whether a job with that config could start now;
 - ``remove`` ``{address, insecure, actors}`` (the actors' names by the names of their jobs) → ``{gone}``,
-  the names of the jobs of which nothing is left. If the cluster does not answer none are, and the backend
-  asks again later.
+the names of the jobs that are completely removed. If the cluster does not respond the list is empty, and
+the backend retries later.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 NODES_SECONDS: Final = 20.0
-"""Limit for the answers of all nodes together."""
+"""Time limit for the responses of all nodes together, in seconds."""
 
 
 def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, Any]:
-    """Return the contract's ``Cluster``; one that cannot be used has a ``problem``."""
+    """Return the contract's ``Cluster``; an unusable one has a ``problem``."""
     try:
         has_token = access.check_access(address, insecure=insecure)
         connection.connect(address, code_package.package_code(cache))
@@ -52,7 +52,7 @@ def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, An
 
 
 def _describe_cluster() -> dict[str, Any]:
-    """Return the contract's ``Cluster`` of the current connection, without its ``address``."""
+    """Return the contract's ``Cluster`` for the current connection, without its ``address``."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -95,7 +95,7 @@ def _has_capacity(config: Mapping[str, Any]) -> bool:
         connection.connect(config[CLUSTER])
         return resources.has_capacity(ResourceRequest.of(config))
     except JobFailure:
-        return True  # the job itself then says why the cluster cannot be used
+        return True  # the job itself will report why the cluster cannot be used
 
 
 def _remove(address: str, actors: Mapping[str, str], *, insecure: bool) -> list[str]:
@@ -105,7 +105,7 @@ def _remove(address: str, actors: Mapping[str, str], *, insecure: bool) -> list[
 
 
 def run_task(message: dict[str, Any], _: Link) -> dict[str, Any]:
-    """Return the answer to the process's one message."""
+    """Return the response to the process's only message."""
     if message["task"] == "status":
         cache = Path(message["cache"])
         return {"cluster": cluster_status(message["address"], cache, insecure=message["insecure"])}

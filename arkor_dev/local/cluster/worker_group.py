@@ -1,8 +1,8 @@
-"""The workers of one job on the cluster: started all together or not at all, and watched as one.
+"""The workers of one job on the cluster: started all or none, and watched as a unit.
 
-Starting all or none means that no two jobs wait for each other. The actors of several workers end with this
-process: their messages come through here, and without it none of them would notice that another one is gone.
-The actor of a single worker outlives it, by its lease.
+Starting all or none prevents two jobs from waiting for each other. The actors of several workers end with
+this process: their messages pass through it, and without it none of them would notice that another is gone.
+The actor of a single worker outlives it, thanks to its lease.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
     from .resources import ResourceRequest
 
 STRATEGY: Final = "PACK"
-"""As few machines as possible: gradients are summed fastest within one."""
+"""Use as few machines as possible: gradients are summed fastest within one."""
 CAUSE_SECONDS: Final = 15.0
-"""How long to wait for the reason why the first worker has lost another one. It is shorter than the others
-need to end because they have lost the first."""
+"""Seconds to wait for the reason why the first worker has lost another one: less than the others take to end
+because they have lost the first."""
 
 
 class WorkerGroup:
-    """The actors of one job's workers, rank 0 first, and perhaps Ray's ``placement_group`` of them."""
+    """The actors of one job's workers, rank 0 first, and their Ray ``placement_group`` if there are
+    several.
+    """
 
     def __init__(self, actors: Sequence[ActorClient], placement_group: Any = None) -> None:
         self.actors, self._placement_group = list(actors), placement_group
@@ -49,7 +51,7 @@ class WorkerGroup:
 
     @property
     def description(self) -> str:
-        """The nodes for a person: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
+        """Description of the nodes for a person: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
         nodes = list(dict.fromkeys(actor.facts["node"] for actor in self.actors))
         return f"node {nodes[0]}" if len(nodes) == 1 else f"nodes {', '.join(nodes[:-1])} and {nodes[-1]}"
 
@@ -63,13 +65,13 @@ class WorkerGroup:
                 )
 
     def release(self, seconds: float) -> bool:
-        """Release all actors at the same time; return as `ActorClient.release`."""
+        """Release all actors at the same time; return the same as `ActorClient.release`."""
         with ThreadPoolExecutor(max(1, len(self.actors))) as pool:
             is_clean = list(pool.map(lambda actor: actor.release(seconds), self.actors))
         if self._placement_group is not None:
             from ray.util import remove_placement_group
 
-            with contextlib.suppress(Exception):  # Ray also does it when this process ends
+            with contextlib.suppress(Exception):  # Ray also does this when the process ends
                 remove_placement_group(self._placement_group)
         return all(is_clean)
 
@@ -77,9 +79,9 @@ class WorkerGroup:
 def start_group(
     job_id: str, request: ResourceRequest, lease: Lease | None, on_request: Callable[[WorkerGroup], None]
 ) -> WorkerGroup:
-    """Start a job's actors: the one of ``lease`` for a single worker, new ones for several.
+    """Start a job's actors: that of ``lease`` for a single worker, new ones for several.
 
-    ``on_request`` gets a group that somebody else can release meanwhile. Raises RequeueError without free
+    ``on_request`` receives a group that other code can release meanwhile. Raises RequeueError without free
     resources, NodeLostError and ProtocolError.
     """
     if lease:
@@ -116,7 +118,7 @@ def start_group(
 class PeerWorkers:
     """Starts the workers of ``actors``, and watches all but the first.
 
-    ``on_fault`` is called from a watching thread with the reason why the job cannot continue.
+    ``on_fault`` is called from a watching thread with the reason if the job cannot continue.
     """
 
     def __init__(self, actors: Sequence[ActorClient], on_fault: Callable[[Exception], None]) -> None:
@@ -128,7 +130,7 @@ class PeerWorkers:
     def start(self, job: Mapping[str, Any], threads: int | None) -> int:
         """Start all workers, rank 0 first; return how many messages of rank 0 were consumed.
 
-        With several workers the first message of rank 0 is the port where they meet. Raises as
+        With several workers the first message of rank 0 is the port where they meet. Raises the errors of
         `ActorClient.call`.
         """
         if not self._peers:
@@ -162,7 +164,7 @@ class PeerWorkers:
         raise NodeLostError("its worker does not start")
 
     def _watch(self, actor: ActorClient) -> None:
-        """Consume a worker's messages until it ends or is gone."""
+        """Read and drop a worker's messages until it ends or is gone."""
         count, node = 0, actor.facts["node"]
         try:
             while True:
@@ -183,7 +185,7 @@ class PeerWorkers:
         self._has_fault.set()
 
     def wait_for_fault(self) -> None:
-        """Wait until a peer has said why rank 0 ended without a final message, if there are peers."""
+        """Wait until a peer has reported why rank 0 ended without a final message, if there are peers."""
         deadline = time.monotonic() + CAUSE_SECONDS
         while time.monotonic() < deadline and any(watcher.is_alive() for watcher in self._watchers):
             if self._has_fault.wait(0.2):

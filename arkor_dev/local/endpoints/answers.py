@@ -1,4 +1,4 @@
-"""Formats answers like OpenAI, complete or as the chunks of a stream."""
+"""Formats answers like OpenAI, whole or as the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ COMPLETION: Final = "completions"
 
 @dataclass
 class Choice:
-    """One of a request's answers so far. ``done`` is the engine's final message."""
+    """The current state of one answer to a request. ``done`` is the engine's final message."""
 
     text: str = ""
     tokens: list[Any] = field(default_factory=list)
     done: dict[str, Any] | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Add a message of the engine."""
+        """Add a message from the engine."""
         self.text += message.get("text", "")
         self.done = message.get("done", self.done)
         self.tokens += _tokens(message)
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The tool calls, known at the end of the answer."""
+        """The tool calls, known only at the end of the answer."""
         return list((self.done or {}).get("toolCalls") or ())
 
 
 def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
-    """Return OpenAI's ``system_fingerprint``: engine, number format and weights, as far as known."""
+    """Return OpenAI's ``system_fingerprint``: engine, number format and weights, if known."""
     if not engine_facts or "engine" not in engine_facts:
         return None
     return "_".join(
@@ -44,9 +44,10 @@ def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
 
 
 class AnswerFormat:
-    """How one request's answers are written: ``model`` is the name that the caller knows.
+    """Format of one request's answers: ``model`` is the name that the caller knows.
 
-    ``engine_facts`` is what has answered before, None if unknown. Each prompt has so many ``answers``.
+    ``engine_facts`` describe the engine of earlier answers, None if unknown. Each prompt has ``answers``
+    answers.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class AnswerFormat:
         return self._choice(number, answer, choice.tokens, (choice.done or {}).get("reason"))
 
     def begin(self, number: int) -> dict[str, Any] | None:
-        """Return the chunk before the first text, which names the role; a bare completion has none."""
+        """Return the chunk before the first text, which contains the role; a plain completion has none."""
         return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
 
     def part(self, number: int, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,11 +95,11 @@ class AnswerFormat:
         return self._chunk(number, delta, _tokens(message), done.get("reason"))
 
     def end(self, choices: list[Choice]) -> dict[str, Any]:
-        """Return the chunk with the usage after all others, for callers that requested it."""
+        """Return the chunk with the usage, which follows all others if the caller requested it."""
         return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": self.usage(choices)}
 
     def usage(self, choices: list[Choice]) -> dict[str, Any]:
-        """Return OpenAI's ``usage``: each prompt counts once, plus each answer's tokens."""
+        """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
         prompt = cached = 0
         for start in range(0, len(choices), self._answers):
             ended = [choice.done for choice in choices[start : start + self._answers] if choice.done]
@@ -113,7 +114,7 @@ class AnswerFormat:
         }
 
     def _note(self, *ends: Mapping[str, Any] | None) -> None:
-        """Record what has answered, once a final message says so."""
+        """Record the answering engine, once a final message states it."""
         for done in ends:
             self._envelope["system_fingerprint"] = fingerprint(done) or self._envelope["system_fingerprint"]
 
@@ -136,14 +137,15 @@ class AnswerFormat:
 
 
 def _tokens(message: Mapping[str, Any]) -> list[Any]:
-    """Return the probabilities of a message; those of unsent text come with the final one."""
+    """Return the log probabilities of a message; those of unsent text come with the final one."""
     return list(message.get("logprobs") or message.get("done", {}).get("logprobs") or ())
 
 
 def _by_column(tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return log probabilities as the completions call has them.
+    """Return log probabilities in the format of the completions call.
 
-    ``top_logprobs`` has the token itself beside the likeliest ones, and nothing for the first of a prompt.
+    ``top_logprobs`` contains the token itself besides the likeliest ones, and None for a prompt's first
+    token.
     """
 
     def alternatives(token: Mapping[str, Any]) -> dict[str, float] | None:

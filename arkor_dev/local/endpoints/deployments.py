@@ -1,7 +1,7 @@
-"""Deployments and their keys in the jobs' database; each function is a call for ``AsyncStore``.
+"""Deployments and their keys in the jobs' database; each function is to be called through ``AsyncStore``.
 
-A key is 32 random bytes, so a plain SHA-256 of it is safe: nobody can try them all, and requests need no slow
-hash. Hashes are compared in constant time.
+A key is 32 random bytes, so its plain SHA-256 is safe: nobody can try all keys, and no slow hash is needed.
+Hashes are compared in constant time.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
 RESTART: Final = frozenset({"target", "enabled", "engine"})
-"""When one of these changes, the engine is chosen again."""
+"""Fields whose change makes the engine be chosen again."""
 NOT_KEPT: Final = "disabled"
 SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
-"""Overwrite deleted content on disk instead of only releasing it."""
+"""Statement that overwrites deleted content on disk instead of only releasing it."""
 TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Truncate the write-ahead log, which would otherwise hold deleted content until it is full."""
+"""Statement that truncates the write-ahead log, which would otherwise keep deleted content until it
+is full.
+"""
 
 
 class Key(NamedTuple):
-    """Identifies a caller: a key's id, and the visible part of the key."""
+    """Identifies a caller: the key's id, and its visible part."""
 
     id: str
     prefix: str
@@ -87,7 +89,7 @@ def by_slug(store: Store, slug: str) -> dict[str, Any] | None:
 
 
 def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Create a deployment from the contract's ``CREATE``. Chats are not kept unless it says so."""
+    """Create a deployment from the contract's ``CREATE``. Chats are kept only if that requests it."""
     db, identity = store.writing, f"dep_{secrets.token_hex(6)}"
     retention = body.get("runRetentionMode") or NOT_KEPT
     facts = (body["slug"], compact(body["target"]), body["authMode"], body.get("enabled", True), retention)
@@ -109,7 +111,7 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Change what the contract's ``UPDATE`` says, and nothing else; return the deployment."""
+    """Apply the changes in the contract's ``UPDATE``, and no others; return the deployment."""
     changes: dict[str, Any] = {"updated": now()}
     if "target" in body:
         changes["target"] = compact(body["target"])
@@ -131,7 +133,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
 
 
 def record_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
-    """Record what answers a deployment, if that is not known yet."""
+    """Record the answering engine of a deployment, if that is not yet known."""
     store.writing.execute(
         "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
         (compact(answered_by), deployment),
@@ -139,7 +141,7 @@ def record_answered(store: Store, deployment: str, answered_by: Mapping[str, str
 
 
 def remove(store: Store, deployment: str) -> None:
-    """Delete a deployment with its keys and everything about its requests."""
+    """Delete a deployment with its keys and its request log."""
     db = store.writing
     db.execute(SECURE_DELETE)
     with transaction(db):
@@ -153,7 +155,7 @@ def remove(store: Store, deployment: str) -> None:
 
 
 def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
-    """Return the contract's ``DeploymentKey`` of each, oldest first, without a plaintext."""
+    """Return the contract's ``DeploymentKey`` of each key, oldest first, without plaintexts."""
     rows = store.reading.execute(
         """SELECT id, label, prefix, created, used FROM endpoint_keys WHERE deployment = ?
             ORDER BY created, id""",
@@ -168,7 +170,7 @@ def _key_shape(identity: str, label: str, prefix: str, created: str, used: str |
 
 
 def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
-    """Create a key and return it with its ``plaintext``, which is not stored and never returned again."""
+    """Create a key and return it with its ``plaintext``, which is not stored and so never returned again."""
     db, plaintext = store.writing, KEY_MARK + secrets.token_urlsafe(32)
     key = _key_shape(f"key_{secrets.token_hex(6)}", label, plaintext[:PREFIX], now(), None)
     with transaction(db):
@@ -191,7 +193,7 @@ def revoke(store: Store, deployment: str, key: str) -> bool:
 
 
 def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
-    """Return which of a deployment's keys this is; all of them are compared, even after a match."""
+    """Return the deployment's key that equals ``key``; all are compared, even after a match."""
     hashed = _hash(plaintext)
     rows = store.reading.execute(
         "SELECT id, prefix, hash FROM endpoint_keys WHERE deployment = ?", (deployment,)
@@ -204,7 +206,7 @@ def key_of(store: Store, deployment: str, plaintext: str) -> Key | None:
 
 
 def record_used(store: Store, key: str) -> None:
-    """Record that a key was used now."""
+    """Record that a key has been used now."""
     store.writing.execute("UPDATE endpoint_keys SET used = ? WHERE id = ?", (now(), key))
 
 

@@ -1,6 +1,6 @@
 """Converts OpenAI requests to the contract's chat call; refuses unsupported options by name.
 
-A missing, null or neutral option (a penalty of 0) counts as not set, since clients send such ones.
+A missing, null or neutral option (a penalty of 0) counts as not set, since clients send such options.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MESSAGES: Final = 1000
 TOKENS: Final = 32_768
 ANSWERS: Final = 8
 MOST_CHOICES: Final = 32
-"""Most answers to all prompts of a request: no more of one caller may wait."""
+"""Maximum number of answers to all prompts of a request: one caller may have no more waiting."""
 LEAST_TOP_P: Final = 1e-6
 
 FIELDS: Final = {
@@ -43,7 +43,7 @@ FIELDS: Final = {
     "tool_choice": "toolChoice",
     "response_format": "responseFormat",
 }
-"""OpenAI's name, or vLLM's if OpenAI has none, and the contract's."""
+"""OpenAI's field name, or vLLM's if OpenAI has none, and the contract's."""
 NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -106,9 +106,9 @@ _CONTEXT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A parsed request: the contract's chat call without its target, and how to answer it.
+    """A parsed request: the contract's chat call without its target, and the format of the answer.
 
-    ``answers`` is the number of answers to each of the ``chats``, which differ by their prompt.
+    ``answers`` is the number of answers to each of the ``chats``, which differ only in the prompt.
     """
 
     chat: dict[str, Any]
@@ -119,19 +119,20 @@ class ChatRequest:
 
     @property
     def chats(self) -> list[dict[str, Any]]:
-        """The chat call of each prompt."""
+        """The chat calls, one for each prompt."""
         return [{**self.chat, "prompt": prompt} for prompt in self.prompts] or [self.chat]
 
     def seed_of(self, number: int) -> dict[str, Any]:
-        """Return what is specific to answer ``number`` (from 0): a seed, the same one every time."""
+        """Return the fields that are specific to answer ``number`` (from 0): a reproducible seed."""
         seed = self.chat.get("seed")
         return {} if seed is None else {"seed": seed + number}
 
 
 def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``chat/completions``; ``supported`` are the fields that the chat call has here.
+    """Parse a body of ``chat/completions``; ``supported`` are the chat call's fields that the engine
+    supports.
 
-    Raises BadRequestError with the ``param`` at fault, and NotFoundError for another model.
+    Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
     checked = _checked(body, CHAT)
     _check_model(checked, slug)
@@ -140,7 +141,9 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest
 
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``completions``, one or more texts (or their token ids) to continue, as `read_chat`."""
+    """Parse a body of ``completions``: one or more texts (or their token ids) to continue. See
+    `read_chat`.
+    """
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
     prompt = checked["prompt"]
@@ -165,9 +168,9 @@ def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatR
 
 
 def context_fault(text: str) -> BadRequestError | None:
-    """Explain to a caller that the conversation is too long, from the engine's own message; None for others.
+    """Convert the engine's message about a too long conversation for the caller; None for other messages.
 
-    Starts like OpenAI's message, which clients with a second model for long conversations look for.
+    It starts like OpenAI's, because clients with a second model for long conversations search for that.
     """
     match = _CONTEXT.match(text)
     if match is None:
@@ -181,9 +184,9 @@ def context_fault(text: str) -> BadRequestError | None:
 
 
 def template_fault(text: str) -> BadRequestError | None:
-    """Explain to a caller that the model's template rejects the conversation; None for other errors.
+    """Explain to a caller that the model's chat template rejects the conversation; None for other errors.
 
-    Most reject roles out of order. The template's own message is for the owner.
+    Usually the roles are out of order. The template's own message is only for the owner.
     """
     if not text.startswith(REFUSAL):
         return None
@@ -191,17 +194,17 @@ def template_fault(text: str) -> BadRequestError | None:
 
 
 def prompt_fault(text: str) -> BadRequestError | None:
-    """Explain that the model has no such token, from the engine's own message; None for others."""
+    """Convert the engine's message about a token that the model lacks; None for other messages."""
     return _refused("prompt", text) if _TOKEN.match(text) else None
 
 
 def format_fault(text: str) -> BadRequestError | None:
-    """Explain that the format cannot be enforced, from the engine's own message; None for other errors."""
+    """Convert the engine's message about a format that cannot be enforced; None for other messages."""
     return renamed(text) if _FORMAT.match(text) else None
 
 
 def renamed(text: str) -> BadRequestError:
-    """Return a refusal of the chat call with the field's name as the caller knows it."""
+    """Return a refusal of the chat call with the field's name in the caller's request."""
     names = {field: parameter for parameter, field in FIELDS.items() if parameter != "max_completion_tokens"}
     field, _, message = text.partition(" ")
     name = names.get(field, field)
@@ -269,7 +272,7 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
 
 
 def _message(message: object, param: str) -> dict[str, Any]:
-    """Return an OpenAI message in the contract's form: its parts joined, a developer's role as system."""
+    """Return an OpenAI message in the contract's format: parts joined, the role developer as system."""
     if not isinstance(message, dict):
         raise _refused(param, f"{param} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")

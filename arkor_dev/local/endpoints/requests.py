@@ -1,7 +1,7 @@
-"""The request log: figures of each request, and its text as long as the deployment keeps it.
+"""The request log: figures of each request, and its text while the deployment keeps it.
 
-The number of figures is bounded. A text is kept only if its deployment says so, is not shown after it expires
-(reading checks its age), and is overwritten on disk when deleted.
+The number of entries is limited. A text is kept only if its deployment requests that, is hidden once it
+expires (reading checks its age), and is overwritten on disk when deleted.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.store import Store
 
 MOST: Final = 10_000
-"""Most requests of one deployment whose figures are kept."""
+"""Maximum number of requests per deployment whose figures are kept."""
 MOST_TEXT: Final = 256 << 10
-"""Longest text of a request that is kept, in characters."""
+"""Maximum length of a request's text that is kept, in characters."""
 MOST_TEXTS: Final = 256 << 20
-"""Most characters of all texts; the oldest are deleted first."""
+"""Maximum total length of all texts, in characters; the oldest are deleted first."""
 PAGE: Final = 50
 COUNTED: Final = 1000
 FAULT: Final = 400
@@ -55,7 +55,7 @@ class Request:
 
 
 def add(store: Store, request: Request) -> None:
-    """Store a finished request, with its text if its deployment keeps any, unless that was deleted."""
+    """Store a finished request, with its text if its deployment keeps texts and still exists."""
     db = store.writing
     with transaction(db):
         retention = db.execute(
@@ -84,7 +84,7 @@ def add(store: Store, request: Request) -> None:
 
 
 def forget_texts(store: Store) -> int:
-    """Delete each text that its deployment does not keep, or no longer keeps; return how many."""
+    """Delete the texts that their deployment does not keep, or no longer keeps; return their number."""
     db, deleted = store.writing, 0
     db.execute(SECURE_DELETE)
     with transaction(db):
@@ -116,7 +116,7 @@ def _forget_oldest(db: sqlite3.Connection, characters: int) -> int:
 
 
 def _kept_since(retention: str, days: int | None) -> str:
-    """Return the time before which texts are not kept."""
+    """Return the time before which texts are no longer kept."""
     if retention == "unlimited":
         return ""
     if retention != "days" or days is None:
@@ -129,7 +129,9 @@ def _kept_since(retention: str, days: int | None) -> str:
 
 
 def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> dict[str, Any]:
-    """Return the contract's ``EndpointRequests``: those before the request of this number, or the newest."""
+    """Return the contract's ``EndpointRequests``: those before the request with this number, or the
+    newest.
+    """
     rows = store.reading.execute(
         f"""SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq < ?
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
@@ -152,7 +154,7 @@ def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, A
 
 
 def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:
-    """Return a request for the wire, with its text if that is kept."""
+    """Return a request in the contract's shape, with its text if that is kept."""
     number, at, call, status, key, stream, prompt, completion, first, seconds, error, text = row
     since = _kept_since(deployment["runRetentionMode"], deployment.get("runRetentionDays"))
     text = text if at >= since else None
@@ -194,7 +196,7 @@ def _totals(store: Store, deployment: str) -> dict[str, Any]:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest figure that this share of them does not exceed."""
+    """Return the smallest value that at least this share of the values do not exceed."""
     if not ordered:
         return None
     return ordered[math.ceil(share * len(ordered)) - 1]

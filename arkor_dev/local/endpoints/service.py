@@ -1,7 +1,7 @@
-"""Serving deployments: authentication, admission, logging, and ending requests.
+"""Serves deployments: authentication, admission, logging, and ending requests.
 
-An answer occupies a slot while the engine works on it, not while its reader is slow. A request ends, even
-while waiting, when its caller disconnects, its key is revoked or its endpoint is deleted.
+An answer occupies a slot only while the engine generates it, not while its reader is slow. A request ends,
+even if it is still waiting, when its caller disconnects, its key is revoked or its endpoint is deleted.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESERVED: Final = 2
-"""Concurrent answers reserved for others: two columns of the playground always get a slot."""
+"""Number of concurrent answers reserved for others, so that two playground columns always get a slot."""
 FORGET_SECONDS: Final = 600.0
-"""How often to delete expired texts, which are hidden in the meantime."""
+"""Seconds between deletions of expired texts, which are hidden in the meantime."""
 USED_SECONDS: Final = 30.0
-"""Precision of a key's last use."""
+"""Precision of a key's time of last use, in seconds."""
 REFUSALS_SECONDS: Final = 1.0
-"""Shortest interval between log entries about a deployment's refusals, in case of a flood."""
+"""Minimum seconds between log entries about a deployment's refusals, in case of a flood."""
 NOT_NOW: Final = "This endpoint's model cannot answer now. Its owner sees why on Studio's Endpoints page."
 
 
 class Engine(Protocol):
-    """Interface of what answers: `arkor_dev.local.server.chat.Chat`."""
+    """Interface of the answering engine; `arkor_dev.local.server.chat.Chat` implements it."""
 
     async def check_target(self, body: dict[str, Any]) -> None:
-        """Raise ArkorError if the target of a chat call cannot answer now."""
+        """Raise ArkorError if the target of a chat call is not available now."""
 
     async def prepare(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
-        """Return the engine's request for a chat call of ``caller``. Raises ArkorError."""
+        """Return the engine's request for a chat call from ``caller``. Raises ArkorError."""
 
     def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer's messages. Raises JobFailure."""
@@ -74,12 +74,12 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """The caller's identity for admission; all callers of an open endpoint are one."""
+        """The caller's identity for admission; all callers of an open endpoint count as one."""
         return self.key.id if self.key else str(self.deployment["id"])
 
 
 class _EngineChoice:
-    """The engine of a deployment, None while it is not known."""
+    """The engine of a deployment, None until it is known."""
 
     def __init__(self, engine: str | None = None) -> None:
         self.engine = engine
@@ -87,7 +87,7 @@ class _EngineChoice:
 
     @contextlib.asynccontextmanager
     async def deciding(self) -> AsyncIterator[None]:
-        """While the engine is unknown, admit one caller at a time, until it is known or the body fails."""
+        """Admit one caller at a time until the engine is known or the body fails."""
         await self._lock.acquire()
         if self.engine is not None:
             self._lock.release()
@@ -106,7 +106,7 @@ class _EngineChoice:
 
 
 class CallerFault(Exception):  # noqa: N818 - a fault's other form
-    """An error as the caller sees it (``fault``) and as the owner sees it (``detail``)."""
+    """An error in two versions: for the caller (``fault``) and for the owner (``detail``)."""
 
     def __init__(self, fault: ArkorError, detail: str) -> None:
         super().__init__(detail)
@@ -114,7 +114,8 @@ class CallerFault(Exception):  # noqa: N818 - a fault's other form
 
 
 class Endpoints:
-    """The served deployments of one project; ``concurrent`` is the engine's number of concurrent answers.
+    """The served deployments of one project; ``concurrent`` is the number of answers that the engine can
+    generate concurrently.
 
     ``launched`` is the launch's default engine.
     """
@@ -134,7 +135,7 @@ class Endpoints:
     async def running(self) -> AsyncIterator[None]:
         """Delete expired texts while the block runs."""
 
-        ending = asyncio.Event()  # a cancellation alone can be lost within a write (Python 3.11's wait_for)
+        ending = asyncio.Event()  # cancellation can get lost within a write (Python 3.11's wait_for)
 
         async def forget() -> None:
             while not ending.is_set():
@@ -153,8 +154,8 @@ class Endpoints:
             await asyncio.gather(task, return_exceptions=True)
 
     async def forget_texts(self) -> None:
-        """Delete texts that are not, or no longer, to be kept."""
-        with contextlib.suppress(ArkorError):  # an unwritable disk: try again later
+        """Delete texts that must not be kept (any longer)."""
+        with contextlib.suppress(ArkorError):  # an unwritable disk: retried later
             await self.store.request(requests.forget_texts)
 
     async def check_target(self, target: Mapping[str, Any]) -> None:
@@ -163,7 +164,7 @@ class Endpoints:
             raise ConflictError(trouble, code=UNAVAILABLE_TARGET)
 
     async def trouble(self, target: Mapping[str, Any]) -> str | None:
-        """Say why ``target`` cannot answer now; None if it can."""
+        """Return why ``target`` cannot answer now; None if it can."""
         try:
             await self._engine.check_target(_target_fields(target))
         except ArkorError as fault:
@@ -175,8 +176,8 @@ class Endpoints:
     async def caller(self, slug: str, key: str | None) -> Caller:
         """Return the caller of the deployment ``slug`` with this key.
 
-        Raises NotFoundError if it does not exist or is off, ForbiddenError for a missing or wrong key, and
-        RateLimitedError for too many requests.
+        Raises NotFoundError if the deployment does not exist or is off, ForbiddenError for a missing or wrong
+        key, and RateLimitedError for too many requests.
         """
         deployment = await self.store.read(deployments.by_slug, slug)
         if deployment is None or not deployment["enabled"]:
@@ -220,7 +221,7 @@ class Endpoints:
         self.store.post(requests.add, request)
 
     def cut(self, matches: Callable[[Caller], bool]) -> None:
-        """End the requests of these callers, including waiting ones."""
+        """End all requests of these callers, including waiting ones."""
         for task, caller in self._running.items():
             if matches(caller):
                 task.cancel()
@@ -231,7 +232,7 @@ class Endpoints:
     async def answers(
         self, caller: Caller, request: ChatRequest
     ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
-        """Yield the messages of a request's answers, each with its answer's number; leaving ends them.
+        """Yield the messages of a request's answers, each with the number of its answer; exiting ends them.
 
         Entering only checks the request. Errors are raised as `CallerFault`.
         """
@@ -257,7 +258,7 @@ class Endpoints:
             del self._running[task]
 
     def _check_echo(self, deployment: Mapping[str, Any]) -> None:
-        """Raise BadRequestError if llama.cpp answers: the figures would not be those of its answers."""
+        """Raise BadRequestError if llama.cpp answers, which computes no log probabilities of a prompt."""
         engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
         answered = deployment["answeredBy"] or {}
         if engine == LLAMA or (engine == AUTO and answered.get("engine") == LLAMA):
@@ -270,11 +271,11 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def _choice(self, deployment: Mapping[str, Any], *, echo: bool) -> AsyncIterator[_EngineChoice]:
-        """Yield the engine: the user's or the launch's choice, or the one that has answered so far.
+        """Yield the engine: the user's or the launch's choice, or the one that gave the earlier answers.
 
-        If none has, one answer at a time determines it, and the others wait.
+        Without any, one answer at a time determines it while the others wait.
         """
-        if echo:  # no other engine has it, and it does not decide which one answers without it
+        if echo:  # no other engine supports it, so it does not decide which one answers other requests
             yield _EngineChoice(EXACT)
             return
         if deployment["engine"] != AUTO or self._launched != AUTO:
@@ -313,7 +314,7 @@ class Endpoints:
         prepared: list[tuple[str, dict[str, Any]]],
         messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None],
     ) -> None:
-        """Run each answer once admitted; the first failure ends the others."""
+        """Run each answer once it is admitted; the first failure ends the others."""
 
         async def one(number: int, name: str, ask: dict[str, Any]) -> None:
             echo = bool(ask.get("echo"))
@@ -338,14 +339,14 @@ class Endpoints:
 
 
 def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the target in the fields of the chat call."""
+    """Return the target as fields of the chat call."""
     if target["kind"] == "adapter":
         return {"adapter": target["adapter"]}
     return {"baseModel": target["baseModel"]}
 
 
 def caller_fault(fault: BaseException) -> CallerFault:
-    """Convert an error for a caller: without paths of this machine or details of a job."""
+    """Convert an error for a caller, without paths of this machine or details of a job."""
     if isinstance(fault, ArkorError) and "code" in fault.extra:
         return CallerFault(format_fault(fault.text) or fault, fault.text)
     if isinstance(fault, ArkorError | JobFailure):

@@ -27,9 +27,10 @@ def execution_of(config: Mapping[str, Any]) -> Execution:
 
 
 async def clear(data: Path, unfinished: Mapping[str, str]) -> bool:
-    """Remove what ended jobs have left on clusters; return whether everything is gone.
+    """Remove leftovers of ended jobs on clusters; return whether everything is gone.
 
-    ``unfinished`` holds the status of all other jobs by id. Those that train on alone are left as they are.
+    ``unfinished`` is the status of all other jobs by id. Those that keep training by themselves are not
+    touched.
     """
     return await CLUSTER.clear(data, unfinished)
 

@@ -25,9 +25,10 @@ TASK_SECONDS: Final = 150.0
 
 
 class ClusterWorker:
-    """A job's driver as its `Worker`. ``killed`` is False: it would say nothing about the training's memory.
+    """A job's driver as its `Worker`. ``killed`` is False: a killed driver implies nothing about training
+    memory.
 
-    A reused driver that ends before its first message had lost its connection while idle. A new one then
+    If a reused driver ends before its first message, it had lost its connection while idle. Then a new one
     replaces it and receives the same messages.
     """
 
@@ -65,7 +66,7 @@ class ClusterWorker:
         return await self._process.child.ended()
 
     async def stop(self) -> None:
-        """See `Worker`; a driver that is free then is kept for another job."""
+        """See `Worker`; a driver that is then free is kept for another job."""
         await self._drivers.release(self._process, completed=self._completed)
 
     def cause(self, subject: str, relief: str = "") -> str:
@@ -84,7 +85,7 @@ class ClusterExecution:
     async def start(self, job: JobRequest) -> Worker:
         """See `Execution`."""
         config = job["config"]
-        # A job that trains on is on its lease's cluster, which may differ from the config's.
+        # A job that keeps training is on its lease's cluster, which may differ from the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
         driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
         driver.send(**job)
@@ -99,9 +100,9 @@ class ClusterExecution:
         return leases.of_job(data, job_id) is not None
 
     async def clear(self, data: Path, unfinished: Mapping[str, str]) -> bool:
-        """Remove what ended jobs have left on clusters; return whether everything is gone.
+        """Remove leftovers of ended jobs on clusters; return whether everything is gone.
 
-        ``unfinished`` holds the status of all other jobs by id.
+        ``unfinished`` is the status of all other jobs by id.
         """
         abandoned: dict[tuple[str, bool], list[leases.Lease]] = {}
         for lease in await asyncio.to_thread(leases.leases, data):
@@ -130,12 +131,12 @@ class ClusterExecution:
         return removed
 
     async def has_capacity(self, config: Mapping[str, Any]) -> bool:
-        """See `Execution`; a cluster that does not answer in time has none."""
+        """See `Execution`; a cluster that does not respond in time has no capacity."""
         return bool((await _run_task(task="capacity", config=config)).get("room"))
 
 
 async def _run_task(**message: Any) -> dict[str, Any]:
-    """Return the answer of a one-shot task (`cluster.tasks`); empty if there is none in time."""
+    """Return the response of a one-shot task (`cluster.tasks`); empty if it does not arrive in time."""
     async with Child.running(TASKS) as child:
         child.send(**message)
         with contextlib.suppress(TimeoutError):

@@ -1,7 +1,7 @@
-"""A pool of driver processes for clusters: those with a job, and idle ones that wait for the next.
+"""A pool of driver processes for clusters: busy ones, and idle ones that wait for a job.
 
-Starting a driver is expensive: Python, Ray and a connection. One whose job was completed, with nothing left
-on the cluster, reports that it is free and can run another job. Any other driver ends with its job.
+Starting a driver is expensive: Python, Ray and a connection. After completing a job and removing it from the
+cluster, a driver reports that it is free to run another one. Any other driver ends with its job.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ if TYPE_CHECKING:
 
 MODULE: Final = "arkor_dev.local.cluster.driver"
 IDLE_SECONDS: Final = 60.0
-"""How long an idle one waits for a job."""
+"""Seconds that an idle driver waits for a job."""
 MAX_IDLE: Final = 4
-"""Most idle ones: each takes some 94 MiB."""
+"""Maximum number of idle drivers: each takes some 94 MiB of memory."""
 LEAVE_SECONDS: Final = 4.0
-"""How long a driver may take to free what it holds on the cluster; Ray does it for a killed one."""
+"""Seconds that a driver may take to free its resources on the cluster; Ray frees those of a killed one."""
 
 
 class DriverProcess:
-    """A driver process. Jobs with the same ``key`` may reuse it; None prevents that."""
+    """A driver process. Jobs with the same ``key`` may reuse it; with None, none may."""
 
     def __init__(self, child: Child, key: Key | None) -> None:
         self.child, self.key = child, key
         self.batches: Final = child.batches()
         self.is_reused = self.seeks = False
-        """Whether it was idle before its current job; whether it waits for resources of the cluster."""
+        """``is_reused``: it was idle before its current job. ``seeks``: it waits for the cluster's
+        resources.
+        """
 
     async def _free(self) -> bool:
-        """Return whether its next message is that it is free."""
+        """Return whether its next message reports that it is free."""
         async for batch in self.batches:
             return batch == [{"free": True}]
         return False
 
     async def release(self, *, completed: bool = False, hold: bool = False) -> bool:
-        """Have it remove its job from the cluster; return whether it is free then. It is killed otherwise.
+        """Make it remove its job from the cluster; return whether it is then free. Otherwise it is killed.
 
-        ``completed`` says that its last message was the completion of its job. ``hold`` lets it keep the
-        actor of the job for a moment.
+        ``completed`` is true if its last message was the completion of its job. ``hold`` lets it hold the
+        job's actor briefly.
         """
         self.child.send(do="end", hold=hold)
         releasing: asyncio.Task[Any] = asyncio.create_task(
@@ -70,7 +72,7 @@ class DriverPool:
         self._ending: set[asyncio.Task[bool]] = set()
 
     async def acquire(self, key: Key | None) -> DriverProcess:
-        """Return an idle process with this ``key``, or a new one. Raises OSError."""
+        """Return an idle process with this ``key``, or start one. Raises OSError."""
         for process in list(self._idle):
             if process.key == key:
                 self._idle.pop(process).cancel()
@@ -82,7 +84,7 @@ class DriverPool:
         return await self.start(key)
 
     async def start(self, key: Key | None, before: DriverProcess | None = None) -> DriverProcess:
-        """Start a process, replacing ``before``, which has ended. Raises OSError."""
+        """Start a process that replaces ``before``, which has ended. Raises OSError."""
         if before:
             self._busy.discard(before)
             await before.child.ended()
@@ -91,9 +93,9 @@ class DriverPool:
         return process
 
     async def release(self, process: DriverProcess, *, completed: bool) -> None:
-        """Have a process finish with its job, and keep it if it is free; see `DriverProcess.release`.
+        """Make a process finish its job, and keep it if it is free; see `DriverProcess.release`.
 
-        It holds its job's actor for the next job, unless another driver waits for resources.
+        It holds its job's actor for the next job unless another driver is waiting for resources.
         """
         self._busy.discard(process)
         hold = completed and not any(other.seeks for other in self._busy)

@@ -1,13 +1,13 @@
 """Interface for running a job, on this machine or elsewhere.
 
 Messages to a worker: a `JobRequest`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
-``reason``. Those from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed, and
-the job resumes from what was kept last.
+``reason``. Messages from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed,
+and the job resumes from its last saved state.
 
-Workers of some executions continue without the backend. They add ``mark`` to their messages, a text that the
-backend stores with them, sends back as ``do: known`` once it has, and gives to the next worker, which
-continues after that message. ``do: detach`` ends only the backend's part. A worker that attaches to such a
-job begins with ``attached``; otherwise it sends ``wants`` and then receives the model.
+Workers of some executions continue without the backend. They add a text ``mark`` to their messages. The
+backend stores it with the message, confirms that by sending it back as ``do: known``, and passes it to the
+next worker, which continues after that message. ``do: detach`` ends only the backend's part. A worker that
+attaches to such a job begins with ``attached``; any other sends ``wants`` and then receives the model.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class JobRequest(TypedDict):
-    """The first message to a worker. ``data`` and ``project`` are folders of this machine.
+    """The first message to a worker. ``data`` and ``project`` are folders on this machine.
 
-    ``resume`` says how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name of a
-    GPU in ``CUDA_VISIBLE_DEVICES``, ``devices`` are those of several that share each batch. A job that trains
-    on alone has ``attaches`` and its ``mark``.
+    ``resume`` describes how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name
+    of a GPU in ``CUDA_VISIBLE_DEVICES``, ``devices`` are those of several GPUs that share each batch. A job
+    that keeps training without the backend has ``attaches`` and its ``mark``.
     """
 
     id: str
@@ -43,10 +43,10 @@ class JobRequest(TypedDict):
 class WorkerMessage(TypedDict, total=False):
     """One message of a worker; each has a few of these fields.
 
-    ``event`` comes with ``fields``. ``kept`` is a step from which the job can resume; its files are in the
-    backend's data folder by then. ``end``, with ``fields``, is the final message. ``lost`` is a crash with
-    its reason, and ``waits`` says that no resources are free for the job now, or that the cluster where it
-    trains does not answer: both are sentences.
+    ``event`` comes with ``fields``. ``kept`` is a step from which the job can resume; its files are already
+    in the backend's data folder. ``end``, with ``fields``, is the final message. ``lost`` is a crash with its
+    reason, and ``waits`` the reason why the job must wait: no resources are free, or the cluster where it
+    trains does not respond. Both reasons are sentences.
     """
 
     event: str
@@ -66,26 +66,26 @@ class Worker(Protocol):
 
     @property
     def killed(self) -> bool:
-        """Whether the system has killed it, as it does when memory runs out."""
+        """Whether the system has killed it, which it does when memory runs out."""
 
     def send(self, **fields: Any) -> None:
-        """Queue one message, without waiting."""
+        """Queue one message, without waiting for it to be sent."""
 
     def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield each `WorkerMessage` until it ends, those that arrived together in one list."""
+        """Yield lists of `WorkerMessage` that arrived together, until the worker ends."""
 
     async def ended(self) -> int:
         """Wait for its end; return the exit status, negative for a signal."""
 
     async def stop(self) -> None:
-        """End it and everything that it has started, and wait."""
+        """End it and all processes that it has started, and wait for that."""
 
     def cause(self, subject: str, relief: str = ...) -> str:
-        """Return why the worker, called ``subject``, ended without a final message."""
+        """Return why the worker, called ``subject`` in the sentence, ended without a final message."""
 
 
 class Execution(Protocol):
-    """Where jobs run. After ``cancel`` a worker has ``grace`` seconds to end by itself."""
+    """A place to run jobs. After ``cancel`` a worker has ``grace`` seconds to end by itself."""
 
     grace: float
 
@@ -93,7 +93,7 @@ class Execution(Protocol):
         """Start a worker for ``job``; its model follows. Raises OSError."""
 
     def attaches(self, data: Path, job_id: str) -> bool:
-        """Return whether the job trains on alone, as far as is known here; `start` then attaches to it."""
+        """Return whether the job is known to keep training by itself, so that `start` would attach to it."""
 
     async def has_capacity(self, config: Mapping[str, Any]) -> bool:
         """Return whether a job of ``config`` that is waiting for resources could start now."""

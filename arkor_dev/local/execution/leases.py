@@ -1,8 +1,8 @@
-"""This machine's records of its jobs' actors on clusters: one private file for each.
+"""This machine's records of its jobs' actors on clusters, each a private file.
 
-A job trains on in its actor while this machine is away, so the record must outlive every process here. The
-driver writes it before it requests the actor. Whoever finds it later can attach to the job, or remove what is
-left of it. The nonce in it lets the actor prove that it is the one that was created for the job.
+A job keeps training in its actor while this machine is disconnected, so the record must outlive every process
+here. The driver writes it before it requests the actor. A later process can use it to attach to the job, or
+to remove its leftovers. With the nonce the actor proves that it is the one that was created for the job.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "leases"
 FORMAT: Final = 1
-"""Version of the protocol between driver and actor. A job of another version is removed instead of attached
-to.
+"""Version of the protocol between driver and actor. A job with another version is removed, never
+attached to.
 """
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
 AWAY_HOURS: Final = 72.0
-"""How long a job trains on, and its actor stays, without a driver, unless `HOURS` is set."""
+"""Hours that a job keeps training, and its actor exists, without a driver, unless `HOURS` is set."""
 GRACE_MINUTES: Final = 30.0
-"""How long a cluster may not answer before a job there is given up, unless `MINUTES` is set."""
+"""Minutes that a cluster may fail to respond before its job is given up, unless `MINUTES` is set."""
 ATTEMPT_SECONDS: Final = 60.0
-"""Most seconds that a failed attempt counts: while this machine slept, nothing was tried."""
+"""Maximum seconds counted for a failed attempt: while this machine slept, nothing was tried."""
 MARGIN_SECONDS: Final = 3600.0
 
 
 def away_seconds() -> float:
-    """Return how long an actor stays without a driver."""
+    """Return for how many seconds an actor exists without a driver."""
     return 3600 * _number(HOURS, AWAY_HOURS)
 
 
 def grace_seconds() -> float:
-    """Return how long a cluster may not answer."""
+    """Return for how many seconds a cluster may fail to respond."""
     return 60 * _number(MINUTES, GRACE_MINUTES)
 
 
@@ -57,9 +57,9 @@ def _number(variable: str, default: float) -> float:
 class Lease:
     """One job on a cluster, called ``name`` there, in the actor called ``actor``.
 
-    ``begun`` says that its worker has everything it needs to train on alone. ``silent`` is how many seconds
-    the cluster has not answered, up to the Unix time ``tried``. ``left`` is the Unix time when the job was
-    given up there, 0 before.
+    ``begun`` is true if its worker has everything it needs to train without a driver. ``silent`` is for how
+    many seconds the cluster has not responded, up to the Unix time ``tried``. ``left`` is the Unix time when
+    the job was given up, 0 before.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class Lease:
 
     @classmethod
     def new(cls, data: Path, job: str, address: str, *, insecure: bool, actor: str = "") -> Lease:
-        """Write a new lease with unguessable names; without ``actor`` that has the job's. Raises OSError."""
+        """Write a new lease with unguessable names; ``actor`` defaults to the lease's. Raises OSError."""
         name = f"{job}-{secrets.token_hex(8)}"
         path = data / FOLDER / f"{name}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -89,16 +89,16 @@ class Lease:
 
     @property
     def attachable(self) -> bool:
-        """Whether its job may continue there."""
+        """Whether its job may continue on the cluster."""
         return self.begun and not self.left
 
     @property
     def expired(self) -> bool:
-        """Whether it was given up so long ago that the actor has removed itself."""
+        """Whether the job was given up so long ago that its actor has removed itself."""
         return bool(self.left) and time.time() - self.left > self.away + MARGIN_SECONDS
 
     def update(self, **changes: Any) -> Lease:
-        """Write it with ``changes`` and return the new lease. Raises OSError."""
+        """Write the lease with ``changes`` and return the new one. Raises OSError."""
         changed = replace(self, **changes)
         record = {"format": FORMAT, **asdict(changed)}
         del record["path"]
@@ -118,16 +118,16 @@ class Lease:
         return self.update(silent=self.silent + since, tried=now)
 
     def give_up(self) -> Lease:
-        """Stop attaching to the job; what is left of it will be removed."""
+        """Stop attaching to the job; its leftovers will be removed."""
         return self if self.left else self.update(left=time.time())
 
     def delete(self) -> None:
-        """Delete the record: nothing is left there."""
+        """Delete the record, since nothing remains on the cluster."""
         self.path.unlink(missing_ok=True)
 
 
 def leases(data: Path) -> list[Lease]:
-    """Return all leases; other files are skipped."""
+    """Return all leases; skip other files."""
     records = []
     with contextlib.suppress(OSError):
         for path in sorted((data / FOLDER).glob("*.json")):

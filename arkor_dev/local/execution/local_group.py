@@ -1,4 +1,4 @@
-"""Training on several GPUs of this machine: one worker process for each, together one `Worker`."""
+"""Trains on several GPUs of this machine: one worker process on each, together one `Worker`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST: Final = "127.0.0.1"
 class LocalGroup:
     """The workers of ``job``, rank 0 first, each on one of the ``devices``; see `Worker`.
 
-    Rank 0 alone reports, and gets the orders. When one of them ends early, so do all.
+    Only rank 0 reports, and receives commands. When one worker ends early, all of them end.
     """
 
     def __init__(self, children: Sequence[Child], job: Mapping[str, Any], devices: Sequence[str]) -> None:
@@ -35,11 +35,11 @@ class LocalGroup:
 
     @property
     def killed(self) -> bool:
-        """Whether the system has killed the first that ended."""
+        """Whether the system has killed the worker that ended first."""
         return self._ended_first is not None and self._ended_first.killed
 
     def send(self, **fields: Any) -> None:
-        """Queue one message: an order for rank 0, anything else for all."""
+        """Queue one message: a command goes to rank 0, anything else to all."""
         self._children[0].send(**fields)
         if "do" not in fields:
             self._for_peers.append(fields)
@@ -52,7 +52,7 @@ class LocalGroup:
                 peer.send(**message)
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield what rank 0 says, and the failure of another, until one ends early or rank 0 ends."""
+        """Yield the messages of rank 0, and another worker's failure, until one ends early or rank 0 ends."""
         reading = [asyncio.create_task(self._read(rank)) for rank, _ in enumerate(self._children)]
         try:
             while (batch := await self._batches.get()) is not None:
@@ -67,7 +67,7 @@ class LocalGroup:
         child, is_over = self._children[rank], False
         async for batch in child.batches():
             is_over = is_over or any("end" in message for message in batch)
-            if rank:  # of the others only failures count
+            if rank:  # of other ranks only failures count
                 batch = [message for message in batch if message.get("end") == "failed"]
             elif self._port is None:
                 self._meet(batch)
@@ -80,7 +80,7 @@ class LocalGroup:
             self._batches.put_nowait(None)
 
     def _meet(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        """Start the others once rank 0 has said at which port it listens."""
+        """Start the other workers once rank 0 has reported its port."""
         for message in batch:
             if "meets" in message:
                 self._port = message["meets"]
@@ -89,7 +89,7 @@ class LocalGroup:
                 self._tell_peers(*self._for_peers)
 
     async def ended(self) -> int:
-        """Wait until all have ended; return the exit status of the first that did."""
+        """Wait until all have ended; return the exit status of the one that ended first."""
         statuses = [await child.ended() for child in self._children]
         return statuses[self._children.index(self._ended_first or self._children[0])]
 
@@ -100,6 +100,6 @@ class LocalGroup:
         await self.ended()
 
     def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
-        """Return why the first that ended did so, and on which GPU."""
+        """Return why the worker that ended first did so, and its GPU."""
         child = self._ended_first or self._children[0]
         return child.cause(f"{subject} on the GPU {self._devices[self._children.index(child)]}", relief)

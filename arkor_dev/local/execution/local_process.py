@@ -1,4 +1,4 @@
-"""Training in a child process of the backend, on this machine; in several on as many GPUs."""
+"""Trains in child processes of the backend on this machine: one, or one for each of several GPUs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKER: Final = "arkor_dev.local.training.worker"
 
 
 class LocalProcess:
-    """Trains in child processes. One that is in the middle of a step is killed after ``grace`` seconds."""
+    """Trains in child processes. A process still busy with a step after ``grace`` seconds is killed."""
 
     grace = 0.3
 
@@ -44,7 +44,7 @@ class LocalProcess:
         return False
 
     async def has_capacity(self, _: Mapping[str, Any]) -> bool:
-        """Return True: a job may always try."""
+        """Return True: a job may always try to start."""
         return True
 
 

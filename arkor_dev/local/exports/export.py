@@ -1,4 +1,4 @@
-"""Writes an export, loads it like other programs, and compares it with the trained model.
+"""Writes an export, loads it as another program would, and compares it with the trained model.
 
 A plain copy (an adapter, or a fully fine-tuned model) is written first, so that its files can be used while
 verification runs.
@@ -48,23 +48,23 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float, float | None, str], None]
 
 ROWS: Final = 16
-"""Rows of the job's data to verify with; general questions fill up to twice as many texts."""
+"""Number of the job's rows to verify with; general questions fill up to twice as many texts."""
 LONGEST: Final = 512
-"""Longest text, in tokens."""
+"""Maximum length of a text, in tokens."""
 SPARE: Final = 1.05
 ADAPTER: Final = "default"
-"""PEFT's name of a model's only adapter."""
+"""PEFT's name for the only adapter of a model."""
 
 
 @dataclass
 class Export:
-    """The export of ``source`` as ``form``.
+    """The export of ``source`` in the format ``form``.
 
-    It is an adapter or, where ``kind`` is ``model``, a model that was trained whole. ``base`` is the folder
-    of its base model, ``name`` what that is called, ``arguments`` are those of its chat template in training.
-    It is written into ``target``. An adapter's change of its base counts ``strength`` times. With
-    ``four_bit`` the adapter was trained on 4-bit weights, and those are written, multiplied out. ``written``
-    is called with ``{bytes, files}`` once these are in place.
+    ``source`` is an adapter or, if ``kind`` is ``model``, a fully fine-tuned model. ``base`` is the folder of
+    its base model, ``name`` that model's name, and ``arguments`` are the training's chat template arguments.
+    The export is written to ``target``. The adapter's change is scaled by ``strength``. With ``four_bit`` the
+    adapter was trained on 4-bit weights, and the dequantized weights are written. ``written`` is called with
+    ``{bytes, files}`` once the files are in place.
     """
 
     form: str
@@ -87,7 +87,7 @@ class Export:
         self._check_room()
         if self._is_copy:
             self._copy()
-        rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most this many, spread over all of them
+        rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most ROWS, spread over all rows
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_in_float32(self.base, four_bit=self.four_bit)
         base.tokenizer = with_arguments(base.tokenizer, self.arguments)
@@ -96,7 +96,7 @@ class Export:
         of_base = self._ask("the base model", questions, base.model)
         trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
-            base.model = None  # the two need not fit into memory together
+            base.model = None  # the two models need not fit into memory together
             free_memory()
             trained = load_in_float32(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
@@ -125,13 +125,13 @@ class Export:
 
     @property
     def written_as(self) -> str:
-        """Return the key of the verification's bounds."""
+        """Return the key of the verification's bounds in ``BOUNDS``."""
         return self.form
 
     def _read_again(
         self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
     ) -> tuple[Outputs, list[str]]:
-        """Return the exported model's answers, and sentences on other problems."""
+        """Return the exported model's outputs, and sentences about other problems."""
         del trained
         exported, tokenizer = reload(self.form, self.target, self.base, four_bit=self.four_bit)
         outputs = self._ask("the exported files", questions, exported)
@@ -179,7 +179,7 @@ class Export:
                 if row.text is None and len(prompts) < ROWS:
                     text = render(tokenizer, _prompt_of(row), cue=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
-            except JobFailure:  # one question fewer matters little
+            except JobFailure:  # verification works with one question fewer
                 continue
         if not texts:
             raise JobFailure("The model's chat template rejects all questions, so nothing could be verified")

@@ -1,4 +1,4 @@
-"""Writes the files of an export, and reads them again like any other program."""
+"""Writes the files of an export, and loads them as another program would."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 DESCRIPTIONS: Final = ("README.md", "provenance.json")
-"""Files that accompany the weights if present: the card and the provenance."""
+"""Files copied with the weights if present: the card and the provenance."""
 RUN_FILES: Final = frozenset({MANIFEST, STATE})
 """Files of the training run that no other program needs."""
 
 
 def copy_adapter(source: Path, folder: Path) -> None:
-    """Copy the adapter in ``source`` with its descriptions, without the training state."""
+    """Copy the adapter in ``source`` with its card and provenance, without the training state."""
     for name in (WEIGHTS, CONFIG, *DESCRIPTIONS):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
@@ -65,7 +65,7 @@ def merge(model: Any) -> Any:
         merged = model.merge_and_unload(safe_merge=True)
     except (ValueError, NotImplementedError, AttributeError) as error:
         raise JobFailure(f"This adapter cannot be merged with its base: {error}") from None
-    # An adapter may have changed one of two tied layers: written as one, its change would be lost.
+    # An adapter may have changed one of two tied layers: saved as one tensor, the change would be lost.
     ins, outs = merged.get_input_embeddings(), merged.get_output_embeddings()
     if merged.config.tie_word_embeddings and outs is not None and not torch.equal(ins.weight, outs.weight):
         merged.config.tie_word_embeddings = False
@@ -73,9 +73,9 @@ def merge(model: Any) -> Any:
 
 
 def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path) -> None:
-    """Write the model with its tokenizer, chat template and end tokens, weights in ``dtype``.
+    """Save the model, weights in ``dtype``, with its tokenizer, chat template and end tokens.
 
-    ``name`` is the base's; its portable form is written.
+    ``name`` is the base model's; its portable form is written.
     """
     hold_in(merged, dtype)
     merged.config.dtype = dtype
@@ -85,21 +85,21 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
 
 
 def end_answers(model: Any, tokenizer: Any) -> None:
-    """List all tokens that end an answer in the model's configuration, since other programs know no
-    others.
+    """List all tokens that end an answer in the model's configuration, the only place where other programs
+    look.
     """
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 SPARE: Final = 1.2
-"""GPU memory of an answering model, as a multiple of its weights."""
+"""GPU memory needed to generate with a model, as a multiple of its weights."""
 
 
 def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
-    """Load a model in float32, so that a sum of weights is rounded once; on the GPU if it has room for that.
+    """Load a model in float32, so that merged weights are rounded only once; on the GPU if they fit.
 
-    With ``four_bit`` its weights are those of its 4-bit ones. Raises :class:`JobFailure`.
+    With ``four_bit`` its weights are the dequantized 4-bit ones. Raises :class:`JobFailure`.
     """
     if four_bit:
         return load_dequantized(path)
@@ -122,7 +122,9 @@ def _device(path: Path) -> str:
 
 
 def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
-    """Load an export like another program: the model in float32, and its tokenizer (None for an adapter)."""
+    """Load an export as another program would: the model in float32, and its tokenizer (None for an
+    adapter).
+    """
     if form == "adapter":
         return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:

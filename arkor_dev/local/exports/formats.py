@@ -1,4 +1,4 @@
-"""The export formats: one record each, with the programs that read it and why a result can't have it."""
+"""The export formats: one record each, with the programs that read it and the results that it excludes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ON_4_BIT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. ``full_model`` has the weights of the whole model; ``llama``: llama.cpp reads it.
+    """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it.
 
-    ``usage`` has a line to copy for each program, with FOLDER and NAME where a person puts theirs.
+    ``usage`` has a command or line of code per program, with the placeholders FOLDER and NAME.
     """
 
     name: str
@@ -72,7 +72,7 @@ FORMATS: Final = {
 
 
 def usage(form: str, folder: Path) -> list[list[str]]:
-    """Return ``[program, line]`` for each program that reads the export in ``folder``."""
+    """Return ``[program, text]`` for each program that reads the export in ``folder``."""
     lines = [list(line) for line in FORMATS[form].usage]
     if form == "adapter" and (options := vllm_options(folder)):
         lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
@@ -80,7 +80,7 @@ def usage(form: str, folder: Path) -> list[list[str]]:
 
 
 def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the contract's ``ExportFormat``."""
+    """Return the formats as the contract's ``ExportFormat``."""
     entry = {"format": form}
     if reason := refusal(source, config, form):
         entry["problem"] = reason
@@ -92,9 +92,9 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
 def refusal(
     source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
 ) -> str | None:
-    """Return why the model in ``source`` can't be exported in this format, judged by its settings.
+    """Return why the model in ``source`` can't be exported in this format, according to its settings.
 
-    ``config`` is the job's.
+    ``config`` is the job's config.
     """
     record = FORMATS[form]
     if record.llama and (reason := lacking()):

@@ -1,8 +1,8 @@
-"""Verifies that an exported model answers like the trained one: both get the same inputs.
+"""Verifies that an exported model's outputs equal the trained one's on the same inputs.
 
 Teacher forcing gives the probabilities of all tokens at each learned position of some texts; greedy answers
-show what a person would read. Both models compute in the same dtype, so that only what was written can
-differ.
+show what a person would read. Both models compute in the same dtype, so that differences can only come from
+the export.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 ANSWER_TOKENS: Final = 16
-"""Longest greedy answer, in tokens."""
+"""Maximum length of a greedy answer, in tokens."""
 BATCH_SIZE: Final = 8
 """Batch size for texts and for greedy answers."""
 OUTPUT_BYTES: Final = 2**28
-"""Bytes for one model's probabilities; longer texts are truncated."""
+"""Maximum bytes for one model's probabilities; longer texts are truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits within which two models count as the same: divergence in nats per token, agreement of sure
+    """Limits within which two models count as equal: divergence in nats per token, agreement of confident
     choices.
 
-    The divergence (Kullback and Leibler, 1951) is a mean over positions; ``learned`` raises the limit to this
-    share of the base's divergence. The choices are counted at positions where the trained model is
-    :data:`SURE`.
+    The divergence (Kullback and Leibler, 1951) is a mean over positions. ``learned`` raises its limit to this
+    share of the base model's divergence. Choices are compared at positions where the trained model's
+    probability exceeds :data:`SURE`.
     """
 
     divergence: float
@@ -44,12 +44,12 @@ class Bounds:
     learned: float = 0.0
 
     def allowed(self, of_base: float) -> float:
-        """Return the allowed divergence; ``of_base`` is the base's divergence from the trained model."""
+        """Return the allowed divergence; ``of_base`` is that of the base from the trained model."""
         return max(self.divergence, self.learned * of_base)
 
 
 SURE: Final = 0.5
-"""Probability above which a first choice is not decided by rounding."""
+"""Probability above which rounding does not change the first choice."""
 BOUNDS: Final = {
     "adapter": Bounds(1e-5, 0.999),
     "merged": Bounds(2e-3, 0.97),
@@ -61,7 +61,7 @@ BOUNDS: Final = {
     "q4_0": Bounds(0.3, 0.8, 0.5),
 }
 """Limits by format, and for GGUF by quantization. An adapter keeps its exact numbers; merged weights are
-rounded to the base's dtype. docs/exports.md explains the errors behind the others.
+rounded to the base's dtype. docs/exports.md explains the error sources of the others.
 """
 
 
@@ -75,7 +75,7 @@ class Outputs:
     answers: list[list[int]] = field(default_factory=list)
 
     def loss(self, targets: Sequence[Any]) -> float:
-        """Return the mean cross entropy per token of the texts' own next tokens, ``targets``."""
+        """Return the mean cross entropy per token on the texts' own next tokens, ``targets``."""
         losses = [
             -by_token.gather(1, targets_of_text[:, None])
             for by_token, targets_of_text in zip(self.log_probabilities, targets, strict=True)
@@ -85,7 +85,7 @@ class Outputs:
 
 @dataclass
 class Questions:
-    """The inputs of both models: ``texts`` to read and ``prompts`` to answer, tokenized as in training.
+    """The inputs of both models: ``texts`` to score and ``prompts`` to answer, tokenized as in training.
 
     ``ends`` are the tokens that end an answer. Texts are truncated to fit into :data:`ROOM`.
     """
@@ -116,7 +116,7 @@ class Questions:
         return [torch.tensor([label for label in text.labels[1:] if label != IGNORED]) for text in self.texts]
 
     def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Outputs:
-        """Let ``model`` read every text and, with ``answers``, answer every prompt."""
+        """Let ``model`` score every text and, with ``answers``, answer every prompt."""
         total = len(self.texts) + (len(self.prompts) if answers else 0)
         log_probabilities: list[Any] = []
         answers_so_far: list[list[int]] = []
@@ -131,7 +131,9 @@ class Questions:
         return Outputs(log_probabilities, answers_so_far)
 
     def groups(self) -> list[list[Example]]:
-        """Batch the texts in order: at least one, at most as :data:`TOGETHER` and :data:`ROOM` allow."""
+        """Batch the texts in order: at least one each, at most as many as :data:`TOGETHER` and :data:`ROOM`
+        allow.
+        """
         groups: list[list[Example]] = []
         longest = 0
         for text in self.texts:
@@ -170,7 +172,7 @@ class Questions:
         return [self._ended(answer) for answer in answers]
 
     def _ended(self, answer: list[int]) -> list[int]:
-        """Truncate an answer after its end token."""
+        """Truncate an answer after its first end token."""
         end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
 
@@ -194,7 +196,7 @@ def first_choices(trained: Outputs, other: Outputs) -> float:
 
 
 def sure_choices(trained: Outputs, other: Outputs) -> float:
-    """Return the share of agreeing first choices among positions where the trained model is sure."""
+    """Return the share of agreeing first choices among positions where the trained model is confident."""
     same = []
     for expected, actual in zip(trained.log_probabilities, other.log_probabilities, strict=True):
         best, choice = expected.max(-1)
@@ -204,10 +206,10 @@ def sure_choices(trained: Outputs, other: Outputs) -> float:
 
 
 def agreement(trained: Outputs, other: Outputs) -> tuple[int, int]:
-    """Count equal tokens of the greedy answers up to the first difference; return this and the total."""
+    """Count equal tokens of greedy answers up to the first difference; return this count and the total."""
     same = 0
     for expected, actual in zip(trained.answers, other.answers, strict=True):
-        # An answer that ends earlier differs there.
+        # An answer that ends earlier differs at that position.
         same += next(
             (index for index, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b),
             min(len(expected), len(actual)),
@@ -223,10 +225,10 @@ def proof(
     exported: Outputs,
     faults: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the contract's ``ExportProof``: the figures of the models, and the verdict in a sentence.
+    """Return the contract's ``ExportProof``: both models' figures, and the verdict in a sentence.
 
-    ``bounds`` are the format's limits; each of ``faults``, sentences on other problems, makes it a different
-    model.
+    ``bounds`` are the format's limits. Each of ``faults``, sentences about other problems, makes the verdict
+    a failure.
     """
     targets = questions.targets
     losses = {
@@ -244,7 +246,7 @@ def proof(
         f"loss {losses['exported']:.2f} on {len(questions.texts)} texts "
         f"(trained {losses['trained']:.2f}, base {losses['base']:.2f})"
     )
-    # Greedy answers diverge where two tokens are about equally likely: counting that would suggest an error.
+    # Greedy answers diverge at near ties between two tokens: counting that would falsely suggest an error.
     if verdict == "same":
         sentence = f"Same as the trained model: {figures}."
     elif good:

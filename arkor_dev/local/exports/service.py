@@ -1,7 +1,7 @@
-"""Exports on request: one at a time, in its own worker, and never beside training.
+"""Runs requested exports: one at a time, each in its own worker, and never during training.
 
-An export is stored in ``exports/<id>/`` of its job's folder, its record beside that in ``<id>.json``. A
-starting job ends the current worker, which starts again later. What an earlier process left unfinished is
+An export is stored in ``exports/<id>/`` of its job's folder, its record next to that in ``<id>.json``. A
+starting job ends the current worker, which restarts later. Unfinished exports of an earlier process are
 deleted.
 """
 
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 
 ENOUGH_SECONDS: Final = 2.0
-"""Seconds before a rate is meaningful."""
+"""Seconds of measurement before a rate is meaningful."""
 
 
 class Pace:
-    """Measures the rate of successive pieces of work; a new label starts the next one."""
+    """Measures the rate of successive stages; a new label starts the next stage."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class Pace:
         self._done_at_start = 0.0
 
     def estimate(self, progress: Progress) -> ExportProgress:
-        """Return ``progress``, with ``secondsLeft`` if it can be estimated."""
+        """Return ``progress``, with ``secondsLeft`` if that can be estimated."""
         now, done, total = self._clock(), progress["done"], progress["total"]
         if progress["label"] != self._label or done < self._done_at_start:
             self._label, self._started_at, self._done_at_start = progress["label"], now, done
@@ -72,24 +72,24 @@ class Pace:
 
 WORKER: Final = "arkor_dev.local.exports.worker"
 ATTENDED_SECONDS: Final = 30.0
-"""How long an attended request survives without polling."""
+"""Seconds for which an attended request survives without polling."""
 EXPIRY_CHECK_SECONDS: Final = 5.0
 
 
 @dataclass(eq=False)
 class ExportRequest(WorkerTask):
-    """A requested export: its job, the folder it is made from, and its public record."""
+    """A requested export: its job, its source folder, and its public record."""
 
     job: dict[str, Any]
     source: Path
     record: dict[str, Any]
     cancelled: bool = False
     attended_at: float | None = None
-    """Monotonic time at which its client last polled; None if it continues without one."""
+    """Monotonic time at which its client last polled; None if it continues without a client."""
 
 
 class Exports(WorkerService[ExportRequest]):
-    """Makes requested exports in order. ``busy`` says whether a job is training."""
+    """Runs requested exports in order. ``busy`` returns whether a job is training."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Exports(WorkerService[ExportRequest]):
             expired = time.monotonic() - ATTENDED_SECONDS
             for request in list(self._tasks.values()):
                 if request.attended_at is not None and request.attended_at < expired:
-                    with contextlib.suppress(NotFoundError):  # removed in the meantime
+                    with contextlib.suppress(NotFoundError):  # removed meanwhile
                         await self.remove(request.job["id"], request.record["id"])
 
     # Called by the server
@@ -153,7 +153,7 @@ class Exports(WorkerService[ExportRequest]):
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
         """Return all exports of a job, newest first. Reads files."""
-        # Requests first: a finished one gets its file before it stops being a request.
+        # Requests first: a finished one gets its file before it is removed from the requests.
         records = [request.record for request in list(self._tasks.values()) if request.job["id"] == job_id]
         listed = {record["id"] for record in records}
         for export_id in export_ids(self._data, job_id) - listed:
@@ -163,7 +163,7 @@ class Exports(WorkerService[ExportRequest]):
         return sorted(records, key=lambda record: str(record.get("createdAt")), reverse=True)
 
     def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
-        """Return the formats, with the ``problem`` if the job's result can't be exported to one. Reads
+        """Return the formats, each with a ``problem`` if the job's result can't be exported to it. Reads
         files.
         """
         try:
@@ -173,7 +173,7 @@ class Exports(WorkerService[ExportRequest]):
         return [described(form, source, job["config"]) for form in FORMATS]
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
-        """Return an export; polling it counts as attending. Raises NotFoundError."""
+        """Return an export; polling it marks its client as present. Raises NotFoundError."""
         request = self._tasks.get(export_id)
         if request and request.attended_at is not None:
             request.attended_at = time.monotonic()
@@ -195,13 +195,13 @@ class Exports(WorkerService[ExportRequest]):
         return file.path
 
     async def remove(self, job_id: str, export_id: str) -> None:
-        """Stop the export if it is under way, and delete its files."""
+        """Stop the export if it is in progress, and delete its files."""
         await asyncio.to_thread(self.get, job_id, export_id)
         self._drop(export_id)
         await asyncio.to_thread(remove_export, self._data, job_id, export_id)
 
     def drop(self, job_id: str) -> None:
-        """Cancel and forget requests for a job, whose files are deleted with it."""
+        """Cancel and forget the requests of a job whose files are being deleted."""
         for export_id, request in list(self._tasks.items()):
             if request.job["id"] == job_id:
                 self._drop(export_id)
@@ -214,7 +214,7 @@ class Exports(WorkerService[ExportRequest]):
     # Internal
 
     def _sweep(self, job_id: str) -> None:
-        """Delete what a previous process left unfinished."""
+        """Delete unfinished exports of a previous process."""
         finished = {record["id"] for record in self.list(job_id)}
         for export_id in export_ids(self._data, job_id) - finished - self._tasks.keys():
             remove_export(self._data, job_id, export_id)
@@ -237,7 +237,7 @@ class Exports(WorkerService[ExportRequest]):
             raise
         finally:
             request.record.pop("progress", None)
-            if request.cancelled:  # while it was under way, or just written
+            if request.cancelled:  # while it was in progress, or just written
                 await asyncio.to_thread(remove_export, self._data, request.job["id"], request.record["id"])
 
     def _failed(self, request: ExportRequest, reason: str) -> None:
@@ -269,7 +269,7 @@ class Exports(WorkerService[ExportRequest]):
 
         model = await self._models.ensure(config["model"], report)
         async with self._worker(request, WORKER) as child:
-            if request.cancelled:  # in the meantime
+            if request.cancelled:  # meanwhile
                 raise JobFailure("The request was cancelled")
             child.send(
                 id=job_id,
@@ -285,7 +285,7 @@ class Exports(WorkerService[ExportRequest]):
                 target=str(export_folder(self._data, job_id, record["id"])),
             )
             child.send(name=model.name, path=str(model.path))
-            # Written first; the message after that is the whole export, with its proof.
+            # First the files are written; the next message is the whole export, with its proof.
             message = await child.result("files", "The exporting process", report)
             if "proof" not in message:
                 record |= {**message, "state": "verifying"}

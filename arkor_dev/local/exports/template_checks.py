@@ -1,4 +1,4 @@
-"""Checks that an export renders conversations and ends answers like the training."""
+"""Checks that an export renders conversations and ends answers as in training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 EXCERPT_LENGTH: Final = 60
-"""Characters quoted around the first difference."""
+"""Number of characters quoted around the first difference."""
 CONVERSATIONS: Final = (
     [{"role": "user", "content": "Where is my parcel?"}],
     [{"role": "system", "content": "Answer in a word."}, {"role": "user", "content": "2 + 2 = ?"}],
@@ -22,13 +22,13 @@ CONVERSATIONS: Final = (
         {"role": "user", "content": "<b>And</b> now?"},
     ],
 )
-"""Conversations for every model, besides those of its own data."""
+"""Conversations to check for every model, in addition to those of its own data."""
 
 
 def faults(
     trained: Any, reloaded: Any, ends: Sequence[int], exported: Any, prompts: Sequence[Sequence[Any]]
 ) -> list[str]:
-    """Describe each difference that another program would show in a sentence.
+    """Describe each difference that another program would show, one sentence each.
 
     ``trained`` and ``reloaded`` are the tokenizers, ``ends`` the tokens that end the trained model's answers,
     ``exported`` the reloaded model, ``prompts`` conversations that end with a question.
@@ -46,7 +46,7 @@ def template_fault(trained: Any, reloaded: Any, conversations: Sequence[Sequence
     for messages in conversations:
         try:
             expected = render(trained, messages, cue=True)
-        except JobFailure:  # for example no system prompts: then the other need not accept them
+        except JobFailure:  # for example no system prompts: then the other need not accept them either
             continue
         try:
             written = render(reloaded, messages, cue=True)
@@ -103,7 +103,7 @@ def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
 
 
 def _excerpt(text: str, reference: str) -> str:
-    """Return the text from the first difference on."""
+    """Return an excerpt from the first difference on."""
     pairs = enumerate(zip(text, reference, strict=False))
     start = next((index for index, (one, two) in pairs if one != two), min(len(text), len(reference)))
     return repr(text[start : start + EXCERPT_LENGTH])

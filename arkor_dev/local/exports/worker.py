@@ -1,4 +1,4 @@
-"""The process that makes one export and ends."""
+"""The process that makes one export and then exits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once they are written."""
+    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written."""
     form = request["format"]
     rows = _rows(request, link)
     model = link.receive()
-    os.environ["HF_HUB_OFFLINE"] = "1"  # everything is read from local folders from here on
+    os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
     with lean_imports():
         from .export import Export
     base, source, target = Path(model["path"]), Path(request["source"]), Path(request["target"])
@@ -58,7 +58,7 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
 
 
 def _rows(request: dict[str, Any], link: Link) -> list[Row]:
-    """Return rows of the job's data: held-out ones, else trained ones; empty if the data are gone."""
+    """Return rows of the job's data: held-out ones, else training ones; empty if the data are gone."""
     try:
         preparation = Preparation(request, lambda *_, **__: None, link.progress)
         preparation.read()

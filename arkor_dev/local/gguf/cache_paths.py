@@ -1,4 +1,4 @@
-"""Paths of GGUF files in the cache: each name depends on everything that the file was made of."""
+"""Paths of GGUF files in the cache: each name depends on all inputs of the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = 1
-"""Increased when files are made differently."""
+"""Version of the conversion, to be increased when files are made differently."""
 CONFIG_LIMIT: Final = 1 << 24
 
 
@@ -30,7 +30,7 @@ def is_starter_wheel(model: Path, cache: Path) -> bool:
 def base_path(model: Path, quantization: str, cache: Path, *, as_came: bool = True) -> Path:
     """Return the path of the base model in ``model`` as GGUF. Raises OSError.
 
-    The starter model of the package index came as GGUF: ``as_came`` means that file.
+    The package index provides the starter model as GGUF: ``as_came`` selects that file.
     """
     if as_came and is_starter_wheel(model, cache):
         return starter_gguf(cache)
@@ -44,7 +44,9 @@ def lora_path(adapter: Path, model: Path, cache: Path) -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Hash a folder's settings, and its weights' names, sizes and times: reading weights takes long."""
+    """Hash a folder's settings, and its weights' names, sizes and times: hashing weights would take
+    too long.
+    """
     settings = [
         (path.name, hashlib.sha256(read_small(path, CONFIG_LIMIT)).hexdigest())
         for path in sorted(

@@ -25,7 +25,7 @@ WORKER: Final = "arkor_dev.local.gguf.worker"
 
 
 class GgufFiles:
-    """Finds and creates them. Cancelling a caller ends what was being created for it."""
+    """Finds cached files and creates missing ones. Cancelling a caller ends the creation of its file."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
@@ -41,13 +41,15 @@ class GgufFiles:
     async def base(self, model: Model, progress: Report, quantization: str = "f16") -> Path:
         """Return the base model as GGUF. Raises JobFailure.
 
-        For the starter model of the package index that is its own 4-bit file, whatever the ``quantization``.
+        For the starter model of the package index this is its own 4-bit file, whatever the ``quantization``.
         """
         path = await asyncio.to_thread(base_path, model.path, quantization, self._cache)
         return await self._create(path, model, progress, quantization=quantization, adapter=None)
 
     async def lora(self, model: Model, adapter: Path, progress: Report) -> Path:
-        """Return the adapter as GGUF, trained strength at llama.cpp's scale of 1. Raises JobFailure."""
+        """Return the adapter as GGUF, at its trained strength for llama.cpp's scale of 1. Raises
+        JobFailure.
+        """
         path = await asyncio.to_thread(lora_path, adapter, model.path, self._cache)
         return await self._create(path, model, progress, adapter=str(adapter))
 

@@ -1,6 +1,6 @@
 """The limited child process that creates one GGUF file, with llama.cpp's own converters or its quantizer.
 
-What the converters omit, or write differently from the training, is set here: the pre-tokenizer if they do
+Fields that the converters omit, or that differ from the training, are set here: the pre-tokenizer if they do
 not know the tokenizer, the chat template, the start token and every token that ends an answer.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PROBE: Final = [{"role": "user", "content": "Hello"}]
 PHI: Final = "phi-3"
 PIECES: Final = "llama"
-"""llama.cpp's name of a SentencePiece vocabulary."""
+"""llama.cpp's name for a SentencePiece vocabulary."""
 
 
 def convert_model(request: Mapping[str, Any], scratch: Path) -> None:
@@ -60,7 +60,7 @@ def convert_lora(request: Mapping[str, Any], scratch: Path) -> None:
 
 
 def _script(folder: Path, name: str) -> Any:
-    """Import a converter with the ``gguf`` package that it was written for."""
+    """Import a converter with the version of the ``gguf`` package that it was written for."""
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
     with lean_imports():
         return __import__(name)
@@ -92,9 +92,9 @@ def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
 
 
 def _name_of(name: str, source: Path, tokenizer: Any) -> str:
-    """Return the model's name, with "phi-3" added where llama.cpp needs it.
+    """Return the model's name, with "phi-3" added if llama.cpp needs it.
 
-    llama.cpp strips the spaces behind Phi-3's added tokens only in a file whose name says that it is one.
+    llama.cpp strips the spaces after Phi-3's added tokens only in a file whose name contains "phi-3".
     """
     kind = json.loads(read_small(source / "config.json")).get("model_type")
     strips = any(added.rstrip for added in tokenizer.added_tokens_decoder.values())
@@ -102,7 +102,7 @@ def _name_of(name: str, source: Path, tokenizer: Any) -> str:
 
 
 def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
-    """Make the converter reproduce the training's tokenizer and template."""
+    """Make the converter reproduce the training's tokenizer and chat template."""
     import gguf
     from conversion import TextModel
 
@@ -121,14 +121,14 @@ def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path
             values.pop(key, None)
             self.gguf_writer.add_key_value(key, value, kind)
 
-        # A start token that the template does not write is one that the training never saw.
+        # A start token that the template does not write was never seen in training.
         text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
         starts = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
         start = tokenizer.bos_token_id
         set_value(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in starts), kinds.BOOL)
         if isinstance(tokenizer.chat_template, str):
             set_value(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)
-        # llama.cpp has two fields for tokens that end an answer.
+        # llama.cpp has only two fields for tokens that end an answer.
         ordered = sorted(ends, key=lambda token: token != tokenizer.eos_token_id)
         for key, token in zip((keys.EOS_ID, keys.EOT_ID), ordered, strict=False):
             set_value(key, token, kinds.UINT32)
@@ -163,7 +163,7 @@ def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path
 
 
 def _write_vocabulary(model: Any, path: Path) -> Path:
-    """Write a file with everything that the converter knows about ``model`` except the weights."""
+    """Write a file with all that the converter knows about ``model`` except the weights."""
     import gguf
 
     writer, target = model.gguf_writer, model.fname_out
@@ -188,7 +188,7 @@ def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
 def _find_pretokenizer(
     model: Any, source: Path, tokenizer: Any, scratch: Path, state: dict[str, Any], digest: str | None
 ) -> str:
-    """Return the pre-tokenizer with which llama.cpp makes this tokenizer's tokens. Raises JobFailure."""
+    """Return the pre-tokenizer with which llama.cpp produces this tokenizer's tokens. Raises JobFailure."""
     from .pretokenizer import find_pretokenizer
 
     def vocabulary_file(name: str) -> Path:

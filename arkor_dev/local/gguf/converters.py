@@ -1,7 +1,7 @@
-"""llama.cpp's own converters from the source distribution of llama-cpp-python, downloaded once and checked.
+"""llama.cpp's own converters from the source distribution of llama-cpp-python, downloaded once and verified.
 
-The installed package has only the compiled library. Later versions still read older GGUF files, so the
-converters are of one version, whichever version of the extra is installed.
+The installed package contains only the compiled library. Later versions still read older GGUF files, so one
+version of the converters is used, whichever version of the extra is installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOP: Final = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"
 FILES: Final = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "LICENSE")
 FOLDERS: Final = ("conversion/", "gguf-py/gguf/")
 MOST_BYTES: Final = 2**26
-"""Size limit of the extracted files, which have some 3 MB."""
+"""Size limit of the extracted files in bytes; they take some 3 MB."""
 
 
 def converters(cache: Path, progress: Progress) -> Path:
@@ -52,7 +52,7 @@ def converters(cache: Path, progress: Progress) -> Path:
 
 
 def unpack(archive: Path, folder: Path, top: str) -> None:
-    """Extract the converters, which are under ``top``, into ``folder``. Raises JobFailure."""
+    """Extract the converters, which are below ``top`` in the archive, into ``folder``. Raises JobFailure."""
     count = 0
     with tarfile.open(archive) as source:
         for member in source:

@@ -1,4 +1,4 @@
-"""Creating GGUF files: of a whole model, of an adapter, and quantized.
+"""Creates GGUF files: of a whole model, of an adapter, and quantized.
 
 Each step runs in a limited child process (``convert``), and each file appears complete. These functions
 block, so they must not run in an event loop.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
-"""Approximate bits per weight of each quantization in a whole file, measured."""
+"""Approximate bits per weight in a whole file with each quantization, measured."""
 FULL: Final = "f16"
 MOST_ADAPTERS: Final = 64
 SPARE: Final = 1.1
@@ -37,7 +37,7 @@ SCRATCH: Final = ".gguf-"
 def weights_of(folder: Path) -> tuple[int, int]:
     """Return the number of weights in a folder's safetensors, and their size in bytes.
 
-    A byte holds two of those that were saved in 4 bit.
+    A byte holds two weights that were saved in 4 bit.
     """
     from safetensors import safe_open
 
@@ -113,7 +113,7 @@ def make_lora(
 ) -> None:
     """Convert the adapter of the base model in ``base`` to the file ``target``. Raises JobFailure.
 
-    It has ``strength`` at llama.cpp's scale of 1.
+    At llama.cpp's scale of 1 the adapter has ``strength``.
     """
     folder = converters(cache, progress)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch_folder:
@@ -136,8 +136,8 @@ def cached_base(
 ) -> Path:
     """Return the base model as GGUF in the cache, creating it if needed. Raises JobFailure.
 
-    The starter model from the package index came as 4-bit GGUF: with ``as_came`` that file is used, whatever
-    the ``quantization``. It tokenizes differently from the folder that was made of it.
+    The starter model from the package index is already a 4-bit GGUF file: with ``as_came`` that is used,
+    whatever the ``quantization``. It tokenizes differently from the model folder that was converted from it.
     """
     path = base_path(model, quantization, cache, as_came=as_came)
     with locked(path.parent / ".lock", progress):
@@ -167,7 +167,7 @@ def cached_lora(adapter: Path, model: Path, cache: Path, progress: Progress) -> 
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed process has left; the caller holds the lock, so no other process uses it."""
+    """Remove files of a killed process; the caller holds the lock, so no other process uses them."""
     for path in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -178,7 +178,7 @@ def _run(task: str, request: dict[str, Any], scratch: Path, size: int, progress:
 
 
 def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:
-    """Report the growing size of a file while the body runs."""
+    """Report the size of a growing file while the body runs."""
 
     def tick() -> None:
         size = path.stat().st_size if path.exists() else 0

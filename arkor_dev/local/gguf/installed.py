@@ -19,7 +19,7 @@ COMPILER_HINTS: Final = {
 
 
 def lacking() -> str | None:
-    """Return why GGUF files can't be made and read here, with advice; None if they can."""
+    """Return why GGUF files can't be created and loaded here, with advice; None if they can."""
     if all(importlib.util.find_spec(name) for name in PACKAGES):
         return None
     compiler = "compiling takes about 3 minutes"

@@ -28,21 +28,21 @@ LINE_LENGTH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a child: seconds, and bytes of private memory."""
+    """Limits of a child process: seconds, and bytes of private memory."""
 
     seconds: float
     memory: int
 
     @classmethod
     def of(cls, size: int) -> Limits:
-        """Return limits for weights of ``size`` bytes on a slow machine: some 20 MB per second."""
+        """Return limits for ``size`` bytes of weights on a slow machine: some 20 MB per second."""
         return cls(600 + size / 2e7, 6 * GIB + 3 * size)
 
 
 def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
     """Send the program ``module`` one ``request``; return its ``answer``.
 
-    Raises JobFailure with its own reason, or how it ended; ``doing`` names the task.
+    Raises JobFailure with the child's own reason, or with how it ended; ``doing`` names the task.
     """
     timed_out = threading.Event()
     with tempfile.TemporaryFile() as errors:
@@ -97,10 +97,10 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
 
 
 def _messages(stdout: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
-    """Yield a child's messages up to its end. Raises JobFailure for anything but messages."""
+    """Yield a child's messages until it ends. Raises JobFailure for any other output."""
     while line := stdout.readline(MESSAGE_LIMIT):
         try:
-            if line.endswith(b"\n"):  # otherwise it ended in the middle of a message
+            if line.endswith(b"\n"):  # otherwise it ended within a message
                 yield message_in(line)
             elif len(line) == MESSAGE_LIMIT:
                 raise ValueError("it has no end")
@@ -114,7 +114,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def limit_memory(memory: int) -> None:
-    """In the child: limit private memory to ``memory`` bytes, where the system can."""
+    """In the child: limit private memory to ``memory`` bytes, if the system supports it."""
     try:
         import resource
     except ImportError:
@@ -124,7 +124,7 @@ def limit_memory(memory: int) -> None:
 
 
 def limit_cpu_time(seconds: int) -> None:
-    """In the child: have the system end it after ``seconds`` more of CPU time, where the system can."""
+    """In the child: have the system end it after ``seconds`` more of CPU time, if supported."""
     try:
         import resource
     except ImportError:

@@ -1,6 +1,6 @@
 """The vocabulary of a GGUF file in llama.cpp, loaded without the weights.
 
-Imported by child processes only: native code reads untrusted files here.
+Imported only by child processes: native code reads untrusted files here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _discard(level: int, text: bytes, user_data: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The vocabulary of a loaded model, ``pointer`` as llama.cpp knows it."""
+    """The vocabulary of a loaded model; ``pointer`` is llama.cpp's."""
 
     model: Any
     pointer: Any

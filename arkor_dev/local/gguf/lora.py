@@ -1,7 +1,7 @@
-"""An adapter in the form of llama.cpp: one scale for all of its layers.
+"""An adapter in llama.cpp's format: one scale for all of its layers.
 
-llama.cpp multiplies each layer's change by alpha / rank and by the requested scale. What PEFT has beside that
-(rsLoRA, ranks and alphas of single layers) is multiplied into the weights.
+llama.cpp multiplies each layer's change by alpha / rank and by the requested scale. Further factors of PEFT's
+(rsLoRA, ranks and alphas of single layers) are multiplied into the weights.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
 
 
 def scale_of(config: Mapping[str, Any], layer: str, rank: int) -> float:
-    """Return PEFT's factor for a layer's change: alpha over rank, or over its root."""
+    """Return PEFT's factor for a layer's change: alpha over the rank, or over its square root."""
     patterns = config.get("alpha_pattern") or {}
     alpha = next(
         (value for key, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", layer)),

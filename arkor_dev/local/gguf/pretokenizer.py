@@ -1,10 +1,10 @@
 """Finds llama.cpp's pre-tokenizer for a tokenizer by trying all of them.
 
-The converters identify a tokenizer by a hash of some tokens, so one with another vocabulary (of a small
-model, or converted before) is unknown to them although llama.cpp can split text as it does. Here a file with
-only the vocabulary is written for each pre-tokenizer, and llama.cpp's tokens of difficult texts are compared
-with the tokenizer's. SentencePiece vocabularies (Gemma, Llama 2, Mistral, Phi) have one way; for these it is
-tried whether a space is added before a text.
+The converters identify a tokenizer by a hash of some tokens. So one with another vocabulary (of a small
+model, or converted before) is unknown to them although llama.cpp can split text in the same way. Here a file
+with only the vocabulary is written for each pre-tokenizer, and llama.cpp's tokens of difficult texts are
+compared with the tokenizer's. SentencePiece vocabularies (Gemma, Llama 2, Mistral, Phi) differ only in
+whether a space is added before a text, and both are tried.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ CONVERSATION: Final = (
 )
 ADDED_SCORE: Final = -1000.0
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
-"""llama.cpp's token types: for unknown text, of no text, and matched before others."""
+"""llama.cpp's token types: unknown text, control tokens, and tokens matched before others."""
 
 
 def likely_first(tokenizer_json: Path) -> list[str]:
-    """Return all pre-tokenizers, those suggested by the tokenizer's own description first."""
+    """Return all pre-tokenizers, starting with those that the tokenizer's own description suggests."""
     try:
         text = json.dumps(json.loads(tokenizer_json.read_text()).get("pre_tokenizer") or {})
     except (OSError, ValueError, AttributeError):
@@ -65,9 +65,9 @@ def find_pretokenizer(
     tokens: Callable[[str, Sequence[str]], list[list[int]]],
     default: str | None = None,
 ) -> str | None:
-    """Return the first one with which llama.cpp makes the same tokens; ``default`` if there is none.
+    """Return the first one with which llama.cpp produces the same tokens, or ``default``.
 
-    ``default`` is the converters' own choice, which is tried first, although a hash can be that of another
+    ``default`` is the converters' own choice, which is tried first although their hash may match another
     tokenizer. ``tokens`` returns llama.cpp's tokens of some texts, and raises ValueError for an unknown
     pre-tokenizer.
     """
@@ -95,11 +95,11 @@ def with_added_tokens(
 def adds_space(
     tokenizer: Any, default: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
 ) -> bool:
-    """Return whether llama.cpp should add a space before a text to make the training's tokens.
+    """Return whether llama.cpp must add a space before a text to produce the training's tokens.
 
     ``default`` is the converters' own choice, used if neither works. ``tokens`` returns llama.cpp's tokens of
-    some texts with such a space, or without. Tokenizers differ in what they do after a mark, such as the
-    start token of a conversation.
+    some texts with such a space, or without. Tokenizers differ in how they treat text after a special token,
+    such as the start token of a conversation.
     """
     texts = []
     for messages in (CONVERSATION[:1], CONVERSATION):

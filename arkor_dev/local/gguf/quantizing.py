@@ -1,10 +1,10 @@
-"""Quantizing the weights of a GGUF file with llama.cpp's own quantizer.
+"""Quantizes the weights of a GGUF file with llama.cpp's own quantizer.
 
 For rows that are not divisible into a K-quant's blocks of 256, llama.cpp replaces Q5_K by Q5_1, whose 32
 levels are spaced evenly between the smallest and the largest weight of a block. Weights that once had 4 bits
 (Q4_1) are on 16 levels between the same two, and the nearest of the 32 is always further from the middle: so
-every weight grows, and that adds up from layer to layer. Q5_0's levels are unrelated to those 16. So where
-llama.cpp chose Q5_1, the one of the two that is closer to the weights is used.
+every weight grows, and these errors add up from layer to layer. Q5_0's levels are unrelated to those 16. So
+for tensors for which llama.cpp chose Q5_1, the closer of the two types is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROWS: Final = 256
-"""Most sampled rows of a tensor, evenly spaced."""
+"""Maximum number of sampled rows of a tensor, evenly spaced."""
 
 
 def quantize(request: Mapping[str, Any], scratch: Path) -> None:
@@ -33,7 +33,7 @@ def quantize(request: Mapping[str, Any], scratch: Path) -> None:
 
 
 def _quantize(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:
-    """Write it with the ``types`` of tensors by name; llama.cpp chooses the others."""
+    """Write ``target`` with the given ``types`` of tensors by name; llama.cpp chooses the others."""
     import llama_cpp
 
     from .llama_vocabulary import quiet
@@ -53,9 +53,10 @@ def _quantize(source: Path, target: Path, kind: str, types: Mapping[str, int]) -
 
 
 def _better_types(source: Path, written: Path) -> dict[str, int]:
-    """Return the types of all quantized tensors if a different type would be better for some; else nothing.
+    """Return the types of all quantized tensors if another type would be better for some; else nothing.
 
-    All are listed, since llama.cpp counts those that it chooses itself: some of each kind get more bits.
+    All are listed, since llama.cpp counts the tensors for which it chooses the type: some of each kind get
+    more bits.
     """
     import gguf
     from gguf.quants import dequantize
@@ -75,7 +76,7 @@ def _better_types(source: Path, written: Path) -> dict[str, int]:
 
 
 def _error(weights: Any, kind: Any) -> float:
-    """Return the mean squared error of ``weights`` as ``kind``."""
+    """Return the mean squared error of ``weights`` when quantized as ``kind``."""
     from gguf.quants import dequantize, quantize
 
     return float(((dequantize(quantize(weights, kind), kind) - weights) ** 2).mean())

@@ -1,4 +1,4 @@
-"""The process that creates one file of the cache and ends."""
+"""The process that creates one file of the cache and then exits."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The local backend's jobs: storage, the queue that runs them, and their files.
 
-``scheduler`` starts workers; nothing here loads a model. ``store`` has a job's life cycle and events,
-``records`` the list and a job's details, ``waiting`` the order of the queue. Start with ``scheduler``.
+``scheduler`` starts workers; nothing here loads a model. ``store`` implements a job's life cycle and events,
+``records`` the list and a job's details, ``waiting`` the queue's order. Start with ``scheduler``.
 """

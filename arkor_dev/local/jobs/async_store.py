@@ -44,7 +44,7 @@ TEMPORARY: Final = frozenset(
 PAUSES: Final = (0.05, 2.0)
 """First and longest pause between two attempts, in seconds."""
 REQUEST_SECONDS: Final = 20.0
-"""How long a request waits for its write before it fails."""
+"""Seconds that a request waits for its write before it fails."""
 CLOSE_SECONDS: Final = 1.0
 
 
@@ -54,7 +54,7 @@ def is_temporary(error: BaseException) -> bool:
 
 
 class ChangeSignal:
-    """Wakes everyone who waits for changes. Call ``next()`` before reading, so that no change is missed."""
+    """Wakes all tasks that wait for changes. Call ``next()`` before reading, so that no change is missed."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -81,18 +81,18 @@ class Writer:
         self._thread.start()
 
     def submit(self, work: Callable[[], T], refused: Callable[[], object] = lambda: None) -> Future[T]:
-        """Queue ``work``. ``refused`` is called when it first fails."""
+        """Queue ``work``. ``refused`` is called when its first attempt fails."""
         future: Future[T] = Future()
         self._queue.put((future, work, refused))
         return future
 
     def cancel(self, future: Future[Any]) -> bool:
-        """Cancel a call unless it has run or is being tried; return whether it will never run."""
+        """Cancel a call that has neither run nor started; return whether it will never run."""
         with self._lock:
             return self._doing is not future and future.cancel()
 
     def close(self, seconds: float) -> bool:
-        """Try each queued call once more at most; return whether the thread ended in time."""
+        """Try each queued call at most once more; return whether the thread ended in time."""
         self._closing.set()
         self._queue.put((Future(), lambda: None, lambda: None))
         self._thread.join(seconds)
@@ -160,7 +160,7 @@ class AsyncStore:
         try:
             done, _ = await asyncio.wait({writing}, timeout=REQUEST_SECONDS)
             while not (done or self._writer.cancel(future)):
-                # It is being tried right now, and its outcome decides whether anything has changed.
+                # An attempt is under way, and its outcome decides whether anything has changed.
                 done, _ = await asyncio.wait({writing}, timeout=PAUSES[0] / 5)
         except asyncio.CancelledError:
             writing.cancel()

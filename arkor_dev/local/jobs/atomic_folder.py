@@ -1,7 +1,7 @@
 """Folders that appear complete or not at all, and can be verified later.
 
 A folder is written under a temporary name with a manifest of its files, flushed to disk and renamed, so that
-no crash leaves half of one. A disk that lost power may still return other bytes than were written, so a
+no crash leaves half of one. A disk that lost power may return other bytes than were written, so a
 folder is compared with its manifest before it is used to resume.
 """
 
@@ -33,7 +33,8 @@ LIMIT: Final = 1 << 20
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers for a full disk or quota."""
 PROBE_BYTES: Final = 4 << 20
-"""A disk that refuses this much is full; the failed write may have been larger than the free space."""
+"""Bytes of the test write: a disk without space for them is full. The write that failed may have been larger.
+"""
 
 
 class DiskFullError(OSError):
@@ -41,7 +42,7 @@ class DiskFullError(OSError):
 
 
 class DamagedFolderError(Exception):
-    """A folder differs from what was written; ``str()`` says how."""
+    """The files of a folder differ from what was written; ``str()`` says how."""
 
 
 def write_atomically(
@@ -56,7 +57,8 @@ def write_atomically(
     sha256}`` by name, and adds files that are not in the manifest, since they may be rewritten. Everything is
     flushed first: a rename that survives a power cut must not refer to empty files. On failure nothing has
     changed.
-    Raises OSError for disk errors, and DiskFullError for a full disk whatever ``write`` has raised.
+    Raises OSError for disk errors, and DiskFullError for a full disk whichever exception ``write`` has
+    raised.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -83,7 +85,9 @@ def write_atomically(
             target.rename(old)
         part.rename(target)
     except BaseException as error:
-        full = isinstance(error, Exception) and _is_full(part, error)  # as long as its files occupy the space
+        full = isinstance(error, Exception) and _is_full(
+            part, error
+        )  # while its files still occupy the space
         shutil.rmtree(part, ignore_errors=True)
         if full:
             raise DiskFullError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
@@ -138,7 +142,7 @@ def _flush(folder: Path) -> None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return a folder's manifest. Raises DamagedFolderError if it is missing or unreadable."""
+    """Return the manifest of a folder. Raises DamagedFolderError if it is missing or unreadable."""
     try:
         manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
     except (FileNotFoundError, IsADirectoryError):
@@ -155,7 +159,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def checked(folder: Path, needed: str) -> dict[str, Any]:
-    """Return the manifest of a folder that includes the file ``needed``, after verifying all files.
+    """Verify all files of a folder, which must include the file ``needed``; return its manifest.
 
     Raises DamagedFolderError for the first file that is missing or different.
     """
@@ -178,7 +182,7 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
 
 
 def damage(folder: Path) -> str | None:
-    """Describe what is wrong with a folder's files; None if nothing is.
+    """Describe what is wrong with a folder's files; return None if they are intact.
 
     A folder without a manifest counts as complete.
     """

@@ -1,7 +1,7 @@
 """The SQLite database of the jobs: schema, connections and transactions.
 
 ``PRAGMA application_id`` marks a file as ours; ``PRAGMA user_version`` is its format. A file of another
-format is refused and left alone.
+format is refused and left unchanged.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATABASE: Final = "backend.sqlite"
-"""Its name in the data folder."""
+"""File name of the database in the data folder."""
 APPLICATION_ID: Final = int.from_bytes(b"ARKR")
 FORMAT: Final = 2
 SCHEMA: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # JSON columns: config, settings (effective ones, with defaults), metrics, tags, forecast (from before the
-    # start), pause (step and reason), resume (how an interrupted job resumes), parent (the checkpoint that it
-    # started from), evaluation (the verdict), sweep (the sweep and trial of it). ``place`` is
+    # start), pause (step and reason), resume (how an interrupted job resumes), parent (the starting
+    # checkpoint), evaluation (the verdict), sweep (the job's sweep and trial). ``place`` is
     # the queue position of jobs not ordered by age. ``resumable`` is the newest step from which the job could
     # resume.
     """CREATE TABLE jobs (
@@ -67,7 +67,7 @@ SCHEMA: Final = (
     ) WITHOUT ROWID""",
     # Deleted jobs whose files may not all be deleted yet.
     "CREATE TABLE removed (job TEXT PRIMARY KEY) WITHOUT ROWID",
-    # Endpoints. ``target`` and ``answered`` (what has answered since the first answer) are JSON.
+    # Endpoints. ``target`` and ``answered`` (usage since the first answer) are JSON.
     """CREATE TABLE deployments (
         id TEXT PRIMARY KEY,
         slug TEXT NOT NULL UNIQUE,
@@ -110,23 +110,23 @@ SCHEMA: Final = (
 )
 UNUSED_BYTES: Final = 1 << 20
 UNUSED_SHARE: Final = 0.25
-"""Unused bytes, and unused share, from which the file is compacted."""
+"""Unused bytes, and unused share of the file, above which it is compacted."""
 DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's result codes for a damaged file."""
 BUSY_MILLISECONDS: Final = 250
-"""Limit of a single attempt to get another program's lock; writers retry."""
+"""Milliseconds that one attempt waits for another program's lock; writers retry."""
 
 
 class UnknownFormatError(Exception):
-    """Another version of arkor-dev wrote the file; the message says which one, and what to do."""
+    """Another version of arkor-dev wrote the file; the message says which version, and what to do."""
 
 
 class DamagedError(Exception):
-    """The file is damaged, or empty beside job folders; the message says so, and what to do."""
+    """The file is damaged, or is empty although job folders exist; the message says so, and what to do."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection that one thread at a time may use."""
+    """Return a connection for use by one thread at a time."""
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
@@ -137,7 +137,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     must not be written.
     """
     if path.exists():
-        # Read-only first: closing the last writable connection would checkpoint the log into the file.
+        # Read-only first: closing the last writable connection would checkpoint the log into the database.
         with (
             contextlib.suppress(
                 sqlite3.OperationalError
@@ -164,7 +164,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 def refuse_empty(path: Path) -> None:
     """Raise DamagedError if ``path`` is missing or empty although job folders exist beside it.
 
-    A new list would have none of them, and `arkor-dev local gc` would offer to delete their files.
+    A new list would contain none of them, and `arkor-dev local gc` would offer to delete their files.
     """
     if path.exists() and path.stat().st_size:
         return
@@ -191,7 +191,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def _refuse_damaged(db: sqlite3.Connection, path: Path) -> None:
-    """Check every page; 100 MiB take a tenth of a second."""
+    """Check every page: a tenth of a second for 100 MiB."""
     (problem,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if problem != "ok":
         raise _damaged(path, f"is damaged: {' '.join(str(problem).split())}")
@@ -247,7 +247,7 @@ def unused_bytes(db: sqlite3.Connection) -> int:
 def give_back(db: sqlite3.Connection) -> int:
     """Compact the file; return the bytes saved.
 
-    Rewrites it, which needs free disk space. Raises sqlite3.Error without losing anything.
+    Rewrites the file, which needs free disk space. On sqlite3.Error nothing is lost.
     """
     freed = unused_bytes(db)
     if freed:
@@ -270,5 +270,5 @@ class transaction:  # noqa: N801 - reads as the statement it is
             if kind is None:
                 self._db.execute("COMMIT")
         finally:
-            if self._db.in_transaction:  # COMMIT may fail, too, on a full disk
+            if self._db.in_transaction:  # COMMIT may also fail, on a full disk
                 self._db.execute("ROLLBACK")

@@ -1,6 +1,6 @@
-"""Disk usage of jobs and models, and removal of files that belong to deleted jobs or to none.
+"""Disk usage of jobs and models, and removal of files that belong to deleted jobs or to no job.
 
-Blocking: call from a thread. Never follows links, whose targets are not ours.
+Blocking: call from a thread. Never follows links, whose targets may not belong to Studio.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LEAST_SHARE: Final = 0.05
 LEAST_BYTES: Final = 2 << 30
 """Free bytes required before writing something large to a disk."""
 LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
-"""Environment variable that overrides this number."""
+"""Environment variable that overrides the required free space."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
 SETTLING_SECONDS: Final = 5.0
-"""How long files may still appear in the folder of a job that is being deleted."""
+"""Seconds during which files may still appear in the folder of a job that is being deleted."""
 
 
 def job_bytes(data: Path, job_id: str) -> int:
@@ -68,7 +68,7 @@ def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any
 
 
 def disk_shortage(folder: Path) -> str | None:
-    """Return why nothing large should be written to the disk of ``folder`` now; None if it has space."""
+    """Return why nothing large should be written to the disk of ``folder`` now, or None if it has space."""
     usage = shutil.disk_usage(folder)
     override = os.environ.get(LEAST_FREE, "")
     least = (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MOST_SAMPLES: Final = 2000
-"""Most ``system.metrics`` events kept for an ended job: those of an hour, or every nth."""
+"""Maximum number of ``system.metrics`` events kept of an ended job: an hour's worth, or every nth."""
 
 Event = tuple[str, dict[str, Any]]
 
@@ -40,8 +40,9 @@ class EventLog(Records):
     ) -> None:
         """Append events in one commit, and update the job's metrics and settings.
 
-        The same commit records that the job can resume after the step ``resumable``, and the last ``mark``
-        read from its worker: a reader who continues from it misses nothing and sees nothing twice.
+        The same commit stores ``resumable``, the step from which the job can resume, and ``mark``, the
+        position in its worker's messages: a reader who continues from it misses nothing and sees nothing
+        twice.
         """
         with transaction(self._db):
             last = self._last(job_id)
@@ -66,7 +67,7 @@ class EventLog(Records):
         return self._db.execute("SELECT max(id) FROM events WHERE job = ?", (job_id,)).fetchone()[0] or 0
 
     def _append(self, job_id: str, events: Iterable[Event], last: int | None = None) -> None:
-        """Append events after the id ``last``, whose event may be deleted."""
+        """Append events after the id ``last``, even if that event was deleted."""
         last = self._last(job_id) if last is None else last
         moment = now()
         self._db.executemany(
@@ -97,7 +98,7 @@ class EventLog(Records):
         metrics = json.loads(row[0])
         for name, fields in events:
             if name == TRAINING_STARTED:
-                if "totalSteps" in fields["metadata"]:  # a reported run may not know
+                if "totalSteps" in fields["metadata"]:  # a reported run may not know it
                     metrics["totalSteps"] = fields["metadata"]["totalSteps"]
                 settings = fields["metadata"].get("settings")
                 if settings is not None:
@@ -128,7 +129,7 @@ class EventLog(Records):
         self._db.execute("UPDATE jobs SET evaluation = ? WHERE id = ?", (compact(evaluation), job_id))
 
     def _thin_out(self, job_id: str) -> None:
-        """Keep every nth of a job's machine samples, at most ``MOST_SAMPLES``."""
+        """Keep every nth of a job's samples of machine metrics, at most ``MOST_SAMPLES``."""
         of_job = (job_id, SYSTEM_METRICS)
         (count,) = self._db.execute(
             "SELECT count(*) FROM events WHERE job = ? AND name = ?", of_job
@@ -153,7 +154,7 @@ class EventLog(Records):
         ).fetchall()
 
     def read_events(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
-        """Return whether the job has ended, and its ``events``; read in this order, so that none is
+        """Return whether the job has ended, and its ``events``; read in this order so that none is
         missed.
         """
         is_over = self.is_over(job_id)
@@ -165,7 +166,7 @@ class EventLog(Records):
         return row[0] or 0
 
     def newest(self, job_id: str, name: str) -> list[Event]:
-        """Return a job's newest event of this name, if any."""
+        """Return the newest event of a job with this name, if any."""
         rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )

@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CRASHES: Final = 3
-"""Most crashes of a job without reaching a new step."""
+"""Maximum number of crashes of a job without reaching a new step."""
 LASTING: Final = ("restart", "further")
 """Options that apply for the rest of a job's life."""
 STORED_WITH_OPTIONS: Final = ("crashes", "mark")
-"""Further values stored with the options until the job ends."""
+"""Other values that are stored with the options until the job ends."""
 LAST: Final = (1 << 63) - 1
-"""Greater than every id."""
+"""Greater than any id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')
     OR id = :job)"""
 
 
 def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
-    """Delete events about steps after ``step``, an end or a pause; all events if it is 0.
+    """Delete events about steps after ``step``, and any end or pause; all events if ``step`` is 0.
 
-    Events without a step that follow the last remaining one are deleted, too, since they concern repeated
-    work, such as the comparison of the final adapter with its base.
+    Later events without a step are deleted, too, since they concern repeated work, such as the comparison of
+    the final adapter with its base.
     """
     if step == 0:
         db.execute("DELETE FROM events WHERE job = ?", (job_id,))
@@ -50,7 +50,7 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
             OR json_extract(data, '$.step') > ?)""",  # noqa: S608 - question marks
         (job_id, *endings, step),
     ).fetchone()
-    # Machine samples come from another thread and may mention a later step than everything else.
+    # Machine samples come from another thread and may mention a later step than all other events.
     (last_valid,) = db.execute(
         """SELECT max(id) FROM events WHERE job = ? AND name != ? AND json_extract(data, '$.step') <= ?
             AND id < ?""",
@@ -66,7 +66,9 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
 
 
 def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
-    """Return the steps after which the sample prompts have been answered, 0 for the base, ascending."""
+    """Return the steps after which the sample prompts were answered, ascending; 0 stands for the
+    base model.
+    """
     rows = db.execute(
         "SELECT DISTINCT json_extract(data, '$.step') FROM events WHERE job = ? AND name = ?",
         (job_id, SAMPLE_CREATED),
@@ -75,7 +77,7 @@ def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
 
 
 def resume_options_of(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
-    """Return how a job resumes; empty for one that was not interrupted."""
+    """Return how a job resumes; empty for a job that was not interrupted."""
     row = db.execute("SELECT resume FROM jobs WHERE id = ?", (job_id,)).fetchone()
     options: dict[str, Any] = json.loads(row[0]) if row and row[0] else {}
     return options
@@ -88,7 +90,7 @@ def set_resume_options(db: sqlite3.Connection, job_id: str, options: Mapping[str
 
 
 def queue_first(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any]) -> None:
-    """Put a job first in the queue, to resume as ``options`` say."""
+    """Put a job first in the queue, to resume with ``options``."""
     lasting = {
         key: value
         for key, value in resume_options_of(db, job_id).items()
@@ -103,7 +105,7 @@ def queue_first(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any])
 
 
 def record_crash(db: sqlite3.Connection, job_id: str, step: int) -> bool:
-    """Record that a job's process crashed at ``step``; return whether to try again."""
+    """Record that a job's process crashed at ``step``; return whether to retry."""
     options = resume_options_of(db, job_id)
     furthest, count = options.get("crashes", (-1, 0))
     count = 1 if step > furthest else count + 1

@@ -1,7 +1,7 @@
 """Validates a job's config before the job is created.
 
-Unknown fields are accepted, since other backends know more of them. An invalid value of a known field is
-refused by the field's name.
+Unknown fields are accepted, since other backends may know them. An invalid value of a known field is
+refused with an error that names the field.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ SET_BY_HAND: Final = Schema(
     )
 )
 LEFT_OUT: Final = "leftOut"
-"""Key of a repeated job's config: ``{rows, hash}``, the locations of the rows that get weight zero, and the
-hash of all rows of the job that is repeated.
+"""Config field of a repeated job: ``{rows, hash}``, the locations of the rows whose weight becomes zero, and
+the hash of all rows of the original job.
 """
 LEAVES_OUT: Final = Schema(
     (
@@ -99,7 +99,7 @@ PLACEMENT: Final = Schema(
 
 
 def check_config(config: object) -> dict[str, Any]:
-    """Return ``config`` unchanged. Raises `BadRequestError` with the field and what it must be."""
+    """Return ``config`` unchanged. Raises `BadRequestError` that names the field and the valid values."""
     if not isinstance(config, dict):
         raise BadRequestError("config must be an object with model and datasetSource")
     problem = wire_problem(config) or next((text for _, text in conflicts(config, "config.{}".format)), None)
@@ -135,9 +135,9 @@ def check_files(config: dict[str, Any], project: Path) -> None:
 
 
 def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any]:
-    """Return a valid config whose files exist, with the judgements that count: those of this moment.
+    """Return a valid config whose files exist, with the current review judgements copied into it.
 
-    So a job that pauses resumes with the same rows. Raises `BadRequestError` for a missing file, and for
+    A job that is paused then resumes with the same rows. Raises `BadRequestError` for a missing file, and for
     judgements that cannot be read.
     """
     check_files(config, project)
@@ -158,7 +158,7 @@ def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any
 
 
 def public(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config without the data sets' access tokens, which only the worker needs."""
+    """Return a config without the data sets' access tokens, which only the worker may see."""
     sources = ("datasetSource", "evalDatasetSource")
     return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
 

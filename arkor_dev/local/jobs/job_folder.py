@@ -54,9 +54,9 @@ EVALUATION: Final = "evaluation"
 ATTRIBUTION: Final = "attribution"
 EXPORTS: Final = "exports"
 PROBE: Final = "probe"
-"""A file written and removed at once, to test that the folder is writable."""
+"""A file written and removed immediately, to test that the folder is writable."""
 SCRATCH: Final = ("forecast", "datasets")
-"""Temporary folders of the data folder; a later process needs nothing in them."""
+"""Temporary folders in the data folder, of no use to a later process."""
 LIMITS: Final = {
     "job.json": 2 << 20,
     "verdict.json": 1 << 20,
@@ -69,9 +69,9 @@ LIMITS: Final = {
 }
 """Size limits of a job's files by name, in bytes."""
 RESULT_LIMIT: Final = 8 << 20
-"""Size limit of other evaluation and export files: Studio reads no larger response from a backend."""
+"""Size limit of other evaluation and export files: Studio accepts no larger response from a backend."""
 TEXT_LIMIT: Final = 256 << 20
-"""Size limit of any file except weights: a vocabulary may have tens of MiB."""
+"""Size limit of any file except weights: a vocabulary may take tens of MiB."""
 IMPORTING: Final = ".import-"
 """Prefix of the folder into which an archive is read."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -79,7 +79,7 @@ _NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
 _ATTRIBUTION_ID: Final = re.compile(r"why_[0-9a-f]{16}|rows")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
-"""Suffixes of a job's files: none of them is run as a program."""
+"""File name suffixes of a job's files: none of them is run as a program."""
 STATE: Final = "state.pt"
 """The training state. Read as data (``checkpoints.state``), never executed."""
 
@@ -92,7 +92,7 @@ class JobFile(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Its path, for messages and other programs; unlike `open` and `read`, without a check for links."""
+        """Its path, for messages and other programs; unlike `open` and `read`, not checked for links."""
         return self.job / self.name
 
     def open(self) -> BufferedReader:
@@ -100,18 +100,18 @@ class JobFile(NamedTuple):
         return open_inside(self.job, self.name)
 
     def read(self) -> bytes:
-        """Return its content. Raises OSError, also for a link or a file past its limit."""
+        """Return its content. Raises OSError, also for a link or a file above its limit."""
         return read_inside(self.job, self.name, limit_of(self.name) or TEXT_LIMIT)
 
     def read_json(self) -> Any:
-        """Parse it as JSON; None if it is missing, too large or invalid."""
+        """Parse it as JSON; return None if it is missing, too large or invalid."""
         try:
             return strict_json.parse(self.read())
         except (OSError, ValueError):
             return None
 
     def size(self) -> int:
-        """Return its size, 0 if it is missing. Raises OSError, also for a link."""
+        """Return its size in bytes, 0 if it is missing. Raises OSError, also for a link."""
         try:
             with self.open() as file:
                 return os.fstat(file.fileno()).st_size
@@ -140,7 +140,7 @@ class JobFile(NamedTuple):
         self.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
     def append(self, line: bytes, *, flush: bool) -> None:
-        """Append a line by a single write, on a new line even after one torn by a crash.
+        """Append a line in a single write, on a new line even after one torn by a crash.
 
         ``flush`` flushes it to disk. Raises OSError, also for a link.
         """
@@ -170,9 +170,9 @@ def _created(name: str, extra_flags: int, folder: int) -> int:
 
 
 def belongs(name: str) -> bool:
-    """Return whether a job has a file of this name that may come from another machine.
+    """Return whether ``name`` is a job file that may come from another machine.
 
-    Exports and reports stay on the machine that made them, and a job has no programs.
+    Exports and reports stay on the machine that made them, and job folders contain no programs.
     """
     parts = name.split("/")
     if not is_safe_name(name) or any(part.endswith(PART) for part in parts):
@@ -224,12 +224,12 @@ def checkpoint_folder(data: Path, job_id: str, step: int) -> Path:
 
 
 def parent_folder(data: Path, job_id: str) -> Path:
-    """Return the folder of the parent checkpoint, if the job started from one."""
+    """Return the folder of the parent checkpoint, which exists if the job started from one."""
     return job_folder(data, job_id) / PARENT
 
 
 def resume_folder(data: Path, job_id: str, step: int) -> Path:
-    """Return the folder with the resume point of a pause after ``step``, or of the end."""
+    """Return the folder of the resume point written at a pause after ``step``, or at the end."""
     return job_folder(data, job_id) / RESUME / str(step)
 
 
@@ -239,7 +239,7 @@ def adapter_folder(data: Path, job_id: str, step: int | None) -> Path:
 
 
 def exports_folder(data: Path, job_id: str) -> Path:
-    """Return the folder of exports, which can be made again."""
+    """Return the folder of all exports, which can be made again."""
     return job_folder(data, job_id) / EXPORTS
 
 
@@ -319,7 +319,7 @@ def attribution_file(job: Path, name: str) -> JobFile:
 
 
 def verdict_file(data: Path, job_id: str) -> JobFile:
-    """Return the file for a job's end while the database cannot store it."""
+    """Return the file that keeps a job's end while the database cannot store it."""
     return JobFile(job_folder(data, job_id), VERDICT)
 
 
@@ -334,7 +334,7 @@ def votes_file(job: Path) -> JobFile:
 
 
 def report_file(data: Path, job_id: str, reporter: str) -> Path:
-    """Return the file with what was already sent to ``reporter``."""
+    """Return the file that records what was already sent to ``reporter``."""
     return job_folder(data, job_id) / "reports" / f"{reporter}.json"
 
 
@@ -387,13 +387,13 @@ def _check_export(export_id: str) -> None:
 
 
 def drop_checkpoint(data: Path, job_id: str, step: int) -> None:
-    """Remove a checkpoint, which exists completely until that moment and then not at all."""
+    """Remove a checkpoint in one step, so that no half of one is ever visible."""
     folder = checkpoint_folder(data, job_id, step)
     shutil.rmtree(folder.rename(folder.with_name(f"{step}{PART}")))
 
 
 def sweep(data: Path, job_id: str) -> None:
-    """Remove what a job that ended while writing left unfinished."""
+    """Remove unfinished files of a job that ended while writing."""
     folder = job_folder(data, job_id)
     for prefix in ("", f"{CHECKPOINTS}/", f"{RESUME}/", f"{EVALUATION}/", "reports/"):
         for part in folder.glob(f"{prefix}*{PART}"):
@@ -403,7 +403,7 @@ def sweep(data: Path, job_id: str) -> None:
 
 
 def sweep_data(data: Path) -> None:
-    """Remove temporary files of killed processes; nothing else may use the folder now."""
+    """Remove temporary files of killed processes; nothing else may use the folder meanwhile."""
     for part in (*data.glob(f"*{PART}"), *jobs_folder(data).glob(f"{IMPORTING}*")):
         _remove(part)
     for name in SCRATCH:
@@ -420,7 +420,7 @@ def _remove(path: Path) -> None:
 
 
 def kind_of(folder: Path) -> str:
-    """Return the contract's kind for a folder: an adapter, or a fully fine-tuned model."""
+    """Return the contract's kind of a folder: an adapter, or a fully fine-tuned model."""
     return "adapter" if (folder / "adapter_config.json").is_file() else "model"
 
 

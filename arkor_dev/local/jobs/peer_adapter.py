@@ -1,4 +1,4 @@
-"""Takes in an adapter that another program has trained (a PEFT folder), as a completed job.
+"""Imports an adapter that another program has trained (a PEFT folder), as a completed job.
 
 Only PEFT's two files are copied, and nothing in them is trusted: the worker that loads them checks both
 (``modeling.adapter_config``). Pickled weights are refused here. Blocking: call from a thread.
@@ -33,7 +33,7 @@ CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 PICKLED: Final = "adapter_model.bin"
 ELSEWHERE: Final = "trainedElsewhere"
-"""Config field of such a job, whose rows and settings say nothing about its training."""
+"""Config field that marks such a job: its rows and settings say nothing about its training."""
 SPARE: Final = 256 << 20
 """Bytes to leave free on the disk."""
 UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the model yourself"
@@ -41,7 +41,9 @@ UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the mode
 
 @dataclass(frozen=True, slots=True)
 class PeerAdapter:
-    """An adapter in ``folder``: its settings as they are, its base, and an id that its content determines."""
+    """An adapter in ``folder``: its unchanged settings, its base model, and an id derived from its
+    content.
+    """
 
     folder: Path
     settings: bytes
@@ -50,7 +52,7 @@ class PeerAdapter:
 
     @classmethod
     def read(cls, folder: Path, model: str | None) -> PeerAdapter:
-        """Read the adapter in ``folder``; ``model`` overrides the base that it names.
+        """Read the adapter in ``folder``; ``model`` overrides the base model that it names.
 
         Raises BadRequestError.
         """
@@ -72,7 +74,7 @@ class PeerAdapter:
         return cls(folder, settings, base, f"job_{digest[:12]}")
 
     def job(self, data: str) -> dict[str, Any]:
-        """Return the job, in the contract's form, that ``data``, a file of the project, is measured on.
+        """Return the job, in the contract's shape; it is measured on ``data``, a file of the project.
 
         Raises BadRequestError.
         """
@@ -94,7 +96,7 @@ class PeerAdapter:
         }
 
     def put_in_place(self, data: Path) -> tuple[str, dict[str, Any]]:
-        """Copy the files to the job's folder below ``data``; return the event that names them.
+        """Copy the files to the job's folder below ``data``; return the event that lists them.
 
         Raises BadRequestError if the adapter has changed meanwhile, and InternalError for a full disk.
         """

@@ -1,6 +1,6 @@
 """Rebuilds the list of jobs if its database is damaged, empty or missing.
 
-Readable rows of the old file are copied one by one, from both ends of each table: a damaged page costs only
+Readable rows of the old file are copied one by one, from both ends of each table: a damaged page loses only
 its own rows. Missing jobs are restored from the record in their folder (``job.json``), with their files but
 without metrics over time. The old file is kept. Nothing else may use the data folder meanwhile.
 """
@@ -45,7 +45,7 @@ TABLES: Final = {
     "endpoint_keys": "id",
     "endpoint_requests": "seq",
 }
-"""Tables other than events, each with the column that orders it."""
+"""Tables other than events, each with the column that defines its order."""
 JSON: Final = (
     "config",
     "metrics",
@@ -66,9 +66,9 @@ REBUILT: Final = (
 
 
 class Rebuilt(NamedTuple):
-    """Result: ``jobs`` in the list now, and how many of them were ``read`` from the old one.
+    """Result of a rebuild: the number of ``jobs`` in the list, and how many were ``read`` from the old one.
 
-    ``added`` has the names of those restored from folders, ``unusable`` the ids of folders without a usable
+    ``added`` are the names of jobs restored from folders, ``unusable`` the ids of folders without a usable
     record. A damaged old file is kept as ``damaged_file``.
     """
 
@@ -80,7 +80,7 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(data: Path, org: str) -> Rebuilt:
-    """Rebuild the list in the folder ``data``. An intact list is kept and completed.
+    """Rebuild the list in the folder ``data``. An intact list is kept, and missing jobs are added.
 
     Raises OSError and sqlite3.Error without changing anything.
     """
@@ -131,7 +131,7 @@ def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, folders: Se
 def _copy(
     source: sqlite3.Connection, target: sqlite3.Connection, table: str, key: str, job: str = ""
 ) -> None:
-    """Copy the readable rows of ``table``; for events, those of one ``job``."""
+    """Copy the readable rows of ``table``; for events, only those of one ``job``."""
     own_columns, old_columns = (_columns(db, table) for db in (target, source))
     columns = [name for name in own_columns if name in old_columns]
     if not columns:
@@ -178,7 +178,7 @@ def _is_sound(row: dict[str, Any]) -> bool:
 
 
 def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
-    """Add jobs from folders that are missing in the list."""
+    """Add the jobs of folders that are missing from the list."""
     data, added, unusable = path.parent, [], []
     with contextlib.closing(Store(path, org)) as store:
         listed = store.names().keys() | set(store.removed())
@@ -201,7 +201,7 @@ def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
 
 
 def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
-    """Add a folder's job, with events about the files in it."""
+    """Add the job of a folder, with events about its files."""
     job_id, points = job["id"], [0, *checkpoint_steps(data, job["id"]), *resume_steps(data, job["id"])]
     events: list[tuple[str, dict[str, Any]]] = [(TRAINING_MESSAGE, {"message": REBUILT})]
     for step in checkpoint_steps(data, job_id):
@@ -225,7 +225,7 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
 
 
 def _without_masks(value: Any) -> Any:
-    """Return a config without the asterisks that replace a token."""
+    """Return a config without asterisks where a token was masked."""
     if isinstance(value, dict):
         unmasked = {key: member for key, member in value.items() if (key, member) != ("token", "***")}
         return {key: _without_masks(member) for key, member in unmasked.items()}

@@ -1,4 +1,4 @@
-"""Job records: their wire shape, the list of them, and edits.
+"""Job records: their contract shape, the list of jobs, and edits.
 
 One thread may write while another reads (see ``async_store.py``), each with its own connection. The list is
 cached as encoded bytes, so that serving ten thousand jobs again costs nothing. ``store.py`` has a job's life
@@ -55,10 +55,10 @@ class Records:
         self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
         self._reader = connect(path)
         self.waiting_reasons: dict[str, str] = {}
-        """By job id: why its target has no resources for it now, as a sentence."""
+        """By job id: why the job's target has no resources for it now, as a sentence."""
         self._data = path.parent
         self._recorded: set[str] = set()
-        self._lock = threading.Lock()  # protects the two below, which both threads use
+        self._lock = threading.Lock()  # protects the next two, which both threads use
         self._encoded: dict[str, bytes] | None = None
         self._listing: bytes | None = None
 
@@ -139,9 +139,9 @@ class Records:
             self._record(job)
 
     def _record(self, job: Mapping[str, Any]) -> None:
-        """Store the record beside the job's files, if any, so that the list can be rebuilt.
+        """Store the record next to the job's files, if any, so that the list can be rebuilt.
 
-        Only once while it runs, since its metrics change all the time.
+        A running job is stored only once, since its metrics change all the time.
         """
         job_id, runs = job["id"], job["status"] == "running"
         if job["status"] == "queued" or (runs and job_id in self._recorded):
@@ -190,7 +190,7 @@ class Records:
         return position if reason is None else {**position, "reason": reason}
 
     def requeue(self, job_id: str, reason: str) -> None:
-        """Return a running job to its position in the queue, since its target has no room."""
+        """Return a running job to its position in the queue, since its target has no free resources."""
         self.waiting_reasons[job_id] = reason
         self._db.execute("UPDATE jobs SET status = 'queued' WHERE id = ? AND status = 'running'", (job_id,))
         self._changed(job_id)
@@ -198,7 +198,7 @@ class Records:
     # Edits
 
     def edit(self, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Change the given ones of a job's ``name``, ``notes``, ``tags`` and ``starred``; return the job."""
+        """Change any of a job's ``name``, ``notes``, ``tags`` and ``starred``; return the job."""
         columns = {field: changes[field] for field in ("name", "notes", "starred") if field in changes}
         if "tags" in changes:
             columns["tags"] = compact(changes["tags"])
@@ -214,10 +214,10 @@ class Records:
         return job
 
     def remove(self, job_id: str) -> None:
-        """Remove an ended job and its events from the list, and note that its files must be deleted.
+        """Remove an ended job and its events from the list, and record that its files must be deleted.
 
-        In one transaction: after any crash the job either exists or is gone with a note to delete the rest
-        (:meth:`removed`).
+        In one transaction: after a crash the job either still exists, or is gone and its remaining files are
+        listed by :meth:`removed`.
         """
         with transaction(self._db):
             row = self._db.execute("SELECT name, status FROM jobs WHERE id = ?", (job_id,)).fetchone()

@@ -1,9 +1,9 @@
-"""Runs that another program makes and reports (``arkor_dev.report``): read from its files, shown as jobs.
+"""Runs made and reported by another program (``arkor_dev.report``): read from its files, shown as jobs.
 
-A program writes lines of JSON to a file in ``reported`` of the project's folder, and holds a lock on it for
-as long as it lives. That needs no running backend, and tells a run that ended from one whose program
-crashed: without an ``end`` and without a lock it has failed. Each commit stores how far the file was read, so
-that a restart of the backend neither loses nor repeats a line.
+The program writes lines of JSON to a file in ``reported`` of the project's folder, and locks it while it
+runs. This needs no running backend, and distinguishes a run that ended from one whose program crashed:
+without an ``end`` and without a lock it has failed. Each commit stores the position up to which the file was
+read, so that a restart of the backend neither loses nor repeats a line.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "reported"
 FILE: Final = re.compile(r"(job_[0-9a-f]{12})\.jsonl")
 SECONDS: Final = 1.0
-"""How often to look for news."""
+"""Seconds between checks for new lines."""
 PIECE: Final = 1 << 20
-"""Most bytes that are read at a time; a longer line ends the run."""
+"""Maximum number of bytes read at a time; a longer line ends the run."""
 LOST: Final = (
     "The program that reported this run ended without saying how: it may have crashed or been killed"
 )
@@ -83,7 +83,9 @@ class ReportedRuns:
             return []
 
     async def take(self, path: Path) -> bool:
-        """Add a file's next lines to its job; return whether there may be more. Deletes an ended one."""
+        """Add the next lines of a file to its job; return whether there may be more. Deletes a file that has
+        ended.
+        """
         job_id = path.name.removesuffix(".jsonl")
         job, offset = await self._store.read(_read_so_far, job_id)
         if job is not None and job["status"] != "running":
@@ -103,7 +105,7 @@ class ReportedRuns:
                 events.append(_row(line_object))
         except (ValueError, TypeError, KeyError, AttributeError):
             verdict = Verdict("failed", {"error": BROKEN})
-        if job is None:  # its first line is still being written, or is not that of a report
+        if job is None:  # the first line is incomplete, or is not a report's
             return await self._drop(path) if verdict is not None or not alive else False
         if lines:
             await self._store.write(Store.append, job_id, events, None, str(offset + size))
@@ -120,15 +122,17 @@ class ReportedRuns:
 
 
 def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
-    """Return the job of a file, and how far the file was read."""
+    """Return the job of a file, and the position up to which it was read."""
     return store.get(job_id), int(resume_options_of(store.reading, job_id).get("mark", 0))
 
 
 def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
-    """Return whole lines from ``offset`` on, their size, whether the program lives, and the last change."""
+    """Return complete lines from ``offset`` on, their size, whether the program lives, and the last
+    change.
+    """
     with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         alive = False
-        try:  # before reading: what a program wrote before its end is read then
+        try:  # before reading, so that a program's last lines are still read
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             alive = True
@@ -142,7 +146,7 @@ def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
 
 
 def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
-    """Return the job and its first event from a file's first line. Raises ValueError for another one."""
+    """Return the job in a file's first line, and its first event. Raises ValueError for any other line."""
     name, model, steps, figures = (
         first_line["name"],
         first_line["model"],
@@ -186,7 +190,7 @@ def _row(line: Mapping[str, Any]) -> Event:
 
 
 def _end(line: Mapping[str, Any]) -> Verdict | None:
-    """Return how a run ended if a line says so. Raises ValueError for an unknown status."""
+    """Return how a run ended if a line states it. Raises ValueError for an unknown status."""
     if (status := line.get("end")) is None:
         return None
     fields: dict[str, Any] = {"timestamp": _time(line["at"])}
@@ -204,7 +208,7 @@ def _step(value: object) -> int:
 
 
 def _time(value: object) -> str:
-    """Return a time as the contract writes it. Raises ValueError for anything else."""
+    """Return a time in the contract's format. Raises ValueError for anything else."""
     if not isinstance(value, str):
         raise TypeError
     return _moment(datetime.fromisoformat(value).timestamp())

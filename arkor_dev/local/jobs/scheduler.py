@@ -1,9 +1,9 @@
 """Runs one job at a time, or as many as may run concurrently, and queues the rest.
 
-A job whose process crashed resumes by itself before all others, and so does one that was running when an
-earlier backend ended. At its end the backend pauses running jobs; those that take too long are killed, and
-resume from their newest checkpoint. Concurrent jobs must fit into memory together, according to their
-estimates; a job without an estimate waits.
+A job whose process crashed resumes automatically before all others, and so does one that was running when an
+earlier backend process ended. On shutdown the backend pauses running jobs; those that take too long are
+killed, and resume from their newest checkpoint. Concurrent jobs must fit into memory together, according to
+their estimates; a job without an estimate waits.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECOVER_SECONDS: Final = 2.0
-"""How long the start waits until jobs of a killed process are settled."""
+"""Seconds that the start waits until jobs of a killed process are settled."""
 CANCEL_SECONDS: Final = 15.0
-"""How long a cancel request waits for the job's end, which follows in any case."""
+"""Seconds that a cancel request waits for the job's end, which follows in any case."""
 PAUSE_SECONDS: Final = 60.0
-"""How long a pause request waits for the job to pause, which happens after its step in any case."""
+"""Seconds that a pause request waits for the job to pause, which happens after its step in any case."""
 REST_SECONDS: Final = 2.0
-"""How long shutdown waits for running jobs to pause."""
+"""Seconds that shutdown waits for running jobs to pause."""
 SETTLE_SECONDS: Final = 0.5
-"""How much earlier shutdown waits for a job that is being started."""
+"""Seconds that shutdown first waits for a job that is being started."""
 FAULT_SECONDS: Final = 1.0
 
 
@@ -71,7 +71,9 @@ class Scheduler:
         at_once: int | None = None,
         devices: Sequence[str] = (),
     ) -> None:
-        """Run ``at_once`` jobs concurrently, by default one on each of the ``devices``, GPUs by number."""
+        """Run up to ``at_once`` jobs concurrently, by default one on each of the ``devices`` (numbers of
+        GPUs).
+        """
         self._store = store
         self.models = models
         self._data = data
@@ -94,9 +96,9 @@ class Scheduler:
     async def running(
         self, *, idle: bool = False, on_demand: bool = False, resume: bool = True
     ) -> AsyncIterator[None]:
-        """Process the queue while the body runs; leaving it pauses running jobs.
+        """Process the queue while the body runs; pause running jobs on exit.
 
-        ``idle`` settles what an earlier process left and starts no job. ``on_demand`` does the same until
+        ``idle`` settles the jobs of an earlier process and starts none. ``on_demand`` does the same until
         :meth:`wake` is called. Without ``resume``, jobs that were running stay paused.
         """
         self._idle = idle or on_demand
@@ -128,7 +130,7 @@ class Scheduler:
 
     @property
     def at_once(self) -> int:
-        """The most jobs that run at the same time."""
+        """The maximum number of jobs that run at the same time."""
         return self._at_once
 
     @property
@@ -142,11 +144,11 @@ class Scheduler:
         self._wake.set()
 
     async def cancel(self, job_id: str) -> None:
-        """Cancel a job that waits, runs or is paused, and wait for it; ignore an ended one."""
+        """Cancel a waiting, running or paused job, and wait for its end; ignore an ended one."""
         if await self._store.request(Store.cancel_queued, job_id):
             self._cleanup.wake()
             return
-        if self._idle:  # it keeps training elsewhere, and only this process can end it
+        if self._idle:  # it keeps training elsewhere, and only this process can stop it
             await end(self._store, self._data, job_id, Verdict("cancelled", {}))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
@@ -158,7 +160,9 @@ class Scheduler:
         self._cancelled.discard(job_id)
 
     async def pause(self, job_id: str) -> None:
-        """Pause a running job after its step, and wait for it. Raises ConflictError for any other job."""
+        """Pause a running job after its current step, and wait for that. Raises ConflictError for any other
+        job.
+        """
         job = await self._store.read(Store.get, job_id)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}")
@@ -193,7 +197,7 @@ class Scheduler:
             runner.pause("ended")
         if training_tasks:
             await asyncio.wait(training_tasks, timeout=REST_SECONDS)
-        # Also pause one without a worker yet: the next process must not take it for crashed.
+        # Also pause one without a worker yet: otherwise the next process would consider it crashed.
         unfinished = [job_id for job_id, (_, task) in running.items() if not task.done()]
         for job_id in unfinished:
             running[job_id][1].cancel()
@@ -250,7 +254,7 @@ class Scheduler:
                 await asyncio.wait_for(self._wake.wait(), timeout)
 
     async def _next(self) -> tuple[tuple[str, dict[str, Any]] | None, bool]:
-        """Return the job to start now, if any, and whether one waits only for memory."""
+        """Return the job to start now, if any, and whether a job waits only for memory."""
         if self._damaged:
             return None, False
         if not self._running:
@@ -269,7 +273,7 @@ class Scheduler:
             RunningJob(runner.config, not devices or not set(devices).isdisjoint(runner.devices))
             for runner in local_runners
         ]
-        # One of a cluster takes no memory here that would count.
+        # A job on a cluster takes no memory on this machine.
         if not is_elsewhere(next_job[1]) and not await self.observer.fits_beside(
             next_job[1], others, self._free_bytes
         ):
@@ -277,10 +281,10 @@ class Scheduler:
         return await self._store.write(Store.start_next, passed, next_job[0]), False
 
     async def _yield(self) -> None:
-        """Pause a running job of a sweep if any other job waits for its place."""
+        """Pause a running job of a sweep if any other job is waiting for a slot."""
         running = [runner for runner, _ in self._running.values() if not runner.pausing]
         if self._damaged or len(running) < len(self._running):
-            return  # a place will be free in a moment
+            return  # a slot will be free in a moment
         up = await self._store.read(Store.peek_next, self._placement_queue.waiting)
         if up is None or await self._store.read(Store.is_of_sweep, up[0]):
             return
@@ -290,7 +294,9 @@ class Scheduler:
                 return
 
     def _devices_for(self, config: Mapping[str, Any]) -> list[str]:
-        """Return the devices with the fewest jobs, one for each of the job's workers; empty for only one."""
+        """Return the devices with the fewest jobs, one for each worker of the job; empty if there is only
+        one.
+        """
         used = [device for runner, _ in self._running.values() for device in runner.devices]
         return sorted(self._devices, key=used.count)[: config.get("workers") or 1]
 
@@ -315,7 +321,7 @@ class Scheduler:
             log.exception("job %s", runner.job)
             self._look_for_damage(error)
             reason = f"the local backend failed: {type(error).__name__}: {error}"
-            with contextlib.suppress(sqlite3.Error):  # a broken data base: the next start ends the job
+            with contextlib.suppress(sqlite3.Error):  # a damaged database: the next start ends the job
                 await end(self._store, self._data, runner.job, Verdict("failed", {"error": reason}))
         finally:
             del self._running[runner.job]
@@ -324,7 +330,9 @@ class Scheduler:
             self._cleanup.wake()
 
     def _look_for_damage(self, error: Exception) -> None:
-        """Start no more jobs if ``error`` means that the database is damaged: it would store nothing."""
+        """Start no further jobs if ``error`` means that the database is damaged, since it would store
+        nothing.
+        """
         if is_damage(error) and not self._damaged:
             self._damaged = True
             notices.message(
@@ -344,7 +352,7 @@ class Scheduler:
             log.exception("the jobs of the process before this one")
 
     async def _recover(self, resume: bool, idle: bool) -> None:
-        """Settle jobs marked as running; none runs yet."""
+        """Settle jobs marked as running; call it before any runs."""
         data = self._data
 
         def trains_elsewhere(job_id: str, config: Mapping[str, Any]) -> bool:
@@ -362,7 +370,7 @@ class Scheduler:
             await self._remove_files(job_id)
 
     async def delete(self, job_id: str, drop: Callable[[str], None]) -> None:
-        """Delete an ended job with its events and files; ``drop`` ends whatever still writes files.
+        """Delete an ended job with its events and files; ``drop`` stops anything that still writes files.
 
         The record goes first. If this process ends after that, the next one deletes the files, so that a job
         never exists in part.

@@ -1,4 +1,4 @@
-"""A job's life cycle, with its pauses, in one SQLite file with its events.
+"""A job's life cycle, including its pauses, in one SQLite file with its events.
 
 A change of a job and its event are written together or not at all.
 """
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 ENDED: Final = "The local backend was ended while this job was training."
 CRASHED: Final = "Its training process had crashed."
 REPORTED: Final = "reported"
-"""Field of the config of a job that another program runs (``reported.py``)."""
+"""Config field that marks a job run by another program (``reported.py``)."""
 AGAIN: Final = "again"
-"""Status of a verdict on a crashed job that resumes by itself: not a status of the job."""
+"""Status of the verdict on a crashed job that resumes automatically; not a status of the job."""
 
 
 class Verdict(NamedTuple):
@@ -49,9 +49,9 @@ def new_id() -> str:
 
 
 EVALUATION_LIMIT: Final = 64 << 10
-"""Largest accepted verdict, in characters."""
+"""Maximum size of an accepted verdict, in characters."""
 PARENT_LIMIT: Final = 1000
-"""Largest accepted description of a job's parent, in characters."""
+"""Maximum size of an accepted description of a job's parent, in characters."""
 
 
 def _is_parent(parent: object) -> bool:
@@ -89,10 +89,10 @@ class Store(EventLog):
     ) -> list[str]:
         """Settle jobs that a previous process left running; return their ids.
 
-        They end as ``verdict_of`` says, or else are paused, unless they crashed too often. ``resume`` queues
-        jobs paused by a process's end before all others. It also queues those that ``trains_elsewhere`` (by
-        id and config) says keep training without this process; ``read_only`` leaves them alone. Without
-        ``resume`` such a job resumes only where it trains.
+        They end with the verdict of ``verdict_of``, or else are paused, unless they crashed too often.
+        ``resume`` queues jobs paused by the end of a process before all others. It also queues the jobs for
+        which ``trains_elsewhere`` (of id and config) is true: they keep training without this process.
+        ``read_only`` leaves those unchanged. Without ``resume`` such a job resumes only on its own target.
         """
         rows = self._db.execute(
             f"""SELECT id, config FROM jobs WHERE status = 'running'
@@ -136,8 +136,8 @@ class Store(EventLog):
     def crashed(self, job_id: str, verdict: Verdict, pause: str | None) -> Verdict:
         """Handle a worker that ended without a message; return the verdict (``verdict`` says why it ended).
 
-        The job is queued before all others, or paused for the reason ``pause``; both are ``AGAIN``. If it
-        crashed too often at a step, it has failed.
+        The job is queued before all others, or paused if the reason ``pause`` is given; both verdicts have
+        the status ``AGAIN``. If it crashed too often at a step, it has failed.
         """
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
@@ -187,7 +187,7 @@ class Store(EventLog):
         return job
 
     def resume_options(self, job_id: str) -> dict[str, Any]:
-        """Return how a starting job resumes; without ``why`` it starts from the beginning.
+        """Return how a starting job resumes; without ``why``, it starts from the beginning.
 
         ``kept`` is the newest step from which it can resume with every earlier event stored. ``sampled``
         lists the steps whose prompts have been answered.
@@ -217,9 +217,8 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """Create a queued job, with its estimate if known.
 
-        ``parent`` is its starting point, already in its folder; ``sweep`` is the `JobSweep` that it is part
-        of. If two commands choose the same number for a
-        job's name, the second gets the next one.
+        ``parent`` is its starting point, already copied to its folder; ``sweep`` is its `JobSweep`. If two
+        commands choose the same number for a job's name, the second gets the next number.
         """
         job_id = job_id or new_id()
         if self._db.execute("SELECT 1 FROM jobs WHERE name = ?", (name,)).fetchone():
@@ -251,7 +250,7 @@ class Store(EventLog):
         events: Path | None,
         further_events: Sequence[tuple[str, dict[str, Any]]] = (),
     ) -> dict[str, Any]:
-        """Import a job that this list does not have, completely or not at all; return it.
+        """Import a job that this list lacks, completely or not at all; return it.
 
         ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``further_events`` are
         appended.
@@ -304,7 +303,9 @@ class Store(EventLog):
     def start_next(
         self, excluded: Sequence[str] = (), only: str | None = None
     ) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job not in ``excluded``, if it is ``only``; return id and config with secrets."""
+        """Start the next job not in ``excluded``, but only if it is ``only``; return id and config with
+        secrets.
+        """
         with transaction(self._db):
             next_job = waiting.first(self._db, excluded)
             next_job = next_job if next_job and only in (None, next_job[0]) else None
@@ -330,7 +331,7 @@ class Store(EventLog):
         return waits
 
     def finish(self, job_id: str, verdict: Verdict) -> None:
-        """Set a job's final status and append its last event, atomically and once only."""
+        """Set a job's final status and append its last event, atomically and only once."""
         with transaction(self._db):
             self._finish(job_id, verdict)
         self._changed(job_id)

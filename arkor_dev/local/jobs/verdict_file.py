@@ -1,7 +1,4 @@
-"""Keeps a verdict in the job's folder while the database cannot store it.
-
-So the end of the process cannot lose it.
-"""
+"""Keeps a verdict in the job's folder while the database cannot store it, in case the process ends."""
 
 from __future__ import annotations
 
@@ -20,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def keep_verdict(data: Path, job_id: str, verdict: Verdict) -> None:
-    """Write a job's verdict into its folder; do nothing if the disk is full there, too."""
+    """Write a job's verdict into its folder; do nothing if that disk is full, too."""
     with contextlib.suppress(OSError):
         verdict_file(data, job_id).write_json([verdict.status, verdict.fields])
 
 
 def kept_verdict(data: Path, job_id: str) -> Verdict | None:
-    """Return a kept verdict that the database lacks, if there is one."""
+    """Return the verdict kept for a job, if the database lacks it."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         match json.loads(verdict_file(data, job_id).read()):
             case [str(status), dict(fields)] if status in TERMINAL:
@@ -35,6 +32,6 @@ def kept_verdict(data: Path, job_id: str) -> Verdict | None:
 
 
 def drop_verdict(data: Path, job_id: str) -> None:
-    """Delete the kept verdict: the database has it, or there is no folder."""
+    """Delete the kept verdict, once the database has it or the folder is gone."""
     with contextlib.suppress(NotRegularError):
         verdict_file(data, job_id).remove()

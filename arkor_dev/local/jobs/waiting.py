@@ -1,8 +1,8 @@
-"""The queue of waiting jobs: its order, who waits behind whom, and whether any may start.
+"""The queue of waiting jobs: its order, each job's position, and whether any may start.
 
 Jobs start by age unless a person has reordered them: a reordered job has a position in ``place``, comparable
-with the age (``seq``) of the others. A new order redistributes the positions of its jobs, so that later jobs
-come after all of them and positions are unique. Jobs of a sweep wait until no other job does.
+with the age (``seq``) of the others. Reordering redistributes the positions of its jobs, so that later jobs
+come after all of them and positions are unique. Jobs of a sweep wait while any other job does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RANK: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
 LAST: Final = """(SELECT 1 + max(
     ifnull((SELECT max(seq) FROM jobs), 0), ifnull((SELECT max(place) FROM jobs WHERE place IS NOT NULL), 0)
 ))"""
-"""Age of a new job: after every other, even if jobs that gave up their positions are deleted."""
+"""Age of a new job: after every other, even if jobs that were moved ahead are deleted."""
 HELD_KEY: Final = "queueHeld"
 
 
@@ -39,7 +39,7 @@ def hold(db: sqlite3.Connection, held: bool) -> None:
 
 def first(db: sqlite3.Connection, excluded: Sequence[str] = ()) -> tuple[str, str] | None:
     """Return id and config (JSON) of the next job that may start, except those in ``excluded``."""
-    # A job that resumes by itself after running does not wait for a held queue.
+    # A job that resumes automatically after running does not wait for a held queue.
     condition = "AND json_extract(resume, '$.auto')" if is_held(db) else ""
     row: tuple[str, str] | None = db.execute(
         f"""SELECT id, config FROM jobs WHERE status = 'queued' {condition}
@@ -55,7 +55,7 @@ def queue(db: sqlite3.Connection) -> dict[str, Any]:
 
 
 def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
-    """Move the jobs ``job_ids`` to the front, in this order, ignoring those that no longer wait.
+    """Move the jobs ``job_ids`` to the front, in this order, ignoring those that are not waiting.
 
     Raises ``NotFoundError`` for an unknown job. Uses the writer's connection, within a transaction.
     """
@@ -75,8 +75,8 @@ def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
 
 
 def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Return the contract's ``queue`` of a job: its position and the job before it; None if it does not
-    wait.
+    """Return the contract's ``queue`` of a job: its position and the job before it; None if it is not
+    waiting.
     """
     row = db.execute(f"SELECT {RANK} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
     if row is None:
@@ -97,7 +97,7 @@ def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None
 
 
 def queue_positions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """Return :func:`place` of every waiting job, next one first."""
+    """Return the `queue_position` of every waiting job, next one first."""
     rows = db.execute(
         f"""SELECT id, name, status FROM jobs WHERE status IN ('queued', 'running')
             ORDER BY status = 'queued', {RANK}"""  # noqa: S608 - constant text

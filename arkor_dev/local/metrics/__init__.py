@@ -1,4 +1,4 @@
-"""Measurements of a run beside its losses: where the time goes, and the state of the machine.
+"""Measurements of a run besides its losses: how its time is spent, and the state of the machine.
 
-``stopwatch`` imports torch: worker processes only.
+Only worker processes may import ``stopwatch``, which imports torch.
 """

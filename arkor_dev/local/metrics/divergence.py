@@ -1,8 +1,8 @@
-"""Detecting a diverging loss while there is time to stop.
+"""Detects a diverging loss early enough to stop.
 
-The rule: the median of the last ten logged losses is more than 1.5 times the lowest median of ten in a row so
-far, and more than 0.5 above it. Single batches do not move a median; the distance keeps an almost vanishing
-loss from counting as diverging.
+The rule: the median of the last ten logged losses is more than 1.5 times the lowest median of any ten
+consecutive ones so far, and more than 0.5 above it. Single batches do not move a median; the absolute
+difference prevents a tiny loss from counting as diverging.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ABOVE: Final = 0.5
 
 
 class Divergence:
-    """Watches a run's events, and reports divergence once, as fields of a ``training.message``."""
+    """Watches a run's events, and reports divergence only once, as fields of a ``training.message``."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=WINDOW)
@@ -33,7 +33,7 @@ class Divergence:
         self._reported = False
 
     def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Record an event; return the message if the loss has started to diverge with it."""
+        """Record an event; return the message if the loss has started to diverge."""
         loss, step = fields.get("loss"), fields.get("step")
         if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._reported:
             return None

@@ -1,7 +1,7 @@
-"""Measures where a run's time goes: every lap counts as one part of the work.
+"""Measures how a run's time is spent: every lap counts as one part of the work.
 
-Reading a clock takes less than a microsecond. On a CUDA device the CPU runs ahead of the GPU, so marks are
-put into the GPU's own queue and read later, all at once: nothing waits for them.
+Reading a clock takes less than a microsecond. On a CUDA device the CPU runs ahead of the GPU, so events are
+recorded in the GPU's stream and read later, all at once, without synchronization.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Final
 import torch
 
 PARTS: Final = ("data", "forward", "backward", "optimizer", "eval", "save", "other")
-"""The parts of ``secondsIn`` in the contract's ``RunMetrics``."""
+"""Keys of ``secondsIn`` in the contract's ``RunMetrics``."""
 PENDING: Final = 512
-"""Most unread GPU events."""
+"""Maximum number of unread GPU events."""
 
 
 class Stopwatch:
-    """Counts seconds by part. `start` begins; each `lap` ends one part and begins the next.
+    """Counts seconds by part. `start` begins a lap; `lap` ends it and begins the next.
 
-    ``seconds`` may be set to what an earlier process has counted.
+    ``seconds`` may be set to the counts of an earlier process.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Stopwatch:
         self._marks: list[tuple[str, Any]] = []
 
     def start(self, device: str) -> None:
-        """Count from now on; ``device`` is torch's name of where the run computes."""
+        """Count from now on; ``device`` is torch's name of the device that computes."""
         self._on_gpu = device == "cuda"
         self._last = time.perf_counter()
         self._marks = [("", self._mark())] if self._on_gpu else []
@@ -48,7 +48,7 @@ class Stopwatch:
             self._last = now
 
     def total(self) -> dict[str, float]:
-        """Return the seconds of each part up to the last lap, in whole milliseconds."""
+        """Return the seconds of each part up to the last lap, rounded to milliseconds."""
         if self._marks:
             self._read()
         return {part: round(seconds, 3) for part, seconds in self.seconds.items()}

@@ -1,9 +1,9 @@
 """The machine's state during training, sampled every two seconds by a thread of the training process.
 
-It is a thread of this process because that knows the step and the device, and so that it ends with it. A
+The thread is in this process because that knows the step and the device, and so that both end together. A
 sample reads a few files of ``/proc`` and queries the GPU's driver: about a millisecond, during which the
-training loop waits at most for the interpreter's lock. It draws no random numbers, so the run's bits stay the
-same.
+training loop waits at most for the interpreter's lock. It draws no random numbers, so the run's results stay
+bit for bit the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def on_battery() -> bool:
-    """Return True only if that is certain; without a battery or a report the machine counts as on mains."""
+    """Return True only if that is certain; without a battery or a report, the machine counts as on mains
+    power.
+    """
     try:
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
@@ -38,7 +40,7 @@ class Machine:
     """Reads figures of this machine and process; figures that the system does not report are omitted."""
 
     def __init__(self, gpu: str | None = None) -> None:
-        """``gpu`` is the UUID of the NVIDIA GPU that computes; None for none."""
+        """``gpu`` is the UUID of the NVIDIA GPU that computes; None without one."""
         import psutil  # comes with accelerate, which peft needs
 
         self._psutil = psutil
@@ -51,7 +53,7 @@ class Machine:
     def read(self) -> dict[str, float]:
         """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
         psutil, figures = self._psutil, dict[str, float]()
-        # What a system lacks, or denies to this user, must not end a run.
+        # Figures that a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
         with contextlib.suppress(psutil.Error, OSError):
@@ -79,7 +81,7 @@ class _Gpu:
 
     @classmethod
     def of(cls, uuid: str) -> _Gpu | None:
-        """Open it; None if the package or the driver is missing, or does not know the GPU."""
+        """Open the GPU; None if the package or the driver is missing, or does not know it."""
         try:
             import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -104,9 +106,10 @@ class _Gpu:
 
 
 class Sampler:
-    """Sends ``system.metrics`` by ``emit`` every ``seconds`` while its ``with`` block runs; never raises.
+    """Sends ``system.metrics`` through ``emit`` every ``seconds`` while its ``with`` block runs; never
+    raises.
 
-    ``step()`` returns the current step, ``machine()`` creates what is read.
+    ``step()`` returns the current step; ``machine()`` creates the object to sample.
     """
 
     def __init__(
@@ -130,7 +133,7 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop: no event follows. It waits only a moment for a reading that hangs."""
+        """Stop: no event follows. Waits only briefly for a reading that hangs."""
         self._stopped.set()
         self._thread.join(1)
 

@@ -1,8 +1,9 @@
-"""Resolves a base model's name to a folder: the backend's side, with one download per model at a time.
+"""Resolves a base model's name to a folder: the backend's side, with at most one download per model at a
+time.
 
-A name is a folder (inside the project or not), the starter model, or a model hub's id. Folders and cached
-models are returned at once. Everything else is downloaded by a child process (``worker``), whose progress
-goes to every waiting job and chat.
+A name is a folder (in the project or elsewhere), the starter model, or a model hub's id. Folders and cached
+models are returned immediately. All others are downloaded by a child process (``worker``), whose progress is
+sent to every waiting job and chat.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ STARTER_NOTE: Final = (
     "SmolLM2-135M-Instruct comes from the package index: its weights were dequantized "
     "from 4 bits, and are slightly less accurate than the Hub's"
 )
-"""Note for the starter model from the package index, which has its own folder."""
+"""Note about the starter model from the package index, which has its own folder."""
 PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 PICKLED: Final = (
     "its weights are pickled ({}), and loading such a file can run any program. If you "
@@ -45,7 +46,7 @@ HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base model on this machine. ``note`` tells the user about its weights."""
+    """A base model on this machine. ``note`` is information for the user about its weights."""
 
     name: str
     path: Path
@@ -74,14 +75,16 @@ def starter_gguf(cache: Path) -> Path:
 
 
 def pickled_weights(folder: Path) -> str | None:
-    """Return the name of a pickled weights file, which is a program, if a folder has no other weights."""
+    """Return the name of a pickled weights file, which is executable code, if a folder has no other
+    weights.
+    """
     if any(folder.glob("*.safetensors")):
         return None
     return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
 
 
 def lacks(folder: Path) -> str | None:
-    """Return what is wrong with a model folder; None if it can be loaded."""
+    """Return why a model folder cannot be loaded; None if it can."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
             return f"{path.name} is not a regular file"
@@ -99,7 +102,7 @@ def lacks(folder: Path) -> str | None:
 
 @dataclass(eq=False)
 class _Fetch:
-    """A running download and everybody who waits for it."""
+    """A running download and all that wait for it."""
 
     task: asyncio.Task[Model]
     listeners: list[Report] = field(default_factory=list)
@@ -116,7 +119,7 @@ class Models:
         self._fetches: dict[str, _Fetch] = {}
 
     def find_local(self, name: str) -> Model | None:
-        """Return a model that needs no download, or None. Raises JobFailure for a folder that holds none."""
+        """Return a model that needs no download, or None. Raises JobFailure for a folder without a model."""
         resolved = self._resolved.get(STARTER if is_starter(name) else name)
         if resolved and resolved.path.is_dir():
             return resolved
@@ -140,8 +143,8 @@ class Models:
         return None
 
     async def ensure(self, name: str, progress: Report) -> Model:
-        """Return the model, downloading it if needed. Raises JobFailure. The download ends with its last
-        waiter.
+        """Return the model, downloading it if needed. Raises JobFailure. The download is cancelled with its
+        last waiter.
         """
         model = self.find_local(name)
         if model:

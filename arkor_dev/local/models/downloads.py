@@ -1,4 +1,6 @@
-"""Downloads into the shared cache: one process at a time, and progress where a program reports none."""
+"""Downloads into the shared cache: one process at a time, with progress even for programs that
+report none.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold a lock on ``path``; report that while another process holds it."""
+    """Hold a lock on ``path``; report it if another process holds the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         started = time.monotonic()
@@ -38,7 +40,7 @@ PERIOD: Final = 0.4
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all files under ``folder``; files that vanish meanwhile count 0."""
+    """Return the bytes of all files below ``folder``; files that vanish meanwhile count 0."""
     size = 0
     for folder_path, _, names in os.walk(folder):  # not rglob, which fails if a folder vanishes
         for name in names:
@@ -51,7 +53,7 @@ def size_of(folder: Path) -> int:
 
 @contextlib.contextmanager
 def every(tick: Callable[[], None]) -> Iterator[None]:
-    """Call ``tick`` every 0.4 s from a thread while the body runs, and once after it."""
+    """Call ``tick`` every 0.4 s from a thread while the body runs, and once afterwards."""
     done = threading.Event()
 
     def loop() -> None:

@@ -1,6 +1,6 @@
 """Base models from the Hugging Face hub, in the hub library's own cache, which other programs share.
 
-Imported by worker processes only. An interrupted download continues where it stopped.
+Imported only by worker processes. An interrupted download continues where it stopped.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 REACH_SECONDS: Final = 3.0
 FILE_PATTERNS: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
-"""Files to download. The model card has the license for the model and its derivatives."""
+"""Files to download. The model card contains the license of the model and its derivatives."""
 
 
 def _unreachable(endpoint: str) -> str | None:
-    """Return why the Hub is unreachable, or None. Quick, so that offline machines do not wait."""
+    """Return why the Hub is unreachable, or None. Fast, so that offline machines do not wait."""
     try:
         probe = urllib.request.Request(f"{endpoint}/api/models?limit=1", method="HEAD")  # noqa: S310 - the hub's
         urllib.request.urlopen(probe, timeout=REACH_SECONDS).close()  # noqa: S310 - the hub's own address
     except urllib.error.HTTPError as error:
-        error.close()  # it is the answer
+        error.close()  # the error is the response
         return None if error.code < 500 else f"it answers {error.code}"
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", None) or error)
@@ -43,7 +43,7 @@ def _unreachable(endpoint: str) -> str | None:
 def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> Path:
     """Return the folder of ``name`` in the hub's cache, downloading it if needed. Raises JobFailure.
 
-    ``give_up`` is called with the reason, from another thread, when a download must end halfway.
+    ``give_up`` is called with the reason, from another thread, if a running download must end.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
     from huggingface_hub.errors import (
@@ -98,7 +98,7 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
                 snapshot_download(name, revision=commit, allow_patterns=FILE_PATTERNS, endpoint=endpoint)
             )
         check_files(snapshot, sizes, cache)
-        # lets the library find the model again without the network
+        # lets the library find the model again without network access
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(commit)
         return snapshot

@@ -1,9 +1,9 @@
-"""Validates what a model hub or its mirror sends: names must stay inside the cache, and sizes must be
+"""Validates responses of a model hub or its mirror: names must stay inside the cache, and sizes must be
 correct.
 
 The Hub's library makes file names from a server's commit names and ETags, and writes as much as the server
 sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library sees them,
-the listing before a download, and the files after it.
+the file list before a download, and the files after it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TAG: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 RESERVED_BYTES: Final = 2**28
-"""Disk space that a download of unknown length must leave free, in bytes."""
+"""Bytes of disk space that a download of unknown length must leave free."""
 SLACK: Final = 2**20
-"""Bytes beyond the announced size that a download may take, for the library's own files."""
+"""Bytes that a download may take beyond the announced size, for the library's own files."""
 
 
 def check_commit(value: object) -> str:
-    """Return ``value`` if it is a commit name; it becomes a folder's name."""
+    """Return ``value`` if it is a valid commit name, which becomes a folder's name."""
     if not isinstance(value, str) or not COMMIT.fullmatch(value):
         raise JobFailure(f"The model hub sent an invalid commit {_quoted(value)}: do not use this hub")
     return value
@@ -45,7 +45,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def watch_answers() -> None:
-    """Call `check_headers` for every response that the hub's library gets in this process."""
+    """Call `check_headers` for every response that the Hub's library receives in this process."""
     import huggingface_hub
 
     if hasattr(huggingface_hub, "set_client_factory"):
@@ -59,7 +59,7 @@ def watch_answers() -> None:
             return http_client
 
         huggingface_hub.set_client_factory(client)
-    else:  # before 1.0
+    else:  # version below 1.0
 
         def session() -> Any:
             import requests
@@ -72,9 +72,9 @@ def watch_answers() -> None:
 
 
 def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | None, int]:
-    """Return the bytes of the files to come, if all sizes are announced, and the most that may come.
+    """Return the announced bytes to download, if all sizes are known, and the maximum number of bytes.
 
-    Refuses names in other folders, and more than the disk has space for.
+    Refuses names outside the folder, and more bytes than the disk has space for.
     """
     for name, size in sizes.items():
         elsewhere = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or "\0" in name
@@ -93,7 +93,7 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
 
 
 def check_files(snapshot: Path, sizes: Mapping[str, int | None], cache: Path) -> None:
-    """Refuse a download if a file is in another place, or not as long as announced."""
+    """Refuse a download if a file has an unexpected path, or not the announced size."""
     inside = cache.resolve()
     for path in _files(snapshot):
         name = path.relative_to(snapshot).as_posix()

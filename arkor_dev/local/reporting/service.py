@@ -1,7 +1,7 @@
-"""Sends a job's events to a reporter: a bounded queue, and a process that may hang.
+"""Sends a job's events to a reporter, through a bounded queue, to a process that may hang.
 
-A batch is sent when the previous one was accepted. A reporter that is slower than the training loses the
-oldest figures, and that is reported. After a job's end it has some seconds to finish; then it is killed.
+A batch is sent once the previous one was accepted. If a reporter is slower than the training, the oldest
+figures are dropped, and that is reported. After a job's end it has some seconds to finish; then it is killed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ WORKER: Final = "arkor_dev.local.reporting.worker"
 REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
 """The events that reporters receive."""
 WAITING: Final = 5000
-"""Most events waiting for a slow reporter."""
+"""Maximum number of events waiting for a slow reporter."""
 BATCH_SIZE: Final = 200
 CLOSE_SECONDS: Final = 20.0
-"""How long a reporter may take to finish after its job's end."""
+"""Seconds that a reporter may take to finish after its job's end."""
 END_SECONDS: Final = 0.5
-"""How long it may take when this process ends."""
+"""Seconds that it may take when this process ends."""
 
 
 class _Fault(Exception):  # noqa: N818 - why nothing more is reported
@@ -42,10 +42,10 @@ class _Fault(Exception):  # noqa: N818 - why nothing more is reported
 
 
 class Report:
-    """One job's connection to one ``reporter``. ``job`` is what its process receives about the job.
+    """One job's connection to one ``reporter``. ``job`` is the description that its process receives.
 
-    It starts when the task ``before``, of an earlier report on the same job, is done. ``report_fault`` gets a
-    sentence about an error, ``report_location`` one that says where to look.
+    It starts when the task ``before``, of an earlier report on the same job, is done. ``report_fault``
+    receives a sentence about an error, ``report_location`` one about where to find the run.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Report:
         self.task = asyncio.create_task(self._run(before), name=f"report to {reporter}")
 
     def add(self, events: Iterable[Event]) -> None:
-        """Add events, without waiting. If too many are waiting the oldest figures are dropped."""
+        """Add events, without waiting. If too many are waiting, drop the oldest figures."""
         if self._failed or self.task.done():
             return
         for event in events:
             if event[0] not in REPORTED:
                 continue
             if len(self._queue) >= WAITING:
-                # The run must be opened, however late.
+                # Keep the event that opens the run, however late it is.
                 del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
                 self.lost += 1
                 if self.lost == 1:
@@ -86,7 +86,7 @@ class Report:
         self._changed.set()
 
     def end(self, status: str) -> None:
-        """Finish what is waiting: the job is over, paused or has crashed."""
+        """Finish sending the waiting events: the job is over, paused or has crashed."""
         if self.lost:
             self._report_fault(
                 f"{self.lost:,} metrics were not reported to {self.reporter}, which was too slow"
@@ -95,7 +95,7 @@ class Report:
         self._changed.set()
 
     def report_late(self) -> None:
-        """Report that it has not finished in time."""
+        """Report that the reporter has not finished in time."""
         missing = f": {len(self._queue):,} metrics are missing there" if self._queue else ""
         self._report_fault(
             f"{self.reporter} has not finished {CLOSE_SECONDS:g} s after the job, and was killed{missing}"
@@ -137,7 +137,7 @@ class Report:
                 await child.stop()
 
     async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
-        """Wait until the process has accepted what was sent."""
+        """Wait until the process has accepted the last batch."""
         answer = await anext(answers, None)
         if answer is None:
             await child.ended()
@@ -151,7 +151,7 @@ class Report:
 class Reports:
     """All reporters of one start of a job. ``say`` adds a sentence to the job's log.
 
-    What the log of a resumed job has already is not repeated.
+    Sentences that the log of a resumed job already contains are not repeated.
     """
 
     def __init__(self, say: Callable[[str], None], *, resumes: bool) -> None:
@@ -161,18 +161,18 @@ class Reports:
         self.reports: list[Report] = []
 
     def once(self, text: str) -> None:
-        """Add a sentence about the whole job, once."""
+        """Add a sentence about the whole job, only once."""
         if self._is_new_log:
             self._say(text)
         else:
             self._later.append(text)
 
     def take(self, events: Iterable[Event]) -> None:
-        """Pass on events, which have been logged by now."""
+        """Pass on events that have been logged."""
         events = list(events)
         for name, fields in events:
             if name == TRAINING_RESUMED:
-                self._is_new_log = not fields["step"]  # then the log has started again, too
+                self._is_new_log = not fields["step"]  # then the log has also restarted
             elif name == TRAINING_STARTED:
                 for text in self._later if self._is_new_log else ():
                     self._say(text)
@@ -182,8 +182,8 @@ class Reports:
 
 
 def installed(name: str) -> bool:
-    """Return whether a package of this name is installed; a plain folder, as some leave one in a project,
-    does not count.
+    """Return whether a package of this name is installed; a plain folder, which some packages create in a
+    project, does not count.
     """
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
@@ -192,7 +192,7 @@ def installed(name: str) -> bool:
 class Reporting:
     """The reports of a project's jobs, including those that are still finishing.
 
-    ``state(job_id, reporter)`` is the file that records how far a job has been reported.
+    ``state(job_id, reporter)`` is the file that records the last reported step of a job.
     """
 
     def __init__(self, state: Callable[[str, str], Path], project: Path) -> None:
@@ -207,7 +207,7 @@ class Reporting:
         *,
         resumes: bool,
     ) -> Reports:
-        """Report a job, ``{id, name}``, to ``reporters``; say which of them are not installed."""
+        """Start reporting a job, ``{id, name}``, to ``reporters``; log which of them are not installed."""
         reports = Reports(say, resumes=resumes)
         for name in dict.fromkeys([reporters] if isinstance(reporters, str) else reporters or ()):
             if not installed(name):
@@ -247,7 +247,7 @@ class Reporting:
             del self._finishing[key]
 
     async def close(self) -> None:
-        """Give finishing reporters a moment more, then end them."""
+        """Give unfinished reporters a moment more, then end them."""
         tasks = set(self._finishing.values())
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=END_SECONDS)

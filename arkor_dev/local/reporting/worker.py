@@ -1,8 +1,8 @@
 """The process that reports one job to one program, through that program's own package.
 
 It receives ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` repeatedly, and
-``{"end": status}``. It answers each with ``{"done": true}``, with ``where`` to look once the run is open,
-or with ``{"fault": why}`` before it ends. The file ``state`` records how far the figures have been reported:
+``{"end": status}``. It replies to each with ``{"done": true}``, with the location ``where`` once the run is
+open, or with ``{"fault": why}`` before it ends. The file ``state`` records the last reported step, so that
 steps that are computed again after a crash are not reported twice.
 """
 
@@ -51,11 +51,13 @@ SYSTEM: Final = {
 }  # fmt: skip
 WORDS: Final = 300
 SECRET: Final = re.compile(r"//[^/@\s]+@")
-"""The part of a URL that identifies a user."""
+"""The part of a URL that contains credentials."""
 
 
 class Reported:
-    """How far a job has been reported, stored in the file ``path``; ``run`` is the reporter's name of it."""
+    """The last reported step of a job, stored in the file ``path``; ``run`` is the reporter's name for the
+    run.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -68,7 +70,7 @@ class Reported:
                 self.run = stored["run"] if isinstance(stored.get("run"), str) else None
 
     def keep(self) -> None:
-        """Write it; a deleted job, or a full disk, is not an error."""
+        """Write the file; ignore a deleted job or a full disk."""
         part = self._path.with_name(f"{self._path.name}.part")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
@@ -77,7 +79,7 @@ class Reported:
 
 
 class Reporter:
-    """Passes a job's events to a ``writer``; ``location`` says where to look, once that is known."""
+    """Passes a job's events to a ``writer``; ``location`` tells where to find the run, once that is known."""
 
     def __init__(self, writer: Writer, reported: Reported) -> None:
         self._writer, self._reported = writer, reported
@@ -86,7 +88,7 @@ class Reporter:
         self.location: str | None = None
 
     def take(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Report one event; those before the run's start are skipped."""
+        """Report one event; skip those before the run's start."""
         if name == TRAINING_STARTED and not self._open:
             self._open = True
             metadata = dict(fields.get("metadata") or {})
@@ -100,7 +102,7 @@ class Reporter:
         elif not self._open:
             return
         elif name == TRAINING_RESUMED:
-            # After a non-finite loss the run was rolled back: other figures follow for the same steps.
+            # After a non-finite loss the run was rolled back: new figures follow for the same steps.
             steps = self._reported.steps
             steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
             self._writer.go_back(fields["step"])
@@ -113,7 +115,7 @@ class Reporter:
     def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, Any]) -> None:
         figures = {name: fields[field] for field, name in names.items() if _is_figure(fields.get(field))}
         step, reported_step = fields.get("step"), self._reported.steps.get(kind, -1)
-        # Samples of the machine come several to a step.
+        # There are several machine samples per step.
         if (
             not figures
             or not isinstance(step, int)
@@ -122,12 +124,12 @@ class Reporter:
         ):
             return
         if kind != "system" and not figures.keys() - {"train/epoch", "train/learning_rate"}:
-            return  # belongs to an evaluation's metric
+            return  # part of an evaluation's metric
         self._reported.steps[kind] = step
         self._writer.write(figures, step, _moment(fields.get("timestamp")))
 
     def flush(self) -> None:
-        """Ensure that everything taken is stored, as far as the package reports."""
+        """Ensure that all events taken so far are stored, as far as the package reports that."""
         if self._open:
             self._writer.flush()
             self._reported.keep()
@@ -150,13 +152,15 @@ def _moment(time: object) -> float | None:
 
 
 def words_of(error: BaseException) -> str:
-    """Describe an error on one line, without passwords in URLs."""
+    """Describe an error on one line, without the passwords in URLs."""
     message = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def private_input() -> IO[str]:
-    """Move the backend's pipe away from standard input, so that a package's children don't inherit it."""
+    """Move the backend's pipe away from standard input, so that the package's child processes don't inherit
+    it.
+    """
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -166,7 +170,7 @@ def private_input() -> IO[str]:
 
 
 def main() -> None:
-    """Report until told to end; send any error as an answer."""
+    """Report until told to end; send any error as a reply."""
     pipe = private_input()
     link = Link()
     request = link.receive()

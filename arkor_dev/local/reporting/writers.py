@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 PARAMETER: Final = 250
-"""Longest setting value that MLflow certainly accepts, in characters."""
+"""Maximum length of a setting's value that MLflow certainly accepts, in characters."""
 BAD: Final = ("failed", "crashed")
 
 
@@ -30,12 +30,12 @@ class Job:
 
     @property
     def label(self) -> str:
-        """A name that is unique in the project, and valid for a folder."""
+        """A name for the run that is unique in the project, and valid for a folder."""
         return f"{NAME.sub('-', self.name).strip('-.')[:60] or 'job'}-{self.id}"
 
 
 class Writer(Protocol):
-    """One run of a reporter. All methods may raise whatever the package does."""
+    """One run in a reporter. All methods may raise any exception of the package."""
 
     def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
         """Open the run, or continue it; return its name there (``run`` is an earlier call's), and where to
@@ -43,20 +43,20 @@ class Writer(Protocol):
         """
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
-        """Write figures of a step, by their names; ``moment`` in seconds since 1970."""
+        """Write a step's figures by name; ``moment`` is in seconds since 1970."""
 
     def go_back(self, step: int) -> None:
-        """Discard figures of later steps: others will come."""
+        """Discard figures of later steps, which will be reported again."""
 
     def flush(self) -> None:
-        """Ensure that what was written is stored."""
+        """Ensure that all figures written are stored."""
 
     def close(self, status: str) -> None:
         """End the run."""
 
 
 class TensorBoard:
-    """Event files below ``runs`` in the project, or where ``TENSORBOARD_LOGGING_DIR`` says."""
+    """Event files below ``runs`` in the project, or in the folder that ``TENSORBOARD_LOGGING_DIR`` names."""
 
     def __init__(self, job: Job) -> None:
         protos = "tensorboard.compat.proto"
@@ -92,7 +92,7 @@ class TensorBoard:
 
     def go_back(self, step: int) -> None:
         start = self._event.SessionLog(status=self._event.SessionLog.START)
-        self._add(step + 1, None, session_log=start)  # anything it has from there on is outdated
+        self._add(step + 1, None, session_log=start)  # readers discard everything from this step on
 
     def flush(self) -> None:
         self._writer.flush()
@@ -102,7 +102,7 @@ class TensorBoard:
 
 
 class Trackio:
-    """A run of the project's name in Trackio, which stores it on this machine by default."""
+    """A run in Trackio, in the project's name; stored on this machine by default."""
 
     def __init__(self, job: Job) -> None:
         self._trackio = importlib.import_module("trackio")
@@ -118,7 +118,7 @@ class Trackio:
         self._trackio.log(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it keeps the outdated metrics of a step beside the new ones
+        pass  # it keeps the outdated metrics of a step next to the new ones
 
     def flush(self) -> None:
         pass
@@ -128,7 +128,7 @@ class Trackio:
 
 
 class Wandb:
-    """A run of Weights & Biases with the job's id, in the project's name or ``WANDB_PROJECT``."""
+    """A Weights & Biases run with the job's id, in the project's name or ``WANDB_PROJECT``."""
 
     def __init__(self, job: Job) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -148,7 +148,7 @@ class Wandb:
         self._run.log(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it accepts no earlier step again
+        pass  # it accepts no earlier step
 
     def flush(self) -> None:
         pass
@@ -180,7 +180,7 @@ class MLflow:
         self._mlflow.log_metrics(dict(figures), step=step)
 
     def go_back(self, step: int) -> None:
-        pass  # it keeps the outdated metrics of a step beside the new ones
+        pass  # it keeps the outdated metrics of a step next to the new ones
 
     def flush(self) -> None:
         pass

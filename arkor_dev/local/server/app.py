@@ -101,7 +101,7 @@ FEATURES: Final = (
 """Optional features (docs/contract.md#optional-features) that this backend always has."""
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
-"""Longest error in characters: it may quote the request."""
+"""Maximum length of an error message, in characters: it may quote the request."""
 PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
 CHAT: Final = web.AppKey("chat", Chat)
 
@@ -112,7 +112,7 @@ routes = web.RouteTableDef()
 async def envelope(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Convert every exception to ``{"error"}``; only the sentence and its code leave the process."""
+    """Convert every exception to ``{"error"}``; only the message and its code leave the process."""
     try:
         return await handler(request)
     except ArkorError as error:
@@ -122,7 +122,7 @@ async def envelope(
         text = f"{error.reason}: {request.method} {request.path}"
         return web.json_response({"error": text}, status=error.status)
     except ConnectionError:
-        # The client disconnected during a stream; nobody reads this, and it is not an error.
+        # The client disconnected during a stream; no one reads this, and it is not an error.
         return web.Response(status=499, reason="Client closed the request")
     except Exception:
         log.exception("%s %s", request.method, request.path)
@@ -133,7 +133,7 @@ async def envelope(
 async def guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Admit only the daemon, which requests ``localhost`` with the launch's token."""
+    """Admit only the daemon, whose requests have the host ``localhost`` and the launch's token."""
     setup = request.app[SETUP]
     if request.headers.getall("Host", []) != ["localhost"]:
         raise ForbiddenError("This host name is not served")
@@ -164,7 +164,7 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
-    request.app[DATASETS].prepare()  # the client is a page, and a page may display data
+    request.app[DATASETS].prepare()  # the client is a browser, and the page may show data sets
     methods = await asyncio.to_thread(listed)
     return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
 
@@ -189,11 +189,11 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 def create_app(setup: Setup) -> web.Application:
-    """Return the application for ``setup``; its workers live as long as it does."""
+    """Return the application for ``setup``; workers end with it."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
     found = gpus(os.environ)
-    shared = bool(found) or sys.platform == "darwin"  # a Mac's GPU too has only the memory that there is
+    shared = bool(found) or sys.platform == "darwin"  # a Mac's GPU also shares the system's memory
     inference = EngineRouter(setup.cache, setup.engine, gpu=bool(found), shared=shared)
     formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()

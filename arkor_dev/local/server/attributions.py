@@ -1,4 +1,4 @@
-"""The calls of ``attribution``: docs/contract.md#attribution."""
+"""HTTP handlers of ``attribution``: docs/contract.md#attribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting a job from another job's checkpoint: whether that fits, and what the new job copies."""
+"""Starts a job from another job's checkpoint: checks that it fits, and copies it into the new job."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from .requests import Setup
 
 SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
-"""Settings that must be equal in both jobs, such as which layers have an adapter."""
+"""Settings that must be equal in both jobs, such as the layers that have an adapter."""
 
 
 async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
-    """Return the contract's ``JobParent`` of ``asked``, and the folder that it names.
+    """Return the contract's ``JobParent`` for the request ``asked``, and the folder of its checkpoint.
 
-    Raises NotFoundError if there is none, ConflictError if ``config`` requires another adapter.
+    Raises NotFoundError if it does not exist, ConflictError if ``config`` requires another kind of adapter.
     """
     job = await setup.store.read(Store.get, asked["jobId"])
     if job is None:
@@ -47,7 +47,7 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
 
 
 def keep_parent(data: Path, job_id: str, folder: Path) -> None:
-    """Copy what a new job starts from into its own folder: the other job may be deleted."""
+    """Copy a new job's starting point into its own folder, since the other job may be deleted."""
 
     def copy(target: Path) -> None:
         for path in folder.iterdir():
@@ -58,7 +58,7 @@ def keep_parent(data: Path, job_id: str, folder: Path) -> None:
 
 
 def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise ConflictError unless a job of ``config`` has weights like those in ``folder``, of ``job``."""
+    """Raise ConflictError unless a job with ``config`` has weights like those in ``folder``, of ``job``."""
 
     def value(field: str, of: Mapping[str, Any] = config) -> Any:
         found = of.get(field)

@@ -1,7 +1,7 @@
-"""``POST /v1/inference/chat``: an answer as OpenAI chunks, or as one JSON body.
+"""``POST /v1/inference/chat``: a model's answer as OpenAI chunks, or as one JSON body.
 
-The stream begins at once, so that a client sees a live connection while a model is downloaded or loaded: it
-gets ``progress`` and ``ping`` events meanwhile. An error after that is an ``error`` event with the text.
+The stream begins immediately, so that a client sees a live connection while a model is downloaded or loaded:
+it receives ``progress`` and ``ping`` events meanwhile. A later error is an ``error`` event with the message.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MAX_TOKENS: Final = 512
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
 PLAYGROUND: Final = "playground"
-"""The caller of requests without an endpoint."""
+"""Caller of requests that belong to no endpoint."""
 
 
 def _said(message: dict[str, Any]) -> str | None:
@@ -89,11 +89,11 @@ ASK: Final = Schema(
     ),
     _possible,
 )
-"""The contract's ``ChatRequest``."""
+"""Schema of the contract's ``ChatRequest``."""
 
 
 class Chat:
-    """Turns chat requests into answers of the inference worker."""
+    """Answers chat requests by the inference worker."""
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class Chat:
         self._whole_ones: set[tuple[str, int]] = set()
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        """Serve one request, an ``ASK``; every possible refusal comes before the stream begins."""
+        """Serve one request, an ``ASK``; any refusal comes before the stream begins."""
         name, ask = await self.prepare(body)
         if body.get("stream") is False:
             return await self._whole(name, ask)
         return await self._stream(request, name, ask)
 
     async def check_target(self, body: dict[str, Any]) -> None:
-        """Raise ArkorError if the target of ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
+        """Raise ArkorError if the target in ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
         name, folder, _ = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
@@ -133,7 +133,7 @@ class Chat:
             raise BadRequestError(str(failure)) from None
 
     async def prepare(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
-        """Return the model and the engine's request of an ``ASK`` of ``caller``, for `events`.
+        """Return the model, and the engine's request, for an ``ASK`` from ``caller``; pass both to `events`.
 
         Raises ArkorError if it cannot be answered.
         """
@@ -185,9 +185,9 @@ class Chat:
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
-        """Return the base model's name, and the folder and config of what was trained, if anything.
+        """Return the base model's name, and the folder and config of the trained result, if any.
 
-        What was trained is an adapter, or a whole model.
+        The result is an adapter, or a whole model.
         """
         adapter = body.get("adapter")
         if adapter is None:
@@ -212,7 +212,9 @@ class Chat:
         return job["config"]["model"], folder, job["config"]
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that has changed since it was written; checks each once."""
+        """Raise ConflictError for an adapter that has changed since it was written; each is checked only
+        once.
+        """
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:
@@ -221,7 +223,7 @@ class Chat:
                 self._whole_ones.add(key)
 
     async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield preparation and answer as one series of messages; a missing model is downloaded first."""
+        """Yield the messages of preparing and answering as one stream; download a missing model first."""
         if ask["base"] is None:
             async with contextlib.aclosing(self._prepared(name)) as preparing:
                 async for message in preparing:
@@ -237,7 +239,7 @@ class Chat:
                 yield message
 
     async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
-        """Provide a model: yield ``progress``, and finally its ``name`` and ``path``."""
+        """Prepare a model: yield ``progress``, and finally its ``name`` and ``path``."""
         waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         try:
@@ -304,7 +306,7 @@ class Chat:
 
 @contextlib.asynccontextmanager
 async def _pinging(response: web.StreamResponse) -> AsyncIterator[None]:
-    """Send ``ping`` every few seconds, so that silence means a dead connection."""
+    """Send ``ping`` every few seconds, so that a silent connection is known to be dead."""
 
     async def ping() -> None:
         while True:

@@ -1,4 +1,6 @@
-"""Inspects clusters, each in its own process, the only one to import Ray; results are cached briefly."""
+"""Inspects clusters, each in a separate process, since only that may import Ray; results are cached
+briefly.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,19 @@ TASKS: Final = "arkor_dev.local.cluster.tasks"
 FEATURE: Final = "placement"
 FRESH_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 180.0
-"""Time limit for connecting and asking each node."""
+"""Time limit for connecting and querying all nodes, in seconds."""
 KNOWN: Final = 20
-"""Most clusters whose results are kept."""
+"""Maximum number of clusters whose results are cached."""
 
 
 def named() -> Iterator[str]:
-    """Yield the feature's name if Ray is installed; imports none of it."""
+    """Yield the feature's name if Ray is installed, without importing it."""
     if importlib.util.find_spec("ray") is not None:
         yield FEATURE
 
 
 class Clusters:
-    """The status of each cluster. Concurrent requests for the same cluster share one process."""
+    """The status of each cluster. Concurrent requests for one cluster share a process."""
 
     def __init__(self, data: Path) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""The calls of the feature ``datasets`` (docs/contract.md#data-sets)."""
+"""HTTP handlers of the feature ``datasets`` (docs/contract.md#data-sets)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RENDER: Final = Schema(
     )
 )
 ROWS: Final = 200
-"""Most rows in one response."""
+"""Maximum number of rows in one response."""
 SIMILAR: Final = 100
 SURPRISING: Final = 1000
 GROUPS: Final = 1000
@@ -56,7 +56,7 @@ def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY)
 
 
 def search_of(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the search in the form of ``View.find``. Raises BadRequestError."""
+    """Return the search as parameters of ``View.find``. Raises BadRequestError."""
     want = query.get("want", "")
     if want not in WANTED:
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}")
@@ -90,7 +90,7 @@ def row_of(request: web.Request) -> int:
 
 
 def view_of(request: web.Request) -> tuple[Datasets, str]:
-    """Return the data sets, and the id of the view in the path."""
+    """Return the data sets, and the view's id from the path."""
     check_scope(request)
     return request.app[DATASETS], request.match_info["id"]
 
@@ -154,7 +154,7 @@ async def find(request: web.Request) -> web.Response:
 
 
 async def embedded_file(request: web.Request) -> str:
-    """Return the file with the embeddings of the view in the path. Raises ConflictError without one."""
+    """Return the embeddings file of the view in the path. Raises ConflictError if it has none."""
     datasets, view_id = view_of(request)
     file = await request.app[EMBEDDINGS].file(datasets.config(view_id))
     if file is None:
@@ -170,7 +170,8 @@ REQUESTED: Final = (
 
 
 async def requested(request: web.Request) -> tuple[dict[str, Any], Losses | None]:
-    """Return the config of the view in the path, and whose losses are wanted; None for embeddings.
+    """Return the config of the view in the path, and the model whose losses are requested; None for
+    embeddings.
 
     Raises NotFoundError for a job without a final adapter.
     """

@@ -1,4 +1,4 @@
-"""The calls of ``evaluation``, ``card``, ``rows`` and ``votes`` (docs/contract.md#optional-features)."""
+"""HTTP handlers of ``evaluation``, ``card``, ``rows`` and ``votes`` (docs/contract.md#optional-features)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ routes = web.RouteTableDef()
 
 
 class Waiting(Protocol):
-    """Work that never runs beside training, and continues when none runs."""
+    """Work that never runs during training, and continues afterwards."""
 
     def training_begins(self) -> None: ...
 
@@ -42,7 +42,7 @@ class Waiting(Protocol):
 
 
 class JobObservers:
-    """Follow trainings for the forecasts and for work that waits for their end."""
+    """Notify forecasts, and work that waits for the end of training runs."""
 
     def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
         self._forecasts, self._waiting = forecasts, waiting
@@ -97,7 +97,7 @@ async def take_in_adapter(request: web.Request) -> web.Response:
         await asyncio.to_thread(inside, setup.project, body["data"])
     except SourceError as fault:
         raise BadRequestError(f"data: {fault}") from None
-    # Continues if its client disconnects: the job then exists completely, or not at all.
+    # Continues if its client disconnects, so that the job exists completely or not at all.
     taking = asyncio.create_task(_take_in(setup, request.app[IMPORTING], body))
     return web.json_response({"job": await asyncio.shield(taking)})
 
@@ -166,7 +166,7 @@ def _step(request: web.Request, name: str) -> int | None:
 
 
 def _card_in(folder: Path) -> str | None:
-    """Return the card in the folder; None if it is not text, or a link leads elsewhere."""
+    """Return the card in the folder; None if it is not text, or a link that leads outside."""
     try:
         return read_inside(folder, CARD).decode()
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """A job's event log as a server-sent event stream: history, new events, then ``end``.
 
-The stream reads from the store and never from the trainer, so that it can begin anywhere (``Last-Event-ID``)
-and a slow reader delays only itself.
+The stream reads from the store, never from the trainer. So it can begin anywhere (``Last-Event-ID``), and a
+slow reader delays only itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None) -> int:
-    """Return the event id to resume after: 0, the whole history, if the given id is not one of this log's."""
+    """Return the id of the event to resume after; 0, for the whole history, if the given id is not in this
+    log.
+    """
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
         point = int(last_event_id)
         if point <= await store.read(Store.last_event, job_id):
@@ -48,7 +50,7 @@ async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None
 
 
 def _mark(name: str, job_id: str) -> bytes:
-    """Return a frame without an id, which belongs to the stream, not to the log."""
+    """Return a frame without an id: it belongs to the stream, not to the log."""
     return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
 
 

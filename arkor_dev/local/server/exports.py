@@ -1,4 +1,4 @@
-"""The calls of the feature ``exports`` (docs/contract.md#exports)."""
+"""HTTP handlers of the feature ``exports`` (docs/contract.md#exports)."""
 
 from __future__ import annotations
 

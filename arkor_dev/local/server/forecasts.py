@@ -1,4 +1,4 @@
-"""The calls of the feature ``forecast`` (docs/contract.md#forecasts)."""
+"""HTTP handlers of the feature ``forecast`` (docs/contract.md#forecasts)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls that pause, resume and extend a job."""
+"""HTTP handlers that pause, resume and extend a job."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
 
 
 def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``config`` with the new end, without the other way to set it."""
+    """Return ``config`` with the new end, and without a setting that conflicts with it."""
     field = next(field for field in LENGTHS if body.get(field) is not None)
     kept = {key: value for key, value in config.items() if key not in LENGTHS}
     by_hand = config.get("setByHand")
@@ -113,8 +113,8 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
 
 
 def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
-    """Return ``config`` with the target ``on``; permission for an insecure cluster applies to that one
-    only.
+    """Return ``config`` with the target ``on``; permission for an insecure cluster is kept only for the same
+    one.
     """
     if config.get(CLUSTER) == on:
         return dict(config)
@@ -124,7 +124,7 @@ def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
 
 
 async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:
-    """Raise ConflictError if data or model have changed since the job's newest point."""
+    """Raise ConflictError if data or model have changed since the job's newest resume point."""
     if force:
         return
     setup, model = request.app[SETUP], None
@@ -134,7 +134,7 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
         raise ConflictError(f"The job {job['name']} cannot resume: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])
     if point is None or model is None:
-        return  # nothing to compare, or the worker will do it
+        return  # nothing to compare, or the worker will compare it
     now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
     if other := origin.changed(point.origin, now):
         raise ConflictError(

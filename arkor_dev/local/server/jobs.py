@@ -1,4 +1,4 @@
-"""The calls on jobs: creation, list, changes, cancellation, deletion, order, events, disk."""
+"""HTTP handlers for jobs: creation, list, changes, cancellation, deletion, order, events, disk."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ JOB: Final = Schema(
         Field("parent", Rule("object"), null=True, inner=PARENT),
     )
 )
-"""The table of settings checks the content of the config."""
+"""The config's content is checked by the table of settings."""
 
 ARCHIVE: Final = Schema(
     (
@@ -85,7 +85,7 @@ async def job_of(request: web.Request) -> dict[str, Any]:
 
 
 async def own_job_of(request: web.Request) -> dict[str, Any]:
-    """Return the job in the path. Raises ConflictError for one that another program runs."""
+    """Return the job in the path. Raises ConflictError for one run by another program."""
     job = await job_of(request)
     if job["config"].get(REPORTED):
         raise ConflictError(f"Only the program that runs the job {job['name']} can pause, resume or end it")
@@ -160,7 +160,7 @@ async def export(request: web.Request) -> web.Response:
 async def take_in(request: web.Request) -> web.Response:
     setup = check_scope(request)
     source = Path((await body_of(request, ARCHIVE))["path"])
-    # Continues if its client disconnects: the job then exists completely, or not at all.
+    # Continues if its client disconnects, so that the job exists completely or not at all.
     importing = asyncio.create_task(_import(setup, request.app[IMPORTING], source))
     return web.json_response({"job": await asyncio.shield(importing)})
 
@@ -168,7 +168,7 @@ async def take_in(request: web.Request) -> web.Response:
 async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, Any]:
     imported = await asyncio.to_thread(import_job, setup.data, source)
     try:
-        async with turn:  # two imports of the same job would take each other's files
+        async with turn:  # two imports of the same job would overwrite each other's files
             if await setup.store.read(Store.get, imported.job["id"]):
                 raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
@@ -209,7 +209,7 @@ async def disk(request: web.Request) -> web.Response:
 @routes.post("/v1/disk/clean")
 async def clean_disk(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    # List folders before names: a folder created in between belongs to a new job.
+    # List folders before names: a folder created between the two belongs to a new job.
     found = await asyncio.to_thread(leftovers, setup.data, ())
     names = await setup.store.read(Store.names)
     spare = [path for path in found if path.name not in names]

@@ -1,4 +1,4 @@
-"""Common to all calls: what this process serves, checks of the path, and the body."""
+"""Shared by all handlers: the served objects, checks of the path, and the body."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORG: Final = {"id": "local", "name": "This machine"}
 
 @dataclass
 class Setup:
-    """Everything that this process serves."""
+    """All objects that this process serves."""
 
     data: Path
     project: Path
@@ -56,9 +56,9 @@ class Setup:
     ) -> Setup:
         """Open the data folder for the daemon that sent ``hello``.
 
-        ``idle`` starts no job; ``on_demand`` starts none before one is added or resumed or the queue is
-        changed. Without ``resume``, jobs that ran when an earlier process ended stay paused. ``at_once`` jobs
-        run concurrently; None for one per device. ``engine`` answers requests that name none.
+        ``idle`` starts no job; ``on_demand`` starts none until one is added or resumed, or the queue changes.
+        Without ``resume``, jobs that ran when an earlier process ended stay paused. ``at_once`` jobs run
+        concurrently, by default one per device. ``engine`` serves requests that name no engine.
         """
         refuse_empty(data / DATABASE)
         store = AsyncStore(Store(data / DATABASE, ORG["id"]))
@@ -70,7 +70,7 @@ SETUP: Final = web.AppKey("setup", Setup)
 
 
 def check_org(request: web.Request) -> Setup:
-    """Check the organisation in the path; this process knows exactly one."""
+    """Check the organisation in the path; this process serves exactly one."""
     setup = request.app[SETUP]
     org = request.query.get("orgSlug")
     if org is None:
@@ -92,7 +92,7 @@ def check_scope(request: web.Request) -> Setup:
 
 
 async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:
-    """Return the request's JSON body, checked by ``schema``."""
+    """Return the request's JSON body, validated by ``schema``."""
     try:
         return check(strict_json.parse(await request.read()), schema)
     except strict_json.StrictJSONError as fault:

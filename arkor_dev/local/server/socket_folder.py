@@ -1,8 +1,8 @@
-"""The folder of the backend's socket: private to this user, and with a path that is short enough.
+"""The folder of the backend's socket: private to this user, and with a sufficiently short path.
 
-A token alone would admit anyone who learns it; other accounts on the machine cannot even reach a socket in a
-folder of mode 0700. The process holds a lock on its folder while it lives (so that nobody removes it as
-stale), and an unlocked folder is what a killed process has left.
+A token would admit anyone who learns it; but other accounts on the machine cannot even reach a socket in a
+folder of mode 0700. The process holds a lock on its folder while it lives, so that no other process removes
+it as stale; an unlocked folder is left over from a killed process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "backend.sock"
 PREFIX: Final = "arkor-dev-"
 LONGEST: Final = 103
-"""Bytes of a socket's path: macOS has room for 104 with the NUL at the end, Linux for 108."""
+"""Maximum bytes of a socket's path: macOS has space for 104 with the final NUL, Linux for 108."""
 _MADE = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # in mkdtemp's format
 
 
@@ -36,7 +36,7 @@ class SocketFolder:
 
     @classmethod
     def make(cls) -> Self:
-        """Create one, and remove what killed processes have left. Raises OSError if that is impossible."""
+        """Create a folder, and remove those of killed processes. Raises OSError if that fails."""
         reason = OSError("no folder for a socket: set XDG_RUNTIME_DIR to a private folder with a short path")
         for base in _bases():
             _sweep(base)
@@ -47,7 +47,7 @@ class SocketFolder:
         raise reason
 
     def remove(self) -> None:
-        """Remove socket and folder; open connections stay."""
+        """Remove the socket and the folder; open connections stay open."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 _remove(self._folder, self._handle)
@@ -67,7 +67,7 @@ def _bases() -> Iterator[Path]:
 
 
 def _safe(base: Path) -> bool:
-    """Return whether nobody else can replace a folder in it."""
+    """Return whether no other user can replace a folder in it."""
     try:
         status = base.stat()
     except OSError:
@@ -77,16 +77,16 @@ def _safe(base: Path) -> bool:
 
 
 def _hold(base: Path) -> tuple[Path, int]:
-    """Create a folder in ``base``, and lock it."""
+    """Create a folder in ``base``, and lock it. Return it with its lock."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         try:
             handle = _open(folder)
-        except FileNotFoundError:  # even before that, another process took it for a stale one
+        except FileNotFoundError:  # another process already considered it stale
             continue
-        with contextlib.suppress(OSError):  # the file system has no locks
+        with contextlib.suppress(OSError):  # the file system does not support locks
             fcntl.flock(handle, fcntl.LOCK_EX)
-        # A process that has just started may have taken it for a stale one before it was locked.
+        # A process that has just started may have considered it stale before it was locked.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(folder.lstat(), os.fstat(handle)):
                 return folder, handle
@@ -118,7 +118,7 @@ def _settle(folder: Path) -> None:
 
 
 def _remove(folder: Path, handle: int) -> None:
-    """Remove only our own files: keep a folder with anything else in it."""
+    """Remove only our own files: keep a folder that contains anything else."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(NAME, dir_fd=handle)
     folder.rmdir()

@@ -1,4 +1,4 @@
-"""The calls of the feature ``sweeps`` (docs/contract.md#sweeps)."""
+"""HTTP handlers of the feature ``sweeps`` (docs/contract.md#sweeps)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Sweeps: search for better settings by successive halving, and judge the winner on rows of its own.
+"""Sweeps: search for better settings by successive halving, and test the winner on separate rows.
 
-Start with ``service``: it adds ordinary jobs to the ordinary queue. ``plan`` decides what comes next,
-``sampler`` which settings to try, and ``judging`` who has won.
+Start with ``service``: it adds ordinary jobs to the ordinary queue. ``plan`` decides the next step,
+``sampler`` which settings to try, and ``judging`` whether there is a winner.
 """

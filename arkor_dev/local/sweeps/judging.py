@@ -1,12 +1,12 @@
-"""Who has won a sweep: the winner against the starting settings, on rows that took no part in the choice.
+"""Judges a sweep: compares the winner with the starting settings on rows that played no part in its choice.
 
-The held-out rows are split in two halves by a hash of their content, whole groups together: one selects,
-the other judges. Otherwise the luck that made a trial the best would be sold as progress (the winner's
-curse). Both settings are trained with fresh seeds, so that the luck of a seed is not sold either.
+The held-out rows are split into two halves by a hash of their content, keeping groups together: one half
+selects, the other judges. Otherwise the best trial's luck would count as progress (the winner's curse). Both
+settings are trained with fresh seeds, so that a seed's luck does not count either.
 
-Two things vary: rows, and seeds. The interval of the rows is that of ``evaluation.paired`` on losses averaged
-over seeds; that of the seeds is Student's over their paired mean differences (``evaluation.adapter_pairs``).
-The one reported spans both, and only if all of it lies beyond the margin there is a winner.
+Two sources vary: rows, and seeds. The rows' interval is that of ``evaluation.paired`` on losses averaged over
+seeds; the seeds' is Student's t interval of their paired mean differences (``evaluation.adapter_pairs``). The
+reported interval spans both, and there is a winner only if all of it is beyond the margin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIGITS: Final = 5
 
 
 def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
-    """Return of each held-out row whether it belongs to the half that selects; the other half judges.
+    """Return for each held-out row whether it is in the selecting half; the other half judges.
 
     ``keys`` are hashes of the rows. Groups take turns in the order of their smallest hash.
     """
@@ -35,7 +35,7 @@ def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
 
 
 def selecting_loss(scores: dict[str, Any]) -> float | None:
-    """Return the mean loss on the selecting half; None if there are no such rows."""
+    """Return the mean loss on the selecting half; None if it has no rows."""
     which = selecting(scores["keys"], scores["groups"])
     losses = [loss for loss, selects in zip(scores["adapter"], which, strict=True) if selects]
     return fmean(losses) if losses else None
@@ -44,10 +44,10 @@ def selecting_loss(scores: dict[str, Any]) -> float | None:
 def judged(
     start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]], measure: str = "mean loss"
 ) -> dict[str, Any]:
-    """Return the verdict from the stored scores of both, in the same order of seeds.
+    """Return the verdict on the stored scores of both settings, in the same order of seeds.
 
-    ``verdict`` is ``better`` or ``none``, ``sentence`` says it with its interval. ``measure`` is what the
-    rows are measured by; where more of it is better, the scores say so and have its negative.
+    ``verdict`` is ``better`` or ``none``; ``sentence`` states it with its interval. ``measure`` is the name
+    of the rows' score. If higher is better, the scores say so and are negated.
     """
     from arkor_dev.local.evaluation.adapter_pairs import by_run
     from arkor_dev.local.evaluation.paired import compare
@@ -104,6 +104,6 @@ def none(why: str) -> dict[str, Any]:
 
 
 def _ends(low: float, high: float) -> tuple[str, str]:
-    """Format an interval with as many digits as its nearer end needs."""
+    """Format an interval with as many digits as the end nearer to zero needs."""
     digits = 2 if abs(low) >= 0.05 else 3
     return f"{low:.{digits}f}", f"{high:.{digits}f}"

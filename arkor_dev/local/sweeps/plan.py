@@ -1,11 +1,11 @@
-"""What a sweep does next: pure functions of its record and the time.
+"""Decides what a sweep does next: pure functions of its record and the time.
 
 Successive halving (Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
-Optimization, 2016): all trials train for a ninth of the length, the better third of them up to a third, and
-the better third of those to the end. The starting settings are trial 0 and always go to the end. While rungs
-are compared the learning rate does not decay, since a short run that decays is no prefix of a long one; the
-last rung decays (warmup-stable-decay). Then the best settings and the starting ones are trained anew with
-fresh seeds: the best of many trials is partly luck, and these runs have not been selected.
+Optimization, 2016): all trials train for a ninth of the full length, the best third of them up to a third,
+and the best third of those to the end. The starting settings are trial 0 and always continue to the end.
+Before the last rung the learning rate does not decay, since a short run that decays is no prefix of a long
+one; the last rung decays (warmup-stable-decay). Then the best and the starting settings are trained again
+with fresh seeds: the best of many trials is partly lucky, and these runs have not been selected.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ if TYPE_CHECKING:
 REDUCTION: Final = 3
 RUNGS: Final = (1 / 9, 1 / 3, 1.0)
 FEWEST_STEPS: Final = 3
-"""Fewest steps of a rung; it is also at least twice the warmup."""
+"""Minimum number of steps of a rung, which also has at least twice the warmup steps."""
 SEEDS: Final = 3
-"""Runs of the winner, and of the starting settings, with fresh seeds."""
+"""Number of runs of the winner, and of the starting settings, with fresh seeds."""
 FEWEST_GROUPS: Final = 8
-"""Fewest independent rows of each half: as ``evaluation.paired.FEWEST``, which only workers can import."""
+"""Minimum number of independent rows in each half: equals ``evaluation.paired.FEWEST``, which only workers
+can import."""
 MOST_FAILURES: Final = 5
-"""Trials that may fail at the beginning before the sweep gives up."""
+"""Maximum number of trials that may fail at the beginning before the sweep gives up."""
 UNKNOWN_PACE: Final = 1.3
 SAFETY: Final = 1.1
-"""Factor on the slowest of the recent paces."""
+"""Factor on the slowest recent pace."""
 RECENT: Final = 10
 RESERVE: Final = 0.02
 RESERVE_BOUNDS: Final = (3.0, 120.0)
-"""Seconds kept free before the deadline, for ending a running step and judging."""
+"""Bounds of the seconds kept free before the deadline, to end the current step and to judge."""
 STEADY: Final = ("constant", "constant_with_warmup")
 DECAYING: Final = "wsd"
 NO_DECAY: Final = 1
-"""Length of a decay of which no step of the run sees anything."""
+"""Length of a decay that starts after the run's last step."""
 
 
 class Try(NamedTuple):
@@ -52,7 +53,7 @@ class Try(NamedTuple):
 
 
 class Extend(NamedTuple):
-    """Train a trial up to its next rung."""
+    """Train a trial further, up to its next rung."""
 
     trial: Trial
 
@@ -65,7 +66,7 @@ class Confirm(NamedTuple):
 
 
 class Conclude(NamedTuple):
-    """End the sweep with a verdict; ``why`` there is nothing to judge, if so."""
+    """End the sweep with a verdict; ``why`` explains the lack of results to judge."""
 
     why: str = ""
 
@@ -74,12 +75,12 @@ Action = Try | Extend | Confirm | Conclude
 
 
 def halves(space: Mapping[str, Any]) -> bool:
-    """Return whether short runs say something about long ones in this space."""
+    """Return whether short runs predict long ones in this space."""
     return not SCHEDULE & space.keys()
 
 
 def rungs_of(sweep: Sweep) -> list[float]:
-    """Return the fractions of the length at which trials are compared."""
+    """Return the fractions of the full length at which trials are compared."""
     assert sweep.estimate
     if not halves(sweep.space):
         return [1.0]
@@ -89,7 +90,7 @@ def rungs_of(sweep: Sweep) -> list[float]:
 
 
 def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-    """Return the job's config of a trial, up to its rung."""
+    """Return the config of a trial's job, up to its rung."""
     held_out = value_of(sweep.config, "splitSeed")
     shared = {
         "samples": ["off"],
@@ -110,7 +111,7 @@ def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-    """Return the settings that turn the sweep's config into the trial's; null removes one."""
+    """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     whole = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
     ours = {"samples", "saveTotalLimit", "splitSeed", "seed"}
@@ -139,7 +140,7 @@ def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, An
 
 
 def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
-    """Return the number of warmup steps of a trial, the same at each rung."""
+    """Return a trial's number of warmup steps, the same at each rung."""
     assert sweep.estimate
     config = sweep.config
     steps = float(sweep.estimate.steps)
@@ -163,24 +164,24 @@ def value_of(config: Mapping[str, Any], field: str) -> Any:
 
 
 def pace_of(sweep: Sweep) -> float:
-    """Return by how much to stretch the estimate: a little beyond the slowest of the recent runs."""
+    """Return the factor on the estimate: slightly more than the slowest recent run."""
     return SAFETY * max(sweep.paces[-RECENT:]) if sweep.paces else UNKNOWN_PACE
 
 
 def seconds_of(sweep: Sweep, before: float, after: float) -> float:
-    """Return the estimated seconds of a job from one fraction of the length to another."""
+    """Return the estimated seconds of a job from one fraction of the full length to another."""
     assert sweep.estimate
     return pace_of(sweep) * unstretched(sweep, before, after)
 
 
 def unstretched(sweep: Sweep, before: float, after: float) -> float:
-    """Return the seconds of the first estimate, uncorrected."""
+    """Return the seconds of the original estimate, without correction."""
     assert sweep.estimate
     return sweep.estimate.fixed + (after - before) * sweep.estimate.training
 
 
 def reserve(sweep: Sweep) -> float:
-    """Return the seconds before the deadline in which nothing may run."""
+    """Return the seconds before the deadline in which no job may run."""
     assert sweep.deadline is not None
     low, high = RESERVE_BOUNDS
     least = min(high, max(low, RESERVE * (sweep.deadline - sweep.began)))
@@ -190,18 +191,18 @@ def reserve(sweep: Sweep) -> float:
 
 
 def left_of(sweep: Sweep, now: float) -> float:
-    """Return the seconds in which jobs may still run; infinity without a deadline."""
+    """Return the seconds for which jobs may still run; infinity without a deadline."""
     return math.inf if sweep.deadline is None else sweep.deadline - reserve(sweep) - now
 
 
 def confirming_seconds(sweep: Sweep) -> float:
-    """Return the estimated seconds of the runs that are left to confirm a winner."""
+    """Return the estimated seconds of the remaining confirmation runs."""
     done = sum(not trial.under_way for trial in sweep.trials if trial.role != SEARCH)
     return (2 * SEEDS - done) * seconds_of(sweep, 0.0, 1.0)
 
 
 def halving_seconds(sweep: Sweep, trials: int) -> float:
-    """Return the estimated seconds of promoting ``trials`` trials, all at the first rung, to the end."""
+    """Return the estimated seconds for promoting ``trials`` trials, all at the first rung, to the end."""
     total, here = 0.0, trials
     for level in range(1, len(sweep.rungs)):
         here = math.ceil(here / REDUCTION)
@@ -211,7 +212,7 @@ def halving_seconds(sweep: Sweep, trials: int) -> float:
 
 
 def most_trials(sweep: Sweep) -> int:
-    """Return how many trials there can be, by the space and the limit."""
+    """Return the maximum number of trials, given the space and the limit."""
     limits, every = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
     if every is not None:
         among = all(value_of(sweep.config, field) in values for field, values in sweep.space.items())
@@ -220,7 +221,7 @@ def most_trials(sweep: Sweep) -> int:
 
 
 def planned(sweep: Sweep, left: float) -> tuple[int, float]:
-    """Return how many trials there will be, and the seconds until the end with all that follows them."""
+    """Return the planned number of trials, and the seconds until the end of the sweep."""
     search = sweep.search
     running = sum(trial.under_way for trial in search if trial.rung == 0)
     first, most, after = seconds_of(sweep, 0.0, sweep.rungs[0]), most_trials(sweep), confirming_seconds(sweep)
@@ -240,13 +241,13 @@ def planned(sweep: Sweep, left: float) -> tuple[int, float]:
     return count, total + confirming_seconds(sweep)
 
 
-# What comes next
+# The next action
 
 
 def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | None:
-    """Return what to do now, with ``left`` seconds before the deadline; None to wait for a job.
+    """Return the action to take with ``left`` seconds before the deadline; None to wait for a job.
 
-    ``exhausted``: there are no more different settings to try. Sets ``level`` and ``best`` as the sweep
+    ``exhausted``: all different settings have been tried. Sets ``level`` and ``best`` as the sweep
     advances.
     """
     search, waiting = sweep.search, any(trial.under_way for trial in sweep.trials)
@@ -273,7 +274,7 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
             if trial.rung >= sweep.level:
                 continue
             rest = seconds_of(sweep, sweep.rungs[sweep.level - 1], sweep.rungs[sweep.level])
-            # The best one and the starting settings go together: alone, neither can be compared.
+            # The best and the starting settings continue together: a single one cannot be compared.
             count = max(1, sum(each.rung < sweep.level or each.under_way for each in ahead[:2]))
             if count * rest + confirming_seconds(sweep) <= left:
                 return Extend(trial)
@@ -286,7 +287,7 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
 
 
 def _promoted(sweep: Sweep, level: int) -> list[Trial]:
-    """Return the trials that continue to rung ``level``: a third and the initial settings, the best first."""
+    """Return the trials that continue to rung ``level``: a third and the initial settings, best first."""
     there = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
     ranked = sorted(there, key=lambda trial: (trial.losses[level - 1], trial.number))
     ahead = ranked[: math.ceil(len(ranked) / REDUCTION)]
@@ -297,7 +298,7 @@ def _promoted(sweep: Sweep, level: int) -> list[Trial]:
 
 
 def furthest(sweep: Sweep) -> list[Trial]:
-    """Return the trials at the highest rung that the starting settings reached, the best first."""
+    """Return the trials at the highest rung that the starting settings have reached, best first."""
     known = [trial for trial in sweep.search if trial.error is None]
     rung = len(known[0].losses) if known and known[0].number == 0 else 0
     there = [trial for trial in known if len(trial.losses) >= rung > 0]
@@ -309,7 +310,7 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
         if error := sweep.search[0].error:
             return Conclude(f"The run with your settings failed: {error}")
         ranked = furthest(sweep)
-        # The starting settings with the trials' schedule are a change as well, unless the schedule is theirs.
+        # The starting settings with the trials' schedule are also a change, unless they have that schedule.
         if not ranked or not changes_of(sweep, ranked[0]):
             return Conclude()
         sweep.best = ranked[0].number
@@ -327,7 +328,7 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
 
 
 def fresh_seeds(sweep: Sweep) -> list[int]:
-    """Return the seeds of the runs that confirm a winner."""
+    """Return the seeds of the confirmation runs."""
     return [(value_of(sweep.config, "seed") + each) % 2**32 for each in range(1, SEEDS + 1)]
 
 

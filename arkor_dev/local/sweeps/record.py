@@ -1,8 +1,8 @@
-"""The record of a sweep: everything that a restarted backend needs to continue it.
+"""The record of a sweep: all that a restarted backend needs to continue it.
 
-One file per sweep, replaced atomically. A step is written here before the job is changed, so that after a
-crash at any moment the record tells what the jobs must become: ``Trial.rung`` is the target of a trial, which
-its job may not have reached or even begun.
+One file per sweep, replaced atomically. Each action is recorded here before the job is changed, so that after
+a crash at any moment the record defines the jobs' target state: ``Trial.rung`` is the target of a trial,
+which its job may not have reached or even started.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ID: Final = re.compile(r"sweep_[0-9a-f]{12}")
 SEARCH: Final = "search"
 WINNER: Final = "winner"
 START: Final = "start"
-"""Roles of a trial: the search, and the runs of the best and of the starting settings that confirm it."""
+"""Roles of a trial: the search, and the confirmation runs of the best and of the starting settings."""
 MOST_TRIALS: Final = 500
-"""Most trials of a search; the runs that confirm its result are numbered from there on."""
+"""Maximum number of trials in a search; the confirmation runs are numbered from here."""
 
 
 def new_sweep_id() -> str:
@@ -35,11 +35,11 @@ def new_sweep_id() -> str:
 
 @dataclass
 class Trial:
-    """A trial with its ``settings`` by field, beside those of the sweep's config; number 0 changes nothing.
+    """A trial, with its ``settings`` by field that override the sweep's config; number 0 changes nothing.
 
-    ``rung`` is the index of the rung that its job is to reach. ``losses`` are mean losses on the selecting
-    half by the rungs reached, in order, and ``ends`` when they were. ``seed`` is set for runs that confirm.
-    ``error`` is why a trial is out.
+    ``rung`` is the index of its job's target rung. ``losses`` are mean losses on the selecting half at each
+    rung reached, in order, and ``ends`` the times of reaching them. ``seed`` is set for confirmation runs.
+    ``error`` is the reason why a trial is out.
     """
 
     number: int
@@ -55,13 +55,13 @@ class Trial:
 
     @property
     def under_way(self) -> bool:
-        """Return whether its job has not reached its target yet."""
+        """Return whether its job has not yet reached its target."""
         return self.error is None and len(self.losses) <= self.rung
 
 
 @dataclass
 class Estimate:
-    """What a run of the whole length takes: ``fixed`` seconds beside the training, and its ``steps``."""
+    """Estimate of a full-length run: ``fixed`` seconds outside training, and its ``steps``."""
 
     steps: int
     fixed: float
@@ -73,10 +73,10 @@ class Sweep:
     """A sweep from its start to its verdict. ``began`` and ``deadline`` are in seconds since 1970.
 
     ``estimate`` is None until it is measured, or until the first trial has been timed: a run of the starting
-    settings that also serves to confirm. ``rungs`` are fractions of the whole length, the last one 1.
-    Promotions have come to ``level``: 0 while new trials start, ``len(rungs)`` once the winner is being
+    settings that also serves as confirmation. ``rungs`` are fractions of the full length, the last is 1.
+    ``level`` is the current promotion: 0 while new trials start, ``len(rungs)`` once the winner is being
     confirmed. ``paces`` are ratios of measured to estimated seconds. ``facts`` identify the held-out rows of
-    the first trial, and ``measure`` is what they are measured by, if that is not the usual loss.
+    the first trial, and ``measure`` names the rows' score if that is not the usual loss.
     """
 
     id: str
@@ -126,12 +126,12 @@ def write(data: Path, sweep: Sweep) -> None:
 def delete(data: Path, sweep_id: str) -> None:
     """Delete a sweep's record. Raises OSError."""
     path = _file(data, sweep_id).path
-    path.unlink(missing_ok=True)  # a folder without it is no sweep
+    path.unlink(missing_ok=True)  # a folder without this file is not a sweep
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def read_all(data: Path) -> dict[str, Sweep]:
-    """Return all sweeps by id, oldest first; a damaged file is skipped."""
+    """Return all sweeps by id, oldest first; skip damaged files."""
     folder = data / SWEEPS
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     found = [_of_json(_file(data, name).read_json()) for name in names if ID.fullmatch(name)]

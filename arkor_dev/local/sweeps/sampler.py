@@ -1,7 +1,8 @@
-"""Which settings a sweep tries next, and which of them mattered: Optuna's samplers and importances.
+"""Chooses the settings that a sweep tries next, and ranks their importance: Optuna's samplers and
+importances.
 
-Stateless: each question rebuilds the study from the trials, so a killed backend loses nothing, and the answer
-depends on the seed and the trials alone. Small spaces are searched completely, in random order.
+Stateless: each call rebuilds the study from the trials, so a killed backend loses nothing, and the result
+depends only on the seed and the trials. Small spaces are searched exhaustively, in random order.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GRID_MOST: Final = 32
-"""Largest number of combinations that are all tried."""
+"""Maximum number of combinations for trying all of them."""
 AGAIN: Final = 20
-"""Attempts to be given settings that were not tried yet."""
+"""Maximum number of attempts to sample settings that were not tried yet."""
 FEWEST: Final = 8
-"""Fewest trials for importances."""
+"""Minimum number of trials for importances."""
 DRAWS: Final = 40
-"""Bootstrap draws of the trials, for the uncertainty of importances."""
+"""Number of bootstrap resamples of the trials, for the uncertainty of importances."""
 Told = tuple[dict[str, Any], float | None]
-"""The settings of a trial and its loss; None while unknown, or for one that failed."""
+"""The settings of a trial and its loss; None if unknown, or if the trial failed."""
 
 
 def import_optuna() -> Any:
@@ -82,10 +83,10 @@ def ask(
 def importances(
     space: Mapping[str, Any], told: Sequence[tuple[dict[str, Any], float]], seed: int
 ) -> list[dict[str, Any]]:
-    """Return how much each setting mattered, from 0 to 1 together, the most important first.
+    """Return the importance of each setting, from 0 to 1 with sum 1, most important first.
 
-    ``low`` and ``high`` bound the middle 90 % over bootstrap draws of the trials. PED-ANOVA (Watanabe et al.,
-    2023), which needs no surrogate model. Empty with too few trials.
+    ``low`` and ``high`` bound the middle 90 % over bootstrap resamples of the trials. Uses PED-ANOVA
+    (Watanabe et al., 2023), which needs no surrogate model. Empty with too few trials.
     """
     told = [(settings, loss) for settings, loss in told if space.keys() <= settings.keys()]
     if len(told) < FEWEST or len(space) < 2:
@@ -128,7 +129,7 @@ def _bounds(figures: Sequence[float]) -> dict[str, float]:
 def _complete(
     space: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the values of the space's settings, with those of ``config`` and the defaults, if known."""
+    """Return the values of the space's settings, taken from ``config`` and the defaults if known."""
     found = {}
     for field in space:
         value = settings.get(field, config.get(field))
@@ -143,7 +144,7 @@ def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field, values in space.items():
         if isinstance(values, list):
-            # Positions, so that lists and texts of any kind are the same to it.
+            # Indices, so that Optuna handles lists and texts of any kind in the same way.
             found[field] = kinds.CategoricalDistribution(tuple(range(len(values))))
         else:
             kind = kinds.IntDistribution if is_whole(field) else kinds.FloatDistribution
@@ -152,7 +153,7 @@ def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _inside(values: Any, value: Any) -> bool:
-    """Return whether a setting's value belongs to the space: the starting one need not."""
+    """Return whether a setting's value belongs to the space: the starting value need not."""
     if isinstance(values, list):
         return value in values
     return isinstance(value, int | float) and bool(values["low"] <= value <= values["high"])
@@ -166,7 +167,9 @@ def _encoded(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 
 
 def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings from Optuna's values: of a range, with the digits that a person would write."""
+    """Return settings from Optuna's values; a range's value is rounded to as many digits as a person would
+    write.
+    """
     found: dict[str, Any] = {}
     for field, values in space.items():
         value = params[field]

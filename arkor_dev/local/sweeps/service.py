@@ -1,8 +1,8 @@
-"""Runs sweeps: adds a trial's job to the queue, takes its result, and asks the plan what comes next.
+"""Runs sweeps: adds a trial's job to the queue, takes its result, and asks the plan for the next action.
 
-The jobs are ordinary ones, except that the queue lets every other job go first. Nothing of a sweep is only in
-memory: each step is in its record before the job changes, so a backend that was killed repeats at most the
-last change.
+The jobs are ordinary ones, except that every other job in the queue goes first. No state of a sweep is only
+in memory: each action is recorded before the job changes, so after being killed the backend repeats at most
+the last change.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.sweeps.worker"
 LOOK_SECONDS: Final = 1.0
-"""How often to look at the time."""
+"""Seconds between checks of the time."""
 TICK_SECONDS: Final = 0.4
-"""Shortest pause between two looks: a training job changes the store at every step."""
+"""Minimum seconds between two checks: a training job changes the store at every step."""
 LONGEST: Final = 14 * 24 * 3600
 MEASURE: Final = 40
-"""Longest name of a measure, in characters."""
+"""Maximum length of a measure's name, in characters."""
 EXTENDED: Final = "It is one of the better trials of its sweep, and continues."
 TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
 
 
 class Sweeps:
-    """The sweeps of one project; one at a time runs.
+    """The sweeps of one project; at most one runs at a time.
 
-    ``wanted`` says whether something else than a job, such as an export, waits for trials to leave it room.
+    ``wanted`` returns whether other work, such as an export, waits for trials to free resources.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Sweeps:
         return self._view(sweep)
 
     async def delete(self, sweep_id: str) -> None:
-        """Delete an ended sweep; its jobs stay. Raises ConflictError while it runs."""
+        """Delete an ended sweep but keep its jobs. Raises ConflictError while it runs."""
         sweep = self._get(sweep_id)
         async with self._turn:
             if sweep.state == "running":
@@ -161,7 +161,7 @@ class Sweeps:
                     async with self._turn:
                         while sweep.state == "running" and await self._advance(sweep):
                             pass
-                except (OSError, sqlite3.Error):  # a full disk: the next look repeats it
+                except (OSError, sqlite3.Error):  # a full disk: the next check repeats it
                     log.exception("the sweep %s", sweep.id)
                 except Exception as error:
                     log.exception("the sweep %s", sweep.id)
@@ -181,7 +181,7 @@ class Sweeps:
                     each.cancel()
 
     async def _advance(self, sweep: Sweep) -> bool:
-        """Make one step of a running sweep; return whether another one may follow at once."""
+        """Take one action of a running sweep; return whether another one may follow immediately."""
         if sweep.deadline is not None and plan.left_of(sweep, time.time()) <= 0:
             await self._cancel(sweep)
             await self._take_results(sweep)
@@ -213,10 +213,10 @@ class Sweeps:
         return action is not None
 
     async def _estimate(self, sweep: Sweep) -> bool:
-        """Estimate a run of the starting settings; return whether that is done.
+        """Estimate a run of the starting settings; return whether an estimate exists.
 
-        What cannot be measured in advance, such as data to download or a run on a cluster, is timed: the
-        sweep begins with a run of the starting settings that it needs at its end in any case.
+        A run that cannot be estimated in advance, such as one on a cluster or with data to download, is
+        timed: the sweep begins with a run of the starting settings that it needs at its end in any case.
         """
         if sweep.trials:
             if error := sweep.trials[0].error:
@@ -240,7 +240,7 @@ class Sweeps:
         return True
 
     def _take_estimate(self, sweep: Sweep, estimate: Estimate) -> None:
-        """Plan the search by the estimate; set the sweep's error if there is no time for it."""
+        """Plan the search from the estimate; set the sweep's error if there is no time for it."""
         sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
         left = plan.left_of(sweep, time.time())
@@ -310,7 +310,9 @@ class Sweeps:
         self._scheduler.wake()
 
     async def _take_results(self, sweep: Sweep) -> bool:
-        """Record what jobs have come to, and repeat what a crash prevented; return whether any changed."""
+        """Record the jobs' results, and repeat changes that a crash prevented; return whether anything
+        changed.
+        """
         changed, jobs = False, await self._store.read(Store.of_sweep, sweep.id)
         for trial in sweep.trials:
             if not trial.under_way:
@@ -372,7 +374,7 @@ class Sweeps:
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
     def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Return the losses of the held-out rows, and what they are measured by if not the usual loss."""
+        """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
         found = results.result(job_folder(self._data, trial.job), None, None)
         scores = found.get("scores") if found else None
         if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
@@ -383,7 +385,7 @@ class Sweeps:
         return scores, measure if is_named else None
 
     def _clock(self, job: dict[str, Any]) -> None:
-        """Add up the seconds that a job runs, without those that it waits or is paused."""
+        """Add up the seconds for which a job runs, without waiting and pauses."""
         at, since = time.monotonic(), self._seen.pop(job["id"], None)
         if since is not None:
             self._spent[job["id"]] = self._spent.get(job["id"], 0.0) + at - since
@@ -391,12 +393,12 @@ class Sweeps:
             self._seen[job["id"]] = at
 
     async def _take_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
-        """Correct the estimate by the job's time; that of a job seen in part only says too little."""
+        """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
             return
         if sweep.estimate is None:
-            if spent is None or trial.job not in self._begun:  # with its pauses rather than too little
+            if spent is None or trial.job not in self._begun:  # rather include pauses than miss a part
                 spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
             training = min(spent, await self._training_seconds(job))
             steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])
@@ -431,7 +433,7 @@ class Sweeps:
         notices.message("error", f"The sweep {sweep.name} has ended: {why}")
 
     async def _end(self, sweep: Sweep, state: str, why: str) -> None:
-        """End a sweep with its verdict; ``why`` says why there may be nothing to judge."""
+        """End a sweep with its verdict; ``why`` explains a possible lack of results to judge."""
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
         told = [[_whole(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
@@ -540,7 +542,7 @@ def _trial_view(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
-    """Raise BadRequestError for a request that cannot become a sweep."""
+    """Raise BadRequestError for a request that does not describe a valid sweep."""
     space, method = body["space"], config.get("method")
     if problem := space_problem(space, method):
         field, fault = problem
@@ -565,13 +567,13 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
 
 
 def _whole(sweep: Sweep, trial: Trial) -> dict[str, Any]:
-    """Return a trial's values of the space, with those that it shares with the starting settings."""
+    """Return a trial's values for the whole space, including those shared with the starting settings."""
     shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
     return {**shared, **trial.settings}
 
 
 def _measure(sweep: Sweep) -> str:
-    """Return the name of what held-out rows are measured by, such as ``mean loss``."""
+    """Return the name of the held-out rows' score, such as ``mean loss``."""
     label = _lower(str((sweep.measure or {}).get("label", "loss")))[:MEASURE]
     return label if label.startswith("mean ") else f"mean {label}"
 

@@ -1,4 +1,4 @@
-"""A short-lived process that asks Optuna, or judges a sweep: only workers import such libraries."""
+"""A short-lived process that calls Optuna, or judges a sweep: only workers import such libraries."""
 
 from __future__ import annotations
 

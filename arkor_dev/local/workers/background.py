@@ -1,4 +1,4 @@
-"""Background tasks: one for the length of a block, and a queue that pauses while a job trains."""
+"""Background tasks: one for the duration of a block, and a queue that pauses while a job trains."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def background_task(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator
 class BackgroundQueue(Generic[Task]):
     """Runs the tasks that ``next_task`` returns, one after another, while ``is_busy`` is false.
 
-    ``run_task`` runs one, ``on_failure`` gets a task that has failed and the reason. A job that starts
-    preempts the current task: its owner ends it, and the resulting failure does not count, since
-    ``next_task`` returns it again.
+    ``run_task`` runs one; ``on_failure`` receives a task that has failed, and the reason. A starting job
+    preempts the current task: its owner ends it, and the resulting failure is ignored, since ``next_task``
+    returns the task again.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class BackgroundQueue(Generic[Task]):
 
     @property
     def pending(self) -> bool:
-        """Whether a task waits or runs."""
+        """Whether a task is waiting or running."""
         return self._next_task() is not None
 
     def wake(self) -> None:
-        """Look for a task: there may be a new one, or training may have ended."""
+        """Check for tasks: there may be a new one, or training may have ended."""
         self._changed.set()
 
     def preempt(self) -> None:
-        """Record that the current task is being ended for a job, which may itself be over before that is
-        noticed.
+        """Record that the current task is being ended for a job, even if that job ends before this takes
+        effect.
         """
         self._preempted = True
 

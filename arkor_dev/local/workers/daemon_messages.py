@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def say(**fields: Any) -> None:
-    """Write one line at once. Standard input, not this, shows when the daemon is gone."""
+    """Write one line immediately. The end of standard input, not of output, shows that the daemon is gone."""
     try:
         sys.stdout.write(json.dumps(fields) + "\n")
         sys.stdout.flush()

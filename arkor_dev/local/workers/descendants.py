@@ -1,7 +1,7 @@
-"""Ends everything that a process has started, in whatever process group or session.
+"""Ends all processes that a process has started, in whatever process group or session.
 
 A process that adopts orphans (Linux's child subreaper) becomes the parent of each descendant whose own parent
-has ended, so that it can reach all of them. On other systems it reaches only its children.
+has ended, so it can end all of them. On other systems it can only end its children.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 SECONDS: Final = 10.0
-"""How long killed processes, and those that they still start, may take to end."""
+"""Seconds that killed processes, and those that they still start, may take to end."""
 
 
 def adopt_orphans() -> None:
-    """Become the parent of orphaned descendants, and get SIGTERM when our own parent ends."""
+    """Become the parent of orphaned descendants, and receive SIGTERM when our own parent ends."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -30,7 +30,7 @@ def adopt_orphans() -> None:
 
 
 def end_descendants() -> None:
-    """Kill and reap all descendants of this process until none is left."""
+    """Kill and reap descendants of this process until none is left."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         for pid in _descendants(os.getpid()):

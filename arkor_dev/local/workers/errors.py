@@ -8,7 +8,7 @@ from __future__ import annotations
 TRY_AGAIN = "close other programs and try again"
 SMALLER_MODEL = "close other programs, or choose a smaller model"
 SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
-"""Advice for a process that ran out of memory: any process, one that runs a model, one that trains it."""
+"""Advice after running out of memory: for any process, one that runs a model, and one that trains."""
 
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the program
@@ -16,16 +16,16 @@ class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the 
 
 
 class OutOfMemory(JobFailure):
-    """Memory does not suffice for a job or a model."""
+    """There is not enough memory for a job or a model."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether torch or Python ran out of memory. On the CPU torch says so only in its message."""
+    """Return whether torch or Python ran out of memory. On the CPU only torch's message says so."""
     return isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)
 
 
 def failure_reason(error: Exception) -> str:
-    """Describe an unexpected error of a worker, with what helps if memory ran out."""
+    """Describe an unexpected error of a worker, with advice if memory ran out."""
     if out_of_memory(error):
         return "The machine ran out of memory: close other programs and try again"
     return f"{type(error).__name__}: {error}"

@@ -1,8 +1,8 @@
 """A worker's side of its two pipes, which also ensures that it never outlives the backend.
 
-Three mechanisms end a worker, since each of them has gaps: the kernel's parent-death signal (Linux only), the
-end of its standard input (read by a thread, so it is noticed during a long tensor operation, too), and the
-backend killing the whole process group. Standard output is taken over for messages before any library can
+Three mechanisms end a worker, since each has gaps: the kernel's parent-death signal (Linux only), the end of
+its standard input (read by a thread, so that it is noticed even during a long tensor operation), and the
+backend, which kills the whole process group. Standard output is reserved for messages before any library can
 print to it.
 """
 
@@ -34,17 +34,19 @@ def die_with_parent() -> None:
 
 
 def kill_own_group() -> None:
-    """End this process and every child that it has started, at once and without clean-up."""
+    """Kill this process and all its children, immediately and without cleanup."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
 class Link:
-    """JSON lines from the backend on standard input, and to it on what was standard output."""
+    """JSON lines from the backend on standard input, and to it on the original standard output."""
 
     def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
-        """Take over both pipes. ``handlers``, by a message's ``do``, run at once on the reader's thread."""
+        """Take over both pipes. ``handlers``, by a message's ``do``, run immediately in the
+        reader's thread.
+        """
         die_with_parent()
         self._handlers = handlers or {}
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -82,7 +84,9 @@ class Link:
 
 
 def main() -> None:
-    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: run that module, tied to the parent."""
+    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: run that module, and end it with the
+    parent.
+    """
     die_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 
@@ -97,10 +101,10 @@ def serve_one(
     *,
     nice: int = 0,
 ) -> NoReturn:
-    """Send the result of ``work`` on the one message, or ``error``, and end this process.
+    """Send the result of ``work`` on the only message, or an ``error``, and end this process.
 
-    The error is the text of a `JobFailure`, and for any other exception what ``reason`` returns. ``nice``
-    lowers its priority below that of chats and the page.
+    The error is the text of a `JobFailure`, or the result of ``reason`` for any other exception. ``nice``
+    lowers this process's priority below that of chats and the page.
     """
     if hasattr(os, "nice"):
         os.nice(nice)

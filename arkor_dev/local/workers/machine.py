@@ -1,4 +1,4 @@
-"""This machine's free memory and disk, and what determines its speed."""
+"""This machine's free memory and disk space, and the properties that determine its speed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
 CONTROL: Final = Path("/sys/fs/cgroup")
 UNLIMITED: Final = 2**60
-"""A control group's limit from this value on means unlimited."""
+"""A control group's limit of at least this value means unlimited."""
 LIBRARIES: Final = ("torch", "transformers", "peft", "arkor-dev")
 
 
@@ -32,13 +32,13 @@ class Memory(NamedTuple):
 
 
 def gpu_memory(name: str) -> Memory:
-    """What a process may take of the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
+    """Memory available to a process on the GPU called ``name`` in ``CUDA_VISIBLE_DEVICES``."""
     gpu_found = next((gpu for gpu in nvidia_gpus() if gpu.uuid == name), None)
     return Memory(gpu_found.free, gpu_found.total) if gpu_found else Memory(None, None)
 
 
 def memory() -> Memory:
-    """Return the tightest of the system's, the control groups' and the process's own limits."""
+    """Return the tightest limit: the system's, the control groups' or the process's own."""
     limits = [_system(), *_groups(), *_limits()]
     free = [limit.free for limit in limits if limit.free is not None]
     total = [limit.total for limit in limits if limit.total is not None]
@@ -92,7 +92,7 @@ def _groups() -> list[Memory]:
 
 
 def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
-    """Return what one group leaves; page cache counts as free, since it is reclaimed on demand."""
+    """Return the memory left in one group; page cache counts as free, since it is reclaimed on demand."""
     try:
         most = int((folder / limit).read_text())
         now = int((folder / used).read_text())
@@ -124,8 +124,8 @@ def free_disk(folder: Path) -> int | None:
 
 @functools.cache
 def speed_factors() -> tuple[str, ...]:
-    """Return what a measurement depends on: processor, cores, GPUs and the settings that hide some,
-    libraries.
+    """Return what a speed measurement depends on: processor, cores, visible GPUs and the variables that hide
+    some, libraries.
     """
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
     gpus = [gpu.name for gpu in nvidia_gpus()]

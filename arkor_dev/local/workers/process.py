@@ -1,4 +1,4 @@
-"""The backend's side of a worker process: start it, exchange JSON lines with it, end its process group."""
+"""The backend's side of a worker process: starts it, exchanges JSON lines with it, ends its process group."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUFFERED = 16 * 2**20
-"""Bytes of a worker's output that are buffered."""
+"""Bytes of a worker's output to buffer."""
 MESSAGE_LIMIT = 64 * 2**20
-"""Bytes of one message at most: a worker reads untrusted files, which must not fill the backend's memory."""
+"""Maximum bytes of one message: a worker reads untrusted files, which must not fill the backend's memory."""
 TAIL_LINES = 20
 
 CHOOSES_GPUS = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PYTORCH_CUDA_ALLOC_CONF"),
     *("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HSA_OVERRIDE_GFX_VERSION"),
 )
-"""Environment variables that select GPUs, NVIDIA's and AMD's, and how they are used."""
+"""Environment variables that select GPUs (NVIDIA's and AMD's) and configure their use."""
 PASSED = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH"),
     *("TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OMP_NUM_THREADS"),
     *CHOOSES_GPUS,
 )
-"""Environment variables for a process that reads untrusted files: none that could be a secret."""
+"""Environment variables for a process that reads untrusted files: none that may contain a secret."""
 
 DEFAULTS = {
-    # Threads that wait without spinning: training, chat and the browser share the same few cores. Beside
-    # other busy programs a step took half the time.
+    # Let waiting threads sleep instead of spin: training, chat and the browser share the same few cores. Next
+    # to other busy programs, spinning doubled the time of a step.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # oneDNN caches what it has compiled for each shape, up to 1,024 of them, and torch 1,024 more. In 16 bits
-    # each takes memory: a run whose rows all have different lengths grew by megabytes per step. But those
-    # of one step must fit: with 64, a step on rows of 186 to 792 tokens compiled 2,400 times.
+    # oneDNN caches compiled kernels by shape, up to 1,024 of them, and torch another 1,024. In 16 bits each
+    # takes memory: a run whose rows all have different lengths grew by megabytes per step. But all kernels of
+    # one step must fit: with 64, a step on rows of 186 to 792 tokens compiled 2,400 times.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
 }
@@ -58,12 +58,12 @@ QUIET = {
 
 
 def passed(*more: str) -> dict[str, str]:
-    """Return the variables of `PASSED`, and ``more``, that this process has."""
+    """Return this process's environment variables in `PASSED` and in ``more``."""
     return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
 
 
 def message_in(line: bytes | bytearray) -> dict[str, Any]:
-    """Parse a worker's message. Raises ValueError or RecursionError for anything but a JSON object."""
+    """Parse a worker's message. Raises ValueError or RecursionError if it is not a JSON object."""
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("no object")
@@ -85,7 +85,7 @@ class Child:
     async def start(cls, module: str, env: Mapping[str, str] | None = None, *, alone: bool = False) -> Child:
         """Start ``python -m <module>`` as the leader of its own process group.
 
-        ``env`` is added to this process's environment, or replaces it with ``alone``.
+        ``env`` is added to this process's environment; with ``alone`` it replaces that.
         """
         inherited: Mapping[str, str] = {} if alone else os.environ
         process = await asyncio.create_subprocess_exec(
@@ -104,7 +104,7 @@ class Child:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, module: str) -> AsyncIterator[Child]:
-        """Start a worker and stop it at the end of the block."""
+        """Start a worker, and stop it at the end of the block."""
         child = await cls.start(module)
         try:
             yield child
@@ -117,19 +117,19 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can receive messages. A process killed a moment ago may not have ended yet."""
+        """Whether it can receive messages. A process that was just killed may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
     def send(self, **fields: Any) -> None:
-        """Queue one message. If the worker is gone, the reader of its messages notices."""
+        """Queue one message. If the worker is gone, the code that reads its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield messages until the worker ends, those that arrived together in one list.
+        """Yield lists of messages that arrived together, until the worker ends.
 
-        A worker that writes anything but messages is killed.
+        A worker that writes anything else is killed.
         """
         assert self._process.stdout
         buffer = bytearray()
@@ -160,10 +160,10 @@ class Child:
         progress: Callable[[Progress], None] = lambda _: None,
         relief: str = TRY_AGAIN,
     ) -> dict[str, Any]:
-        """Return the first message with ``field``; ``progress`` gets every ``progress`` before it.
+        """Return the first message with ``field``; pass every earlier ``progress`` to ``progress``.
 
-        Raises JobFailure with the ``error`` that a worker sends, and if it ends without a result: ``subject``
-        names it, ``relief`` helps where memory ran out.
+        Raises JobFailure with the ``error`` that a worker sends, or if it ends without a result: ``subject``
+        is its name in the message, ``relief`` the advice if memory ran out.
         """
         async for message in self.messages():
             if "progress" in message:
@@ -176,7 +176,7 @@ class Child:
         raise JobFailure(self.cause(subject, relief))
 
     def kill(self) -> None:
-        """Kill the worker and everything that it has started."""
+        """Kill the worker and all processes that it has started."""
         self._is_ending = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -186,7 +186,7 @@ class Child:
         await self._process.wait()
 
     async def ended(self) -> int:
-        """Wait for the end and return the exit status, negative for a signal. Kills what is left of its
+        """Wait for the end and return the exit status, negative for a signal. Kills the rest of its process
         group.
         """
         status = await self._process.wait()
@@ -204,11 +204,13 @@ class Child:
 
     @property
     def killed(self) -> bool:
-        """Whether it was ended by signal 9, which is what a system does when memory runs out."""
+        """Whether it was ended by signal 9, which the system sends when memory runs out."""
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
     def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
-        """Return why a worker ended that said nothing about it; ``relief`` helps where memory ran out."""
+        """Return why a worker ended without reporting a reason; ``relief`` is the advice if memory
+        ran out.
+        """
         status = self._process.returncode
         if self._strange:
             return f"{subject} sent an invalid message, and was killed: {self._strange[:200]}"

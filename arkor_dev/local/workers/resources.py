@@ -1,7 +1,7 @@
-"""Processor cores that this process may use, and the memory that it has used.
+"""Processor cores available to this process, and its memory use.
 
-Memory is counted in resident pages, those of libraries included. The peak can be reset, because pages of a
-weights file that are read while a model is loaded are only the system's cache.
+Memory is counted in resident pages, including those of libraries. The peak can be reset, because the pages of
+a weights file that are read while a model loads are only the system's page cache.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Final
 STATUS: Final = Path("/proc/self/status")
 CLEAR_REFS: Final = Path("/proc/self/clear_refs")
 RESET_PEAK: Final = "5"
-"""Written there, sets the peak to the current resident memory."""
+"""Value that sets the peak to the current resident memory when written to that file."""
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use; all of them if the system does not report it."""
+    """Return the number of cores that this process may use; all if the system does not report it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def reset_peak_memory() -> None:
-    """Measure the peak from now on (Linux only; elsewhere it is measured from the start of the process)."""
+    """Measure the peak from now on (Linux only; elsewhere it counts from the start of the process)."""
     with contextlib.suppress(OSError):
         CLEAR_REFS.write_text(RESET_PEAK)
 

@@ -1,6 +1,6 @@
-"""Tasks on request, each in its own worker, one at a time and never beside training.
+"""Requested tasks, each in its own worker, one at a time and never during training.
 
-A job that starts ends the current worker; its task starts again when no job is training.
+A starting job ends the current worker; its task starts again when no job is training.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, eq=False)
 class WorkerTask:
-    """A requested task: it waits, runs in ``child``, or has failed with an ``error``."""
+    """A requested task: waiting, running in ``child``, or failed with an ``error``."""
 
     progress: Progress | None = None
     error: str | None = None
@@ -31,11 +31,11 @@ class WorkerTask:
 
     @property
     def state(self) -> Literal["waiting", "running", "failed"]:
-        """The contract's name of its state."""
+        """The contract's name for its state."""
         return "failed" if self.error else "running" if self.child else "waiting"
 
     def tell(self, progress: Progress) -> None:
-        """Keep the latest progress."""
+        """Store the latest progress."""
         self.progress = progress
 
 
@@ -43,9 +43,9 @@ Task = TypeVar("Task", bound=WorkerTask)
 
 
 class WorkerService(ABC, Generic[Task]):
-    """Runs ``tasks`` in their order. ``busy`` says whether a job is training.
+    """Runs ``tasks`` in order. ``busy`` returns whether a job is training.
 
-    A subclass implements `_work`, which removes the task that it has completed.
+    A subclass implements `_work`, which must remove each task that it completes.
     """
 
     def __init__(self, busy: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ class WorkerService(ABC, Generic[Task]):
 
     @property
     def pending(self) -> bool:
-        """Whether a request waits or is being processed."""
+        """Whether a request is waiting or being processed."""
         return self._background.pending
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -63,7 +63,7 @@ class WorkerService(ABC, Generic[Task]):
         return background_task(self._background.run())
 
     def training_begins(self) -> None:
-        """Make room for a job; the current task starts again later."""
+        """End the current worker to free resources for a job; its task starts again later."""
         self._background.preempt()
         for task in self._tasks.values():
             if task.child:
@@ -74,7 +74,7 @@ class WorkerService(ABC, Generic[Task]):
         self._background.wake()
 
     def _start(self, key: Hashable, task: Task) -> None:
-        """Queue a task, after the others; it replaces one with the same key."""
+        """Queue a task after the others, replacing one with the same key."""
         self._drop(key)
         self._tasks[key] = task
         self._background.wake()

@@ -1,1 +1,3 @@
-"""Code that runs on a node: the ``actor``, its ``job_folders``, and its worker's ``spool``."""
+"""Code that runs on a node: the ``actor``, its ``job_folders``, and the ``spool`` of its worker's
+messages.
+"""

@@ -1,12 +1,12 @@
 """The Ray actor on a node. It hosts one job after another: each job's files and its training worker.
 
-It outlives the driver. A worker that has everything it needs trains on alone, its messages stay on disk until
-acknowledged, and a later driver finds the actor by its name. One that hears from no driver for too long
-removes its job and ends.
+It outlives the driver. A worker that has everything it needs continues without one; its messages stay on disk
+until acknowledged, and a later driver finds the actor by its name. An actor that receives no call from a
+driver for too long removes its job and ends.
 
 Files are in this user's folder in the node's temporary folder: reusable ones by hash in ``files``, each job
 in its own folder in ``jobs``. Leftovers of earlier jobs are removed when the next one starts. The worker is
-the same as everywhere, without what Ray has put into the environment.
+the same as on other targets, without the environment variables that Ray has set.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ from .spool import Spool
 WORKER: Final = "arkor_dev.local.training.worker"
 REQUIRED: Final = ("torch", "transformers", "peft")
 SPOOL_BYTES: Final = 256 << 20
-"""Most bytes of messages that wait for a driver on disk: beyond that the worker waits."""
+"""Maximum bytes of messages waiting on disk for a driver: above that, the worker waits."""
 REPEATABLE_BYTES: Final = 8 << 20
-"""Acknowledged messages that stay, in case the driver's machine forgets some in a power cut."""
+"""Bytes of acknowledged messages to keep, in case a power cut makes the driver's machine lose some."""
 BATCH_BYTES: Final = 1 << 20
 CLOSED_SECONDS: Final = 5.0
-"""How long the actor stays without a call once its job is closed."""
+"""Seconds without a call after which the actor ends, once its job is closed."""
 ALONE_SECONDS: Final = 60.0
-"""The same before the worker has everything it needs."""
+"""The same, before the worker has everything it needs."""
 CHECK_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 0.1
-"""Interval at which messages are batched: each call has a small cost for every process on its way."""
+"""Interval for batching messages, in seconds: each call costs every process on its way a little time."""
 FULL_SECONDS: Final = 5.0
-"""How long to wait for disk space before a worker's messages are written again."""
+"""Seconds to wait for disk space before writing a worker's messages again."""
 
 
 def machine_facts() -> bytes:
-    """Return what this machine has installed, as JSON: ``{python, versions, missing}``."""
+    """Return which packages this machine has installed, as JSON: ``{python, versions, missing}``."""
     versions = {}
     for name in (*REQUIRED, *STORE_PACKAGES):
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -67,16 +67,16 @@ def machine_facts() -> bytes:
 
 
 class JobActor:
-    """The actor. Its current job is called ``name``; see `HostedJob`. All answers are bytes.
+    """The actor. ``name`` is its current job; see `HostedJob`. All results are bytes.
 
-    Starting one takes 0.7 s of processor time, which is why it can host another job after a finished one.
+    Starting an actor takes 0.7 s of processor time, so it can host another job after a finished one.
     """
 
     def __init__(self, job_id: str, name: str, nonce: str, away: float) -> None:
         self._name, self._job = name, HostedJob(job_id, name, nonce, away)
 
     async def call(self, name: str, method: str, *arguments: object) -> bytes:
-        """Call a method of the job ``name``. Raises OSError if that is not the current one."""
+        """Call a method of the job ``name``. Raises OSError if that is not the current job."""
         if name != self._name:
             raise OSError("this actor has another job")
         answer: bytes = await getattr(self._job, method)(*arguments)
@@ -92,11 +92,11 @@ class JobActor:
 
 
 class HostedJob:
-    """One job on this node. All answers are bytes: JSON, or a chunk of a file.
+    """One job on this node. All results are bytes: JSON, or a chunk of a file.
 
     ``nonce`` (hexadecimal) proves to a later driver that this is the actor that was created for the job.
-    ``away`` is how many seconds the job stays without a call, at least `ALONE_SECONDS`; one of several
-    workers ends after those.
+    ``away`` is for how many seconds the job keeps running without a call, at least `ALONE_SECONDS`; one of
+    several workers ends after `ALONE_SECONDS`.
     """
 
     def __init__(self, job_id: str, name: str, nonce: str, away: float) -> None:
@@ -130,7 +130,7 @@ class HostedJob:
         self._last_call = time.monotonic()
 
     async def prove(self, challenge: str) -> bytes:
-        """Return JSON of the ``proof``, of ``begun``, and of the number of the ``first`` message kept.
+        """Return, as JSON, the ``proof``, ``begun``, and the number of the ``first`` message kept.
 
         ``begun`` says whether the worker has everything it needs.
         """
@@ -148,7 +148,9 @@ class HostedJob:
     # Files from the driver
 
     async def use_storage(self, root: str) -> bytes:
-        """Use ``root``, a folder or an address, for checkpoints; return why that fails, or nothing."""
+        """Use ``root``, a folder or an address, for checkpoints; return why that fails, or an empty
+        result.
+        """
         return await asyncio.to_thread(self._storage.use, root)
 
     async def storage_hits(self) -> bytes:
@@ -178,7 +180,7 @@ class HostedJob:
             if file.seek(0, os.SEEK_END) != offset:
                 raise OSError(f"a chunk of {sha256[:12]} is missing or repeated")
             file.write(chunk)
-        # Hashed as it comes: reading many gigabytes again takes longer than a call may.
+        # Hashed while it arrives: reading many gigabytes again takes longer than a call may.
         digest = self._digests[sha256] = self._digests[sha256] if offset else hashlib.sha256()
         digest.update(chunk)
         if offset + len(chunk) == size:
@@ -191,7 +193,7 @@ class HostedJob:
     async def place_files(self, names: dict[str, str], links: dict[str, str]) -> bytes:
         """Put stored files (hashes by name) into the job's folder; ``links`` point to such names.
 
-        A file below ``data/`` is a copy, since the job may write to it; others are hard links.
+        A file below ``data/`` is a copy, since the job may write to it; all others are hard links.
         """
         self._touch()
         for name, sha256 in names.items():
@@ -223,7 +225,7 @@ class HostedJob:
     # The worker
 
     async def start(self, job: bytes, threads: int | None) -> bytes:
-        """Start the worker for ``job`` (JSON), with the folders of this node in it."""
+        """Start the worker for ``job`` (JSON), using this node's folders."""
         message = json.loads(job)
         env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         env.pop("OMP_NUM_THREADS", None)  # Ray has set it to the requested processors
@@ -270,7 +272,9 @@ class HostedJob:
 
     async def _read_messages(self, child: Child) -> None:
         """Write the worker's messages to the spool until it ends."""
-        exited = asyncio.ensure_future(child.gone())  # ends the pause below: final messages are not delayed
+        exited = asyncio.ensure_future(
+            child.gone()
+        )  # ends the pause below, so that final messages are not delayed
         async for batch in child.batches():
             lines = [json.dumps(message).encode() for message in batch]
             while not self._add_to_spool(lines):  # noqa: ASYNC110 - no disk announces free space
@@ -287,12 +291,12 @@ class HostedJob:
     def _add_to_spool(self, lines: list[bytes]) -> bool:
         try:
             self._spool.add(lines)
-        except OSError:  # the disk is full: read nothing more from the worker, so that it waits
+        except OSError:  # the disk is full: stop reading from the worker, so that it waits
             return False
         return True
 
     def _watch(self) -> None:
-        """End this process when no call has come for too long, unless the actor has another job now."""
+        """End this process if no call has arrived for too long, unless the actor has another job now."""
         while time.monotonic() - self._last_call < (self._away if self._begun else ALONE_SECONDS):
             if self._retired.wait(CHECK_SECONDS):
                 return
@@ -304,7 +308,7 @@ class HostedJob:
     # Files to the driver
 
     async def snapshot(self, below: str) -> bytes:
-        """Keep the job's files in ``below`` as they are now; return the name, size and hash of each."""
+        """Keep the current files of the job in ``below``; return the name, size and hash of each."""
         self._touch()
         return await asyncio.to_thread(self._snapshot, below)
 
@@ -352,7 +356,7 @@ class HostedJob:
         return b"{}"
 
     def retire(self) -> None:
-        """Release everything, once the actor has another job."""
+        """Release all resources, once the actor has another job."""
         self._retired.set()
         for task in self._tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Job folders on a node, and the removal of what ended jobs have left."""
+"""Job folders on a node, and the removal of ended jobs' leftovers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import IO, Final
 
 KEPT_SECONDS: Final = 7 * 24 * 3600
-"""How long an unused file stays."""
+"""Seconds for which an unused file is kept."""
 
 
 def user_folder() -> Path:
     """Return a folder for temporary files that only this user can use, creating it if needed.
 
-    Another name is used if somebody else owns the usual one.
+    Another name is used if the usual folder belongs to another user.
     """
     name = f"arkor-dev-{os.getuid()}"
     folder = Path(tempfile.gettempdir()) / name
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    # Later jobs must find the same replacement, or its files would never be deleted.
+    # Later jobs must find the same replacement folder, or its files would never be deleted.
     own = filter(_is_private, (folder, *sorted(folder.parent.glob(f"{name}-*"))))
     return next(own, None) or Path(tempfile.mkdtemp(prefix=f"{name}-"))
 
@@ -38,14 +38,14 @@ def _is_private(folder: Path) -> bool:
 
 
 def lock_folder(home: Path) -> IO[str]:
-    """Lock a job's folder for the life of this process. `sweep` removes folders without a lock."""
+    """Lock a job's folder while this process lives. `sweep` removes folders without a lock."""
     file = (home / "lock").open("w")
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return file
 
 
 def sweep(files: Path, jobs: Path) -> None:
-    """Remove the folders of jobs whose actor is gone, and files that no job has used for long."""
+    """Remove the folders of jobs whose actor is gone, and files unused for a long time."""
     for home in jobs.iterdir():
         with contextlib.suppress(OSError), (home / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

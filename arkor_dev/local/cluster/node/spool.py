@@ -15,11 +15,11 @@ COPY_BYTES: Final = 1 << 20
 
 
 class Spool:
-    """Messages in order, numbered from 0; ``first`` is the number of the first that is kept.
+    """Messages in order, numbered from 0; ``first`` is the number of the first kept message.
 
-    It is ``full`` when more than ``limit`` bytes wait. The last ``repeatable`` bytes of acknowledged messages
-    stay, because a machine that loses power may forget what it has acknowledged. The file is at most twice as
-    large as the messages in it.
+    It is ``full`` if more than ``limit`` bytes wait. The last ``repeatable`` bytes of acknowledged messages
+    are kept, because a machine that loses power may have lost what it acknowledged. The file is at most twice
+    as large as its messages.
     """
 
     def __init__(self, path: Path, limit: int, repeatable: int = 0) -> None:
@@ -31,7 +31,7 @@ class Spool:
 
     @property
     def count(self) -> int:
-        """How many messages have been added."""
+        """Number of messages added so far."""
         return self.first + len(self._ends)
 
     @property
@@ -40,7 +40,7 @@ class Spool:
         return self._end - self._begin > self._limit
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Add all messages, or none. Raises OSError when the disk refuses."""
+        """Add all messages, or none. Raises OSError if writing fails."""
         text = b"".join(lines)
         done = 0
         try:
@@ -54,7 +54,7 @@ class Spool:
             self._ends.append(self._end)
 
     def read(self, after: int, size: int) -> list[bytes]:
-        """Return messages from number ``after`` on until they have ``size`` bytes together.
+        """Return messages from number ``after`` on, up to ``size`` bytes in total.
 
         Raises OSError for messages that are no longer kept.
         """
@@ -71,7 +71,7 @@ class Spool:
         return messages
 
     def forget(self, before: int) -> None:
-        """Drop acknowledged messages, those before number ``before``, but for the repeatable ones."""
+        """Drop acknowledged messages (those before number ``before``), except the repeatable ones."""
         dropped = min(before - self.first, bisect_right(self._ends, self._end - self._repeatable))
         if dropped <= 0:
             return
@@ -85,7 +85,7 @@ class Spool:
             self._compact()
 
     def _compact(self) -> None:
-        """Move the messages to the beginning of the file, which has room for them."""
+        """Move the messages to the beginning of the file, where there is space for them."""
         length, done = self._end - self._begin, 0
         while done < length:
             piece = os.pread(self._file, min(COPY_BYTES, length - done), self._begin + done)

@@ -1,7 +1,6 @@
 """Optional storage that all machines share for a job's checkpoints and resume points, by hash.
 
-It is a shortcut on which nothing depends: files that are missing there, or have other bytes, go through the
-driver as they would without it. ``shared`` reads and writes one job's files, checked and in limited time
-(``watchdog``), in a ``folder`` or a ``remote`` store. ``node_side`` and ``driver_side`` use it on the node
-and on this machine.
+It is an optional shortcut: files that are missing there, or differ, are sent through the driver as usual.
+``shared`` reads and writes one job's files, with checks and time limits (``watchdog``), in a ``folder`` or a
+``remote`` store. ``node_side`` and ``driver_side`` use it on the node and on this machine.
 """

@@ -1,4 +1,4 @@
-"""The driver's side of shared storage: who uses it, in words for a person."""
+"""The driver's side of shared storage: sets it up, and describes its use to a person."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.cluster.actor_client import ActorClient
 
 COPY_SECONDS: Final = 600.0
-"""How long a node may copy files to or from it. A node that dies meanwhile is noticed at once."""
+"""Seconds that a node may take to copy files to or from it. A node that dies meanwhile is noticed at once."""
 
 
 def use_storage(actors: Sequence[ActorClient], root: str | None) -> str:
-    """Have the nodes of ``actors`` use ``root``, a folder or an address; return a sentence about it.
+    """Make the nodes of ``actors`` use ``root``, a folder or an address; return a sentence about it.
 
-    The sentence is empty without a ``root``. Raises as `ActorClient.call`.
+    The sentence is empty without a ``root``. Raises the errors of `ActorClient.call`.
     """
     if not root:
         return ""
@@ -38,9 +38,9 @@ def use_storage(actors: Sequence[ActorClient], root: str | None) -> str:
 
 
 def open_storage(job: Mapping[str, Any], actor: ActorClient) -> tuple[SharedFiles | None, str]:
-    """Return a ``job``'s shared files as this machine sees them, or None with a sentence that says why.
+    """Return a ``job``'s shared files as this machine sees them, or None with a sentence on the reason.
 
-    While this machine waits for them, it assures ``actor`` that the driver still exists.
+    While this machine waits for them, it tells ``actor`` that the driver is still running.
     """
     root = job["config"].get(STORAGE)
     if not root:
@@ -57,7 +57,7 @@ def _keep_alive(actor: ActorClient) -> None:
 
 
 def storage_summary(actors: Sequence[ActorClient], root: str | None) -> str:
-    """Return a sentence on how many files the nodes have found in ``root``; empty for none."""
+    """Return a sentence on how many files the nodes have found in ``root``; empty if none."""
     answers = [actor.call("storage_hits") for actor in actors] if root else []
     count = sum(int(answer) for answer in answers if answer.isdigit() and len(answer) < 10)
     files = "file" if count == 1 else "files"

@@ -1,4 +1,4 @@
-"""A job's files in a folder that machines share, readable by this user only."""
+"""Stores a job's files in a folder that machines share, readable only by this user."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ class FolderStore:
                     shutil.rmtree(job_folder, ignore_errors=True)
 
     def touch(self) -> None:
-        """Mark it as in use. Raises OSError if it is read-only."""
+        """Mark the files as in use. Raises OSError if the folder is read-only."""
         os.utime(self._folder)
 
     def sizes(self) -> dict[str, int]:
-        """Return the sizes of its files in bytes, by name; -1 for anything but a regular file."""
+        """Return the sizes of the files in bytes, by name; -1 for anything but a regular file."""
         entries = {path.name: path.lstat() for path in self._folder.iterdir()}
         return {
             name: status.st_size if stat.S_ISREG(status.st_mode) else -1 for name, status in entries.items()
         }
 
     def write(self, name: str, path: Path, step: Callable[[], None]) -> None:
-        """Copy a local file there, atomically. ``step`` is called after each chunk."""
+        """Copy a local file into the store, atomically. ``step`` is called after each chunk."""
         part = self._folder / f"{secrets.token_hex(8)}.part"
         try:
             with path.open("rb") as source, part.open("xb") as file:
@@ -73,7 +73,7 @@ class FolderStore:
 
     @contextlib.contextmanager
     def read(self, name: str) -> Iterator[BinaryIO]:
-        """Open a regular file there; refuse a link or a pipe that somebody may have put in its place."""
+        """Open a regular file of the store; refuse a link or a pipe that another user may have put there."""
         handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -81,5 +81,5 @@ class FolderStore:
             yield file
 
     def remove(self, name: str) -> None:
-        """Remove a file there."""
+        """Remove a file from the store."""
         (self._folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The node's side of shared storage: which of its job's files are there, and how many came from there."""
+"""The node's side of shared storage: which of the job's files it has, and how many were copied from it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from .watchdog import Step
 
 STORE_PACKAGES: Final = ("fsspec", "s3fs", "gcsfs", "adlfs")
-"""Packages for stores with an address; a node reports which of them it has."""
+"""Packages for stores with an address; a node reports which of them are installed."""
 
 
 class NodeStorage:
-    """The files of the job in the folder ``job``; ``keep_alive`` is called every few seconds of waiting."""
+    """The files of the job in the folder ``job``; ``keep_alive`` is called every few seconds while
+    waiting.
+    """
 
     def __init__(self, job: Path, keep_alive: Step = lambda: None) -> None:
         self._job, self._keep_alive = job, keep_alive
@@ -28,7 +30,7 @@ class NodeStorage:
         self.hits = 0
 
     def use(self, root: str) -> bytes:
-        """Use ``root``, a folder or an address; return why that fails, or nothing."""
+        """Use ``root``, a folder or an address; return why that fails, or an empty string."""
         try:
             self._shared = SharedFiles.open(root, self._job.name, self._keep_alive)
         except OSError as fault:
@@ -36,9 +38,10 @@ class NodeStorage:
         return b""
 
     def fetch(self, sha256: str, size: int, home: Path, target: Path) -> bool:
-        """Copy the file of that hash and ``size`` to ``target`` through ``home``; return whether it came.
+        """Copy the file of that hash and ``size`` to ``target`` through ``home``; return whether it was
+        copied.
 
-        All files together have a limited time; after that the rest counts as missing.
+        All files together have a time limit; after that the remaining ones count as missing.
         """
         if self._shared is None or self._seconds_left <= 0:
             return False
@@ -51,7 +54,7 @@ class NodeStorage:
         return is_found
 
     def put(self, entries: Sequence[dict[str, Any]], home: Path) -> None:
-        """Store the shared files among ``entries``, which lie below ``home``, and remove older ones.
+        """Store the shared files among ``entries``, which are below ``home``, and remove older ones.
 
         Errors, such as a full disk, are ignored: the files also go through the driver.
         """
@@ -67,7 +70,7 @@ class NodeStorage:
         self._shared.put({sha: home / name for name, sha in new.items()}, set(self._names.values()))
 
     def note_placed(self, name: str, sha256: str) -> None:
-        """Note a file that the job resumes from, by its name in the job's folder on the node."""
+        """Note a file from which the job resumes, by its name in the job's folder on the node."""
         below = f"data/jobs/{self._job.name}/"
         if name.startswith(below) and name.removeprefix(below).split("/")[0] in SHARED_FOLDERS:
             self._names[name.removeprefix(below)] = sha256

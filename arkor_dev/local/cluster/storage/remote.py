@@ -1,7 +1,7 @@
-"""A job's files in a store with an address, through fsspec, with this machine's own credentials.
+"""Stores a job's files at an address, through fsspec, with this machine's own credentials.
 
-Stores do not separate users: whoever may write there can make the files useless, but no more than that,
-because every file is checked by its hash.
+Stores do not separate users: anybody with write access can make the files useless, but do no further harm,
+because every file is verified by its hash.
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ PACKAGES: Final = {
     "sftp": "paramiko",
     "ftp": "fsspec",
 }
-"""The package that each protocol needs beside fsspec."""
+"""The package that each protocol needs besides fsspec."""
 FILE_SYSTEMS: Final = ("webhdfs", "smb", "sftp", "ftp")
-"""Protocols with folders, where partly written files are visible; in the others a file appears complete."""
+"""Protocols with folders, where partly written files are visible; with other protocols a file
+appears whole.
+"""
 OWN: Final = "arkor-dev"
 MARK: Final = "used-"
-"""Prefix of an empty file whose name ends with a Unix time: few protocols report when a file changed."""
+"""Name prefix of an empty file; a Unix time follows, since few protocols report when a file changed."""
 MARK_SECONDS: Final = 24 * 3600
 IDLE_SECONDS: Final = 20.0
-"""Servers close idle connections: after this long a new one is opened."""
+"""Seconds of idling after which a new connection is opened, because servers close idle ones."""
 BLOCK: Final = 16 << 20
-"""Bytes read or written at once, and held in memory."""
+"""Bytes read or written at once, and so held in memory."""
 
 
 SECRETS: Final = ((r"//\S*@", "//…@"), (r"\?\S+", "?…"), (r"=\S{8,}", "=…"))
-"""Parts of an error that may be a password or a signature: before a host, in a query, after a name."""
+"""Parts of an error that may be a password or signature: before a host, in a query, after a name."""
 
 
 def store_error(fault: Exception) -> str:
@@ -58,7 +60,7 @@ def store_error(fault: Exception) -> str:
 
 
 class RemoteStore:
-    """The files of ``job`` at ``address``. Every call raises OSError with the store's reason.
+    """The files of ``job`` at ``address``. Every call raises OSError with the store's reason if it fails.
 
     ``writes`` checks that files can be written, and removes files that no job has used for a week.
     """
@@ -121,7 +123,7 @@ class RemoteStore:
                     raise
 
     def touch(self) -> None:
-        """Mark it as in use. Raises OSError if it is read-only."""
+        """Mark the files as in use. Raises OSError if the store is read-only."""
         now = time.time()
         if now - self._marked < MARK_SECONDS:
             return
@@ -135,7 +137,7 @@ class RemoteStore:
                     self.remove(name)
 
     def sizes(self) -> dict[str, int]:
-        """Return the sizes of its files in bytes, by name; -1 for anything but a file."""
+        """Return the sizes of the files in bytes, by name; -1 for anything but a file."""
         return {name: size for name, size in self._list().items() if _time_of(name) is None}
 
     def _list(self) -> dict[str, int]:
@@ -153,7 +155,9 @@ class RemoteStore:
         return sizes
 
     def write(self, name: str, path: Path, step: Callable[[], None]) -> None:
-        """Copy a local file there; a failure leaves nothing, or a shorter file. Calls ``step`` per block."""
+        """Copy a local file into the store; a failure leaves nothing, or a truncated file. Calls ``step`` per
+        block.
+        """
         target = f"{self._folder}/{name}"
         part = f"{self._folder}/{secrets.token_hex(8)}.part" if self._has_folders else target
         try:
@@ -173,17 +177,17 @@ class RemoteStore:
 
     @contextlib.contextmanager
     def read(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file there."""
+        """Open a file of the store."""
         with self._store() as store, store.open(f"{self._folder}/{name}", "rb", block_size=BLOCK) as file:
             yield file
 
     def remove(self, name: str) -> None:
-        """Remove a file there."""
+        """Remove a file from the store."""
         with self._store() as store:
             store.rm_file(f"{self._folder}/{name}")
 
     def sweep(self) -> None:
-        """Remove files of jobs that were not in use for a week."""
+        """Remove the files of jobs that were unused for a week."""
         jobs: dict[str, list[str]] = {}
         with self._store() as store:
             for path in store.find(self._own):
@@ -199,7 +203,7 @@ class RemoteStore:
     def _remove_job(self, store: Any, job: str, names: list[str]) -> None:
         for name in sorted(
             names, key=lambda name: _time_of(name) or 0
-        ):  # the mark last: without it a job is never swept
+        ):  # the mark goes last: without it a job is never swept
             store.rm_file(f"{self._own}/{job}/{name}")
         if self._has_folders:
             store.rmdir(f"{self._own}/{job}")

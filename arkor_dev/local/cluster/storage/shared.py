@@ -1,4 +1,4 @@
-"""One job's files in shared storage, by hash. A file with other bytes counts as missing."""
+"""One job's files in shared storage, by hash. A file with different bytes counts as missing."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from .watchdog import Step
 
 SHARED_FOLDERS: Final = ("checkpoints", "resume")
-"""Folders of a job whose files are shared."""
+"""Folders of a job whose files are stored here."""
 OPEN_SECONDS: Final = 30.0
-"""How long opening a store may take: less than a node may take to answer."""
+"""Seconds that opening a store may take: less than a node may take to respond."""
 COPY_SECONDS: Final = 400.0
-"""How long one call may copy: less than a node's own limit, since the node also hashes its files."""
+"""Seconds that one call may copy: less than a node's own limit, since the node also hashes its files."""
 
 
 class Store(Protocol):
-    """Where a job's files are stored. Every method raises OSError."""
+    """Interface of the storage for a job's files. Every method raises OSError."""
 
     def touch(self) -> None: ...
     def sizes(self) -> dict[str, int]: ...
@@ -44,9 +44,9 @@ def _do_nothing() -> None:
 
 
 class SharedFiles:
-    """One job's files in a ``store``. After one call without an answer in time it is not used again.
+    """One job's files in a ``store``. After one call without a response in time it is no longer used.
 
-    ``keep_alive`` is called every few seconds of waiting.
+    ``keep_alive`` is called every few seconds while waiting.
     """
 
     def __init__(self, store: Store, keep_alive: Step = _do_nothing) -> None:
@@ -88,7 +88,9 @@ class SharedFiles:
             self._succeeds(COPY_SECONDS, work)
 
     def fetch(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
-        """Copy the file of that hash and ``size`` to ``target``; return whether an intact one was there."""
+        """Copy the file of that hash and ``size`` to ``target``; return whether the store had an
+        intact one.
+        """
         store = self._store
         if store is None or not SHA256.fullmatch(sha256):
             return False
@@ -105,13 +107,14 @@ class SharedFiles:
 
         is_found = False
         try:
-            # Opened here, not in the thread: work past its deadline must not write to a file of that name.
+            # Opened here, not in the thread: a thread past its deadline must not write to a file of that
+            # name.
             with target.open("wb") as copy:
                 if self._succeeds(seconds, work):
                     copy.flush()
                     os.fsync(copy.fileno())
                     is_found = True
-        except OSError:  # this machine's disk refuses; receiving the file through the driver will report it
+        except OSError:  # this machine's disk fails; receiving the file through the driver will report it
             is_found = False
         finally:
             if not is_found:

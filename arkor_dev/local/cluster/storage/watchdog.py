@@ -1,4 +1,4 @@
-"""Running work that may never end, such as calls to a store that does not answer, with a deadline."""
+"""Runs calls that may never return, such as those to a store that does not respond, with a deadline."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 STALL_SECONDS: Final = 60.0
-"""Work that makes no step for this long is given up."""
+"""Seconds without progress after which a call is abandoned."""
 KEEP_ALIVE_SECONDS: Final = 5.0
 
 
 class StalledError(OSError):
-    """A store has not answered in time; the call may still be running."""
+    """A store has not responded in time; the call may still be running."""
 
 
 def run_with_deadline(seconds: float, work: Callable[[Step], Result], keep_alive: Step) -> Result:
-    """Return the result of ``work(step)``, run in a daemon thread; raise what it raises.
+    """Return the result of ``work(step)``, run in a daemon thread; raise its exception.
 
-    Raises StalledError if it takes more than ``seconds``, or calls ``step`` not once in `STALL_SECONDS`. From
-    then on ``step`` raises it, too, which ends the thread. ``keep_alive`` is called every few seconds
+    Raises StalledError if it takes more than ``seconds``, or does not call ``step`` within `STALL_SECONDS`.
+    From then on ``step`` raises it, too, which ends the thread. ``keep_alive`` is called every few seconds
     meanwhile, and may raise.
     """
     start = moved = time.monotonic()

@@ -1,5 +1,5 @@
 """Exports for llama.cpp and Ollama: GGUF files of a whole model or an adapter.
 
-``making`` writes them, ``asking`` is the child process in which llama.cpp loads them again, ``heard`` checks
-its answers, and ``ollama`` writes a Modelfile. Start with ``making``.
+``export`` writes them, ``child`` is the child process in which llama.cpp loads them again, ``verification``
+checks its outputs, and ``ollama`` writes a Modelfile. Start with ``export``.
 """

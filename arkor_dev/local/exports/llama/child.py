@@ -1,6 +1,6 @@
-"""The sandboxed child process in which llama.cpp loads an exported file and answers.
+"""The sandboxed child process in which llama.cpp loads an exported file and generates.
 
-Writes its output to a file: the log probabilities of all tokens at each learned position of the texts.
+Writes to a file the log probabilities of all tokens at each learned position of the texts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOG_PROBABILITIES: Final = "likely.npy"
 IGNORED: Final = -100
-"""Label of a token that is not learned, as everywhere in training."""
+"""Label of a token that is not learned, as in training."""
 
 
 class Reader:

@@ -1,7 +1,7 @@
 """Exports for llama.cpp: merges, converts, quantizes, and verifies the result with llama.cpp.
 
 A model quantized below 16 bits is verified twice: after conversion, within narrow bounds, so that a missing
-or wrong adapter is not mistaken for quantization error, and in its final form.
+or wrong adapter cannot pass as quantization error, and again in its final form.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 @dataclass
 class LlamaExport(Export):
-    """The export of ``source`` as GGUF with ``quantization``; ``cache`` holds converters and base files."""
+    """The export of ``source`` as GGUF with ``quantization``; ``cache`` contains converters and
+    base models.
+    """
 
     quantization: str = FULL
     cache: Path = field(default_factory=Path)
@@ -59,7 +61,7 @@ class LlamaExport(Export):
 
     @property
     def written_as(self) -> str:
-        """Return the key of the verification's bounds."""
+        """Return the key of the verification's bounds in ``BOUNDS``."""
         return FULL if self.form == "gguf-lora" else self.quantization
 
     def make(self, rows: Sequence[Any]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class LlamaExport(Export):
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for path in self.target.parent.glob(
             f"{self.target.name}.*.part"
-        ):  # left by a worker that was killed to make room for a job
+        ):  # left by a worker that was killed to free resources for a job
             shutil.rmtree(path, ignore_errors=True)
         with tempfile.TemporaryDirectory(
             prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
@@ -77,7 +79,7 @@ class LlamaExport(Export):
 
     def _check_room(self) -> None:
         if self.form != "gguf-lora":
-            # The merged 16-bit weights, their conversion, and the final file.
+            # Disk space for the merged 16-bit weights, their conversion, and the final file.
             count = weights_of(self.base if self.kind == "adapter" else self.source)[0]
             merged = 2 * count if self.kind == "adapter" else 0
             require_space(
@@ -144,7 +146,7 @@ class LlamaExport(Export):
         return exported.outputs, wrong
 
     def _faults_before_quantization(self, trained: Outputs, converted: Outputs) -> list[str]:
-        """Return what is wrong with the model before quantization."""
+        """Describe errors of the converted model before it is quantized."""
         bounds, distance, sure = (
             BOUNDS[FULL],
             divergence(trained, converted),
@@ -156,7 +158,7 @@ class LlamaExport(Export):
         return [f"Before quantization it already was {excess}."]
 
     def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
-        """Return the start token that readers of the file add by themselves."""
+        """Return the start token that programs add by themselves when they read the file."""
         sets = bool(conversations) and adds_start(tokenizer, conversations[0])
         return str(tokenizer.bos_token) if sets else ""
 

@@ -1,7 +1,8 @@
 """Writes a Modelfile for Ollama, whose template language differs from Jinja.
 
-The chat template renders conversations of marker words; the text between the markers is what each role's
-message begins and ends with. The result is then evaluated by separate rules and compared with the original.
+The chat template renders conversations of marker words; the text between the markers shows how each role's
+message begins and ends. The result is then evaluated by a second implementation and compared with the
+original.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ UNSUPPORTED: Final = (
 )
 PARAMETER: Final = "PARAMETER"
 ESCAPE: Final = re.compile(r"\\(?:U([0-9a-f]{8})|.)")
-"""Go's escapes for arbitrary characters, which JSON lacks; or any other escape."""
+"""Go's escapes for arbitrary characters, which JSON lacks; or any other escape sequence."""
 ACTION: Final = re.compile(r'\{\{ (\.Content|"(?:[^"\\]|\\.)*") \}\}')
 MOST_CONTEXT: Final = 8192
 
@@ -45,10 +46,10 @@ class Parts:
 
 
 def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
-    """Take the template apart. Raises :class:`JobFailure` if it has another structure."""
+    """Split the template into its parts. Raises :class:`JobFailure` if it has another structure."""
 
     def written(*roles: str, cue: bool) -> list[str]:
-        """Return the text before, between and behind the markers of these roles."""
+        """Return the text before, between and after the markers of these roles."""
         text = render(tokenizer, [{"role": role, "content": MARKERS[role]} for role in roles], cue=cue)
         pieces = re.split("|".join(MARKERS.values()), text)
         if len(pieces) != len(roles) + 1:
@@ -112,7 +113,7 @@ def _literal(text: str) -> str:
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
-    """Return the Modelfile beside ``model.gguf``. Raises :class:`JobFailure` for content that it cannot
+    """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` for content that it cannot
     express.
     """
     lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
@@ -124,7 +125,7 @@ def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
 
 
 def _instruction(name: str, value: str) -> str:
-    """Format an instruction such that Ollama reads the value back: it undoes no escapes, so some texts are
+    """Format an instruction so that Ollama reads the same value: it undoes no escapes, so some texts are
     impossible.
     """
     mark = '"""' if '"' in value or "\n" in value else '"'
@@ -138,14 +139,14 @@ def _instruction(name: str, value: str) -> str:
     return line
 
 
-# --- evaluating what was written ----------------------------------------------------------------------
+# --- evaluating the written file ----------------------------------------------------------------------
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """Parse a Modelfile's instructions like Ollama; a ``PARAMETER`` counts by its own name.
+    """Parse a Modelfile's instructions as Ollama does; a ``PARAMETER`` is returned under its own name.
 
-    Ollama drops non-printable characters, undoes no escapes, and lets a quotation end with a line. Raises
-    ValueError for an unterminated one.
+    Ollama drops non-printable characters, undoes no escapes, and ends a quotation only at the end of a line.
+    Raises ValueError for an unterminated one.
     """
     printable = "".join(char for char in text if char.isprintable() or char in "\t\r\n")
     parsed, lines = [], iter(re.split(r"(?<=[\r\n])", printable))
@@ -166,7 +167,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def _unquoted(value: str) -> str | None:
-    """Return a value without its quotation marks; None if they are still open."""
+    """Return a value without its quotation marks; None if the quotation is unterminated."""
     for mark in ('"""', '"'):
         if value.startswith(mark):
             closed = len(value) >= 2 * len(mark) and value.endswith(mark)
@@ -210,7 +211,7 @@ def stops_of(text: str) -> list[str]:
 def faults(
     text: str, tokenizer: Any, ends: Sequence[int], conversations: Sequence[Sequence[Any]], *, adds_start: str
 ) -> list[str]:
-    """Describe each difference between Ollama and the training in a sentence."""
+    """Describe each difference between Ollama and the training, one sentence each."""
     differences = []
     try:
         stops = set(stops_of(text))

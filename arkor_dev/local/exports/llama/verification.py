@@ -1,4 +1,4 @@
-"""Runs an exported file in llama.cpp and lists its differences from the trained model."""
+"""Runs an exported file in llama.cpp and describes its differences from the trained model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHILD: Final = "arkor_dev.local.exports.llama.child"
 
 @dataclass(frozen=True, slots=True)
 class LlamaOutputs:
-    """A GGUF file's ``outputs`` for the questions, and the facts of its ``vocabulary`` (see ``child``)."""
+    """A GGUF file's ``outputs`` for the questions, and properties of its ``vocabulary`` (see ``child``)."""
 
     outputs: Outputs
     vocabulary: dict[str, Any]
@@ -59,7 +59,7 @@ def evaluate(
     subject: str,
     answers: bool = True,
 ) -> LlamaOutputs:
-    """Run the GGUF file ``model`` in a child process. Raises :class:`JobFailure` for an unusable answer."""
+    """Run the GGUF file ``model`` in a child process. Raises :class:`JobFailure` for unusable output."""
     prompts = questions.prompts if answers else []
     request = {
         "model": str(model),
@@ -74,7 +74,7 @@ def evaluate(
     }
     answer = run(CHILD, request, Limits.of(model.stat().st_size), progress, f"Testing {subject}")
     counts = [len(targets) for targets in questions.targets]
-    # The child reads foreign files, so its output is validated before use.
+    # The child reads untrusted files, so its output is validated before use.
     log_probabilities = np.load(scratch / LOG_PROBABILITIES, mmap_mode="r", allow_pickle=False)
     if (
         log_probabilities.shape != (sum(counts), questions.vocabulary)
@@ -99,7 +99,7 @@ def adds_start(tokenizer: Any, conversation: str) -> bool:
 
 
 def faults(tokenizer: Any, exported: LlamaOutputs, prompts: Sequence[Sequence[Any]]) -> list[str]:
-    """Describe each difference between llama.cpp and the training in a sentence."""
+    """Describe each difference between llama.cpp and the training, one sentence each."""
     vocabulary, differences = exported.vocabulary, []
     exported_tokenizer = copy.copy(tokenizer)
     exported_tokenizer.chat_template = vocabulary["template"] or "{{ '' }}"

@@ -1,8 +1,8 @@
 """Imports a job from an archive made by another machine (``writer.py``), trusting nothing in it.
 
 Anything unexpected ends the import without a trace: a header other than a plain file's (a link, a device, a
-sparse file, a long name), a file that no job has, an oversized file, field or event, a different size or
-hash. Blocking: call from a thread.
+sparse file, a long name), an unknown file name, an oversized file, field or event, a wrong size or hash.
+Blocking: call from a thread.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
 """Size limit of all events, in bytes."""
 MOST_EVENTS: Final = 500_000
-"""Most events: these take a few seconds to read."""
+"""Maximum number of events: these take a few seconds to read."""
 LINE_LIMIT: Final = 1 << 20
 """Size limit of one event, in bytes."""
 EVENTS_PER_PARSE: Final = 40
-"""Events parsed together: few enough for the parser to reject deep nesting."""
+"""Number of events parsed together: few enough for the parser to reject deep nesting."""
 FILES_LIMIT: Final = 10_000
 ERROR_LIMIT: Final = 100_000
 FACTS_LIMIT: Final = 64 << 10
@@ -56,7 +56,7 @@ FACTS_LIMIT: Final = 64 << 10
 CONFIG_LIMIT: Final = 1 << 20
 NAME_LIMIT: Final = 100
 FLUSHES: Final = 16
-"""Files flushed together: a disk flushes many in the time of one."""
+"""Number of files flushed together: a disk flushes many in the time of one."""
 SPARE: Final = 256 << 20
 """Bytes to leave free on the disk."""
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
@@ -76,17 +76,17 @@ class ImportedJob:
         self._folder = folder
 
     def put_in_place(self) -> None:
-        """Rename the files to the job's own folder, which no other job has. Raises OSError."""
+        """Move the files to the job's own folder, replacing leftovers of a deleted job. Raises OSError."""
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)
 
     def remove_files(self) -> None:
-        """Remove the files from there."""
+        """Remove the files from the job's folder."""
         with contextlib.suppress(OSError):
             remove_files(self._data, self.job["id"])
 
     def drop(self) -> None:
-        """Remove what was read, except files already in place."""
+        """Remove what was read, unless it was already moved into place."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -95,7 +95,7 @@ def _wrong(reason: str) -> BadRequestError:
 
 
 def import_job(data: Path, source: Path) -> ImportedJob:
-    """Read the archive ``source`` into its own folder and validate all parts."""
+    """Read the archive ``source`` into a new folder and validate all parts."""
     folder = jobs_folder(data) / f"{IMPORTING}{secrets.token_hex(6)}"
     try:
         opened = open_regular(source)
@@ -142,7 +142,7 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     for name, entry in entries[1:]:
         _check_file(name.removeprefix(FILES), entry["bytes"])
     jobs_folder(data).mkdir(parents=True, exist_ok=True)
-    # Events are written twice more on their way into the store.
+    # Events are written twice more before they are in the store.
     if sum(sizes) + 2 * sizes[0] + SPARE > shutil.disk_usage(data).free:
         raise _wrong("the disk has too little space for it")
     folder.mkdir(mode=0o700)
@@ -156,16 +156,16 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     with ThreadPoolExecutor(FLUSHES) as pool:
         list(pool.map(_flush, (folder / name for name, _ in entries)))
     if sets := job["config"].get(FIELD):
-        # The file's author must not choose which of this project's code is run here.
+        # The archive's author must not choose which of this project's code runs here.
         job["config"][FIELD] = without_functions(sets)
-    # Nor where it resumes, with this machine's data and model.
+    # Nor from which checkpoint it resumes, with this machine's data and model.
     for field in (CLUSTER, INSECURE, STORAGE):
         job["config"].pop(field, None)
     return ImportedJob(data, folder, job)
 
 
 def _check_file(name: str, size: int) -> None:
-    """Raise for a file that no job has, and for one larger than its kind ever is."""
+    """Raise for a file that no job has, and for one larger than the limit of its kind."""
     if not belongs(name):
         raise _wrong(f"it contains a file that no job has, {name[:80]!a}")
     limit = limit_of(name)
@@ -190,7 +190,7 @@ def _read_events(imported: ImportedJob, path: Path) -> None:
 
 
 def _events(file: IO[bytes], job_id: str, home: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and data of each event, with artifact paths on this machine."""
+    """Yield each event's name and data, with artifact paths rewritten for this machine."""
     if sum(content.count(b"\n") for content in iter(lambda: file.read(CHUNK), b"")) > MOST_EVENTS:
         raise _wrong(f"it has more than {MOST_EVENTS:,} events")
     file.seek(0)

@@ -33,13 +33,11 @@ FILES: Final = "files/"
 
 
 def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
-    """Write ``job``, in the contract's form, with its events and files to ``target``; return its size in
-    bytes.
+    """Write ``job`` with its events and files to ``target``; return the archive's size in bytes.
 
-    Leaves out files that can be made again, such as exports for other programs.
-
-    ``target`` must not exist; it appears complete or not at all. Raises ConflictError, and BadRequestError if
-    it cannot be written.
+    ``job`` has the contract's shape. Files that can be made again, such as exports for other programs, are
+    left out. ``target`` must not exist; it appears complete or not at all. Raises ConflictError, and
+    BadRequestError if it cannot be written.
     """
     if os.path.lexists(target):
         raise ConflictError(f"{target} already exists: choose another name")

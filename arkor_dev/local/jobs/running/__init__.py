@@ -1,1 +1,1 @@
-"""Runs a job: its worker process as the backend sees it (``worker_session``), from preparation to its end."""
+"""Runs a job from preparation to its end; ``worker_session`` is the backend's side of its worker process."""

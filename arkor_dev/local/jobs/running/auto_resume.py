@@ -1,6 +1,6 @@
-"""Resumes jobs that were paused until the disk has space again or the power is back.
+"""Resumes jobs that were paused by a full disk or by battery power, once the cause is gone.
 
-A job of a sweep that has yielded to another job is queued again at once: the queue puts it behind.
+A sweep's job that yielded to another job is queued again immediately: the queue places it behind that job.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 CHECK_SECONDS: Final = 10.0
-"""How often to check disk space and power supply."""
+"""Seconds between checks of disk space and power supply."""
 BATTERY: Final = "battery"
 YIELDED: Final = "yielded"
 PASSED: Final = {
@@ -28,11 +28,11 @@ PASSED: Final = {
     BATTERY: "The machine has power again.",
     YIELDED: "The job that was started meanwhile is over.",
 }
-"""Reasons of pauses that end by themselves, each with the message on resuming."""
+"""Reasons of pauses that end automatically, each with the message shown on resuming."""
 
 
 async def resume_due(store: AsyncStore, data: Path) -> bool:
-    """Queue the jobs whose reason has passed; return whether any other is still paused for such a reason."""
+    """Queue the jobs whose reason no longer holds; return whether any other is paused for such a reason."""
     still_paused = False
     for reason, message in PASSED.items():
         jobs = await store.read(Store.paused_for, reason)
@@ -53,13 +53,13 @@ async def resume_due(store: AsyncStore, data: Path) -> bool:
 
 
 async def _needs_more(store: AsyncStore, data: Path, job_id: str) -> bool:
-    """Return whether a job paused by a full disk still has too little space to continue."""
+    """Return whether a job paused by a full disk still lacks the space to continue."""
     job = await store.read(Store.get, job_id)
     return job is not None and shutil.disk_usage(data).free < job.get("pause", {}).get("needs", 0)
 
 
 async def watch_power(pause: Callable[[str], None], *, despite_battery: bool) -> None:
-    """Pause when the machine switches to battery, unless a person resumed ``despite_battery``."""
+    """Pause jobs when the machine switches to battery, unless a person resumed ``despite_battery``."""
     watching = not despite_battery
     while True:
         battery = await asyncio.to_thread(on_battery)

@@ -1,4 +1,4 @@
-"""Which GPUs the installed torch can use, without importing it."""
+"""Detects the GPUs that the installed torch can use, without importing it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DRIVER: Final = Path("/proc/driver/nvidia/gpus")
 def gpus(environ: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
     """Return the names of the usable GPUs, as in ``CUDA_VISIBLE_DEVICES``.
 
-    NVIDIA's are named by their UUIDs, since the driver counts them in a different order from CUDA. Without
-    the driver's library they are numbers.
+    NVIDIA GPUs are named by UUID, since the driver counts them in a different order from CUDA. Without the
+    driver's library they are named by number.
     """
     kind = torch_build()
     for variable in VARIABLES[: 3 if kind == "rocm" else 1]:

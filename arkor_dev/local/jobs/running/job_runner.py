@@ -1,4 +1,4 @@
-"""Runs a job from its start to its verdict: checks before it, observers, and its outcome."""
+"""Runs a job from its start to its verdict: the checks before the start, its observers, and its outcome."""
 
 from __future__ import annotations
 
@@ -29,26 +29,28 @@ if TYPE_CHECKING:
 
 
 class RunningJob(NamedTuple):
-    """A running job: its config, and whether it uses a device that the next job would get."""
+    """A running job: its config, and whether it uses a device that the next job would need."""
 
     config: dict[str, Any]
     same_device: bool
 
 
 class Observer(Protocol):
-    """Interface for observers of all trainings, such as forecasts, which must not slow them down."""
+    """Interface for observers of all training runs, such as forecasts, which must not slow them down."""
 
     def training_begins(self) -> None:
-        """A job is about to start."""
+        """Note that a job is about to start."""
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         """Note the duration of an ended job; 0 if another job ran at the same time, which invalidates it."""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit on this machine, as fields of its ``training.failed``; else empty."""
+        """Return why a job cannot fit on this machine, as fields of its ``training.failed``; empty
+        if it can.
+        """
 
     async def free_bytes(self) -> int | None:
-        """Return the bytes of memory that a new process may use now; None if unknown."""
+        """Return the bytes of memory available to a new process; None if unknown."""
 
     async def fits_beside(
         self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
@@ -56,19 +58,19 @@ class Observer(Protocol):
         """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Return sentences of advice for a job that ran out of memory; may be empty."""
+        """Return advice, in sentences, for a job that ran out of memory; may be empty."""
 
 
 def _notify_resumed(name: str, fields: Mapping[str, Any]) -> None:
-    """Report in the terminal that a job resumes by itself."""
+    """Report in the terminal that a job resumes automatically."""
     notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
 class JobRunner:
     """Runs one job. It can be cancelled or paused even before its worker has started.
 
-    ``ran_alone`` stays true while no other job runs at the same time. ``devices`` are its GPUs if there are
-    several here.
+    ``ran_alone`` stays true while no other job runs at the same time. ``devices`` are the job's GPUs if this
+    machine has several.
     """
 
     def __init__(
@@ -102,7 +104,7 @@ class JobRunner:
         return self._cancelled or self._pause is not None
 
     def pause(self, reason: str) -> None:
-        """Pause it after its step; ``reason`` as in ``training.paused``."""
+        """Pause it after the current step; ``reason`` is one of ``training.paused``."""
         self._pause = reason
         if self.training:
             self.training.pause(reason)
@@ -173,7 +175,7 @@ class JobRunner:
         return verdict
 
     async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
-        """Add settings that would fit to the verdict of a job that ran out of memory; cancellable."""
+        """Add settings that would fit to the verdict of a job that ran out of memory; can be cancelled."""
         advising = asyncio.create_task(
             observer.what_fits(self.config, PreparationProgress(self._store, self.job))
         )
@@ -187,7 +189,7 @@ class JobRunner:
 
 
 async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:
-    """Store the verdict, however long that takes; while it waits, keep it outside the database."""
+    """Store the verdict, however long that takes; until then, keep it in a file."""
     keep = functools.partial(keep_verdict, data, job_id, verdict)
     writing = store.post_or(keep, Store.finish, job_id, verdict)
     await asyncio.shield(asyncio.wrap_future(writing))

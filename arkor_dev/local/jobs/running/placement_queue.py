@@ -1,4 +1,4 @@
-"""Jobs whose target has no free resources: they wait, and later jobs may start before them."""
+"""Jobs whose target has no free resources: they wait, while later jobs may start before them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 15.0
-"""Interval between checks for free resources."""
+"""Seconds between checks for free resources."""
 
 
 class PlacementQueue:
-    """Jobs that wait for free resources; ``wake`` is called when one of them may start."""
+    """Jobs that wait for free resources; ``wake`` is called when a job may be able to start."""
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake
@@ -31,7 +31,7 @@ class PlacementQueue:
 
     @property
     def waiting(self) -> list[str]:
-        """Return the ids of those that cannot start now."""
+        """Return the ids of the jobs that cannot start now."""
         return list(self._configs)
 
     async def requeue(self, job_id: str, config: Mapping[str, Any], reason: str) -> None:

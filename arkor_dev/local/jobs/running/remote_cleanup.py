@@ -1,4 +1,4 @@
-"""Removes what ended jobs have left at their targets, as soon as those are reachable."""
+"""Removes files and processes that ended jobs left on their targets, once those are reachable."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOON_SECONDS: Final = 10.0
-"""Pause before the first retry if something remains; it doubles each time."""
+"""Pause before the first retry, in seconds; it doubles each time."""
 AGAIN_SECONDS: Final = 600.0
-"""Longest pause: a cluster may be unreachable for days."""
+"""Longest pause, in seconds: a cluster may be unreachable for days."""
 
 
 class RemoteCleanup:

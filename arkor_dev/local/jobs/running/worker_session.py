@@ -1,7 +1,7 @@
 """One job's worker: starts it, stops or pauses it, and stores its messages as they arrive.
 
-Only the worker can fail, so whatever ends it ends the job with a reason. Stopping is a request at first and
-then a kill: everything that matters is on disk.
+Anything that ends the worker ends the job with a reason. Stopping is first a request and then a kill: all
+that matters is on disk.
 """
 
 from __future__ import annotations
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing may follow its end: once ``closed``, messages go to the terminal."""
+    """The log of one job. Nothing may follow its end: once ``closed``, messages are printed to the
+    terminal.
+    """
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
         self.closed = False
 
     def say(self, text: str) -> None:
-        """Log a sentence without waiting."""
+        """Log a sentence without waiting for the write."""
         if self.closed:
             notices.message("warning", f"{self._name}: {text}")
         else:
@@ -49,7 +51,7 @@ PROGRESS_SECONDS: Final = 0.5
 
 
 class PreparationProgress:
-    """Turns a preparation's progress into events and notices, two a second at most for each label."""
+    """Turns a preparation's progress into events and notices, at most two a second for each label."""
 
     def __init__(self, store: AsyncStore, job_id: str) -> None:
         self._store = store
@@ -78,7 +80,7 @@ DETACHED: Final = "alone"
 resources, or it keeps training after this process ends.
 """
 ENDED: Final = "ended"
-"""Reason of a pause when this process ends."""
+"""Reason of pauses when this process ends."""
 
 
 class WorkerSession:
@@ -125,9 +127,9 @@ class WorkerSession:
             self._pause.set()
 
     async def run(self, data: Path, project: Path) -> Verdict:
-        """Let a worker train, then end it; return the verdict, possibly one that does not end the job.
+        """Run the worker and wait for its end; return the verdict, possibly one that does not end the job.
 
-        ``attached`` then says whether the worker was found already training.
+        Afterwards ``attached`` says whether the worker was already training.
         """
         job = JobRequest(id=self._job, config=self._config, data=str(data), project=str(project))
         if len(self._devices) == 1:
@@ -158,7 +160,7 @@ class WorkerSession:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(do="detach")
                         return Verdict(DETACHED, {})
-                    if not (self._steps or self.attached):  # there is nothing to store
+                    if not (self._steps or self.attached):  # no message reports anything to store
                         break
                     worker.send(do="pause", reason=self._reason)
             if cancelling.done() and not following.done():
@@ -220,5 +222,5 @@ class WorkerSession:
 
 
 def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """Return the value of ``key`` in the last message that has it; None without one."""
+    """Return the value of ``key`` in the last message that contains it, or None."""
     return next((message[key] for message in reversed(batch) if key in message), None)

@@ -1,4 +1,4 @@
-"""The calls of ``endpoints`` and ``serving``: ``routes`` has the owner's, ``serve`` those of callers."""
+"""HTTP handlers of ``endpoints`` and ``serving``: ``routes`` for the owner, ``serve`` for callers."""
 
 from __future__ import annotations
 

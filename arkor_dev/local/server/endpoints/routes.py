@@ -36,7 +36,7 @@ async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
 
 def _check_retention(body: Mapping[str, Any]) -> None:
     mode = body.get("runRetentionMode")
-    if mode not in RETENTIONS:  # an unknown one cannot be stored
+    if mode not in RETENTIONS:  # an unknown mode cannot be stored
         raise BadRequestError(
             f'runRetentionMode must be "days", "unlimited" or "disabled", not {quoted(mode)}'
         )

@@ -1,6 +1,7 @@
-"""Requests of a deployment's callers in OpenAI's form (docs/contract.md#serving), passed on by Studio.
+"""Serves requests of a deployment's callers in OpenAI's format (docs/contract.md#serving); Studio forwards
+them.
 
-The response starts with the answer's first text, so that earlier errors still have their own status.
+The response starts with the first text of the answer, so that earlier errors still have their own status.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 
 PING_SECONDS: Final = 5.0
 PING: Final = b": ping\n\n"
-"""An SSE comment, since OpenAI's clients parse every event as a chunk."""
+"""An SSE comment rather than an event, since OpenAI's clients parse every event as a chunk."""
 DONE: Final = "[DONE]"
 LEFT: Final = 499
-"""Nginx's status for a client that has disconnected; nobody receives it."""
+"""Nginx's status for a client that has disconnected; no one receives it."""
 KNOWN: Final = frozenset(field.name for field in ASK.fields)
-"""The fields of the chat call, which a caller may set."""
+"""Fields of the chat call that a caller may set."""
 READERS: Final = {CHAT: read_chat, COMPLETION: read_completion}
 
 routes = web.RouteTableDef()
@@ -121,7 +122,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
 
 
 async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
-    """Return the body's request, checked like the chat call's own body."""
+    """Return the request in the body, checked like a body of the chat call."""
     try:
         body = strict_json.parse(await request.read())
     except strict_json.StrictJSONError as fault:
@@ -145,7 +146,7 @@ def _said(asked: ChatRequest) -> list[dict[str, Any]]:
 async def _noted(
     messages: AsyncIterator[tuple[int, dict[str, Any]]], choices: list[Choice], record: Request, began: float
 ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-    """Yield the messages and log their result."""
+    """Yield the messages, and log the result."""
     async for number, message in messages:
         if record.first is None and message.get("text"):
             record.first = round(time.monotonic() - began, 4)
@@ -193,7 +194,7 @@ async def _streamed(
 
 @contextlib.asynccontextmanager
 async def _alive(response: web.StreamResponse) -> AsyncIterator[None]:
-    """Send a comment every few seconds, so that silence means a dead connection."""
+    """Send a comment every few seconds, so that a silent connection is known to be dead."""
 
     async def ping() -> None:
         while True:
