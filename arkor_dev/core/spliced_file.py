@@ -203,7 +203,7 @@ class SplicedFile:
                 break
             start += done
             if done == WRITTEN_AT_ONCE:
-                # Linux begins to write what is said not to be needed, so that the disk works beside the copy.
+                # Linux starts to write pages marked as not needed, so the disk works during the copy.
                 os.posix_fadvise(out, os.lseek(out, 0, os.SEEK_CUR) - done, done, os.POSIX_FADV_DONTNEED)
         while start < end:
             piece = self.read(start, min(PIECE, end - start))
