@@ -108,6 +108,9 @@ class Terminal:
                 amount,
                 TimeRemainingColumn(),
                 console=self._console,
+                # The console writes to whatever sys.stderr is: a redirected one would feed the bar to itself.
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._progress.start()
         if label not in self._bars:
