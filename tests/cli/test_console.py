@@ -76,9 +76,12 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     for done in (1, 2):
+        terminal.notice({"notice": "progress", "label": "Loading", "done": done, "total": None})
+    for done in (1, 2):
         terminal.notice({"notice": "progress", "label": "Model", "done": done, "total": 2, "unit": "B"})
     terminal.line("after it")
     terminal.close()
+    assert screen.getvalue().count("Loading") == 1
     assert "2/2 bytes" in screen.getvalue()
     assert screen.getvalue().endswith("after it\n")
 
