@@ -134,7 +134,7 @@ class SplicedFile:
                 start = self._only(expected)
             splices.append(Splice(start + len(part.before), len(part.new), part.old))
         splices.sort(key=lambda splice: splice.offset)
-        if any(one.offset + one.size > other.offset for one, other in pairwise(splices)):
+        if any(first.offset + first.size > second.offset for first, second in pairwise(splices)):
             raise ChangedError
         return splices
 

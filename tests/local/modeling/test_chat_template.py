@@ -160,6 +160,6 @@ def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) ->
         else "needs more than 512 MiB"
     )
     with pytest.raises(JobFailure, match=f"chat template ({ended})"):
-        render(tokenizer, TALK, cue=True)
+        render(tokenizer, TALK, add_generation_prompt=True)
     assert peak_memory() < before + 1.1 * MEMORY
     assert resource.getrlimit(resource.RLIMIT_DATA) == limits

@@ -37,9 +37,15 @@ class ProcessGroup:
         self._broadcasts = 0
         with _peer_errors():
             first = meeting.rank == 0
-            held = {"master_listen_fd": meeting.listener.detach()} if meeting.listener else {}
+            listener = {"master_listen_fd": meeting.listener.detach()} if meeting.listener else {}
             self._store = dist.TCPStore(
-                meeting.address, meeting.port, meeting.count, first, PATIENCE, wait_for_workers=False, **held
+                meeting.address,
+                meeting.port,
+                meeting.count,
+                first,
+                PATIENCE,
+                wait_for_workers=False,
+                **listener,
             )
             options = dist.ProcessGroupGloo._Options()  # noqa: SLF001 - torch has no public name for it
             options._devices = [dist.ProcessGroupGloo.create_device(hostname=meeting.host)]  # noqa: SLF001
