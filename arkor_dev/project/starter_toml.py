@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 VALUES: Final = {
     "model": "smollm2-135m-instruct",
-    "steps": 24,
+    "steps": 40,
     "batch_size": 4,
     "scheduler": "cosine",
     "warmup_steps": 2,
-    "eval_split": 0.15,
-    "eval_every": 6,
-    "save_every": 12,
+    "eval_split": 0.1,
+    "eval_every": 10,
+    "save_every": 20,
     "lora.r": 8,
     "lora.alpha": 16,
 }
@@ -62,7 +62,7 @@ def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
     values = {key: VALUES[key] for key in (OWN_DATA if own_data else VALUES)}
     rows = _usual("")
     model, *rest = [row for row in rows if row.key in values]
-    data = f"{DATASET}dataset = {quoted(own_data or 'data/train.jsonl')}\n"
+    data = f"{DATASET}dataset = {quoted(own_data or 'data/chats.jsonl')}\n"
     parts = [f"{HEAD}name = {quoted(name)}\n", _entry(model, values), data]
     parts += [_entry(row, values) for row in rest]
     parts += [

@@ -24,7 +24,7 @@ def run_init(folder: Path, console: Console | None = None, *, template: str | No
     option = "" if in_current else f" --project {folder_text}"
     local = " --local" if template is None else ""
     if template is None:
-        first = f"Put your own chats into {folder / 'data' / 'train.jsonl'}, one JSON object per line."
+        first = f"Put your own chats into {folder / 'data' / 'chats.jsonl'}, one JSON object per line."
     else:
         prefix = "" if in_current else f" --prefix {folder_text}"
         first = f"Install the arkor package:            npm install{prefix}"

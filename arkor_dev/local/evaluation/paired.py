@@ -99,8 +99,8 @@ class Comparison:
         1981), with the half of the interval towards zero, which is the wider one if a few rows have large
         losses.
         """
-        if self.groups < 3:
-            return FEWEST
+        if self.groups < FEWEST:  # their spread is too uncertain to extrapolate from
+            return math.ceil(FEWEST * self.rows / self.groups)
         away = abs(abs(self.mean) - self.margin)
         if not away or not math.isfinite(self.error):
             return None

@@ -162,7 +162,7 @@ def _settled(compared: Comparison) -> str:
         return ""
     needed = compared.rows_to_settle
     if compared.groups < FEWEST:
-        return f" A verdict needs at least {max(FEWEST, needed or 0):,} rows."
+        return f" A verdict needs at least {needed:,} rows."
     if needed is None:
         return " They are so close that even many more rows may not settle it."
     return f" About {_rough(needed):,} rows would settle it."
