@@ -29,6 +29,6 @@ def __getattr__(name: str) -> object:
     if name in ("AsyncStudio", "RunFailedError"):
         from .sdk import async_studio
 
-        found: object = getattr(async_studio, name)
-        return found
+        value: object = getattr(async_studio, name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -112,7 +112,7 @@ def _is_filled(value: object) -> bool:
 MANY: Final = 10_000_000
 
 
-def whole(low: int, high: int = MANY) -> Rule:
+def integer(low: int, high: int = MANY) -> Rule:
     """An integer within the bounds, inclusive."""
     return Rule("whole", low, high)
 

@@ -60,17 +60,17 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
         _is(value, kind) for kind in (kinds if isinstance(kinds, list) else [kinds])
     ):
         return False
-    if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
+    if "enum" in schema and not any(_same(value, item) for item in schema["enum"]):
         return False
     if "const" in schema and not _same(value, schema["const"]):
         return False
-    if "anyOf" in schema and not any(fits(value, each) for each in schema["anyOf"]):
+    if "anyOf" in schema and not any(fits(value, item) for item in schema["anyOf"]):
         return False
     if isinstance(value, dict):
         return _object_fits(value, schema)
     if isinstance(value, list):
         inner = schema.get("items", {})
-        return _within(len(value), schema, "Items") and all(fits(each, inner) for each in value)
+        return _within(len(value), schema, "Items") and all(fits(item, inner) for item in value)
     if isinstance(value, str):
         return _within(len(value), schema, "Length")
     return isinstance(value, bool) or value is None or _within(value, schema, "imum")
@@ -79,21 +79,21 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
 def _object_fits(value: dict[str, Any], schema: Mapping[str, Any]) -> bool:
     known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", [])) and all(
-        fits(each, known[name]) if name in known else more if isinstance(more, bool) else fits(each, more)
-        for name, each in value.items()
+        fits(item, known[name]) if name in known else more if isinstance(more, bool) else fits(item, more)
+        for name, item in value.items()
     )
 
 
-def _within(size: float, schema: Mapping[str, Any], what: str) -> bool:
-    return bool(schema.get(f"min{what}", size) <= size <= schema.get(f"max{what}", size))
+def _within(size: float, schema: Mapping[str, Any], bound: str) -> bool:
+    return bool(schema.get(f"min{bound}", size) <= size <= schema.get(f"max{bound}", size))
 
 
 def _is(value: object, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
-    whole = kind == "integer" and isinstance(value, float) and value % 1 == 0
-    return whole or isinstance(value, _TYPES[kind])
+    integral = kind == "integer" and isinstance(value, float) and value % 1 == 0
+    return integral or isinstance(value, _TYPES[kind])
 
 
-def _same(one: object, other: object) -> bool:
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def _same(first: object, second: object) -> bool:
+    return first == second and isinstance(first, bool) == isinstance(second, bool)

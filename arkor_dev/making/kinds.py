@@ -67,7 +67,7 @@ class Kind:
 
     def request(self, passage: Passage, model: str) -> Request:
         """Return the request that makes rows from a passage."""
-        told, keys = self._told()
+        instructions, keys = self._instructions()
         item = {
             "type": "object",
             "properties": {**keys, "quote": _TEXT},
@@ -85,7 +85,7 @@ class Kind:
         return Request(
             model,
             [
-                {"role": "system", "content": f"{told} {_RULES % example}"},
+                {"role": "system", "content": f"{instructions} {_RULES % example}"},
                 {"role": "user", "content": f"Document: {passage.document}{heading}\n\n{passage.text}"},
             ],
             shape,
@@ -93,7 +93,7 @@ class Kind:
             TEMPERATURE,
         )
 
-    def _told(self) -> tuple[str, dict[str, Any]]:
+    def _instructions(self) -> tuple[str, dict[str, Any]]:
         """Return the first sentences of the instructions, and the keys of an item besides its quote."""
         few = "1 item" if self._most == 1 else f"1 to {self._most} items"
         match self.name:
@@ -139,10 +139,10 @@ class Kind:
         if not isinstance(quote, str) or not occurs(quote, passage.text):
             return "quote"
         keys = {"qa": ("question", "answer"), "summary": ("summary",), "rewrite": ("rewritten",)}
-        said = [item.get(key) for key in keys.get(self.name, ())]
-        if not all(isinstance(text, str) and text.strip() for text in said):
+        values = [item.get(key) for key in keys.get(self.name, ())]
+        if not all(isinstance(text, str) and text.strip() for text in values):
             return "unreadable"
-        texts = [str(text).strip() for text in said]
+        texts = [str(text).strip() for text in values]
         match self.name:
             case "qa":
                 messages = turn(*texts)
@@ -154,8 +154,8 @@ class Kind:
                 data = item.get("data")
                 if not isinstance(data, dict) or not fits(data, self.schema):
                     return "schema"
-                asked = f"Extract JSON that fits this schema: {json.dumps(self.schema)}\n\n{passage.text}"
-                messages = turn(asked, json.dumps(data, ensure_ascii=False))
+                question = f"Extract JSON that fits this schema: {json.dumps(self.schema)}\n\n{passage.text}"
+                messages = turn(question, json.dumps(data, ensure_ascii=False))
         return Candidate(messages, quote.strip())
 
 

@@ -145,12 +145,12 @@ class ManifestReader:
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]
-        found: Manifest = {
+        manifest: Manifest = {
             "trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read,
         }  # fmt: skip
         if sweep := load_sweep(self._project, trainers).written():
-            found["sweep"] = sweep
-        return found
+            manifest["sweep"] = sweep
+        return manifest
 
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):

@@ -91,5 +91,5 @@ def _entry(row: Setting, values: Mapping[str, object]) -> str:
     if row.key not in values and row.default is None:
         facts.append(f"Unset: {row.default_words}.")
     comment = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
-    value, mark = (values[row.key], "") if row.key in values else (row.shown, "# ")
+    value, mark = (values[row.key], "") if row.key in values else (row.sample_value, "# ")
     return f"{comment}\n{mark}{row.name} = {quoted(value)}\n"

@@ -21,13 +21,14 @@ import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
 from tests.support.fake_backend import running_fake_backend
+from tests.support.ports import held_ports
 from tests.support.studio import running_studio
 
 from .contexts import ONE_PROCESS, Contexts
 from .looking import look_often, overlook_announcements
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from playwright.async_api import Browser, ConsoleMessage, Page, Playwright
@@ -58,6 +59,9 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Threads of the browser's process: each frame and each request would pass between two processes.
+    "--in-process-gpu",
+    "--enable-features=NetworkServiceInProcess2,CDPScreenshotNewSurface",  # the latter is Playwright's own
 )
 BRIEF = "--js-flags=--no-maglev --no-opt"
 """A page of a test lives for a second: its scripts are not optimized for hours that it might stay open."""
@@ -158,10 +162,17 @@ async def fake_backend() -> AsyncIterator[FakeBackend]:
         yield fake
 
 
+@pytest.fixture(scope="session")
+def studio_port() -> Iterator[int]:
+    """The port of every Studio in turn: the browser keeps the page's scripts, compiled, by their address."""
+    with held_ports() as take:
+        yield take()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
+async def studio(settings: Settings, signed_in: None, studio_port: int) -> AsyncIterator[Studio]:
     """A whole Studio, signed in at the fake backend, on the loop of the browser."""
-    async with running_studio(settings) as studio:
+    async with running_studio(settings, studio_port) as studio:
         yield studio
 
 

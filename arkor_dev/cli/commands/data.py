@@ -167,13 +167,11 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
             )
             say(f"{title}: {listed}")
     for entry in judged["agreement"]:
-        one, other = (one_line(person, 100) or "?" for person in entry["people"])
+        a, b = (one_line(person, 100) or "?" for person in entry["people"])
         kappa = "kappa is not defined: both gave a single verdict"
         if entry["kappa"] is not None:
             kappa = f"kappa {entry['kappa']:.2f} (95 % {entry['low']:.2f} to {entry['high']:.2f})"
-        say(
-            f"Agreement of {one} and {other}: {entry['equal']:,} of {_counted(entry['rows'], 'row')}, {kappa}"
-        )
+        say(f"Agreement of {a} and {b}: {entry['equal']:,} of {_counted(entry['rows'], 'row')}, {kappa}")
     return 0
 
 

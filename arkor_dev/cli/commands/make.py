@@ -118,7 +118,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
         agreement, trusted = judging.tried(loaded, verdicts)
         opinions: dict[str, tuple[str, str]] = {}
         if trusted and done["state"] == "done":
-            done, opinions = await judge_tasks(loaded.others)
+            done, opinions = await judge_tasks(loaded.unjudged)
             options_of_run = (settings.project, loaded, opinions, options["model"])
             await asyncio.to_thread(judging.write_opinions, *options_of_run)
     document = {
@@ -159,11 +159,11 @@ def judge_lines(
 
 async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
     """Run a maker with progress; Ctrl-C pauses it, and a second one drops the requests under way."""
-    making = asyncio.create_task(running, name="making")
+    task = asyncio.create_task(running, name="making")
 
     def pause() -> None:
         if maker.as_wire()["state"] == "pausing":
-            making.cancel()  # requests under way count in full
+            task.cancel()  # requests under way count in full
         else:
             maker.pause()
             if not quiet:
@@ -172,13 +172,13 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, pause)
     try:
-        await _follow(maker, making, console, visible=console.is_terminal and not quiet)
+        await _follow(maker, task, console, visible=console.is_terminal and not quiet)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     return maker.as_wire()
 
 
-async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, visible: bool) -> None:
+async def _follow(maker: Any, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
     """Show the progress of a making run until it ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
@@ -186,12 +186,12 @@ async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, v
     bar.disable = not visible
     with bar, contextlib.suppress(asyncio.CancelledError):
         task = bar.add_task("Reading", total=None)
-        while not making.done():
-            await asyncio.wait({making}, timeout=LOOK)
+        while not run.done():
+            await asyncio.wait({run}, timeout=LOOK)
             now = maker.as_wire()
             total = now["passages"] or None
             bar.update(task, description=progress_text(now), completed=now["done"], total=total)
-        await making
+        await run
 
 
 def _options(settings: Settings, arguments: Namespace) -> MakingOptions:

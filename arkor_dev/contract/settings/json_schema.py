@@ -64,7 +64,9 @@ def _fault(schema: object, at: str, depth: int) -> str | None:
             return f"has an invalid {word}{where}"
     inner = {f"{at}.{name}": part for name, part in schema.get("properties", {}).items()}
     inner |= {f"{at}.{word}": schema[word] for word in ("items", "additionalProperties") if word in schema}
-    return next((fault for place, part in inner.items() if (fault := _fault(part, place, depth - 1))), None)
+    return next(
+        (fault for pointer, part in inner.items() if (fault := _fault(part, pointer, depth - 1))), None
+    )
 
 
 def _fits(word: str, value: object) -> bool:
@@ -103,12 +105,12 @@ def valid(value: Any, schema: Any) -> bool:
     """Return whether ``value``, parsed from JSON, conforms to a valid schema."""
     if isinstance(schema, bool):
         return schema
-    wanted = schema.get("type")
-    if wanted is not None:
-        names = wanted if isinstance(wanted, list) else [wanted]
+    types = schema.get("type")
+    if types is not None:
+        names = types if isinstance(types, list) else [types]
         if not any(TYPES[name](value) for name in names):
             return False
-    if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
+    if "enum" in schema and not any(_same(value, item) for item in schema["enum"]):
         return False
     if "const" in schema and not _same(value, schema["const"]):
         return False
@@ -116,7 +118,7 @@ def valid(value: Any, schema: Any) -> bool:
         return _object(value, schema)
     if isinstance(value, list):
         counts = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
-        return counts and all(valid(each, schema.get("items", True)) for each in value)
+        return counts and all(valid(item, schema.get("items", True)) for item in value)
     if isinstance(value, str):
         counts = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
         return counts and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
@@ -129,15 +131,15 @@ def _object(value: dict[str, Any], schema: dict[str, Any]) -> bool:
     if not all(name in value for name in schema.get("required", ())):
         return False
     known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
-    return all(valid(each, known.get(name, other)) for name, each in value.items())
+    return all(valid(item, known.get(name, other)) for name, item in value.items())
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     """Compare as JSON: true is not 1, and 1 equals 1.0."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return bool(one == other)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    return bool(first == second)

@@ -51,8 +51,10 @@ class Preferences(Check):
         if digest(chosen) == digest(rejected):
             self._identical.add(checked)
         else:
-            question, one, other = digest(prompt), digest(chosen), digest(rejected)
-            self._compare((question, one, other), (question, other, one), checked.number)
+            question, preferred, dispreferred = digest(prompt), digest(chosen), digest(rejected)
+            self._compare(
+                (question, preferred, dispreferred), (question, dispreferred, preferred), checked.number
+            )
 
     def _compare(self, mine: tuple[int, int, int], opposite: tuple[int, int, int], number: int) -> None:
         """Note a row, and the first one with the ``opposite`` of what it says."""

@@ -108,8 +108,8 @@ class Comparison:
         stretch = max(1.0, side / self.error / _deviations(_level(self.groups))) if self.error else 1.0
 
         def needed(level: float) -> float:
-            found, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
-            return ((found + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
+            power, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
+            return ((power + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
 
         count = needed(LEVEL)
         if count < FEW:
@@ -160,9 +160,9 @@ def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
     ``again`` are the same model's losses from a second measurement. The result is the far end of the interval
     of their difference; for two or three rows, whose interval is very wide, the largest change of any row.
     """
-    found = compare(losses, again)
+    difference = compare(losses, again)
     largest = max(abs(before - after) for before, after in zip(losses, again, strict=True))
-    return min(max(abs(found.low), abs(found.high)), largest)
+    return min(max(abs(difference.low), abs(difference.high)), largest)
 
 
 def _level(groups: int) -> float:
@@ -198,11 +198,11 @@ def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> A
     """Return each draw's distance from ``mean``, in its own standard errors."""
     chance, number = np.random.default_rng(SEED), len(sums)
     step = max(1, AT_ONCE // number)
-    found = []
+    draws = []
     for start in range(0, RESAMPLES, step):
         drawn = chance.integers(0, number, (min(step, RESAMPLES - start), number))
         some, many = sums[drawn], counts[drawn]
         means = some.sum(1) / many.sum(1)
         # A draw that consists of one repeated row has no spread; its distance must stay finite.
-        found.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
-    return np.concatenate(found)
+        draws.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
+    return np.concatenate(draws)

@@ -86,7 +86,7 @@ class Preferred:
     def figures(self) -> EvaluationPreferred:
         """Return the contract's figures."""
         low, high = (round(end, DIGITS) for end in self.interval)
-        found: EvaluationPreferred = {
+        figures: EvaluationPreferred = {
             "kind": self.kind,
             "won": self.won,
             "of": self.groups,
@@ -95,8 +95,8 @@ class Preferred:
         }
         if self.equal:
             share, low, high = (round(end, DIGITS) for end in self.equal)
-            found["equalLength"] = {"share": share, "low": low, "high": high}
-        return found
+            figures["equalLength"] = {"share": share, "low": low, "high": high}
+        return figures
 
     def sentence(self, *, dry: bool = False) -> str:
         """Describe the result with its figures."""

@@ -23,14 +23,14 @@ DIGITS: Final = 5
 """Number of decimals in stored figures."""
 
 
-def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationPart:
+def part(name: str, compared: Comparison, sentence: str, of: int = 0) -> EvaluationPart:
     """Return the figures of one set; ``name`` is ``HELD_OUT``, ``GENERAL`` or a file's name.
 
-    ``said`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
+    ``sentence`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     sign = -1 if compared.higher else 1
-    told: EvaluationPart = {
+    fields: EvaluationPart = {
         "name": name,
         "rows": compared.rows,
         "base": round(sign * compared.base, DIGITS),
@@ -38,13 +38,13 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
-        "sentence": said,
+        "sentence": sentence,
     }
     if of > compared.rows:
-        told["of"] = of
+        fields["of"] = of
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
-        told["rowsToSettle"] = needed
-    return told
+        fields["rowsToSettle"] = needed
+    return fields
 
 
 def beside_base(
@@ -55,12 +55,12 @@ def beside_base(
     ``length`` describes its answers' relative length; ``of`` as in :func:`part`. After a dry run (``dry``),
     the number of rows that would settle it is omitted.
     """
-    what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
+    subject = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
     rows = f"{compared.rows:,} of {_count(of, kind)}" if of > compared.rows else _rows(compared, kind)
-    said = f"{what}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
+    start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
     more = f"; its answers are {length}" if length else ""
-    return f"{said}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
+    return f"{start}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
@@ -147,13 +147,13 @@ def _after(ends: Ends) -> str:
     if ends.trained is None:
         return f"From step {ends.best} on {rose}."
     before, after = ends.trained
-    told = f"from {before:.3f} to {after:.3f}"
+    change = f"from {before:.3f} to {after:.3f}"
     if after < before:
         return (
             f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell "
-            f"{told}. It memorized its rows."
+            f"{change}. It memorized its rows."
         )
-    return f"From step {ends.best} on {rose}, and so did the training loss, {told}: a lower rate may help."
+    return f"From step {ends.best} on {rose}, and so did the training loss, {change}: a lower rate may help."
 
 
 def _settled(compared: Comparison) -> str:
@@ -189,8 +189,8 @@ def _rough(count: int) -> int:
     return int(math.ceil(count / 10**digits) * 10**digits)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _rows(compared: Comparison, kind: str) -> str:
@@ -252,5 +252,5 @@ def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
         "same": f"No difference that matters {on}",
         "unclear": f"No clear difference {on}",
     }[compared.verdict]
-    said = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
-    return f"{words} ({said})" if said else words
+    details = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
+    return f"{words} ({details})" if details else words

@@ -37,7 +37,7 @@ export function LazyAnswers(props: WithChart) {
 
 export function LazyRollouts({ run, version }: JobNow) {
   const code = useRollouts(run.rollouts.length > 0);
-  return code && <code.Rollouts told={run.rollouts} version={version} />;
+  return code && <code.Rollouts events={run.rollouts} version={version} />;
 }
 
 export function LazyExports({ job }: { job: Job | undefined }) {

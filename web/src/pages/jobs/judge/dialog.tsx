@@ -27,7 +27,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const input = useRef<HTMLInputElement>(null);
-  const taken = useRef(false);
+  const imported = useRef(false);
   const take = async (files: readonly Chosen[]): Promise<void> => {
     setError(null);
     try {
@@ -37,8 +37,8 @@ export function JudgeDialog({ dropped, onClose }: Props) {
       setError(errorText(fault));
     }
   };
-  if (dropped && !taken.current) {
-    taken.current = true;
+  if (dropped && !imported.current) {
+    imported.current = true;
     void take(dropped);
   }
   const judge = async (): Promise<void> => {
