@@ -403,7 +403,7 @@ def reference() -> str:
         "Each is set in a `[[trainer]]` of `arkor.toml`, those with a dot in its table (`lora.r`: `r` in",
         "`[trainer.lora]`). A job's `config` has them under the name in the second column. A trainer also",
         'needs `name`, and `dataset`: a path, `{ huggingface = "owner/name" }` or `{ url = "https://…" }`.',
-        'A table with a `path` may say `only = "accepted"` or `only = "all"`, the [judged rows](judging.md).',
+        'A table may say `only = "accepted"` or `only = "all"`, the [judged rows](judging.md).',
         "",
         "A key of transformers, PEFT or TRL has the same meaning here; where our name differs, theirs is",
         "accepted, too.",

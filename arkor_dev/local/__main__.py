@@ -42,8 +42,8 @@ from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.local.jobs.database import DATABASE, DamagedError, UnknownFormatError
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.requests import ORG, Setup
-from arkor_dev.local.server.socket_folder import SocketFolder
 from arkor_dev.local.workers import daemon_messages as notices
+from arkor_dev.local.workers.socket_folder import SocketFolder
 
 EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73

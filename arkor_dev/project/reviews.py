@@ -190,26 +190,37 @@ def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> lis
     return agreements
 
 
-def reviewed_row(reviews: Reviews, files: Sequence[FileRows], number: int) -> ReviewedRow:
-    """Return the judgements of row ``number`` (from 1). Raises NotFoundError."""
+def reviewed_row(
+    reviews: Reviews, files: Sequence[FileRows], number: int, entry: str = "", elsewhere: str = ""
+) -> ReviewedRow:
+    """Return the judgements of row ``number`` (from 1); ``entry`` names a row from ``elsewhere``.
+
+    Raises NotFoundError for a row outside the project without ``entry``.
+    """
     index = number - 1
     for rows in files:
         if 0 <= index < rows.count:
             digest = rows.hashes[index] if index < len(rows.hashes) else 0
-            row = reviews.of(digest) or _NOBODY
-            reviewed: ReviewedRow = {
-                "row": number,
-                "hash": f"{digest:016x}" if digest else "",
-                "file": rows.file.name,
-                "reviews": list(row.people.values()),
-            }
-            if row.verdict:
-                reviewed["verdict"] = row.verdict
-            if row.made is not None:
-                reviewed["made"] = row.made
-            return reviewed
+            return _reviewed(reviews, number, digest, rows.file.name)
         index -= rows.count
+    if entry:
+        return _reviewed(reviews, number, int(entry[:16], 16), elsewhere)
     raise NotFoundError("This row is not in a file of the project.")
+
+
+def _reviewed(reviews: Reviews, number: int, digest: int, file: str) -> ReviewedRow:
+    row = reviews.of(digest) or _NOBODY
+    reviewed: ReviewedRow = {
+        "row": number,
+        "hash": f"{digest:016x}" if digest else "",
+        "file": file,
+        "reviews": list(row.people.values()),
+    }
+    if row.verdict:
+        reviewed["verdict"] = row.verdict
+    if row.made is not None:
+        reviewed["made"] = row.made
+    return reviewed
 
 
 def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -> list[ReviewMark]:

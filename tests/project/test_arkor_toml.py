@@ -279,7 +279,6 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ('{ huggingface = "a/b", url = "https://x" }', "arkor.toml:4: dataset: needs one of path"),
         ('{ path = "data.jsonl", split = "a" }', "split applies to huggingface, not to path"),
         ('{ path = "data.jsonl", only = "x" }', "arkor.toml:4: dataset.only: must be one of accepted, all"),
-        ('{ url = "https://x", only = "all" }', "dataset.only: only applies to path"),
         ('{ path = "data.jsonl", form = "x" }', "arkor.toml:4: dataset.form: must be one of chat, sharegpt"),
         ('{ path = "data.jsonl", columns = {} }', "arkor.toml:4: dataset.columns: must be a table such as"),
         (

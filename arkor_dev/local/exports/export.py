@@ -24,6 +24,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .files import (
     copy_adapter,
     copy_model,
+    copy_processor,
     free_memory,
     load_in_float32,
     merge,
@@ -164,6 +165,7 @@ class Export:
 
         def write(folder: Path) -> None:
             save_merged(merged, tokenizer, self.name, dtype, folder)
+            copy_processor(self.base, merged, folder)
             describe_merged(self.source, folder, self.strength)
 
         write_atomically(self.target, write)

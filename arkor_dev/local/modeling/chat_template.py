@@ -25,6 +25,12 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
+IN_PARTS: Final = (
+    "{%- set parted = namespace(messages=[]) %}{%- for m in messages %}{%- if m.content is string %}"
+    "{%- set m = dict(m, content=[{'type': 'text', 'text': m.content}]) %}{%- endif %}"
+    "{%- set parted.messages = parted.messages + [m] %}{%- endfor %}{%- set messages = parted.messages %}"
+)
+"""Put before a template that drops plain strings: those of LLaVA and Idefics only know lists of parts."""
 ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
 """Template arguments that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
@@ -42,7 +48,24 @@ def ready_tokenizer(tokenizer: Any) -> Any:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
+    if _drops_strings(tokenizer):
+        tokenizer.chat_template = IN_PARTS + tokenizer.chat_template
     return tokenizer
+
+
+def _drops_strings(tokenizer: Any) -> bool:
+    """Return whether the chat template only renders messages whose content is a list of parts."""
+    template = tokenizer.chat_template
+    if not isinstance(template, str) or "is string" in template or "type" not in template:
+        return False
+    parts = [{"type": "text", "text": PROBE}]
+    try:
+        texts = [
+            render(tokenizer, [{"role": "user", "content": content}], True) for content in (PROBE, parts)
+        ]
+    except JobFailure:
+        return False
+    return [PROBE in text for text in texts] == [False, True]
 
 
 def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:

@@ -16,6 +16,7 @@ from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.local.evaluation import paired, preferred
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
@@ -29,7 +30,7 @@ from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.left_out import without
-from .rows.split import split, with_held_out
+from .rows.split import split, too_few, with_held_out
 from .schedule import default_rate
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ class Preparation:
         self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
+        elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
+            fewest = preferred.FEWEST if self.method.preference else paired.FEWEST
+            if few := too_few(self.split["groups"], fewest):
+                self.say(few)
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
@@ -256,7 +261,8 @@ class Preparation:
             )
         if self.cut:
             self.say(
-                f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were truncated"
+                f"{self.cut} of {total} rows {'is' if self.cut == 1 else 'are'} longer than max_length "
+                f"{self.longest} and {'was' if self.cut == 1 else 'were'} truncated"
             )
 
     def _replay(self) -> Replay | None:

@@ -110,6 +110,16 @@ def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
     return chosen
 
 
+def too_few(groups: int, fewest: int) -> str:
+    """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not."""
+    if groups >= fewest:
+        return ""
+    held = "No row is" if groups == 0 else "Only 1 row is" if groups == 1 else f"Only {groups} rows are"
+    return (
+        f"{held} held out. A verdict about your task needs at least {fewest}: raise eval_split, or add rows"
+    )
+
+
 def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:
     facts: EvaluationSplit = {"rows": len(ids), "groups": len(set(ids)), "sentence": ""}
     if groups.column is not None:
