@@ -127,6 +127,11 @@ TEXT = Rule("other", noun="text", test=lambda value: isinstance(value, str))
 FILLED = Rule("other", noun="text that is not blank", test=_is_filled)
 
 
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun, such as ``1 row`` and ``2,000 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def quoted(value: object) -> str:
     """Format ``value`` as JSON on one line, shortened, without passwords in URLs."""
     if isinstance(value, str):

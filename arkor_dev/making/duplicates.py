@@ -12,6 +12,7 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.likeness import ALIKE, FEWEST_RUNS, bands_of, likeness, runs_of
 from arkor_dev.data.findings.repeats import NOTHING, digest, question_of
+from arkor_dev.data.messages import is_message
 from arkor_dev.data.preferences import forms_of
 from arkor_dev.data.prompts import PROMPT
 from arkor_dev.data.reader import open_data
@@ -125,7 +126,7 @@ def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
     """Return whether a row's ``messages`` are texts with an answer among them."""
     return (
         isinstance(messages, list)
-        and all(map(_is_message, messages))
+        and all(map(is_message, messages))
         and any(message["role"] == "assistant" for message in messages)
     )
 
@@ -137,11 +138,3 @@ def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_message(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and isinstance(value.get("content"), str)
-    )

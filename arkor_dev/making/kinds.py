@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings.json_schema import WORDS, schema_fault, valid
 from arkor_dev.data.messages import turn
 
-from .fitting import check_schema, fits
 from .request import Candidate, Request, items_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _RULES: Final = (
     'only: {"rows": [%s]}'
 )
 _TEXT: Final = {"type": "string"}
+SCHEMA_WORDS: Final = [word for word in WORDS if word != "pattern"]
+"""Without regular expressions: a teacher's answer could make one run forever, in Studio's process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class Kind:
         if self.name == "rewrite" and not self.voice.strip():
             raise BadRequestError('Rewriting needs a voice: describe it, such as "a friendly librarian".')
         if self.name == "extract":
-            check_schema(self.schema)
-            if self.schema.get("type") != "object":
+            if fault := schema_fault(self.schema, SCHEMA_WORDS):
+                raise BadRequestError(f"The schema {fault}.")
+            if not isinstance(self.schema, dict) or self.schema.get("type") != "object":
                 raise BadRequestError('The schema must have "type": "object".')
 
     def request(self, passage: Passage, model: str) -> Request:
@@ -152,7 +155,7 @@ class Kind:
                 messages = turn(f"Rewrite in this voice: {self.voice}\n\n{quote.strip()}", texts[0])
             case _:
                 data = item.get("data")
-                if not isinstance(data, dict) or not fits(data, self.schema):
+                if not isinstance(data, dict) or not valid(data, self.schema):
                     return "schema"
                 question = f"Extract JSON that fits this schema: {json.dumps(self.schema)}\n\n{passage.text}"
                 messages = turn(question, json.dumps(data, ensure_ascii=False))

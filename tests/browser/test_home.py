@@ -330,7 +330,7 @@ async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, op
         await expect(both).to_be_focused()
 
 
-@pytest.mark.tabs
+@pytest.mark.tabs(one_process=True)
 async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(
         studio.settings.project,

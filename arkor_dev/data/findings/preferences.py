@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.rules import counted
+
 from .answers import Lengths
 from .finding import Check, CheckedRow, Numbered, RowGroup, be
 from .repeats import digest
@@ -118,7 +120,7 @@ class Preferences(Check):
             yield _finding_of_all(
                 "few-preferences",
                 count,
-                f"There {be(count)} only {count} {kind}{'' if count == 1 else 's'}",
+                f"There {be(count)} only {counted(count, kind)}",
                 "So few preferences change little, and those held out are too few for a verdict, which needs "
                 f"{FEW} of them.",
                 "Collect more: vote in blind tests, and rate answers in the playground.",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .paired import FEWEST, Comparison
+from arkor_dev.contract.rules import counted
+
+from .minimums import ROWS
+from .paired import Comparison
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationPart
@@ -57,7 +60,7 @@ def beside_base(
     """
     subject = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
-    rows = f"{compared.rows:,} of {_count(of, kind)}" if of > compared.rows else _rows(compared, kind)
+    rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else _rows(compared, kind)
     start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
     more = f"; its answers are {length}" if length else ""
     return f"{start}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
@@ -80,7 +83,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
 
 def verdict_words(compared: Comparison) -> str:
     """Return ``better``, ``worse``, or why it is neither."""
-    if compared.groups < FEWEST:
+    if compared.groups < ROWS:
         return "too few rows to tell"
     if compared.verdict == "unclear":
         return "no clear difference"
@@ -161,7 +164,7 @@ def _settled(compared: Comparison) -> str:
     if compared.verdict != "unclear":
         return ""
     needed = compared.rows_to_settle
-    if compared.groups < FEWEST:
+    if compared.groups < ROWS:
         return f" A verdict needs at least {needed:,} rows."
     if needed is None:
         return " They are so close that even many more rows may not settle it."
@@ -189,14 +192,10 @@ def _rough(count: int) -> int:
     return int(math.ceil(count / 10**digits) * 10**digits)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def _rows(compared: Comparison, kind: str) -> str:
     """Format the number of rows, and the number of groups if rows are grouped."""
-    rows = _count(compared.rows, kind)
-    return rows if compared.groups == compared.rows else f"{rows} in {_count(compared.groups, 'group')}"
+    rows = counted(compared.rows, kind)
+    return rows if compared.groups == compared.rows else f"{rows} in {counted(compared.groups, 'group')}"
 
 
 TASK: Final = "at your task"
@@ -242,7 +241,7 @@ def _course(compared: Comparison | Preferred) -> str:
 
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
     """Describe the task's result, with its ``course``, and with the number of rows if that is small."""
-    count = f"{compared.groups} {compared.noun}" + ("" if compared.groups == 1 else "s")
+    count = counted(compared.groups, compared.noun)
     if compared.groups < compared.fewest:
         kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
         return f"Too few {kind} to judge it {on} (only {compared.groups})"

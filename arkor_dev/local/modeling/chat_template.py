@@ -194,17 +194,17 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
         return len(before)
     # The cue may open something that this answer lacks, such as "<think>". An answer starting with "<" would
     # appear to share that with the cue, so compare with the rendering of a different answer.
-    start = _shared(before, after)
+    start = common_prefix(before, after)
     with suppress(JobFailure):
         probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
-        start = min(start, _shared(before, probe))
+        start = min(start, common_prefix(before, probe))
     return start
 
 
-def _shared(first: str, second: str) -> int:
-    """Return the length of the common prefix of two texts."""
+def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Return the length of the common prefix of two texts, or of two lists of tokens."""
     return next(
-        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),
     )
 

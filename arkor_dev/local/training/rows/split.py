@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.rules import counted
 from arkor_dev.data.groups import Groups, groups_of
 
 if TYPE_CHECKING:
@@ -133,18 +134,18 @@ def _sentence(facts: EvaluationSplit) -> str:
     rows, sentences = facts["rows"], []
     if "column" in facts:
         sentences.append(
-            f"Rows of one {facts['column']} were kept together: {_count(rows, 'held-out row')} of "
-            f"{_count(facts['groups'], 'group')}."
+            f"Rows of one {facts['column']} were kept together: {counted(rows, 'held-out row')} of "
+            f"{counted(facts['groups'], 'group')}."
         )
     elif facts["groups"] < rows:
         sentences.append(
             f"Rows with the same question and near duplicates were kept together: "
-            f"{_count(rows, 'held-out row')} of {_count(facts['groups'], 'group')}."
+            f"{counted(rows, 'held-out row')} of {counted(facts['groups'], 'group')}."
         )
     if left_out := facts.get("leftOut"):
         are = "is" if left_out == 1 else "are"
         sentences.append(
-            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
+            f"{counted(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
             "same question or a near duplicate."
         )
     if facts.get("trainedOn"):
@@ -155,7 +156,3 @@ def _sentence(facts: EvaluationSplit) -> str:
     if facts.get("notCompared"):
         sentences.append("There are too many rows to search for near duplicates.")
     return " ".join(sentences)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

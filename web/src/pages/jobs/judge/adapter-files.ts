@@ -54,8 +54,8 @@ async function baseOf(config: File): Promise<string | null> {
 }
 
 /** The files chosen in an `<input webkitdirectory>`. */
-export const chosenIn = (files: FileList): Chosen[] =>
-  [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+export const chosenIn = (files: readonly File[]): Chosen[] =>
+  files.map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
 const MOST_FILES = 200;
 
