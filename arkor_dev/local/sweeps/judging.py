@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NOTHING: Final = "No winner: nothing beat your settings beyond doubt"
+NOTHING: Final = "nothing beat your settings beyond doubt"
 DIGITS: Final = 5
 
 
@@ -94,13 +94,13 @@ def judged(
     first, second = _ends(low, high)
     return {
         **figures,
-        **none(f"the best trial differs from them by {first} to {second} on {count}"),
+        **none(f"{NOTHING}: the best trial differs from them by {first} to {second} on {count}"),
     }
 
 
 def none(why: str) -> dict[str, Any]:
-    """Return the verdict that there is no winner."""
-    return {"verdict": "none", "sentence": f"{NOTHING}: {why}." if why else f"{NOTHING}."}
+    """Return the verdict that there is no winner, with the reason; without one, nothing beat the settings."""
+    return {"verdict": "none", "sentence": f"No winner: {why or NOTHING}."}
 
 
 def _ends(low: float, high: float) -> tuple[str, str]:

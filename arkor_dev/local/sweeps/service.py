@@ -457,7 +457,7 @@ class Sweeps:
             if not why and sweep.best is None:
                 tried = sum(bool(trial.losses) for trial in sweep.search)
                 end = "highest" if (sweep.measure or {}).get("higher") else "lowest"
-                why = f"they had the {end} {_measure(sweep)} of {tried} trials"
+                why = f"your settings had the {end} {_measure(sweep)} of {tried} trials"
             verdict = none(_lower(why).removesuffix("."))
         sweep.verdict = verdict
         sweep.state, sweep.ended = state, now()

@@ -73,7 +73,8 @@ def test_too_few_rows_judge_nothing() -> None:
     rows = [1.0] * 14
     verdict = judged([scores(chance, rows)] * 3, [scores(chance, rows, 1.0)] * 3)
     assert verdict["verdict"] == "none"
-    assert "7 independent rows are too few" in verdict["sentence"]
+    # Nothing was compared, so the sentence must not say that nothing was better.
+    assert verdict["sentence"] == "No winner: 7 independent rows are too few to judge by."
 
 
 def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
