@@ -48,12 +48,17 @@ async def test_the_winner_is_written_with_one_press(
         scene = Scene(page, studio, fake_backend)
         made = sweep(scene)
         await scene.go(f"/#/sweeps?id={made['id']}")
-        await page.get_by_role("button", name="Write to arkor.toml").click()
+        write = page.get_by_role("button", name="Write to arkor.toml")
+        await expect(write).to_be_visible()
+        declared = scene.project / "arkor.toml"
+        declared.write_text(f"# edited while the sweep ran\n{declared.read_text()}")
+        await write.click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("+ warmup_steps = 4")
         await dialog.get_by_role("button", name="Write", exact=True).click()
         await expect(dialog).to_have_count(0)
-        text = (scene.project / "arkor.toml").read_text()
+        text = declared.read_text()
+        assert text.startswith("# edited while the sweep ran\n")
         assert f"learning_rate = {made['verdict']['settings']['learningRate']}" in text
         assert 'scheduler = "wsd"' in text
         await page.get_by_role("button", name="Delete sweep").click()

@@ -208,9 +208,12 @@ function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
       {trainer && revision ? (
         <Button
           kind="primary"
-          onClick={() => {
-            open.value = true;
-          }}
+          // The file may have been edited while the sweep ran, and the dialog shows the change before it is written.
+          onClick={() =>
+            void reloadManifest().then(() => {
+              open.value = true;
+            })
+          }
         >
           Write to arkor.toml
         </Button>
