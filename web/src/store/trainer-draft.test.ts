@@ -103,7 +103,7 @@ it("keeps the checkpoint to start from, also without a change, until it is taken
 });
 
 it("sends other data as files of the project, and no other set to evaluate on", async () => {
-  const { changesFor, draftRequest, fillFrom, hasOtherData } = await loaded();
+  const { changesFor, drafted, draftRequest, fillFrom, hasOtherData } = await loaded();
   const sources = ["data/a.jsonl", "data/b.jsonl"].map((path) => ({ type: "file", path }) as const);
   const config = { ...FILE.config!, method: "dpo", datasetSource: { type: "list", sources } } as JobConfig;
   expect(hasOtherData(FILE)).toBe(false);
@@ -111,6 +111,8 @@ it("sends other data as files of the project, and no other set to evaluate on", 
   expect(Object.keys(changesFor(FILE))).toEqual(["method", "datasetSource"]);
   expect(hasOtherData(FILE)).toBe(true);
   expect(draftRequest(FILE)).toEqual({ settings: { method: "dpo" }, data: ["data/a.jsonl", "data/b.jsonl"] });
+  // The rows were counted in the file's data set.
+  expect(Object.keys(drafted({ ...FILE, rows: 102, unreadable: 1 }))).toEqual(["name", "config"]);
 });
 
 it("knows no trainer that is called like something every object has", async () => {

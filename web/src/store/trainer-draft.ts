@@ -45,7 +45,9 @@ export function drafted(trainer: Trainer): Trainer {
   const changes = changesFor(trainer);
   if (Object.keys(changes).length === 0) return trainer;
   const merged = Object.entries({ ...trainer.config, ...changes }).filter(([, value]) => value !== null);
-  return { ...trainer, config: Object.fromEntries(merged) as unknown as JobConfig };
+  const { rows: _rows, unreadable: _unreadable, ...uncounted } = trainer;
+  const known = "datasetSource" in changes ? uncounted : trainer;
+  return { ...known, config: Object.fromEntries(merged) as unknown as JobConfig };
 }
 
 /** The job from which the draft was filled. */

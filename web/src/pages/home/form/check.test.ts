@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FORM } from "../../../form.gen";
-import { conflictsIn, fits, problemOf, settingsFor } from "./check";
+import { conflictsIn, fits, ofMethod, problemOf, settingsFor } from "./check";
 import { textOf, valueIn } from "./text";
 
 /** Values and configs with what Python says of them: `scripts/generate.py` writes it. */
@@ -23,6 +23,14 @@ describe("the rules of the table", () => {
     const found = PROBES.conflicts.map(([config]) => [config, [...conflictsIn(config).keys()]]);
     expect(found).toEqual(PROBES.conflicts.map(([config, fields]) => [config, [...new Set(fields)]]));
     expect(found.filter(([, fields]) => fields!.length === 0).length).toBeGreaterThan(5);
+  });
+
+  it("are left behind with the method that has them", () => {
+    const taught = { loraR: 8, replay: 0.2, packing: true, method: "kto" };
+    expect([...conflictsIn(taught).keys()]).toContain("replay");
+    expect([...conflictsIn(ofMethod(taught)).keys()]).toEqual([]);
+    expect(ofMethod(taught)).toMatchObject({ loraR: 8, method: "kto" });
+    expect(ofMethod({ ...taught, method: "sft" })).toEqual({ ...taught, method: "sft" });
   });
 
   it("name them as the form does", () => {

@@ -34,6 +34,13 @@ export function settingsFor(
     );
 }
 
+/** The config without the settings that its training method does not have. */
+export function ofMethod(config: Changes): Changes {
+  const method = String(config.method ?? BY_FIELD.get("method")?.default);
+  const has = (field: string): boolean => BY_FIELD.get(field)?.methods?.includes(method) ?? true;
+  return Object.fromEntries(Object.entries(config).filter(([field]) => has(field)));
+}
+
 /** What a value must be, in words, like `Rule.words` of the contract. */
 export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [] }: FormSetting): string {
   if (allowed) return allowed;

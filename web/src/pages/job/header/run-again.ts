@@ -66,7 +66,9 @@ export function useFill(job: Job | undefined): Fill {
     const trouble = manifestError.peek() ?? troubleOf(trainer, job?.name ?? "");
     setError(trouble);
     if (trouble !== null || !trainer || (isChanged(trainer) && !(await mayReplace(trainer)))) return;
-    const config = { ...(job?.config ?? trainer.config), ...values } as unknown as JobConfig;
+    // The method may be another one, and a setting that it does not have would keep the run from starting.
+    const { ofMethod } = await import("../../home/form/check");
+    const config = ofMethod({ ...(job?.config ?? trainer.config), ...values }) as unknown as JobConfig;
     fillFrom(trainer, { id: job?.id, config }, [...FIELDS, ...DATA], parent);
     done();
     go(homeOf(false, trainer));
