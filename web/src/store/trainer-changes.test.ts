@@ -24,6 +24,7 @@ it("is silent where the same would be trained, or where nothing was shown before
   expect(changesOf(trainer({ maxSteps: 1 }), trainer({ maxSteps: 1 }))).toEqual([]);
   expect(changesOf(undefined, trainer({}))).toEqual([]);
   expect(changesOf(trainer({}), undefined)).toEqual([]);
+  expect(changesOf(trainer({}, 90), trainer({}))).toEqual([]); // of other data, whose rows are not counted yet
 });
 
 it("is silent about settings of a trainer that cannot be read now", () => {

@@ -27,7 +27,7 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
       value === undefined ? NOTHING : same ? value.raw : value.words;
     changes.push({ label: (is ?? was)!.label, from: say(was), to: say(is) });
   }
-  if (before.rows !== after.rows)
+  if (after.rows !== undefined && before.rows !== after.rows)
     changes.push({ label: "Examples", from: number(before.rows), to: number(after.rows) });
   return changes;
 }
