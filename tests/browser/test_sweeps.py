@@ -47,6 +47,11 @@ async def test_the_winner_is_written_with_one_press(
     async with open_page(studio.url, None) as page:
         scene = Scene(page, studio, fake_backend)
         made = sweep(scene)
+        # Its four jobs are one row on Home, as on Jobs, and leave room for others.
+        await scene.go("/#/")
+        recent = page.get_by_role("region", name="Recent jobs")
+        await expect(recent.get_by_role("listitem")).to_have_count(1)
+        await expect(recent.get_by_role("link", name="All 1", exact=True)).to_be_visible()
         await scene.go(f"/#/sweeps?id={made['id']}")
         write = page.get_by_role("button", name="Write to arkor.toml")
         await expect(write).to_be_visible()

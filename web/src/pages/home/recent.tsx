@@ -9,11 +9,12 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { StatusDot } from "../../ui/status";
 import { RelativeTime } from "../../ui/time";
+import { bySweep } from "../jobs/list";
 
 const ROWS = 5;
 
 export function Recent() {
-  const list = jobs.value;
+  const list = bySweep(jobs.value, "");
   return (
     <section class="home-recent" aria-labelledby="home-recent">
       <header class="home-recent-head">
