@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import ipaddress
 import urllib.request
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
+from arkor_dev.contract.placement import is_loopback
 
 from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most
@@ -58,16 +58,15 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def is_loopback(host: str | None) -> bool:
-    """Return whether ``host`` (without port or brackets) can only be this machine."""
-    if not host:
-        return False
-    if host.lower() == "localhost":
-        return True
+def web_url(text: str) -> URL | None:
+    """Return an http or https address with a host and a valid port; None for any other text."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        url = URL(text)
+        return (
+            url if url.scheme in ("http", "https") and url.host is not None and url.port is not None else None
+        )
     except ValueError:
-        return False
+        return None
 
 
 class HttpClient:

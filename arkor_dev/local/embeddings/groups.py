@@ -179,19 +179,19 @@ def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[
     A word's weight is tf-idf with a group as the document: the share of the group's rows that have the word,
     times the logarithm of how much more frequent it is there than in all rows.
     """
-    every: Counter[str] = Counter()
+    row_counts: Counter[str] = Counter()
     own: list[Counter[str]] = [Counter() for _ in range(count)]
     sizes = Counter(labels)
     for text, label in zip(texts, labels, strict=True):
         used = set(WORD.findall(text.lower()))
-        every.update(used)
+        row_counts.update(used)
         own[label].update(used)
     terms_of_groups = []
     for group, words in enumerate(own):
         size = max(1, sizes[group])
         least = 2 if size > 3 else 1
         weights = {
-            word: rows / size * math.log(rows / size * len(texts) / every[word])
+            word: rows / size * math.log(rows / size * len(texts) / row_counts[word])
             for word, rows in words.items()
             if rows >= least
         }

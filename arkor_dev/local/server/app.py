@@ -256,8 +256,8 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[ATTRIBUTIONS].running())
             await stack.enter_async_context(app[EMBEDDINGS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
-            how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
-            await stack.enter_async_context(app[SCHEDULER].running(**how))
+            options = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
+            await stack.enter_async_context(app[SCHEDULER].running(**options))
             await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
             await stack.enter_async_context(app[SWEEPS].running())
             yield

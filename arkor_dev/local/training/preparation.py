@@ -112,8 +112,8 @@ class Preparation:
             self.say(self.split["sentence"])
         elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
             fewest = preferred.FEWEST if self.method.preference else paired.FEWEST
-            if few := too_few(self.split["groups"], fewest):
-                self.say(few)
+            if warning := too_few(self.split["groups"], fewest):
+                self.say(warning)
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
