@@ -17,6 +17,10 @@ __all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__", "report"]
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     if name == "Studio":
         from .sdk.studio import Studio

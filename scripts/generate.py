@@ -294,7 +294,7 @@ def form() -> str:
             "];\n",
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
-            "  ...sample_value,",
+            "  ...shown,",
             '  help: HELP.get(shown.field) ?? "",',
             "  ...RULES[shown.field],",
             "}));\n",

@@ -124,7 +124,7 @@ class SplicedFile:
         return parts
 
     def _settle(self) -> None:
-        """Read the new content into the page cache, then free the old one, while the caller goes on."""
+        """Read the new content into the page cache, then free the old one, while the caller continues."""
         with contextlib.suppress(OSError, RuntimeError):
             # Closing the last descriptor of a removed file frees it, which takes as long as writing it.
             threading.Thread(target=_read_once, args=(os.dup(self._handle), self.path)).start()

@@ -15,7 +15,7 @@ import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB, open_regular
@@ -70,7 +70,8 @@ def read(path: Path) -> str:
         scan = " (a scan has only pictures)" if path.suffix.lower() == ".pdf" else ""
         raise UnreadableError(f"it has no text{scan}")
     # A lone surrogate cannot be encoded in UTF-8, and a row must not contain NUL.
-    return text.encode(errors="replace").decode().replace("\0", "")
+    text = text.encode(errors="replace").decode().replace("\0", "")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _bounded(parts: Iterator[str] | list[str]) -> str:
@@ -93,14 +94,22 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError:
         if b"\0" in data[:4096]:
             raise UnreadableError("it is not text") from None
-        return data.decode("cp1252", errors="replace")
+    text = data.decode("cp1252", errors="replace")
+    # Undefined bytes, or hardly a letter of the alphabet: an older encoding of Japanese or Russian.
+    if "\ufffd" in text or 2 * sum(character > "\x7f" for character in text) > len(text) + 10:
+        raise UnreadableError("its encoding is not known: save it as UTF-8")
+    return text
 
 
 def _html(data: bytes) -> Iterator[str]:
     charset = _CHARSET.search(data[:4096])
     try:
-        text = data.decode(charset[1].decode()) if charset else _decoded(data)
-    except (LookupError, UnicodeDecodeError):
+        # As in the HTML standard: a byte order mark counts more than a name, and a name that could be read
+        # before decoding is not UTF-16's.
+        marked = data.startswith(codecs.BOM_UTF8)
+        believed = charset and not marked and not charset[1].lower().startswith(b"utf-16")
+        text = data.decode(charset[1].decode()) if charset and believed else _decoded(data)
+    except (LookupError, UnicodeError):
         text = _decoded(data)
     page = _Page()
     page.feed(text)
@@ -179,9 +188,22 @@ def _docx(file: BinaryIO) -> Iterator[str]:
             yield f"{'#' * int(heading[1])} " if heading else ""
             yield f"{block.text}\n\n"
         else:
-            for row in block.rows:
-                yield " | ".join(cell.text.strip() for cell in row.cells) + "\n"
+            yield from _docx_rows(block)
             yield "\n"
+
+
+def _docx_rows(table: Any) -> Iterator[str]:
+    """Yield the rows of a table, and those of tables in its cells after them."""
+    above: list[Any] = []
+    for row in table.rows:
+        every = list(row.cells)
+        # Merged cells are listed once for each place that they cover.
+        cells = [cell for at, cell in enumerate(every) if cell not in every[:at] and cell not in above]
+        above = every
+        yield " | ".join(cell.text.strip() for cell in cells) + "\n"
+        for cell in cells:
+            for inner in cell.tables:
+                yield from _docx_rows(inner)
 
 
 def _missing(kind: str) -> str:

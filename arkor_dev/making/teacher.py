@@ -41,6 +41,8 @@ SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Maximum number of bytes of an answer."""
+LONGEST_DELAY: Final = 1e6
+"""Maximum number of seconds that a server's ``Retry-After`` counts for."""
 LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
@@ -309,7 +311,7 @@ def _wait_of(header: str | None) -> float | None:
     if not header:
         return None
     try:
-        return max(0.0, float(header))
+        return min(max(0.0, float(header)), LONGEST_DELAY)
     except ValueError:
         pass
     try:

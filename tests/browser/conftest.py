@@ -46,7 +46,7 @@ expect.set_options(timeout=30_000)
 look_often()
 overlook_announcements()
 
-SHARED_OPTIONS = {"reduced_motion"}
+SHARED_OPTIONS = {"reduced_motion", "width", "height"}
 HERE = Path(__file__).parent
 SLOW = int(os.environ.get("ARKOR_TEST_SLOW", "0"))
 """How many times as slow as it is each page runs, to find what waits for the wrong thing: 4 is plenty."""
@@ -139,7 +139,8 @@ async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser
     """The browser of all tests, or the one with the settings that the test asks for."""
     marker = request.node.get_closest_marker("browser_settings")
     settings = marker.kwargs if marker and marker.kwargs.get("firefox" if FIREFOX else "chromium") else {}
-    if _has_tabs(request) and not FIREFOX:
+    tabs = request.node.get_closest_marker("tabs")
+    if tabs and not tabs.kwargs.get("one_process") and not FIREFOX:
         settings = {**settings, "tabs": True}
     return await browsers(**settings)
 
@@ -246,8 +247,11 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
             async with watched(await context.new_page(), origin, path, faulty=faulty) as page:
                 yield page
             return
+        size = {name: options.pop(name) for name in ("width", "height") if name in options}
         async with contexts_of(browser).lent(origin, **_options(**options)) as shared:
             page = await shared.new_page()
+            if size:
+                await page.set_viewport_size(_options(**size)["viewport"])
             async with watched(page, origin, path, faulty=faulty, close=shared.close_pages):
                 yield page
 

@@ -533,6 +533,12 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
     assert not load_trainers(project)[0].keys() & {"problem", "flaw"}
 
 
+def test_a_table_without_rows_says_what_to_write(project: Path) -> None:
+    (project / "data.csv").write_text("prompt,completion\n")
+    (trainer,) = load_trainers(write(project, SMALL.replace("data.jsonl", "data.csv")))
+    assert trainer["problem"].startswith("data.csv has no rows: write one per line below the names")
+
+
 def test_a_row_that_is_to_be_left_out_is_no_flaw(project: Path) -> None:
     (project / "data.jsonl").write_text(f"{ROW}\nnonsense\n")
     assert "flaw" in load_trainers(write(project, SMALL))[0]

@@ -196,6 +196,14 @@ def test_a_row_keeps_its_spaces_escapes_numbers_and_order() -> None:
     assert rewritten(text, said) == text.replace('"user"', '"assistant"').replace("e9", "fc")
 
 
+def test_a_row_of_empty_cells_stays_as_it_is(tmp_path: Path) -> None:
+    content = b"prompt,completion\n,\na,b\n"
+    editor = project(tmp_path, "d.csv", content)
+    row = editor.row("bot", 1)
+    editor.change("bot", [RowChange(0, row["entry"], record=row["record"])])
+    assert (tmp_path / "d.csv").read_bytes() == content
+
+
 def test_what_others_write_meanwhile_is_noticed_or_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

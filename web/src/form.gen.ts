@@ -196,7 +196,7 @@ export const CONFLICTS: readonly Conflict[] = [
 
 /** Every setting, in reading order. */
 export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
-  ...sample_value,
+  ...shown,
   help: HELP.get(shown.field) ?? "",
   ...RULES[shown.field],
 }));

@@ -46,6 +46,10 @@ WHY: Final = {
     "unreadable": "unreadable",
 }
 """Why items were dropped, to follow their number."""
+NEXT: Final = (
+    "Next: add the file to a trainer's dataset in arkor.toml, and judge its rows on the Data page. "
+    "Only accepted ones are trained on."
+)
 CODES: Final = {"done": 0, "paused": 4, "budget": 4, "failed": 1}
 
 
@@ -71,6 +75,8 @@ async def run_make(settings: Settings, arguments: Namespace) -> int:
         print(json.dumps(done))  # noqa: T201
     else:
         _print_lines(console, result_lines(done))
+        if done["state"] == "done" and done["rows"]:
+            _print_lines(console, [NEXT])
     return CODES[done["state"]]
 
 
@@ -189,6 +195,8 @@ async def _follow(maker: Any, run: asyncio.Task[None], console: Console, *, visi
 
 
 def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
+    if arguments.teacher not in (None, "", BASE) and not (arguments.model or "").strip():
+        raise BadRequestError("Name the model of the teacher's server, too: --model NAME.")
     if not arguments.teacher:
         raise BadRequestError(
             f"data {arguments.action} needs a teacher: --teacher http://localhost:1234/v1 --model NAME for a "
@@ -266,9 +274,10 @@ def estimate_lines(estimate: MakingEstimate) -> list[str]:
     answered = f" ({estimate['kept']:,} more are answered already)" if estimate["kept"] else ""
     money = f", {estimate['money']:.2f} by the price" if estimate["money"] else ""
     tokens = f"about {estimate['tokens']:,} tokens{money}; certainly at most {estimate['mostTokens']:,}"
+    passages = _count(estimate["passages"], "passage or row", "passages or rows")
     return [
-        f"{estimate['passages']:,} passages or rows of {estimate['documents']:,} sources.",
-        f"{estimate['requests']:,} requests{answered}, {tokens}.",
+        f"{passages} of {_count(estimate['documents'], 'source')}.",
+        f"{_count(estimate['requests'], 'request')}{answered}, {tokens}.",
         *(f"Left out: {one_line(text)}" for text in estimate["leftOut"]),
     ]
 
@@ -277,15 +286,15 @@ def result_lines(done: Making) -> list[str]:
     """Describe a making run that has ended."""
     lines = [f"Left out: {one_line(text)}" for text in done["leftOut"]]
     lines.append(
-        f"{done['file']} has {done['rows']:,} made rows; {done['done']:,} of {done['passages']:,} passages "
-        "or rows are done."
+        f"{done['file']} has {_count(done['rows'], 'made row')}; {done['done']:,} of "
+        f"{_count(done['passages'], 'passage or row', 'passages or rows')} done."
     )
     if done["dropped"]:
         dropped = ", ".join(
             f"{count:,} {WHY.get(reason, reason)}" for reason, count in done["dropped"].items()
         )
         lines.append(f"Dropped: {dropped}.")
-    tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {done['requests']:,} requests"
+    tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {_count(done['requests'], 'request')}"
     money = f", {done['money']:.4f} by the price" if done["money"] else ""
     lines.append(f"Spent: {tokens}{money}.")
     resume_hint = "Run the same command again to resume; nothing is asked twice."
@@ -297,6 +306,10 @@ def result_lines(done: Making) -> list[str]:
         case "failed":
             lines.append(f"Stopped: {one_line(done['error'] or '')} {resume_hint}")
     return lines
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _print_lines(console: Console, lines: list[str]) -> None:

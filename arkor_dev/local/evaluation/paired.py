@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .minimums import ROWS
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000
 """Size in rows of a chunk of draws: some tens of MiB."""
-FEWEST: Final = 8
-"""Minimum number of rows (or groups) for a verdict."""
 FEW: Final = 30
 """With fewer rows than this, the interval is wider and the verdict states their number."""
 LEVEL: Final = 0.05
@@ -62,7 +62,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """``better`` or ``worse`` by more than the margin, ``same`` within it, or ``unclear``."""
-        if self.groups < FEWEST:
+        if self.groups < ROWS:
             return "unclear"
         if self.low > self.margin:
             return "better"
@@ -73,7 +73,7 @@ class Comparison:
     @property
     def fewest(self) -> int:
         """The minimum number of rows (or groups) for a verdict."""
-        return FEWEST
+        return ROWS
 
     @property
     def noun(self) -> str:
@@ -99,8 +99,8 @@ class Comparison:
         1981), with the half of the interval towards zero, which is the wider one if a few rows have large
         losses.
         """
-        if self.groups < FEWEST:  # their spread is too uncertain to extrapolate from
-            return math.ceil(FEWEST * self.rows / self.groups)
+        if self.groups < ROWS:  # their spread is too uncertain to extrapolate from
+            return math.ceil(ROWS * self.rows / self.groups)
         away = abs(abs(self.mean) - self.margin)
         if not away or not math.isfinite(self.error):
             return None
@@ -114,7 +114,7 @@ class Comparison:
         count = needed(LEVEL)
         if count < FEW:
             count = min(FEW, needed(LEVEL_OF_FEW))
-        rows = max(FEWEST, math.ceil(count)) * self.rows / self.groups
+        rows = max(ROWS, math.ceil(count)) * self.rows / self.groups
         return math.ceil(rows) if rows <= MOST_TO_SETTLE else None
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.contract.rules import counted
 
-from .paired import FEWEST, Comparison
+from .minimums import ROWS
+from .paired import Comparison
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationPart
@@ -82,7 +83,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
 
 def verdict_words(compared: Comparison) -> str:
     """Return ``better``, ``worse``, or why it is neither."""
-    if compared.groups < FEWEST:
+    if compared.groups < ROWS:
         return "too few rows to tell"
     if compared.verdict == "unclear":
         return "no clear difference"
@@ -163,7 +164,7 @@ def _settled(compared: Comparison) -> str:
     if compared.verdict != "unclear":
         return ""
     needed = compared.rows_to_settle
-    if compared.groups < FEWEST:
+    if compared.groups < ROWS:
         return f" A verdict needs at least {needed:,} rows."
     if needed is None:
         return " They are so close that even many more rows may not settle it."

@@ -30,9 +30,6 @@ FEWEST_STEPS: Final = 3
 """Minimum number of steps of a rung, which also has at least twice the warmup steps."""
 SEEDS: Final = 3
 """Number of runs of the winner, and of the starting settings, with fresh seeds."""
-FEWEST_GROUPS: Final = 8
-"""Minimum number of independent rows in each half: equals ``evaluation.paired.FEWEST``, which only workers
-can import."""
 MOST_FAILURES: Final = 5
 """Maximum number of trials that may fail at the beginning before the sweep gives up."""
 UNKNOWN_PACE: Final = 1.3

@@ -22,7 +22,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
 from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
-from arkor_dev.local.evaluation import results
+from arkor_dev.local.evaluation import minimums, results
 from arkor_dev.local.jobs.job_config import check_config, check_files, public, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.records import now
@@ -356,9 +356,9 @@ class Sweeps:
         if not sweep.facts:
             sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
-            if count < 2 * plan.FEWEST_GROUPS:
+            if count < 2 * minimums.ROWS:
                 sweep.error = (
-                    f"A sweep needs at least {2 * plan.FEWEST_GROUPS} independent held-out rows, half to "
+                    f"A sweep needs at least {2 * minimums.ROWS} independent held-out rows, half to "
                     f"select by and half to judge by, and there are {count}. Hold out more (eval_split), or "
                     "set eval_dataset"
                 )

@@ -16,7 +16,7 @@ from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.evaluation import paired, preferred
+from arkor_dev.local.evaluation import minimums
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
@@ -111,7 +111,7 @@ class Preparation:
         if self.split["sentence"]:
             self.say(self.split["sentence"])
         elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
-            fewest = preferred.FEWEST if self.method.preference else paired.FEWEST
+            fewest = minimums.PREFERENCES if self.method.preference else minimums.ROWS
             if warning := too_few(self.split["groups"], fewest):
                 self.say(warning)
         if bad:

@@ -55,9 +55,11 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     emit = RunEvents(lambda *_: None, sample_observer(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
+    emit("sample.created", step=30, number=2, prompt="Half?", answer=r"It is \frac{1}{2} of it.")
     rewrite_card(data, "job")
     assert EVALUATION["sentence"] in card_in(data)
     assert "> There." in card_in(data)
+    assert r"\\frac{1}{2}" in card_in(data), "an escaped backslash is not a path of Windows"
     assert "\nthumbnail: x\n" in card_in(data)
     assert card_in(data).endswith(f"{END}\n\nMy own words.\n")
     assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
