@@ -179,7 +179,7 @@ class Export:
             try:
                 texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
-                    text = render(tokenizer, _prompt_of(row), cue=True, tools=row.tools)
+                    text = render(tokenizer, _prompt_of(row), add_generation_prompt=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
             except JobFailure:  # verification works with one question fewer
                 continue

@@ -98,8 +98,8 @@ def pick_device() -> tuple[str, Any]:
 def _computes(device: str, dtype: Any) -> bool:
     """Return whether ``device`` supports products in ``dtype``."""
     try:
-        one = torch.ones(1, 1, device=device, dtype=dtype)
-        return bool((one @ one).item() == 1)
+        matrix = torch.ones(1, 1, device=device, dtype=dtype)
+        return bool((matrix @ matrix).item() == 1)
     except (RuntimeError, TypeError):
         return False
 
@@ -138,8 +138,8 @@ def _unquantized(config: Any) -> list[str] | None:
         return None
     with torch.device("meta"):
         shell = auto_class(config).from_config(config, trust_remote_code=False)
-    beside = {module for _, _, module in _beside_text(shell)}
-    names = [name for name, module in shell.named_modules() if module in beside]
+    towers = {module for _, _, module in _beside_text(shell)}
+    names = [name for name, module in shell.named_modules() if module in towers]
     return [*get_keys_to_not_convert(shell), *names]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.local.modeling.gate import check_trainable
 from arkor_dev.local.workers.errors import JobFailure
 
-from .catalog import PICKLED, PICKLES
+from .catalog import PICKLED, PICKLES, STARTER_FOLDER
 from .downloads import every, size_of
 from .hub_guard import check_commit, check_files, check_listing, watch_answers
 
@@ -70,7 +70,8 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     reason = _unreachable(endpoint)
     if reason:
         raise JobFailure(
-            f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}"
+            f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}. "
+            f"Check the name and the network, or name a folder or the starter model {STARTER_FOLDER}"
         )
     watch_answers()
     cache = Path(constants.HF_HUB_CACHE)

@@ -110,7 +110,7 @@ class Work:
             FinalEvaluation(preparation, self._stopped),
             Samples(preparation, self._stopped, began),
         )
-        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
+        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._report_resume_point, group)
         run.phases = phases
         judging.follow(run)
         samples.follow(run)
@@ -130,7 +130,7 @@ class Work:
         if not self.silent:
             self.link.progress(label, done, total, unit)
 
-    def _kept(self, step: int) -> None:
+    def _report_resume_point(self, step: int) -> None:
         self.link.send(kept=step)
 
     def run(self) -> None:
