@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-CONFIG: dict[str, Any] = {"maxSteps": 6, "evalSteps": 3, "batchSize": 4, "learningRate": 1e-2}
+CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
 TOTALS = (6_500_000, 6_500_000)
 
 
@@ -55,7 +56,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
     with devices.two_cards(*TOTALS) as cards:
         run = made(deep, tmp_path / "two", 2)
         assert run.base.gpus == 2
-        pausing_after(2)(run)
+        pausing_after(1)(run)
         assert run.run().status == "paused"
         there = [layer.mlp.up_proj.weight.device.index for layer in run.base.model.model.layers]
         assert there == [0, 0, 0, 1, 1, 1]
@@ -66,7 +67,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
         assert run.run().status == "completed"
         assert {weight.device.index for weight in run.trainable} == {0, 1}
         assert max(card.peak for card in cards) < 0.7 * alone.peak
-    assert events_of(run).figures("loss") == losses[2:]
+    assert events_of(run).figures("loss") == losses[1:]
     assert events_of(run).figures("evalLoss") == events_of(whole).figures("evalLoss")
     assert bytes_of(tmp_path / "two") == bytes_of(tmp_path / "one")
 
@@ -105,16 +106,15 @@ def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path)
 
 def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> None:
     from arkor_dev.local.forecast.estimate import estimate
+    from arkor_dev.local.forecast.linear_models import shape_of
     from arkor_dev.local.workers.machine import Memory
     from tests.local.test_devices import measure
     from tests.support import devices
 
-    with devices.cuda():
-        alone = measure(deep, tmp_path, 1, gpus=1)
     with devices.two_cards(2**30, 2**30 - 2**20):
         found = measure(deep, tmp_path, 1, gpus=2)
-    assert alone.gpus == []
-    assert found.worst < 0.7 * alone.worst
+    batch = shape_of(found.longest, found.padded, found.shared)
+    assert found.worst < 0.8 * replace(found.sizes, gpus=1).saved_bytes(batch), "as on one GPU"
     said = estimate(found, {**CONFIG, "gpus": 2}, Memory(2**34, 2**34), None, False, 2**30)
     first, second = said["gpus"]
     assert (first["totalBytes"], second["totalBytes"]) == (2**30, 2**30 - 2**20)
