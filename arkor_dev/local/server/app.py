@@ -204,7 +204,9 @@ def create_app(setup: Setup) -> web.Application:
     )
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[EMBEDDINGS] = Embeddings(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[FORECASTS] = Forecasts(
+        models, setup.data, setup.project, lambda: app[SCHEDULER].busy, max(1, len(gpu_list))
+    )
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
