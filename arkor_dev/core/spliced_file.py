@@ -85,6 +85,7 @@ class SplicedFile:
         self.path, self._handle = path, handle
         self._stat = os.fstat(handle)
         self.state = _state(self._stat)
+        self._written: os.stat_result | None = None
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on. Raises ChangedError if the file ends before."""
@@ -113,6 +114,7 @@ class SplicedFile:
                     self._write(out, segments)
                 os.fchmod(out, stat.S_IMODE(self._stat.st_mode))
                 os.fsync(out)
+                self._written = os.fstat(out)
             finally:
                 os.close(out)
             if state_of(self.path) != self.state:
@@ -126,6 +128,16 @@ class SplicedFile:
         if size >= LARGE:
             self._settle()
         return parts
+
+    def new_state(self) -> State | None:
+        """Return the state of the file that was written; None if another program has changed it since."""
+        try:
+            now, written = self.path.lstat(), self._written
+        except OSError:
+            return None
+        # Not the ctime, which the rename has changed.
+        unchanged = written and _state(now)[:3] == _state(written)[:3] and now.st_size == written.st_size
+        return _state(now) if unchanged else None
 
     def _put(self, temporary: Path) -> None:
         """Put the new file in place of the old one.

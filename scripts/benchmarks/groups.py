@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SIZES: Final = (30, 60, 100, 300)
 NULLS: Final = ("few words", "some words", "common words", "many words", "words of documents")
 """Kinds of texts without groups; see `null_texts`."""
-PLANTED: Final = ((2, 100, 0.6), (3, 60, 0.6), (4, 100, 0.5), (6, 100, 0.5), (8, 200, 0.5))
+PLANTED: Final = ((2, 100, 0.7), (3, 60, 0.6), (4, 100, 0.5), (6, 150, 0.6), (8, 200, 0.5))
 """Numbers of topics and rows, and the share of a row's words that are its topic's own."""
 MODULES: Final = ((2, 20), (4, 15), (8, 12))
 """Numbers of modules, and of docstrings of each."""
