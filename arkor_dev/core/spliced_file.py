@@ -156,7 +156,7 @@ class SplicedFile:
         temporary.unlink()
 
     def _settle(self) -> None:
-        """Read the new content into the page cache, then free the old one, while the caller goes on."""
+        """Read the new content into the page cache, then free the old one, while the caller continues."""
         with contextlib.suppress(OSError, RuntimeError):
             # Closing the last descriptor of a removed file frees it, which takes as long as writing it.
             threading.Thread(target=_read_once, args=(os.dup(self._handle), self.path)).start()
@@ -174,7 +174,7 @@ class SplicedFile:
                 start = self._only(expected)
             splices.append(Splice(start + len(part.before), len(part.new), part.old))
         splices.sort(key=lambda splice: splice.offset)
-        if any(one.offset + one.size > other.offset for one, other in pairwise(splices)):
+        if any(first.offset + first.size > second.offset for first, second in pairwise(splices)):
             raise ChangedError
         return splices
 
@@ -268,7 +268,7 @@ def opened(path: Path) -> Iterator[SplicedFile]:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", str(path))
-            _lock(handle, path, until)
+            lock(handle, path, until)
             # While it waited, the holder may have put another file in its place.
             if _state(os.fstat(handle))[:2] == state_of(path)[:2]:
                 if os.fstat(handle).st_nlink > 1:
@@ -281,7 +281,8 @@ def opened(path: Path) -> Iterator[SplicedFile]:
             raise ChangedError
 
 
-def _lock(handle: int, path: Path, until: float) -> None:
+def lock(handle: int, path: Path | str, until: float) -> None:
+    """Lock an open file for writing, where it can be. Raises OSError (EAGAIN) if others hold it too long."""
     while fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -75,13 +75,13 @@ def read(path: Path) -> str:
 
 
 def _bounded(parts: Iterator[str] | list[str]) -> str:
-    kept, size = [], 0
+    parts_read, size = [], 0
     for part in parts:
-        kept.append(part)
+        parts_read.append(part)
         size += len(part)
         if size > TEXT:
             raise UnreadableError(f"it has more than {TEXT // 10**6} million characters: split it")
-    return "".join(kept)
+    return "".join(parts_read)
 
 
 def _decoded(data: bytes) -> str:
@@ -102,13 +102,13 @@ def _decoded(data: bytes) -> str:
 
 
 def _html(data: bytes) -> Iterator[str]:
-    named = _CHARSET.search(data[:4096])
+    charset = _CHARSET.search(data[:4096])
     try:
         # As in the HTML standard: a byte order mark counts more than a name, and a name that could be read
         # before decoding is not UTF-16's.
         marked = data.startswith(codecs.BOM_UTF8)
-        believed = named and not marked and not named[1].lower().startswith(b"utf-16")
-        text = data.decode(named[1].decode()) if named and believed else _decoded(data)
+        believed = charset and not marked and not charset[1].lower().startswith(b"utf-16")
+        text = data.decode(charset[1].decode()) if charset and believed else _decoded(data)
     except (LookupError, UnicodeError):
         text = _decoded(data)
     page = _Page()
@@ -184,8 +184,8 @@ def _docx(file: BinaryIO) -> Iterator[str]:
     file.seek(0)
     for block in Document(file).iter_inner_content():
         if isinstance(block, Paragraph):
-            named = re.fullmatch(r"Heading ([1-6])", block.style.name or "" if block.style else "")
-            yield f"{'#' * int(named[1])} " if named else ""
+            heading = re.fullmatch(r"Heading ([1-6])", block.style.name or "" if block.style else "")
+            yield f"{'#' * int(heading[1])} " if heading else ""
             yield f"{block.text}\n\n"
         else:
             yield from _docx_rows(block)
@@ -216,18 +216,18 @@ def main() -> None:
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         try:
-            said = {"text": read(Path(json.loads(line)))}
+            response = {"text": read(Path(json.loads(line)))}
         except UnreadableError as fault:
-            said = {"problem": str(fault)}
+            response = {"problem": str(fault)}
         except MemoryError:
-            said = {"problem": f"it needs more than {MEMORY // MIB} MiB of memory"}
+            response = {"problem": f"it needs more than {MEMORY // MIB} MiB of memory"}
         except OSError as fault:
-            said = {"problem": f"it cannot be read: {fault.strerror or fault}"}
+            response = {"problem": f"it cannot be read: {fault.strerror or fault}"}
         except Exception as fault:  # noqa: BLE001 - the libraries raise what their parts raise
-            said = {
+            response = {
                 "problem": f"it is damaged ({' '.join(str(fault).split())[:200] or type(fault).__name__})"
             }
-        out.write(json.dumps(said).encode() + b"\n")
+        out.write(json.dumps(response).encode() + b"\n")
         out.flush()
 
 

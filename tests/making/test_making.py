@@ -319,7 +319,7 @@ async def test_the_other_kinds(launch: Settings) -> None:
         for wrong, why in (
             ({"kind": "poem"}, "not a kind"),
             ({"kind": "rewrite"}, "needs a voice"),
-            ({"kind": "extract", "schema": {"type": "object", "pattern": "(a+)+"}}, "has pattern"),
+            ({"kind": "extract", "schema": {"type": "object", "pattern": "(a+)+"}}, "has 'pattern'"),
             ({"paths": []}, "Name a folder"),
             ({"paths": ["nowhere"]}, "does not exist"),
             ({"teacher": "ftp://x"}, "not a teacher's address"),
