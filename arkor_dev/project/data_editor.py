@@ -304,7 +304,8 @@ class DataEditor:
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, opened.read)
             parts = opened.replace([Splice(*replacement) for replacement in replaced])
             moved += _moved(rows, changes, edits)
-            current = rows.after(edits, replaced, state_of(file.path))
+            state = opened.new_state()
+            current = rows.after(edits, replaced, state) if state else None
             if current is not None:
                 self._indexed[file.path] = current
             return file.path, file.name, parts
