@@ -21,13 +21,14 @@ import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
 from tests.support.fake_backend import running_fake_backend
+from tests.support.ports import held_ports
 from tests.support.studio import running_studio
 
 from .contexts import ONE_PROCESS, Contexts
 from .looking import look_often, overlook_announcements
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from playwright.async_api import Browser, ConsoleMessage, Page, Playwright
@@ -45,7 +46,7 @@ expect.set_options(timeout=30_000)
 look_often()
 overlook_announcements()
 
-SHARED_OPTIONS = {"reduced_motion"}
+SHARED_OPTIONS = {"reduced_motion", "width", "height"}
 HERE = Path(__file__).parent
 SLOW = int(os.environ.get("ARKOR_TEST_SLOW", "0"))
 """How many times as slow as it is each page runs, to find what waits for the wrong thing: 4 is plenty."""
@@ -58,6 +59,9 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Threads of the browser's process: each frame and each request would pass between two processes.
+    "--in-process-gpu",
+    "--enable-features=NetworkServiceInProcess2,CDPScreenshotNewSurface",  # the latter is Playwright's own
 )
 BRIEF = "--js-flags=--no-maglev --no-opt"
 """A page of a test lives for a second: its scripts are not optimized for hours that it might stay open."""
@@ -135,7 +139,8 @@ async def browser(browsers: Browsers, request: pytest.FixtureRequest) -> Browser
     """The browser of all tests, or the one with the settings that the test asks for."""
     marker = request.node.get_closest_marker("browser_settings")
     settings = marker.kwargs if marker and marker.kwargs.get("firefox" if FIREFOX else "chromium") else {}
-    if _has_tabs(request) and not FIREFOX:
+    tabs = request.node.get_closest_marker("tabs")
+    if tabs and not tabs.kwargs.get("one_process") and not FIREFOX:
         settings = {**settings, "tabs": True}
     return await browsers(**settings)
 
@@ -158,10 +163,17 @@ async def fake_backend() -> AsyncIterator[FakeBackend]:
         yield fake
 
 
+@pytest.fixture(scope="session")
+def studio_port() -> Iterator[int]:
+    """The port of every Studio in turn: the browser keeps the page's scripts, compiled, by their address."""
+    with held_ports() as take:
+        yield take()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def studio(settings: Settings, signed_in: None) -> AsyncIterator[Studio]:
+async def studio(settings: Settings, signed_in: None, studio_port: int) -> AsyncIterator[Studio]:
     """A whole Studio, signed in at the fake backend, on the loop of the browser."""
-    async with running_studio(settings) as studio:
+    async with running_studio(settings, studio_port) as studio:
         yield studio
 
 
@@ -235,8 +247,11 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
             async with watched(await context.new_page(), origin, path, faulty=faulty) as page:
                 yield page
             return
+        size = {name: options.pop(name) for name in ("width", "height") if name in options}
         async with contexts_of(browser).lent(origin, **_options(**options)) as shared:
             page = await shared.new_page()
+            if size:
+                await page.set_viewport_size(_options(**size)["viewport"])
             async with watched(page, origin, path, faulty=faulty, close=shared.close_pages):
                 yield page
 

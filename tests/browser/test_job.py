@@ -629,7 +629,7 @@ async def test_a_cut_stream_loses_and_doubles_nothing(
         await expect(page.get_by_role("tab", name="Events")).to_contain_text("21")
 
 
-@pytest.mark.tabs
+@pytest.mark.tabs(one_process=True)
 async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     jobs = [fake_backend.add_job(name=f"job {index}") for index in range(9)]
     async with open_page(studio.url, f"/#/jobs/{jobs[0]}") as page:

@@ -280,13 +280,10 @@ async def test_a_phone_shows_what_the_list_is_ordered_by(
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-async def test_hostile_names_are_text(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, width: int
-) -> None:
+async def test_hostile_names_are_text(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     for name in HOSTILE:
         fake_backend.add_job("completed", name=name)
-    async with open_page(studio.url, "/#/jobs", width=width) as page:
+    async with open_page(studio.url, "/#/jobs") as page:
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         await expect(page.locator(".jobs-row")).to_have_count(len(HOSTILE))
         shown = set(await names(page))
@@ -299,8 +296,9 @@ async def test_hostile_names_are_text(
             "(no name)",
         } <= shown
         assert await page.locator("main img, main script").count() == 0
-        wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 async def test_jobs_of_which_little_is_known_break_no_page(
@@ -311,7 +309,7 @@ async def test_jobs_of_which_little_is_known_break_no_page(
     strange = {"name": 7, "status": "paused", "config": "none", "createdAt": 5, "metrics": [], "error": {}}
     fake_backend.jobs[odd] |= strange
     plain = fake_backend.add_job("completed", name="plain")
-    for address, shown in {
+    pages = {
         "/#/jobs": bare,
         "/#/jobs?sort=name": odd,
         "/#/jobs?sort=status": bare,
@@ -322,12 +320,16 @@ async def test_jobs_of_which_little_is_known_break_no_page(
         f"/#/compare?jobs={bare},{odd},{plain}": "plain",
         f"/#/playground?job={odd}": "no checkpoint yet",
         "/": "plain",
-    }.items():
-        async with open_page(studio.url, address) as page:
+    }
+    async with open_page(studio.url, None) as page:
+        for address, shown in pages.items():
+            await page.goto(studio.url + address)
             await expect(page.locator("main")).to_contain_text(shown)
             await page.keyboard.press("Control+k")
             await page.keyboard.type("job")
             await expect(page.get_by_role("dialog").get_by_role("option").first).to_be_visible()
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 async def test_no_jobs_yet_leads_to_the_first(studio: Studio, open_page: OpenPage) -> None:

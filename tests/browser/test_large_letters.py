@@ -1,7 +1,7 @@
-"""Whoever sets larger letters in the browser reads every page: no word is cut, covered or out of reach.
+"""Whoever sets a minimum size of letters in the browser reads every page.
 
-Two settings of the browser make letters larger without zooming what is around them: a minimum size, and the
-size of ordinary text.
+It makes letters larger without zooming what is around them. Text of twice the size is looked at in
+``test_states.py``: that setting can be changed on a page that is open.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .states import Scene, Walk, all_walks
+from .letters import faults_of_large_letters
+from .states import Scene, Walk, all_tours, play_all
 from .steps import lasting
-from .widths import layout_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Twice the size makes of a window what half of its width would be: a phone's has no room for words.
-MINIMUM_WIDTHS = (390, 768, 1280)
-TWICE_WIDTHS = (768, 1280)
+WIDTHS = (390, 768, 1280)
 PICKED = (
     "home-several",
     "home-running",
@@ -46,51 +42,23 @@ PICKED = (
     "shell-palette",
     "shell-keys",
 )
-# The setting has reached all that is read, charts included.
-SMALL = """() => [...document.querySelectorAll("main *, dialog *")]
-    .filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
-    .filter((node) => node.checkVisibility() && parseFloat(getComputedStyle(node).fontSize) < 18)
-    .map((node) => `${getComputedStyle(node).fontSize}: ${node.textContent.slice(0, 40)}`)"""
-BEYOND_THE_CHART = """() => [...document.querySelectorAll(".chart-tick")].flatMap((label) => {
-    const [inner, outer] = [label, label.closest(".chart")].map((each) => each.getBoundingClientRect());
-    const isIn = inner.left >= outer.left && inner.right <= outer.right && inner.bottom <= outer.bottom;
-    return isIn ? [] : [label.textContent];
-})"""
-# The layout of the others is that of one among these.
-PICKED_TWICE = {*PICKED} - {"home-running", "job-event", "job-failed", "endpoints-delete", "endpoints-list"}
-
-
-def walks(names: Collection[str]) -> list[Walk]:
-    """The ways on which some of these states lie."""
-    return [walk for walk in all_walks() if any(state.name in names for state in walk.states)]
-
-
-async def read_at_every_width(
-    scene: Scene, walk: Walk, names: Collection[str], widths: tuple[int, ...]
-) -> None:
-    page = scene.page
-    async with aclosing(walk.play(scene)) as states:
-        async for state in states:
-            if state.name in names:
-                found = await lasting(lambda: layout_faults(page, widths=widths, zoomed=()))
-                assert found == [], state.name
-                assert await lasting(lambda: page.evaluate(SMALL)) == [], state.name
-                assert await lasting(lambda: page.evaluate(BEYOND_THE_CHART)) == [], state.name
+TOURS = {
+    name: walks
+    for name, tour in all_tours().items()
+    if (walks := [walk for walk in tour if any(state.name in PICKED for state in walk.states)])
+}
 
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 18}, firefox={"font.minimum-size.x-western": 18})
-@pytest.mark.parametrize("walk", walks(PICKED), ids=lambda walk: walk.name)
+@pytest.mark.parametrize("tour", TOURS.values(), ids=TOURS)
 async def test_with_a_minimum_size(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, walk: Walk
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:
-    async with open_page(studio.url, None, faulty=walk.faulty, reduced_motion="reduce") as page:
-        await read_at_every_width(Scene(page, studio, fake_backend), walk, PICKED, MINIMUM_WIDTHS)
-
-
-@pytest.mark.browser_settings(chromium={"defaultFontSize": 32}, firefox={"font.size.variable.x-western": 32})
-@pytest.mark.parametrize("walk", walks(PICKED_TWICE), ids=lambda walk: walk.name)
-async def test_with_text_of_twice_the_size(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, walk: Walk
-) -> None:
-    async with open_page(studio.url, None, faulty=walk.faulty, reduced_motion="reduce") as page:
-        await read_at_every_width(Scene(page, studio, fake_backend), walk, PICKED_TWICE, TWICE_WIDTHS)
+    faulty = any(walk.faulty for walk in tour)
+    async with (
+        open_page(studio.url, None, faulty=faulty, reduced_motion="reduce") as page,
+        aclosing(play_all(Scene(page, studio, fake_backend), tour)) as states,
+    ):
+        async for state in states:
+            if state.name in PICKED:
+                assert await lasting(lambda: faults_of_large_letters(page, WIDTHS)) == [], state.name

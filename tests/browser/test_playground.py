@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .conftest import OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
 
 
 @pytest.mark.quick
@@ -267,9 +268,8 @@ async def test_a_model_is_found_or_typed(
     assert asked(fake_backend)[-1]["baseModel"] == "my/own-model"
 
 
-@pytest.mark.parametrize("width", [1280, 390])
 async def test_a_hostile_answer_is_text(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, width: int
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="<img src=x onerror=alert(1)>")
     fake_backend.chat.chunks = [
@@ -280,7 +280,7 @@ async def test_a_hostile_answer_is_text(
         "turned &#8238;cod.exe and hidden a&#x200B;b\n\n",
         ">" * 20_000 + "\n\n" + "[" * 20_000,
     ]
-    async with open_page(studio.url, "/#/playground", width=width) as page:
+    async with open_page(studio.url, "/#/playground") as page:
         page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         await ask(page, "<b>Hello?</b>")
         await expect(answers(page)).to_contain_text("<img src=x onerror=alert(1)>")
@@ -290,7 +290,10 @@ async def test_a_hostile_answer_is_text(
         links = await page.locator(".md a").evaluate_all("all => all.map(a => [a.href, a.rel, a.target])")
         outside = ["noopener noreferrer", "_blank"]
         assert links == [["https://tracker.example/p.png", *outside], ["https://example.com/", *outside]]
-        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.evaluate(DRAWN)
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 async def test_an_answer_without_end_leaves_the_page_alive(
@@ -521,9 +524,6 @@ async def test_large_letters_leave_words_whole(
         assert await page.evaluate(OUTSIDE) == []
 
 
-DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
-
-
 @pytest.mark.parametrize("touch", [False, True])
 async def test_no_width_cuts_the_panel(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, touch: bool
@@ -531,7 +531,8 @@ async def test_no_width_cuts_the_panel(
     if touch and FIREFOX:
         pytest.skip("the driver of Firefox emulates no touch screen")
     fake_backend.add_job("completed", name="a rather long name of a job that goes on and on")
-    async with open_page(studio.url, "/#/playground", has_touch=touch, is_mobile=touch) as page:
+    screen = {"has_touch": True, "is_mobile": True} if touch else {}
+    async with open_page(studio.url, "/#/playground", **screen) as page:
         await ask(page, "How do I return a parcel that came without a label? " + "x" * 90)
         await page.get_by_role("button", name="Save as preset").click()
         await page.get_by_label("Name of the preset").fill("W" * 40)

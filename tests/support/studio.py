@@ -58,9 +58,9 @@ def serve_script(path: str, text: str) -> None:
 
 
 @asynccontextmanager
-async def running_studio(settings: Settings) -> AsyncIterator[Studio]:
-    """Serve ``settings`` on a free port while the block runs."""
-    sock = bind(0)
+async def running_studio(settings: Settings, port: int = 0) -> AsyncIterator[Studio]:
+    """Serve ``settings`` on ``port``, or on a free one, while the block runs."""
+    sock = bind(port)
     port = sock.getsockname()[1]
     settings = replace(settings, port=port)
     url = f"http://127.0.0.1:{port}"

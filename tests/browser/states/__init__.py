@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from playwright.async_api import expect
+
+from tests.support.fake_backend import ChatScript
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,6 +45,15 @@ class Scene:
     def project(self) -> Path:
         """The project's folder."""
         return self.studio.settings.project
+
+    async def leave(self) -> None:
+        """Go where no page is, and nothing of the one before."""
+        if await self.page.locator("dialog[open]").count():
+            await self.page.keyboard.press("Escape")
+        await self.page.goto(f"{self.studio.url}/#/none")
+        await expect(self.page.get_by_role("heading", name="No such page")).to_be_attached()
+        await expect(self.page.locator("dialog[open]")).to_have_count(0)
+        self.fake.chat = ChatScript()
 
     async def go(self, path: str, *, clock: bool = False) -> None:
         """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``."""
@@ -69,12 +82,15 @@ Stops = Callable[[Scene], AsyncGenerator[None]]
 class Walk:
     """States that one page is brought to, one after another: ``stops`` yields in each.
 
-    ``faulty``: something is refused on the way there, which the browser writes into its console.
+    ``faulty``: something is refused on the way there, which the browser writes into its console. Walks of one
+    ``tour`` can follow one another on one page: they need the same features of the backend, and nothing that
+    the others leave behind is in their way.
     """
 
     states: tuple[State, ...]
     stops: Stops
     faulty: bool
+    tour: str = ""
 
     @property
     def name(self) -> str:
@@ -93,7 +109,7 @@ _WALKS: list[Walk] = []
 
 
 def state(
-    name: str, caption: str, *, faulty: bool = False
+    name: str, caption: str, *, faulty: bool = False, tour: str = ""
 ) -> Callable[[Callable[[Scene], Awaitable[None]]], Callable[[Scene], Awaitable[None]]]:
     """Lists a coroutine as a state."""
 
@@ -102,18 +118,18 @@ def state(
             await play(scene)
             yield
 
-        _WALKS.append(Walk((State(name, caption),), stops, faulty))
+        _WALKS.append(Walk((State(name, caption),), stops, faulty, tour))
         return play
 
     return listed
 
 
-def walk(captions: dict[str, str], *, faulty: bool = False) -> Callable[[Stops], Stops]:
+def walk(captions: dict[str, str], *, faulty: bool = False, tour: str = "") -> Callable[[Stops], Stops]:
     """Lists a generator as several states: it yields in each, in the order of their names."""
 
     def listed(stops: Stops) -> Stops:
         states = tuple(State(name, caption) for name, caption in captions.items())
-        _WALKS.append(Walk(states, stops, faulty))
+        _WALKS.append(Walk(states, stops, faulty, tour))
         return stops
 
     return listed
@@ -125,6 +141,24 @@ def all_walks() -> list[Walk]:
         importlib.import_module(f"{__name__}.{module.name}")
     order = ("home", "data", "jobs", "sweeps", "job", "compare", "blind", "playground", "endpoints", "shell")
     return sorted(_WALKS, key=lambda each: order.index(each.states[0].page))
+
+
+def all_tours() -> dict[str, list[Walk]]:
+    """The walks that are taken on one page, by the name of their tour; one without has its own."""
+    tours: dict[str, list[Walk]] = {}
+    for each in all_walks():
+        tours.setdefault(each.tour or each.name, []).append(each)
+    return tours
+
+
+async def play_all(scene: Scene, tour: list[Walk]) -> AsyncGenerator[State]:
+    """Bring the page to each state of a tour in turn."""
+    for each in tour:
+        if each is not tour[0]:
+            await scene.leave()
+        async with aclosing(each.play(scene)) as states:
+            async for state in states:
+                yield state
 
 
 def all_states() -> list[State]:

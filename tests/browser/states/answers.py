@@ -37,7 +37,8 @@ async def look(scene: Scene) -> None:
     {
         "job-answers": "How the answers have changed since the checkpoint before",
         "job-answers-beside": "Held-out answers side by side: wanted, of the base and of the adapter",
-    }
+    },
+    tour="answers",
 )
 async def changed(scene: Scene) -> AsyncGenerator[None]:
     page = scene.page
@@ -64,7 +65,9 @@ async def changed(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-answers-live", "Answers while it trains: the newest, until one chooses another step")
+@state(
+    "job-answers-live", "Answers while it trains: the newest, until one chooses another step", tour="answers"
+)
 async def live(scene: Scene) -> None:
     job = await answered(scene, running=True)
     await scene.go(f"/#/jobs/{job}")
@@ -74,7 +77,7 @@ async def live(scene: Scene) -> None:
     await look(scene)
 
 
-@state("job-answers-hostile", "Hostile and long answers are text, and stay in their places")
+@state("job-answers-hostile", "Hostile and long answers are text, and stay in their places", tour="samples")
 async def hostile(scene: Scene) -> None:
     scene.fake.features = ["samples"]
     job = trained(scene.fake, "support-bot", "running", steps=200)
@@ -100,7 +103,7 @@ async def hostile(scene: Scene) -> None:
     await look(scene)
 
 
-@state("job-answers-one", "One custom prompt, answered only by the base so far")
+@state("job-answers-one", "One custom prompt, answered only by the base so far", tour="samples")
 async def one(scene: Scene) -> None:
     scene.fake.features = ["samples"]
     job = trained(scene.fake, "support-bot", "running", steps=40, samples=["What is a lighthouse?"])

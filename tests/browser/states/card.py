@@ -51,7 +51,8 @@ async def opened(scene: Scene, text: str = CARD) -> None:
     {
         "job-card": "The model card, as the model hub would show it",
         "job-card-front": "What the model hub reads of a card",
-    }
+    },
+    tour="card",
 )
 async def card(scene: Scene) -> AsyncGenerator[None]:
     await opened(scene)
@@ -63,7 +64,7 @@ async def card(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-card-hostile", "A card of an imported job, which may hold anything")
+@state("job-card-hostile", "A card of an imported job, which may hold anything", tour="card")
 async def hostile(scene: Scene) -> None:
     await opened(scene, HOSTILE)
     await expect(scene.page.get_by_text("<script>alert(1)</script>").first).to_be_visible()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-@state("compare-empty", "Nothing to compare yet")
+@state("compare-empty", "Nothing to compare yet", tour="job")
 async def empty(scene: Scene) -> None:
     await scene.go("/#/compare")
     await expect(scene.page.locator("main h1").first).to_be_attached()
@@ -24,7 +24,8 @@ async def empty(scene: Scene) -> None:
     {
         "compare-three": "Three jobs, their curves and what was set differently",
         "compare-gone": "One of two is not in this project",
-    }
+    },
+    tour="job",
 )
 async def three(scene: Scene) -> AsyncGenerator[None]:
     jobs = [

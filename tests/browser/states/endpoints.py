@@ -49,7 +49,7 @@ def endpoint(scene: Scene, slug: str, **more: object) -> str:
     return made
 
 
-@state("endpoints-empty", "Before the first endpoint")
+@state("endpoints-empty", "Before the first endpoint", tour="job")
 async def empty(scene: Scene) -> None:
     await scene.go("/#/endpoints")
     await expect(scene.page.get_by_text("Give a model its own address")).to_be_visible()

@@ -38,13 +38,17 @@ async def shown(scene: Scene, *exports: dict[str, Any]) -> None:
     await expect(scene.page.get_by_role("heading", name="Export")).to_be_visible()
 
 
-@state("job-export-none", "Nothing exported yet")
+@state("job-export-none", "Nothing exported yet", tour="exports")
 async def none(scene: Scene) -> None:
     await shown(scene)
     await expect(scene.page.get_by_role("button", name="Export merged model")).to_be_enabled()
 
 
-@state("job-export", "A merged model that answers as the trained one, and an adapter that is being written")
+@state(
+    "job-export",
+    "A merged model that answers as the trained one, and an adapter that is being written",
+    tour="exports",
+)
 async def done(scene: Scene) -> None:
     merged = {"state": "completed", "bytes": 272_581_000, "files": FILES, "proof": PROOF}
     await shown(scene, merged, {"state": "waiting", "format": "adapter"})
@@ -53,7 +57,7 @@ async def done(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Writing")).to_be_visible()
 
 
-@state("job-export-differs", "One that is another model, and one that failed; said at length")
+@state("job-export-differs", "One that is another model, and one that failed; said at length", tour="exports")
 async def differs(scene: Scene) -> None:
     fault = "Its chat template writes '<|im_end|> ' where the training's writes '<|im_end|>'. " + HOSTILE
     sentence = (
@@ -74,7 +78,11 @@ async def differs(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Its answers do not end.")).to_be_visible()
 
 
-@state("job-export-gguf", "What leaves for llama.cpp and Ollama: being chosen, being written, and there")
+@state(
+    "job-export-gguf",
+    "What leaves for llama.cpp and Ollama: being chosen, being written, and there",
+    tour="exports",
+)
 async def for_llama(scene: Scene) -> None:
     files = [
         {"name": "model.gguf", "bytes": 144_811_000, "sha256": SHA},

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-@state("job-queued", "Waiting for its turn")
+@state("job-queued", "Waiting for its turn", tour="job")
 async def queued(scene: Scene) -> None:
     busy = scene.fake.add_job("running", name="support-bot-long", createdAt=ago(90))
     place = {"position": 1, "behind": {"id": busy, "name": "support-bot-long"}}
@@ -27,7 +27,7 @@ async def queued(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Queued, next. It starts after")).to_be_visible()
 
 
-@state("job-model", "The model is being fetched")
+@state("job-model", "The model is being fetched", tour="job")
 async def model(scene: Scene) -> None:
     job = scene.fake.add_job("running", name="support-bot", createdAt=ago(40), startedAt=ago(30))
     scene.fake.frames[job].clear()
@@ -41,7 +41,8 @@ async def model(scene: Scene) -> None:
     {
         "job-zoom": "A running job: zoomed in, smoothed, with the learning rate and the crosshair",
         "job-cancel": "Cancelling asks first",
-    }
+    },
+    tour="job",
 )
 async def zoom(scene: Scene) -> AsyncGenerator[None]:
     job = trained(scene.fake, "support-bot", "running", steps=310)
@@ -57,7 +58,7 @@ async def zoom(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-large", "Large numbers beside one another")
+@state("job-large", "Large numbers beside one another", tour="job")
 async def large(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", steps=40, of=1_250_000, status="running", dryRun=True)
     scene.fake.log(
@@ -73,7 +74,8 @@ async def large(scene: Scene) -> None:
         "job-completed": "A finished job: its curve, its figures, what came of it",
         "job-event": "One event, as it came",
         "job-missing": "An address that leads to no job",
-    }
+    },
+    tour="job",
 )
 async def completed(scene: Scene) -> AsyncGenerator[None]:
     page = scene.page
@@ -115,7 +117,7 @@ async def contradicting(scene: Scene) -> None:
     await shown.scroll_into_view_if_needed()
 
 
-@state("job-gone", "Settings set by hand, and its trainer is no longer in the file")
+@state("job-gone", "Settings set by hand, and its trainer is no longer in the file", tour="job")
 async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])
     await scene.go(f"/#/jobs/{job}")
@@ -125,7 +127,7 @@ async def gone(scene: Scene) -> None:
     await expect(scene.page.locator(".job-facts")).to_contain_text("set by hand")
 
 
-@state("job-failed", "A failed job says why, in full")
+@state("job-failed", "A failed job says why, in full", tour="job")
 async def failed(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=160)
     trace = 'Traceback (most recent call last):\n  File "train.py", line 88, in step\n    loss.backward()\n'
@@ -135,7 +137,7 @@ async def failed(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("OutOfMemoryError")
 
 
-@state("job-gaps", "Losses that are no numbers are gaps, in a logarithmic scale")
+@state("job-gaps", "Losses that are no numbers are gaps, in a logarithmic scale", tour="job")
 async def gaps(scene: Scene) -> None:
     job = trained(scene.fake, "unstable", "running", steps=180)
     for step in range(181, 200):
@@ -147,7 +149,7 @@ async def gaps(scene: Scene) -> None:
     await expect(scene.page.get_by_text("not a number")).to_be_visible()
 
 
-@state("job-hostile", "A hostile job: its name, its events and its error are text")
+@state("job-hostile", "A hostile job: its name, its events and its error are text", tour="job")
 async def hostile(scene: Scene) -> None:
     name = "<img src=x onerror=alert(1)> \u202egnp.exe " + "long " * 60
     job = scene.fake.add_job("running", name=name, createdAt=ago(90), startedAt=ago(85))
@@ -176,11 +178,14 @@ async def away(scene: Scene) -> None:
     {
         "job-forecast": "What was forecast of a job stays beside what came",
         "job-defaults": "Every setting that a job ran with; the unusual ones are put away until one looks",
-    }
+    },
+    tour="job",
 )
 async def forecast(scene: Scene) -> AsyncGenerator[None]:
     job = trained(scene.fake, "support-bot", steps=40, of=40, optim="lion")
-    scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
+    scene.fake.jobs[job]["settings"] = {
+        row.field: row.sample_value for row in SETTINGS if row.field != "model"
+    }
     scene.fake.jobs[job]["forecast"] = {"state": "measured", **FIGURES}
     scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
     await scene.go(f"/#/jobs/{job}")
@@ -224,7 +229,8 @@ def said(scene: Scene, **more: Any) -> str:
         "job-notes": "A starred job with tags and notes, which are text whatever they hold",
         "job-more": "What else can be done with a job",
         "job-rename": "A name that is too long is told of at once",
-    }
+    },
+    tour="notes",
 )
 async def notes(scene: Scene) -> AsyncGenerator[None]:
     page = scene.page
@@ -245,7 +251,7 @@ async def notes(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-notes-edit", "Notes are edited where they stand")
+@state("job-notes-edit", "Notes are edited where they stand", tour="notes")
 async def edit_notes(scene: Scene) -> None:
     job = said(scene, tags=[f"tag number {number}" for number in range(200)])
     await scene.go(f"/#/jobs/{job}")

@@ -43,7 +43,7 @@ def sampled(fake: FakeBackend, job: str, *, begun: float, steps: int, gpu: bool 
         fake.emit(job, "system.metrics", timestamp=ago(begun - second), **fields)
 
 
-@state("job-machine", "A finished job: how the machine did, and where the time went")
+@state("job-machine", "A finished job: how the machine did, and where the time went", tour="job")
 async def machine(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running")
     sampled(scene.fake, job, begun=400 * PACE, steps=400)
@@ -57,7 +57,7 @@ async def machine(scene: Scene) -> None:
     await scene.page.locator(".job-time").scroll_into_view_if_needed()
 
 
-@state("job-gpu", "A running job on a GPU; the cursor is shared with the loss")
+@state("job-gpu", "A running job on a GPU; the cursor is shared with the loss", tour="job")
 async def gpu(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=310)
     sampled(scene.fake, job, begun=310 * PACE + 2, steps=310, gpu=True)
@@ -71,7 +71,7 @@ async def gpu(scene: Scene) -> None:
     await scene.page.locator(".job-machine-panel").last.scroll_into_view_if_needed()
 
 
-@state("job-rising", "A running job whose loss runs away is marked")
+@state("job-rising", "A running job whose loss runs away is marked", tour="job")
 async def rising(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running", steps=120)
     for step in range(121, 160):

@@ -61,7 +61,7 @@ async def paused(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-paused-disk", "A job that stands because the disk is full says so")
+@state("job-paused-disk", "A job that stands because the disk is full says so", tour="pause")
 async def paused_for_disk(scene: Scene) -> None:
     message = (
         "1.3 GB of the disk are free, and 2.0 GB have to be for a save. "
@@ -73,7 +73,11 @@ async def paused_for_disk(scene: Scene) -> None:
     await expect(said).to_be_visible(timeout=PROMPTLY)
 
 
-@state("job-resumed", "A job that went on by itself after a crash: each step once, and a word about it")
+@state(
+    "job-resumed",
+    "A job that went on by itself after a crash: each step once, and a word about it",
+    tour="pause",
+)
 async def resumed(scene: Scene) -> None:
     job = went_on(scene.fake)
     await scene.go(f"/#/jobs/{job}")
@@ -81,7 +85,7 @@ async def resumed(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
 
 
-@state("job-resumable", "A failed job can resume from its last checkpoint")
+@state("job-resumable", "A failed job can resume from its last checkpoint", tour="pause")
 async def resumable(scene: Scene) -> None:
     scene.fake.features = FEATURES
     job = trained(scene.fake, "support-bot", "running", steps=180)
@@ -91,7 +95,7 @@ async def resumable(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Resume", exact=True)).to_be_visible(timeout=PROMPTLY)
 
 
-@state("job-extend", "A finished job gets a later end")
+@state("job-extend", "A finished job gets a later end", tour="pause")
 async def extend(scene: Scene) -> None:
     scene.fake.features = FEATURES
     job = trained(scene.fake, "support-bot")
@@ -117,7 +121,7 @@ def branched(scene: Scene) -> str:
     return job
 
 
-@state("job-branch", "A branch says where it comes from, and its chart draws both curves")
+@state("job-branch", "A branch says where it comes from, and its chart draws both curves", tour="pause")
 async def branch(scene: Scene) -> None:
     job = branched(scene)
     await scene.go(f"/#/jobs/{job}")

@@ -75,7 +75,11 @@ def rollouts(hostile: bool) -> list[dict[str, Any]]:
     ]
 
 
-@state("job-rewards", "While it learns from rewards: the mean reward, and the answers of the newest step")
+@state(
+    "job-rewards",
+    "While it learns from rewards: the mean reward, and the answers of the newest step",
+    tour="job",
+)
 async def running(scene: Scene) -> None:
     job = rewarded(scene.fake, "running")
     await scene.go(f"/#/jobs/{job}")
@@ -88,7 +92,11 @@ async def running(scene: Scene) -> None:
     await expect(answers).to_contain_text("cut at the longest answer")
 
 
-@state("job-rewards-hacked", "The reward rose and something else fell, with hostile answers as text")
+@state(
+    "job-rewards-hacked",
+    "The reward rose and something else fell, with hostile answers as text",
+    tour="verdict",
+)
 async def hacked(scene: Scene) -> None:
     scene.fake.features = ["evaluation"]
     job = rewarded(scene.fake, "completed", hostile=True)

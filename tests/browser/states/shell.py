@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-@state("shell-palette", "Jumping to a job, a page or an action")
+@state("shell-palette", "Jumping to a job, a page or an action", tour="job")
 async def palette(scene: Scene) -> None:
     for number in range(12):
         scene.fake.add_job("completed", name=f"support-bot-{number}")
@@ -27,7 +27,7 @@ async def palette(scene: Scene) -> None:
     await expect(scene.page.get_by_role("dialog").get_by_role("option").first).to_contain_text("support-bot")
 
 
-@state("shell-keys", "The keys of this page")
+@state("shell-keys", "The keys of this page", tour="job")
 async def keys(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot")
     await scene.go(f"/#/jobs/{job}")
@@ -69,7 +69,7 @@ async def notice(scene: Scene) -> None:
     await expect(scene.page.locator(".shell-note")).to_contain_text("1 Mar 2027")
 
 
-@state("shell-unknown", "An address that is no page")
+@state("shell-unknown", "An address that is no page", tour="job")
 async def unknown(scene: Scene) -> None:
     await scene.go("/#/no/such/page")
     await expect(scene.page.locator("main h1").first).to_be_attached()

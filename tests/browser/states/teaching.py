@@ -41,7 +41,7 @@ async def begun(scene: Scene, chunks: list[str], *, rows: list[dict[str, Any]] |
     return job
 
 
-@state("blind-start", "Before a blind test: who votes, on which questions")
+@state("blind-start", "Before a blind test: who votes, on which questions", tour="blind")
 async def start(scene: Scene) -> None:
     await blind(scene, ["Hello"])
     await expect(scene.page.get_by_text("Held-out questions")).to_be_visible()
@@ -49,7 +49,7 @@ async def start(scene: Scene) -> None:
     await scene.page.get_by_label("Questions, one a line").fill("Where is my parcel?\nCan I send it back?")
 
 
-@state("blind-question", "Two answers without names")
+@state("blind-question", "Two answers without names", tour="blind")
 async def question(scene: Scene) -> None:
     brief = ["It arrives on Thursday, ", "and we will send you a note when it does."]
     polite = [
@@ -63,14 +63,14 @@ async def question(scene: Scene) -> None:
         await expect(answer).to_contain_text(re.compile("a note when it does|looking into it"))
 
 
-@state("blind-hostile", "A hostile question, and answers that are long")
+@state("blind-hostile", "A hostile question, and answers that are long", tour="blind")
 async def hostile(scene: Scene) -> None:
     row = {"row": 1, "tokens": 5, "base": 3.0, "adapter": 1.0, "question": HOSTILE + LONG, "wanted": "x"}
     await begun(scene, [HOSTILE, "\n\n```\n", "y" * 400, "\n```\n\n", LONG], rows=[row])
     await expect(scene.page.get_by_role("article", name="Left answer")).to_contain_text("sorry")
 
 
-@state("blind-waiting", "The answers are on their way")
+@state("blind-waiting", "The answers are on their way", tour="blind")
 async def waiting(scene: Scene) -> None:
     scene.fake.chat.first_delay = 600
     await begun(scene, ["x"])
@@ -110,12 +110,14 @@ async def told(scene: Scene, *counts: tuple[str, int, int, int]) -> None:
     await expect(scene.page.get_by_role("region", name="Result")).to_be_visible()
 
 
-@state("blind-result", "How often each was preferred, how sure that is, and by whom")
+@state("blind-result", "How often each was preferred, how sure that is, and by whom", tour="blind")
 async def result(scene: Scene) -> None:
     await told(scene, ("Ben", 2, 9, 1))
 
 
-@state("blind-result-many", "No preference that these votes can show, of many and hostile voters")
+@state(
+    "blind-result-many", "No preference that these votes can show, of many and hostile voters", tour="blind"
+)
 async def many(scene: Scene) -> None:
     others = [(f"{n} <b>{'w' * 30}</b>"[:40], 5, 4, 1) for n in range(40)]
     await told(scene, ("\u202edlrow", 2, 1, 0), *others)

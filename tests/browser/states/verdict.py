@@ -35,7 +35,8 @@ async def judged(scene: Scene, **changes: Any) -> str:
         "job-verdict": "Better at the task, worse in general, and how sure that is",
         "job-verdict-rows": "The held-out rows side by side, those that got worse first",
         "job-verdict-answers": "What base and adapter answer to general questions, hostile and long ones too",
-    }
+    },
+    tour="verdict",
 )
 async def better(scene: Scene) -> AsyncGenerator[None]:
     page = scene.page
@@ -63,7 +64,7 @@ async def better(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-verdict-worse", "Worse than the base, overfitted, and said at length")
+@state("job-verdict-worse", "Worse than the base, overfitted, and said at length", tour="verdict")
 async def worse(scene: Scene) -> None:
     difference = {"mean": -0.8, "low": -1.3, "high": -0.2}
     sentence = "Your task: worse, loss 4.22 vs. 3.42 for the base on 12 held-out rows; 99 % interval of the "
@@ -78,7 +79,7 @@ async def worse(scene: Scene) -> None:
     await judged(scene, **changes, **best)
 
 
-@state("job-verdict-alike", "No clear difference, with what that means")
+@state("job-verdict-alike", "No clear difference, with what that means", tour="verdict")
 async def alike(scene: Scene) -> None:
     part = {**HELD_OUT, "verdict": "unclear", "difference": {"mean": 0.02, "low": -0.05, "high": 0.09}}
     part |= {"adapter": 3.4, "sentence": "Your task: no clear difference, loss 3.40 vs. 3.42 for the base."}
@@ -89,7 +90,11 @@ async def alike(scene: Scene) -> None:
     await scene.page.get_by_text("Details", exact=True).click()
 
 
-@state("job-verdict-sets", "The project's own sets, by answers, by a function of its own and by loss")
+@state(
+    "job-verdict-sets",
+    "The project's own sets, by answers, by a function of its own and by loss",
+    tour="verdict",
+)
 async def sets(scene: Scene) -> None:
     told = [
         {"name": "refunds", "metric": "exact_match"},
@@ -108,7 +113,7 @@ async def sets(scene: Scene) -> None:
     await expect(scene.page.get_by_text("refunds: better, 33 of 40")).to_be_visible()
 
 
-@state("job-verdict-ask", "A job from before, which can be compared by a press")
+@state("job-verdict-ask", "A job from before, which can be compared by a press", tour="verdict")
 async def ask(scene: Scene) -> None:
     scene.fake.features = ["evaluation"]
     job = trained(scene.fake, "support-bot")

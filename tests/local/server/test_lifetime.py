@@ -94,7 +94,7 @@ def test_the_socket_of_a_killed_one_goes_at_the_next_start(
 def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from arkor_dev.local import __main__ as main; "
-        "from arkor_dev.local.server import socket_folder; "
+        "from arkor_dev.local.workers import socket_folder; "
         "socket_folder.LONGEST = 5; sys.exit(main.main(sys.argv[1:]))"
     )
     folders = [f"--{name}={tmp_path / name}" for name in ("data", "cache")]
