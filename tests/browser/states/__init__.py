@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from tests.browser.steps import PACED
 from tests.support.fake_backend import ChatScript
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Scene:
     async def go(self, path: str, *, clock: bool = False) -> None:
         """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``."""
         if clock:
-            await self.page.clock.install()
+            await self.page.add_init_script(PACED)
         await self.page.goto(self.studio.url + path)
 
 
