@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from arkor_dev.backend.http_client import is_loopback
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.core.loopback import is_loopback
 from arkor_dev.core.settings import PRODUCTION_URL
 
 if TYPE_CHECKING:

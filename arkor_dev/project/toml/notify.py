@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from arkor_dev.backend.http_client import is_loopback
 from arkor_dev.contract.rules import FLAG, Rule, text_line
+from arkor_dev.core.loopback import is_loopback
 
 from .one_table import load_table
 
