@@ -56,11 +56,9 @@ ENLARGED = {
     "shell-keys",
 }
 RUN = "async (options) => (await axe.run(document, options)).violations"
-# Half a megabyte comes quickest from Studio. One that is out of reach has nothing to give.
-FETCH = """
-async () => { window.axeText = await fetch("/axe.js").then((file) => file.text(), () => undefined); }
-"""
-EVALUATE = "(text) => { (0, eval)(window.axeText ?? text); }"
+# Half a megabyte that the browser keeps, compiled, by its address. A Studio out of reach has none to give.
+LOAD = "() => import('/axe.js').then(() => {}, () => {})"
+HAS = "Boolean(window.axe)"
 
 
 @functools.cache
@@ -74,10 +72,11 @@ def has_axe() -> bool:
 
 async def bring_axe(page: Page) -> None:
     """Give the page axe-core, unless it has it."""
-    if not await page.evaluate("() => Boolean(window.axe)"):
-        await page.evaluate(FETCH)
-        text = None if await page.evaluate("() => Boolean(window.axeText)") else AXE.read_text("utf-8")
-        await page.evaluate(EVALUATE, text)
+    if await page.evaluate(HAS):
+        return
+    await page.evaluate(LOAD)
+    if not await page.evaluate(HAS):
+        await page.evaluate("(text) => { (0, eval)(text); }", AXE.read_text("utf-8"))
 
 
 async def problems(page: Page) -> list[str]:
