@@ -17,6 +17,10 @@ __all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__", "report"]
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     if name == "Studio":
         from .sdk.studio import Studio
@@ -29,6 +33,6 @@ def __getattr__(name: str) -> object:
     if name in ("AsyncStudio", "RunFailedError"):
         from .sdk import async_studio
 
-        found: object = getattr(async_studio, name)
-        return found
+        value: object = getattr(async_studio, name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

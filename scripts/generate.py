@@ -364,14 +364,15 @@ def probes() -> str:
 def _probed(row: Setting) -> list[list[object]]:
     """Return values at the limits of what is allowed, and of other types."""
     rule = row.rule
-    values: list[object] = [*PROBES, *rule.choices, row.shown, ["all-linear"], ["all-linear", "x"], [0, 1]]
+    sample = row.sample_value
+    values: list[object] = [*PROBES, *rule.choices, sample, ["all-linear"], ["all-linear", "x"], [0, 1]]
     if rule.kind in ("whole", "number", "text", "list"):
         low, high = int(rule.low), int(rule.high)
         values += [low, high, low - 1, high + 1, (rule.low + rule.high) / 2 + 0.25, -low, -high]
     if rule.kind == "text":
         values += ["x" * high, "x" * (high + 1), "\N{GRINNING FACE}" * high]
     if rule.kind == "list":
-        values += [[row.shown], ["x"] * high, ["x"] * (high + 1), [0] * high]
+        values += [[row.sample_value], ["x"] * high, ["x"] * (high + 1), [0] * high]
     return [[value, rule.fits(value)] for value in values]
 
 
@@ -380,14 +381,14 @@ def _configs() -> Iterator[dict[str, object]]:
     rows = settings.by_field()
     for conflict in CONFLICTS:
         one, other = rows[conflict.field], rows[conflict.other]
-        values = [*PROBES, *one.rule.choices, one.shown]
+        values = [*PROBES, *one.rule.choices, one.sample_value]
         set_to = next(value for value in values if one.rule.fits(value) and value != one.default)
         yield {conflict.field: set_to}
-        yield {conflict.field: one.default, conflict.other: other.shown}
+        yield {conflict.field: one.default, conflict.other: other.sample_value}
         if conflict.unless:
-            yield {conflict.field: set_to, conflict.unless: rows[conflict.unless].shown}
+            yield {conflict.field: set_to, conflict.unless: rows[conflict.unless].sample_value}
             yield {conflict.field: set_to, conflict.unless: rows[conflict.unless].example}
-        for beside in (*other.rule.choices, *conflict.allowed, *conflict.refused, other.shown):
+        for beside in (*other.rule.choices, *conflict.allowed, *conflict.refused, other.sample_value):
             yield {conflict.field: set_to, conflict.other: beside}
             yield {conflict.field: set_to, conflict.other: [beside]}
 
@@ -402,7 +403,7 @@ def reference() -> str:
         "Each is set in a `[[trainer]]` of `arkor.toml`, those with a dot in its table (`lora.r`: `r` in",
         "`[trainer.lora]`). A job's `config` has them under the name in the second column. A trainer also",
         'needs `name`, and `dataset`: a path, `{ huggingface = "owner/name" }` or `{ url = "https://…" }`.',
-        'A table with a `path` may say `only = "accepted"` or `only = "all"`, the [judged rows](judging.md).',
+        'A table may say `only = "accepted"` or `only = "all"`, the [judged rows](judging.md).',
         "",
         "A key of transformers, PEFT or TRL has the same meaning here; where our name differs, theirs is",
         "accepted, too.",

@@ -74,6 +74,34 @@ function onlyTheLexer(): Plugin {
   };
 }
 
+/**
+ * The parts of a page that are loaded when they are needed form one chunk per page: each chunk of its own would take
+ * some 300 bytes for names and imports, and compress worse. Modules that they share with others stay where they are.
+ */
+const LATE_PARTS = [
+  {
+    name: "markdown",
+    test: /src\/markdown\/|marked\.esm/,
+    priority: 1,
+    includeDependenciesRecursively: false,
+  },
+  {
+    name: "job-late",
+    test: /pages\/job\/(result\.|answers|details\/(machine|configuration)|exports|verdict\/|rollouts|corrections|preferences\/index|dialogs|card\/(text|dialog)|header\/extend-dialog)|chat\/why\/(?!link)|compare\/rows/,
+    includeDependenciesRecursively: false,
+  },
+  {
+    name: "playground-late",
+    test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/training-set/,
+    includeDependenciesRecursively: false,
+  },
+  {
+    name: "data-late",
+    test: /pages\/data\/(edit\/(?!history)|making|meaning|requested|progress|judge\/(?!marks))/,
+    includeDependenciesRecursively: false,
+  },
+];
+
 /** Each asset once more in the forms that browsers take, so that the daemon never compresses while it serves. */
 function compressedSiblings(): Plugin {
   return {
@@ -124,6 +152,7 @@ export default defineConfig({
             { name: "late", test: /pages\/home\/(forecast|cluster)\// },
             { name: "running", test: /watch-button|pause-notice|home\/(live|elsewhere)/ },
             { name: "setup", test: /pages\/(home\/(first|use-file|upload|data-question)|data\/mapping\/)/ },
+            ...LATE_PARTS,
           ],
         },
       },

@@ -341,12 +341,12 @@ def _jobs_arguments(jobs: CommandLine) -> None:
 def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from .commands.jobs import run_jobs
 
-    given = {
+    filters = {
         "maxSteps": arguments.steps, "numTrainEpochs": arguments.epochs, "schedule": arguments.schedule,
         "force": arguments.force or None, "on": arguments.at, "format": arguments.format,
         "out": arguments.out, "workers": arguments.workers, "with": arguments.other,
     }  # fmt: skip
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in filters.items() if value is not None}
     return run_jobs(settings, arguments.action, arguments.job, as_json=arguments.json, options=options)
 
 

@@ -17,18 +17,18 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def confirm(what: str, question: str, *, yes: bool) -> bool:
-    """Describe ``what`` is at stake and ask for confirmation; ``yes`` confirms in advance.
+def confirm(stake: str, question: str, *, yes: bool) -> bool:
+    """Describe ``stake`` is at stake and ask for confirmation; ``yes`` confirms in advance.
 
     Raises BadRequestError without a terminal: silence is not consent.
     """
     if yes:
         return True
-    what = one_line(what, 1000)
+    stake = one_line(stake, 1000)
     if not can_ask():
-        raise BadRequestError(f"{what} There is no terminal to ask at: add --yes to confirm.")
+        raise BadRequestError(f"{stake} There is no terminal to ask at: add --yes to confirm.")
     try:
-        answer = input(f"{what}\n{question} [y/N] ")
+        answer = input(f"{stake}\n{question} [y/N] ")
     except EOFError:
         return False
     return answer.strip().lower() in ("y", "yes")

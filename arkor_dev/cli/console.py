@@ -54,6 +54,7 @@ class Terminal:
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
         self._last_line = 0.0
+        self._last_label = ""
 
     def use_for_logs(self, level: str) -> None:
         """Print this process's log records here, one line each."""
@@ -100,6 +101,11 @@ class Terminal:
                 share = f" {100 * done // total} %" if total else ""
                 self._console.print(Text(f"{label}{share}"), soft_wrap=True)
             return
+        repeated, self._last_label = label == self._last_label, label
+        if total is None:  # nothing says when it ends, so a bar would stay
+            if not repeated:
+                self._print(label, "dim")
+            return
         if self._progress is None:
             amount = DownloadColumn() if unit == "B" else TextColumn("{task.completed}/{task.total}")
             self._progress = Progress(
@@ -108,6 +114,9 @@ class Terminal:
                 amount,
                 TimeRemainingColumn(),
                 console=self._console,
+                # The console writes to whatever sys.stderr is: a redirected one would feed the bar to itself.
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._progress.start()
         if label not in self._bars:

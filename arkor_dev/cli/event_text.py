@@ -98,7 +98,7 @@ class RunLines:
                 step = figure(data.get("step"))
                 return "cancelled" if step is None else f"cancelled at step {step:g}"
             case events.TRAINING_PAUSED:
-                return self._stands("paused at", data, REASONS.get(str(data.get("reason")), ""))
+                return self._state_line("paused at", data, REASONS.get(str(data.get("reason")), ""))
             case events.TRAINING_RESUMED:
                 return self._resumed(data)
             case events.SAMPLE_CREATED:
@@ -120,9 +120,9 @@ class RunLines:
         self._times.clear()
         if self.checkpoint is not None and self.checkpoint > (self.step or 0):
             self.checkpoint = None
-        return self._stands("resumed at", data)
+        return self._state_line("resumed at", data)
 
-    def _stands(self, words: str, data: dict[str, object], otherwise: str = "") -> str:
+    def _state_line(self, words: str, data: dict[str, object], otherwise: str = "") -> str:
         message = one_line(data["message"], 1000) if data.get("message") else otherwise
         return f"{words} step {one_line(data.get('step'), 20)}" + (f": {message}" if message else "")
 

@@ -107,13 +107,13 @@ class EngineSetupService:
             async for line in stderr:
                 if not self._heard(line, install=install):
                     rest.append(plain(line.decode(errors="replace")).rstrip())
-            said = (await stdout.read()).decode(errors="replace")
+            output = (await stdout.read()).decode(errors="replace")
         except ValueError:  # a line beyond the limit
-            said = ""
+            output = ""
         finally:
             stdin.close()  # tells the supervisor to end whatever still runs
             await asyncio.shield(child.wait())
-        if said.rstrip("\n").rpartition("\n")[2] == "exit 0":
+        if output.rstrip("\n").rpartition("\n")[2] == "exit 0":
             return None
         return "\n".join(rest).removeprefix("arkor-dev: ") or "The installation ended without a message."
 

@@ -106,7 +106,7 @@ def _are_messages(value: object) -> bool:
     )
 
 
-def _asks(body: dict[str, Any]) -> str | None:
+def _fault(body: dict[str, Any]) -> str | None:
     if body.get("answer") is not None and body.get("messages") is None:
         return "messages is missing: an answer needs the conversation that it ends"
     return None
@@ -135,7 +135,7 @@ TRACE: Final = Schema(
             null=True,
         ),
     ),
-    _asks,
+    _fault,
 )
 """``{messages?, answer?}``: the conversation, and what to trace; by default the adapter's own answer. Without
 ``messages``, rows that contradict others.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .placement import ON, WORKERS
-from .rules import FILLED, FLAG, Rule, above_zero, text_line, whole
+from .rules import FILLED, FLAG, Rule, above_zero, integer, text_line
 from .schema import Field, Schema
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _export(body: dict[str, Any]) -> str | None:
 EXPORT: Final = Schema(
     (
         Field("format", Rule("choice", choices=EXPORT_FORMATS), needed=True),
-        Field("step", whole(1), null=True),
+        Field("step", integer(1), null=True),
         Field("quantization", Rule("choice", choices=QUANTIZATIONS), null=True),
         Field("strength", Rule("number", 0, 1.5, above=True)),
         Field("attended", FLAG, null=True),
@@ -244,7 +244,7 @@ def _new_end(body: dict[str, Any]) -> str | None:
 
 EXTENSION: Final = Schema(
     (
-        Field("maxSteps", whole(1)),
+        Field("maxSteps", integer(1)),
         Field("numTrainEpochs", above_zero(10_000)),
         Field("schedule", Rule("choice", choices=("continue", "restart"))),
         Field("force", FLAG),
@@ -254,7 +254,7 @@ EXTENSION: Final = Schema(
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
 PARENT: Final = Schema(
-    (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", whole(1), null=True))
+    (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", integer(1), null=True))
 )
 """``{jobId, step?}``; without a step, the final adapter."""
 
@@ -275,7 +275,7 @@ SWEEP: Final = Schema(
         Field("config", Rule("object"), needed=True),
         Field("space", Rule("object"), needed=True),
         Field("deadline", TIME, null=True),
-        Field("jobs", whole(2, 500), null=True),
+        Field("jobs", integer(2, 500), null=True),
     )
 )
 """``{name, config, space, deadline?, jobs?}``; at least one of the last two."""

@@ -45,12 +45,12 @@ def conflict(config: Mapping[str, object]) -> str | None:
 
 def complete(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """Return the changes in the table's order, plus the removals that they cause in ``config``."""
-    whole = dict(changes)
+    completed = dict(changes)
     for first, second in ONE_OF:
         for field, other in ((first, second), (second, first)):
-            if whole.get(field) is not None and other not in whole and config.get(other) is not None:
-                whole[other] = None
-    return {row.field: whole[row.field] for row in SETTINGS if row.field in whole}
+            if completed.get(field) is not None and other not in completed and config.get(other) is not None:
+                completed[other] = None
+    return {row.field: completed[row.field] for row in SETTINGS if row.field in completed}
 
 
 def applied(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:

@@ -126,13 +126,13 @@ def figure_fields(metadata: object) -> dict[str, str]:
     from ``training.started``; invalid field names are left out.
     """
     listed = metadata.get("figures") if isinstance(metadata, dict) else None
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for figure in listed[:MOST_FIGURES] if isinstance(listed, list) else []:
         name = figure.get("name") if isinstance(figure, dict) else None
         if isinstance(name, str) and FIGURE_NAME.fullmatch(name):
-            found[name] = f"train/{name}"
-            found[f"eval{name[0].upper()}{name[1:]}"] = f"eval/{name}"
-    return found
+            names[name] = f"train/{name}"
+            names[f"eval{name[0].upper()}{name[1:]}"] = f"eval/{name}"
+    return names
 
 
 class TrainingStarted(AnyEvent):

@@ -27,10 +27,10 @@ def install_command(extra: str) -> str:
             name, _, marker = requirement.replace("'", '"').partition(";")
             if mark in marker:
                 needs.append(name.strip())
-    what = " ".join(map(shlex.quote, needs or [f"{PACKAGE}[{extra}]"]))
+    requirements = " ".join(map(shlex.quote, needs or [f"{PACKAGE}[{extra}]"]))
     python = shlex.quote(sys.executable)
     if by_uv:
-        return f"uv pip install --python {python} {what}"
+        return f"uv pip install --python {python} {requirements}"
     if find_spec("pip") is None:
-        return f"{python} -m ensurepip && {python} -m pip install {what}"
-    return f"{python} -m pip install {what}"
+        return f"{python} -m ensurepip && {python} -m pip install {requirements}"
+    return f"{python} -m pip install {requirements}"

@@ -69,8 +69,8 @@ def _nvidia(library: Any) -> Iterator[Gpu]:
 
         def text(ask: Any, handle: ctypes.c_void_p = handle) -> str:
             buffer = ctypes.create_string_buffer(TEXT_BYTES)
-            found = ask(handle, buffer, TEXT_BYTES) == 0
-            return buffer.value.decode(errors="replace") if found else ""
+            success = ask(handle, buffer, TEXT_BYTES) == 0
+            return buffer.value.decode(errors="replace") if success else ""
 
         known = library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0
         yield Gpu(
@@ -83,13 +83,13 @@ def _nvidia(library: Any) -> Iterator[Gpu]:
 
 def amd_gpus(nodes: Path = AMD) -> list[Gpu]:
     """Return the GPUs that AMD's compute driver has, numbered; empty without the driver."""
-    found: list[Gpu] = []
+    gpus: list[Gpu] = []
     with contextlib.suppress(OSError):
         for node in sorted(nodes.iterdir(), key=lambda path: (len(path.name), path.name)):
             with contextlib.suppress(OSError, ValueError):
                 if int((node / "gpu_id").read_text() or 0):
-                    found.append(Gpu("AMD GPU", str(len(found))))
-    return found
+                    gpus.append(Gpu("AMD GPU", str(len(gpus))))
+    return gpus
 
 
 def idle_gpu(build: str) -> tuple[str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NotRequired, TypedDict
 
-from .rules import Rule, text_line, whole
+from .rules import Rule, integer, text_line
 
 AUTO: Final = "auto"
 """The cluster that this machine is a node of."""
@@ -22,8 +22,8 @@ def is_address(value: object) -> bool:
     """Return whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
     if not isinstance(value, str):
         return False
-    found = NAMED.fullmatch(value)
-    return value == AUTO or (found is not None and 1 <= int(found[2]) <= 65535)
+    match = NAMED.fullmatch(value)
+    return value == AUTO or (match is not None and 1 <= int(match[2]) <= 65535)
 
 
 ADDRESS: Final = Rule(
@@ -43,8 +43,8 @@ ON: Final = Rule(
 
 def host_of(address: str) -> str | None:
     """Return the host of an address; None for ``auto``."""
-    found = NAMED.fullmatch(address)
-    return found[1].strip("[]") if found else None
+    match = NAMED.fullmatch(address)
+    return match[1].strip("[]") if match else None
 
 
 def is_loopback(host: str) -> bool:
@@ -82,8 +82,8 @@ def is_store(value: object) -> bool:
     """Return whether ``value`` is a storage URL without a secret and without ``..``."""
     if not isinstance(value, str) or len(value) > LIMIT or not value.isprintable():
         return False
-    found = STORE.fullmatch(value)
-    return found is not None and not {".", ".."} & set(found[1].split("/"))
+    match = STORE.fullmatch(value)
+    return match is not None and not {".", ".."} & set(match[1].split("/"))
 
 
 def is_folder(value: object) -> bool:
@@ -101,7 +101,7 @@ SHARED_STORAGE: Final = Rule(
 )
 
 
-WORKERS: Final = whole(1, 64)
+WORKERS: Final = integer(1, 64)
 """The rule for a number of workers."""
 
 SSH: Final = "ssh"

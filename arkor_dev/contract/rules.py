@@ -112,7 +112,7 @@ def _is_filled(value: object) -> bool:
 MANY: Final = 10_000_000
 
 
-def whole(low: int, high: int = MANY) -> Rule:
+def integer(low: int, high: int = MANY) -> Rule:
     """An integer within the bounds, inclusive."""
     return Rule("whole", low, high)
 
@@ -125,6 +125,11 @@ def above_zero(high: float) -> Rule:
 FLAG = Rule("flag")
 TEXT = Rule("other", noun="text", test=lambda value: isinstance(value, str))
 FILLED = Rule("other", noun="text that is not blank", test=_is_filled)
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number with its noun, such as ``1 row`` and ``2,000 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(value: object) -> str:

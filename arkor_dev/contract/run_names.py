@@ -13,25 +13,25 @@ LONGEST: Final = 200
 NUMBERED: Final = re.compile(r"(?P<trainer>.+) #(?P<number>[1-9][0-9]{0,8})", re.DOTALL)
 
 
-def free_name(trainer: str, taken: Iterable[object]) -> str:
-    """Return a name for the trainer's next job that is not in ``taken``; numbers are not reused."""
+def free_name(trainer: str, names: Iterable[object]) -> str:
+    """Return a name for the trainer's next job that is not in ``names``; numbers are not reused."""
     highest = 0
-    for name in taken:
+    for name in names:
         if name == trainer:
             highest = max(highest, 1)
-        elif isinstance(name, str) and (found := NUMBERED.fullmatch(name)) and found["trainer"] == trainer:
-            highest = max(highest, int(found["number"]))
+        elif isinstance(name, str) and (match := NUMBERED.fullmatch(name)) and match["trainer"] == trainer:
+            highest = max(highest, int(match["number"]))
     if not highest:
         return trainer
     number = f" #{highest + 1}"
     return trainer if len(trainer + number) > LONGEST else trainer + number
 
 
-def next_if_taken(name: str, taken: Iterable[object]) -> str:
+def next_if_taken(name: str, names: Iterable[object]) -> str:
     """Return ``name``, or the trainer's next name if another command has taken it in the meantime."""
-    known = set(taken)
-    found = NUMBERED.fullmatch(name)
-    return free_name(found["trainer"], known) if found and name in known else name
+    known = set(names)
+    match = NUMBERED.fullmatch(name)
+    return free_name(match["trainer"], known) if match and name in known else name
 
 
 def trainer_of(name: object, trainers: Iterable[str]) -> str | None:
@@ -39,5 +39,5 @@ def trainer_of(name: object, trainers: Iterable[str]) -> str | None:
     known = set(trainers)
     if not isinstance(name, str):
         return None
-    found = NUMBERED.fullmatch(name)
-    return next((each for each in (name, found and found["trainer"]) if each in known), None)
+    match = NUMBERED.fullmatch(name)
+    return next((candidate for candidate in (name, match and match["trainer"]) if candidate in known), None)

@@ -55,9 +55,9 @@ def check(body: object, schema: Schema, name: str = "The body", prefix: str = ""
         if field.inner is not None:
             parts = {path: value}
             if isinstance(value, list):
-                parts = {f"{path}[{index}]": each for index, each in enumerate(value)}
-            for place, part in parts.items():
-                check(part, field.inner, place, f"{place}.")
+                parts = {f"{path}[{index}]": item for index, item in enumerate(value)}
+            for part_path, part in parts.items():
+                check(part, field.inner, part_path, f"{part_path}.")
     problem = schema.also(body)
     if problem is not None:
         raise SchemaError(prefix + problem)

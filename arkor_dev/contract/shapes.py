@@ -29,7 +29,7 @@ class DatasetSource(TypedDict):
     ``form`` and ``columns`` say how to read rows whose form cannot be detected: ``columns`` maps our keys to
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
-    (`arkor_dev.data.exclusions`). ``only`` says which rows of a ``file`` are trained on by their judgements
+    (`arkor_dev.data.exclusions`). ``only`` says which rows are trained on by their judgements
     (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
     """
 

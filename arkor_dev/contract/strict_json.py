@@ -50,15 +50,15 @@ def _is_deeper(value: object) -> bool:
     level = [value]
     for _ in range(DEPTH):
         inner: list[object] = []
-        for each in level:
-            if isinstance(each, list):
-                inner.extend(each)
-            elif isinstance(each, dict):
-                inner.extend(each.values())
+        for item in level:
+            if isinstance(item, list):
+                inner.extend(item)
+            elif isinstance(item, dict):
+                inner.extend(item.values())
         if not inner:
             return False
         level = inner
-    return any(isinstance(each, list | dict) for each in level)
+    return any(isinstance(item, list | dict) for item in level)
 
 
 def _is_whole(value: object) -> bool:

@@ -85,7 +85,7 @@ def _values_problem(values: object, rule: Rule) -> str | None:
         wrong = next((value for value in values if not rule.fits(value)), None)
         if wrong is not None:
             return f"must be {rule.words}, not {quoted(wrong)}"
-        if any(value in values[:place] for place, value in enumerate(values)):
+        if any(value in values[:index] for index, value in enumerate(values)):
             return "has a value twice"
         return None
     if not isinstance(values, dict) or not {"low", "high"} <= values.keys() <= set(RANGE_KEYS):

@@ -230,8 +230,8 @@ def activity_of(output: str) -> str:
     done = set(
         re.findall(r"^ Downloaded (\S+)", output, re.MULTILINE)
     )  # uv's word; it downloads several at once
-    found = re.findall(r"^ *(?:Downloading|Using cached) (\S+) (\(.*?\))", output, re.MULTILINE)
-    return next((f"{name} {size}" for name, size in reversed(found) if name not in done), "looking")
+    downloads = re.findall(r"^ *(?:Downloading|Using cached) (\S+) (\(.*?\))", output, re.MULTILINE)
+    return next((f"{name} {size}" for name, size in reversed(downloads) if name not in done), "looking")
 
 
 def fetched_by_uv(words: str) -> int:

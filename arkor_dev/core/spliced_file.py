@@ -12,11 +12,13 @@ import mmap
 import os
 import secrets
 import stat
+import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .atomic_write import ChangedError
+from .unbuffered_copy import FULL, Segment, write_unbuffered
 
 try:
     import fcntl
@@ -32,13 +34,14 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds to wait for another program's lock."""
 PIECE: Final = 2**20
-WRITTEN_AT_ONCE: Final = 2**25
-"""Bytes that are copied before the disk is to begin with them."""
+LARGE: Final = 2**25
+"""Size in bytes from which a file is written past the page cache: the flush of a copy in the page cache, and
+dropping the old file from it, take longer than writing.
+"""
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
 """Minimum number of bytes to search for: fewer could match anywhere."""
-_FULL: Final = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
@@ -95,19 +98,15 @@ class SplicedFile:
         Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses. In
         both cases the file keeps its content.
         """
-        parts = self._parts(splices)
+        parts, segments = self._parts(splices), self._segments(splices)
+        size = segments[-1].end if segments else 0
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         out = os.open(temporary, flags, 0o600)
         try:
             try:
-                self._reserve(out, sum(len(new) - size for _, size, new in splices))
-                at = 0
-                for splice in splices:
-                    self._copy(out, at, splice.offset)
-                    _write(out, splice.new)
-                    at = splice.offset + splice.size
-                self._copy(out, at, self._stat.st_size)
+                if size < LARGE or not write_unbuffered(out, self._handle, segments):
+                    self._write(out, segments)
                 os.fchmod(out, stat.S_IMODE(self._stat.st_mode))
                 os.fsync(out)
             finally:
@@ -119,7 +118,16 @@ class SplicedFile:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
             raise
+        _flush_folder(self.path.parent)
+        if size >= LARGE:
+            self._settle()
         return parts
+
+    def _settle(self) -> None:
+        """Read the new content into the page cache, then free the old one, while the caller continues."""
+        with contextlib.suppress(OSError, RuntimeError):
+            # Closing the last descriptor of a removed file frees it, which takes as long as writing it.
+            threading.Thread(target=_read_once, args=(os.dup(self._handle), self.path)).start()
 
     def locate(self, parts: Sequence[Part]) -> list[Splice]:
         """Return the splices that undo ``parts``, wherever they have moved to.
@@ -134,7 +142,7 @@ class SplicedFile:
                 start = self._only(expected)
             splices.append(Splice(start + len(part.before), len(part.new), part.old))
         splices.sort(key=lambda splice: splice.offset)
-        if any(one.offset + one.size > other.offset for one, other in pairwise(splices)):
+        if any(first.offset + first.size > second.offset for first, second in pairwise(splices)):
             raise ChangedError
         return splices
 
@@ -180,31 +188,35 @@ class SplicedFile:
             before_it, at = (before + new)[-CONTEXT:], end
         return result
 
-    def _reserve(self, out: int, grown: int) -> None:
-        """Allocate a large file at once: block by block takes longer than the copy."""
-        size = self._stat.st_size + grown
-        if size > WRITTEN_AT_ONCE and hasattr(os, "posix_fallocate"):
-            try:
-                os.posix_fallocate(out, 0, size)
-            except OSError as fault:
-                if fault.errno in _FULL:
-                    raise
+    def _segments(self, splices: Sequence[Splice]) -> list[Segment]:
+        """Return what the new file consists of, in order."""
+        segments, at, end = [], 0, 0
+        for offset, size, new in [*splices, Splice(self._stat.st_size, 0, b"")]:
+            for source, length, content in ((at, offset - at, None), (0, len(new), new)):
+                if length:
+                    segments.append(Segment(end, end := end + length, source, content))
+            at = offset + size
+        return segments
+
+    def _write(self, out: int, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            if segment.content is None:
+                self._copy(out, segment.source, segment.source + segment.end - segment.start)
+            else:
+                _write(out, segment.content)
 
     def _copy(self, out: int, start: int, end: int) -> None:
         """Append the bytes between two offsets, within the kernel if possible."""
         while start < end and hasattr(os, "copy_file_range"):
             try:
-                done = os.copy_file_range(self._handle, out, min(end - start, WRITTEN_AT_ONCE), start)
+                done = os.copy_file_range(self._handle, out, end - start, start)
             except OSError as fault:
-                if fault.errno in _FULL:
+                if fault.errno in FULL:
                     raise
                 break
             if not done:
                 break
             start += done
-            if done == WRITTEN_AT_ONCE:
-                # Linux starts to write pages marked as not needed, so the disk works during the copy.
-                os.posix_fadvise(out, os.lseek(out, 0, os.SEEK_CUR) - done, done, os.POSIX_FADV_DONTNEED)
         while start < end:
             piece = self.read(start, min(PIECE, end - start))
             _write(out, piece)
@@ -224,7 +236,7 @@ def opened(path: Path) -> Iterator[SplicedFile]:
             state = os.fstat(handle)
             if not stat.S_ISREG(state.st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", str(path))
-            _lock(handle, path, until)
+            lock(handle, path, until)
             # While it waited, the holder may have put another file in its place.
             if _state(os.fstat(handle))[:2] == state_of(path)[:2]:
                 if os.fstat(handle).st_nlink > 1:
@@ -237,7 +249,8 @@ def opened(path: Path) -> Iterator[SplicedFile]:
             raise ChangedError
 
 
-def _lock(handle: int, path: Path, until: float) -> None:
+def lock(handle: int, path: Path | str, until: float) -> None:
+    """Lock an open file for writing, where it can be. Raises OSError (EAGAIN) if others hold it too long."""
     while fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -255,3 +268,21 @@ def _write(out: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(out, view) :]
+
+
+def _read_once(old: int, path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+        room = bytearray(PIECE)
+        while file.readinto(room):
+            pass
+    os.close(old)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a rename in ``folder`` to disk, where folders can be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -24,9 +24,9 @@ CPU_GB: Final = 1.1
 DRIVERS: Final = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 
 
-def by_uv(python: str, what: str = EXTRA) -> str:
+def by_uv(python: str, requirement: str = EXTRA) -> str:
     """Return the command that installs it with the build of PyTorch for this machine."""
-    return f"{python} -m pip install uv && {python} -m uv pip install --torch-backend=auto {what}"
+    return f"{python} -m pip install uv && {python} -m uv pip install --torch-backend=auto {requirement}"
 
 
 def origin() -> str:

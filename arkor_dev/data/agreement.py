@@ -49,7 +49,7 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
     kinds = sorted({kind for pair in counts for kind in pair})
     if len(kinds) < 2:
         return None
-    cells = [(one, other) for one in kinds for other in kinds]
+    cells = [(first, second) for first in kinds for second in kinds]
     kappa = _kappa(counts)
     prior = 1 / len(cells)
     draw = random.Random(0).gammavariate  # noqa: S311 - no secret; the same data give the same interval
@@ -57,7 +57,7 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement | None:
     tail = round(DRAWS * (1 - LEVEL) / 2)
     # The posterior's interval is moved by its prior; the estimate itself must not be outside.
     low, high = min(samples[tail], kappa), max(samples[-1 - tail], kappa)
-    equal = sum(count for (one, other), count in counts.items() if one == other)
+    equal = sum(count for (first, second), count in counts.items() if first == second)
     return Agreement(counts.total(), equal, kappa, low, high)
 
 
@@ -66,9 +66,9 @@ def _kappa(table: Mapping[tuple[str, str], float]) -> float:
     first: Counter[str] = Counter()
     second: Counter[str] = Counter()
     equal = 0.0
-    for (one, other), count in table.items():
-        first[one] += count  # type: ignore[assignment]
-        second[other] += count  # type: ignore[assignment]
-        equal += count * (one == other)
+    for (left, right), count in table.items():
+        first[left] += count  # type: ignore[assignment]
+        second[right] += count  # type: ignore[assignment]
+        equal += count * (left == right)
     chance = sum(first[kind] * second[kind] for kind in first) / total**2
     return (equal / total - chance) / (1 - chance) if chance < 1 else 1.0

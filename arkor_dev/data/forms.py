@@ -80,19 +80,19 @@ def row_of(
     """
     forms = FORMS if forms is None else forms
     if not isinstance(record, dict):
-        wanted = wanted_keys(forms)
-        raise RowError(f"must be a JSON object with the keys {wanted}, not {type(record).__name__}", "keys")
+        key_name = wanted_keys(forms)
+        raise RowError(f"must be a JSON object with the keys {key_name}, not {type(record).__name__}", "keys")
     if group is not None and group not in record:
         raise RowError(f"has no column {group!r} for group; it has {_key_list(record)}", "keys")
     origins = _origins(record, group)
     if columns:
         mapped = set(columns.values())
-        for wanted, column in columns.items():
+        for key_name, column in columns.items():
             if column not in record:
-                raise RowError(f"has no column {column!r} for {wanted}; it has {_key_list(record)}", "keys")
+                raise RowError(f"has no column {column!r} for {key_name}; it has {_key_list(record)}", "keys")
         record = {
             **{key: value for key, value in record.items() if key not in mapped},
-            **{wanted: record[column] for wanted, column in columns.items()},
+            **{key_name: record[column] for key_name, column in columns.items()},
         }
     name = form or next(
         (name for name, known in forms.items() if all(map(record.__contains__, known.keys))), None
@@ -222,12 +222,12 @@ def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
     """Return which columns of ``record`` look like a question and its answer; None if none do."""
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
-    asking = next((name for name in names if words[name] & ASKING), None)
-    answering = next((name for name in names if words[name] & ANSWERING and name != asking), None)
+    question = next((name for name in names if words[name] & ASKING), None)
+    answer = next((name for name in names if words[name] & ANSWERING and name != question), None)
     # Otherwise the first ones with more than a number, a date or one word.
     with_spaces = [name for name in names if " " in record[name].strip()] or names
-    asking = asking or next((name for name in with_spaces if name != answering), None)
-    answering = answering or next((name for name in with_spaces if name != asking), None)
-    if asking is None or answering is None:
+    question = question or next((name for name in with_spaces if name != answer), None)
+    answer = answer or next((name for name in with_spaces if name != question), None)
+    if question is None or answer is None:
         return None
-    return {"prompt": asking, "completion": answering}
+    return {"prompt": question, "completion": answer}

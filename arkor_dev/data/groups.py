@@ -84,8 +84,8 @@ class _Joined:
         """Return these groups with ``pairs`` of rows merged; unchanged if that is meaningless here."""
         new = _Joined(0, self._largest_share)
         new._above, new._sizes = list(self._above), list(self._sizes)
-        for one, other in pairs:
-            new._join(one, other)
+        for first, second in pairs:
+            new._join(first, second)
         rows, largest = len(self._above), max(new._sizes, default=0)
         says_nothing = (
             rows > 1
@@ -106,14 +106,14 @@ class _Joined:
             row = above[row]
         return row
 
-    def _join(self, one: int, other: int) -> None:
-        one, other = self._top(one), self._top(other)
-        if one == other:
+    def _join(self, first: int, second: int) -> None:
+        first, second = self._top(first), self._top(second)
+        if first == second:
             return
-        if self._sizes[one] < self._sizes[other]:
-            one, other = other, one
-        self._above[other] = one
-        self._sizes[one] += self._sizes[other]
+        if self._sizes[first] < self._sizes[second]:
+            first, second = second, first
+        self._above[second] = first
+        self._sizes[first] += self._sizes[second]
 
 
 def _column(rows: Sequence[Row]) -> str | None:

@@ -146,22 +146,22 @@ class _Style:
         return opening + before + text + after + closing
 
 
-def _equal_values(one: object, other: object) -> bool:
+def _equal_values(first: object, second: object) -> bool:
     """Return whether two JSON values are equal.
 
     Numbers are equal if they are in JavaScript, where 1.0 is 1 and long integers are rounded; true is not 1.
     """
-    if _is_number(one) and _is_number(other):
-        return float(one) == float(other)  # type: ignore[arg-type] # both are numbers
-    if type(one) is not type(other):
+    if _is_number(first) and _is_number(second):
+        return float(first) == float(second)  # type: ignore[arg-type] # both are numbers
+    if type(first) is not type(second):
         return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            _equal_values(value, other[name]) for name, value in one.items()
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(
+            _equal_values(value, second[name]) for name, value in first.items()
         )
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal_values, one, other))
-    return one == other
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_equal_values, first, second))
+    return first == second
 
 
 def _is_number(value: object) -> bool:

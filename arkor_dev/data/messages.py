@@ -36,6 +36,12 @@ SPELLINGS: Final = (("role", "content"), ("from", "value"))
 """The keys of a message: those of OpenAI, and those of ShareGPT."""
 
 
+def is_message(value: object) -> bool:
+    """Return whether ``value`` is an object whose role and content are texts."""
+    texts = [value.get("role"), value.get("content")] if isinstance(value, dict) else [None]
+    return all(isinstance(text, str) for text in texts)
+
+
 def conversation(
     messages: object, role_key: str = "role", content_key: str = "content"
 ) -> list[dict[str, Any]]:

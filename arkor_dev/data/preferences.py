@@ -62,18 +62,18 @@ def _read_implicit(record: dict[str, Any]) -> Content:
     chosen, rejected = from_text(record["chosen"]), from_text(record["rejected"])
     if not (isinstance(chosen, list) and isinstance(rejected, list)):
         raise RowError("without a prompt, chosen and rejected must be lists of messages: add a prompt")
-    one, other = conversation(chosen), conversation(rejected)
-    if one == other:
+    first, second = conversation(chosen), conversation(rejected)
+    if first == second:
         raise RowError(SAME)
     common = next(
-        (index for index, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
-        min(len(one), len(other)),
+        (index for index, (left, right) in enumerate(zip(first, second, strict=False)) if left != right),
+        min(len(first), len(second)),
     )
-    if common == 0 or common >= min(len(one), len(other)):
+    if common == 0 or common >= min(len(first), len(second)):
         raise RowError(
             "chosen and rejected must begin with the same prompt, and each continue with an answer"
         )
-    return _pair(one[:common], one[common:], other[common:])
+    return _pair(first[:common], first[common:], second[common:])
 
 
 def _read_correction(record: dict[str, Any]) -> Content:

@@ -221,4 +221,9 @@ def no_rows(name: str, data: DataSet) -> RowError:
         )
     if data.exclusions.excluded:
         return RowError(f"Every row of {name} is excluded: remove entries from exclude in arkor.toml")
+    if name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        return RowError(
+            f"{name} has no rows: write one per line below the names of the columns, such as prompt and "
+            "completion"
+        )
     return RowError(f"{name} is empty: write one JSON object per line, with the keys {wanted_keys(FORMS)}")

@@ -235,8 +235,8 @@ def _with_cells(container: Table, text: str, record: Mapping[str, Any]) -> str:
             raise RowError("a cell of a table cannot hold a NUL character", "encoding")
         quoted = cells[at].startswith('"') or container.delimiter in new or _NEEDS_QUOTES.search(new)
         cells[at] = '"' + new.replace('"', '""') + '"' if quoted else new
-    if not any(cells):  # it would be a blank line
-        cells[0] = '""'
+    if cells == [""]:  # it would be a blank line
+        cells = ['""']
     return container.delimiter.join(cells)
 
 

@@ -93,8 +93,8 @@ def every_file(
         if part["type"] == "file":
             files += files_of(part, project, number)
         else:
-            entries = frozenset(part.get("exclude") or ())
-            files.append(replace(fetch(part), exclude=entries, source=number))
+            entries, judged = frozenset(part.get("exclude") or ()), _selected(part, project)
+            files.append(replace(fetch(part), exclude=entries, source=number, selection=judged))
     return files
 
 

@@ -153,6 +153,8 @@ def _reason(error: Exception, lines: _Lines) -> RowError:
             return error
     elif "expected after" in str(error):
         return RowError('a quote inside a quoted cell; write it twice, as in "say ""hi"""', "table")
+    elif "new-line character" in str(error):
+        return RowError("its lines end with CR alone; save the table with LF or CRLF", "table")
     elif "unexpected end" not in str(error):
         return RowError(f"not a row of a table ({error})", "table")
     return RowError("a quote that is never closed", "table")

@@ -72,7 +72,7 @@ class FileIdentity:
         self._http = http
         self._clock = clock
         self._cached: tuple[object, Stored] | None = None
-        self._making: SingleFlight[Stored] = SingleFlight(first_pause)
+        self._creation: SingleFlight[Stored] = SingleFlight(first_pause)
         self._renewing: SingleFlight[Stored] = SingleFlight(first_pause)
         self._obtained: str | None = None
 
@@ -81,7 +81,7 @@ class FileIdentity:
         try:
             stored = await self._read()
         except NoCredentialsError:
-            stored = await self._making.run(self._bootstrap)
+            stored = await self._creation.run(self._bootstrap)
         if is_due(stored, self._clock()) and is_renewable(stored):
             stored = await self._kept_fresh(stored)
         return self._snapshot(stored)
@@ -122,13 +122,13 @@ class FileIdentity:
             if keeper is not None:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
-            await self._making.close()
+            await self._creation.close()
             await self._renewing.close()
 
     async def _made_within(self, patience: float) -> bool:
         try:
             async with asyncio.timeout(patience):
-                await self._making.run(self._bootstrap)
+                await self._creation.run(self._bootstrap)
         except (HopelessError, TooOldError):
             raise
         except ArkorError as fault:
@@ -142,12 +142,12 @@ class FileIdentity:
     async def _keep_trying(self) -> None:
         while True:
             try:
-                await self._making.run(self._bootstrap)
+                await self._creation.run(self._bootstrap)
             except (HopelessError, TooOldError) as fault:
                 LOG.error("%s", fault.text)
                 return
             except ArkorError:
-                await asyncio.sleep(self._making.wait + 0.01)
+                await asyncio.sleep(self._creation.wait + 0.01)
             else:
                 return
 

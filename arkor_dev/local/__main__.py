@@ -42,8 +42,8 @@ from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.local.jobs.database import DATABASE, DamagedError, UnknownFormatError
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.requests import ORG, Setup
-from arkor_dev.local.server.socket_folder import SocketFolder
 from arkor_dev.local.workers import daemon_messages as notices
+from arkor_dev.local.workers.socket_folder import SocketFolder
 
 EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73
@@ -75,19 +75,19 @@ def lock(data: Path, kind: str = WORKING) -> IO[str] | None:
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = (data / "lock").open("a+")
-    began, told = time.monotonic(), False
+    began, reported = time.monotonic(), False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
             file.seek(0)
-            said = file.read().split()
-            _, holds, pid = said if len(said) == 3 else ("", WORKING, "unknown")
+            words = file.read().split()
+            _, holds, pid = words if len(words) == 3 else ("", WORKING, "unknown")
             waited = time.monotonic() - began
             if holds == IDLE and waited < IDLE_SECONDS:
-                if waited > SILENT_SECONDS and not told:
-                    told = True
+                if waited > SILENT_SECONDS and not reported:
+                    reported = True
                     notices.message("info", f"Waiting for another arkor-dev command (process {pid}) to end")
                 time.sleep(0.05)
                 continue
@@ -171,8 +171,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    held = lock(args.data, IDLE if args.idle else ON_DEMAND if args.on_demand else WORKING)
-    if held is None:
+    lock_file = lock(args.data, IDLE if args.idle else ON_DEMAND if args.on_demand else WORKING)
+    if lock_file is None:
         return EXIT_LOCKED
     if args.rebuild:
         return _rebuild(args.data)
@@ -201,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         folder.remove()
         setup.store.close()
-        held.close()
+        lock_file.close()
     return 0
 
 

@@ -15,7 +15,7 @@ import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB, open_regular
@@ -70,17 +70,18 @@ def read(path: Path) -> str:
         scan = " (a scan has only pictures)" if path.suffix.lower() == ".pdf" else ""
         raise UnreadableError(f"it has no text{scan}")
     # A lone surrogate cannot be encoded in UTF-8, and a row must not contain NUL.
-    return text.encode(errors="replace").decode().replace("\0", "")
+    text = text.encode(errors="replace").decode().replace("\0", "")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _bounded(parts: Iterator[str] | list[str]) -> str:
-    kept, size = [], 0
+    parts_read, size = [], 0
     for part in parts:
-        kept.append(part)
+        parts_read.append(part)
         size += len(part)
         if size > TEXT:
             raise UnreadableError(f"it has more than {TEXT // 10**6} million characters: split it")
-    return "".join(kept)
+    return "".join(parts_read)
 
 
 def _decoded(data: bytes) -> str:
@@ -93,14 +94,22 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError:
         if b"\0" in data[:4096]:
             raise UnreadableError("it is not text") from None
-        return data.decode("cp1252", errors="replace")
+    text = data.decode("cp1252", errors="replace")
+    # Undefined bytes, or hardly a letter of the alphabet: an older encoding of Japanese or Russian.
+    if "\ufffd" in text or 2 * sum(character > "\x7f" for character in text) > len(text) + 10:
+        raise UnreadableError("its encoding is not known: save it as UTF-8")
+    return text
 
 
 def _html(data: bytes) -> Iterator[str]:
-    named = _CHARSET.search(data[:4096])
+    charset = _CHARSET.search(data[:4096])
     try:
-        text = data.decode(named[1].decode()) if named else _decoded(data)
-    except (LookupError, UnicodeDecodeError):
+        # As in the HTML standard: a byte order mark counts more than a name, and a name that could be read
+        # before decoding is not UTF-16's.
+        marked = data.startswith(codecs.BOM_UTF8)
+        believed = charset and not marked and not charset[1].lower().startswith(b"utf-16")
+        text = data.decode(charset[1].decode()) if charset and believed else _decoded(data)
+    except (LookupError, UnicodeError):
         text = _decoded(data)
     page = _Page()
     page.feed(text)
@@ -175,13 +184,26 @@ def _docx(file: BinaryIO) -> Iterator[str]:
     file.seek(0)
     for block in Document(file).iter_inner_content():
         if isinstance(block, Paragraph):
-            named = re.fullmatch(r"Heading ([1-6])", block.style.name or "" if block.style else "")
-            yield f"{'#' * int(named[1])} " if named else ""
+            heading = re.fullmatch(r"Heading ([1-6])", block.style.name or "" if block.style else "")
+            yield f"{'#' * int(heading[1])} " if heading else ""
             yield f"{block.text}\n\n"
         else:
-            for row in block.rows:
-                yield " | ".join(cell.text.strip() for cell in row.cells) + "\n"
+            yield from _docx_rows(block)
             yield "\n"
+
+
+def _docx_rows(table: Any) -> Iterator[str]:
+    """Yield the rows of a table, and those of tables in its cells after them."""
+    above: list[Any] = []
+    for row in table.rows:
+        every = list(row.cells)
+        # Merged cells are listed once for each place that they cover.
+        cells = [cell for at, cell in enumerate(every) if cell not in every[:at] and cell not in above]
+        above = every
+        yield " | ".join(cell.text.strip() for cell in cells) + "\n"
+        for cell in cells:
+            for inner in cell.tables:
+                yield from _docx_rows(inner)
 
 
 def _missing(kind: str) -> str:
@@ -194,18 +216,18 @@ def main() -> None:
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         try:
-            said = {"text": read(Path(json.loads(line)))}
+            response = {"text": read(Path(json.loads(line)))}
         except UnreadableError as fault:
-            said = {"problem": str(fault)}
+            response = {"problem": str(fault)}
         except MemoryError:
-            said = {"problem": f"it needs more than {MEMORY // MIB} MiB of memory"}
+            response = {"problem": f"it needs more than {MEMORY // MIB} MiB of memory"}
         except OSError as fault:
-            said = {"problem": f"it cannot be read: {fault.strerror or fault}"}
+            response = {"problem": f"it cannot be read: {fault.strerror or fault}"}
         except Exception as fault:  # noqa: BLE001 - the libraries raise what their parts raise
-            said = {
+            response = {
                 "problem": f"it is damaged ({' '.join(str(fault).split())[:200] or type(fault).__name__})"
             }
-        out.write(json.dumps(said).encode() + b"\n")
+        out.write(json.dumps(response).encode() + b"\n")
         out.flush()
 
 

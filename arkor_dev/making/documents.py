@@ -40,51 +40,53 @@ def find_documents(paths: Iterable[Path], project: Path) -> list[tuple[Path, str
     A folder's hidden files, symlinks and files of other kinds are left out. Raises BadRequestError for a path
     that does not exist or is not a document, and for too many documents.
     """
-    found: dict[Path, str] = {}
+    documents: dict[Path, str] = {}
     for path in paths:
-        shown = one_line(path, 200)
+        label = one_line(path, 200)
         if path.is_dir():
             inside = sorted(_inside(path))
             if not inside:
-                raise BadRequestError(f"{shown} has no documents ({_listed()}). Put some there.")
+                raise BadRequestError(f"{label} has no documents ({_listed()}). Put some there.")
         elif path.is_file():
             if path.suffix.lower() not in SUFFIXES:
-                raise BadRequestError(f"{shown} is not a document that can be read ({_listed()}).")
+                raise BadRequestError(f"{label} is not a document that can be read ({_listed()}).")
             inside = [path]
         else:
-            raise BadRequestError(f"{shown} does not exist. Name a folder of documents, or a document.")
-        for each in inside:
-            found.setdefault(each.resolve(), _name(each, path, project))
-        if len(found) > FILES:
+            raise BadRequestError(f"{label} does not exist. Name a folder of documents, or a document.")
+        for file in inside:
+            documents.setdefault(file.resolve(), _name(file, path, project))
+        if len(documents) > FILES:
             raise BadRequestError(f"There are more than {FILES:,} documents. Name fewer.")
-    return list(found.items())
+    return list(documents.items())
 
 
-async def read_documents(found: Sequence[tuple[Path, str]]) -> AsyncIterator[Document]:
+async def read_documents(documents: Sequence[tuple[Path, str]]) -> AsyncIterator[Document]:
     """Yield each document, in order. One that cannot be read has a ``problem``."""
     reader = _Reader()
     try:
-        for path, name in found:
+        for path, name in documents:
             yield await reader.read(path, name)
     finally:
         await reader.close()
 
 
 def _inside(folder: Path) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for at, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(at, name) for name in names if not name.startswith("."))
-        found += (path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_symlink())
-        if len(found) > FILES:
+        files += (path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_symlink())
+        if len(files) > FILES:
             break
-    return found
+    return files
 
 
-def _name(path: Path, given: Path, project: Path) -> str:
+def _name(path: Path, root_path: Path, project: Path) -> str:
     """Return the path within the project, or below the folder that was given."""
     resolved, root = path.resolve(), project.resolve()
-    within = resolved.relative_to(root) if resolved.is_relative_to(root) else path.relative_to(given.parent)
+    within = (
+        resolved.relative_to(root) if resolved.is_relative_to(root) else path.relative_to(root_path.parent)
+    )
     # A name need not be valid UTF-8.
     return within.as_posix().encode(errors="replace").decode()
 
@@ -115,8 +117,8 @@ class _Reader:
                 self._process.stdin.write(json.dumps(os.fspath(path)).encode() + b"\n")
                 await self._process.stdin.drain()
                 line = await self._process.stdout.readline()
-            said = json.loads(line)
-            return Document(name, str(said.get("text") or ""), str(said.get("problem") or ""))
+            response = json.loads(line)
+            return Document(name, str(response.get("text") or ""), str(response.get("problem") or ""))
         except TimeoutError:
             await self.close()
             return Document(name, problem=f"reading it takes longer than {SECONDS:g} s")

@@ -12,6 +12,7 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.likeness import ALIKE, FEWEST_RUNS, bands_of, likeness, runs_of
 from arkor_dev.data.findings.repeats import NOTHING, digest, question_of
+from arkor_dev.data.messages import is_message
 from arkor_dev.data.preferences import forms_of
 from arkor_dev.data.prompts import PROMPT
 from arkor_dev.data.reader import open_data
@@ -45,17 +46,17 @@ class KnownRows:
         if (question := question_of(seen)) != NOTHING and question in self._questions:
             return self._questions[question]
         runs = _runs(seen)
-        found = None
+        reason = None
         if len(runs) >= FEWEST_RUNS:
             near = {at for band in enumerate(bands_of(runs)) for at in self._bands.get(band, ())}
             for at in near:
-                others, why, task = self._rows[at]
+                known_runs, why, task = self._rows[at]
                 # Many things can be asked about a text: with another task before it, it is a different row.
                 if why == DUPLICATE and task != _task(seen):
                     continue
-                if likeness(runs, others) >= ALIKE:
-                    found = why if found != HELD_OUT else found
-        return found
+                if likeness(runs, known_runs) >= ALIKE:
+                    reason = why if reason != HELD_OUT else reason
+        return reason
 
     def add(self, row: Row, why: str = DUPLICATE) -> None:
         """Add a row that made ones must not repeat."""
@@ -115,29 +116,25 @@ def _runs(seen: CheckedRow) -> set[int]:
     """Return the runs of a row's text, without its system prompt."""
     if seen.row.text is not None:
         return runs_of(seen.text)
-    said: Sequence[str] = [each["content"] for each in seen.row.messages if each["role"] != "system"]
-    return runs_of("\n".join(said))
+    contents: Sequence[str] = [
+        message["content"] for message in seen.row.messages if message["role"] != "system"
+    ]
+    return runs_of("\n".join(contents))
 
 
 def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
     """Return whether a row's ``messages`` are texts with an answer among them."""
     return (
         isinstance(messages, list)
-        and all(map(_is_message, messages))
-        and any(each["role"] == "assistant" for each in messages)
+        and all(map(is_message, messages))
+        and any(message["role"] == "assistant" for message in messages)
     )
 
 
 def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
     """Return whether the texts have no lone surrogate, which no file can hold."""
     try:
-        "".join(each["content"] for each in messages).encode()
+        "".join(message["content"] for message in messages).encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_message(each: object) -> bool:
-    return (
-        isinstance(each, dict) and isinstance(each.get("role"), str) and isinstance(each.get("content"), str)
-    )

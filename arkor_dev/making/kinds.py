@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.settings.json_schema import WORDS, schema_fault, valid
 from arkor_dev.data.messages import turn
 
-from .fitting import check_schema, fits
 from .request import Candidate, Request, items_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _RULES: Final = (
     'only: {"rows": [%s]}'
 )
 _TEXT: Final = {"type": "string"}
+SCHEMA_WORDS: Final = [word for word in WORDS if word != "pattern"]
+"""Without regular expressions: a teacher's answer could make one run forever, in Studio's process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ class Kind:
         if self.name == "rewrite" and not self.voice.strip():
             raise BadRequestError('Rewriting needs a voice: describe it, such as "a friendly librarian".')
         if self.name == "extract":
-            check_schema(self.schema)
-            if self.schema.get("type") != "object":
+            if fault := schema_fault(self.schema, SCHEMA_WORDS):
+                raise BadRequestError(f"The schema {fault}.")
+            if not isinstance(self.schema, dict) or self.schema.get("type") != "object":
                 raise BadRequestError('The schema must have "type": "object".')
 
     def request(self, passage: Passage, model: str) -> Request:
         """Return the request that makes rows from a passage."""
-        told, keys = self._told()
+        instructions, keys = self._instructions()
         item = {
             "type": "object",
             "properties": {**keys, "quote": _TEXT},
@@ -86,7 +89,7 @@ class Kind:
         return Request(
             model,
             [
-                {"role": "system", "content": f"{told} {_RULES % example}"},
+                {"role": "system", "content": f"{instructions} {_RULES % example}"},
                 {"role": "user", "content": f"Document: {passage.document}{heading}\n\n{passage.text}"},
             ],
             shape,
@@ -94,7 +97,7 @@ class Kind:
             TEMPERATURE,
         )
 
-    def _told(self) -> tuple[str, dict[str, Any]]:
+    def _instructions(self) -> tuple[str, dict[str, Any]]:
         """Return the first sentences of the instructions, and the keys of an item besides its quote."""
         few = "1 item" if self._most == 1 else f"1 to {self._most} items"
         match self.name:
@@ -140,10 +143,10 @@ class Kind:
         if not isinstance(quote, str) or not occurs(quote, passage.text):
             return "quote"
         keys = {"qa": ("question", "answer"), "summary": ("summary",), "rewrite": ("rewritten",)}
-        said = [item.get(key) for key in keys.get(self.name, ())]
-        if not all(isinstance(text, str) and text.strip() for text in said):
+        values = [item.get(key) for key in keys.get(self.name, ())]
+        if not all(isinstance(text, str) and text.strip() for text in values):
             return "unreadable"
-        texts = [str(text).strip() for text in said]
+        texts = [str(text).strip() for text in values]
         match self.name:
             case "qa":
                 messages = turn(*texts)
@@ -153,10 +156,10 @@ class Kind:
                 messages = turn(f"Rewrite in this voice: {self.voice}\n\n{quote.strip()}", texts[0])
             case _:
                 data = item.get("data")
-                if not isinstance(data, dict) or not fits(data, self.schema):
+                if not isinstance(data, dict) or not valid(data, self.schema):
                     return "schema"
-                asked = f"Extract JSON that fits this schema: {json.dumps(self.schema)}\n\n{passage.text}"
-                messages = turn(asked, json.dumps(data, ensure_ascii=False))
+                question = f"Extract JSON that fits this schema: {json.dumps(self.schema)}\n\n{passage.text}"
+                messages = turn(question, json.dumps(data, ensure_ascii=False))
         return Candidate(messages, quote.strip())
 
 

@@ -91,15 +91,15 @@ class Ledger:
         with self._lock:
             self._db.close()
 
-    def reserve(self, making: str, most_input: int, most_output: int, budget: Budget) -> int | None:
+    def reserve(self, run: str, most_input: int, most_output: int, budget: Budget) -> int | None:
         """Reserve the cost of one request; return the reservation's id, or None if it exceeds the budget."""
         with self._writing():
-            spent = self._spent(making)
+            spent = self._spent(run)
             then = Spent(spent.requests + 1, spent.input + most_input, spent.output + most_output)
             if not then.within(budget):
                 return None
             insert = "INSERT INTO spending (making, input, output) VALUES (?, ?, ?)"
-            return self._db.execute(insert, (making, most_input, most_output)).lastrowid
+            return self._db.execute(insert, (run, most_input, most_output)).lastrowid
 
     def settle(
         self, reservation: int, input_tokens: int, output_tokens: int, answer: tuple[str, str] | None = None
@@ -111,45 +111,41 @@ class Ledger:
             if answer is not None:
                 self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", answer)
 
-    def spent(self, making: str) -> Spent:
+    def spent(self, run: str) -> Spent:
         """Return what a making run has spent so far."""
         with self._lock:
-            return self._spent(making)
+            return self._spent(run)
 
     def answer(self, hash_: str) -> str | None:
         """Return the kept answer to a request."""
         with self._lock:
-            found = self._db.execute("SELECT answer FROM answers WHERE hash = ?", (hash_,)).fetchone()
-        return None if found is None else str(found[0])
+            row = self._db.execute("SELECT answer FROM answers WHERE hash = ?", (hash_,)).fetchone()
+        return None if row is None else str(row[0])
 
-    def kept(self, hashes: list[str]) -> int:
-        """Return how many of these requests have a kept answer."""
-        return sum(self.answer(each) is not None for each in hashes)
-
-    def written(self, making: str) -> set[str]:
+    def written(self, run: str) -> set[str]:
         """Return the requests whose rows a making run has written."""
         with self._lock:
-            found = self._db.execute("SELECT hash FROM written WHERE making = ?", (making,)).fetchall()
-        return {str(each) for (each,) in found}
+            rows = self._db.execute("SELECT hash FROM written WHERE making = ?", (run,)).fetchall()
+        return {str(digest) for (digest,) in rows}
 
-    def note_written(self, making: str, hash_: str) -> None:
+    def note_written(self, run: str, hash_: str) -> None:
         """Record that the rows of a request are in the file."""
         with self._writing():
-            self._db.execute("INSERT OR IGNORE INTO written VALUES (?, ?)", (making, hash_))
+            self._db.execute("INSERT OR IGNORE INTO written VALUES (?, ?)", (run, hash_))
 
-    def remember(self, making: str, options: str, at: str) -> None:
+    def remember(self, run: str, options: str, at: str) -> None:
         """Store the options of a making run, so that the page can resume it."""
         with self._writing():
-            self._db.execute("INSERT OR REPLACE INTO makings VALUES (?, ?, ?)", (making, options, at))
+            self._db.execute("INSERT OR REPLACE INTO makings VALUES (?, ?, ?)", (run, options, at))
 
     def makings(self) -> list[tuple[str, str, str]]:
         """Return every making run with its options and the time of its start, newest first."""
         with self._lock:
             return self._db.execute("SELECT making, options, at FROM makings ORDER BY at DESC").fetchall()
 
-    def _spent(self, making: str) -> Spent:
+    def _spent(self, run: str) -> Spent:
         sums = "SELECT count(*), coalesce(sum(input), 0), coalesce(sum(output), 0) FROM spending"
-        return Spent(*self._db.execute(f"{sums} WHERE making = ?", (making,)).fetchone())
+        return Spent(*self._db.execute(f"{sums} WHERE making = ?", (run,)).fetchone())
 
     def _writing(self) -> _Writing:
         return _Writing(self._db, self._lock)

@@ -66,7 +66,7 @@ class Maker:
         self._ending: str | None = None
         self.error: str | None = None
         self.left_out: list[str] = []
-        self.passages = self.done = self.kept = self.rows = 0
+        self.passages = self.done = self.reused = self.rows = 0
         self.dropped: Counter[str] = Counter()
         self._waiting = ""
         self._not_before = 0.0
@@ -123,7 +123,7 @@ class Maker:
             "host": self._teacher.host,
             "passages": self.passages,
             "done": self.done,
-            "kept": self.kept,
+            "kept": self.reused,
             "rows": self.rows,
             "dropped": dict(self.dropped),
             "requests": spent.requests,
@@ -152,7 +152,7 @@ class Maker:
         written = self._ledger.written(self.name)
         hashed = [(task.request.hash(self._teacher.address), task) for task in tasks]
         left = [(hash_, task) for hash_, task in dict(hashed).items() if hash_ not in written]
-        self.done = self.kept = len(tasks) - len(left)
+        self.done = self.reused = len(tasks) - len(left)
         return left
 
     async def _work(self, waiting: Iterator[tuple[str, Task]]) -> None:
@@ -165,7 +165,7 @@ class Maker:
                 if answer is None:
                     return
             else:
-                self.kept += 1
+                self.reused += 1
             await self._take(hash_, task, answer)
             self.done += 1
 
@@ -178,11 +178,11 @@ class Maker:
             if reservation is None:
                 return None
             spent = (most, task.request.max_tokens)  # what counts if this is cancelled
-            kept = None
+            entry = None
             self._under_way += 1
             try:
                 reply = await self._teacher.ask(task.request)
-                spent, kept = _cost(reply, most, task.request.max_tokens), (hash_, reply.text)
+                spent, entry = _cost(reply, most, task.request.max_tokens), (hash_, reply.text)
             except AttemptError as fault:
                 if not fault.cost:
                     spent = (0, 0)
@@ -194,21 +194,21 @@ class Maker:
                 raise
             finally:
                 self._under_way -= 1
-                self._ledger.settle(reservation, *spent, kept)
+                self._ledger.settle(reservation, *spent, entry)
                 self._settled.set()
-            if kept is not None:
-                return kept[1]
+            if entry is not None:
+                return entry[1]
         return None
 
     async def _reserve(self, most_input: int, most_output: int) -> int | None:
         """Reserve what a request can cost, once those under way leave room; None if they never will."""
         while not self._stop.is_set():
             self._settled.clear()
-            found = await asyncio.to_thread(
+            reservation = await asyncio.to_thread(
                 self._ledger.reserve, self.name, most_input, most_output, self.budget
             )
-            if found is not None:
-                return found
+            if reservation is not None:
+                return reservation
             if not self._under_way:
                 self._end("budget")
                 return None
@@ -283,14 +283,14 @@ class Maker:
     def _row(
         self, hash_: str, item: int, task: Task, messages: list[dict[str, Any]], quote: str
     ) -> dict[str, Any]:
-        told = task.request.messages[0]["content"]
+        instructions = task.request.messages[0]["content"]
         made = {
             "kind": self.kind,
             "by": self.model,
             "host": self._teacher.host,
             "source": task.source,
             **({"quote": quote} if quote else {}),
-            "prompt": hashlib.sha256(told.encode()).hexdigest()[:16],
+            "prompt": hashlib.sha256(instructions.encode()).hexdigest()[:16],
             "request": hash_,
             "item": item,
         }

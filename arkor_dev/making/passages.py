@@ -34,64 +34,64 @@ class Passage:
 def passages_of(document: Document) -> Iterator[Passage]:
     """Yield a document's passages in order, cut at headings and paragraphs, else at sentences."""
     headings: list[str] = []
-    above, kept, size = "", list[str](), 0
+    above, blocks, size = "", list[str](), 0
 
     def passage() -> Iterator[Passage]:
-        text = "\n\n".join(kept).strip()
+        text = "\n\n".join(blocks).strip()
         if len(text) >= SHORTEST:
             yield Passage(document.name, above, text)
 
     for block in _blocks(document.text):
         heading = _HEADING.fullmatch(block)
-        if kept and (size + len(block) > LONGEST or (heading and size >= FULL)):
+        if blocks and (size + len(block) > LONGEST or (heading and size >= FULL)):
             yield from passage()
-            kept, size = [], 0
+            blocks, size = [], 0
         if heading:
             del headings[len(heading[1]) - 1 :]
             headings += [""] * (len(heading[1]) - 1 - len(headings)) + [heading[2]]
-        if not kept:
+        if not blocks:
             above = " > ".join(filter(None, headings))
         for part in _parts(block):
-            if kept and size + len(part) > LONGEST:
+            if blocks and size + len(part) > LONGEST:
                 yield from passage()
-                kept, size = [], 0
-            kept.append(part)
+                blocks, size = [], 0
+            blocks.append(part)
             size += len(part)
     yield from passage()
 
 
 def _blocks(text: str) -> Iterator[str]:
     """Yield headings and paragraphs; a fenced block of code is one."""
-    kept: list[str] = []
+    lines: list[str] = []
     fence = ""
     for line in text.splitlines():
         mark = _FENCE.match(line)
         if mark and fence in ("", mark[1]):
             fence = "" if fence else mark[1]
         if not fence and (not line.strip() or _HEADING.fullmatch(line)):
-            if kept:
-                yield "\n".join(kept)
-            kept = []
+            if lines:
+                yield "\n".join(lines)
+            lines = []
             if line.strip():
                 yield line.strip()
         else:
-            kept.append(line.rstrip())
-    if kept:
-        yield "\n".join(kept)
+            lines.append(line.rstrip())
+    if lines:
+        yield "\n".join(lines)
 
 
 def _parts(block: str) -> Iterator[str]:
     """Yield a block in parts that fit a passage: whole sentences if possible."""
-    kept = ""
+    part = ""
     for sentence in _END.split(block) if len(block) > LONGEST else [block]:
-        if kept and len(kept) + len(sentence) >= LONGEST:
-            yield kept
-            kept = ""
-        kept = f"{kept} {sentence}" if kept else sentence
-        while len(kept) > LONGEST:
-            cut = kept.rfind(" ", LONGEST // 2, LONGEST)
+        if part and len(part) + len(sentence) >= LONGEST:
+            yield part
+            part = ""
+        part = f"{part} {sentence}" if part else sentence
+        while len(part) > LONGEST:
+            cut = part.rfind(" ", LONGEST // 2, LONGEST)
             cut = LONGEST if cut < 0 else cut
-            yield kept[:cut]
-            kept = kept[cut:].lstrip()
-    if kept:
-        yield kept
+            yield part[:cut]
+            part = part[cut:].lstrip()
+    if part:
+        yield part

@@ -37,8 +37,8 @@ class Request:
 
     def hash(self, teacher: str) -> str:
         """Return a hash of all that the answer depends on; ``teacher`` is its address."""
-        asked = [teacher, self.model, list(self.messages), self.schema, self.max_tokens, self.temperature]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+        fields = [teacher, self.model, list(self.messages), self.schema, self.max_tokens, self.temperature]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
 
     def most_input(self) -> int:
         """Return an upper bound of the prompt's tokens: no tokenizer makes more tokens of a text than it has

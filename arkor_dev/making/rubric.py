@@ -67,13 +67,14 @@ _SCHEMA: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Requests about rows: those that a person has ``judged``, with the verdicts, and the ``others``.
+    """Requests about rows: those that a person has ``judged``, with the verdicts, and the rows that are
+    ``unjudged``.
 
     A task's source is the row's hash; ``files`` has the file of each.
     """
 
     judged: list[Task] = field(default_factory=list)
-    others: list[Task] = field(default_factory=list)
+    unjudged: list[Task] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -84,30 +85,30 @@ def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
     # Includes rows that judgements exclude from training.
     files = [replace(file, selection=None) for file in files_in(config_of(project, trainer), project)]
     with open_data(files) as data:
-        for found in data.scan():
-            item = data.item(found)
-            digest = row_hash(found.record.raw)
+        for scanned in data.scan():
+            item = data.item(scanned)
+            digest = row_hash(scanned.record.raw)
             name = f"{digest:016x}"
             if not isinstance(item.row, Row) or name in loaded.files:
                 continue
             known = reviews.of(digest)
             verdict = None if known is None else known.verdict
-            wanted = loaded.judged if verdict in VERDICTS else loaded.others
-            most = MOST_TRIED if wanted is loaded.judged else MOST_ROWS
-            if verdict == "flagged" or len(wanted) >= most:
+            tasks = loaded.judged if verdict in VERDICTS else loaded.unjudged
+            most = MOST_TRIED if tasks is loaded.judged else MOST_ROWS
+            if verdict == "flagged" or len(tasks) >= most:
                 continue
             loaded.files[name] = files[item.location.file].name
             if verdict is not None:
                 loaded.verdicts[name] = verdict
-            wanted.append(Task(name, _request(item.row, rubric, model), _read))
+            tasks.append(Task(name, _request(item.row, rubric, model), _read))
     return loaded
 
 
 def _request(row: Row, rubric: str, model: str) -> Request:
-    shown: Any = {"text": row.text} if row.text is not None else {"messages": row.messages}
+    content: Any = {"text": row.text} if row.text is not None else {"messages": row.messages}
     messages = [
         {"role": "system", "content": _TOLD % rubric},
-        {"role": "user", "content": json.dumps(shown, ensure_ascii=False)},
+        {"role": "user", "content": json.dumps(content, ensure_ascii=False)},
     ]
     return Request(model, messages, _SCHEMA, MAX_TOKENS, 0.0)
 
@@ -125,8 +126,8 @@ def _read(answer: str) -> Iterator[tuple[str, str] | str]:
 class Verdicts(Maker):
     """Collects the teacher's verdicts, by row, instead of making rows."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.verdicts: dict[str, tuple[str, str]] = {}
 
     def _learn_rows(self) -> None:
@@ -137,24 +138,24 @@ class Verdicts(Maker):
 
     async def _take(self, hash_: str, task: Task, answer: str) -> None:
         try:
-            for found in task.read(answer):
-                if isinstance(found, str):
-                    self.dropped[found] += 1
+            for verdict in task.read(answer):
+                if isinstance(verdict, str):
+                    self.dropped[verdict] += 1
                 else:
-                    self.verdicts[task.source] = found
+                    self.verdicts[task.source] = verdict
                     self.rows += 1
         except UnreadableAnswerError:
             self.dropped["unreadable"] += 1
 
 
-def tried(loaded: Loaded, given: dict[str, tuple[str, str]]) -> tuple[Agreement | None, bool]:
+def tried(loaded: Loaded, opinions: dict[str, tuple[str, str]]) -> tuple[Agreement | None, bool]:
     """Return how far the judge and the person agree, and whether the judge is heard."""
-    pairs = [(loaded.verdicts[name], verdict) for name, (verdict, _) in given.items()]
-    found = agreement(pairs)
-    return found, found is not None and found.is_heard
+    pairs = [(loaded.verdicts[name], verdict) for name, (verdict, _) in opinions.items()]
+    agreed = agreement(pairs)
+    return agreed, agreed is not None and agreed.is_heard
 
 
-def write_opinions(project: Path, loaded: Loaded, given: dict[str, tuple[str, str]], model: str) -> None:
+def write_opinions(project: Path, loaded: Loaded, opinions: dict[str, tuple[str, str]], model: str) -> None:
     """Write the judge's opinions, as tags and comments without a verdict, unless they are known. Blocks."""
     reviews: list[Review] = [
         {
@@ -164,10 +165,10 @@ def write_opinions(project: Path, loaded: Loaded, given: dict[str, tuple[str, st
             "comment": reason,
             "by": f"{model[:80]} (rubric)",
         }
-        for name, (verdict, reason) in given.items()
+        for name, (verdict, reason) in opinions.items()
     ]
     known = reviews_of(project)
-    add_reviews(project, (each for each in reviews if not _is_known(known, each)))
+    add_reviews(project, (review for review in reviews if not _is_known(known, review)))
 
 
 def _is_known(known: Reviews, review: Review) -> bool:

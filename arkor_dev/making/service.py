@@ -106,7 +106,7 @@ class MakingService:
             return []
         ledger = Ledger(self._settings.local_data)
         try:
-            found = ledger.makings()[:SHOWN]
+            rows = ledger.makings()[:SHOWN]
         finally:
             ledger.close()
         return [
@@ -116,7 +116,7 @@ class MakingService:
                 "at": at,
                 "options": _options(text),
             }
-            for name, text, at in found
+            for name, text, at in rows
         ]
 
 

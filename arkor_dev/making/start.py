@@ -55,7 +55,7 @@ def check_options(options: MakingOptions) -> None:
         _kind(options).check()
         if not options.get("paths"):
             raise BadRequestError("Name a folder of documents, or documents.")
-    if not 1 <= _each(options) <= MOST_PER_PASSAGE:
+    if not 1 <= _per_passage(options) <= MOST_PER_PASSAGE:
         raise BadRequestError(f"A passage or row gives 1 to {MOST_PER_PASSAGE} rows.")
     if not NAME.fullmatch(name_of(options)):
         raise BadRequestError("A name has small letters, digits and dashes, 40 at most.")
@@ -89,14 +89,14 @@ async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task],
         files = await asyncio.to_thread(_files_of_rows, options, project)
         numbers = frozenset(options.get("rows") or ())
         return await asyncio.to_thread(
-            variations.tasks_of_rows, options["kind"], files, numbers, _each(options), options["model"]
+            variations.tasks_of_rows, options["kind"], files, numbers, _per_passage(options), options["model"]
         )
     kind = _kind(options)
     tasks: list[Task] = []
     left_out: list[str] = []
     paths = [project / path for path in options.get("paths") or ()]
-    found = await asyncio.to_thread(find_documents, paths, project)
-    async for document in read_documents(found):
+    documents = await asyncio.to_thread(find_documents, paths, project)
+    async for document in read_documents(documents):
         if document.problem:
             left_out.append(f"{one_line(document.name, 200)}: {one_line(document.problem, 300)}.")
             continue
@@ -120,7 +120,7 @@ async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate
         left = [task for task in tasks if ledger.answer(task.request.hash(address)) is None]
     finally:
         ledger.close()
-    output = LIKELY * _each(options) * len(left)
+    output = LIKELY * _per_passage(options) * len(left)
     likely = sum(task.request.likely_input() for task in left)
     return {
         "name": name_of(options),
@@ -210,13 +210,16 @@ def _key(options: MakingOptions, environ: Mapping[str, str]) -> str | None:
 
 def _kind(options: MakingOptions) -> Kind:
     return Kind(
-        options["kind"], _each(options), (options.get("voice") or "").strip(), options.get("schema") or {}
+        options["kind"],
+        _per_passage(options),
+        (options.get("voice") or "").strip(),
+        options.get("schema") or {},
     )
 
 
-def _each(options: MakingOptions) -> int:
-    each = options.get("perPassage")
-    return 3 if each is None else each
+def _per_passage(options: MakingOptions) -> int:
+    count = options.get("perPassage")
+    return 3 if count is None else count
 
 
 def _budget(options: MakingOptions) -> Budget:
@@ -225,7 +228,7 @@ def _budget(options: MakingOptions) -> Budget:
         options.get("budgetTokens"),
         options.get("budgetRequests"),
         None if money is None else Decimal(str(money)),
-        Price(*(Decimal(str(each)) for each in price)),
+        Price(*(Decimal(str(amount)) for amount in price)),
     )
 
 

@@ -41,6 +41,8 @@ SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Maximum number of bytes of an answer."""
+LONGEST_DELAY: Final = 1e6
+"""Maximum number of seconds that a server's ``Retry-After`` counts for."""
 LONGEST_TEXT: Final = 600
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
@@ -135,7 +137,7 @@ class BackendTeacher:
                     )
                 if event.name == "message":
                     usage = event.data.get("usage") or usage
-                    text.append(_said(event.data, "delta"))
+                    text.append(_text_of(event.data, "delta"))
         return _counted("".join(text), usage)
 
 
@@ -145,7 +147,7 @@ def _with_ends(schema: Any) -> Any:
     OpenAI's own server refuses such limits.
     """
     if isinstance(schema, list):
-        return [_with_ends(each) for each in schema]
+        return [_with_ends(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     limited = {"maxLength": LONGEST_TEXT} if schema.get("type") == "string" else {}
@@ -204,12 +206,12 @@ class HttpTeacher:
     def _reply(self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, Any]) -> Reply:
         status = response.status
         try:
-            said = json.loads(data)
+            answer = json.loads(data)
         except (ValueError, RecursionError):
-            said = None
-        if status == 200 and isinstance(said, dict):
-            return _counted(_said(said, "message"), said.get("usage"))
-        why = self._why(said)
+            answer = None
+        if status == 200 and isinstance(answer, dict):
+            return _counted(_text_of(answer, "message"), answer.get("usage"))
+        why = self._why(answer)
         if status in (400, 422, 501) and (changed := self._simpler(why, body)):
             raise AttemptError(f"{self.host} does not take {changed}", at_once=True)
         if status == 429 and "insufficient_quota" not in why:
@@ -219,14 +221,14 @@ class HttpTeacher:
             wait = _wait_of(response.headers.get("Retry-After"))
             raise AttemptError(f"{self.host} is busy ({status})", wait)
         if status >= 500 or status == 200:
-            what = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
-            raise AttemptError(f"{self.host} {what}", cost=True)
+            problem = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
+            raise AttemptError(f"{self.host} {problem}", cost=True)
         key = " Check the key's environment variable (--key-env)." if status in (401, 403) else ""
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
 
-    def _why(self, said: object) -> str:
+    def _why(self, answer: object) -> str:
         """Return the server's own message, without the key if it repeats that."""
-        error = said.get("error", said) if isinstance(said, dict) else said
+        error = answer.get("error", answer) if isinstance(answer, dict) else answer
         if isinstance(error, dict):
             error = " ".join(str(error[key]) for key in ("message", "code", "detail") if error.get(key))
         text = str(error or "")
@@ -286,7 +288,7 @@ def _is_near(host: str | None) -> bool:
         return False
 
 
-def _said(answer: Mapping[str, Any], key: str) -> str:
+def _text_of(answer: Mapping[str, Any], key: str) -> str:
     """Return the text of OpenAI's answer, whole (``message``) or a part of it (``delta``)."""
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
@@ -313,7 +315,7 @@ def _wait_of(header: str | None) -> float | None:
     if not header:
         return None
     try:
-        return max(0.0, float(header))
+        return min(max(0.0, float(header)), LONGEST_DELAY)
     except ValueError:
         pass
     try:

@@ -48,11 +48,11 @@ _VARY: Final = (
 
 
 def tasks_of_rows(
-    kind: str, files: Sequence[DataFile], numbers: Collection[int], each: int, model: str
+    kind: str, files: Sequence[DataFile], numbers: Collection[int], count: int, model: str
 ) -> tuple[list[Task], list[str]]:
     """Return a request for each chosen row of a data set (all if none is chosen), and what was left out.
 
-    ``numbers`` count its rows from 1, ``each`` is the number of variations of a row. Blocks. Raises
+    ``numbers`` count its rows from 1, ``count`` is the number of variations of a row. Blocks. Raises
     BadRequestError for an unknown row.
     """
     tasks: list[Task] = []
@@ -67,7 +67,7 @@ def tasks_of_rows(
                 if len(tasks) + len(left_out) >= MOST_ROWS:
                     left_out.append(f"Rows after the first {MOST_ROWS:,} are left out.")
                     break
-                made = _task(kind, item, each, model)
+                made = _task(kind, item, count, model)
                 (left_out if isinstance(made, str) else tasks).append(made)  # type: ignore[arg-type]
     except OSError as fault:
         raise BadRequestError(f"{fault.filename} cannot be read: {fault.strerror or fault}.") from None
@@ -76,28 +76,28 @@ def tasks_of_rows(
     return tasks, left_out
 
 
-def _task(kind: str, item: Item, each: int, model: str) -> Task | str:
+def _task(kind: str, item: Item, count: int, model: str) -> Task | str:
     where = one_line(item.where, 200)
     if not isinstance(item.row, Row):
         return f"{where} is left out: {one_line(item.row, 200)}"
     messages = item.row.messages
     before = [message for message in messages if message["role"] == "system"]
-    said = messages[len(before) :]
-    roles = [message["role"] for message in said]
+    turns = messages[len(before) :]
+    roles = [message["role"] for message in turns]
     if item.row.tools or any(set(message) - {"role", "content"} for message in messages):
         return f"{where} is left out: rows with tools are not supported."
     if kind == "answers":
         if item.row.form != PROMPT:
             return f"{where} is left out: it has an answer."
         question = messages[:-1]
-        asked = [{"role": "system", "content": _ANSWER}, *question]
-        return Task(where, _request(asked, {"answer": _TEXT}, 1, model), partial(_answers, question))
+        messages_sent = [{"role": "system", "content": _ANSWER}, *question]
+        return Task(where, _request(messages_sent, {"answer": _TEXT}, 1, model), partial(_answers, question))
     if roles != ["user", "assistant"]:
         return f"{where} is left out: only rows of one question and one answer are varied."
-    shown = json.dumps({"question": said[0]["content"], "answer": said[1]["content"]}, ensure_ascii=False)
-    asked = [{"role": "system", "content": _VARY % each}, {"role": "user", "content": shown}]
-    request = _request(asked, {"question": _TEXT, "answer": _TEXT}, each, model)
-    return Task(where, request, partial(_variations, before, each))
+    pair = json.dumps({"question": turns[0]["content"], "answer": turns[1]["content"]}, ensure_ascii=False)
+    messages_sent = [{"role": "system", "content": _VARY % count}, {"role": "user", "content": pair}]
+    request = _request(messages_sent, {"question": _TEXT, "answer": _TEXT}, count, model)
+    return Task(where, request, partial(_variations, before, count))
 
 
 def _request(messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int, model: str) -> Request:

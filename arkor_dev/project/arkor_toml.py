@@ -157,7 +157,7 @@ class _TableReader:
         self.problems.check_keys(at, block, ["name", "dataset", "eval_dataset", *_names(""), *tables])
         for key, example in (
             ("name", '"my-bot"'),
-            *((row.key, quoted(row.shown)) for row in settings.SETTINGS if row.required),
+            *((row.key, quoted(row.sample_value)) for row in settings.SETTINGS if row.required),
             ("dataset", '"data/train.jsonl"'),
         ):
             if key not in block:
@@ -227,7 +227,7 @@ class _TableReader:
             self._settings(at, block, table, config)
         elif block is not None:
             examples = settings.below(table)[:SHOWN_EXAMPLES]
-            example = ", ".join(f"{setting.name} = {quoted(setting.shown)}" for setting in examples)
+            example = ", ".join(f"{setting.name} = {quoted(setting.sample_value)}" for setting in examples)
             self.problems.not_allowed(at, block, f"a table, such as {{ {example} }}")
 
     def _dataset(self, at: KeyPath, dataset: object) -> DatasetSource | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError, TooLargeError
-from arkor_dev.contract.regular_files import MIB
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.data.messages import is_message
 
-from .line_file import FOLDER, includes, opened
+from .line_file import FOLDER, includes, json_rows, opened, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
-LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 200
 """Maximum number of lines to read back, newest ones."""
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
@@ -39,11 +37,7 @@ def add_correction(
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     row = {"messages": list(messages), "corrected": {"at": now, "by": by, "instead": instead}}
-    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    if len(line) > LINE_LIMIT:
-        raise TooLargeError(
-            f"A correction has at most {LINE_LIMIT // 1024} KiB including the messages before it."
-        )
+    line = to_line(row, "correction")
     with opened(project, NAME, make=True) as file:
         content = file.read()
         conversation, question = _contents(messages), _contents(messages[:-1])
@@ -121,28 +115,15 @@ def lists_corrections(source: object) -> bool:
 
 def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each line that is a chat ending in an answer, with its number from 1."""
-    for number, line in enumerate(content.split(b"\n"), 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            continue
-        messages = row.get("messages") if isinstance(row, dict) else None
+    for number, row in json_rows(content):
+        messages = row.get("messages")
         if (
-            isinstance(row, dict)
-            and isinstance(messages, list)
+            isinstance(messages, list)
             and messages
-            and all(map(_is_message, messages))
+            and all(map(is_message, messages))
             and messages[-1]["role"] == "assistant"
         ):
             yield number, row
-
-
-def _is_message(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and isinstance(value.get("content"), str)
-    )
 
 
 def _contents(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataChanged, EditableRow
-    from arkor_dev.contract.shapes import JobConfig
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig
     from arkor_dev.core.spliced_file import Part, SplicedFile, State
     from arkor_dev.data.containers import Container
     from arkor_dev.data.reader import DataFile
@@ -55,6 +55,7 @@ INDEXED: Final = 8
 UNDO: Final = 500
 UNDO_BYTES: Final = 64 * 2**20
 TRIES: Final = 3
+FEW: Final = 8
 GONE: Final = (
     "This row has changed on disk since it was shown, so nothing was written. Look at it as it is now, then "
     "edit again."
@@ -354,14 +355,24 @@ def files_in(config: JobConfig, project: Path) -> list[DataFile]:
     return files
 
 
+def outside_name(config: JobConfig) -> str:
+    """Return the name of a data set's first source outside the project."""
+    part = _outside(config)
+    return "" if part is None else part.get("name", "an address")
+
+
+def _outside(config: JobConfig) -> DatasetSource | None:
+    return next((part for part in parts_of(config["datasetSource"]) if part["type"] != "file"), None)
+
+
 def outside_words(config: JobConfig) -> str:
     """Return why a row is in no file of the project, and how to get it into one."""
-    part = next((part for part in parts_of(config["datasetSource"]) if part["type"] != "file"), None)
+    part = _outside(config)
     if part is None:
         return "This row is not in a file of the project."
     if part["type"] != "huggingface":
         return (
-            "This row is from an address, so it cannot be edited or judged here. Download the file into the "
+            "This row is from an address, so it cannot be edited here. Download the file into the "
             "project, and name it as the dataset."
         )
     name, copy = part["name"], f"data/{part['name'].rpartition('/')[2]}.jsonl"
@@ -369,7 +380,7 @@ def outside_words(config: JobConfig) -> str:
     load = f"{', '.join(map(json.dumps, chosen))}, split={json.dumps(part.get('split') or 'train')}"
     script = f"from datasets import load_dataset; load_dataset({load}).to_json({json.dumps(copy)})"
     return (
-        f"This row is from the Hub ({name}), so it cannot be edited or judged here. Copy the data set with "
+        f"This row is from the Hub ({name}), so it cannot be edited here. Copy the data set with "
         f"python -c {shlex.quote(script)} and name the copy as the dataset: {copy}"
     )
 
@@ -380,7 +391,7 @@ def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tup
     digests = {int(digest, 16) for _, digest, _ in entries} - {0}
     positions: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for at, rows in enumerate(files):
-        for row in [row for row, digest in enumerate(rows.hashes) if digest in digests]:
+        for row in _rows_with(rows.hashes, digests):
             positions.setdefault((rows.file.source, rows.hashes[row]), []).append((at, row))
     rows_found = []
     for source, name, occurrence in entries:
@@ -389,6 +400,19 @@ def _locate(files: Sequence[FileRows], changes: Sequence[RowChange]) -> list[tup
             raise ConflictError(GONE)
         rows_found.append(matches[number - 1])
     return rows_found
+
+
+def _rows_with(hashes: array[int], digests: set[int]) -> list[int]:
+    """Return the rows with any of ``digests``, in order; few digests are found ten times as fast."""
+    if len(digests) > FEW:
+        return [row for row, digest in enumerate(hashes) if digest in digests]
+    found = []
+    for digest in digests:
+        row = -1
+        with contextlib.suppress(ValueError):
+            while True:
+                found.append(row := hashes.index(digest, row + 1))
+    return sorted(found)
 
 
 def _edit(rows: FileRows, row: int, change: RowChange, file: SplicedFile) -> RowEdit:

@@ -113,8 +113,6 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
     if "only" in text:
         if text["only"] not in ONLY:
             raise SourceError(f"must be one of {', '.join(ONLY)}", "only")
-        if source["type"] != "file":
-            raise SourceError("only applies to path: rows from elsewhere are not judged", "only")
         source["only"] = "all" if text["only"] == ALL else "accepted"
     return source
 

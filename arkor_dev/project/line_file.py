@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import stat
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, TooLargeError
 from arkor_dev.contract.regular_files import MIB
+from arkor_dev.core.spliced_file import lock
 
 try:
     import fcntl
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "data"
 FILE_LIMIT: Final = 16 * MIB
+LINE_LIMIT: Final = MIB // 4
 PATIENCE: Final = 5.0
 """Seconds to wait for another Studio, which holds the lock only during a write."""
 _CLOSED: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -161,7 +164,11 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
                 handle, created = _handle(folder, name, make=make)
                 with contextlib.ExitStack() as trying:
                     trying.callback(os.close, handle)
-                    _lock(handle, until, f"{FOLDER}/{name}")
+                    try:
+                        lock(handle, name, until)
+                    except BlockingIOError:
+                        text = f"Another program holds {FOLDER}/{name}. Try again."
+                        raise ConflictError(text) from None
                     # While we waited, the holder may have removed it: this file then has no name left.
                     if os.fstat(handle).st_nlink:
                         stack.push(trying.pop_all())
@@ -179,6 +186,24 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
         yield LineFile(name, folder, handle, created)
 
 
+def json_rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each line that is a JSON object, with its number from 1."""
+    for number, line in enumerate(content.split(b"\n"), 1):
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line) if line.strip() else None
+            if isinstance(row, dict):
+                yield number, row
+
+
+def to_line(row: dict[str, Any], name: str) -> bytes:
+    """Return a row as a line. Raises TooLargeError beyond LINE_LIMIT; ``name`` says what is too long."""
+    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    if len(line) > LINE_LIMIT:
+        limit = f"{LINE_LIMIT // 1024} KiB including the messages before it"
+        raise TooLargeError(f"A {name} has at most {limit}.")
+    return line
+
+
 def _handle(folder: int, name: str, *, make: bool) -> tuple[int, bool]:
     """Open a regular file with a single name; return its descriptor and whether it was created."""
     created = False
@@ -194,17 +219,3 @@ def _handle(folder: int, name: str, *, make: bool) -> tuple[int, bool]:
         os.close(handle)
         raise BadRequestError(f"{FOLDER}/{name} isn't a regular file (it is a device, or a hard link).")
     return handle, created
-
-
-def _lock(handle: int, until: float, path: str) -> None:
-    while fcntl is not None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise ConflictError(f"Another program holds {path}. Try again.") from None
-            time.sleep(0.02)
-        except OSError:
-            return  # no locks on this file system
-        else:
-            return

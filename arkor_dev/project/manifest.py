@@ -76,51 +76,17 @@ class ManifestReader:
                 write_settings, self._project, trainer, revision, changes, preview=preview
             )
 
-    async def add_to_dataset(
-        self, trainer: str, revision: str, path: str, *, preview: bool
-    ) -> SettingsWritten:
-        """See `project.write_settings.add_to_dataset`; one call at a time."""
-        if not await asyncio.to_thread(self._has_toml):
-            raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
-        from .write_settings import add_to_dataset
-
-        async with self._writing:
-            return await asyncio.to_thread(
-                add_to_dataset, self._project, trainer, revision, path, preview=preview
-            )
-
     async def write_dataset(
         self, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
     ) -> SettingsWritten:
-        """Write one of ``path``, ``columns``, ``exclude`` and ``include``, the last three of a ``part``.
-
-        See `project.write_settings`; one call at a time.
-        """
+        """See `project.write_settings.write_dataset`; one call at a time."""
         if not await asyncio.to_thread(self._has_toml):
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
-        from .write_settings import set_columns, set_dataset, set_excluded
+        from .write_settings import write_dataset
 
-        part: int = change.get("part") or 0
         async with self._writing:
-            if change.get("path") is not None:
-                return await asyncio.to_thread(
-                    set_dataset, self._project, trainer, revision, change["path"], preview=preview
-                )
-            if change.get("columns") is not None:
-                return await asyncio.to_thread(
-                    set_columns, self._project, trainer, revision, part, change["columns"], preview=preview
-                )
-            excluded = change.get("exclude") is not None
-            entries = change["exclude" if excluded else "include"]
             return await asyncio.to_thread(
-                set_excluded,
-                self._project,
-                trainer,
-                revision,
-                part,
-                entries,
-                excluded=excluded,
-                preview=preview,
+                write_dataset, self._project, trainer, revision, change, preview=preview
             )
 
     async def unpack(self, trainer: str, revision: str, part: int) -> SettingsWritten:
@@ -145,12 +111,12 @@ class ManifestReader:
         read = revision(self._project)
         trainers = load_trainers(self._project)
         name = trainers[0]["name"]
-        found: Manifest = {
+        manifest: Manifest = {
             "trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read,
         }  # fmt: skip
         if sweep := load_sweep(self._project, trainers).written():
-            found["sweep"] = sweep
-        return found
+            manifest["sweep"] = sweep
+        return manifest
 
     async def _from_typescript(self) -> Manifest:
         if not await asyncio.to_thread(is_typescript, self._project):

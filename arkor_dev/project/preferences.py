@@ -7,30 +7,27 @@ block.
 
 from __future__ import annotations
 
-import json
 import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import ConflictError, NotFoundError, TooLargeError
-from arkor_dev.contract.regular_files import MIB
+from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.data.forms import row_of
 from arkor_dev.data.json_text import parsed
 from arkor_dev.data.preferences import RATINGS
 from arkor_dev.data.rows import RowError
 
 from . import corrections
-from .line_file import FOLDER, opened
+from .line_file import FOLDER, json_rows, opened, to_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Preference, Preferences
 
 NAME: Final = "preferences.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
-LINE_LIMIT: Final = MIB // 4
 SHOWN: Final = 500
 """Maximum number of lines to read back, newest ones."""
 
@@ -46,9 +43,7 @@ def add_preference(
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     origin = {"id": secrets.token_hex(8), "at": at, "by": by, "models": list(models)}
     row = {**preference, "given": origin}
-    line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    if len(line) > LINE_LIMIT:
-        raise TooLargeError(f"A preference has at most {LINE_LIMIT // 1024} KiB including its prompt.")
+    line = to_line(row, "preference")
     with opened(project, NAME, make=True) as file:
         content = file.read()
         count = file.add(line, content)
@@ -65,7 +60,7 @@ def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str,
         with opened(project, NAME, make=False) as file:
             content = file.read()
             lines = content.split(b"\n")
-            for number, row in _rows(content):
+            for number, row in json_rows(content):
                 if _origin_of(row).get("id") != given_id:
                     continue
                 at = _seconds(_origin_of(row).get("at"))
@@ -110,17 +105,6 @@ def read_preferences(project: Path) -> Preferences:
     preferences["rows"], preferences["older"] = rows[-SHOWN:], max(0, len(rows) - SHOWN)
     preferences["corrections"] = corrections.count_of_pairs(project)
     return preferences
-
-
-def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each line that is a JSON object, with its number from 1."""
-    for number, line in enumerate(content.split(b"\n"), 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            yield number, row
 
 
 def _origin_of(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -131,7 +131,10 @@ def summary(reviews: Reviews, files: Sequence[FileRows]) -> ReviewSummary:
         "tags": _counts(tags, SHOWN_TAGS),
         "people": _counts(people, SHOWN_PEOPLE),
         "agreement": _agreements(several.values(), [name for name, _ in people.most_common(SHOWN_PEOPLE)]),
-        "rubrics": [_rubric(name, given) for name, given in list(scores.items())[:SHOWN_PAIRS]],
+        "rubrics": [
+            _rubric(name, verdicts_of_rubric)
+            for name, verdicts_of_rubric in list(scores.items())[:SHOWN_PAIRS]
+        ],
         "by": user_name(),
     }
 
@@ -144,12 +147,12 @@ def _scores(row: Reviewed) -> Iterable[tuple[str, str]]:
                 yield name, tag.removeprefix(RUBRIC_TAG)
 
 
-def _rubric(name: str, given: Mapping[int, tuple[str | None, str]]) -> RubricAgreement:
-    pairs = [(verdict, score) for verdict, score in given.values() if verdict in ("accepted", "rejected")]
+def _rubric(name: str, verdicts: Mapping[int, tuple[str | None, str]]) -> RubricAgreement:
+    pairs = [(verdict, score) for verdict, score in verdicts.values() if verdict in ("accepted", "rejected")]
     measured = agreement(pairs)
     return {
         "by": name,
-        "scored": len(given),
+        "scored": len(verdicts),
         "rows": len(pairs),
         "equal": sum(verdict == score for verdict, score in pairs),
         "kappa": measured and round(measured.kappa, 4),
@@ -187,26 +190,37 @@ def _agreements(rows: Iterable[Mapping[str, str]], people: Sequence[str]) -> lis
     return agreements
 
 
-def reviewed_row(reviews: Reviews, files: Sequence[FileRows], number: int) -> ReviewedRow:
-    """Return the judgements of row ``number`` (from 1). Raises NotFoundError."""
+def reviewed_row(
+    reviews: Reviews, files: Sequence[FileRows], number: int, entry: str = "", elsewhere: str = ""
+) -> ReviewedRow:
+    """Return the judgements of row ``number`` (from 1); ``entry`` names a row from ``elsewhere``.
+
+    Raises NotFoundError for a row outside the project without ``entry``.
+    """
     index = number - 1
     for rows in files:
         if 0 <= index < rows.count:
             digest = rows.hashes[index] if index < len(rows.hashes) else 0
-            row = reviews.of(digest) or _NOBODY
-            reviewed: ReviewedRow = {
-                "row": number,
-                "hash": f"{digest:016x}" if digest else "",
-                "file": rows.file.name,
-                "reviews": list(row.people.values()),
-            }
-            if row.verdict:
-                reviewed["verdict"] = row.verdict
-            if row.made is not None:
-                reviewed["made"] = row.made
-            return reviewed
+            return _reviewed(reviews, number, digest, rows.file.name)
         index -= rows.count
+    if entry:
+        return _reviewed(reviews, number, int(entry[:16], 16), elsewhere)
     raise NotFoundError("This row is not in a file of the project.")
+
+
+def _reviewed(reviews: Reviews, number: int, digest: int, file: str) -> ReviewedRow:
+    row = reviews.of(digest) or _NOBODY
+    reviewed: ReviewedRow = {
+        "row": number,
+        "hash": f"{digest:016x}" if digest else "",
+        "file": file,
+        "reviews": list(row.people.values()),
+    }
+    if row.verdict:
+        reviewed["verdict"] = row.verdict
+    if row.made is not None:
+        reviewed["made"] = row.made
+    return reviewed
 
 
 def marks(reviews: Reviews, files: Sequence[FileRows], first: int, count: int) -> list[ReviewMark]:
@@ -257,12 +271,12 @@ def next_row(
         return not want or row.verdict == want
 
     if among:
-        asked = set(among)
-        digests = {number: digest for number, digest in enumerate(_digests(files), 1) if number in asked}
-        wanted = (
+        numbers = set(among)
+        digests = {number: digest for number, digest in enumerate(_digests(files), 1) if number in numbers}
+        matches = (
             row for row in among if (digest := digests.get(row)) and fits(reviews.of(digest) or _NOBODY)
         )
-        return next(wanted, None)
+        return next(matches, None)
     before = None
     for number, digest in enumerate(_digests(files), 1):
         if digest and (number > after or before is None) and fits(reviews.of(digest) or _NOBODY):

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 VALUES: Final = {
     "model": "smollm2-135m-instruct",
-    "steps": 24,
+    "steps": 40,
     "batch_size": 4,
     "scheduler": "cosine",
     "warmup_steps": 2,
-    "eval_split": 0.15,
-    "eval_every": 6,
-    "save_every": 12,
+    "eval_split": 0.1,
+    "eval_every": 10,
+    "save_every": 20,
     "lora.r": 8,
     "lora.alpha": 16,
 }
@@ -62,7 +62,7 @@ def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
     values = {key: VALUES[key] for key in (OWN_DATA if own_data else VALUES)}
     rows = _usual("")
     model, *rest = [row for row in rows if row.key in values]
-    data = f"{DATASET}dataset = {quoted(own_data or 'data/train.jsonl')}\n"
+    data = f"{DATASET}dataset = {quoted(own_data or 'data/chats.jsonl')}\n"
     parts = [f"{HEAD}name = {quoted(name)}\n", _entry(model, values), data]
     parts += [_entry(row, values) for row in rest]
     parts += [
@@ -91,5 +91,5 @@ def _entry(row: Setting, values: Mapping[str, object]) -> str:
     if row.key not in values and row.default is None:
         facts.append(f"Unset: {row.default_words}.")
     comment = textwrap.fill(" ".join(facts), WIDTH, initial_indent="# ", subsequent_indent="# ")
-    value, mark = (values[row.key], "") if row.key in values else (row.shown, "# ")
+    value, mark = (values[row.key], "") if row.key in values else (row.sample_value, "# ")
     return f"{comment}\n{mark}{row.name} = {quoted(value)}\n"

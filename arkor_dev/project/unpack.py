@@ -16,7 +16,7 @@ from arkor_dev.data.sources import SourceError, parts_of, resolved
 
 from .data_editor import config_of
 from .new_data import NewDataFile
-from .write_settings import set_path
+from .write_settings import write_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,8 @@ def unpack(project: Path, trainer: str, revision: str, part: int) -> SettingsWri
                 if size > MOST:
                     raise BadRequestError(f"{source} has more than {MOST // 2**30} GiB when unpacked.")
                 copy.write(piece)
-            done = set_path(project, trainer, revision, part, copy.path, preview=False)
+            change = {"part": part, "file": copy.path}
+            done = write_dataset(project, trainer, revision, change, preview=False)
             copy.keep()
         finally:
             copy.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError
@@ -16,7 +16,7 @@ from .toml.edit import EditError
 from .toml.problems import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import SettingsWritten, Trainer
@@ -47,87 +47,57 @@ def write_settings(
     return _write(project, revision, lambda text: _edited(project, text, trainer, changes), preview=preview)
 
 
-def add_to_dataset(
-    project: Path, trainer: str, revision: str, path: str, *, preview: bool
+def write_dataset(
+    project: Path, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
 ) -> SettingsWritten:
-    """Add a file of the project to a trainer's ``dataset``; see `write_settings`."""
-    by_hand = f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'
-    return _write_dataset(
-        project,
-        trainer,
-        revision,
-        lambda text, index: edit.add_to_dataset(text, index, path),
-        by_hand,
-        preview=preview,
-    )
+    """Write one change of a trainer's ``dataset``; see `write_settings`.
 
-
-def set_dataset(project: Path, trainer: str, revision: str, path: str, *, preview: bool) -> SettingsWritten:
-    """Make a file of the project a trainer's ``dataset``; see `write_settings`."""
-    by_hand = f'Write it by hand: dataset = "{path}"'
-    return _write_dataset(
-        project,
-        trainer,
-        revision,
-        lambda text, index: edit.set_dataset(text, index, path),
-        by_hand,
-        preview=preview,
-    )
-
-
-def set_path(
-    project: Path, trainer: str, revision: str, part: int, path: str, *, preview: bool
-) -> SettingsWritten:
-    """Write a new file for one source of a trainer's data; see `write_settings`."""
-    by_hand = f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
-    return _write_dataset(
-        project,
-        trainer,
-        revision,
-        lambda text, index: edit.set_path(text, index, part, path),
-        by_hand,
-        preview=preview,
-    )
-
-
-def set_columns(
-    project: Path, trainer: str, revision: str, part: int, columns: Mapping[str, str], *, preview: bool
-) -> SettingsWritten:
-    """Write the meaning of columns of a trainer's data; see `write_settings`.
-
-    ``part`` is the number of the source in its ``dataset``, from 0.
+    ``change`` has one of ``add`` (a further file of the project), ``path`` (the only file), and for the
+    source number ``part``, from 0: ``file`` (its new file), ``columns`` (what its columns mean), ``exclude``
+    and ``include`` (rows, as entries of `arkor_dev.data.exclusions`).
     """
-    by_hand = f"Write it by hand, into the table of the data set: columns = {to_toml(dict(columns))}"
-    return _write_dataset(
-        project,
-        trainer,
-        revision,
-        lambda text, index: edit.set_columns(text, index, part, columns),
-        by_hand,
-        preview=preview,
-    )
+
+    def edited(text: str) -> str:
+        _, index = _trainer_in(project, text, trainer)
+        try:
+            after = _changed(text, index, change)
+        except (EditError, KeyError):
+            message = f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}."
+            raise BadRequestError(f"{message} {_by_hand(change)}") from None
+        _config_in(project, after, index)
+        return after
+
+    return _write(project, revision, edited, preview=preview)
 
 
-def set_excluded(
-    project: Path,
-    trainer: str,
-    revision: str,
-    part: int,
-    entries: Sequence[str],
-    *,
-    excluded: bool,
-    preview: bool,
-) -> SettingsWritten:
-    """Exclude rows of a trainer's data, or include them again; see `write_settings`.
+def _changed(text: str, index: int, change: Mapping[str, Any]) -> str:
+    part = change.get("part") or 0
+    match change:
+        case {"add": path}:
+            return edit.add_to_dataset(text, index, path)
+        case {"path": path}:
+            return edit.set_dataset(text, index, path)
+        case {"file": path}:
+            return edit.set_path(text, index, part, path)
+        case {"columns": columns}:
+            return edit.set_columns(text, index, part, columns)
+        case {"exclude": entries}:
+            return edit.set_excluded(text, index, part, entries, excluded=True)
+    return edit.set_excluded(text, index, part, change["include"], excluded=False)
 
-    ``entries`` are those of `arkor_dev.data.exclusions`; ``part`` is the number of the source, from 0.
-    """
-    by_hand = f"Edit exclude by hand, in the table of the data set: {', '.join(map(to_toml, entries))}"
 
-    def change(text: str, index: int) -> str:
-        return edit.set_excluded(text, index, part, entries, excluded=excluded)
-
-    return _write_dataset(project, trainer, revision, change, by_hand, preview=preview)
+def _by_hand(change: Mapping[str, Any]) -> str:
+    match change:
+        case {"add": path}:
+            return f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'
+        case {"path": path}:
+            return f'Write it by hand: dataset = "{path}"'
+        case {"file": path}:
+            return f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
+        case {"columns": columns}:
+            return f"Write it by hand, into the table of the data set: columns = {to_toml(columns)}"
+    entries = change.get("exclude") or change["include"]
+    return f"Edit exclude by hand, in the table of the data set: {', '.join(map(to_toml, entries))}"
 
 
 def _write(project: Path, revision: str, edited: Callable[[str], str], *, preview: bool) -> SettingsWritten:
@@ -147,30 +117,6 @@ def _write(project: Path, revision: str, edited: Callable[[str], str], *, previe
         except OSError as fault:
             raise BadRequestError(f"{FILE} cannot be written: {fault.strerror}. It is as it was.") from None
     return {"diff": diff, "revision": revision if preview else revision_of(after)}
-
-
-def _write_dataset(
-    project: Path,
-    trainer: str,
-    revision: str,
-    change: Callable[[str, int], str],
-    by_hand: str,
-    *,
-    preview: bool,
-) -> SettingsWritten:
-    """Write a new ``dataset``: ``change`` gets the file's text and the trainer's number."""
-
-    def edited(text: str) -> str:
-        _, index = _trainer_in(project, text, trainer)
-        try:
-            after = change(text, index)
-        except (EditError, KeyError):
-            message = f"{FILE} is written in a way in which Studio cannot change the dataset of {trainer}."
-            raise BadRequestError(f"{message} {by_hand}") from None
-        _config_in(project, after, index)
-        return after
-
-    return _write(project, revision, edited, preview=preview)
 
 
 def _edited(project: Path, text: str, trainer: str, changes: Mapping[str, object]) -> str:

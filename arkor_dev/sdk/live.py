@@ -39,9 +39,9 @@ class LiveRun(anywidget.AnyWidget):
 
         async def read() -> None:
             async for point in run:
-                for key, found in points.items():
+                for key, curve in points.items():
                     if (value := getattr(point, key)) is not None:
-                        found[point.step] = value
+                        curve[point.step] = value
 
         reading = asyncio.create_task(read())
         try:
@@ -59,9 +59,9 @@ class LiveRun(anywidget.AnyWidget):
 
     def _draw(self, points: dict[str, dict[int, float]]) -> None:
         self.curves = [
-            {"label": label, "colour": colour, "points": thinned(list(found), list(found.values()))}
+            {"label": label, "colour": colour, "points": thinned(list(curve), list(curve.values()))}
             for key, label, colour in CURVES
-            if (found := points[key])
+            if (curve := points[key])
         ]
 
     def _describe(self, job: dict[str, Any]) -> None:

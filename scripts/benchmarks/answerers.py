@@ -151,7 +151,7 @@ def generate(model: Path, tokens: int, number: str, adapter: str) -> dict[str, A
     asked = [base.model]
 
     def answer(count: int, length: int) -> float:
-        texts = [render(base.tokenizer, each, cue=True) for each in questions(count)]
+        texts = [render(base.tokenizer, each, add_generation_prompt=True) for each in questions(count)]
         given = base.tokenizer(texts, add_special_tokens=False, return_tensors="pt", padding=True)
         given.pop("token_type_ids", None)
         began = time.perf_counter()

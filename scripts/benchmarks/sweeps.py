@@ -67,7 +67,7 @@ class Trainer:
             train=self._train, job_id="job", seed=config["seed"],
         )  # fmt: skip
         assert run.run().status == "completed"
-        found = run.loss.each(self._held_out)
+        found = run.loss.row_losses(self._held_out)
         return [loss / weight for loss, weight in found]
 
 

@@ -80,7 +80,7 @@ FRAME = ("Everywhere", "Pages")
 
 
 async def at(page: Page, origin: str, path: str) -> None:
-    """A page that was just opened, from one that is none."""
+    """A page that was just opened, from a page that does not exist."""
     if await page.locator("dialog[open]").count():
         await page.keyboard.press("Escape")
     await page.goto(f"{origin}/#/none")

@@ -69,6 +69,23 @@ def test_progress_in_a_file_is_a_line_now_and_then(
     terminal.close()
 
 
+def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    for done in (1, 2):
+        terminal.notice({"notice": "progress", "label": "Loading", "done": done, "total": None})
+    for done in (1, 2):
+        terminal.notice({"notice": "progress", "label": "Model", "done": done, "total": 2, "unit": "B"})
+    terminal.line("after it")
+    terminal.close()
+    assert screen.getvalue().count("Loading") == 1
+    assert "2/2 bytes" in screen.getvalue()
+    assert screen.getvalue().endswith("after it\n")
+
+
 def test_a_terminal_that_is_gone_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:

@@ -40,7 +40,7 @@ def test_a_value(text: str, field: str, value: object) -> None:
 
 def test_every_setting_by_its_own_writing() -> None:
     for row in SETTINGS:
-        assert parse_settings([f"{row.key}={to_toml(row.shown)}"]) == {row.field: row.shown}
+        assert parse_settings([f"{row.key}={to_toml(row.sample_value)}"]) == {row.field: row.sample_value}
 
 
 def test_several_of_which_the_last_counts() -> None:

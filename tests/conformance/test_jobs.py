@@ -161,7 +161,9 @@ def test_the_token_of_a_data_set_is_not_given_back(target: Target) -> None:
     target.ended(job_id)
     told = [made.body, target.call("GET", f"/v1/jobs/{job_id}").body, target.call("GET", "/v1/jobs").body]
     assert [secret.encode() in body for body in told] == [False, False, False]
-    assert target.job(job_id)["config"]["datasetSource"] == {**source, "token": "***"}
+    kept = target.job(job_id)["config"]["datasetSource"]
+    kept.pop("reviewed", None)  # a backend fills in which judgements count
+    assert kept == {**source, "token": "***"}
 
 
 def test_a_job_that_fails_says_why(target: Target, failed: str) -> None:

@@ -59,6 +59,7 @@ def test_a_value_is_as_the_schema_says_or_is_not(value: object, is_valid: bool) 
         ({"minLength": 2}, ["ab", 1], ["a"]),
         ({"additionalProperties": {"type": "null"}}, [{}, {"a": None}], [{"a": 1}]),
         ({"minItems": 1, "items": False}, [], [[], [1]]),
+        ({"anyOf": [{"type": "null"}, {"minLength": 2}]}, [None, "ab"], ["a"]),
     ],
 )
 def test_words_mean_what_the_standard_says(schema: Any, good: list[Any], bad: list[Any]) -> None:
@@ -86,6 +87,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"type": []}, "has an invalid type"),
         ({"required": [1]}, "has an invalid required"),
         ({"enum": []}, "has an invalid enum"),
+        ({"anyOf": [True, 7]}, "must be an object at anyOf[1]"),
         ({"minLength": -1}, "has an invalid minLength"),
         ({"minimum": "0"}, "has an invalid minimum"),
         ({"pattern": "("}, "has an invalid pattern"),

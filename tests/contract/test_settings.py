@@ -127,7 +127,7 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
 def test_a_row_is_sound(setting: Setting) -> None:
-    assert setting.rule.fits(setting.shown), "the value that is shown is not allowed"
+    assert setting.rule.fits(setting.sample_value), "the value that is shown is not allowed"
     assert setting.required or (setting.default is None) == bool(setting.default_words)
     if setting.rule.kind in ("whole", "number"):
         assert math.isfinite(setting.rule.high)
@@ -149,9 +149,9 @@ def test_an_alias_is_read_as_the_setting_that_it_stands_for(tmp_path: Path) -> N
     for setting in aliased:
         for key in setting.aliases:
             assert key.rpartition(".")[0] == setting.table
-            (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {json.dumps(setting.shown)}\n")
+            (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {json.dumps(setting.sample_value)}\n")
             (trainer,) = load_trainers(tmp_path)
-            assert dict(trainer["config"])[setting.field] == setting.shown, trainer
+            assert dict(trainer["config"])[setting.field] == setting.sample_value, trainer
 
 
 TOGETHER: list[tuple[dict[str, object], str]] = [

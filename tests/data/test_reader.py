@@ -233,6 +233,7 @@ BAD_FILES = [
         f"a row ('{'word' * 10}…'); write one above it, such as prompt, a tab",
     ),
     ("d.csv", b'"prompt\n', [], "the first line has no names of columns: a quote that is never closed"),
+    ("d.csv", b"prompt,completion\ra,b\r", [], "its lines end with CR alone; save the table with LF or CRLF"),
     ("d.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-9], [], "cannot be unpacked further"),
     ("d.jsonl.gz", gzip.compress(GOOD + b"\n", mtime=0) + b"and more", [], "cannot be unpacked further"),
     ("d.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-5] + b"\7" * 5, [], "cannot be unpacked further"),

@@ -2,7 +2,7 @@
 
 Each is the same program with the same pipes, environment and process group, and would load them for most of
 its time: limited children (``local/gguf/limited.py``), and the workers of a backend that `forking_backend`
-runs. ``python -m tests.local.forked FD LIBRARY…`` is the process that is forked: the template. Whoever
+runs. ``python -m tests.local.forked FD[,FD] LIBRARY…`` is the process that is forked: the template. Whoever
 connects to it tells ``{module, env}`` and the three ends of the pipes, and is told the process's number and
 then its exit status.
 """
@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -38,17 +39,26 @@ LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp", "tests.local
 
 
 class Template:
-    """One process that is forked, until it is ended or this process is gone."""
+    """One process that is forked, until it is ended or this process is gone.
 
-    def __init__(self, libraries: Sequence[str], env: Mapping[str, str]) -> None:
+    With ``light`` there is a second one (`light`), which imports what the process behind the views of data
+    needs when that is first asked for, and hides torch.
+    """
+
+    def __init__(self, libraries: Sequence[str], env: Mapping[str, str], *, light: bool = False) -> None:
         self.name: Final = f"arkor-tests-{uuid.uuid4().hex}"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-            listening.bind(address(self.name))
-            listening.listen(64)
-            number = str(listening.fileno())
+        names = [self.name, light_of(self.name)] if light else [self.name]
+        with contextlib.ExitStack() as stack:
+            listening = [
+                stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in names
+            ]
+            for each, name in zip(listening, names, strict=True):
+                each.bind(address(name))
+                each.listen(64)
+            numbers = [each.fileno() for each in listening]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, number, *libraries],
-                pass_fds=[int(number)],
+                [sys.executable, "-m", __name__, ",".join(map(str, numbers)), *libraries],
+                pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
                 env={**env, "ARKOR_TEST_ROOM": "-" * ROOM},
             )
@@ -57,6 +67,11 @@ class Template:
         """End it; what is forked from it goes on."""
         self._process.kill()
         self._process.wait(60)
+
+
+def light_of(name: str) -> str:
+    """Return the name of a template's second process."""
+    return f"{name}-light"
 
 
 def address(name: str) -> str:
@@ -179,6 +194,7 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         os.environ.update(order["env"])
         _show([sys.executable, "-m", order["module"]], order["env"])
         sys.argv = [order["module"]]
+        _extend_path(order["env"])
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as end:
@@ -191,6 +207,15 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(status if isinstance(status, int) else 1)
+
+
+def _extend_path(env: Mapping[str, str]) -> None:
+    """Import from the folders of ``PYTHONPATH`` that the template has not, with their ``sitecustomize``."""
+    more = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder not in ("", *sys.path)]
+    sys.path[:0] = more
+    if any(Path(folder, "sitecustomize.py").exists() for folder in more):
+        sys.modules.pop("sitecustomize", None)
+        importlib.import_module("sitecustomize")
 
 
 def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
@@ -207,4 +232,13 @@ def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    first, *second = (socket.socket(fileno=int(number)) for number in sys.argv[1].split(","))
+    if second and not os.fork():
+        first.close()
+        sys.modules["torch"] = None  # type: ignore[assignment] # as the worker itself hides it
+        die_with_parent()
+        select.select(second, [], [])
+        serve(second[0], ["arkor_dev.local.modeling.tokenizer"])
+    for each in second:
+        each.close()
+    serve(first, sys.argv[2:])

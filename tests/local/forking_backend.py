@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import importlib
 import os
 import runpy
 import sys
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import BUFFERED, DEFAULTS, QUIET
 
-from .forked import Template, ask
+from .forked import Template, ask, light_of
 from .harness import FORKS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 FORKED: Final = (
     "arkor_dev.local.attribution.worker",
+    "arkor_dev.local.embeddings.losses_worker",
     "arkor_dev.local.embeddings.worker",
     "arkor_dev.local.evaluation.comparing",
     "arkor_dev.local.exports.worker",
@@ -38,7 +40,10 @@ FORKED: Final = (
     "arkor_dev.local.inference.worker",
     "arkor_dev.local.training.worker",
 )
+LIGHT: Final = "arkor_dev.local.datasets.worker"
+"""Forked from a process without torch."""
 LIBRARIES: Final = (
+    "tests.local.short_evaluation",
     "peft",
     "arkor_dev.local.training.run",
     "arkor_dev.local.training.final_evaluation.measure",
@@ -58,7 +63,7 @@ def worker_template() -> dict[str, str]:
     if sys.platform != "linux":
         return {}
     environment = {"OMP_NUM_THREADS": "1", **DEFAULTS, **os.environ, **QUIET, "HF_HUB_OFFLINE": "1"}
-    template = Template(LIBRARIES, environment)
+    template = Template(LIBRARIES, environment, light=True)
     atexit.register(template.end)
     return {FORKS: template.name}
 
@@ -90,10 +95,12 @@ class ForkedProcess:
         asyncio.get_running_loop().add_reader(connection, self._ended)
 
     @classmethod
-    async def start(cls, module: str, env: Mapping[str, str]) -> ForkedProcess:
-        """Let the template fork."""
+    async def start(cls, module: str, env: Mapping[str, str], template: str | None = None) -> ForkedProcess:
+        """Let the template of that name fork, or the one of the environment."""
         (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
-        found = cls(*ask(os.environ[FORKS], module, env, [given, said, wrong]))
+        if template is None:
+            template = light_of(os.environ[FORKS]) if module == LIGHT else os.environ[FORKS]
+        found = cls(*ask(template, module, env, [given, said, wrong]))
         for each in (given, said, wrong):
             os.close(each)
         loop = asyncio.get_running_loop()
@@ -127,7 +134,7 @@ TRUE_START: Final = asyncio.create_subprocess_exec
 async def start(*argv: str, **how: Any) -> Any:
     """Start a process as ``asyncio.create_subprocess_exec`` does, which this stands in for."""
     python, flag, module = argv[:3]
-    if (python, flag) == (sys.executable, "-m") and module in FORKED:
+    if (python, flag) == (sys.executable, "-m") and module in (*FORKED, LIGHT):
         assert how["start_new_session"]
         return await ForkedProcess.start(module, how["env"])
     return await TRUE_START(*argv, **how)
@@ -135,6 +142,7 @@ async def start(*argv: str, **how: Any) -> Any:
 
 def patch() -> None:
     """Let this process, which is a backend, fork its workers."""
+    importlib.import_module("tests.local.short_evaluation")
     asyncio.create_subprocess_exec = start  # type: ignore[assignment]
 
 

@@ -203,7 +203,7 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
         run = run_on_device(tiny, tmp_path, config, 0, train=rows, base=base, four_bit=True)
         losses = losses_of(run)
         assert losses[-1] < 0.3 * losses[0]
-        learned = run.loss.each(rows)
+        learned = run.loss.row_losses(rows)
         # Nothing besides the adapter is held in float32.
         frozen = {weight.dtype for weight in run.model.parameters() if not weight.requires_grad}
         assert not [dtype for dtype in frozen if dtype.itemsize > 2]
@@ -219,7 +219,7 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
     whole.begin()
-    assert [loss for loss, _ in whole.loss.each(rows)] == pytest.approx(
+    assert [loss for loss, _ in whole.loss.row_losses(rows)] == pytest.approx(
         [loss for loss, _ in learned], rel=0.1
     )
     quantized = load_dequantized(tiny).model.state_dict()

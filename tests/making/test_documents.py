@@ -54,6 +54,12 @@ async def test_each_format_is_read_and_damaged_ones_are_named(tmp_path: Path) ->
         "b.txt": "Grüße".encode("cp1252"),
         "c.html": HTML.encode(),
         "d.txt": b"\xff\xfeA\x00b\x00",
+        "e.md": b"# Title\rWords.",
+        "f.html": '<meta charset="utf-16"><p>Caf\u00e9'.encode(),
+        "g.html": b'<meta charset="undefined"><p>Words.',
+        "h.html": b"\xef\xbb\xbf" + '<meta charset="latin-1"><p>Caf\u00e9'.encode(),
+        "japanese.txt": ("\u65e5\u672c\u8a9e" * 9).encode("shift_jis"),
+        "russian.txt": ("\u0440\u0443\u0441\u0441\u043a\u0438\u0439 " * 9).encode("cp1251"),
         "bad.pdf": b"%PDF-1.4 and no more",
         "bad.docx": b"PK no zip",
         "binary.txt": b"\x7fELF\x00\xff" * 100,
@@ -68,6 +74,10 @@ async def test_each_format_is_read_and_damaged_ones_are_named(tmp_path: Path) ->
     found = await texts(tmp_path)
     assert set(found) == {*written, "?.md"} - {".hidden.md", "other.bin"}
     assert (found["b.txt"].text, found["d.txt"].text) == ("Grüße", "Ab")
+    assert found["e.md"].text == "# Title\nWords."
+    assert [found[f"{name}.html"].text.strip() for name in "fgh"] == ["Caf\u00e9", "Words.", "Caf\u00e9"]
+    for name in ("japanese.txt", "russian.txt"):
+        assert found[name].problem == "its encoding is not known: save it as UTF-8"
     text = found["c.html"].text
     assert [line.strip() for line in text.splitlines() if line.strip()] == [
         "# The Harbour", "It was built in 1912.", "- One", "- Two", "a", "b", "x y",
@@ -93,7 +103,10 @@ async def test_docx_has_its_headings_and_a_bomb_is_not_unpacked(tmp_path: Path) 
     document = docx.Document()
     document.add_heading("The harbour", 2)
     document.add_paragraph("It was built in 1912.")
-    document.add_table(1, 2).rows[0].cells[1].text = "cell"
+    table = document.add_table(2, 3)
+    table.cell(0, 0).merge(table.cell(0, 2)).text = "merged"
+    table.cell(1, 0).text = "cell"
+    table.cell(1, 2).add_table(1, 1).cell(0, 0).text = "nested"
     document.save(str(tmp_path / "one.docx"))
     with zipfile.ZipFile(tmp_path / "one.docx") as whole:
         parts = {name: whole.read(name) for name in whole.namelist()}
@@ -107,7 +120,7 @@ async def test_docx_has_its_headings_and_a_bomb_is_not_unpacked(tmp_path: Path) 
         (tmp_path / name).write_bytes(packed.getvalue())
     found = await texts(tmp_path)
     assert found["one.docx"].text.split("\n\n")[:2] == ["## The harbour", "It was built in 1912."]
-    assert "cell" in found["one.docx"].text
+    assert found["one.docx"].text.split("\n\n")[2].splitlines() == ["merged", "cell |  | ", "nested"]
     assert "unpacks to more than" in found["bomb.docx"].problem
     assert found["dense.docx"].problem
 

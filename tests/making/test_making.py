@@ -239,6 +239,7 @@ async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pyte
         assert "sk-" not in (done["error"] or "sk-")
     said = await fails(Said(status=429, headers={"Retry-After": "7200"}))
     assert "asks to wait (429): for 120 minutes" in said
+    assert "asks to wait" in await fails(Said(status=429, headers={"Retry-After": "inf"}))
     assert "failed (500), 6 times" in await fails(Said(status=500))
     assert "insufficient_quota" in await fails(Said(status=429, text="insufficient_quota"))
     with pytest.raises(BadRequestError, match="TEACHER_KEY is not set"):
@@ -318,7 +319,7 @@ async def test_the_other_kinds(launch: Settings) -> None:
         for wrong, why in (
             ({"kind": "poem"}, "not a kind"),
             ({"kind": "rewrite"}, "needs a voice"),
-            ({"kind": "extract", "schema": {"type": "object", "pattern": "(a+)+"}}, "has pattern"),
+            ({"kind": "extract", "schema": {"type": "object", "pattern": "(a+)+"}}, "has 'pattern'"),
             ({"paths": []}, "Name a folder"),
             ({"paths": ["nowhere"]}, "does not exist"),
             ({"teacher": "ftp://x"}, "not a teacher's address"),

@@ -279,7 +279,6 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ('{ huggingface = "a/b", url = "https://x" }', "arkor.toml:4: dataset: needs one of path"),
         ('{ path = "data.jsonl", split = "a" }', "split applies to huggingface, not to path"),
         ('{ path = "data.jsonl", only = "x" }', "arkor.toml:4: dataset.only: must be one of accepted, all"),
-        ('{ url = "https://x", only = "all" }', "dataset.only: only applies to path"),
         ('{ path = "data.jsonl", form = "x" }', "arkor.toml:4: dataset.form: must be one of chat, sharegpt"),
         ('{ path = "data.jsonl", columns = {} }', "arkor.toml:4: dataset.columns: must be a table such as"),
         (
@@ -532,6 +531,12 @@ def test_the_first_fault_of_the_data_is_told_beside_the_trainer(
     assert trainer.get("unreadable", 0) == (0 if content.startswith(b"[") else lines - trainer["rows"])
     (project / "data.jsonl").write_text(f"{ROW}\n")
     assert not load_trainers(project)[0].keys() & {"problem", "flaw"}
+
+
+def test_a_table_without_rows_says_what_to_write(project: Path) -> None:
+    (project / "data.csv").write_text("prompt,completion\n")
+    (trainer,) = load_trainers(write(project, SMALL.replace("data.jsonl", "data.csv")))
+    assert trainer["problem"].startswith("data.csv has no rows: write one per line below the names")
 
 
 def test_a_row_that_is_to_be_left_out_is_no_flaw(project: Path) -> None:

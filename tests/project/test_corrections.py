@@ -20,7 +20,7 @@ from arkor_dev.project.corrections import (
     read_corrections,
     undo_correction,
 )
-from arkor_dev.project.write_settings import add_to_dataset
+from arkor_dev.project.write_settings import write_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,10 +265,10 @@ def test_it_is_added_to_a_data_set_and_nothing_else_changes(project: Path, befor
     add(project)
     toml = project / "arkor.toml"
     toml.write_text(f"{HEAD}{before}\n")
-    shown = add_to_dataset(project, "a", revision(project), FILE, preview=True)
+    shown = write_dataset(project, "a", revision(project), {"add": FILE}, preview=True)
     assert FILE in shown["diff"]
     assert toml.read_text() == f"{HEAD}{before}\n"
-    done = add_to_dataset(project, "a", revision(project), FILE, preview=False)
+    done = write_dataset(project, "a", revision(project), {"add": FILE}, preview=False)
     assert toml.read_text() == f"{HEAD}{after}\n"
     assert done == {"diff": shown["diff"], "revision": revision(project)}
     (trainer,) = load_trainers(project)
@@ -282,9 +282,9 @@ def test_a_data_set_that_cannot_be_added_to_by_machine(project: Path) -> None:
     text = f'{HEAD}[trainer.dataset]\npath = "data/a.jsonl"\n'
     (project / "arkor.toml").write_text(text)
     with pytest.raises(ArkorError, match=f'Add "{FILE}" to the list'):
-        add_to_dataset(project, "a", revision(project), FILE, preview=False)
+        write_dataset(project, "a", revision(project), {"add": FILE}, preview=False)
     with pytest.raises(ArkorError, match="has changed on disk"):
-        add_to_dataset(project, "a", "0" * 16, FILE, preview=False)
+        write_dataset(project, "a", "0" * 16, {"add": FILE}, preview=False)
     assert (project / "arkor.toml").read_text() == text
 
 
@@ -294,5 +294,5 @@ def test_a_file_that_is_not_there_is_not_added(project: Path) -> None:
     text = f'{HEAD}dataset = "data/a.jsonl"\n'
     (project / "arkor.toml").write_text(text)
     with pytest.raises(ArkorError, match="is not in the project"):
-        add_to_dataset(project, "a", revision(project), FILE, preview=False)
+        write_dataset(project, "a", revision(project), {"add": FILE}, preview=False)
     assert (project / "arkor.toml").read_text() == text

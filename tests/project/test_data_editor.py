@@ -110,7 +110,7 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
     for seed in range(10):
         chance = random.Random(f"{kind} {seed}")
         path = tmp_path / ("d.json" if kind == "objects" else f"d.{kind}")
-        monkeypatch.setattr(spliced_file, "WRITTEN_AT_ONCE", chance.choice([16, 2**25]))
+        monkeypatch.setattr(spliced_file, "LARGE", chance.choice([16, 2**25]))
         editor = project(tmp_path, path.name, written(chance, kind, chance.randrange(2, 7)))
         states, undo = [path.read_bytes()], []
         rows = rows_in(path)
@@ -196,6 +196,14 @@ def test_a_row_keeps_its_spaces_escapes_numbers_and_order() -> None:
     assert rewritten(text, said) == text.replace('"user"', '"assistant"').replace("e9", "fc")
 
 
+def test_a_row_of_empty_cells_stays_as_it_is(tmp_path: Path) -> None:
+    content = b"prompt,completion\n,\na,b\n"
+    editor = project(tmp_path, "d.csv", content)
+    row = editor.row("bot", 1)
+    editor.change("bot", [RowChange(0, row["entry"], record=row["record"])])
+    assert (tmp_path / "d.csv").read_bytes() == content
+
+
 def test_what_others_write_meanwhile_is_noticed_or_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,14 +234,14 @@ def test_what_others_write_meanwhile_is_noticed_or_kept(
     assert "best" in path.read_text()
     # It is replaced in the very moment of writing: the write is made anew, from what is there then.
     path.write_text("".join(lines))
-    copy = spliced_file.SplicedFile._copy
+    write = spliced_file.SplicedFile._write
 
     def interrupted(self: Any, *where: Any) -> None:
-        monkeypatch.setattr(spliced_file.SplicedFile, "_copy", copy)
+        monkeypatch.setattr(spliced_file.SplicedFile, "_write", write)
         path.write_text("".join([*lines, "{}\n"]))
-        copy(self, *where)
+        write(self, *where)
 
-    monkeypatch.setattr(spliced_file.SplicedFile, "_copy", interrupted)
+    monkeypatch.setattr(spliced_file.SplicedFile, "_write", interrupted)
     editor.change("bot", [RowChange(0, entry, record=new)])
     lines[1] = lines[1].replace('"a"', '"better"')
     assert path.read_text() == "".join([*lines, "{}\n"])

@@ -131,6 +131,10 @@ def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None
     assert run.status == "cancelled"
 
 
+def test_completion_of_a_shell_or_notebook_offers_what_there_is() -> None:
+    assert {"AsyncStudio", "RunFailedError", "Studio", "report"} <= set(dir(arkor_dev))
+
+
 def test_what_cannot_be_trained_is_refused_with_a_reason(studio: Studio) -> None:
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"model": "m"}, "Nothing can be trained on"),

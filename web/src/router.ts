@@ -91,11 +91,11 @@ const pageOf = ({ path, query }: Route): string => [path, query.get("id"), query
 export function startRouter(): void {
   addEventListener("hashchange", (event) => {
     if (guard) {
-      const wanted = location.hash;
+      const fragment = location.hash;
       history.pushState(null, "", event.oldURL);
       guard(() => {
         guard = null;
-        go(wanted);
+        go(fragment);
       });
       return;
     }

@@ -29,17 +29,17 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
     """Show the cluster at ``address``, by default the project's; return 1 if it is unusable."""
     if action not in (None, "status"):
         raise BadRequestError(f"unknown action {one_line(action, 100)}. The only one is status.")
-    wanted = address or cluster_of(settings)
-    if wanted is None:
+    chosen = address or cluster_of(settings)
+    if chosen is None:
         raise BadRequestError("Name a cluster: arkor-dev cluster status ADDRESS.")
-    if not ADDRESS.fits(wanted):
-        raise BadRequestError(f"{one_line(wanted, 100)} is not {ADDRESS.words}.")
+    if not ADDRESS.fits(chosen):
+        raise BadRequestError(f"{one_line(chosen, 100)} is not {ADDRESS.words}.")
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
         if FEATURE not in await features_of(backend):
             raise BadRequestError(
                 f"A cluster needs Ray, which is not installed. Install it with: {install_command('ray')}"
             )
-        answer = await backend.get_cluster(question(settings, wanted))
+        answer = await backend.get_cluster(question(settings, chosen))
     try:
         cluster = json.loads(answer.body)["cluster"]
         lines = [*lines_of(cluster)]
@@ -55,8 +55,8 @@ def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(str(cluster["problem"]), 2000)
         return
     free = cluster["free"]
-    asks = f", asks for {'a' if cluster['token'] else 'no'} token" if "token" in cluster else ""
-    yield f"{cluster['address']}: Ray {cluster['ray']}, Python {cluster['python']}{asks}"
+    token = f", asks for {'a' if cluster['token'] else 'no'} token" if "token" in cluster else ""
+    yield f"{cluster['address']}: Ray {cluster['ray']}, Python {cluster['python']}{token}"
     yield f"free now: {_amounts(free)}"
     for node in cluster["nodes"]:
         if "problem" in node:

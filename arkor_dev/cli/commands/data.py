@@ -16,6 +16,7 @@ from rich.text import Text
 
 from arkor_dev.cli.consent import confirm
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import counted
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.data_check import check_path, check_trainer
 
@@ -112,7 +113,7 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
             style = {"-": "red", "+": "green", "@": "cyan"}.get(line[:1], "")
             console.print(Text(line, style), soft_wrap=True)
         counts_text = ", ".join(f"{kind} {count:,}" for kind, count in plan.counts.items())
-        rows = _counted(len(plan.changes), "row")
+        rows = counted(len(plan.changes), "row")
         console.print(
             Text(f"{rows} to fix: {counts_text}." if counts_text else "Nothing to fix."), soft_wrap=True
         )
@@ -120,13 +121,13 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
         return 0
     names = ", ".join(dict.fromkeys(file.name for file in (*files, *held_out)))
     if not confirm(
-        f"This changes {_counted(len(plan.changes), 'row')} of {names}.", "Change them?", yes=fixes.yes
+        f"This changes {counted(len(plan.changes), 'row')} of {names}.", "Change them?", yes=fixes.yes
     ):
         return 1
     done = DataEditor(project).change_files([*files, *held_out], plan.changes)
     if not as_json:
         console.print(
-            Text(f"Fixed {_counted(done['rows'], 'row')} in {', '.join(done['files'])}."), soft_wrap=True
+            Text(f"Fixed {counted(done['rows'], 'row')} in {', '.join(done['files'])}."), soft_wrap=True
         )
     return 0
 
@@ -152,14 +153,13 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
         ("flagged", judged["flagged"]),
     ]
     words = [*(f"{count:,} {verdict}" for verdict, count in counts), f"{judged['unseen']:,} unseen"]
-    say(f"{one_line(name, 200)}, {_counted(judged['rows'], 'row')}: {', '.join(words)}.")
+    say(f"{one_line(name, 200)}, {counted(judged['rows'], 'row')}: {', '.join(words)}.")
     if judged["made"]:
         say(
-            f"{_counted(judged['made'], 'row')} made by a program: not trained on until somebody accepts"
-            " them."
+            f"{counted(judged['made'], 'row')} made by a program: not trained on until somebody accepts them."
         )
     if judged["disputed"]:
-        say(f"People disagree on {_counted(judged['disputed'], 'row')}.")
+        say(f"People disagree on {counted(judged['disputed'], 'row')}.")
     for title, entries in (("Tags", judged["tags"]), ("People", judged["people"])):
         if entries:
             listed = ", ".join(
@@ -167,13 +167,11 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
             )
             say(f"{title}: {listed}")
     for entry in judged["agreement"]:
-        one, other = (one_line(person, 100) or "?" for person in entry["people"])
+        a, b = (one_line(person, 100) or "?" for person in entry["people"])
         kappa = "kappa is not defined: both gave a single verdict"
         if entry["kappa"] is not None:
             kappa = f"kappa {entry['kappa']:.2f} (95 % {entry['low']:.2f} to {entry['high']:.2f})"
-        say(
-            f"Agreement of {one} and {other}: {entry['equal']:,} of {_counted(entry['rows'], 'row')}, {kappa}"
-        )
+        say(f"Agreement of {a} and {b}: {entry['equal']:,} of {counted(entry['rows'], 'row')}, {kappa}")
     return 0
 
 
@@ -190,7 +188,7 @@ def _show(report: DataCheck, console: Console) -> None:
         for line, style in lines_of(finding, SHOWN_ROWS):
             say(line, style)
     say("")
-    say(f"{_counted(report['rows'], 'row')}: {_summary(report['findings'])}.")
+    say(f"{counted(report['rows'], 'row')}: {_summary(report['findings'])}.")
     if report["leftOut"]:
         say("Not checked:", "dim")
         for text in report["leftOut"]:
@@ -212,9 +210,5 @@ def lines_of(finding: Finding, rows: int) -> list[tuple[str, str]]:
 
 def _summary(findings: list[Finding]) -> str:
     counts = {level: sum(finding["level"] == level for finding in findings) for level in MARKS}
-    parts = [_counted(count, level) for level, count in counts.items() if count]
+    parts = [counted(count, level) for level, count in counts.items() if count]
     return ", ".join(parts) if parts else "nothing found"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

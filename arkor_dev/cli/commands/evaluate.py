@@ -38,48 +38,48 @@ SHOWN: Final = 3
 TEXT: Final = 72
 
 
-async def run_evaluate(settings: Settings, given: Namespace) -> int:
-    """Evaluate as the ``given`` options say, and print the result; return the exit code.
+async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
+    """Evaluate as the ``arguments`` options say, and print the result; return the exit code.
 
     Raises BadRequestError for an unknown job or a file outside the project, and passes on the backend's
     errors.
     """
-    if given.settings and not given.against:
+    if arguments.settings and not arguments.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
-    if given.strengths and (given.against or given.data or given.checkpoint is not None):
+    if arguments.strengths and (arguments.against or arguments.data or arguments.checkpoint is not None):
         raise BadRequestError(
             "--strengths measures a job's final adapter on its held-out rows: name JOB alone."
         )
-    _check_adapter(given)
-    data = None if given.data is None else path_in(settings.project, given.data)
-    if given.adapter is not None and settings.ssh:
+    _check_adapter(arguments)
+    data = None if arguments.data is None else path_in(settings.project, arguments.data)
+    if arguments.adapter is not None and settings.ssh:
         raise BadRequestError(
             "--adapter names a folder of the machine that computes: run this command there."
         )
-    if given.adapter is not None and not given.managed:
+    if arguments.adapter is not None and not arguments.managed:
         settings = replace(settings, local=True)
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         jobs = await jobs_of(backend)
         chosen = (
-            choose_job(jobs, given.job)
-            if given.adapter is None
-            else await _imported_adapter(backend, given, data)
+            choose_job(jobs, arguments.job)
+            if arguments.adapter is None
+            else await _imported_adapter(backend, arguments, data)
         )
         query: dict[str, str] = {} if data is None else {"data": data}
-        if given.checkpoint is not None:
-            query["step"] = str(given.checkpoint)
+        if arguments.checkpoint is not None:
+            query["step"] = str(arguments.checkpoint)
 
         async def evaluate(job: dict[str, Any], step: int | None) -> None:
             try:
                 await _evaluate(
-                    backend, job["id"], {"step": step, "force": given.force or None, "data": data}
+                    backend, job["id"], {"step": step, "force": arguments.force or None, "data": data}
                 )
             except ArkorError:
                 # An adapter that cannot be measured would only clutter the list of jobs.
                 if (
-                    given.adapter is not None
+                    arguments.adapter is not None
                     and job is chosen
                     and not any(job["id"] == o["id"] for o in jobs)
                 ):
@@ -87,23 +87,23 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
                         await backend.delete_job(job["id"])
                 raise
 
-        if given.strengths:
+        if arguments.strengths:
             if "strengths" not in await features_of(backend):
                 raise BadRequestError("This backend can't measure other strengths: leave --strengths out.")
             if "evaluation" not in chosen:
                 await evaluate(chosen, None)
-            await _evaluate(backend, chosen["id"], {"strengths": True, "force": given.force or None})
-        elif given.against is None:
-            await evaluate(chosen, given.checkpoint)
+            await _evaluate(backend, chosen["id"], {"strengths": True, "force": arguments.force or None})
+        elif arguments.against is None:
+            await evaluate(chosen, arguments.checkpoint)
         else:
-            against = choose_job(jobs, given.against)
+            against = choose_job(jobs, arguments.against)
             query["against"] = against["id"]
-        if given.settings:
+        if arguments.settings:
             query["seeds"] = "true"
-        elif given.against is not None:
+        elif arguments.against is not None:
             # The run itself, or an earlier command, may have measured it already.
-            if data is not None or given.checkpoint is not None or "evaluation" not in chosen:
-                await evaluate(chosen, given.checkpoint)
+            if data is not None or arguments.checkpoint is not None or "evaluation" not in chosen:
+                await evaluate(chosen, arguments.checkpoint)
             if data is not None or "evaluation" not in against:
                 await evaluate(against, None)
         answer = await backend.get_evaluation(chosen["id"], query)
@@ -111,13 +111,13 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
         answered = json.loads(answer.body)
         evaluation = (
             answered["evaluation"]
-            if given.against is None
+            if arguments.against is None
             else {"sentence": answered["comparison"]["sentence"]}
         )
         rows = answered.get("rows")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
-    if given.json:
+    if arguments.json:
         document = {
             key: answered[key] for key in ("evaluation", "rows", "answers", "comparison") if key in answered
         }
@@ -127,26 +127,26 @@ async def run_evaluate(settings: Settings, given: Namespace) -> int:
     return 0
 
 
-def _check_adapter(given: Namespace) -> None:
+def _check_adapter(arguments: Namespace) -> None:
     """Raise BadRequestError for options that do not go with --adapter, or need it."""
-    if given.adapter is None:
-        if given.model is not None:
+    if arguments.adapter is None:
+        if arguments.model is not None:
             raise BadRequestError("--model goes with --adapter: a job knows its base model.")
         return
-    for name, value in (("JOB", given.job), ("--checkpoint", given.checkpoint)):
+    for name, value in (("JOB", arguments.job), ("--checkpoint", arguments.checkpoint)):
         if value is not None:
             raise BadRequestError(f"--adapter names what is evaluated: leave {name} out.")
-    if given.settings:
+    if arguments.settings:
         raise BadRequestError("--settings compares two jobs, and an adapter trained elsewhere is one result.")
-    if given.data is None:
+    if arguments.data is None:
         raise BadRequestError("--adapter needs --data FILE: rows that it was not trained on.")
 
 
-async def _imported_adapter(backend: Backend, given: Namespace, data: str | None) -> dict[str, Any]:
+async def _imported_adapter(backend: Backend, arguments: Namespace, data: str | None) -> dict[str, Any]:
     """Return the job that the backend created for the adapter; print its base model."""
-    body = {"path": str(given.adapter.absolute()), "data": data}
+    body = {"path": str(arguments.adapter.absolute()), "data": data}
     try:
-        answer = await backend.take_in_adapter(body | ({"model": given.model} if given.model else {}))
+        answer = await backend.take_in_adapter(body | ({"model": arguments.model} if arguments.model else {}))
     except NotFoundError as refusal:
         raise refusal.reworded(
             f"This backend can't evaluate an adapter that another program trained: leave --managed out. "
@@ -175,9 +175,9 @@ async def _evaluate(
     backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
 ) -> None:
     """Start the evaluation of one job's adapter and wait for the result."""
-    wanted = {name: value for name, value in options.items() if value is not None}
+    body = {name: value for name, value in options.items() if value is not None}
     try:
-        await backend.evaluate_job(job_id, wanted)
+        await backend.evaluate_job(job_id, body)
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
@@ -219,14 +219,14 @@ def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
     try:
         task, general = evaluation["heldOut"], evaluation["general"]
         gain, harm = task["base"] - task["adapter"], general["adapter"] - general["base"]
-        found = []
+        lines = []
         for point in evaluation["strengths"] if gain > 0 else ():
-            kept = (task["base"] - point["heldOut"]) / gain
+            share = (task["base"] - point["heldOut"]) / gain
             cost = f" for {(point['general'] - general['base']) / harm:.0%} of the harm" if harm > 0 else ""
-            found.append(f"At strength {point['strength']:g} it keeps {kept:.0%} of the gain{cost}.")
+            lines.append(f"At strength {point['strength']:g} it keeps {share:.0%} of the gain{cost}.")
     except (KeyError, TypeError, ValueError):
         return []
-    return found
+    return lines
 
 
 def lines(rows: object) -> list[str]:

@@ -81,8 +81,8 @@ def _existing(project: Path) -> str:
 def _problems(project: Path, text: str, name: str) -> str | None:
     """Return what keeps the new trainer from running, such as missing data. Raises ConflictError."""
     trainers = parse(project, text)
-    *others, new = trainers
-    if any(trainer["name"] == name for trainer in others):
+    *existing, new = trainers
+    if any(trainer["name"] == name for trainer in existing):
         raise ConflictError(
             f"{FILE} has a trainer {name} already. Nothing was written. Give another name with --name."
         )

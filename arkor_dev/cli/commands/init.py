@@ -19,16 +19,15 @@ def run_init(folder: Path, console: Console | None = None, *, template: str | No
     files = initialize(folder, template)
     for file in files:
         console.print(f"wrote {folder / file}", markup=False, highlight=False, soft_wrap=True)
-    here = folder.resolve() == Path.cwd()
+    in_current = folder.resolve() == Path.cwd()
     folder_text = shlex.quote(str(folder))
-    option = "" if here else f" --project {folder_text}"
+    option = "" if in_current else f" --project {folder_text}"
     local = " --local" if template is None else ""
     if template is None:
-        first = f"Put your own chats into {folder / 'data' / 'train.jsonl'}, one JSON object per line."
+        first = f"Put your own chats into {folder / 'data' / 'chats.jsonl'}, one JSON object per line."
     else:
-        first = (
-            f"Install the arkor package:            npm install{'' if here else f' --prefix {folder_text}'}"
-        )
+        prefix = "" if in_current else f" --prefix {folder_text}"
+        first = f"Install the arkor package:            npm install{prefix}"
     console.print(
         f"\nNext:\n"
         f"  1. {first}\n"

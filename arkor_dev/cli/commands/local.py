@@ -81,8 +81,8 @@ def _rebuilt(outcome: dict[str, Any]) -> Iterator[str]:
         yield "Folders left alone, as they don't name their job:"
         yield from (f"  {one_line(job_id, 60)}" for job_id in skipped)
     if outcome["damaged_file"]:
-        kept = one_line(outcome["damaged_file"], 100)
-        yield f"The old list was kept as {kept}: remove it when nothing is missing."
+        file = one_line(outcome["damaged_file"], 100)
+        yield f"The old list was kept as {file}: remove it when nothing is missing."
 
 
 def _absolute(file: str) -> str:

@@ -46,6 +46,10 @@ WHY: Final = {
     "unreadable": "unreadable",
 }
 """Why items were dropped, to follow their number."""
+NEXT: Final = (
+    "Next: add the file to a trainer's dataset in arkor.toml, and judge its rows on the Data page. "
+    "Only accepted ones are trained on."
+)
 CODES: Final = {"done": 0, "paused": 4, "budget": 4, "failed": 1}
 
 
@@ -71,6 +75,8 @@ async def run_make(settings: Settings, arguments: Namespace) -> int:
         print(json.dumps(done))  # noqa: T201
     else:
         _print_lines(console, result_lines(done))
+        if done["state"] == "done" and done["rows"]:
+            _print_lines(console, [NEXT])
     return CODES[done["state"]]
 
 
@@ -112,7 +118,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
         agreement, trusted = judging.tried(loaded, verdicts)
         opinions: dict[str, tuple[str, str]] = {}
         if trusted and done["state"] == "done":
-            done, opinions = await judge_tasks(loaded.others)
+            done, opinions = await judge_tasks(loaded.unjudged)
             options_of_run = (settings.project, loaded, opinions, options["model"])
             await asyncio.to_thread(judging.write_opinions, *options_of_run)
     document = {
@@ -153,11 +159,11 @@ def judge_lines(
 
 async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
     """Run a maker with progress; Ctrl-C pauses it, and a second one drops the requests under way."""
-    making = asyncio.create_task(running, name="making")
+    task = asyncio.create_task(running, name="making")
 
     def pause() -> None:
         if maker.as_wire()["state"] == "pausing":
-            making.cancel()  # requests under way count in full
+            task.cancel()  # requests under way count in full
         else:
             maker.pause()
             if not quiet:
@@ -166,13 +172,13 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, pause)
     try:
-        await _follow(maker, making, console, visible=console.is_terminal and not quiet)
+        await _follow(maker, task, console, visible=console.is_terminal and not quiet)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
     return maker.as_wire()
 
 
-async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, visible: bool) -> None:
+async def _follow(maker: Any, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
     """Show the progress of a making run until it ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
@@ -180,15 +186,17 @@ async def _follow(maker: Any, making: asyncio.Task[None], console: Console, *, v
     bar.disable = not visible
     with bar, contextlib.suppress(asyncio.CancelledError):
         task = bar.add_task("Reading", total=None)
-        while not making.done():
-            await asyncio.wait({making}, timeout=LOOK)
+        while not run.done():
+            await asyncio.wait({run}, timeout=LOOK)
             now = maker.as_wire()
             total = now["passages"] or None
             bar.update(task, description=progress_text(now), completed=now["done"], total=total)
-        await making
+        await run
 
 
 def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
+    if arguments.teacher not in (None, "", BASE) and not (arguments.model or "").strip():
+        raise BadRequestError("Name the model of the teacher's server, too: --model NAME.")
     if not arguments.teacher:
         raise BadRequestError(
             f"data {arguments.action} needs a teacher: --teacher http://localhost:1234/v1 --model NAME for a "
@@ -266,9 +274,10 @@ def estimate_lines(estimate: MakingEstimate) -> list[str]:
     answered = f" ({estimate['kept']:,} more are answered already)" if estimate["kept"] else ""
     money = f", {estimate['money']:.2f} by the price" if estimate["money"] else ""
     tokens = f"about {estimate['tokens']:,} tokens{money}; certainly at most {estimate['mostTokens']:,}"
+    passages = _count(estimate["passages"], "passage or row", "passages or rows")
     return [
-        f"{estimate['passages']:,} passages or rows of {estimate['documents']:,} sources.",
-        f"{estimate['requests']:,} requests{answered}, {tokens}.",
+        f"{passages} of {_count(estimate['documents'], 'source')}.",
+        f"{_count(estimate['requests'], 'request')}{answered}, {tokens}.",
         *(f"Left out: {one_line(text)}" for text in estimate["leftOut"]),
     ]
 
@@ -277,15 +286,15 @@ def result_lines(done: Making) -> list[str]:
     """Describe a making run that has ended."""
     lines = [f"Left out: {one_line(text)}" for text in done["leftOut"]]
     lines.append(
-        f"{done['file']} has {done['rows']:,} made rows; {done['done']:,} of {done['passages']:,} passages "
-        "or rows are done."
+        f"{done['file']} has {_count(done['rows'], 'made row')}; {done['done']:,} of "
+        f"{_count(done['passages'], 'passage or row', 'passages or rows')} done."
     )
     if done["dropped"]:
         dropped = ", ".join(
             f"{count:,} {WHY.get(reason, reason)}" for reason, count in done["dropped"].items()
         )
         lines.append(f"Dropped: {dropped}.")
-    tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {done['requests']:,} requests"
+    tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {_count(done['requests'], 'request')}"
     money = f", {done['money']:.4f} by the price" if done["money"] else ""
     lines.append(f"Spent: {tokens}{money}.")
     resume_hint = "Run the same command again to resume; nothing is asked twice."
@@ -297,6 +306,10 @@ def result_lines(done: Making) -> list[str]:
         case "failed":
             lines.append(f"Stopped: {one_line(done['error'] or '')} {resume_hint}")
     return lines
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _print_lines(console: Console, lines: list[str]) -> None:

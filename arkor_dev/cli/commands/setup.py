@@ -125,8 +125,8 @@ class JsonLines:
     def installed(self, target: Path, seconds: float | None) -> None:
         self._write(step="installed", folder=str(target), bytes=bytes_in(target), seconds=seconds)
 
-    def _write(self, **said: object) -> None:
-        _say(json.dumps(said))
+    def _write(self, **fields: object) -> None:
+        _say(json.dumps(fields))
 
 
 def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_json: bool = False) -> int:
@@ -193,9 +193,9 @@ def _installer(folder: Path) -> Installer:
             argv = [uv, "venv", "--quiet", "--seed", "--clear", "--python", sys.executable, str(folder)]
             made = subprocess.run(argv, capture_output=True, text=True, check=False)
         if made.returncode:
-            said = (made.stderr or made.stdout).strip().splitlines()
+            lines = (made.stderr or made.stdout).strip().splitlines()
             raise BadRequestError(
-                f"This Python cannot make environments: {said[-1] if said else 'no reason was given'}. On "
+                f"This Python cannot make environments: {lines[-1] if lines else 'no reason was given'}. On "
                 "Debian and Ubuntu: apt install python3-venv"
             )
     return Installer(str(python))
@@ -204,7 +204,7 @@ def _installer(folder: Path) -> Installer:
 def _plan(report: Report, installer: Installer, target: Path, cache: Path) -> None:
     """Say what will be installed where. Raises BadRequestError for a full disk."""
     build = installer.resolve_torch(cache / BUILD)
-    existing = next(each for each in target.parents if each.exists())
+    existing = next(folder for folder in target.parents if folder.exists())
     free = shutil.disk_usage(existing).free
     report.plan(build, target, free)
     size = SIZES[build.kind][1] if build is not None and build.kind in SIZES else None
@@ -242,8 +242,8 @@ def _remove(settings: Settings, *, yes: bool) -> int:
         _say("There is no local engine to remove.")
         return 0
     size = bytes_in(folder) / GIGABYTE
-    what = f"{folder} holds the local engine, {size:.1f} GB. Jobs and adapters are elsewhere."
-    if not confirm(what, "Delete it?", yes=yes):
+    description = f"{folder} holds the local engine, {size:.1f} GB. Jobs and adapters are elsewhere."
+    if not confirm(description, "Delete it?", yes=yes):
         return 2
     with _alone(folder):
         shutil.rmtree(folder)

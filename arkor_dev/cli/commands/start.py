@@ -142,7 +142,7 @@ async def run_start(
         view.say(in_red, "red")
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
-        joined(settings, view.notice, ask=lambda what: confirm(what, SEND, yes=yes)) as backend,
+        joined(settings, view.notice, ask=lambda stake: confirm(stake, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
         begin = None if parent is None else await parent_of(backend, parent)
@@ -413,8 +413,8 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> End
         return [loss_line(job_id, view.run, "this command")]
 
     words = Words("", "arkor-dev: interrupted", "The job keeps running.")
-    asks = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
-    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=asks)
+    interactive = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
+    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=interactive)
     # Keep ignoring a signal that was ignored from the start (nohup, a shell's background job).
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 

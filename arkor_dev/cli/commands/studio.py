@@ -142,7 +142,7 @@ async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callabl
     terminal = _terminal()
     terminal.line(f"Connecting to {settings.ssh}")
     try:
-        async with SshBackend(settings, terminal.notice, lambda what: confirm(what, SEND, yes=yes)) as ssh:
+        async with SshBackend(settings, terminal.notice, lambda stake: confirm(stake, SEND, yes=yes)) as ssh:
             yield functools.partial(connected, opened=ssh)
     finally:
         terminal.close()

@@ -265,11 +265,11 @@ class SshBackend:
         entries = [[file.name, file.size, digest] for file, digest in zip(files, hashes, strict=True)]
         answer = await self._link.ask("files", **self._target, files=entries)
         missing = answer.get("missing") if isinstance(answer, dict) else None
-        wanted = (
+        names = (
             set(missing) if isinstance(missing, list) and all(isinstance(n, str) for n in missing) else set()
         )
         # Only what was offered is sent, whatever the other side names.
-        to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in wanted]
+        to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in names]
         total = sum(file.size for file, _ in to_send)
         self._agree(total, [file for file, _ in to_send])
         done, self._progress = 0, f"0 of {size(total)}"

@@ -69,8 +69,8 @@ def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
         for part in parts_of(source):
             if part["type"] == "file":
                 files |= {file.name: file.path for file in files_of(part, project)}
-                if (project / REVIEWS).is_file():
-                    files[REVIEWS] = resolved(project, REVIEWS)
+            if (project / REVIEWS).is_file():
+                files[REVIEWS] = resolved(project, REVIEWS)
     root = project.resolve()
     for entry in config.get("evaluations", ()):
         files |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}

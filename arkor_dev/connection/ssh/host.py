@@ -127,8 +127,8 @@ def why_ended(host: str, code: int | None, errors: str, python: str | None) -> A
         )
     if "Could not resolve hostname" in output or "not known" in output:
         return BadRequestError(
-            f"There is no host {host}: {last}. Correct the name, or give it an entry (Host {host}) in "
-            "~/.ssh/config."
+            f"There is no host {host}: {last}. Correct the name, or give it an entry "
+            f"(Host {host.rpartition('@')[2]}) in ~/.ssh/config."
         )
     if "Connection refused" in output:
         return UnavailableError(

@@ -49,22 +49,22 @@ def compare(folder: Path, statement: Statement, only: str | None = None) -> list
 
     Follows no links. A file of another size is not read, as it may be endless.
     """
-    wanted = {each["name"]: each for each in statement["subject"]}
+    subjects = {resource["name"]: resource for resource in statement["subject"]}
     if only is not None:
-        return [Found(only, _look(folder, wanted[only]) if only in wanted else "unexpected")]
-    found = [Found(name, _look(folder, each)) for name, each in wanted.items()]
-    return [*found, *(Found(name, "unexpected") for name in _others(folder, set(wanted)))]
+        return [Found(only, _look(folder, subjects[only]) if only in subjects else "unexpected")]
+    states = [Found(name, _look(folder, resource)) for name, resource in subjects.items()]
+    return [*states, *(Found(name, "unexpected") for name in _unlisted(folder, set(subjects)))]
 
 
-def _look(folder: Path, wanted: Resource) -> State:
-    parts, notes = wanted["name"].split("/"), wanted.get("annotations", {})
-    place = folder
+def _look(folder: Path, resource: Resource) -> State:
+    parts, notes = resource["name"].split("/"), resource.get("annotations", {})
+    path = folder
     for part in parts:
-        place = place / part
-        if place.is_symlink():
+        path = path / part
+        if path.is_symlink():
             return "link"
     try:
-        handle = os.open(place, _FLAGS)
+        handle = os.open(path, _FLAGS)
     except FileNotFoundError:
         return "absent" if notes.get("optional") is True else "missing"
     except OSError:
@@ -80,7 +80,7 @@ def _look(folder: Path, wanted: Resource) -> State:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return "unreadable"
-    return "same" if digest == wanted["digest"]["sha256"] else "differs"
+    return "same" if digest == resource["digest"]["sha256"] else "differs"
 
 
 def _is_hollow(handle: int, size: int) -> bool:
@@ -90,13 +90,13 @@ def _is_hollow(handle: int, size: int) -> bool:
     """
     if size < LARGE:
         return False
-    held = end = 0
+    data_bytes = end = 0
     try:
         for _ in range(EXTENTS):
             begin = os.lseek(handle, end, os.SEEK_DATA)
             end = os.lseek(handle, begin, os.SEEK_HOLE)
-            held += end - begin
-            if held * SHARE > size:
+            data_bytes += end - begin
+            if data_bytes * SHARE > size:
                 return False
     except OSError as error:
         return error.errno == errno.ENXIO  # past the last data
@@ -105,16 +105,16 @@ def _is_hollow(handle: int, size: int) -> bool:
     return True
 
 
-def _others(folder: Path, known: set[str]) -> Iterator[str]:
+def _unlisted(folder: Path, known: set[str]) -> Iterator[str]:
     """Yield files of ``folder`` that are not in the statement; stop after the first few."""
     count = 0
     for at, folders, files in os.walk(folder):  # follows no links
-        here = os.path.relpath(at, folder)
+        relative = os.path.relpath(at, folder)
         links = [name for name in folders if os.path.islink(os.path.join(at, name))]  # noqa: PTH114, PTH118
         folders.sort()
-        for each in sorted([*files, *links]):
-            name = each if here == "." else f"{here}/{each}"
-            if name in known or (here == "." and name in BESIDE):
+        for file in sorted([*files, *links]):
+            name = file if relative == "." else f"{relative}/{file}"
+            if name in known or (relative == "." and name in BESIDE):
                 continue
             count += 1
             if count > FILES_LIMIT:

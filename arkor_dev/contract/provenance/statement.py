@@ -114,11 +114,11 @@ def _check(value: Any) -> None:
     if build["buildType"] != BUILD:
         raise StatementError("was written by another program, or by a later arkor-dev")
     _check_resources(value["subject"], "file", least=1)
-    for each in value["subject"]:  # without a size, an endless file would be read
-        if not _is_size(each.get("annotations", {}).get("bytes")):
-            raise StatementError(f"has no size of {each['name']}")
+    for entry in value["subject"]:  # without a size, an endless file would be read
+        if not _is_size(entry.get("annotations", {}).get("bytes")):
+            raise StatementError(f"has no size of {entry['name']}")
     _check_resources(build["resolvedDependencies"], "dependency")
-    if any(each["name"].partition("/")[0] in BESIDE for each in value["subject"]):
+    if any(entry["name"].partition("/")[0] in BESIDE for entry in value["subject"]):
         raise StatementError("names a file that it cannot know the hash of")
     details = value["predicate"]["runDetails"]
     for part in (
@@ -130,25 +130,25 @@ def _check(value: Any) -> None:
         if not isinstance(part, dict):
             raise TypeError
     made = details.get("byproducts", [])
-    if not isinstance(made, list) or not all(isinstance(each, dict) for each in made):
+    if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
         raise TypeError
 
 
-def _check_resources(listed: Any, what: str, least: int = 0) -> None:
+def _check_resources(listed: Any, noun: str, least: int = 0) -> None:
     if not isinstance(listed, list) or not least <= len(listed) <= FILES_LIMIT:
-        raise StatementError(f"names no {what}, or too many")
+        raise StatementError(f"names no {noun}, or too many")
     names = set()
-    for each in listed:
-        name, digest, notes = each["name"], each["digest"]["sha256"], each.get("annotations", {})
+    for entry in listed:
+        name, digest, notes = entry["name"], entry["digest"]["sha256"], entry.get("annotations", {})
         if not isinstance(name, str) or not is_safe(name):
-            raise StatementError(f"names a {what} that would lie elsewhere")
+            raise StatementError(f"names a {noun} that would lie elsewhere")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise StatementError(f"has no SHA-256 of {name}")
         if not isinstance(notes, dict):
             raise TypeError
         names.add(name.casefold())
     if len(names) != len(listed):
-        raise StatementError(f"names a {what} twice")
+        raise StatementError(f"names a {noun} twice")
 
 
 def _is_size(value: object) -> bool:
@@ -180,15 +180,15 @@ def internal(statement: Statement) -> Mapping[str, Any]:
 
 def object_at(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the object ``key`` of the parameters; empty if it is not an object."""
-    found = parameters.get(key)
-    return found if isinstance(found, dict) else {}
+    value = parameters.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def dependencies(statement: Statement, begin: str) -> Iterator[Resource]:
     """Yield the dependencies whose names begin with ``begin``."""
-    for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
-        if each["name"].startswith(begin):
-            yield each
+    for resource in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+        if resource["name"].startswith(begin):
+            yield resource
 
 
 def builder(statement: Statement) -> Mapping[str, Any]:
@@ -198,16 +198,16 @@ def builder(statement: Statement) -> Mapping[str, Any]:
 
 def job_id(statement: Statement) -> str:
     """Return the job's id; empty if unknown."""
-    found = statement["predicate"]["runDetails"]["metadata"].get("invocationId")
-    return found if isinstance(found, str) else ""
+    value = statement["predicate"]["runDetails"]["metadata"].get("invocationId")
+    return value if isinstance(value, str) else ""
 
 
 def figures(statement: Statement) -> dict[str, float]:
     """Return the run's finite figures by name."""
-    for each in statement["predicate"]["runDetails"].get("byproducts", []):
-        if each.get("name") == "figures":
-            found = object_at(each, "annotations").items()
-            return {key: float(value) for key, value in found if is_number(value)}
+    for product in statement["predicate"]["runDetails"].get("byproducts", []):
+        if product.get("name") == "figures":
+            values = object_at(product, "annotations").items()
+            return {key: float(value) for key, value in values if is_number(value)}
     return {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG, Rule, text_line, whole
+from arkor_dev.contract.rules import FLAG, Rule, integer, text_line
 
 from .setting import LOCAL, Setting
 
@@ -45,7 +45,7 @@ ROWS: Final = (
         field="loraLayersToTransform",
         label="Layers to adapt",
         help="Indices of the transformer layers that get an adapter, from 0.",
-        rule=Rule("list", 1, 1000, "a whole number or a list of them", of=whole(0, 10_000)),
+        rule=Rule("list", 1, 1000, "a whole number or a list of them", of=integer(0, 10_000)),
         style="list",
         group="adapter",
         default_words="all",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG, Rule, whole
+from arkor_dev.contract.rules import FLAG, Rule, integer
 
 from .setting import LOCAL, Setting
 
@@ -17,7 +17,7 @@ ROWS: Final = (
         field="seed",
         label="Seed",
         help="Random seed. The same seed on the same processor gives the same adapter, on a GPU almost.",
-        rule=whole(0, 2**32 - 1),
+        rule=integer(0, 2**32 - 1),
         style="text",
         group="advanced",
         default=42,
@@ -28,7 +28,7 @@ ROWS: Final = (
         field="dataSeed",
         label="Data seed",
         help="Separate random seed for the order of the rows.",
-        rule=whole(0, 2**32 - 1),
+        rule=integer(0, 2**32 - 1),
         style="text",
         group="advanced",
         default_words="seed",
@@ -40,7 +40,7 @@ ROWS: Final = (
         field="splitSeed",
         label="Split seed",
         help="Separate random seed for which rows are held out, so that runs of different seeds share them.",
-        rule=whole(0, 2**32 - 1),
+        rule=integer(0, 2**32 - 1),
         style="text",
         group="advanced",
         default_words="seed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from arkor_dev.contract.placement import WORKERS
-from arkor_dev.contract.rules import above_zero, whole
+from arkor_dev.contract.rules import above_zero, integer
 
 from .setting import LOCAL, Setting
 
@@ -17,7 +17,7 @@ ROWS: Final = (
         field="cpus",
         label="CPU cores",
         help="CPU cores to reserve on one cluster node, and the number of threads.",
-        rule=whole(1, 1024),
+        rule=integer(1, 1024),
         style="count",
         group="advanced",
         default_words="one core, all threads",
@@ -29,7 +29,7 @@ ROWS: Final = (
         field="gpus",
         label="GPUs",
         help="GPUs to reserve on one cluster node. Training uses one.",
-        rule=whole(0, 1),
+        rule=integer(0, 1),
         style="count",
         group="advanced",
         default_words="none",

@@ -41,29 +41,31 @@ class Conflict:
 
     def arises(self, config: Mapping[str, Any]) -> bool:
         """Return whether ``config`` has this conflict."""
-        said, row = config.get(self.field), by_field()[self.other]
-        if not said or said == by_field()[self.field].of(config.get("method")).default:
+        value, row = config.get(self.field), by_field()[self.other]
+        if not value or value == by_field()[self.field].of(config.get("method")).default:
             return False
         if self.unless and config.get(self.unless):
             return False
-        beside = config.get(self.other)
+        other_value = config.get(self.other)
         if not self.allowed and not self.refused:
-            return beside is not None
-        if beside is None:
-            beside = row.default
-        elif not row.rule.fits(beside):
+            return other_value is not None
+        if other_value is None:
+            other_value = row.default
+        elif not row.rule.fits(other_value):
             return False  # another backend's form, unknown here
-        if isinstance(beside, list) and len(beside) == 1:
-            beside = beside[0]
-        return beside not in self.allowed if self.allowed else beside in self.refused
+        if isinstance(other_value, list) and len(other_value) == 1:
+            other_value = other_value[0]
+        return other_value not in self.allowed if self.allowed else other_value in self.refused
 
 
 def _both(first: str, second: str) -> Conflict:
     return Conflict(second, first, f"{{{second}}} and {{{first}}} are both set. Remove one of the two")
 
 
-def _without(field: str, other: str, what: str) -> Conflict:
-    text = f"{{{field}}} requires {what}, but {{{other}}} is 0. Set that above 0, or remove {{{field}}}"
+def _without(field: str, other: str, requirement: str) -> Conflict:
+    text = (
+        f"{{{field}}} requires {requirement}, but {{{other}}} is 0. Set that above 0, or remove {{{field}}}"
+    )
     return Conflict(field, other, text, refused=(0,))
 
 

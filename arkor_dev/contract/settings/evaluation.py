@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, text_line, whole
+from arkor_dev.contract.rules import Rule, integer, text_line
 
 from .setting import LOCAL, Setting
 
@@ -23,7 +23,7 @@ ROWS: Final = (
         field="loggingSteps",
         label="Log every",
         help="Log the loss every N steps.",
-        rule=whole(1),
+        rule=integer(1),
         style="interval",
         group="evaluation",
         unit="steps",
@@ -54,7 +54,7 @@ ROWS: Final = (
         field="earlyStoppingPatience",
         label="Early stopping patience",
         help="Stop after this many evaluations without improvement and keep the best adapter.",
-        rule=whole(1, 1000),
+        rule=integer(1, 1000),
         style="count",
         group="evaluation",
         unit="evaluations",
@@ -132,7 +132,7 @@ ROWS: Final = (
         field="saveTotalLimit",
         label="Max checkpoints to keep",
         help="Keep the newest N checkpoints and the best one; delete the others.",
-        rule=whole(1, 10_000),
+        rule=integer(1, 10_000),
         style="count",
         group="evaluation",
         unit="checkpoints",

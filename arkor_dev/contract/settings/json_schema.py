@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
     "object": lambda value: isinstance(value, dict),
@@ -26,10 +26,10 @@ TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
 }
 COUNTS: Final = ("minLength", "maxLength", "minItems", "maxItems")
 BOUNDS: Final = ("minimum", "maximum")
-SAID: Final = ("$schema", "$id", "title", "description", "default", "examples")
+SAID: Final = ("$schema", "$id", "title", "description", "default", "examples", "$comment")
 """Annotations, which constrain nothing."""
 WORDS: Final = (
-    "type", "properties", "required", "additionalProperties", "items", "enum", "const", "pattern",
+    "type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "pattern",
     *COUNTS, *BOUNDS, *SAID,
 )  # fmt: skip
 DEPTH: Final = 20
@@ -39,17 +39,17 @@ PATTERN: Final = 500
 """Longest regular expression, in characters."""
 
 
-def schema_fault(schema: object) -> str | None:
-    """Return what is wrong with a schema, to follow "schema"; None if it is valid."""
+def schema_fault(schema: object, words: Sequence[str] = WORDS) -> str | None:
+    """Return what is wrong with a schema of keywords ``words``, to follow "schema"; None if it is valid."""
     try:
         if len(json.dumps(schema)) > LIMIT:
             return f"has more than {LIMIT:,} characters"
     except (TypeError, ValueError, RecursionError):
         return "is not JSON"
-    return _fault(schema, "", DEPTH)
+    return _fault(schema, words, "", DEPTH)
 
 
-def _fault(schema: object, at: str, depth: int) -> str | None:
+def _fault(schema: object, words: Sequence[str], at: str, depth: int) -> str | None:
     where = f" at {at.removeprefix('.')}" if at else ""
     if isinstance(schema, bool):
         return None
@@ -58,13 +58,15 @@ def _fault(schema: object, at: str, depth: int) -> str | None:
     if not depth:
         return f"is nested more than {DEPTH} deep"
     for word, value in schema.items():
-        if word not in WORDS:
-            return f"has {word[:60]!r}{where}, which is not supported. Supported are {', '.join(WORDS)}"
+        if word not in words:
+            return f"has {word[:60]!r}{where}, which is not supported. Supported are {', '.join(words)}"
         if not _fits(word, value):
             return f"has an invalid {word}{where}"
     inner = {f"{at}.{name}": part for name, part in schema.get("properties", {}).items()}
     inner |= {f"{at}.{word}": schema[word] for word in ("items", "additionalProperties") if word in schema}
-    return next((fault for place, part in inner.items() if (fault := _fault(part, place, depth - 1))), None)
+    inner |= {f"{at}.anyOf[{index}]": part for index, part in enumerate(schema.get("anyOf", ()))}
+    faults = (_fault(part, words, pointer, depth - 1) for pointer, part in inner.items())
+    return next(filter(None, faults), None)
 
 
 def _fits(word: str, value: object) -> bool:
@@ -77,7 +79,7 @@ def _fits(word: str, value: object) -> bool:
             return isinstance(value, dict)
         case "required":
             return isinstance(value, list) and all(isinstance(name, str) for name in value)
-        case "enum":
+        case "enum" | "anyOf":
             return isinstance(value, list) and bool(value)
         case "pattern":
             return pattern_fault(value) is None
@@ -103,20 +105,22 @@ def valid(value: Any, schema: Any) -> bool:
     """Return whether ``value``, parsed from JSON, conforms to a valid schema."""
     if isinstance(schema, bool):
         return schema
-    wanted = schema.get("type")
-    if wanted is not None:
-        names = wanted if isinstance(wanted, list) else [wanted]
+    types = schema.get("type")
+    if types is not None:
+        names = types if isinstance(types, list) else [types]
         if not any(TYPES[name](value) for name in names):
             return False
-    if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
+    if "enum" in schema and not any(_same(value, item) for item in schema["enum"]):
         return False
     if "const" in schema and not _same(value, schema["const"]):
+        return False
+    if "anyOf" in schema and not any(valid(value, part) for part in schema["anyOf"]):
         return False
     if isinstance(value, dict):
         return _object(value, schema)
     if isinstance(value, list):
         counts = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf)
-        return counts and all(valid(each, schema.get("items", True)) for each in value)
+        return counts and all(valid(item, schema.get("items", True)) for item in value)
     if isinstance(value, str):
         counts = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
         return counts and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
@@ -129,15 +133,15 @@ def _object(value: dict[str, Any], schema: dict[str, Any]) -> bool:
     if not all(name in value for name in schema.get("required", ())):
         return False
     known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
-    return all(valid(each, known.get(name, other)) for name, each in value.items())
+    return all(valid(item, known.get(name, other)) for name, item in value.items())
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     """Compare as JSON: true is not 1, and 1 equals 1.0."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return bool(one == other)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    return bool(first == second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, above_zero, text_line, whole
+from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
 from .own_sets import MOST
 from .setting import LOCAL, Setting
@@ -44,7 +44,7 @@ ROWS: Final = (
         field="numGenerations",
         label="Answers per prompt",
         help="Answers sampled for each prompt; an answer is judged by the others of its prompt.",
-        rule=whole(2, 128),
+        rule=integer(2, 128),
         style="count",
         group="reward",
         unit="answers",
@@ -57,7 +57,7 @@ ROWS: Final = (
         field="maxCompletionLength",
         label="Longest answer",
         help="Most tokens of a sampled answer; a longer one is cut there and scored as it is.",
-        rule=whole(1, 32_768),
+        rule=integer(1, 32_768),
         style="tokens",
         group="reward",
         unit="tokens",
@@ -94,7 +94,7 @@ ROWS: Final = (
         field="numIterations",
         label="Updates per step",
         help="How many times the weights are updated from the same answers.",
-        rule=whole(1, 100),
+        rule=integer(1, 100),
         style="count",
         group="reward",
         unit="updates",

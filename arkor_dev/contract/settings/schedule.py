@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, above_zero, whole
+from arkor_dev.contract.rules import Rule, above_zero, integer
 
 from .setting import LOCAL, Setting
 
@@ -29,7 +29,7 @@ ROWS: Final = (
         field="lrNumCycles",
         label="Restart cycles",
         help="Number of cosine_with_restarts cycles; 1 is plain cosine.",
-        rule=whole(1, 1000),
+        rule=integer(1, 1000),
         style="count",
         group="schedule",
         default=1,
@@ -51,7 +51,7 @@ ROWS: Final = (
         field="lrNumDecaySteps",
         label="WSD decay steps",
         help="Length of the final decay of wsd (warmup, stable, decay).",
-        rule=whole(1),
+        rule=integer(1),
         style="steps",
         group="schedule",
         unit="steps",

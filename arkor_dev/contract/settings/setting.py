@@ -90,7 +90,7 @@ class Setting:
         return tuple(key.rpartition(".")[2] for key in (self.key, *self.aliases))
 
     @property
-    def shown(self) -> Value:
+    def sample_value(self) -> Value:
         """A value to show: the default, else the example."""
         value = self.example if self.default is None else self.default
         assert value is not None, f"{self.key} has neither a default nor an example"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, above_zero, text_line, whole
+from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
 from .setting import LOCAL, Setting
 
@@ -26,7 +26,7 @@ ROWS: Final = (
         field="maxSteps",
         label="Steps",
         help="Number of optimizer steps. Set steps or epochs, not both.",
-        rule=whole(1),
+        rule=integer(1),
         style="count",
         group="usual",
         unit="steps",
@@ -51,7 +51,7 @@ ROWS: Final = (
         field="batchSize",
         label="Batch size",
         help="Examples per batch. A smaller batch needs less memory.",
-        rule=whole(1, 1024),
+        rule=integer(1, 1024),
         style="count",
         group="usual",
         unit="examples",
@@ -62,7 +62,7 @@ ROWS: Final = (
         field="gradientAccumulationSteps",
         label="Gradient accumulation steps",
         help="Accumulates gradients over this many batches before each update.",
-        rule=whole(1, 10_000),
+        rule=integer(1, 10_000),
         style="count",
         group="usual",
         default=1,
@@ -112,7 +112,7 @@ ROWS: Final = (
         field="warmupSteps",
         label="Warmup steps",
         help="Steps to ramp up to the peak learning rate.",
-        rule=whole(0),
+        rule=integer(0),
         style="steps",
         group="usual",
         default_words="5 % of the steps",
@@ -123,7 +123,7 @@ ROWS: Final = (
         field="loraR",
         label="LoRA rank",
         help="Rank of the LoRA matrices. A higher rank learns more and needs more memory.",
-        rule=whole(1, 1024),
+        rule=integer(1, 1024),
         style="count",
         group="usual",
         default=8,
@@ -146,7 +146,7 @@ ROWS: Final = (
         field="maxLength",
         label="Max length",
         help="Maximum tokens per example. Longer examples are truncated.",
-        rule=whole(8, 1_000_000),
+        rule=integer(8, 1_000_000),
         style="tokens",
         group="usual",
         unit="tokens",
@@ -171,7 +171,7 @@ ROWS: Final = (
         field="evalSteps",
         label="Evaluate every",
         help="Evaluate on the held-out rows every N steps; 0 disables evaluation.",
-        rule=whole(0),
+        rule=integer(0),
         style="interval",
         group="usual",
         unit="steps",
@@ -184,7 +184,7 @@ ROWS: Final = (
         field="saveSteps",
         label="Save every",
         help="Save a checkpoint every N steps, to try in the playground; 0 disables checkpoints.",
-        rule=whole(0),
+        rule=integer(0),
         style="interval",
         group="usual",
         unit="steps",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.rules import counted
+
 from .answers import Lengths
 from .finding import Check, CheckedRow, Numbered, RowGroup, be
 from .repeats import digest
@@ -51,8 +53,10 @@ class Preferences(Check):
         if digest(chosen) == digest(rejected):
             self._identical.add(checked)
         else:
-            question, one, other = digest(prompt), digest(chosen), digest(rejected)
-            self._compare((question, one, other), (question, other, one), checked.number)
+            question, preferred, dispreferred = digest(prompt), digest(chosen), digest(rejected)
+            self._compare(
+                (question, preferred, dispreferred), (question, dispreferred, preferred), checked.number
+            )
 
     def _compare(self, mine: tuple[int, int, int], opposite: tuple[int, int, int], number: int) -> None:
         """Note a row, and the first one with the ``opposite`` of what it says."""
@@ -116,7 +120,7 @@ class Preferences(Check):
             yield _finding_of_all(
                 "few-preferences",
                 count,
-                f"There {be(count)} only {count} {kind}{'' if count == 1 else 's'}",
+                f"There {be(count)} only {counted(count, kind)}",
                 "So few preferences change little, and those held out are too few for a verdict, which needs "
                 f"{FEW} of them.",
                 "Collect more: vote in blind tests, and rate answers in the playground.",

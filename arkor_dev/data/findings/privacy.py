@@ -134,7 +134,10 @@ class Private:
         return None
 
     def check(self, text: str) -> str:
-        """Return ``text``. Raises PrivateError if it contains something private."""
-        if kind := self.private_kind_in_document(text):
+        """Return ``text``, JSON or Markdown. Raises PrivateError if it contains something private.
+
+        Both double a backslash: ``\\frac`` would look like a path of a network, ``C:\\Users`` unlike one.
+        """
+        if kind := self.private_kind_in_document(text.replace("\\\\", "\\")):
             raise PrivateError(kind)
         return text

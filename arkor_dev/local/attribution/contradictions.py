@@ -42,13 +42,13 @@ def contradictions(unit: Any, losses: Any) -> list[tuple[int, float]]:
     """
     if len(unit) < FEWEST:
         return []
-    found = agreement(unit)
-    typical = found.median()
+    agreements = agreement(unit)
+    typical = agreements.median()
     if typical < LEAST_AGREEMENT:
         return []
-    listed = (found < AGREEMENT * typical) & (losses > LOSS * losses.median()) & (losses > LEAST_LOSS)
-    order = suspicion(found, losses).argsort(descending=True).tolist()
-    rows = [(row, float(found[row])) for row in order if listed[row]]
+    listed = (agreements < AGREEMENT * typical) & (losses > LOSS * losses.median()) & (losses > LEAST_LOSS)
+    order = suspicion(agreements, losses).argsort(descending=True).tolist()
+    rows = [(row, float(agreements[row])) for row in order if listed[row]]
     return rows if len(rows) > 1 else []
 
 
@@ -61,11 +61,11 @@ def agreement(unit: Any) -> Any:
     """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``."""
     count = len(unit)
     some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:REFERENCES]
-    found = []
+    means = []
     for start in range(0, count, AT_ONCE):
         rows = torch.arange(start, min(start + AT_ONCE, count))
         cosines = unit[rows].float() @ unit[some].float().T
         cosines[rows[:, None] == some[None, :]] = 0  # exclude the row itself
         like = cosines.abs().topk(min(LIKE, len(some)), 1).indices
-        found.append(cosines.gather(1, like).mean(1))
-    return torch.cat(found)
+        means.append(cosines.gather(1, like).mean(1))
+    return torch.cat(means)

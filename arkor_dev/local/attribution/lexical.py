@@ -21,8 +21,8 @@ LENGTH: Final = 0.75
 """BM25's usual ``k1`` and ``b``."""
 
 
-def bm25(rows: Sequence[str], asked: str) -> list[float]:
-    """Return the score of every row for the words of ``asked`` (Robertson and Zaragoza 2009)."""
+def bm25(rows: Sequence[str], query: str) -> list[float]:
+    """Return the score of every row for the words of ``query`` (Robertson and Zaragoza 2009)."""
     texts = [Counter(words(row)) for row in rows]
     frequency = Counter(word for text in texts for word in text)
     mean = sum(sum(text.values()) for text in texts) / max(1, len(texts))
@@ -35,8 +35,8 @@ def bm25(rows: Sequence[str], asked: str) -> list[float]:
         length = 1 - LENGTH + LENGTH * sum(text.values()) / mean
         return rarity * count * (SATURATION + 1) / (count + SATURATION * length)
 
-    wanted = words(asked)
-    return [sum(score(text, word) for word in wanted) for text in texts]
+    query_words = words(query)
+    return [sum(score(text, word) for word in query_words) for text in texts]
 
 
 def words(text: str) -> list[str]:

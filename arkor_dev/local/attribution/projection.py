@@ -36,9 +36,9 @@ class Projection:
         ``[rows, SIZE]``.
         """
         flat = gradient.flatten(1) * self._signs[number]
-        whole = flat.shape[1] // SIZE * SIZE
+        divisible = flat.shape[1] // SIZE * SIZE
         own = torch.zeros_like(sums)
-        if whole:
-            own += flat[:, :whole].view(len(flat), -1, SIZE).sum(1)
-        own[:, : flat.shape[1] - whole] += flat[:, whole:]
+        if divisible:
+            own += flat[:, :divisible].view(len(flat), -1, SIZE).sum(1)
+        own[:, : flat.shape[1] - divisible] += flat[:, divisible:]
         sums += own.roll(self._turns[number], 1)

@@ -68,23 +68,23 @@ class RowGradients:
         """Compute each row's loss, summed over its learned tokens, and pass on its gradients; return the
         losses.
         """
-        held = []
+        hooks = []
 
         def capture(number: int) -> Callable[..., None]:
-            def hook(_: Any, given: tuple[Any, ...], made: Any) -> None:
-                x = given[0].detach()
+            def hook(_: Any, inputs: tuple[Any, ...], made: Any) -> None:
+                x = inputs[0].detach()
                 made.register_hook(lambda gradient: take(number, _by_row(gradient, x)))
 
             return hook
 
-        for place, (down, up) in enumerate(self._layers):
-            held.append(down.register_forward_hook(capture(2 * place)))
-            held.append(up.register_forward_hook(capture(2 * place + 1)))
+        for index, (down, up) in enumerate(self._layers):
+            hooks.append(down.register_forward_hook(capture(2 * index)))
+            hooks.append(up.register_forward_hook(capture(2 * index + 1)))
         try:
             losses = row_losses(self.model, rows)
             losses.sum().backward()
         finally:
-            for hook in held:
+            for hook in hooks:
                 hook.remove()
             self.model.zero_grad(set_to_none=True)
         return [float(loss) for loss in losses.detach()]
@@ -97,14 +97,14 @@ def _by_row(gradient: Any, x: Any) -> Any:
 
 def row_losses(model: Any, rows: Sequence[Example]) -> Any:
     """Return each row's cross entropy summed over its learned tokens, ``[rows]``, differentiable."""
-    ids, mask, labels = (each.to(model.device) for each in rectangle(rows))
+    ids, mask, labels = (tensor.to(model.device) for tensor in rectangle(rows))
     targets = labels[:, 1:]
-    kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
+    positions = (targets != IGNORED).any(0).nonzero().squeeze(1)
     # Compute logits only at learned positions: the output layer is a large part of a small model's work.
     keeps = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
-    extra = {"logits_to_keep": kept} if keeps else {}
+    extra = {"logits_to_keep": positions} if keeps else {}
     logits = model(input_ids=ids, attention_mask=mask, **extra).logits
-    logits, targets = (logits if keeps else logits[:, kept]).float(), targets[:, kept]
+    logits, targets = (logits if keeps else logits[:, positions]).float(), targets[:, positions]
     flat = functional.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )

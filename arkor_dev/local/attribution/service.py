@@ -106,36 +106,36 @@ class Attributions(WorkerService[Task]):
             raise ConflictError(f"The job {job['name']} is {job['status']}: ask why when it has ended")
         await asyncio.to_thread(saved_folder, self._data, job, None)
         if messages is None:
-            asked, name, do = dict[str, Any](), ROWS, "rows"
+            question, name, do = dict[str, Any](), ROWS, "rows"
         else:
-            asked = {"messages": messages, **({} if answer is None else {"answer": answer})}
-            digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+            question = {"messages": messages, **({} if answer is None else {"answer": answer})}
+            digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
             name, do = f"why_{digest[:16]}", "why"
         task = self._tasks.get((job["id"], name))
-        if (task is None or task.error) and await self._kept(job["id"], name) is None:
-            self._start((job["id"], name), Task(job, name, do, asked))
-        return await self.told(job, name)
+        if (task is None or task.error) and await self._stored(job["id"], name) is None:
+            self._start((job["id"], name), Task(job, name, do, question))
+        return await self.state_of(job, name)
 
-    async def told(self, job: dict[str, Any], name: str) -> Attribution:
+    async def state_of(self, job: dict[str, Any], name: str) -> Attribution:
         """Return an attribution with the results so far. Raises NotFoundError."""
-        kept, task = await self._kept(job["id"], name), self._tasks.get((job["id"], name))
-        found: Attribution
-        if kept is not None:
-            found = {"id": name, "state": "completed"}
-            found |= {key: kept[key] for key in SHOWN if key in kept}  # type: ignore[typeddict-item]
+        stored, task = await self._stored(job["id"], name), self._tasks.get((job["id"], name))
+        state: Attribution
+        if stored is not None:
+            state = {"id": name, "state": "completed"}
+            state |= {key: stored[key] for key in SHOWN if key in stored}  # type: ignore[typeddict-item]
             if name != ROWS:
-                found["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
-            if "proof" in kept:
-                found["proof"] = await self._proof(job, name, kept)
+                state["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
+            if "proof" in stored:
+                state["proof"] = await self._proof(job, name, stored)
         elif task is not None:
-            found = {"id": name, "state": task.state, **task.order}  # type: ignore[typeddict-item]
+            state = {"id": name, "state": task.state, **task.order}  # type: ignore[typeddict-item]
             if task.error:
-                found["error"] = task.error
+                state["error"] = task.error
         else:
             raise NotFoundError(f"The job {job['name']} has no attribution {name}")
         if task and task.progress and not task.error:
-            found["progress"] = task.progress
-        return found
+            state["progress"] = task.progress
+        return state
 
     async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
         """Train the job again without ``rows`` (by default the proposed ones), and once more without random
@@ -143,13 +143,13 @@ class Attributions(WorkerService[Task]):
 
         Raises NotFoundError or ConflictError.
         """
-        kept = await self._kept(job["id"], name)
-        if kept is None:
+        stored = await self._stored(job["id"], name)
+        if stored is None:
             raise NotFoundError(f"The job {job['name']} has no attribution {name}")
-        before = kept.get("proof") or {}
-        if before and (await self._proof(job, name, kept))["state"] != "failed":
-            return await self.told(job, name)
-        ranked = kept.get("contradicting" if name == ROWS else "similar", ())
+        before = stored.get("proof") or {}
+        if before and (await self._proof(job, name, stored))["state"] != "failed":
+            return await self.state_of(job, name)
+        ranked = stored.get("contradicting" if name == ROWS else "similar", ())
         rows = rows or [row["where"] for row in ranked]
         if not rows:
             raise ConflictError("There are no rows to train without: none stand out")
@@ -159,7 +159,7 @@ class Attributions(WorkerService[Task]):
             )
         sides = {"without": rows}
         if name != ROWS:  # contradicting rows are judged by the held-out rows
-            drawn = [row["where"] for row in kept["random"] if row["where"] not in rows][: len(rows)]
+            drawn = [row["where"] for row in stored["random"] if row["where"] not in rows][: len(rows)]
             if len(drawn) < len(rows):
                 raise ConflictError("There are too few other rows to compare with")
             sides["random"] = drawn
@@ -170,13 +170,13 @@ class Attributions(WorkerService[Task]):
             job_id, parent = new_id(), parent_folder(self._data, job["id"])
             if parent.is_dir():
                 await asyncio.to_thread(self._keep_parent, self._data, job_id, parent)
-            of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": kept["hash"]}}
+            of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": stored["hash"]}}
             title = f"{job['name'][: LONGEST - 40]} without {count}"
             made = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)
             jobs[side] = made["id"]
-        await self._keep(job["id"], name, {**kept, "proof": {"jobs": jobs, "rows": rows}})
+        await self._keep(job["id"], name, {**stored, "proof": {"jobs": jobs, "rows": rows}})
         self._wake()
-        return await self.told(job, name)
+        return await self.state_of(job, name)
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget the requests for a job."""
@@ -185,10 +185,10 @@ class Attributions(WorkerService[Task]):
 
     # Internal
 
-    async def _kept(self, job_id: str, name: str) -> dict[str, Any] | None:
+    async def _stored(self, job_id: str, name: str) -> dict[str, Any] | None:
         file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
-        found = await asyncio.to_thread(file.read_json) if name in await self._names(job_id) else None
-        return found if isinstance(found, dict) else None
+        stored = await asyncio.to_thread(file.read_json) if name in await self._names(job_id) else None
+        return stored if isinstance(stored, dict) else None
 
     async def _names(self, job_id: str) -> list[str]:
         return await asyncio.to_thread(attribution_ids, self._data, job_id)
@@ -209,18 +209,18 @@ class Attributions(WorkerService[Task]):
         """Count the job's completed proofs, and how many of them confirmed the proposed rows."""
         proofs = confirmed = 0
         for name in attribution_ids(self._data, job_id):
-            found = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
-            proof = found.get("proof") if isinstance(found, dict) else None
-            ranked = [row["where"] for row in found.get("similar", ())] if proof else []
+            stored = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
+            proof = stored.get("proof") if isinstance(stored, dict) else None
+            ranked = [row["where"] for row in stored.get("similar", ())] if proof else []
             if not proof or "without" not in proof or proof["rows"] != ranked:
                 continue
             proofs += 1
             confirmed += proof["without"]["logp"] < proof["random"]["logp"]
         return {"proofs": proofs, "confirmed": confirmed}
 
-    async def _proof(self, job: dict[str, Any], name: str, kept: dict[str, Any]) -> Any:
+    async def _proof(self, job: dict[str, Any], name: str, stored: dict[str, Any]) -> Any:
         """Return the contract's ``Proof``; have it scored once both jobs have ended."""
-        proof = {"state": "completed", **kept["proof"]}
+        proof = {"state": "completed", **stored["proof"]}
         if "without" in proof:
             return proof
         task = self._tasks.get((job["id"], name))
@@ -239,8 +239,8 @@ class Attributions(WorkerService[Task]):
             return proof
         folders = {"trained": job["id"], **proof["jobs"]}
         order = {
-            "messages": kept["messages"],
-            "answer": kept["answer"],
+            "messages": stored["messages"],
+            "answer": stored["answer"],
             "folders": {side: str(final_folder(self._data, of)) for side, of in folders.items()},
         }
         self._start((job["id"], name), Task(job, name, "prove", order))
@@ -261,13 +261,13 @@ class Attributions(WorkerService[Task]):
                 **task.order,
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            found = (await child.result("found", "The attributing process", task.tell))["found"]
+            result = (await child.result("found", "The attributing process", task.tell))["found"]
         if self._tasks.get((job_id, task.name)) is not task:
             return  # the job has been deleted meanwhile
         if task.do != "prove":
-            await self._keep(job_id, task.name, {**task.order, **found})
-        elif kept := await self._kept(job_id, task.name):
-            await self._keep(job_id, task.name, {**kept, "proof": {**kept["proof"], **found}})
+            await self._keep(job_id, task.name, {**task.order, **result})
+        elif stored := await self._stored(job_id, task.name):
+            await self._keep(job_id, task.name, {**stored, "proof": {**stored["proof"], **result}})
         del self._tasks[job_id, task.name]
 
 

@@ -58,8 +58,8 @@ class Trained:
         self._preparation = preparation
         self._data, self._job = preparation.data, preparation.job_id
         self.rows = hash_of_rows(preparation.train, preparation.held_out)
-        kept = trained_on(adapter_folder(self._data, self._job, None))
-        if kept != self.rows:
+        trained_rows = trained_on(adapter_folder(self._data, self._job, None))
+        if trained_rows != self.rows:
             raise JobFailure(
                 "The data has changed since this job was trained: its answers can only be traced to the same "
                 "rows. Restore the data, or run the job again"
@@ -77,7 +77,9 @@ class Trained:
         self._cast: Callable[[], AbstractContextManager[Any]] = (
             (lambda: torch.autocast(self._base.device, dtype)) if casts else nullcontext
         )
-        self._weights = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        self._weights = {
+            name: weight for name, weight in self.model.named_parameters() if weight.requires_grad
+        }
         self._split = RowGradients(self.model)
         self.train = preparation.train
 
@@ -94,7 +96,7 @@ class Trained:
         examples, rows = self.train, _places(self.train)
         size = rows[-1] + 1 if rows else 0
         sums, losses, learned = torch.zeros(size, SIZE), torch.zeros(size), torch.zeros(size)
-        order = sorted(range(len(examples)), key=lambda place: -len(examples[place].ids))
+        order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
         while order:
             at_once = max(1, TOKENS_AT_ONCE // len(examples[order[0]].ids))
             places, order = order[:at_once], order[at_once:]
@@ -104,11 +106,11 @@ class Trained:
                 projection.add(part, number, gradient)
 
             with self._cast():
-                found = self._split([examples[place] for place in places], take)
-            for place, own, loss in zip(places, part.cpu(), found, strict=True):
-                sums[rows[place]] += own
-                losses[rows[place]] += loss
-                learned[rows[place]] += examples[place].learned
+                losses_of_batch = self._split([examples[index] for index in places], take)
+            for index, own, loss in zip(places, part.cpu(), losses_of_batch, strict=True):
+                sums[rows[index]] += own
+                losses[rows[index]] += loss
+                learned[rows[index]] += examples[index].learned
             progress(len(examples) - len(order), len(examples))
         return functional.normalize(sums, dim=-1).half(), losses / learned.clamp(min=1)
 
@@ -129,18 +131,20 @@ class Trained:
         except RowError as fault:
             raise JobFailure(f"The answer cannot be read: {fault}") from None
         encoding = Encoding(self._preparation.longest, responses_only=True, last_only=True)
-        found, _ = self._preparation.method.encode(self._base.tokenizer, row, encoding)
-        return found[-1]
+        examples, _ = self._preparation.method.encode(self._base.tokenizer, row, encoding)
+        return examples[-1]
 
     def answer(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """Generate the adapter's greedy answer."""
         tokenizer = self._base.tokenizer
-        ids = tokenizer(render(tokenizer, messages, cue=True), add_special_tokens=False)["input_ids"]
-        given = torch.tensor([ids], device=self._base.device)
+        ids = tokenizer(render(tokenizer, messages, add_generation_prompt=True), add_special_tokens=False)[
+            "input_ids"
+        ]
+        prompt = torch.tensor([ids], device=self._base.device)
         with torch.no_grad(), self._cast():
             made = self.model.generate(
-                input_ids=given,
-                attention_mask=torch.ones_like(given),
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
                 max_new_tokens=LONGEST_ANSWER,
                 do_sample=False,
                 num_beams=1,
@@ -167,10 +171,10 @@ class Trained:
 def trained_on(folder: Path) -> str | None:
     """Return the hash of the rows that the adapter in ``folder`` was trained on; None if unknown."""
     try:
-        told = manifest_of(folder).get("origin")
+        origin = manifest_of(folder).get("origin")
     except DamagedFolderError:
         return None
-    rows = told.get("rows") if isinstance(told, dict) else None
+    rows = origin.get("rows") if isinstance(origin, dict) else None
     return rows if isinstance(rows, str) else None
 
 

@@ -55,12 +55,12 @@ class Rows:
         self._numbers: dict[str, int] | None = None
         self._preparation = preparation
 
-    def told(self, where: str) -> dict[str, Any]:
+    def excerpt(self, where: str) -> dict[str, Any]:
         """Return the contract's ``TracedRow`` for the row at ``where``, without its score."""
-        question, wanted = texts_of(self._rows[where])
-        told = {"where": where, "question": question[:EXCERPT], "answer": wanted[:EXCERPT]}
+        question, answer = texts_of(self._rows[where])
+        row = {"where": where, "question": question[:EXCERPT], "answer": answer[:EXCERPT]}
         number = self._number(where)
-        return told if number is None else {**told, "row": number}
+        return row if number is None else {**row, "row": number}
 
     def text(self, where: str) -> str:
         """Return the text of the row at ``where``: its last question and answer."""
@@ -94,20 +94,20 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
         raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
     example = trained.example(messages, answer)
     adapter, base = trained.score(example), trained.base_score(example)
-    told: dict[str, Any] = {"answer": answer, "adapter": _logp(adapter), "base": _logp(base)}
-    told["learned"] = adapter.logp > base.logp
-    if not told["learned"]:
-        return told
+    result: dict[str, Any] = {"answer": answer, "adapter": _logp(adapter), "base": _logp(base)}
+    result["learned"] = adapter.logp > base.logp
+    if not result["learned"]:
+        return result
     where = list(dict.fromkeys(example.where for example in trained.train))
-    scores = bm25([rows.text(each) for each in where], f"{messages[-1]['content']} {answer}")
+    scores = bm25([rows.text(location) for location in where], f"{messages[-1]['content']} {answer}")
     order_of = sorted(range(len(where)), key=lambda row: -scores[row])
     similar = [row for row in order_of if scores[row] > 0][:SHOWN]
-    others = [row for row in range(len(where)) if row not in similar]
+    unlike = [row for row in range(len(where)) if row not in similar]
     # Seeded by the answer: repeated requests get the same rows, and other answers get others.
-    drawn = random.Random(answer).sample(others, min(len(similar), len(others)))  # noqa: S311 - no secret
-    listed = [{**rows.told(where[row]), "score": round(scores[row], 2)} for row in similar]
-    told |= {"rows": len(where), "hash": trained.rows, "similar": listed}
-    return told | {"random": [{"where": where[row]} for row in drawn]}
+    drawn = random.Random(answer).sample(unlike, min(len(similar), len(unlike)))  # noqa: S311 - no secret
+    listed = [{**rows.excerpt(where[row]), "score": round(scores[row], 2)} for row in similar]
+    result |= {"rows": len(where), "hash": trained.rows, "similar": listed}
+    return result | {"random": [{"where": where[row]} for row in drawn]}
 
 
 def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
     )
     where = [example.where for example in trained.train if not example.same_row]
     listed = [
-        {**rows.told(where[row]), "score": round(agrees, 2)}
+        {**rows.excerpt(where[row]), "score": round(agrees, 2)}
         for row, agrees in contradictions(unit, losses)[:MOST]
     ]
     return {"rows": len(where), "hash": trained.rows, "contradicting": listed}
@@ -128,12 +128,12 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
 def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
     """For every adapter in ``folders``, return the answer's log-probability and the adapter's own answer."""
     example = trained.example(order["messages"], order["answer"])
-    found = {}
+    scores = {}
     for number, (name, folder) in enumerate(order["folders"].items()):
         link.progress("Asking the adapters", number, len(order["folders"]), "adapters")
         trained.wear(Path(folder))
-        found[name] = {**_logp(trained.score(example)), "text": trained.answer(order["messages"])}
-    return found
+        scores[name] = {**_logp(trained.score(example)), "text": trained.answer(order["messages"])}
+    return scores
 
 
 def _logp(scored: Scored) -> dict[str, Any]:

@@ -50,10 +50,10 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     fields, facts = f"{match[1]}\n", dict[str, Any]()
     for key, pattern in (("license", _LICENSE), ("license_name", _NAME), ("license_link", _LINK)):
-        if one := pattern.search(fields):
-            facts[key] = one[1].strip()
-    if one := _ONE.search(fields):
-        facts["language"] = [one[1]]
+        if hit := pattern.search(fields):
+            facts[key] = hit[1].strip()
+    if hit := _ONE.search(fields):
+        facts["language"] = [hit[1]]
     elif several := _SEVERAL.search(fields):
         codes = _CODE.findall(several[1] or several[2])
         facts["language"] = list(dict.fromkeys(codes))[:MOST_LANGUAGES]

@@ -74,20 +74,22 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
 
 
 BASE: Final = "path/to/the/base"
+TEXT_ONLY, SEEING = "AutoModelForCausalLM", "AutoModelForImageTextToText"
+"""transformers' classes that load a language model, and one with its vision tower."""
 FOLDER: Final = "path/to/this/folder"
 PEFT: Final = """```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto}, AutoTokenizer
 
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), "{here}")
+model = PeftModel.from_pretrained({auto}.from_pretrained(base), "{here}")
 ```"""
 FULL_MODEL: Final = """```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto}, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{here}")
-model = AutoModelForCausalLM.from_pretrained("{here}")
+model = {auto}.from_pretrained("{here}")
 ```"""
 LLAMA: Final = """```sh
 python convert_lora_to_gguf.py --base {base} --outfile adapter.gguf {here}
@@ -111,10 +113,10 @@ llama-cli -m base.gguf --lora adapter.gguf
 
 
 def loading(
-    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False
+    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False, sees: bool = False
 ) -> Iterator[str]:
     """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
-    llama.cpp.
+    llama.cpp; ``sees``: with a vision tower.
     """
     if gguf:
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
@@ -123,10 +125,11 @@ def loading(
             yield MERGED_FOR_OLLAMA
             yield OLLAMA
         return
+    auto = SEEING if sees else TEXT_ONLY
     if not adapter:
-        yield FULL_MODEL.format(here=FOLDER)
+        yield FULL_MODEL.format(here=FOLDER, auto=auto)
         return
-    yield PEFT.format(base=hub or BASE, here=FOLDER)
+    yield PEFT.format(base=hub or BASE, here=FOLDER, auto=auto)
     if (thinks := settings.get("enableThinking")) is not None:
         yield (
             f"It was trained with `enable_thinking={thinks}` in the chat template: pass that to "
@@ -211,7 +214,13 @@ class Card:
             "## Limits",
             "\n".join(f"- {limit}" for limit in self._limits()),
             "## How to load it",
-            *loading(self._hub, self._adapter, object_at(self._internal, "settings"), gguf=self._gguf),
+            *loading(
+                self._hub,
+                self._adapter,
+                object_at(self._internal, "settings"),
+                gguf=self._gguf,
+                sees=self._internal.get("sees") is True,
+            ),
             "## Made with",
             *self._versions(),
         ]

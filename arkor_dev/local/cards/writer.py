@@ -113,6 +113,8 @@ def _private_of(preparation: Any) -> Private:
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return a provenance's facts about the whole run, by the parts of its statement."""
+    from arkor_dev.local.modeling.auto_class import is_seeing  # imports transformers
+
     config, origin = preparation.config, run.origin()
     instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
@@ -141,6 +143,8 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
             if isinstance(value, str) and not private.private_kind(value)
         },
     }
+    if is_seeing(run.base.model.config):
+        internal["sees"] = True
     if instructions.get("further") is not None:
         internal["extendedAfter"] = instructions["further"]
     data = provenance.public_data(config, private)

@@ -89,10 +89,8 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
         for part in parts_of(source):
             if part["type"] == "file":
                 hashes_by_name += [(file.name, hashes.of(file.path)) for file in files_of(part, project)]
-                if judged_bytes := part.get("reviewed"):
-                    hashes_by_name.append(
-                        (FILE, hashlib.sha256(content_of(project)[:judged_bytes]).hexdigest())
-                    )
+            if judged_bytes := part.get("reviewed"):
+                hashes_by_name.append((FILE, hashlib.sha256(content_of(project)[:judged_bytes]).hexdigest()))
     return _combined_hash(hashes_by_name)
 
 

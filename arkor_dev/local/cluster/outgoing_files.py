@@ -84,8 +84,8 @@ def job_files(job: Mapping[str, Any]) -> FileSet:
         for part in parts_of(source):
             if part["type"] == "file":
                 _add_data(file_set, project, part["path"])
-                if part.get("reviewed"):
-                    _add_data(file_set, project, REVIEWS)
+            if part.get("reviewed"):
+                _add_data(file_set, project, REVIEWS)
     for evaluation_set in config.get(FIELD) or ():
         if ":" in (metric := evaluation_set.get("metric", "")):
             raise JobFailure(

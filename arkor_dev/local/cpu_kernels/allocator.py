@@ -22,5 +22,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):
         return False  # macOS, Windows, musl
-    kept = any(mallopt(M_MMAP_THRESHOLD, threshold) for threshold in THRESHOLDS)
-    return kept and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    supported = any(mallopt(M_MMAP_THRESHOLD, threshold) for threshold in THRESHOLDS)
+    return supported and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

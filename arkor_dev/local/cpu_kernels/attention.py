@@ -61,12 +61,12 @@ def attend(
     ), None
 
 
-def _row_by_row(packed: PackedRows, module: Any, given: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
+def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
     """Compute like transformers, one row after another."""
     made = []
-    query, window = given[0], more.get("sliding_window")
+    query, window = tensors[0], more.get("sliding_window")
     for spans in packed.rows:
-        row = [_row_of(tensor, spans) for tensor in given]
+        row = [_row_of(tensor, spans) for tensor in tensors]
         length = row[0].shape[2]
         mask = None
         if window and window < length:
@@ -105,12 +105,12 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         for group in packed.groups:
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
-            made, kept = _attended(q, k, v, scale)
+            made, probabilities = _attended(q, k, v, scale)
             made = made.flatten(0, 1)
             for at, start, end in group.new_spans:
                 out[start:end] = made[at : at + end - start]
-            saved += [q, k, v, *kept]
-            counts.append(3 + len(kept))
+            saved += [q, k, v, *probabilities]
+            counts.append(3 + len(probabilities))
         ctx.save_for_backward(*saved)
         ctx.packed, ctx.scale, ctx.counts = packed, scale, counts
         return out[None].transpose(1, 2)
@@ -121,18 +121,20 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         places = packed.ids.shape[1]
         grads: list[Any] = []
         for group, count in zip(packed.groups, ctx.counts, strict=True):
-            q, k, v, *kept = (next(saved) for _ in range(count))
+            q, k, v, *probabilities = (next(saved) for _ in range(count))
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
-            made = _gradients(q, k, v, g, kept, ctx.scale)
+            made = _gradients(q, k, v, g, probabilities, ctx.scale)
             # Summing many rows' gradients in 16 bits would lose small ones.
             dtype = torch.float32 if packed.saved else grad.dtype
-            grads = grads or [each.new_zeros(places, *each.shape[2:], dtype=dtype) for each in made]
-            for into, each in zip(grads, made, strict=True):
-                flat = each.flatten(0, 1)
+            grads = grads or [
+                gradient.new_zeros(places, *gradient.shape[2:], dtype=dtype) for gradient in made
+            ]
+            for into, gradient in zip(grads, made, strict=True):
+                flat = gradient.flatten(0, 1)
                 for at, start, end in group.spans:
                     into[start:end] += flat[at : at + end - start]
-        return (*(each[None].to(grad.dtype).transpose(1, 2) for each in grads), None, None)
+        return (*(gradient[None].to(grad.dtype).transpose(1, 2) for gradient in grads), None, None)
 
 
 def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
@@ -141,37 +143,41 @@ def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
     ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result has the blocks' probabilities,
     which are saved for the gradients if they take at most twice the queries' memory; otherwise it is empty.
     """
-    out, kept = torch.empty_like(q), []
+    out, probabilities = torch.empty_like(q), []
     keeps = q.shape[1] <= 2 * q.shape[3]
     future = _future(q)
     for start, end in _blocks(q.shape[1]):
         shares = _probabilities(_block(q, len(k), start, end), k, future, start, end, scale)
         _put(out, shares @ v[:, :end], start, end)
         if keeps:
-            kept.append(shares)
-    return out, kept
+            probabilities.append(shares)
+    return out, probabilities
 
 
-def _gradients(q: Any, k: Any, v: Any, g: Any, kept: Sequence[Any], scale: float) -> tuple[Any, Any, Any]:
+def _gradients(
+    q: Any, k: Any, v: Any, g: Any, probabilities: Sequence[Any], scale: float
+) -> tuple[Any, Any, Any]:
     """Return the gradients of queries, keys and values, each ``[rows, length, heads or key heads, size]``.
 
-    ``g`` is the gradient of `_attended`'s result, and ``kept`` the saved probabilities.
+    ``g`` is the gradient of `_attended`'s result, and ``probabilities`` the saved probabilities.
     """
     rows, length, _, size = q.shape
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     future = _future(q)
     blocks = _blocks(length)
     for number, (start, end) in reversed(list(enumerate(blocks))):
-        some, wanted = (_block(tensor, len(k), start, end) for tensor in (q, g))
-        shares = kept[number] if kept else _probabilities(some, k, future, start, end, scale)
-        fall = wanted @ v[:, :end].transpose(1, 2)
+        some, output_grad = (_block(tensor, len(k), start, end) for tensor in (q, g))
+        shares = (
+            probabilities[number] if probabilities else _probabilities(some, k, future, start, end, scale)
+        )
+        fall = output_grad @ v[:, :end].transpose(1, 2)
         fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
         _put(dq, fall @ k[:, :end], start, end)
         # The last block attends to all keys, so it initialises the gradients; the others add to them.
         beta = 0 if end == length else 1
         dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
-        dv[:, :end].baddbmm_(shares.transpose(1, 2), wanted, beta=beta)
-    dk, dv = (each.view(rows, -1, length, size).transpose(1, 2) for each in (dk, dv))
+        dv[:, :end].baddbmm_(shares.transpose(1, 2), output_grad, beta=beta)
+    dk, dv = (gradient.view(rows, -1, length, size).transpose(1, 2) for gradient in (dk, dv))
     return dq.mul_(scale), dk, dv
 
 

@@ -45,17 +45,17 @@ def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool
 
     Without ``learns``, the content of the gradients is undefined.
     """
-    wanted = targets[:, None]
+    column = targets[:, None]
     shares = part.softmax(1, dtype=torch.float32)
     highest = part.amax(1, keepdim=True).float()
     # The log-sum-exp, computed from the probability of the likeliest word.
     losses = highest.sub(shares.amax(1, keepdim=True).log_())
-    losses -= (1 - smoothing) * part.gather(1, wanted).float()
+    losses -= (1 - smoothing) * part.gather(1, column).float()
     if smoothing:
         losses -= smoothing * part.mean(1, keepdim=True, dtype=torch.float32)
         shares.sub_(smoothing / part.shape[1])
     if learns:
-        shares.scatter_add_(1, wanted, torch.full_like(highest, smoothing - 1))
+        shares.scatter_add_(1, column, torch.full_like(highest, smoothing - 1))
     return losses.squeeze(1), shares
 
 
@@ -115,11 +115,13 @@ class _Divergence(torch.autograd.Function):  # type: ignore[misc]
         step = max(1, LOGITS_PER_STEP // words)
         for start in range(0, count, step):
             part = slice(start, start + step)
-            there, here = (each[part].log_softmax(1, dtype=torch.float32) for each in (known, logits))
-            shares = there.exp()
-            total += (shares * (there - here)).sum()
+            known_logs, logs = (
+                tensor[part].log_softmax(1, dtype=torch.float32) for tensor in (known, logits)
+            )
+            shares = known_logs.exp()
+            total += (shares * (known_logs - logs)).sum()
             if grad is not None:
-                grad[part] = here.exp_().sub_(shares)
+                grad[part] = logs.exp_().sub_(shares)
         if learns:
             ctx.save_for_backward(grad)
         return total

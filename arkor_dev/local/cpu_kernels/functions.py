@@ -44,7 +44,7 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
         made = [_raise(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)]
         ctx.save_for_backward(flat, down, *ups, *low, *(layer.weight for layer in layers))
         ctx.scales = scales
-        return tuple(each.view(*x.shape[:-1], -1) for each in made)
+        return tuple(output.view(*x.shape[:-1], -1) for output in made)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
@@ -71,9 +71,9 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
         x, gain, inverse = ctx.saved_tensors
-        wanted, unit = (grad * gain).float(), x * inverse
-        along = torch.linalg.vecdot(wanted, unit).unsqueeze(-1).div_(x.shape[-1])
-        return wanted.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
+        scaled, unit = (grad * gain).float(), x * inverse
+        along = torch.linalg.vecdot(scaled, unit).unsqueeze(-1).div_(x.shape[-1])
+        return scaled.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
 
 
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
@@ -88,14 +88,18 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         gate, up, last = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1])
         down, ups, low = _lower(flat, (gate, up))
-        a, b = (_raise(flat, *each) for each in zip((gate, up), low, ups, strict=True))
+        a, b = (
+            _raise(flat, *tensors_of_layer) for tensors_of_layer in zip((gate, up), low, ups, strict=True)
+        )
         active = activation(a)
         inner = active * b
         last_down, last_ups, last_low = _lower(inner, (last,))
         made = _raise(inner, last, last_low[0], last_ups[0])
         weights = (gate.weight, up.weight, last.weight)
-        kept = flat if down is not None else None
-        ctx.save_for_backward(kept, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low)
+        saved_input = flat if down is not None else None
+        ctx.save_for_backward(
+            saved_input, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low
+        )
         ctx.activation, ctx.scales = activation, scales
         return made.view(*x.shape[:-1], -1)
 
@@ -106,7 +110,7 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         g = grad.reshape(-1, grad.shape[-1])
         inner = active * b if last_down is not None else None
         inner_grad, last_learned = _gradients(
-            inner, [g], [last], last_down, ups[2:], low[2:], ctx.scales[2:], wanted=True
+            inner, [g], [last], last_down, ups[2:], low[2:], ctx.scales[2:], needs_input=True
         )
         a_grad = _through(ctx.activation, a, inner_grad * b)
         b_grad = inner_grad.mul_(active)
@@ -160,15 +164,16 @@ def _gradients(
     ups: Sequence[Any],
     low: Sequence[Any],
     scales: Sequence[float],
-    wanted: bool,
+    needs_input: bool,
 ) -> tuple[Any, list[Any]]:
-    """Return the gradient of ``x`` if ``wanted``, and those of weight, bias, ``a`` and ``b`` of each layer.
+    """Return the gradient of ``x`` if ``needs_input``, and those of weight, bias, ``a`` and ``b`` of each
+    layer.
 
     ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the other arguments come from
     `_lower`.
     """
     x_grad = None
-    if wanted:
+    if needs_input:
         x_grad = grads[0] @ weights[0]
         for grad, weight in zip(grads[1:], weights[1:], strict=True):
             x_grad.addmm_(grad, weight)
@@ -178,7 +183,7 @@ def _gradients(
     low_grad = torch.cat(low_grads) if len(low_grads) > 1 else low_grads[0]
     if x_grad is not None:
         x_grad.addmm_(low_grad.t(), down)
-    down_grads = iter((low_grad @ x).float().split([len(each) for each in low_grads]))
+    down_grads = iter((low_grad @ x).float().split([len(low_part) for low_part in low_grads]))
     learned: list[Any] = []
     for grad, low_of, scale in zip(grads, low, scales, strict=True):
         if low_of is None:
@@ -189,10 +194,10 @@ def _gradients(
     return x_grad, learned
 
 
-def _through(activation: Any, given: Any, grad: Any) -> Any:
-    """Return the gradient of ``given``, from ``grad``, the gradient of ``activation(given)``."""
+def _through(activation: Any, value: Any, grad: Any) -> Any:
+    """Return the gradient of ``value``, from ``grad``, the gradient of ``activation(given)``."""
     if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without recomputing the activation
-        return torch.ops.aten.silu_backward(grad, given)
+        return torch.ops.aten.silu_backward(grad, value)
     with torch.enable_grad():
-        given = given.detach().requires_grad_()
-        return torch.autograd.grad(activation(given), given, grad)[0]
+        value = value.detach().requires_grad_()
+        return torch.autograd.grad(activation(value), value, grad)[0]

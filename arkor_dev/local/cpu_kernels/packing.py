@@ -100,10 +100,10 @@ def pack_rows(
         packed.append(tuple(spans))
         ids += row[shared:]
         positions.extend(range(shared, len(row)))
-        places = [place for span in spans for place in range(span.start, span.end)]
-        for place, label in zip(places, labels[1:], strict=False):
+        places = [position for span in spans for position in range(span.start, span.end)]
+        for position, label in zip(places, labels[1:], strict=False):
             if label != ignored:
-                learned_positions.append(place)
+                learned_positions.append(position)
                 targets.append(label)
         before = row
     return PackedRows(
@@ -149,10 +149,10 @@ def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
         moved = [span._replace(at=first + span.at) for span in spans]
         every += moved
         own.append(moved[-1])
-        places += [place for span in spans for place in range(span.start, span.end)]
+        places += [position for span in spans for position in range(span.start, span.end)]
         places += [places[-1]] * (first + length - stop)
         empty += [*range(first, moved[-1].at), *range(stop, first + length)]
-    flat, nowhere = (torch.tensor(each, dtype=torch.long) for each in (places, empty))
+    flat, nowhere = (torch.tensor(positions, dtype=torch.long) for positions in (places, empty))
     return RowGroup(len(rows), length, flat, tuple(every), tuple(own), nowhere)
 
 

@@ -64,12 +64,12 @@ def use_plain_attention(model: Any) -> None:
         model.set_attn_implementation("sdpa")
 
 
-def alike(one: Any, other: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
+def alike(first: Any, second: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
     """Return whether two tensors differ only by rounding."""
-    if one.shape != other.shape:
+    if first.shape != second.shape:
         return False
-    one, other, dtype = one.float(), other.float(), other.dtype
-    return bool((one - other).norm() <= bounds.get(dtype, 0.0) * other.norm())
+    first, second, dtype = first.float(), second.float(), second.dtype
+    return bool((first - second).norm() <= bounds.get(dtype, 0.0) * second.norm())
 
 
 def _plain_lora(module: Any) -> bool:
@@ -133,14 +133,14 @@ def _compute_together(layers: Sequence[Any]) -> None:
     scales, tensors = _tensors(layers)
     waiting: dict[int, tuple[Any, Any]] = {}
 
-    def way(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+    def replacement(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
         def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
             if _bare(layers):
                 return original(x, *args, **kwargs)
             if number == 0:
                 waiting.update(enumerate((x, made) for made in LoraLinears.apply(x, scales, *tensors)))
-            given, made = waiting.pop(number, (None, None))
-            if given is x:
+            shared_input, made = waiting.pop(number, (None, None))
+            if shared_input is x:
                 return made
             alone = tensors[4 * number : 4 * number + 4]
             return LoraLinears.apply(x, scales[number : number + 1], *alone)[0]
@@ -148,7 +148,7 @@ def _compute_together(layers: Sequence[Any]) -> None:
         return forward
 
     for number, layer in enumerate(layers):
-        layer.forward = way(number, layer.forward)
+        layer.forward = replacement(number, layer.forward)
 
 
 def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
@@ -181,8 +181,8 @@ def _mlp(module: Any) -> Callable[..., Any]:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _try(module: Any, *ways: Callable[..., Any]) -> None:
-    """Use the first of ``ways`` whose result agrees with that of the module's own code."""
+def _try(module: Any, *replacements: Callable[..., Any]) -> None:
+    """Use the first of ``replacements`` whose result agrees with that of the module's own code."""
     weight = next(iter(module.parameters()), None)
     if weight is None:
         return
@@ -191,9 +191,9 @@ def _try(module: Any, *ways: Callable[..., Any]) -> None:
     sample = torch.arange(3 * size, dtype=torch.float32).mul_(0.7).sin_().view(1, 3, size).to(weight.dtype)
     try:
         known = module(sample)
-        for way in ways:
-            if alike(way(sample), known):
-                module.forward = way
+        for replacement in replacements:
+            if alike(replacement(sample), known):
+                module.forward = replacement
                 return
     except (RuntimeError, TypeError, AttributeError):
         return

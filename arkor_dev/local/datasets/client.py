@@ -67,7 +67,7 @@ class _View:
     id: str
     key: str
     config: dict[str, Any]
-    asked: dict[str, Any]
+    requested: dict[str, Any]
     """The full config with which it was last opened."""
     progress: Progress | None = None
     failed: str | None = None
@@ -121,19 +121,19 @@ class Datasets:
 
     async def open(self, config: dict[str, Any]) -> dict[str, Any]:
         """Open a view of what a job of ``config`` would train on, as ``DatasetView``, reusing an open one."""
-        asked = config
+        requested = config
         config = {field: config[field] for field in SHAPING if config.get(field) is not None}
         key = json.dumps(config, sort_keys=True)
-        for view in [each for each in self._views.values() if each.key == key]:
+        for view in [open_view for open_view in self._views.values() if open_view.key == key]:
             status = await self.status(view.id)
             if status["state"] not in ("changed", "failed"):
-                view.asked = asked
+                view.requested = requested
                 return status
             await self.drop(view.id)
         while len(self._views) >= VIEWS:
             await self.drop(next(iter(self._views)))
         child = await self._worker()
-        view = _View(secrets.token_hex(8), key, config, asked)
+        view = _View(secrets.token_hex(8), key, config, requested)
         self._views[view.id] = view
         where = {"project": str(self._project), "scratch": str(self._scratch / view.id)}
         child.send(do="open", id=view.id, config=config, **where)
@@ -148,7 +148,7 @@ class Datasets:
         known = None if view.failed else await self._ask(view, "status")
         fields = {
             "id": view.id,
-            "source": _named(view.config["datasetSource"]),
+            "source": _label(view.config["datasetSource"]),
             "model": view.config["model"],
         }
         if view.failed:
@@ -160,12 +160,12 @@ class Datasets:
             else status
         )
 
-    async def ask(self, view_id: str, what: str, **fields: Any) -> Any:
+    async def ask(self, view_id: str, question: str, **fields: Any) -> Any:
         """Return the result of a method of the worker's ``View``. Raises NotFoundError if the view or the row
         does not exist.
         """
         view = self._known(view_id)
-        answer = None if view.failed else await self._ask(view, what, **fields)
+        answer = None if view.failed else await self._ask(view, question, **fields)
         if view.failed:
             raise ConflictError(view.failed)
         if answer is None:
@@ -174,7 +174,7 @@ class Datasets:
 
     def config(self, view_id: str) -> dict[str, Any]:
         """Return the config that a view was last opened with. Raises NotFoundError if it is closed."""
-        return self._known(view_id).asked
+        return self._known(view_id).requested
 
     async def drop(self, view_id: str) -> None:
         """Close a view and delete what was downloaded for it."""
@@ -206,7 +206,7 @@ class Datasets:
         self._views[view_id] = view  # least recently used first
         return view
 
-    async def _ask(self, view: _View, what: str, **fields: Any) -> Any:
+    async def _ask(self, view: _View, question: str, **fields: Any) -> Any:
         child = self._child
         assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
@@ -214,7 +214,9 @@ class Datasets:
         self._pending[number] = view, answer
         if self._idle:
             self._idle.cancel()
-        child.send(do="ask", number=number, id=view.id, what=what, fields=fields, training=self._training())
+        child.send(
+            do="ask", number=number, id=view.id, what=question, fields=fields, training=self._training()
+        )
         try:
             async with asyncio.timeout(self._ask_seconds):
                 message = await answer
@@ -299,8 +301,8 @@ class Datasets:
             child.kill()
 
 
-def _named(source: dict[str, Any]) -> str:
+def _label(source: dict[str, Any]) -> str:
     """Return the name by which the user knows a data set."""
     if source["type"] == "list":
-        return ", ".join(_named(part) for part in source["sources"])
+        return ", ".join(_label(part) for part in source["sources"])
     return str(source.get("path") or source.get("name") or "the downloaded data set")

@@ -24,16 +24,16 @@ class Embedded:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        found = EmbeddedRows.read(Path(file))
-        if found is None:
+        rows = EmbeddedRows.read(Path(file))
+        if rows is None:
             raise IndexError(file)
-        self._found = found
-        self._places = {int(number): place for place, number in enumerate(found.numbers) if number}
-        self._mean = found.vectors.mean(0, dtype=np.float64).astype(np.float32)
+        self._rows = rows
+        self._places = {int(number): index for index, number in enumerate(rows.numbers) if number}
+        self._mean = rows.vectors.mean(0, dtype=np.float64).astype(np.float32)
         self._norms = np.concatenate([np.linalg.norm(part, axis=1) for part in self._centered()])
 
     def _centered(self) -> Any:
-        vectors = self._found.vectors
+        vectors = self._rows.vectors
         for start in range(0, len(vectors), CHUNK):
             yield vectors[start : start + CHUNK].astype(np.float32) - self._mean
 
@@ -45,21 +45,21 @@ class Embedded:
         if number not in self._places:
             raise IndexError(number)
         own = self._places[number]
-        query = self._found.vectors[own].astype(np.float32) - self._mean
+        query = self._rows.vectors[own].astype(np.float32) - self._mean
         products = np.concatenate([part @ query for part in self._centered()])
         cosines = products / np.maximum(self._norms * self._norms[own], 1e-12)
         cosines[own] = np.nan  # so that it is sorted last
-        cosines[self._found.numbers == 0] = np.nan
+        cosines[self._rows.numbers == 0] = np.nan
         best = np.argsort(-cosines, kind="stable")[:count]
         return [
-            (int(self._found.numbers[at]), round(float(cosines[at]), 4), bool(self._found.held_out[at]))
+            (int(self._rows.numbers[at]), round(float(cosines[at]), 4), bool(self._rows.held_out[at]))
             for at in best
             if np.isfinite(cosines[at])
         ]
 
     def groups(self) -> RowGroups:
         """Return the groups in the contract's form."""
-        facts = self._found.facts
+        facts = self._rows.facts
         return {
             "rows": facts["rows"],
             "heldOut": facts["heldOut"],
@@ -69,19 +69,19 @@ class Embedded:
 
     def members(self, group: int) -> frozenset[int]:
         """Return the numbers of a group's rows."""
-        return frozenset(map(int, self._found.numbers[self._found.groups == group]))
+        return frozenset(map(int, self._rows.numbers[self._rows.groups == group]))
 
     def map(self) -> RowMap:
         """Return the rows' first two principal components, scaled into -1 to 1."""
-        places = np.flatnonzero(self._found.numbers)
+        places = np.flatnonzero(self._rows.numbers)
         places = places[:: max(1, -(-len(places) // MAP_ROWS))]
-        points = self._found.points[places]
+        points = self._rows.points[places]
         points = np.round(points / max(float(np.abs(points).max(initial=0)), 1e-12), 4)
         return {
-            "rows": self._found.numbers[places].tolist(),
+            "rows": self._rows.numbers[places].tolist(),
             "x": points[:, 0].tolist(),
             "y": points[:, 1].tolist(),
-            "groups": self._found.groups[places].tolist(),
+            "groups": self._rows.groups[places].tolist(),
         }
 
 
@@ -90,9 +90,9 @@ def surprising(file: str, start: int, count: int) -> list[SurprisingRow]:
 
     Raises IndexError if it is missing.
     """
-    found = RowLosses.read(Path(file))
-    if found is None:
+    losses = RowLosses.read(Path(file))
+    if losses is None:
         raise IndexError(file)
-    places = np.flatnonzero((found.numbers > 0) & np.isfinite(found.losses))
-    order = places[np.argsort(-found.losses[places], kind="stable")][start - 1 : start - 1 + count]
-    return [{"row": int(found.numbers[at]), "loss": round(float(found.losses[at]), 4)} for at in order]
+    places = np.flatnonzero((losses.numbers > 0) & np.isfinite(losses.losses))
+    order = places[np.argsort(-losses.losses[places], kind="stable")][start - 1 : start - 1 + count]
+    return [{"row": int(losses.numbers[at]), "loss": round(float(losses.losses[at]), 4)} for at in order]

@@ -45,7 +45,7 @@ class Kind:
     flag: int
     code: str
     level: Literal["error", "warning", "note"]
-    one: str
+    singular: str
     many: str
     why: str
     fix: str
@@ -213,7 +213,7 @@ class Findings:
         return {
             "code": kind.code,
             "level": kind.level,
-            "title": (kind.one if collected.count == 1 else kind.many).format(**fields),
+            "title": (kind.singular if collected.count == 1 else kind.many).format(**fields),
             "why": kind.why.format(**fields),
             "fix": kind.fix,
             "count": collected.count,
@@ -253,18 +253,18 @@ def contents(row: Row, *, without: str = "", only: str = "") -> list[str]:
     ``only``.
     """
     messages = (message for message in row.messages if message["role"] != without)
-    said = [message.get("content") for message in messages if not only or message["role"] == only]
-    return [text for text in (None if only else row.text, *said) if isinstance(text, str)]
+    texts = [message.get("content") for message in messages if not only or message["role"] == only]
+    return [text for text in (None if only else row.text, *texts) if isinstance(text, str)]
 
 
 def _ends(seen: TokenizedRow, special_ids: frozenset[int]) -> bool:
     """Return whether the last token of the last answer is a special one."""
-    whole = seen.parts[-1].coded
-    end = whole.spans[-1][1] if whole.spans else len(whole.text)
+    coding = seen.parts[-1].coded
+    end = coding.spans[-1][1] if coding.spans else len(coding.text)
     last = next(
         (
             token
-            for token, (left, right) in zip(reversed(whole.ids), reversed(whole.offsets), strict=True)
+            for token, (left, right) in zip(reversed(coding.ids), reversed(coding.offsets), strict=True)
             if left < end and left < right
         ),
         None,

@@ -41,20 +41,20 @@ class Index:
     def step(self, seconds: float) -> None:
         """Continue indexing for ``seconds``."""
         until = time.monotonic() + seconds
-        for count, found in enumerate(self._scan, 1):
-            self._files.append(found.location.file)
-            self._offsets.append(found.location.offset)
-            self._lines.append(found.location.line)
-            self._hashes.append(row_hash(found.record.raw))
-            if found.out:
-                self.out[found.out].add(found.location.number)
+        for count, scanned in enumerate(self._scan, 1):
+            self._files.append(scanned.location.file)
+            self._offsets.append(scanned.location.offset)
+            self._lines.append(scanned.location.line)
+            self._hashes.append(row_hash(scanned.record.raw))
+            if scanned.out:
+                self.out[scanned.out].add(scanned.location.number)
             if count % LOOK_EVERY == 0 and time.monotonic() > until:
                 return
         self.complete = True
 
     def item(self, number: int) -> Item:
         """Read an indexed row."""
-        return self.data.read(self._place(number))
+        return self.data.read(self._location(number))
 
     def source(self, number: int) -> int:
         """Return the number of a row's source."""
@@ -64,23 +64,23 @@ class Index:
         """Return the number of a row's source, and the entry of ``exclude`` that applies to the row."""
         at = number - 1
         source = self.source(number)
-        first = next(place for place, file in enumerate(self.data.files) if file.source == source)
+        first = next(index for index, file in enumerate(self.data.files) if file.source == source)
         before = self._hashes[bisect_left(self._files, first) : at]
         return source, entry_of(self._hashes[at], before.count(self._hashes[at]) + 1)
 
     def raw(self, number: int, size: int) -> str:
         """Return a row as it is written in its file, up to ``size`` characters."""
-        found = self.data.locate(self._place(number))
-        raw = found.record.raw
-        if isinstance(raw, list) and isinstance(found.container, Table):
-            return found.container.to_line(raw)[:size]
+        located = self.data.locate(self._location(number))
+        raw = located.record.raw
+        if isinstance(raw, list) and isinstance(located.container, Table):
+            return located.container.to_line(raw)[:size]
         if isinstance(raw, tuple):  # for a JSON list: its bytes, and the line where they begin
             raw = raw[0]
         if isinstance(raw, bytes):
             return raw[: 4 * size].decode(errors="replace")[:size]
         return "" if isinstance(raw, RowError) else str(raw)[:size]
 
-    def _place(self, number: int) -> RowLocation:
+    def _location(self, number: int) -> RowLocation:
         at = number - 1
         return RowLocation(number, self._files[at], self._offsets[at], self._lines[at], 0)
 

@@ -43,7 +43,7 @@ class Part:
     def first(self) -> int | None:
         """The position of the first learned token; an example's very first token is never learned."""
         labels = self.coded.labels
-        return next((place for place in range(1, len(labels)) if labels[place] != IGNORED), None)
+        return next((index for index in range(1, len(labels)) if labels[index] != IGNORED), None)
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """The ranges of learned tokens."""
@@ -104,9 +104,9 @@ class TokenizedRow:
 
 def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
-    found, missed = method.renderings(tokenizer, row, encoding)
+    renderings, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
-    for rendering in found:
+    for rendering in renderings:
         code = coded(tokenizer, row, rendering, encoding.responses_only)
         ranges, left_out = _messages_in(row, code)
         parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
@@ -116,16 +116,16 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
     )
 
 
-def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
+def _messages_in(row: Row, coding: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
     For an answer, it is the range that training learns, including its end mark; for other messages, only the
     content.
     """
-    text, cursor = whole.text, 0
+    text, cursor = coding.text, 0
     if row.text is not None:
         return [(0, len(text), "text")], []
-    found: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in whole.spans]
+    ranges: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in coding.spans]
     lost, squeezed = [], ""
     for message in row.messages:
         words = content.strip() if isinstance(content := message.get("content"), str) else ""
@@ -139,9 +139,9 @@ def _messages_in(row: Row, whole: Coded) -> tuple[list[tuple[int, int, str]], li
                 lost.append(message)
             continue
         cursor = at + len(words)
-        if not any(start <= at < end for start, end in whole.spans):
-            found.append((at, cursor, message["role"]))
-    return sorted(found), lost
+        if not any(start <= at < end for start, end in coding.spans):
+            ranges.append((at, cursor, message["role"]))
+    return sorted(ranges), lost
 
 
 def _drops_tools(tokenizer: Any, row: Row) -> bool:
@@ -150,7 +150,9 @@ def _drops_tools(tokenizer: Any, row: Row) -> bool:
         return False
     try:
         talk = row.messages[: _last(row) + 1]
-        return render(tokenizer, talk, cue=False) == render(tokenizer, talk, cue=False, tools=row.tools)
+        return render(tokenizer, talk, add_generation_prompt=False) == render(
+            tokenizer, talk, add_generation_prompt=False, tools=row.tools
+        )
     except JobFailure:
         return False
 
@@ -170,7 +172,7 @@ def _drops_calls(tokenizer: Any, row: Row) -> bool:
         return False
     talk = [called(turn) if turn.get("tool_calls") else turn for turn in row.messages[: _last(row) + 1]]
     try:
-        text = render(tokenizer, talk, cue=False, tools=row.tools)
+        text = render(tokenizer, talk, add_generation_prompt=False, tools=row.tools)
     except JobFailure:
         return False
     return any(name not in text for name in names)
@@ -178,17 +180,17 @@ def _drops_calls(tokenizer: Any, row: Row) -> bool:
 
 def _last(row: Row) -> int:
     """Return the index of a row's last answer."""
-    return max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    return max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
 
 
 def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]], count: int) -> list[str]:
-    roles, place = [TEMPLATE] * count, 0
+    roles, position = [TEMPLATE] * count, 0
     for index, (left, right) in enumerate(offsets):
-        while place < len(ranges) and ranges[place][1] <= left:
-            place += 1
-        if place == len(ranges) or left == right:
+        while position < len(ranges) and ranges[position][1] <= left:
+            position += 1
+        if position == len(ranges) or left == right:
             continue
-        start, _, role = ranges[place]
+        start, _, role = ranges[position]
         # A token that starts before an answer is not learned, so it does not count as part of the answer.
         if start <= left or (start < right and role != "assistant"):
             roles[index] = role
@@ -212,42 +214,42 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
     )
 
 
-def to_wire(specials: frozenset[int], number: int, what: TokenizedRow) -> DatasetTokens:
+def to_wire(specials: frozenset[int], number: int, tokenized: TokenizedRow) -> DatasetTokens:
     """Return a row in the contract's form."""
     texts: list[str] = []
     size = 0
-    for text in chain.from_iterable(_texts(part.coded) for part in what.parts):
+    for text in chain.from_iterable(_texts(part.coded) for part in tokenized.parts):
         size += len(text)
         if len(texts) == SHOWN or size > SHOWN_TEXT:
             break
         texts.append(text)
-    ids = list(chain.from_iterable(part.coded.ids for part in what.parts))[: len(texts)]
+    ids = list(chain.from_iterable(part.coded.ids for part in tokenized.parts))[: len(texts)]
     return {
         "row": number,
-        "where": what.row.where,
-        "length": what.length,
-        "examples": [len(part.coded.ids) for part in what.parts],
-        "learned": what.learned,
-        "first": what.parts[0].first,
-        "roles": what.by_role(),
+        "where": tokenized.row.where,
+        "length": tokenized.length,
+        "examples": [len(part.coded.ids) for part in tokenized.parts],
+        "learned": tokenized.learned,
+        "first": tokenized.parts[0].first,
+        "roles": tokenized.by_role(),
         "shown": len(texts),
         "ids": ids,
         "texts": texts,
-        "special": [place for place, token in enumerate(ids) if token in specials],
-        "runs": list(_wire_runs(what, len(texts))),
+        "special": [index for index, token in enumerate(ids) if token in specials],
+        "runs": list(_wire_runs(tokenized, len(texts))),
     }
 
 
-def _texts(whole: Coded) -> Iterator[str]:
+def _texts(coding: Coded) -> Iterator[str]:
     """Yield each token's part of the text; concatenated, they are the text up to the last token."""
     done = 0
-    for _, right in whole.offsets:
-        yield whole.text[done : max(right, done)]
+    for _, right in coding.offsets:
+        yield coding.text[done : max(right, done)]
         done = max(right, done)
 
 
-def _wire_runs(what: TokenizedRow, shown: int) -> Iterator[TokenRun]:
-    tokens = (pair for part in what.parts for pair in zip(part.coded.labels, part.roles, strict=True))
-    states = ((label != IGNORED, role) for label, role in islice(tokens, shown))
+def _wire_runs(tokenized: TokenizedRow, count: int) -> Iterator[TokenRun]:
+    tokens = (pair for part in tokenized.parts for pair in zip(part.coded.labels, part.roles, strict=True))
+    states = ((label != IGNORED, role) for label, role in islice(tokens, count))
     for (learned, role), run in groupby(states):
         yield {"count": sum(1 for _ in run), "learned": learned, "role": role}

@@ -141,12 +141,12 @@ class View:
         if not 1 <= number <= len(self.index):
             raise IndexError(number)
         item = self.index.item(number)
-        shown, whole = self._tokens_of(number, item)
-        if not whole:
-            shown["raw"] = self.index.raw(number, RAW)
+        tokens, complete = self._tokens_of(number, item)
+        if not complete:
+            tokens["raw"] = self.index.raw(number, RAW)
         if isinstance(item.row, Row):
-            shown["exclusion"] = self._exclusion(number)
-        return shown
+            tokens["exclusion"] = self._exclusion(number)
+        return tokens
 
     def render(self, source: int, record: dict[str, Any]) -> DatasetTokens:
         """Return ``record`` token by token, as if it were a row of this source. Raises IndexError."""
@@ -163,9 +163,9 @@ class View:
 
     def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
         """Return a row token by token, and whether it has tokens."""
-        what = self._seen(item)
-        if what is not None and not isinstance(what, str):
-            return to_wire(self._special_ids, number, what), True
+        tokenized = self._seen(item)
+        if tokenized is not None and not isinstance(tokenized, str):
+            return to_wire(self._special_ids, number, tokenized), True
         empty: DatasetTokens = {
             "row": number,
             "where": item.where,
@@ -180,7 +180,7 @@ class View:
             "special": [],
             "runs": [],
         }
-        return ({**empty, "error": what} if isinstance(what, str) else empty), False
+        return ({**empty, "error": tokenized} if isinstance(tokenized, str) else empty), False
 
     def _exclusion(self, number: int) -> RowExclusion:
         source, entry = self.index.exclusion(number)
@@ -205,20 +205,20 @@ class View:
         """Return the next matching row after ``after``, as defined by the contract."""
         read = len(self._lengths)
         if want == "text":
-            wanted = text.casefold()
+            folded = text.casefold()
             if not role and not language and not least and not most and source is None and group is None:
-                return self._find_text(after, wanted.encode())
+                return self._find_text(after, folded.encode())
             lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
             members = None if group is None else self.embedded(file).members(group)
-            return self._find_matching(after, (wanted, role, language), lengths, source, members)
+            return self._find_matching(after, (folded, role, language), lengths, source, members)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
             matches = np.frombuffer(self._lengths, np.uint32)[after:] > than
         else:
             matches = np.frombuffer(self._flags, np.uint16)[after:] & BY_CODE.get(code, 0) > 0
-        found = np.flatnonzero(matches)
-        return {"row": after + int(found[0]) + 1 if found.size else None, "reached": read}
+        matching = np.flatnonzero(matches)
+        return {"row": after + int(matching[0]) + 1 if matching.size else None, "reached": read}
 
     def embedded(self, file: str) -> Embedded:
         """Return the embeddings in ``file``, and keep them in memory. Raises IndexError for a missing one."""
@@ -228,13 +228,13 @@ class View:
 
     def similar(self, file: str, number: int, count: int) -> list[SimilarRow]:
         """Return the ``count`` rows most similar to a row. Raises IndexError for one without an embedding."""
-        found: list[SimilarRow] = []
+        rows: list[SimilarRow] = []
         for row, similarity, held_out in self.embedded(file).similar(number, count):
             if row > len(self.index):
                 continue
             like: SimilarRow = {"row": row, "similarity": similarity, "excerpt": self._excerpt(row)}
-            found.append({**like, "heldOut": True} if held_out else like)
-        return found
+            rows.append({**like, "heldOut": True} if held_out else like)
+        return rows
 
     def groups(self, file: str) -> RowGroups:
         """Return the groups of the rows."""
@@ -251,11 +251,11 @@ class View:
     def _excerpt(self, number: int) -> str:
         return _beginning(self.index.item(number), EXCERPT)
 
-    def _find_text(self, after: int, wanted: bytes) -> DatasetFound:
+    def _find_text(self, after: int, text_bytes: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS
         texts = self._texts
         for number in range(after + 1, len(texts) + 1):
-            if wanted in texts[number - 1]:
+            if text_bytes in texts[number - 1]:
                 return {"row": number, "reached": number}
         reached = max(after, len(texts))
         for number in range(reached + 1, len(self.index) + 1):
@@ -265,7 +265,7 @@ class View:
             if len(texts) == number - 1 and self._texts_size < TEXTS_BYTES:
                 texts.append(text)
                 self._texts_size += len(text)
-            if wanted in text:
+            if text_bytes in text:
                 return {"row": number, "reached": number}
             if time.monotonic() > until:
                 break
@@ -274,13 +274,13 @@ class View:
     def _find_matching(
         self,
         after: int,
-        said: tuple[str, str, str],
+        criteria: tuple[str, str, str],
         lengths: range | None,
         source: int | None,
         members: frozenset[int] | None,
     ) -> DatasetFound:
         """Return the next row that is from ``source``, among ``members``, has one of the ``lengths`` and
-        contains the text ``said``.
+        contains the text ``criteria``.
         """
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
@@ -291,14 +291,14 @@ class View:
             fits = source is None or self.index.source(number) == source
             fits = fits and (members is None or number in members)
             fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
-            if fits and (not any(said) or self._says(number, *said)):
+            if fits and (not any(criteria) or self._matches_text(number, *criteria)):
                 return {"row": number, "reached": number}
             if time.monotonic() > until:
                 break
         return {"row": None, "reached": reached}
 
-    def _says(self, number: int, wanted: str, role: str, language: str) -> bool:
-        """Return whether a message of ``role`` contains the ``wanted`` text and is in ``language``; without a
+    def _matches_text(self, number: int, folded: str, role: str, language: str) -> bool:
+        """Return whether a message of ``role`` contains the ``folded`` text and is in ``language``; without a
         role, the assistant's language counts.
         """
         row = self.index.item(number).row
@@ -308,7 +308,7 @@ class View:
             answers = contents(row, only=role or "assistant") or contents(row)
             if language_of("\n".join(answers)) != language:
                 return False
-        return any(wanted in text.casefold() for text in contents(row, only=role))
+        return any(folded in text.casefold() for text in contents(row, only=role))
 
     def _text_of(self, number: int) -> bytes:
         """Return the searchable text of a row."""
@@ -347,12 +347,12 @@ class View:
         known = number <= len(self._lengths)
         if known and not self._flags[number - 1] & (UNREADABLE | REFUSED):
             return {**short, "length": self._lengths[number - 1], "learned": self._learned[number - 1]}
-        what = self._seen(item)
-        if isinstance(what, str):
-            return {**short, "error": what}
-        if what is None:
+        tokenized = self._seen(item)
+        if isinstance(tokenized, str):
+            return {**short, "error": tokenized}
+        if tokenized is None:
             return short
-        return {**short, "length": what.length, "learned": what.learned}
+        return {**short, "length": tokenized.length, "learned": tokenized.learned}
 
     def _seen(self, item: Item) -> TokenizedRow | str | None:
         """Return the row's tokens, or why it has none; None until the tokenizer is loaded."""
@@ -366,27 +366,27 @@ class View:
             return str(failure)
 
     def _read_next(self) -> None:
-        found = next(self._walk)
-        item = self.index.data.item(found)
-        what, reading = None if found.out else self._seen(item), self.reading
+        scanned = next(self._walk)
+        item = self.index.data.item(scanned)
+        tokenized, reading = None if scanned.out else self._seen(item), self.reading
         assert reading is not None  # rows are read only after `read_by`
         number = len(self._lengths) + 1
         length = learned = weight = 0
         excerpt = _beginning(item, EXCERPT)
-        if found.out:
-            flags = BY_CODE[found.out]
-        elif isinstance(what, str):
+        if scanned.out:
+            flags = BY_CODE[scanned.out]
+        elif isinstance(tokenized, str):
             flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
-            excerpt = what[:EXCERPT]
+            excerpt = tokenized[:EXCERPT]
         else:
-            assert what is not None
-            length, learned = what.length, what.learned
+            assert tokenized is not None
+            length, learned = tokenized.length, tokenized.learned
             weight = max(0, length - reading.encoding.longest)
-            flags = flags_of(what, reading.encoding.longest, self._specials, self._special_ids)
-            self._counts.add(length, what.runs(), what.first)
-            self._tokens += what.tokens
+            flags = flags_of(tokenized, reading.encoding.longest, self._specials, self._special_ids)
+            self._counts.add(length, tokenized.runs(), tokenized.first)
+            self._tokens += tokenized.tokens
             self._learned_tokens += learned
-            for role, count in what.by_role().items():
+            for role, count in tokenized.by_role().items():
                 self._roles[role] = self._roles.get(role, 0) + count
         if flags:
             self._findings.add(flags, number, item.where, excerpt, weight)

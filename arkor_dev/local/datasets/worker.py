@@ -204,7 +204,7 @@ class DatasetWorker:
         opened = self._opened.pop(number)
         if opened.view:
             opened.view.close()
-        used = {each.model for each in self._opened.values()}
+        used = {view.model for view in self._opened.values()}
         for path in set(self._tokenizers) - used:
             del self._tokenizers[path]
 

@@ -57,10 +57,10 @@ def principal(vectors: Any, dimensions: int) -> Any:
     axes = axes[:, ::-1][:, :dimensions]
     # The sign of an axis is arbitrary: make the largest entry positive, so that a map is the same each time.
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
-    found = np.empty((len(vectors), axes.shape[1]), np.float32)
+    projected = np.empty((len(vectors), axes.shape[1]), np.float32)
     for start in range(0, len(vectors), CHUNK):
-        found[start : start + CHUNK] = (vectors[start : start + CHUNK].astype(np.float32) - mean) @ axes
-    return found
+        projected[start : start + CHUNK] = (vectors[start : start + CHUNK].astype(np.float32) - mean) @ axes
+    return projected
 
 
 def grouped(points: Any) -> Any | None:
@@ -109,7 +109,7 @@ def separated(points: Any, labels: Any, centers: Any) -> float:
         line = centers[other] - centers[group]
         two = points[(labels == group) | (labels == other)]
         along = (two - centers[group]) @ line / max(float(line @ line), 1e-12)
-        first, middle, last = ((np.abs(along - place) < NEAR).sum() for place in (0, 0.5, 1))
+        first, middle, last = ((np.abs(along - position) < NEAR).sum() for position in (0, 0.5, 1))
         apart[group] = middle < min(first, last) / 2
     return float(apart[labels].mean())
 
@@ -133,10 +133,10 @@ def kmeans(points: Any, count: int, chance: Any) -> tuple[Any, Any]:
         centers = _first_centers(points, count, chance)
         labels = None
         for _ in range(ITERATIONS):
-            found = _distances(points, centers).argmin(1)
-            if labels is not None and (found == labels).all():
+            nearest = _distances(points, centers).argmin(1)
+            if labels is not None and (nearest == labels).all():
                 break
-            labels = found
+            labels = nearest
             member = (labels[:, None] == np.arange(count)).astype(points.dtype)
             sizes = member.sum(0)[:, None]
             centers = np.where(sizes > 0, member.T @ points / np.maximum(sizes, 1), centers)
@@ -170,7 +170,7 @@ def nearest_to_center(points: Any, labels: Any, group: int, count: int) -> list[
     """Return the indices of a group's ``count`` members nearest to its center."""
     members = np.flatnonzero(labels == group)
     distances = ((points[members] - points[members].mean(0)) ** 2).sum(1)
-    return [int(place) for place in members[np.argsort(distances, kind="stable")[:count]]]
+    return [int(index) for index in members[np.argsort(distances, kind="stable")[:count]]]
 
 
 def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[str]]:
@@ -183,10 +183,10 @@ def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[
     own: list[Counter[str]] = [Counter() for _ in range(count)]
     sizes = Counter(labels)
     for text, label in zip(texts, labels, strict=True):
-        said = set(WORD.findall(text.lower()))
-        every.update(said)
-        own[label].update(said)
-    found = []
+        used = set(WORD.findall(text.lower()))
+        every.update(used)
+        own[label].update(used)
+    terms_of_groups = []
     for group, words in enumerate(own):
         size = max(1, sizes[group])
         least = 2 if size > 3 else 1
@@ -195,6 +195,6 @@ def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[
             for word, rows in words.items()
             if rows >= least
         }
-        best = sorted(weights.items(), key=lambda each: (-each[1], each[0]))
-        found.append([word for word, weight in best[:TERMS] if weight > 0])
-    return found
+        best = sorted(weights.items(), key=lambda weighted: (-weighted[1], weighted[0]))
+        terms_of_groups.append([word for word, weight in best[:TERMS] if weight > 0])
+    return terms_of_groups

@@ -21,18 +21,18 @@ TOKENS_AT_ONCE: Final = 2048
 
 def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
     """Return the rows' losses in nats per learned token, nan for a row without learned tokens."""
-    ids, mask, labels = (each.to(device) for each in rectangle(rows))
+    ids, mask, labels = (tensor.to(device) for tensor in rectangle(rows))
     targets = labels[:, 1:]
-    kept = (targets != IGNORED).any(0).nonzero().squeeze(1)
-    if not len(kept):
+    positions = (targets != IGNORED).any(0).nonzero().squeeze(1)
+    if not len(positions):
         return [float("nan")] * len(rows)
     owner = model.get_base_model() if hasattr(model, "get_base_model") else model
     keeps = "logits_to_keep" in inspect.signature(owner.forward).parameters
     with torch.inference_mode():
-        extra = {"logits_to_keep": kept} if keeps else {}
+        extra = {"logits_to_keep": positions} if keeps else {}
         logits = model(input_ids=ids, attention_mask=mask, **extra).logits
-        targets = targets[:, kept]
-        logits = (logits if keeps else logits[:, kept]).float()
+        targets = targets[:, positions]
+        logits = (logits if keeps else logits[:, positions]).float()
         flat = functional.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
@@ -43,10 +43,10 @@ def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
 def batches(rows: Sequence[Example]) -> Iterator[list[int]]:
     """Yield the indices of all ``rows`` in batches of similar length, shortest first."""
     batch: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda place: len(rows[place].ids)):
-        if batch and (len(batch) + 1) * len(rows[place].ids) > TOKENS_AT_ONCE:
+    for index in sorted(range(len(rows)), key=lambda index: len(rows[index].ids)):
+        if batch and (len(batch) + 1) * len(rows[index].ids) > TOKENS_AT_ONCE:
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch

@@ -51,13 +51,13 @@ def measure(
     kind = target.name.split("-")[1]
     known = RowLosses.known(target.parent, kind)
     part = target.with_name(f"{RowLosses.KIND}-{kind}-part.npz")
-    todo = {each.digest: each for each in rows if each.digest not in known}
+    todo = {row.digest: row for row in rows if row.digest not in known}
     if todo:
         known |= _measured(list(todo.values()), settings, model, adapter, part, link)
-    done = [each for each in rows if each.digest in known]
+    done = [row for row in rows if row.digest in known]
     if not done:
         raise JobFailure("The chat template rejects every row")
-    _write([(each.number, each.digest, known[each.digest]) for each in done], target)
+    _write([(row.number, row.digest, known[row.digest]) for row in done], target)
     part.unlink(missing_ok=True)
     remove_old(target.parent, RowLosses.KIND)
     return len(todo)
@@ -88,7 +88,7 @@ def _measured(
     from arkor_dev.local.modeling.lean_transformers import lean_imports
     from arkor_dev.local.modeling.template_syntax import check_template
 
-    if any(each.row.text is None for each in todo):
+    if any(row.row.text is None for row in todo):
         check_template(path)
     with lean_imports():
         from arkor_dev.local.modeling.adapted_model import with_adapter
@@ -102,28 +102,28 @@ def _measured(
     link.progress("Loading the model", 0, None, "")
     base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
     kept_formats = part.parent.parent / "number-formats.json"
-    asked = asked_format(settings)
-    choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, asked, kept_formats)
+    number_format = asked_format(settings)
+    choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, number_format, kept_formats)
     if base.device == "cpu":
         hold_in(base.model, choice.dtype)
     model = with_adapter(base.model, adapter) if adapter else base.model.eval()
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
     encoding, kind = Encoding.of(settings, longest), method(settings.get("method"))
-    examples = [_example(base.tokenizer, each.row, kind, encoding) for each in todo]
-    readable = [place for place, example in enumerate(examples) if example is not None]
+    examples = [_example(base.tokenizer, row.row, kind, encoding) for row in todo]
+    readable = [index for index, example in enumerate(examples) if example is not None]
     coded = [example for example in examples if example is not None]
-    found: dict[int, float] = {}
-    total, done, kept = sum(len(each.ids) for each in coded), 0, time.monotonic()
+    losses_by_hash: dict[int, float] = {}
+    total, done, saved_at = sum(len(row.ids) for row in coded), 0, time.monotonic()
     for batch in batches(coded):
         link.progress(LABEL, done, total, "tokens")
-        losses = losses_of(model, [coded[place] for place in batch], base.device)
-        for place, loss in zip(batch, losses, strict=True):
-            found[todo[readable[place]].digest] = loss
-        done += sum(len(coded[place].ids) for place in batch)
-        if time.monotonic() > kept + KEEP_SECONDS:
-            _write([(0, digest, loss) for digest, loss in found.items()], part)
-            kept = time.monotonic()
-    return found
+        losses = losses_of(model, [coded[index] for index in batch], base.device)
+        for index, loss in zip(batch, losses, strict=True):
+            losses_by_hash[todo[readable[index]].digest] = loss
+        done += sum(len(coded[index].ids) for index in batch)
+        if time.monotonic() > saved_at + KEEP_SECONDS:
+            _write([(0, digest, loss) for digest, loss in losses_by_hash.items()], part)
+            saved_at = time.monotonic()
+    return losses_by_hash
 
 
 def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example | None:
@@ -135,11 +135,11 @@ def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example
         texts, _ = kind.renderings(tokenizer, row, encoding)
         if not texts:
             return None
-        whole = coded(tokenizer, row, texts[0 if kind.preference else -1], encoding.responses_only)
+        coding = coded(tokenizer, row, texts[0 if kind.preference else -1], encoding.responses_only)
     except JobFailure:
         return None
-    ids = whole.ids[: encoding.longest]
-    return Example(ids, whole.labels[: encoding.longest]) if ids else None
+    ids = coding.ids[: encoding.longest]
+    return Example(ids, coding.labels[: encoding.longest]) if ids else None
 
 
 if __name__ == "__main__":

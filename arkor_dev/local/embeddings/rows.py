@@ -40,9 +40,9 @@ class Read:
         row = self.row
         if row.text is not None:
             return row.text
-        said = [(each["role"], each.get("content")) for each in row.messages]
-        own = [text for role, text in said if role != "system" and isinstance(text, str)]
-        return "\n".join(own or [text for _, text in said if isinstance(text, str)])
+        contents = [(message["role"], message.get("content")) for message in row.messages]
+        own = [text for role, text in contents if role != "system" and isinstance(text, str)]
+        return "\n".join(own or [text for _, text in contents if isinstance(text, str)])
 
 
 def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -> list[Read]:
@@ -59,29 +59,29 @@ def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -
     def rows_of(source: Any, *, numbered: bool) -> list[Read]:
         try:
             files = [replace(file, forms=forms) for file in every_file(source, project, refuse)]
-            found = []
+            rows_read = []
             with open_data(files) as data:
-                for each in data.scan(every=True):
-                    if each.out == EXCLUDED or not isinstance(row := data.item(each).row, Row):
+                for scanned in data.scan(every=True):
+                    if scanned.out == EXCLUDED or not isinstance(row := data.item(scanned).row, Row):
                         continue
-                    number = each.location.number if numbered else 0
-                    found.append(Read(number, row_hash(each.record.raw), row, trained=not each.out))
-                    if len(found) > MOST_ROWS:
+                    number = scanned.location.number if numbered else 0
+                    rows_read.append(Read(number, row_hash(scanned.record.raw), row, trained=not scanned.out))
+                    if len(rows_read) > MOST_ROWS:
                         raise JobFailure(f"More than {MOST_ROWS:,} rows cannot be embedded")
         except (SourceError, OSError) as fault:
             raise JobFailure(f"The data set cannot be read: {fault}") from None
-        return found
+        return rows_read
 
     rows = rows_of(config["datasetSource"], numbered=True)
     if (own := config.get("evalDatasetSource")) is not None:
         held_out = rows_of(own, numbered=False)
-        for each in held_out:
-            each.held_out = True
+        for row_read in held_out:
+            row_read.held_out = True
         rows += held_out
-    elif trained := [each.row for each in rows if each.trained]:
-        held = {id(row) for row in split(trained, settings).held_out}
-        for each in rows:
-            each.held_out = id(each.row) in held
+    elif trained := [row_read.row for row_read in rows if row_read.trained]:
+        held_out_ids = {id(row) for row in split(trained, settings).held_out}
+        for row_read in rows:
+            row_read.held_out = id(row_read.row) in held_out_ids
     if not rows:
         raise JobFailure("There are no rows to embed")
     return rows

@@ -69,24 +69,24 @@ class Embeddings(WorkerService[Task]):
 
     async def request(self, config: dict[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
-        told = await self.told(config, losses)
-        if told["state"] in ("none", "failed"):
+        state = await self.state_of(config, losses)
+        if state["state"] in ("none", "failed"):
             key = _key(config, losses)
             self._start(key, Task(key, config, losses))
-            told = await self.told(config, losses)
-        return told
+            state = await self.state_of(config, losses)
+        return state
 
-    async def told(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
+    async def state_of(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Return the progress of a data set's embeddings. Raises ConflictError."""
         file, task = await self.file(config, losses), self._tasks.get(_key(config, losses))
         if task is None or (task.error and file):
             return {"state": "completed" if file else "none"}
-        told: RowEmbeddings = {"state": task.state}
+        state: RowEmbeddings = {"state": task.state}
         if task.error:
-            told["error"] = task.error
+            state["error"] = task.error
         elif task.progress:
-            told["progress"] = task.progress
-        return told
+            state["progress"] = task.progress
+        return state
 
     async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
         """Return the file with the embeddings of a data set in its current state; None if there is none.
@@ -130,7 +130,7 @@ class Embeddings(WorkerService[Task]):
         of_model = hashlib.sha256(json.dumps([config.get(name) for name in READS] if losses else []).encode())
         adapter = losses.adapter if losses else None
         for folder in (model.path, *((adapter,) if adapter else ())):
-            for path in sorted(each for pattern in MODEL_FILES for each in folder.glob(pattern)):
+            for path in sorted(candidate for pattern in MODEL_FILES for candidate in folder.glob(pattern)):
                 state = path.stat()
                 of_model.update(f"\n{path.name} {state.st_size} {state.st_mtime_ns}".encode())
         of_rows = hashlib.sha256(json.dumps([config.get(name) for name in HOLDS_OUT]).encode())
@@ -150,7 +150,7 @@ class Embeddings(WorkerService[Task]):
         if key not in self._hashes:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
-            for old in [each for each in self._hashes if each[0] == path]:
+            for old in [entry for entry in self._hashes if entry[0] == path]:
                 del self._hashes[old]
             self._hashes[key] = digest
         return self._hashes[key]
@@ -167,8 +167,8 @@ def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:
     judgements.
     """
     parts = [_unjudged(part) for part in source.get("sources") or ()]
-    told = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
-    return {**told, "sources": parts} if parts else told
+    fields = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
+    return {**fields, "sources": parts} if parts else fields
 
 
 def _refuse(_: object) -> Any:

@@ -38,7 +38,7 @@ class _Stored:
 
     @classmethod
     def _arrays(cls) -> list[str]:
-        return [each.name for each in fields(cls) if each.name != "facts"]
+        return [field.name for field in fields(cls) if field.name != "facts"]
 
     def write(self, path: Path) -> None:
         """Write the arrays and facts to ``path``. Raises OSError."""
@@ -60,10 +60,10 @@ class _Stored:
     def read(cls, path: Path) -> Self | None:
         """Read a file; return None if it is missing or damaged."""
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-                arrays = {name: found[name] for name in cls._arrays()}
-                facts = json.loads(found["facts"].tobytes())
-            if facts["format"] == FORMAT and len({len(each) for each in arrays.values()}) == 1:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in cls._arrays()}
+                facts = json.loads(stored["facts"].tobytes())
+            if facts["format"] == FORMAT and len({len(values) for values in arrays.values()}) == 1:
                 return cls(**arrays, facts=facts)
         return None
 
@@ -102,8 +102,8 @@ class RowLosses(_Stored):
         """Return the loss of each row in any file for the ``model``, by the row's hash."""
         rows: dict[int, float] = {}
         for path in _files(folder, f"{cls.KIND}-{model}-*.npz"):
-            if found := cls.read(path):
-                rows.update(zip(map(int, found.hashes), map(float, found.losses), strict=True))
+            if stored := cls.read(path):
+                rows.update(zip(map(int, stored.hashes), map(float, stored.losses), strict=True))
         return rows
 
 
@@ -116,5 +116,5 @@ def remove_old(folder: Path, kind: str) -> None:
 def _files(folder: Path, pattern: str) -> Iterator[Path]:
     """Yield the files, the newest last."""
     with contextlib.suppress(OSError):
-        found = [(path.stat().st_mtime_ns, path) for path in folder.glob(pattern)]
-        yield from (path for _, path in sorted(found))
+        dated = [(path.stat().st_mtime_ns, path) for path in folder.glob(pattern)]
+        yield from (path for _, path in sorted(dated))

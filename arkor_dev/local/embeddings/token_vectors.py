@@ -48,10 +48,10 @@ class TokenVectors:
         self._mean = self._numbers(slice(None, None, step)).mean(0)
 
     def _numbers(self, at: Any) -> Any:
-        found = self._table[at]
+        values = self._table[at]
         if self._half:  # bfloat16 is the upper half of a float32
-            return (found.astype(np.uint32) << 16).view(np.float32)
-        return found.astype(np.float32)
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(np.float32)
 
     def __call__(self, tokens: Any) -> Any:
         """Return the vectors ``[tokens, width]`` of token ids, centered and scaled to unit length."""
@@ -77,18 +77,18 @@ class TokenVectors:
 
 def _table(folder: Path) -> tuple[Any, bool]:
     """Return the stored token embeddings, and whether they are bfloat16, which NumPy does not support."""
-    found = []
+    tables = []
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if size < HEADER else {}
         for name, tensor in header.items():
             if NAMES.search(name) and len(shape := tensor["shape"]) == 2:
-                found.append((shape, path, 8 + size + tensor["data_offsets"][0], tensor["dtype"]))
-    if not found:
+                tables.append((shape, path, 8 + size + tensor["data_offsets"][0], tensor["dtype"]))
+    if not tables:
         raise JobFailure("The model's files name no token embeddings, of which those of rows are made")
     # The longest table is that of the vocabulary.
-    shape, path, start, numbers = max(found, key=lambda each: each[0][0])
+    shape, path, start, numbers = max(tables, key=lambda candidate: candidate[0][0])
     if numbers not in NUMBERS:
         raise JobFailure(f"The model's token embeddings are stored as {numbers[:20]}, which is not read here")
     table = np.memmap(path, NUMBERS[numbers], "r", start, (shape[0], shape[1]))

@@ -57,11 +57,11 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
         part = rows[start : start + AT_ONCE]
         # A word's tokens depend on the character before it. The first word of a text or line should get the
         # same tokens as elsewhere, or rows would be similar because of their first words.
-        texts = [" " + " ".join(each.text[:CHARACTERS].split()) for each in part]
+        texts = [" " + " ".join(row.text[:CHARACTERS].split()) for row in part]
         ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        for each, own in zip(part, ids, strict=True):
+        for row, own in zip(part, ids, strict=True):
             if own:
-                done.append(each)
+                done.append(row)
                 coded.append(own[:LONGEST])
     if not done:
         raise JobFailure("No row has any text to embed")
@@ -88,34 +88,34 @@ def _grouped(rows: Sequence[Read], vectors: Any, skipped: int) -> EmbeddedRows:
     labels = grouped(points)
     flat = np.zeros((len(points), 2), np.float32)
     flat[:, : min(2, points.shape[1])] = points[:, :2]
-    told = []
+    groups = []
     if labels is not None:
         count = int(labels.max()) + 1
-        words = terms([each.text for each in rows], [int(label) for label in labels], count)
+        words = terms([row.text for row in rows], [int(label) for label in labels], count)
         for group in range(count):
-            members = [each for each, label in zip(rows, labels, strict=True) if label == group]
+            members = [row for row, label in zip(rows, labels, strict=True) if label == group]
             near = nearest_to_center(points, labels, group, len(members))
-            examples = [rows[place].number for place in near if rows[place].number][:EXAMPLES]
-            held_out = sum(each.held_out for each in members)
-            told.append(
+            examples = [rows[index].number for index in near if rows[index].number][:EXAMPLES]
+            held_out = sum(row.held_out for row in members)
+            groups.append(
                 {
-                    "rows": sum(each.number > 0 for each in members),
+                    "rows": sum(row.number > 0 for row in members),
                     "heldOut": held_out,
                     "terms": words[group],
                     "examples": examples,
                 }
             )
     facts = {
-        "rows": sum(each.number > 0 for each in rows),
-        "heldOut": sum(each.held_out for each in rows),
+        "rows": sum(row.number > 0 for row in rows),
+        "heldOut": sum(row.held_out for row in rows),
         "skipped": skipped,
-        "groups": told,
+        "groups": groups,
     }
     return EmbeddedRows(
         facts=facts,
-        numbers=np.array([each.number for each in rows], np.uint32),
+        numbers=np.array([row.number for row in rows], np.uint32),
         vectors=vectors,
-        held_out=np.array([each.held_out for each in rows], bool),
+        held_out=np.array([row.held_out for row in rows], bool),
         groups=np.full(len(rows), -1, np.int16) if labels is None else labels,
         points=flat,
     )

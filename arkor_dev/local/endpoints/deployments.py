@@ -69,7 +69,7 @@ def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
     return deployment if days is None else {**deployment, "runRetentionDays": days}
 
 
-def _one(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[str, Any] | None:
+def _select(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[str, Any] | None:
     row = db.execute(f"SELECT {COLUMNS} FROM deployments WHERE {column} = ?", (value,)).fetchone()  # noqa: S608 - our own names
     return None if row is None else _shape(store, row)
 
@@ -81,11 +81,11 @@ def listing(store: Store) -> list[dict[str, Any]]:
 
 
 def get(store: Store, deployment: str) -> dict[str, Any] | None:
-    return _one(store, store.reading, "id", deployment)
+    return _select(store, store.reading, "id", deployment)
 
 
 def by_slug(store: Store, slug: str) -> dict[str, Any] | None:
-    return _one(store, store.reading, "slug", slug)
+    return _select(store, store.reading, "slug", slug)
 
 
 def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
             )
         except sqlite3.IntegrityError:
             raise ConflictError(f"There is an endpoint {body['slug']} already") from None
-    created = _one(store, db, "id", identity)
+    created = _select(store, db, "id", identity)
     assert created
     return created
 
@@ -126,7 +126,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
         f"UPDATE deployments SET {', '.join(f'{column} = ?' for column in changes)} WHERE id = ?",  # noqa: S608 - our own names
         (*changes.values(), deployment),
     )
-    changed = _one(store, store.writing, "id", deployment)
+    changed = _select(store, store.writing, "id", deployment)
     if changed is None:
         raise NotFoundError(f"There is no endpoint {deployment}")
     return changed

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, quoted, whole
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.local.inference.request_options import LIKELIEST, is_prompt
 from arkor_dev.local.modeling.chat_template import REFUSAL
@@ -76,11 +76,11 @@ CHAT: Final = Schema(
         Field("model", FILLED, null=True),
         Field("stream", FLAG, null=True),
         Field("stream_options", Rule("object"), null=True, inner=_OPTIONS),
-        Field("n", whole(1, ANSWERS), null=True),
+        Field("n", integer(1, ANSWERS), null=True),
         Field("temperature", Rule("number", 0, 2), null=True),
         Field("top_p", Rule("number", 0, 1), null=True),
-        Field("max_tokens", whole(1, TOKENS), null=True),
-        Field("max_completion_tokens", whole(1, TOKENS), null=True),
+        Field("max_tokens", integer(1, TOKENS), null=True),
+        Field("max_completion_tokens", integer(1, TOKENS), null=True),
         Field(
             "messages",
             Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES:,} messages"),
@@ -91,10 +91,10 @@ CHAT: Final = Schema(
 COMPLETION: Final = Schema(
     (
         *(field for field in CHAT.fields if field.name not in ("messages", "max_tokens")),
-        Field("max_tokens", whole(0, TOKENS), null=True),
+        Field("max_tokens", integer(0, TOKENS), null=True),
         Field("prompt", Rule("other"), needed=True),
         Field("echo", FLAG, null=True),
-        Field("logprobs", whole(0, LIKELIEST), null=True),
+        Field("logprobs", integer(0, LIKELIEST), null=True),
     )
 )
 _FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be enforced")

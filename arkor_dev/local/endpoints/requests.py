@@ -141,7 +141,7 @@ def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> 
     return {"requests": page, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
 
 
-def one(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
+def read_request(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
     """Return the contract's ``EndpointRequest``, with its text if that is kept."""
     row = store.reading.execute(
         f"SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq = ?",  # noqa: S608 - constant text

@@ -316,7 +316,7 @@ class Endpoints:
     ) -> None:
         """Run each answer once it is admitted; the first failure ends the others."""
 
-        async def one(number: int, name: str, ask: dict[str, Any]) -> None:
+        async def generate(number: int, name: str, ask: dict[str, Any]) -> None:
             echo = bool(ask.get("echo"))
             async with self._queue.admit(caller.name), self._choice(caller.deployment, echo=echo) as choice:
                 answer = self._engine.events(name, {**ask, "engine": choice.engine})
@@ -329,7 +329,7 @@ class Endpoints:
                             if (done := message.get("done")) and not echo:
                                 self._record_engine(caller.deployment, done)
 
-        tasks = [asyncio.create_task(one(number, *ask)) for number, ask in enumerate(prepared)]
+        tasks = [asyncio.create_task(generate(number, *ask)) for number, ask in enumerate(prepared)]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -35,24 +35,26 @@ DIGITS: Final = 5
 
 def by_seed(jobs: Sequence[dict[str, Any]], job: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """Return the completed ``jobs``, newest first, with the settings and data of ``job``, by seed."""
-    asked, default = _asked(job["config"]), by_field()["seed"].default
-    found: dict[Any, dict[str, Any]] = {}
-    for each in (job, *jobs):
-        if each["status"] == "completed" and _asked(each["config"]) == asked:
-            found.setdefault(each["config"].get("seed") or default, each)
-    return found
+    settings, default = _compared_settings(job["config"]), by_field()["seed"].default
+    by_seed_value: dict[Any, dict[str, Any]] = {}
+    for candidate in (job, *jobs):
+        if candidate["status"] == "completed" and _compared_settings(candidate["config"]) == settings:
+            by_seed_value.setdefault(candidate["config"].get("seed") or default, candidate)
+    return by_seed_value
 
 
-def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+def _compared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if value is not None and key not in UNTOLD}
 
 
-def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other: str) -> EvaluationPart:
+def by_run(
+    first_losses: Sequence[float], second_losses: Sequence[float], margin: float, other: str
+) -> EvaluationPart:
     """Compare the held-out losses of two lists of runs, both in the same order of seeds.
 
     The job ``other`` takes the base's role. Differences below ``margin`` do not matter.
     """
-    gains = [before - after for before, after in zip(others, ones, strict=True)]
+    gains = [before - after for before, after in zip(second_losses, first_losses, strict=True)]
     mean, count = fmean(gains), len(gains)
     side = T[min(count - 1, len(T)) - 1] * stdev(gains) / math.sqrt(count)
     low, high = mean - side, mean + side
@@ -63,14 +65,16 @@ def by_run(ones: Sequence[float], others: Sequence[float], margin: float, other:
         verdict, words = "same", f"No difference that matters between these settings and those of {other}"
     else:
         verdict, words = "unclear", f"No clear difference between these settings and those of {other}"
-    figures = f"mean held-out loss {fmean(ones):.3f} vs. {fmean(others):.3f} with {count} seeds each"
+    figures = (
+        f"mean held-out loss {fmean(first_losses):.3f} vs. {fmean(second_losses):.3f} with {count} seeds each"
+    )
     ends = (-high, -low) if verdict == "worse" else (low, high)
     interval = f"95 % interval of the difference {ends[0]:.3f} to {ends[1]:.3f}"
     return {
         "name": "seeds",
         "rows": count,
-        "base": round(fmean(others), DIGITS),
-        "adapter": round(fmean(ones), DIGITS),
+        "base": round(fmean(second_losses), DIGITS),
+        "adapter": round(fmean(first_losses), DIGITS),
         "difference": {"mean": round(mean, DIGITS), "low": round(low, DIGITS), "high": round(high, DIGITS)},
         "confidence": 95,
         "verdict": verdict,
@@ -86,15 +90,15 @@ Compared = tuple[dict[str, Any], int | None]
 """A job with one of its checkpoints, or None for the final adapter."""
 
 
-async def compare(folder: Path, one: Compared, other: Compared, data: str | None) -> Any:
-    """Compare ``one`` as the adapter with ``other`` as the base; return an ``EvaluationPart``.
+async def compare(folder: Path, first_run: Compared, second_run: Compared, data: str | None) -> Any:
+    """Compare ``first_run`` as the adapter with ``second_run`` as the base; return an ``EvaluationPart``.
 
     Uses their held-out rows, or the file ``data`` that both were evaluated on; ``folder`` is the backend's.
     Raises NotFoundError if one has not been evaluated, ConflictError if their rows differ.
     """
-    first, second = await asyncio.to_thread(_on_same_rows, folder, one, other, data)
+    first, second = await asyncio.to_thread(_on_same_rows, folder, first_run, second_run, data)
     async with Child.running(WORKER) as child:
-        child.send(one=first, other=second, beside=_called(other), called=data)
+        child.send(one=first, other=second, beside=_called(second_run), called=data)
         try:
             return (await child.result("comparison", "The comparing process"))["comparison"]
         except JobFailure as failure:
@@ -102,19 +106,21 @@ async def compare(folder: Path, one: Compared, other: Compared, data: str | None
 
 
 async def compare_settings(
-    folder: Path, one: dict[str, Any], other: dict[str, Any], jobs: list[dict[str, Any]]
+    folder: Path, first_job: dict[str, Any], second_job: dict[str, Any], jobs: list[dict[str, Any]]
 ) -> Any:
     """Compare the settings of two jobs by the runs among ``jobs`` that differ only in the seed.
 
     Raises ConflictError if fewer than three seeds have been trained and evaluated with both.
     """
-    ones, others = by_seed(jobs, one), by_seed(jobs, other)
-    if one["id"] in {each["id"] for each in others.values()}:
-        raise ConflictError(f"{_called((one, None))} and {_called((other, None))} have the same settings")
+    first_by_seed, second_by_seed = by_seed(jobs, first_job), by_seed(jobs, second_job)
+    if first_job["id"] in {job["id"] for job in second_by_seed.values()}:
+        raise ConflictError(
+            f"{_called((first_job, None))} and {_called((second_job, None))} have the same settings"
+        )
     pairs = []
-    for seed in sorted(ones.keys() & others.keys()):
+    for seed in sorted(first_by_seed.keys() & second_by_seed.keys()):
         with contextlib.suppress(NotFoundError):
-            runs = (ones[seed], None), (others[seed], None)
+            runs = (first_by_seed[seed], None), (second_by_seed[seed], None)
             pairs.append(await asyncio.to_thread(_on_same_rows, folder, *runs, None))
     if len(pairs) < FEWEST:
         have = "no seed" if not pairs else "1 seed" if len(pairs) == 1 else f"{len(pairs)} seeds"
@@ -123,17 +129,17 @@ async def compare_settings(
             f"{have}: repeat both jobs with {FEWEST} seeds",
             seeds=len(pairs),
         )
-    before, after = ([fmean(pair[place]["adapter"]) for pair in pairs] for place in (1, 0))
+    before, after = ([fmean(pair[index]["adapter"]) for pair in pairs] for index in (1, 0))
     margin = max(scores["margin"] for pair in pairs for scores in pair)
-    return by_run(after, before, margin, _called((other, None)))
+    return by_run(after, before, margin, _called((second_job, None)))
 
 
 def _on_same_rows(
-    folder: Path, one: Compared, other: Compared, data: str | None
+    folder: Path, first_run: Compared, second_run: Compared, data: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the stored scores of both adapters on the same rows. Raises the errors of :func:`compare`."""
-    first, second = _scores(folder, one, data), _scores(folder, other, data)
-    both = f"{_called(one)} and {_called(other)}"
+    first, second = _scores(folder, first_run, data), _scores(folder, second_run, data)
+    both = f"{_called(first_run)} and {_called(second_run)}"
     if any(first[key] != second[key] for key in ("rows", "groups")):
         raise ConflictError(
             f"{both} were evaluated on different rows, so a difference would say nothing about the adapters. "
@@ -147,25 +153,25 @@ def _on_same_rows(
     return first, second
 
 
-def _scores(folder: Path, one: Compared, data: str | None) -> dict[str, Any]:
+def _scores(folder: Path, run: Compared, data: str | None) -> dict[str, Any]:
     """Return the stored scores of an evaluation's rows."""
-    job, step = one
-    found = results.result(job_folder(folder, job["id"]), step, data)
-    if found is None:
+    job, step = run
+    stored = results.result(job_folder(folder, job["id"]), step, data)
+    if stored is None:
         on = "" if data is None else f" on {data}"
-        raise NotFoundError(f"{_called(one)} has not been evaluated{on}")
-    scores = found.get("scores")
+        raise NotFoundError(f"{_called(run)} has not been evaluated{on}")
+    scores = stored.get("scores")
     if not results.is_score(scores):
         raise ConflictError(
-            f"An earlier version has evaluated {_called(one)}: evaluate it again to compare it"
+            f"An earlier version has evaluated {_called(run)}: evaluate it again to compare it"
         )
     assert isinstance(scores, dict)
     return scores
 
 
-def _called(one: Compared) -> str:
+def _called(run: Compared) -> str:
     """Return a phrase that names a job's adapter."""
-    job, step = one
+    job, step = run
     name = " ".join(job["name"].split())
     name = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
     return name if step is None else f"{name} at step {step}"

@@ -74,7 +74,7 @@ def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str |
 
     A truncated answer counts with its truncated length, so the true ratio may be larger.
     """
-    compared = compare([each.tokens for each in base], [each.tokens for each in adapter])
+    compared = compare([answer.tokens for answer in base], [answer.tokens for answer in adapter])
     longer = compared.verdict == "worse"
     if compared.verdict not in ("better", "worse"):
         return None
@@ -82,17 +82,17 @@ def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str |
     times = long / max(short, 1.0)
     if times < NOTABLE:
         return None
-    least = "at least " if any(each.truncated for each in (adapter if longer else base)) else ""
+    least = "at least " if any(answer.truncated for answer in (adapter if longer else base)) else ""
     number = f"{times:.1f}".removesuffix(".0") if times < 10 else f"{times:.0f}"
     return f"{least}{number} times {'longer' if longer else 'shorter'}"
 
 
 def _rates(answers: Sequence[Answered]) -> AnswerRates:
     return {
-        "tokens": round(sum(each.tokens for each in answers) / len(answers), 1),
-        "truncated": sum(each.truncated for each in answers),
-        "repeating": sum(each.repeats for each in answers),
-        "refusing": sum(each.refuses for each in answers),
+        "tokens": round(sum(answer.tokens for answer in answers) / len(answers), 1),
+        "truncated": sum(answer.truncated for answer in answers),
+        "repeating": sum(answer.repeats for answer in answers),
+        "refusing": sum(answer.refuses for answer in answers),
     }
 
 
@@ -118,16 +118,16 @@ class Stopped(Exception):  # noqa: N818 - a requested stop, not an error
 class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
-    ``each`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
-    ``given`` has the answers on which a loss of generated answers was measured, by the rows' locations.
-    ``margins`` is for methods that learn from preferences.
+    ``row_losses`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
+    ``take_answers`` has the answers on which a loss of generated answers was measured, by the rows'
+    locations. ``margins`` is for methods that learn from preferences.
     """
 
-    def each(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
+    def row_losses(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
-    def given(self) -> Mapping[str, str]: ...
+    def take_answers(self) -> Mapping[str, str]: ...
     def margins(self, rows: Sequence[Any], /) -> list[float]: ...
 
 
@@ -144,13 +144,13 @@ class Answers:
         prompts: Sequence[Sequence[int]],
         longest: int,
         write: Callable[[Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[Answered] | None],
-        kept: BaseLosses | None = None,
+        cache: BaseLosses | None = None,
     ) -> None:
         self._questions, self._prompts, self._longest = questions, prompts, longest
-        self._write, self._kept = write, kept
-        self.key = kept.answers_key(prompts, longest) if kept and prompts else ""
+        self._write, self._cache = write, cache
+        self.key = cache.answers_key(prompts, longest) if cache and prompts else ""
         self.longest_prompt = max(map(len, prompts), default=0)
-        self._base = _known(kept.entry(self.key), len(prompts)) if kept and self.key else None
+        self._base = _known(cache.entry(self.key), len(prompts)) if cache and self.key else None
         self._adapter: list[Answered] = []
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
@@ -171,8 +171,8 @@ class Answers:
         if not self.needs_base:
             return 0
         self._base = self._all(model, stopped)
-        if self._kept:
-            self._kept.put(self.key, [list(each) for each in self._base])
+        if self._cache:
+            self._cache.put(self.key, [list(answer) for answer in self._base])
         return len(self._base)
 
     @property
@@ -188,7 +188,7 @@ class Answers:
             return None
         return rates(self._base, self._adapter, self._longest)
 
-    def beside(self) -> list[dict[str, str]]:
+    def side_by_side(self) -> list[dict[str, str]]:
         """Return the answers of both models in the contract's form."""
         both = zip(self._questions, self._base or (), self._adapter, strict=False)
         return [
@@ -199,23 +199,23 @@ class Answers:
     def _all(self, model: Model, stopped: Callable[[], bool]) -> list[Answered]:
         if not self._prompts:
             return []
-        found = self._write(model, self._prompts, self._longest, stopped)
-        if found is None:
+        written = self._write(model, self._prompts, self._longest, stopped)
+        if written is None:
             raise Stopped
-        return [each._replace(text=each.text[:TEXT]) for each in found]
+        return [answer._replace(text=answer.text[:TEXT]) for answer in written]
 
 
 NOBODY: Final = Answers((), (), 0, lambda *_: [])
 """Used if there are no questions."""
 
 
-def _known(told: Any, count: int) -> list[Answered] | None:
+def _known(stored: Any, count: int) -> list[Answered] | None:
     """Parse cached answers; None if they are missing or were edited."""
-    if not isinstance(told, list) or len(told) != count:
+    if not isinstance(stored, list) or len(stored) != count:
         return None
     kinds = (str, int, bool, bool)
-    for each in told:
-        sound = isinstance(each, list) and len(each) == len(kinds)
-        if not sound or any(type(value) is not kind for value, kind in zip(each, kinds, strict=True)):
+    for entry in stored:
+        sound = isinstance(entry, list) and len(entry) == len(kinds)
+        if not sound or any(type(value) is not kind for value, kind in zip(entry, kinds, strict=True)):
             return None
-    return [Answered(*each) for each in told]
+    return [Answered(*entry) for entry in stored]

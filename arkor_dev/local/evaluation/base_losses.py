@@ -32,18 +32,18 @@ class BaseLosses:
     cached.
     """
 
-    def __init__(self, data: Path, way: Mapping[str, Any]) -> None:
-        self._path, self._way = data / FILE, dict(way)
+    def __init__(self, data: Path, setup: Mapping[str, Any]) -> None:
+        self._path, self._setup = data / FILE, dict(setup)
 
     def again(self) -> BaseLosses:
         """Return the cache for repeated measurements of the same model, which give the noise floor."""
-        return BaseLosses(self._path.parent, {**self._way, "again": True} if self._way else {})
+        return BaseLosses(self._path.parent, {**self._setup, "again": True} if self._setup else {})
 
     def key(self, batches: Sequence[Sequence[Any]]) -> str:
         """Return the cache key for these batches of encoded rows; empty if they are not cached."""
-        if not self._way or not 0 < sum(map(len, batches)) <= MOST_ROWS:
+        if not self._setup or not 0 < sum(map(len, batches)) <= MOST_ROWS:
             return ""
-        digest = hashlib.sha256(json.dumps(self._way, sort_keys=True, default=str).encode())
+        digest = hashlib.sha256(json.dumps(self._setup, sort_keys=True, default=str).encode())
         for batch in batches:
             digest.update(f"\n{len(batch)} rows".encode())
             for row in batch:
@@ -55,10 +55,10 @@ class BaseLosses:
 
     def answers_key(self, prompts: Sequence[Sequence[int]], longest: int) -> str:
         """Return the cache key for answers to ``prompts`` of at most ``longest`` tokens; like :meth:`key`."""
-        if not self._way:
+        if not self._setup:
             return ""
-        told = [self._way, longest, [list(prompt) for prompt in prompts]]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+        keyed = [self._setup, longest, [list(prompt) for prompt in prompts]]
+        digest = hashlib.sha256(json.dumps(keyed, sort_keys=True, default=str).encode())
         return digest.hexdigest()[:32]
 
     def entry(self, key: str) -> Any:
@@ -97,7 +97,7 @@ class BaseLosses:
 def known(data: Path) -> dict[str, Any]:
     """Read the whole cache of a data folder; empty if the file is unreadable."""
     try:
-        found = json.loads((data / FILE).read_text())
+        stored = json.loads((data / FILE).read_text())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return stored if isinstance(stored, dict) else {}

@@ -54,8 +54,8 @@ def measured(
 
     ``size`` and ``tokens`` limit a batch as in :func:`batches_by_length`.
     """
-    found: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
+    losses: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
     for places in batches_by_length(lengths_of(examples), size, tokens):
-        for place, each in zip(places, measure([examples[place] for place in places]), strict=True):
-            found[place] = each
-    return found
+        for index, loss in zip(places, measure([examples[index] for index in places]), strict=True):
+            losses[index] = loss
+    return losses

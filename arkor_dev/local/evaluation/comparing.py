@@ -21,15 +21,19 @@ HIGHER: Final = 40
 """Maximum length of a measure's name, in characters: stored scores may come from elsewhere."""
 
 
-def compared(one: dict[str, Any], other: dict[str, Any], beside: str, called: str | None) -> Any:
-    """Compare the adapter of ``one`` with the adapter of ``other``, which belongs to the job ``beside``.
+def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: str, called: str | None) -> Any:
+    """Compare the adapter of ``scores`` with the adapter of ``other_scores``, which belongs to the job
+    ``other_job``.
 
     ``called`` describes the rows, unless they are the held-out ones. The larger of the two margins applies.
     """
-    margin = max(one["margin"], other["margin"])
-    found, name = compare(other["adapter"], one["adapter"], one["groups"], margin), called or HELD_OUT
-    found = replace(found, higher=str(one.get("higher", ""))[:HIGHER])
-    return part(name, found, beside_adapter(name, found, beside))
+    margin = max(scores["margin"], other_scores["margin"])
+    comparison, name = (
+        compare(other_scores["adapter"], scores["adapter"], scores["groups"], margin),
+        called or HELD_OUT,
+    )
+    comparison = replace(comparison, higher=str(scores.get("higher", ""))[:HIGHER])
+    return part(name, comparison, beside_adapter(name, comparison, other_job))
 
 
 def _compared(message: dict[str, Any], _: Link) -> dict[str, Any]:

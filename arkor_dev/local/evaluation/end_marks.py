@@ -47,7 +47,7 @@ class EndMarks(NamedTuple):
         """
         base, adapter = (math.exp(-loss) for loss in (compared.base, compared.adapter))
         sentence = f"After a complete answer the adapter stops with a probability of {_percent(adapter)}"
-        told: EvaluationStopping = {
+        stopping: EvaluationStopping = {
             "base": round(base, 5),
             "adapter": round(adapter, 5),
             "rows": self.rows,
@@ -55,8 +55,8 @@ class EndMarks(NamedTuple):
             "sentence": f"{sentence}, the base with {_percent(base)}{self._taught()}.",
         }
         if compared.verdict == "worse" and (cause := self.cause):
-            told["cause"] = cause
-        return told
+            stopping["cause"] = cause
+        return stopping
 
     @property
     def cause(self) -> str:
@@ -89,10 +89,10 @@ def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]
     Those without an end mark are left out.
     """
     for example in examples:
-        learned = [place for place, label in enumerate(example.labels) if place and label != IGNORED]
-        place = next((place for place in reversed(learned[-LAST:]) if example.ids[place] in ends), None)
-        if place is not None:
-            yield Example(example.ids[: place + 1], [IGNORED] * place + [example.ids[place]], example.where)
+        learned = [index for index, label in enumerate(example.labels) if index and label != IGNORED]
+        index = next((index for index in reversed(learned[-LAST:]) if example.ids[index] in ends), None)
+        if index is not None:
+            yield Example(example.ids[: index + 1], [IGNORED] * index + [example.ids[index]], example.where)
 
 
 def _percent(share: float) -> str:

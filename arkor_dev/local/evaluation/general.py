@@ -67,19 +67,22 @@ def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
     """Return how many questions a run can afford to answer, and their token limit; see :func:`affordable`."""
     evaluations = -(-steps // every) if every else 0
     most = ANSWERS_SHARE * (PASSES * steps * work.step + evaluations * work.held_out)
-    fitting = (each for each in ANSWERS if 2 * each[0] * each[1] * WRITTEN <= most)
+    fitting = (size for size in ANSWERS if 2 * size[0] * size[1] * WRITTEN <= most)
     return next(fitting, ANSWERS[-1])
 
 
 def questions(count: int | None = None) -> list[Row]:
     """Return all questions as rows, or ``count`` of them spread over the topics."""
-    told = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
     rows = [
         Row(
-            [{"role": "user", "content": each["question"]}, {"role": "assistant", "content": each["answer"]}],
+            [
+                {"role": "user", "content": entry["question"]},
+                {"role": "assistant", "content": entry["answer"]},
+            ],
             f"general question {number}",
         )
-        for number, each in enumerate(told, 1)
+        for number, entry in enumerate(entries, 1)
     ]
     return rows if count is None else rows[:: -(-len(rows) // count)]
 
@@ -96,17 +99,17 @@ def fewer(examples: Sequence[Any], count: int) -> list[Any]:
         chance.shuffle(names)
     longest = max(map(len, topics.values()))
     order = [names[turn] for turn in range(longest) for names in topics.values() if turn < len(names)]
-    there = {example.where for example in examples}
-    chosen = set([name for name in order if name in there][:count])
+    locations = {example.where for example in examples}
+    chosen = set([name for name in order if name in locations][:count])
     return [example for example in examples if example.where in chosen]
 
 
 def encoded(rows: Sequence[Row], encode: Callable[[Row], Any]) -> list[Any]:
     """Encode the ``rows`` that fit the model's template and length limit."""
-    found = []
+    examples = []
     for row in rows:
         try:
-            found.append(encode(row))
+            examples.append(encode(row))
         except JobFailure:  # one question fewer matters little; the data check reports the template's errors
             continue
-    return found
+    return examples

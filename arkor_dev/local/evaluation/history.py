@@ -46,11 +46,11 @@ class History:
         self.final = 0
         self._since: list[float] = []
         try:
-            found = results.read(self._file) or {}
-            self.losses = {int(step): _number(loss) for step, loss in found.get("losses", {}).items()}
-            self.trained = {int(step): _number(loss) for step, loss in found.get("trained", {}).items()}
-            self.rows = {int(step): list(map(_number, rows)) for step, rows in found.get("rows", {}).items()}
-            self.final = int(found.get("final", 0))
+            stored = results.read(self._file) or {}
+            self.losses = {int(step): _number(loss) for step, loss in stored.get("losses", {}).items()}
+            self.trained = {int(step): _number(loss) for step, loss in stored.get("trained", {}).items()}
+            self.rows = {int(step): list(map(_number, rows)) for step, rows in stored.get("rows", {}).items()}
+            self.final = int(stored.get("final", 0))
         except (AttributeError, TypeError, ValueError):  # written by another version, or edited
             self.losses, self.rows, self.trained = {}, {}, {}
 
@@ -71,7 +71,9 @@ class History:
         self.rows = {before: known for before, known in self.rows.items() if before in self.losses}
         self.rows[step] = list(rows)
         if len(self.rows) * len(rows) > MOST_FIGURES:
-            self.rows = {each: self.rows[each] for each in {self.best, step} & self.rows.keys()}
+            self.rows = {
+                kept_step: self.rows[kept_step] for kept_step in {self.best, step} & self.rows.keys()
+            }
         self._keep()
 
     def end(self, final: int) -> None:
@@ -81,8 +83,8 @@ class History:
 
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
-            told = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
-            results.write(self._file, told)
+            record = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
+            results.write(self._file, record)
 
     @property
     def best(self) -> int:
@@ -112,13 +114,13 @@ class History:
                 compare(self.rows[final], self.rows[best], groups, margin, choices), higher=higher
             )
         ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final), higher)
-        told: dict[str, Any] = {"bestStep": best}
-        if said := best_of(ends, compared, len(self.losses), best in saved):
-            told["bestSentence"] = said
+        fields: dict[str, Any] = {"bestStep": best}
+        if sentence := best_of(ends, compared, len(self.losses), best in saved):
+            fields["bestSentence"] = sentence
         if best != final:
-            told["bestVerdict"] = compared.verdict if compared else "unclear"
-            told["bestKept"] = best in saved
-        return told
+            fields["bestVerdict"] = compared.verdict if compared else "unclear"
+            fields["bestKept"] = best in saved
+        return fields
 
     def _trained(self, best: int, final: int) -> tuple[float, float] | None:
         both = self.trained.get(best), self.trained.get(final)

@@ -43,8 +43,10 @@ def at_equal_length(
     # The profile is concave.
     low, high = -WIDEST, WIDEST
     for _ in range(STEPS):
-        one, other = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (one, high) if profile(one) < profile(other) else (low, other)
+        first_third, second_third = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (
+            (first_third, high) if profile(first_third) < profile(second_third) else (low, second_third)
+        )
     best = (low + high) / 2
     least = profile(best) - NormalDist().inv_cdf(0.5 + confidence / 2) ** 2 / 2
     ends = (_where_it_falls(profile, best, end, least) for end in (-WIDEST, WIDEST))

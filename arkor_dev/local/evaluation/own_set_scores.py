@@ -47,9 +47,9 @@ MODULE: Final = "arkor_dev.local.evaluation.own_set_worker"
 class ScoringFailure(JobFailure):
     """Why rows could not be scored; ``place`` is the index of the row."""
 
-    def __init__(self, text: str, place: int) -> None:
+    def __init__(self, text: str, index: int) -> None:
         super().__init__(text)
-        self.place = place
+        self.index = index
 
 
 class Scorer:
@@ -58,9 +58,9 @@ class Scorer:
     ``name`` is used in error messages. Each call may take ``SECONDS``.
     """
 
-    def __init__(self, told: Mapping[str, Any], project: Path, name: str) -> None:
+    def __init__(self, settings: Mapping[str, Any], project: Path, name: str) -> None:
         self._name, self._read = name, b""
-        asked = {key: told.get(key) for key in ("metric", "pattern", "schema")}
+        request = {key: settings.get(key) for key in ("metric", "pattern", "schema")}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,
@@ -71,7 +71,7 @@ class Scorer:
             start_new_session=True,
             bufsize=0,
         )
-        self._asked = json.dumps({**asked, "project": str(project)}).encode() + b"\n"
+        self._request = json.dumps({**request, "project": str(project)}).encode() + b"\n"
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +89,8 @@ class Scorer:
         try:
             assert self._process.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # its earlier output has yet to be read
-                _write(self._process.stdin.fileno(), self._asked + json.dumps(list(rows)).encode() + b"\n")
-            self._asked = b""
+                _write(self._process.stdin.fileno(), self._request + json.dumps(list(rows)).encode() + b"\n")
+            self._request = b""
             while len(scores) < len(rows):
                 answer = json.loads(self._line(until))
                 if "error" in answer:
@@ -131,10 +131,10 @@ class Scorer:
 
 
 def scored(
-    told: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, Any]], name: str
+    settings: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[float]:
     """Score ``rows`` in a process that then stops; see :class:`Scorer`."""
-    with Scorer(told, project, name) as score:
+    with Scorer(settings, project, name) as score:
         return score(rows)
 
 
@@ -158,14 +158,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def score_part(
-    told: Mapping[str, Any],
+    settings: Mapping[str, Any],
     base: Sequence[float],
     adapter: Sequence[float],
     groups: Sequence[Hashable],
     of: int,
 ) -> EvaluationPart:
     """Return the figures of a scored set, for which more is better; ``of`` is its total number of rows."""
-    metric, rate = told["metric"], told["metric"] in RATES
+    metric, rate = settings["metric"], settings["metric"] in RATES
     # For scores, the gain is adapter minus base. Even a sample in which all rows are correct has a sampling
     # error.
     turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
@@ -176,15 +176,15 @@ def score_part(
             # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
             # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
             # Limits, 1934).
-            others = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
-            low, high = low - others, high + others
+            widening = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
+            low, high = low - widening, high + widening
         low, high = max(-1.0, low), min(1.0, high)
         if by_chance(base, adapter) >= 1 - compared.confidence / 100:
             low, high = min(low, 0.0), max(high, 0.0)
         compared = replace(compared, low=low, high=high)
     figures = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     part: EvaluationPart = {
-        "name": told["name"],
+        "name": settings["name"],
         "metric": metric,
         "rows": compared.rows,
         "base": round(compared.base, DIGITS),
@@ -192,7 +192,7 @@ def score_part(
         "difference": {key: round(value, DIGITS) for key, value in figures.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
-        "sentence": sentence(told["name"], metric, compared),
+        "sentence": sentence(settings["name"], metric, compared),
     }
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
         part["rowsToSettle"] = needed
@@ -210,7 +210,9 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
     gained = sum(after > before for before, after in zip(base, adapter, strict=True))
     lost = sum(after < before for before, after in zip(base, adapter, strict=True))
     count, most = gained + lost, max(gained, lost)
-    return min(1.0, 2 * sum(math.comb(count, each) for each in range(most, count + 1)) / float(2**count))
+    return min(
+        1.0, 2 * sum(math.comb(count, successes) for successes in range(most, count + 1)) / float(2**count)
+    )
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:

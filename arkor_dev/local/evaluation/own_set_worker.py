@@ -63,20 +63,20 @@ def _serve() -> NoReturn:
     lines, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    asked = json.loads(lines.readline())
+    request = json.loads(lines.readline())
     score: Callable[[Mapping[str, Any]], Any] | None = None
     for line in lines:
         for row in json.loads(line):
             try:
-                score = score or scorer(asked)
-                told: dict[str, Any] = {"score": _number(score(row))}
+                score = score or scorer(request)
+                response: dict[str, Any] = {"score": _number(score(row))}
             except ScoringError as fault:
-                told = {"error": str(fault)[:ERROR]}
+                response = {"error": str(fault)[:ERROR]}
             except Exception as error:  # noqa: BLE001 - a project's function may raise anything
-                told = {"error": f"{asked['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
-            answers.write(json.dumps(told).encode() + b"\n")
+                response = {"error": f"{request['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
+            answers.write(json.dumps(response).encode() + b"\n")
             answers.flush()
-            if "error" in told:
+            if "error" in response:
                 os._exit(1)
     os._exit(0)  # exits even if the function left threads running
 
@@ -85,9 +85,9 @@ class ScoringError(Exception):
     """Scoring is impossible; ``str()`` is the reason for the user."""
 
 
-def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
+def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     """Return the function that scores a row by the requested metric. Raises ScoringError."""
-    metric, pattern, schema = asked["metric"], asked.get("pattern"), asked.get("schema")
+    metric, pattern, schema = request["metric"], request.get("pattern"), request.get("schema")
     match metric:
         case "exact_match":
             return lambda row: _tidy(row["answer"]) == _tidy(row["wanted"])
@@ -97,7 +97,7 @@ def scorer(asked: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
             return lambda row: re.search(pattern or row["wanted"], row["answer"]) is not None
         case "json_schema":
             return lambda row: _is_valid(row["answer"], schema)
-    function = _entry(metric, Path(asked["project"]))
+    function = _entry(metric, Path(request["project"]))
     # Only a function that asks for the row's other columns gets them.
     with_columns = "columns" in inspect.signature(function).parameters
 

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .minimums import ROWS
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000
 """Size in rows of a chunk of draws: some tens of MiB."""
-FEWEST: Final = 8
-"""Minimum number of rows (or groups) for a verdict."""
 FEW: Final = 30
 """With fewer rows than this, the interval is wider and the verdict states their number."""
 LEVEL: Final = 0.05
@@ -62,7 +62,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """``better`` or ``worse`` by more than the margin, ``same`` within it, or ``unclear``."""
-        if self.groups < FEWEST:
+        if self.groups < ROWS:
             return "unclear"
         if self.low > self.margin:
             return "better"
@@ -73,7 +73,7 @@ class Comparison:
     @property
     def fewest(self) -> int:
         """The minimum number of rows (or groups) for a verdict."""
-        return FEWEST
+        return ROWS
 
     @property
     def noun(self) -> str:
@@ -99,8 +99,8 @@ class Comparison:
         1981), with the half of the interval towards zero, which is the wider one if a few rows have large
         losses.
         """
-        if self.groups < 3:
-            return FEWEST
+        if self.groups < ROWS:  # their spread is too uncertain to extrapolate from
+            return math.ceil(ROWS * self.rows / self.groups)
         away = abs(abs(self.mean) - self.margin)
         if not away or not math.isfinite(self.error):
             return None
@@ -108,13 +108,13 @@ class Comparison:
         stretch = max(1.0, side / self.error / _deviations(_level(self.groups))) if self.error else 1.0
 
         def needed(level: float) -> float:
-            found, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
-            return ((found + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
+            power, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
+            return ((power + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
 
         count = needed(LEVEL)
         if count < FEW:
             count = min(FEW, needed(LEVEL_OF_FEW))
-        rows = max(FEWEST, math.ceil(count)) * self.rows / self.groups
+        rows = max(ROWS, math.ceil(count)) * self.rows / self.groups
         return math.ceil(rows) if rows <= MOST_TO_SETTLE else None
 
 
@@ -160,9 +160,9 @@ def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
     ``again`` are the same model's losses from a second measurement. The result is the far end of the interval
     of their difference; for two or three rows, whose interval is very wide, the largest change of any row.
     """
-    found = compare(losses, again)
+    difference = compare(losses, again)
     largest = max(abs(before - after) for before, after in zip(losses, again, strict=True))
-    return min(max(abs(found.low), abs(found.high)), largest)
+    return min(max(abs(difference.low), abs(difference.high)), largest)
 
 
 def _level(groups: int) -> float:
@@ -198,11 +198,11 @@ def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> A
     """Return each draw's distance from ``mean``, in its own standard errors."""
     chance, number = np.random.default_rng(SEED), len(sums)
     step = max(1, AT_ONCE // number)
-    found = []
+    draws = []
     for start in range(0, RESAMPLES, step):
         drawn = chance.integers(0, number, (min(step, RESAMPLES - start), number))
         some, many = sums[drawn], counts[drawn]
         means = some.sum(1) / many.sum(1)
         # A draw that consists of one repeated row has no spread; its distance must stay finite.
-        found.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
-    return np.concatenate(found)
+        draws.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
+    return np.concatenate(draws)

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 from .length_control import at_equal_length
+from .minimums import PREFERENCES
 from .paired import compare
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from .paired import Comparison
 
-FEWEST: Final = 20
-"""Minimum number of independent held-out preferences for a verdict."""
 DIGITS: Final = 5
 WORDS: Final = {"pair": "pair", "rating": "rated answer"}
 
@@ -56,7 +55,7 @@ class Preferred:
     @property
     def fewest(self) -> int:
         """The minimum number of preferences for a verdict."""
-        return FEWEST
+        return PREFERENCES
 
     @property
     def noun(self) -> str:
@@ -77,7 +76,7 @@ class Preferred:
     def verdict(self) -> str:
         """``better`` or ``worse`` if share and margin agree, else ``unclear``."""
         low, high = self.interval
-        if self.groups < FEWEST:
+        if self.groups < PREFERENCES:
             return "unclear"
         if low > 0.5 and self.margins.low > 0:
             return "better"
@@ -86,7 +85,7 @@ class Preferred:
     def figures(self) -> EvaluationPreferred:
         """Return the contract's figures."""
         low, high = (round(end, DIGITS) for end in self.interval)
-        found: EvaluationPreferred = {
+        figures: EvaluationPreferred = {
             "kind": self.kind,
             "won": self.won,
             "of": self.groups,
@@ -95,14 +94,14 @@ class Preferred:
         }
         if self.equal:
             share, low, high = (round(end, DIGITS) for end in self.equal)
-            found["equalLength"] = {"share": share, "low": low, "high": high}
-        return found
+            figures["equalLength"] = {"share": share, "low": low, "high": high}
+        return figures
 
     def sentence(self, *, dry: bool = False) -> str:
         """Describe the result with its figures."""
         low, high = self.interval
         words = {"better": "better", "worse": "worse", "unclear": "no clear difference"}[self.verdict]
-        if self.groups < FEWEST:
+        if self.groups < PREFERENCES:
             words = f"too few {self.noun}s to tell"
         share = (
             f"it follows {self.won:g} of {self.groups} held-out {self.noun}s more than its start does "
@@ -111,7 +110,7 @@ class Preferred:
         )
         margin = self.margins
         more = f"reward margin {margin.mean:+.2g}, interval {margin.low:.2g} to {margin.high:.2g}"
-        needed = f" A verdict needs at least {FEWEST}." if self.groups < FEWEST and not dry else ""
+        needed = f" A verdict needs at least {PREFERENCES}." if self.groups < PREFERENCES and not dry else ""
         return f"Your task: {words}; {share}; {more}.{self._at_equal_length()}{needed}"
 
     def _at_equal_length(self) -> str:

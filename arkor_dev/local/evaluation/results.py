@@ -51,33 +51,33 @@ def read(file: JobFile) -> Any:
 
 def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | None:
     """Read a stored evaluation (see ``result_file``); None if there is none."""
-    found = read(result_file(job, step, data))
-    return found if isinstance(found, dict) and isinstance(found.get("evaluation"), dict) else None
+    stored = read(result_file(job, step, data))
+    return stored if isinstance(stored, dict) and isinstance(stored.get("evaluation"), dict) else None
 
 
 def objects(value: object) -> list[dict[str, Any]]:
     """Return the objects in ``value``, or none if it is not a list."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def questions_in(found: Any) -> int | None:
+def questions_in(result: Any) -> int | None:
     """Return how many general questions a stored result has; None if unknown."""
     try:
-        count = found["evaluation"]["general"]["rows"]
+        count = result["evaluation"]["general"]["rows"]
     except (KeyError, TypeError):
         return None
     return count if type(count) is int and count > 0 else None
 
 
-def answers_in(found: Any) -> tuple[int, int] | None:
+def answers_in(result: Any) -> tuple[int, int] | None:
     """Return the number of answered questions and their token limit; None if none were answered."""
     try:
-        told = found["evaluation"]["general"]["answers"]
-        count, longest = told["count"], told["longest"]
+        answers = result["evaluation"]["general"]["answers"]
+        count, longest = answers["count"], answers["longest"]
     except (KeyError, TypeError):
         return None
     # A file from elsewhere must not decide how long this machine computes.
-    sound = all(type(each) is int and 0 < each <= MOST_ASKED for each in (count, longest))
+    sound = all(type(number) is int and 0 < number <= MOST_ASKED for number in (count, longest))
     return (count, longest) if sound else None
 
 

@@ -112,43 +112,43 @@ class Evaluations(WorkerService[EvaluationTask]):
             raise ConflictError(f"The adapter of {job['name']} has no other strengths: {why}")
         await self.request(job, None, force=force, strengths=True)
 
-    def told(self, job_id: str) -> JobEvaluating | None:
+    def state_of(self, job_id: str) -> JobEvaluating | None:
         """Return the progress of a job's evaluation; None if none was requested or the last one has
         finished.
         """
-        asked = self._tasks.get(job_id)
-        if asked is None:
+        task = self._tasks.get(job_id)
+        if task is None:
             return None
-        told: JobEvaluating = {"state": asked.state}
-        if asked.error:
-            told["error"] = asked.error
-        if asked.step is not None:
-            told["step"] = asked.step
-        if asked.data is not None:
-            told["data"] = asked.data
-        if asked.child and asked.progress:
-            told["progress"] = asked.progress
-        return told
+        state: JobEvaluating = {"state": task.state}
+        if task.error:
+            state["error"] = task.error
+        if task.step is not None:
+            state["step"] = task.step
+        if task.data is not None:
+            state["data"] = task.data
+        if task.child and task.progress:
+            state["progress"] = task.progress
+        return state
 
     def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
         """Read the stored result from its file; None if there is none."""
-        found = results.result(job_folder(self._data, job_id), step, data)
-        if found is None:
+        stored = results.result(job_folder(self._data, job_id), step, data)
+        if stored is None:
             return None
-        told = {"evaluation": found["evaluation"], "rows": results.objects(found.get("rows"))}
-        answers = results.objects(found.get("answers"))
-        return {**told, "answers": answers} if answers else told
+        result = {"evaluation": stored["evaluation"], "rows": results.objects(stored.get("rows"))}
+        answers = results.objects(stored.get("answers"))
+        return {**result, "answers": answers} if answers else result
 
-    async def compare(self, one: Compared, other: Compared, data: str | None = None) -> Any:
-        """Compare ``one``, in the role of the adapter, with ``other``, in the role of the base; see
-        ``adapter_pairs``.
+    async def compare(self, first_run: Compared, second_run: Compared, data: str | None = None) -> Any:
+        """Compare ``first_run``, in the role of the adapter, with ``second_run``, in the role of the base;
+        see ``adapter_pairs``.
         """
-        return await compare(self._data, one, other, data)
+        return await compare(self._data, first_run, second_run, data)
 
-    async def compare_settings(self, one: dict[str, Any], other: dict[str, Any]) -> Any:
+    async def compare_settings(self, first_job: dict[str, Any], second_job: dict[str, Any]) -> Any:
         """Compare the settings of two jobs, whose runs are paired by seed; see ``adapter_pairs``."""
         jobs = json.loads(await self._store.read(Store.listing))["jobs"]
-        return await compare_settings(self._data, one, other, jobs)
+        return await compare_settings(self._data, first_job, second_job, jobs)
 
     def drop(self, job_id: str) -> None:
         """Cancel and forget requests for a job."""
@@ -176,36 +176,36 @@ class Evaluations(WorkerService[EvaluationTask]):
                     changed=True,
                 )
 
-    async def _work(self, asked: EvaluationTask) -> None:
-        evaluation = await self._evaluate(asked)
-        elsewhere = asked.job["config"].get(ELSEWHERE) is True  # these are its only held-out rows
-        if asked.step is None and (asked.data is None or elsewhere):
-            await self._store.write(Store.keep_evaluation, asked.job["id"], evaluation)
-        if self._tasks.get(asked.job["id"]) is asked:
-            del self._tasks[asked.job["id"]]
+    async def _work(self, task: EvaluationTask) -> None:
+        evaluation = await self._evaluate(task)
+        elsewhere = task.job["config"].get(ELSEWHERE) is True  # these are its only held-out rows
+        if task.step is None and (task.data is None or elsewhere):
+            await self._store.write(Store.keep_evaluation, task.job["id"], evaluation)
+        if self._tasks.get(task.job["id"]) is task:
+            del self._tasks[task.job["id"]]
 
-    async def _evaluate(self, asked: EvaluationTask) -> dict[str, Any]:
+    async def _evaluate(self, task: EvaluationTask) -> dict[str, Any]:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
-        job_id = asked.job["id"]
+        job_id = task.job["id"]
         config = await self._store.read(Store.config, job_id)
         if config is None:
             raise JobFailure("The job was deleted")
         # Use the dtype used in training, even if this processor would choose another one today.
-        number = asked.job.get("settings", {}).get("numberFormat")
+        number = task.job.get("settings", {}).get("numberFormat")
         config = {**config, **({"numberFormat": number} if number else {})}
-        if asked.data is not None:
-            config = _on_file(config, asked.data)
+        if task.data is not None:
+            config = _on_file(config, task.data)
 
-        model = await self._models.ensure(config["model"], asked.tell)
-        async with self._worker(asked, WORKER) as child:
-            saved: dict[str, Any] = {"folder": str(asked.folder), "step": asked.step, "data": asked.data}
-            saved["strengths"] = asked.strengths
+        model = await self._models.ensure(config["model"], task.tell)
+        async with self._worker(task, WORKER) as child:
+            saved: dict[str, Any] = {"folder": str(task.folder), "step": task.step, "data": task.data}
+            saved["strengths"] = task.strengths
             saved["general"] = config.get(ELSEWHERE) is True
             child.send(
                 id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
             )
             child.send(name=model.name, path=str(model.path), note=model.note)
-            message = await child.result("end", "The evaluating process", asked.tell)
+            message = await child.result("end", "The evaluating process", task.tell)
             fields: dict[str, Any] = message["fields"]
             if message["end"] != "completed":
                 raise JobFailure(fields.get("error", "It was ended"))

@@ -122,22 +122,22 @@ class _Set:
 
     @property
     def laid(self) -> list[list[Any]]:
-        return [[self.examples[place] for place in places] for places in self.batches]
+        return [[self.examples[index] for index in places] for places in self.batches]
 
     def in_order(self, losses: Sequence[float]) -> list[float]:
         """Reorder losses from batch order to the examples' order."""
-        found = [0.0] * len(self.examples)
-        for place, loss in zip((place for places in self.batches for place in places), losses, strict=True):
-            found[place] = loss
-        return found
+        ordered = [0.0] * len(self.examples)
+        for index, loss in zip((index for places in self.batches for index in places), losses, strict=True):
+            ordered[index] = loss
+        return ordered
 
     def by_row(self, losses: Sequence[float]) -> list[float]:
         """Return the rows' losses in order, given the examples' losses in batch order."""
-        found = self.in_order(losses)
+        ordered = self.in_order(losses)
         if not any(example.same_row for example in self.examples):
-            return found
+            return ordered
         weights = [example.weight for example in self.examples]
-        sums = [(loss * weight, weight) for loss, weight in zip(found, weights, strict=True)]
+        sums = [(loss * weight, weight) for loss, weight in zip(ordered, weights, strict=True)]
         return by_row(self.examples, sums)
 
     def take_base(self, losses: Sequence[float]) -> None:
@@ -155,7 +155,7 @@ class Stage:
     learned, and ``marks`` counts the training rows that teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
-    the adapter's losses on the held-out rows if they have been measured already; ``kept`` caches the base's.
+    the adapter's losses on the held-out rows if they have been measured already; ``cache`` caches the base's.
     ``own`` are the job's custom sets; ``failed(name, why)`` is called for one that cannot be measured. A
     ``dry`` run gets no verdict. ``measure`` is the training method's name for its loss. If ``higher`` is set,
     more is better: the losses are negated rewards of answers, generated in the batches ``written`` (number of
@@ -179,7 +179,7 @@ class Stage:
     progress: Callable[[str, float, float | None, str], None]
     cancelled: Callable[[], bool]
     known: Sequence[float] | None = None
-    kept: BaseLosses | None = None
+    cache: BaseLosses | None = None
     called: str = HELD_OUT
     questions: int = 0
     margin: float = 0.0
@@ -200,35 +200,40 @@ class Stage:
     to_read: int = 0
     to_write: list[tuple[int, int, bool]] = field(default_factory=list)
     _sets: list[_Set] = field(default_factory=list)
-    _given: tuple[Mapping[str, str], Mapping[str, str]] = field(default_factory=lambda: ({}, {}))
+    _generated: tuple[Mapping[str, str], Mapping[str, str]] = field(default_factory=lambda: ({}, {}))
     _done: int = 0
     _total: int = 0
 
     def prepare(self) -> None:
         """Determine what is already known and what must be measured."""
-        held = self._held = _Set(self.held_out, batches_by_length(lengths_of(self.held_out), self.batch))
+        held_out = self._held_out = _Set(
+            self.held_out, batches_by_length(lengths_of(self.held_out), self.batch)
+        )
         batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
         general = self._general = _Set(self.general, batches, general=True)
         batches = batches_by_length(lengths_of(self.stops), TOGETHER, PADDED)
         stops = self._stops = _Set(self.stops, batches, general=True)
-        self._sets = [each for each in (held, general, stops) if each.examples]
-        held.adapter = list(self.known) if self.known is not None and not self._higher else None
-        for each in self._sets:
-            if found := self._cache(each).get(each.laid):
-                each.take_base(found)
+        self._sets = [measured_set for measured_set in (held_out, general, stops) if measured_set.examples]
+        held_out.adapter = list(self.known) if self.known is not None and not self._higher else None
+        for measured_set in self._sets:
+            if cached := self._cached(measured_set).get(measured_set.laid):
+                measured_set.take_base(cached)
         self._places, again = again_of(self.held_out, self.batch)
-        self._kept_again = self.kept.again() if self.kept and not self._higher else None
-        floor = self._floor = _Set([self.held_out[place] for place in self._places], again)
-        if found := self._kept_again.get(floor.laid) if self._kept_again else None:
-            floor.base_of_examples = floor.in_order(found)
-        passes = [(each, (each.adapter is None) + (each.base is None)) for each in self._sets]
+        self._kept_again = self.cache.again() if self.cache and not self._higher else None
+        floor = self._floor = _Set([self.held_out[index] for index in self._places], again)
+        if cached := self._kept_again.get(floor.laid) if self._kept_again else None:
+            floor.base_of_examples = floor.in_order(cached)
+        passes = [
+            (measured_set, (measured_set.adapter is None) + (measured_set.base is None))
+            for measured_set in self._sets
+        ]
         passes.append((floor, int(floor.base_of_examples is None)))
         if self.preference:
-            passes.append((held, 1 if self.relative else 2))
-        self._total = sum(times * len(each.examples) for each, times in passes)
+            passes.append((held_out, 1 if self.relative else 2))
+        self._total = sum(times * len(measured_set.examples) for measured_set, times in passes)
         self._total += 2 * sum(own.count for own in self.own) + self.answered.total
         self._costs = {own.name: own.cost() for own in self.own}
-        self.to_read = sum(times * tokens_of(each.examples) for each, times in passes)
+        self.to_read = sum(times * tokens_of(measured_set.examples) for measured_set, times in passes)
         self.to_read += 2 * sum(cost.read for cost in self._costs.values())
         self.to_write = [
             (*batch, adapted)
@@ -248,10 +253,10 @@ class Stage:
         """
         if not self._sets:
             self.prepare()
-        held, general, floor = self._held, self._general, self._floor
-        for each in self._sets:
-            if each.adapter is None:
-                each.adapter = each.by_row(self._losses(adapter, each))
+        held_out, general, floor = self._held_out, self._general, self._floor
+        for measured_set in self._sets:
+            if measured_set.adapter is None:
+                measured_set.adapter = measured_set.by_row(self._losses(adapter, measured_set))
         after = self._wrote(adapter, adapted=True)
         margins = self._margins(adapter) if self.preference else []
         start = [0.0] * len(margins)
@@ -259,14 +264,14 @@ class Stage:
         self._answer(self.answered.of_adapter, adapter, adapted=True)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
-            missing = [each for each in self._sets if each.base is None]
+            missing = [measured_set for measured_set in self._sets if measured_set.base is None]
             needed = missing or floor.base_of_examples is None or self.own or self.answered.needs_base
             needed = needed or (bool(self.preference) and not self.relative)
             model = stack.enter_context(base) if needed else adapter
-            for each in missing:
-                each.take_base(losses := self._losses(model, each))
-                self._cache(each).keep(each.laid, losses)
-            self._given = self._wrote(model, adapted=False), after
+            for measured_set in missing:
+                measured_set.take_base(losses := self._losses(model, measured_set))
+                self._cached(measured_set).keep(measured_set.laid, losses)
+            self._generated = self._wrote(model, adapted=False), after
             if floor.base_of_examples is None:
                 with self.remeasuring(model) as anew:
                     losses = self._losses(anew, floor)
@@ -280,9 +285,9 @@ class Stage:
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
             self._answer(self.answered.of_base, model, adapted=False)
-        measured = held.base_of_examples or []
-        noise = noise_floor([measured[place] for place in self._places], floor.base_of_examples or [])
-        judged = self._judged(held.base or [], held.adapter or [], general, noise, (start, margins))
+        measured = held_out.base_of_examples or []
+        noise = noise_floor([measured[index] for index in self._places], floor.base_of_examples or [])
+        judged = self._judged(held_out.base or [], held_out.adapter or [], general, noise, (start, margins))
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
@@ -299,18 +304,18 @@ class Stage:
         """The name of a measure for which more is better; empty for a loss."""
         return self.measure["label"] if self.measure and self.measure.get("higher") else ""
 
-    def _cache(self, some: _Set) -> BaseLosses | Uncached:
+    def _cached(self, some: _Set) -> BaseLosses | Uncached:
         """Return the cache for the base's losses on a set. End marks are not cached because they are few, nor
         are rewards, which may have changed.
         """
         anew = some is self._stops or (self._higher and not some.general)
-        return Uncached() if self.kept is None or anew else self.kept
+        return Uncached() if self.cache is None or anew else self.cache
 
     def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
         """Return the answers generated by the last measurement of held-out rows, by the rows' locations."""
         for batch in self.written:
             self.to_write.remove((*batch, adapted))
-        return model.given() if self._higher else {}
+        return model.take_answers() if self._higher else {}
 
     def _warning(self, judged: Judged) -> EvaluationWarning | None:
         """Return a warning if the adapter no longer stops, or if the reward rose while something else got
@@ -320,10 +325,10 @@ class Stage:
         """
         evaluation = judged.evaluation
         if cause := evaluation.get("stopping", {}).get("cause"):
-            longest = sorted(judged.answers, key=lambda each: len(each["base"]) - len(each["adapter"]))
+            longest = sorted(judged.answers, key=lambda answer: len(answer["base"]) - len(answer["adapter"]))
             goes_on: list[EvaluationAnswer] = [
-                {"question": each["question"], "base": each["base"], "adapter": each["adapter"]}
-                for each in longest[:EXAMPLES]
+                {"question": answer["question"], "base": answer["base"], "adapter": answer["adapter"]}
+                for answer in longest[:EXAMPLES]
             ]
             return {
                 "sentence": f"The adapter continues where an answer is complete. {cause}.",
@@ -331,10 +336,10 @@ class Stage:
             }
         if not self._higher or evaluation["heldOut"]["verdict"] != "better":
             return None
-        others = [part for part in evaluation.get("sets", ()) if part["name"] not in self.rewards]
+        parts = [part for part in evaluation.get("sets", ()) if part["name"] not in self.rewards]
         if "general" in evaluation:
-            others.append(evaluation["general"])
-        worse = [part["name"] for part in others if part["verdict"] == "worse"]
+            parts.append(evaluation["general"])
+        worse = [part["name"] for part in parts if part["verdict"] == "worse"]
         if not worse:
             return None
         gained = sorted(judged.rows, key=lambda row: row["base"] - row["adapter"])
@@ -378,7 +383,7 @@ class Stage:
     def _margins(self, model: Model) -> list[float]:
         """Return each held-out row's margin, summed over the row's examples."""
         margins: list[float] = []
-        for batch in self._held.laid:
+        for batch in self._held_out.laid:
             if self.cancelled():
                 raise Stopped
             margins += model.margins(batch)
@@ -386,43 +391,47 @@ class Stage:
             self.to_read -= tokens_of(batch)
             self.progress("Evaluating", self._done, self._total, "rows")
         rows: list[float] = []
-        for example, margin in zip(self.held_out, self._held.in_order(margins), strict=True):
+        for example, margin in zip(self.held_out, self._held_out.in_order(margins), strict=True):
             rows.append(margin + (rows.pop() if example.same_row else 0.0))
         return rows
 
     def _lengths(self) -> list[int]:
         """Return how many tokens longer each pair's chosen answer is; empty for rows with a single answer."""
-        found: list[int] = []
+        lengths: list[int] = []
         for example in self.held_out:
             for other in example.others:
                 longer = example.learned - other.learned
-                found.append(longer + (found.pop() if example.same_row else 0))
-        return found
+                lengths.append(longer + (lengths.pop() if example.same_row else 0))
+        return lengths
 
     def _judged(
         self,
         before: list[float],
-        held: list[float],
+        after: list[float],
         general: _Set,
         noise: float,
         margins: tuple[list[float], list[float]],
     ) -> Judged:
         margin = max(self.margin, noise)
-        compared_losses = replace(compare(before, held, self.groups, margin), higher=self._higher)
-        told = part(self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry))
+        compared_losses = replace(compare(before, after, self.groups, margin), higher=self._higher)
+        task_part = part(
+            self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry)
+        )
         task: Comparison | Preferred = compared_losses
         if self.preference:
             task = preferred(self.preference, compared_losses, *margins, self.groups, self._lengths())
-            task.add_to(told)
-            told["sentence"] = task.sentence(dry=self.dry)
+            task.add_to(task_part)
+            task_part["sentence"] = task.sentence(dry=self.dry)
         if self.measure:
-            told["measure"] = self.measure
+            task_part["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         compared = None
         if general.base and general.adapter:
             compared = compare(general.base, general.adapter, margin=margin)
-            said = beside_base(GENERAL, compared, self.questions, self.answered.length, dry=self.dry)
-            beyond["general"] = part(GENERAL, compared, said, self.questions)
+            general_sentence = beside_base(
+                GENERAL, compared, self.questions, self.answered.length, dry=self.dry
+            )
+            beyond["general"] = part(GENERAL, compared, general_sentence, self.questions)
             if answers := self.answered.figures():
                 beyond["general"]["answers"] = answers
         verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
@@ -433,11 +442,11 @@ class Stage:
             "sentence": sentence,
             "margin": round(margin, DIGITS),
             "noiseFloor": round(noise, DIGITS),
-            "heldOut": told,
+            "heldOut": task_part,
             **beyond,  # type: ignore[typeddict-item]
         }
-        rows, scores = list(self._told(before, held)), self._scores(held, margin)
-        return Judged(evaluation, rows, scores, self.answered.beside())
+        rows, scores = list(self._measured_rows(before, after)), self._scores(after, margin)
+        return Judged(evaluation, rows, scores, self.answered.side_by_side())
 
     def _losses(self, model: Model, some: _Set) -> list[float]:
         """Return the mean loss of each example of a set, in batch order."""
@@ -446,8 +455,8 @@ class Stage:
             if self.cancelled():
                 raise Stopped
             self.progress("Evaluating", self._done, self._total, "rows")
-            found = model.cross_entropy(batch) if some.general else model.each(batch)
-            losses += [loss / weight for loss, weight in found]
+            measured = model.cross_entropy(batch) if some.general else model.row_losses(batch)
+            losses += [loss / weight for loss, weight in measured]
             self._done += len(batch)
             self.to_read -= tokens_of(batch)
         if not all(map(math.isfinite, losses)):
@@ -456,16 +465,16 @@ class Stage:
             self.progress("Evaluating", self._total, self._total, "rows")
         return losses
 
-    def _scores(self, held: Sequence[float], margin: float) -> dict[str, Any]:
+    def _scores(self, losses: Sequence[float], margin: float) -> dict[str, Any]:
         """Return the adapter's loss on every row, and a fingerprint that identifies the rows."""
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         keys = []
         for row in self.rows:
-            told: Any = [row.messages, row.tools] if row.text is None else row.text
+            content: Any = [row.messages, row.tools] if row.text is None else row.text
             if row.extra:
-                told = [told, row.extra]
-            text = json.dumps(told, sort_keys=True).encode()
+                content = [content, row.extra]
+            text = json.dumps(content, sort_keys=True).encode()
             texts.update(text + b"\n")
             keys.append(hashlib.sha256(text).hexdigest()[:16])
         for example in self.held_out:
@@ -476,36 +485,36 @@ class Stage:
             "keys": keys,
             "tokens": tokens.hexdigest(),
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
-            "adapter": [round(loss, 6) for loss in held],
+            "adapter": [round(loss, 6) for loss in losses],
             "margin": margin,
             **({"higher": self._higher} if self._higher else {}),
         }
 
-    def _told(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
+    def _measured_rows(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
         """Yield each row's figures; of very many rows, only those that changed most in either direction."""
         learned: list[int] = []
         for example in self.held_out:
             learned.append(example.learned)
             if example.same_row:
                 learned[-2:] = [sum(learned[-2:])]
-        order = sorted(range(len(base)), key=lambda place: adapter[place] - base[place])
+        order = sorted(range(len(base)), key=lambda index: adapter[index] - base[index])
         if len(order) > MOST_ROWS:
             order = order[: MOST_ROWS // 2] + order[-MOST_ROWS // 2 :]
-        sign, (before, after) = (-1 if self._higher else 1), self._given
-        for place in sorted(order):
-            row = self.rows[place]
-            question, wanted = texts_of(row)
-            given = {"baseAnswer": before.get(row.where, ""), "adapterAnswer": after.get(row.where, "")}
+        sign, (before, after) = (-1 if self._higher else 1), self._generated
+        for index in sorted(order):
+            row = self.rows[index]
+            question, reference = texts_of(row)
+            answers = {"baseAnswer": before.get(row.where, ""), "adapterAnswer": after.get(row.where, "")}
             yield {
-                "row": place + 1,
+                "row": index + 1,
                 "where": row.where,
-                "group": self.groups[place],
-                "tokens": learned[place],
-                "base": round(sign * base[place], 5),
-                "adapter": round(sign * adapter[place], 5),
+                "group": self.groups[index],
+                "tokens": learned[index],
+                "base": round(sign * base[index], 5),
+                "adapter": round(sign * adapter[index], 5),
                 "question": _cut(question),
-                "wanted": _cut(wanted),
-                **({name: _cut(text) for name, text in given.items()} if self._higher else {}),
+                "wanted": _cut(reference),
+                **({name: _cut(text) for name, text in answers.items()} if self._higher else {}),
                 **context_of(row),
             }
 
@@ -516,8 +525,8 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
     Each row gets new neighbours: batches of the same size, shifted by half a batch.
     """
     places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
-    lengths = lengths_of([held_out[place] for place in places])
-    order = [place for some in batches_by_length(lengths, batch) for place in some]
+    lengths = lengths_of([held_out[index] for index in places])
+    order = [index for some in batches_by_length(lengths, batch) for index in some]
     half = batch // 2
     moved = [order[:half], *(order[start : start + batch] for start in range(half, len(order), batch))]
     return places, [some for some in moved if some]
@@ -529,19 +538,19 @@ def texts_of(row: Row) -> tuple[str, str]:
     """
     if row.text is not None:
         return "", row.text
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
-    asked = [turn for turn in row.messages[:last] if turn["role"] == "user"]
-    return _content(asked[-1]) if asked else "", _content(row.messages[last])
+    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    questions = [turn for turn in row.messages[:last] if turn["role"] == "user"]
+    return _content(questions[-1]) if questions else "", _content(row.messages[last])
 
 
 def context_of(row: Row) -> dict[str, Any]:
     """Return ``messages`` before the last answer if they are more than a question; empty if too long."""
-    last = max((place for place, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
+    last = max((index for index, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
     before = row.messages[:last]
     if len(before) < 2 and all(turn["role"] == "user" for turn in before):
         return {}
-    told = [{key: turn[key] for key in TOLD if key in turn} for turn in before]
-    return {"messages": told if len(json.dumps(told)) <= CONVERSATION else []}
+    turns = [{key: turn[key] for key in TOLD if key in turn} for turn in before]
+    return {"messages": turns if len(json.dumps(turns)) <= CONVERSATION else []}
 
 
 def tokens_of(examples: Sequence[Any]) -> int:

@@ -38,8 +38,8 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
     Raises ConflictError past the limit or if the file is not writable.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    kept = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in KEPT}}
-    line = _line(kept)
+    record = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in KEPT}}
+    line = _line(record)
     file, limit = votes_file(job), LIMITS[VOTES]
     try:
         with _WRITING:
@@ -49,7 +49,7 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
             file.append(line, flush=True)
     except OSError as error:
         raise ConflictError(f"The vote could not be stored: {file.path} is {error.strerror}") from None
-    return kept
+    return record
 
 
 def remove_vote(job: Path, vote_id: str) -> None:

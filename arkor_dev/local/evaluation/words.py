@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .paired import FEWEST, Comparison
+from arkor_dev.contract.rules import counted
+
+from .minimums import ROWS
+from .paired import Comparison
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationPart
@@ -23,14 +26,14 @@ DIGITS: Final = 5
 """Number of decimals in stored figures."""
 
 
-def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationPart:
+def part(name: str, compared: Comparison, sentence: str, of: int = 0) -> EvaluationPart:
     """Return the figures of one set; ``name`` is ``HELD_OUT``, ``GENERAL`` or a file's name.
 
-    ``said`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
+    ``sentence`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     sign = -1 if compared.higher else 1
-    told: EvaluationPart = {
+    fields: EvaluationPart = {
         "name": name,
         "rows": compared.rows,
         "base": round(sign * compared.base, DIGITS),
@@ -38,13 +41,13 @@ def part(name: str, compared: Comparison, said: str, of: int = 0) -> EvaluationP
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
-        "sentence": said,
+        "sentence": sentence,
     }
     if of > compared.rows:
-        told["of"] = of
+        fields["of"] = of
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
-        told["rowsToSettle"] = needed
-    return told
+        fields["rowsToSettle"] = needed
+    return fields
 
 
 def beside_base(
@@ -55,12 +58,12 @@ def beside_base(
     ``length`` describes its answers' relative length; ``of`` as in :func:`part`. After a dry run (``dry``),
     the number of rows that would settle it is omitted.
     """
-    what = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
+    subject = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
-    rows = f"{compared.rows:,} of {_count(of, kind)}" if of > compared.rows else _rows(compared, kind)
-    said = f"{what}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
+    rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else _rows(compared, kind)
+    start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
     more = f"; its answers are {length}" if length else ""
-    return f"{said}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
+    return f"{start}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
@@ -80,7 +83,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
 
 def verdict_words(compared: Comparison) -> str:
     """Return ``better``, ``worse``, or why it is neither."""
-    if compared.groups < FEWEST:
+    if compared.groups < ROWS:
         return "too few rows to tell"
     if compared.verdict == "unclear":
         return "no clear difference"
@@ -147,13 +150,13 @@ def _after(ends: Ends) -> str:
     if ends.trained is None:
         return f"From step {ends.best} on {rose}."
     before, after = ends.trained
-    told = f"from {before:.3f} to {after:.3f}"
+    change = f"from {before:.3f} to {after:.3f}"
     if after < before:
         return (
             f"The run overfitted: from step {ends.best} on {rose}, while the training loss fell "
-            f"{told}. It memorized its rows."
+            f"{change}. It memorized its rows."
         )
-    return f"From step {ends.best} on {rose}, and so did the training loss, {told}: a lower rate may help."
+    return f"From step {ends.best} on {rose}, and so did the training loss, {change}: a lower rate may help."
 
 
 def _settled(compared: Comparison) -> str:
@@ -161,8 +164,8 @@ def _settled(compared: Comparison) -> str:
     if compared.verdict != "unclear":
         return ""
     needed = compared.rows_to_settle
-    if compared.groups < FEWEST:
-        return f" A verdict needs at least {max(FEWEST, needed or 0):,} rows."
+    if compared.groups < ROWS:
+        return f" A verdict needs at least {needed:,} rows."
     if needed is None:
         return " They are so close that even many more rows may not settle it."
     return f" About {_rough(needed):,} rows would settle it."
@@ -189,14 +192,10 @@ def _rough(count: int) -> int:
     return int(math.ceil(count / 10**digits) * 10**digits)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
-
-
 def _rows(compared: Comparison, kind: str) -> str:
     """Format the number of rows, and the number of groups if rows are grouped."""
-    rows = _count(compared.rows, kind)
-    return rows if compared.groups == compared.rows else f"{rows} in {_count(compared.groups, 'group')}"
+    rows = counted(compared.rows, kind)
+    return rows if compared.groups == compared.rows else f"{rows} in {counted(compared.groups, 'group')}"
 
 
 TASK: Final = "at your task"
@@ -242,7 +241,7 @@ def _course(compared: Comparison | Preferred) -> str:
 
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
     """Describe the task's result, with its ``course``, and with the number of rows if that is small."""
-    count = f"{compared.groups} {compared.noun}" + ("" if compared.groups == 1 else "s")
+    count = counted(compared.groups, compared.noun)
     if compared.groups < compared.fewest:
         kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
         return f"Too few {kind} to judge it {on} (only {compared.groups})"
@@ -252,5 +251,5 @@ def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
         "same": f"No difference that matters {on}",
         "unclear": f"No clear difference {on}",
     }[compared.verdict]
-    said = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
-    return f"{words} ({said})" if said else words
+    details = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
+    return f"{words} ({details})" if details else words

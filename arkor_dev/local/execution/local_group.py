@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.errors import TRY_AGAIN
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from arkor_dev.local.workers.process import Child
-
-HOST: Final = "127.0.0.1"
 
 
 class LocalGroup:
@@ -23,14 +21,14 @@ class LocalGroup:
 
     def __init__(self, children: Sequence[Child], job: Mapping[str, Any], devices: Sequence[str]) -> None:
         self._children, self._job, self._devices = children, job, devices
-        self._port: int | None = None
+        self._address: str | None = None
         self._for_peers: list[dict[str, Any]] = []
         self._ended_first: Child | None = None
         self._batches: asyncio.Queue[list[dict[str, Any]] | None] = asyncio.Queue()
         self._start(0, {})
 
     def _start(self, rank: int, address: Mapping[str, Any]) -> None:
-        group = {"rank": rank, "count": len(self._children), "host": HOST, **address}
+        group = {"rank": rank, "count": len(self._children), **address}
         self._children[rank].send(**self._job, device=self._devices[rank], group=group)
 
     @property
@@ -43,7 +41,7 @@ class LocalGroup:
         self._children[0].send(**fields)
         if "do" not in fields:
             self._for_peers.append(fields)
-            if self._port is not None:
+            if self._address is not None:
                 self._tell_peers(fields)
 
     def _tell_peers(self, *messages: Mapping[str, Any]) -> None:
@@ -69,7 +67,7 @@ class LocalGroup:
             is_over = is_over or any("end" in message for message in batch)
             if rank:  # of other ranks only failures count
                 batch = [message for message in batch if message.get("end") == "failed"]
-            elif self._port is None:
+            elif self._address is None:
                 self._meet(batch)
                 batch = [message for message in batch if "meets" not in message]
             if batch:
@@ -80,12 +78,12 @@ class LocalGroup:
             self._batches.put_nowait(None)
 
     def _meet(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        """Start the other workers once rank 0 has reported its port."""
+        """Start the other workers once rank 0 has reported where they meet."""
         for message in batch:
             if "meets" in message:
-                self._port = message["meets"]
+                self._address = message["meets"]
                 for rank in range(1, len(self._children)):
-                    self._start(rank, {"address": HOST, "port": self._port})
+                    self._start(rank, {"address": self._address})
                 self._tell_peers(*self._for_peers)
 
     async def ended(self) -> int:

@@ -24,6 +24,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .files import (
     copy_adapter,
     copy_model,
+    copy_processor,
     free_memory,
     load_in_float32,
     merge,
@@ -164,6 +165,7 @@ class Export:
 
         def write(folder: Path) -> None:
             save_merged(merged, tokenizer, self.name, dtype, folder)
+            copy_processor(self.base, merged, folder)
             describe_merged(self.source, folder, self.strength)
 
         write_atomically(self.target, write)
@@ -177,7 +179,7 @@ class Export:
             try:
                 texts.append(encode(tokenizer, row, Encoding(longest))[0][-1])
                 if row.text is None and len(prompts) < ROWS:
-                    text = render(tokenizer, _prompt_of(row), cue=True, tools=row.tools)
+                    text = render(tokenizer, _prompt_of(row), add_generation_prompt=True, tools=row.tools)
                     prompts.append(tokenizer(text, add_special_tokens=False)["input_ids"][-longest:])
             except JobFailure:  # verification works with one question fewer
                 continue

@@ -7,14 +7,16 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.modeling.adapted_model import with_adapter
+from arkor_dev.local.modeling.auto_class import auto_class
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.gate import SENSES
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 DESCRIPTIONS: Final = ("README.md", "provenance.json")
 """Files copied with the weights if present: the card and the provenance."""
+PROCESSORS: Final = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
+"""Files that tell other programs how to prepare pictures, videos and sound for a model."""
 RUN_FILES: Final = frozenset({MANIFEST, STATE})
 """Files of the training run that no other program needs."""
 
@@ -42,6 +46,14 @@ def copy_model(source: Path, folder: Path) -> None:
     for path in sorted(source.iterdir()):
         if path.name not in RUN_FILES and path.is_file() and not path.is_symlink():
             shutil.copyfile(path, folder / path.name)
+
+
+def copy_processor(base: Path, model: Any, folder: Path) -> None:
+    """Copy how pictures and sound are prepared for ``model``, if it still takes any."""
+    if any(hasattr(model.config, key) for key in SENSES):
+        for name in PROCESSORS:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, folder / name)
 
 
 def weights_bytes(folder: Path) -> int:
@@ -128,7 +140,8 @@ def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tu
     if form == "adapter":
         return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        model = auto_class(config).from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,

@@ -45,11 +45,11 @@ def template_fault(trained: Any, reloaded: Any, conversations: Sequence[Sequence
     """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
         try:
-            expected = render(trained, messages, cue=True)
+            expected = render(trained, messages, add_generation_prompt=True)
         except JobFailure:  # for example no system prompts: then the other need not accept them either
             continue
         try:
-            written = render(reloaded, messages, cue=True)
+            written = render(reloaded, messages, add_generation_prompt=True)
         except JobFailure as failure:
             return f"Its chat template rejects a conversation that the training's accepts: {failure}."
         if expected != written:
@@ -62,7 +62,7 @@ def _tokens(trained: Any, reloaded: Any, prompts: Sequence[Sequence[Any]]) -> st
     """Compare the conversations' tokens."""
     for messages in (*CONVERSATIONS, *prompts):
         try:
-            text = render(trained, messages, cue=True)
+            text = render(trained, messages, add_generation_prompt=True)
         except JobFailure:
             continue
         expected, actual = (
@@ -105,5 +105,7 @@ def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
 def _excerpt(text: str, reference: str) -> str:
     """Return an excerpt from the first difference on."""
     pairs = enumerate(zip(text, reference, strict=False))
-    start = next((index for index, (one, two) in pairs if one != two), min(len(text), len(reference)))
+    start = next(
+        (index for index, (first, second) in pairs if first != second), min(len(text), len(reference))
+    )
     return repr(text[start : start + EXCERPT_LENGTH])

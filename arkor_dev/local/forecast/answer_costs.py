@@ -101,8 +101,8 @@ class ComparisonCosts:
     ``keys`` are cache keys of the base's losses: 0 has the held-out rows', ``REPEATED`` that of their
     repeated measurement (which takes ``again`` seconds), and a number of general questions that of these
     questions. Keys in ``known`` are not measured again. ``own`` is the time of the job's custom sets with
-    both models. ``asked`` is the length in tokens of the longest question to answer, 0 for none; ``answers``
-    are cache keys of the base's answers by number and length.
+    both models. ``longest_question`` is the length in tokens of the longest question to answer, 0 for none;
+    ``answers`` are cache keys of the base's answers by number and length.
     """
 
     work: Work
@@ -112,18 +112,18 @@ class ComparisonCosts:
     keys: Mapping[int, str]
     known: frozenset[str] = frozenset()
     own: float = 0.0
-    asked: int = 0
+    longest_question: int = 0
     answers: Mapping[str, str] = field(default_factory=dict)
 
     def answering(self, steps: int, every: int, writing: GenerationSpeed | None) -> float:
         """Return the maximum number of seconds that a run of ``steps`` spends on answering general questions
         with both models.
         """
-        if not self.asked or writing is None:
+        if not self.longest_question or writing is None:
             return 0.0
         count, longest = answerable(self.work, steps, every)
         models = 1 + (self.answers.get(f"{count}/{longest}") not in self.known)
-        return models * (writing.first(count, self.asked) + longest * writing.token(count))
+        return models * (writing.first(count, self.longest_question) + longest * writing.token(count))
 
     def seconds(self, steps: int, every: int) -> float:
         """Return the seconds of a run of ``steps`` evaluated every ``every`` steps, without answers."""
@@ -147,7 +147,7 @@ class ComparisonCosts:
             "question": self.question,
             "keys": {str(count): key for count, key in self.keys.items()},
             "own": self.own,
-            "asked": self.asked,
+            "longest_question": self.longest_question,
             "answers": dict(self.answers),
         }
 
@@ -160,5 +160,12 @@ class ComparisonCosts:
         answers = {str(size): str(key) for size, key in stored["answers"].items()}
         work = Work(*map(float, stored["work"]))
         return cls(
-            work, held_out, again, question, keys, own=own, asked=int(stored["asked"]), answers=answers
+            work,
+            held_out,
+            again,
+            question,
+            keys,
+            own=own,
+            longest_question=int(stored["longest_question"]),
+            answers=answers,
         )

@@ -151,6 +151,6 @@ class EvaluationCosts:
             pace * sum(map(self._work, measured)),
             pace * seconds_per_question,
             keys,
-            asked=max(answers_asked.longest_prompt for answers_asked in answered.values()),
+            longest_question=max(answers_asked.longest_prompt for answers_asked in answered.values()),
             answers={name: answers_asked.key for name, answers_asked in answered.items()},
         )

@@ -42,7 +42,7 @@ def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> 
 class Sizes:
     """The model sizes that determine a step's time and memory; ``parameters`` counts those of the layers.
 
-    ``kept`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
+    ``saved`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
     the size in bytes of a number in the compute dtype. ``recomputed``: layers save only their input
     (activation checkpointing). ``fused``: of the output layer, only the gradient of its input is held.
     """
@@ -51,7 +51,7 @@ class Sizes:
     hidden: int
     vocabulary: int
     parameters: int
-    kept: float
+    saved: float
     value: int = 4
     recomputed: bool = False
     fused: bool = False
@@ -66,12 +66,12 @@ class Sizes:
         layer.
         """
         inputs = self.layers * self.value * self.hidden
-        per_token = inputs + self.kept if self.recomputed else self.layers * self.kept
-        return shape.tokens * (per_token + self.kept) + self._answer(shape)
+        per_token = inputs + self.saved if self.recomputed else self.layers * self.saved
+        return shape.tokens * (per_token + self.saved) + self._answer(shape)
 
     def evaluation_bytes(self, shape: Shape) -> float:
         """Return the bytes held at once while evaluating the batch: those of one layer and of the output."""
-        return 2 * shape.tokens * self.kept + self._answer(shape)
+        return 2 * shape.tokens * self.saved + self._answer(shape)
 
     def _answer(self, shape: Shape) -> float:
         """Return the bytes of the logits and their gradient."""

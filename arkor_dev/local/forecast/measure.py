@@ -205,10 +205,10 @@ class StepMeasurement:
         """Run growing parts of the longest batch, and finally all of it; return whether it got that far."""
         row = max(longest, key=lambda example: example.tokens)
         parts = [[thinned(row, SMALLEST)], [thinned(row, row.tokens // 2)], [row]]
-        others = [example for example in longest if example is not row]
+        shorter = [example for example in longest if example is not row]
         count = 2
         while count < len(longest):
-            parts.append([row, *others[: count - 1]])
+            parts.append([row, *shorter[: count - 1]])
             count *= 2
         parts.append(longest)
         self.total = len(parts) + TYPICAL

@@ -92,7 +92,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
         hidden=hidden,
         vocabulary=int(config.vocab_size),
         parameters=parameters,
-        kept=per_token,
+        saved=per_token,
         value=run.choice.dtype.itemsize,
         recomputed=run.plan.compute_again,
         fused=run.loss.fused,

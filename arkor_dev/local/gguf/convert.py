@@ -32,6 +32,25 @@ PIECES: Final = "llama"
 """llama.cpp's name for a SentencePiece vocabulary."""
 
 
+def check_support(request: Mapping[str, Any], _: Path) -> None:
+    """Raise JobFailure if llama.cpp's converter does not know the architecture of the model in ``source``."""
+    from transformers import AutoConfig
+
+    from arkor_dev.local.modeling.auto_class import model_class
+
+    script = _script(Path(request["converters"]), "convert_hf_to_gguf")
+    config = AutoConfig.from_pretrained(request["source"], trust_remote_code=False, local_files_only=True)
+    name = model_class(config).__name__  # with which the merged model is written
+    hparams = {**config.to_dict(), "architectures": [name]}
+    try:
+        script.get_model_class(script.get_model_architecture(hparams, script.ModelType.TEXT))
+    except NotImplementedError:
+        raise JobFailure(
+            f"llama.cpp's converter does not support this model's architecture ({name}): choose the format "
+            "merged or adapter"
+        ) from None
+
+
 def convert_model(request: Mapping[str, Any], scratch: Path) -> None:
     """Convert a complete model in transformers' format to a 16-bit GGUF file."""
     source, target = Path(request["source"]), Path(request["target"])
@@ -211,6 +230,7 @@ def _find_pretokenizer(
 
 
 TASKS: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
+    "check": check_support,
     "model": convert_model,
     "lora": convert_lora,
     "quantize": quantize,

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
 """Approximate bits per weight in a whole file with each quantization, measured."""
+LABELS: Final = {
+    "check": "Checking the architecture",
+    "model": "Converting to GGUF",
+    "lora": "Converting the adapter",
+    "quantize": "Quantizing",
+}
 FULL: Final = "f16"
 MOST_ADAPTERS: Final = 64
 SPARE: Final = 1.1
@@ -79,6 +85,12 @@ def make_model(
         if quantization != FULL:
             last = quantize(last, quantization, scratch, progress)
         last.replace(target)
+
+
+def check_support(model: Path, scratch: Path, cache: Path, progress: Progress) -> None:
+    """Raise JobFailure if the model in ``model`` cannot be converted, before anything is computed for it."""
+    request = {"converters": str(converters(cache, progress)), "source": str(model)}
+    _run("check", request, scratch, 0, progress)
 
 
 def convert(
@@ -173,8 +185,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _run(task: str, request: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
-    label = {"model": "Converting to GGUF", "lora": "Converting the adapter", "quantize": "Quantizing"}[task]
-    run(CONVERT, {**request, "work": task, "scratch": str(scratch)}, Limits.of(size), progress, label)
+    run(CONVERT, {**request, "work": task, "scratch": str(scratch)}, Limits.of(size), progress, LABELS[task])
 
 
 def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:

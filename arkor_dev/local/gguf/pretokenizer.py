@@ -104,7 +104,7 @@ def adds_space(
     texts = []
     for messages in (CONVERSATION[:1], CONVERSATION):
         try:
-            texts.append(render(tokenizer, messages, cue=True))
+            texts.append(render(tokenizer, messages, add_generation_prompt=True))
         except JobFailure:
             continue
     expected = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]

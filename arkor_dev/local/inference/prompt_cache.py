@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from arkor_dev.local.modeling.chat_template import common_prefix
 
+if TYPE_CHECKING:
     from .adapter_scale import ActiveAdapter
     from .batch import Layers
 
@@ -79,11 +79,3 @@ class PromptCache:
 def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
     keys, values = layer
     return keys[..., :count, :], values[..., :count, :]
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the common prefix of two token sequences."""
-    return next(
-        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
-        min(len(first), len(second)),
-    )

@@ -131,10 +131,6 @@ class TransformersEngine:
             self._adapters[active.adapter] += 1
         return row
 
-    def unread(self, row: Row) -> int:
-        """Return how many of the prompt's tokens are still unread."""
-        return len(row.prompt) - len(row.tokens)
-
     def read(self, row: Row) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; once all of it is read, the row joins its group."""
         self._activate(row.group)
@@ -158,7 +154,7 @@ class TransformersEngine:
                 row.cache = None  # interrupted: some layers have read it, others have not
                 raise
             row.tokens = row.prompt[: start + len(piece)]
-            if self.unread(row):
+            if len(row.tokens) < len(row.prompt):
                 return None
             self._batches.setdefault(row.group, Batch(self._forward)).add(row)
             return _figures(logits[0])

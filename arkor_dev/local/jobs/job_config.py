@@ -149,7 +149,7 @@ def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any
     def fixed(source: dict[str, Any]) -> dict[str, Any]:
         if source["type"] == "list":
             return {**source, "sources": [fixed(part) for part in source["sources"]]}
-        if source["type"] != "file" or source.get("only") == ALL:
+        if source.get("only") == ALL:
             return source
         return {**source, "reviewed": changed.get(source.get("only") or "", 0)}
 

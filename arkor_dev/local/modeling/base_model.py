@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
 
@@ -20,6 +20,7 @@ from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
+from .auto_class import auto_class
 from .gate import SENSES, comes_in_4_bit, comes_in_mxfp4
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
@@ -94,8 +95,8 @@ def pick_device() -> tuple[str, Any]:
 def _computes(device: str, dtype: Any) -> bool:
     """Return whether ``device`` supports products in ``dtype``."""
     try:
-        one = torch.ones(1, 1, device=device, dtype=dtype)
-        return bool((one @ one).item() == 1)
+        matrix = torch.ones(1, 1, device=device, dtype=dtype)
+        return bool((matrix @ matrix).item() == 1)
     except (RuntimeError, TypeError):
         return False
 
@@ -133,9 +134,9 @@ def _unquantized(config: Any) -> list[str] | None:
     if not any(hasattr(config, key) for key in SENSES):
         return None
     with torch.device("meta"):
-        shell = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    beside = {module for _, _, module in _beside_text(shell)}
-    names = [name for name, module in shell.named_modules() if module in beside]
+        shell = auto_class(config).from_config(config, trust_remote_code=False)
+    towers = {module for _, _, module in _beside_text(shell)}
+    names = [name for name, module in shell.named_modules() if module in towers]
     return [*get_keys_to_not_convert(shell), *names]
 
 
@@ -254,7 +255,10 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
 def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        config = options.get("config") or AutoConfig.from_pretrained(
+            path, trust_remote_code=False, local_files_only=True
+        )
+        return auto_class(config).from_pretrained(
             path, trust_remote_code=False, use_safetensors=True, **options
         )
     except (*UNREADABLE, MemoryError) as error:

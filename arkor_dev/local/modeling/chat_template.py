@@ -25,6 +25,12 @@ PLAIN_TEMPLATE: Final = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 """For base models without a chat template of their own."""
+IN_PARTS: Final = (
+    "{%- set parted = namespace(messages=[]) %}{%- for m in messages %}{%- if m.content is string %}"
+    "{%- set m = dict(m, content=[{'type': 'text', 'text': m.content}]) %}{%- endif %}"
+    "{%- set parted.messages = parted.messages + [m] %}{%- endfor %}{%- set messages = parted.messages %}"
+)
+"""Put before a template that drops plain strings: those of LLaVA and Idefics only know lists of parts."""
 ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
 """Template arguments that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
@@ -42,13 +48,30 @@ def ready_tokenizer(tokenizer: Any) -> Any:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
+    if _drops_strings(tokenizer):
+        tokenizer.chat_template = IN_PARTS + tokenizer.chat_template
     return tokenizer
+
+
+def _drops_strings(tokenizer: Any) -> bool:
+    """Return whether the chat template only renders messages whose content is a list of parts."""
+    template = tokenizer.chat_template
+    if not isinstance(template, str) or "is string" in template or "type" not in template:
+        return False
+    parts = [{"type": "text", "text": PROBE}]
+    try:
+        texts = [
+            render(tokenizer, [{"role": "user", "content": content}], True) for content in (PROBE, parts)
+        ]
+    except JobFailure:
+        return False
+    return [PROBE in text for text in texts] == [False, True]
 
 
 def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
     """Return the arguments that a job's config sets for its chat template, by their names in the template."""
-    found = {name: config.get(field) for name, field in ARGUMENTS.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    arguments = {name: config.get(field) for name, field in ARGUMENTS.items()}
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
@@ -65,14 +88,16 @@ def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
         return tokenizer
     set_up, template = copy.copy(tokenizer), tokenizer.chat_template
     if isinstance(template, dict):
-        set_up.chat_template = {name: defaults + each for name, each in template.items()}
+        set_up.chat_template = {name: defaults + text for name, text in template.items()}
     else:
         set_up.chat_template = defaults + template
     return set_up
 
 
-def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[Any] | None = None) -> str:
-    """Return the conversation in the model's template; ``cue`` adds the generation prompt.
+def render(
+    tokenizer: Any, messages: Sequence[Any], add_generation_prompt: bool, tools: Sequence[Any] | None = None
+) -> str:
+    """Return the conversation in the model's template; ``add_generation_prompt`` adds the generation prompt.
 
     Raises JobFailure if the template rejects it or exceeds its limits.
     """
@@ -83,7 +108,10 @@ def render(tokenizer: Any, messages: Sequence[Any], cue: bool, tools: Sequence[A
 
     def apply() -> str:
         text: str = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=cue, tools=list(tools) if tools else None
+            list(messages),
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            tools=list(tools) if tools else None,
         )
         return text
 
@@ -119,14 +147,16 @@ def renderings(
     """
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     last = answers[-1]
-    complete = Rendering(render(tokenizer, messages[: last + 1], cue=False, tools=tools), [])
+    complete = Rendering(
+        render(tokenizer, messages[: last + 1], add_generation_prompt=False, tools=tools), []
+    )
     separate: list[Rendering] = []  # longest first
     missed: list[int] = []
     for index in reversed(answers[-1:] if last_only else answers):
         try:
             after = complete.text
             if index != last:
-                after = render(tokenizer, messages[: index + 1], cue=False, tools=tools)
+                after = render(tokenizer, messages[: index + 1], add_generation_prompt=False, tools=tools)
             start = _start(tokenizer, messages[: index + 1], tools, after)
         except JobFailure:
             if index == last:
@@ -159,22 +189,22 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
     """
     if len(messages) == 1:
         return 0
-    before = render(tokenizer, messages[:-1], cue=True, tools=tools)
+    before = render(tokenizer, messages[:-1], add_generation_prompt=True, tools=tools)
     if after.startswith(before):
         return len(before)
     # The cue may open something that this answer lacks, such as "<think>". An answer starting with "<" would
     # appear to share that with the cue, so compare with the rendering of a different answer.
-    start = _shared(before, after)
+    start = common_prefix(before, after)
     with suppress(JobFailure):
         probe = render(tokenizer, [*messages[:-1], {"role": "assistant", "content": PROBE}], False, tools)
-        start = min(start, _shared(before, probe))
+        start = min(start, common_prefix(before, probe))
     return start
 
 
-def _shared(first: str, second: str) -> int:
-    """Return the length of the common prefix of two texts."""
+def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Return the length of the common prefix of two texts, or of two lists of tokens."""
     return next(
-        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),
     )
 
@@ -201,7 +231,7 @@ def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], aft
         return False
     bare = {key: value for key, value in message.items() if key != "tool_calls"}
     try:
-        return render(tokenizer, [*before, bare], cue=False, tools=tools) == after
+        return render(tokenizer, [*before, bare], add_generation_prompt=False, tools=tools) == after
     except JobFailure:
         return False
 

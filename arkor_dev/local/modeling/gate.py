@@ -102,5 +102,5 @@ def _base_of(path: Path) -> str | None:
             card = CARD.match(file.read(CARD_CHARACTERS))
     except OSError:
         return None
-    named = BASE.search(card[1]) if card else None
-    return named[1] if named else None
+    match = BASE.search(card[1]) if card else None
+    return match[1] if match else None

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
+
+from arkor_dev.local.workers.machine import processor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECONDS: Final = 0.025
 """Seconds for which each dtype is measured."""
@@ -82,7 +85,7 @@ def _largest_product(model: Any) -> tuple[int, int] | None:
 def _cached_measurement(cache: Path, rows: int, inputs: int, outputs: int) -> tuple[float, float] | None:
     """Return ``_measure``'s result for this processor, from the file ``cache`` or a new measurement."""
     machine = [
-        _processor(),
+        processor(),
         torch.__version__,
         torch.get_num_threads(),
         torch.backends.cpu.get_cpu_capability(),
@@ -139,14 +142,3 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
     except RuntimeError:
         return None
     return min(times[0]), min(times[1])
-
-
-def _processor() -> str:
-    """Return the processor's name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -11,20 +11,23 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.modeling.gate import check_trainable
 from arkor_dev.local.workers.errors import JobFailure
 
-from .catalog import PICKLED, PICKLES
+from .catalog import PICKLED, PICKLES, STARTER_FOLDER
 from .downloads import every, size_of
 from .hub_guard import check_commit, check_files, check_listing, watch_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     Progress = Callable[[str, float, float | None, str], None]
 
 REACH_SECONDS: Final = 3.0
 FILE_PATTERNS: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*README.md"]
 """Files to download. The model card contains the license of the model and its derivatives."""
+ABOUT: Final = ("config.json", "README.md")
+"""The small files that tell, before anything else is downloaded, whether a model can be trained."""
 
 
 def _unreachable(endpoint: str) -> str | None:
@@ -67,7 +70,8 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
     reason = _unreachable(endpoint)
     if reason:
         raise JobFailure(
-            f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}"
+            f"The model {name} is not on this machine, and {endpoint} cannot be reached: {reason}. "
+            f"Check the name and the network, or name a folder or the starter model {STARTER_FOLDER}"
         )
     watch_answers()
     cache = Path(constants.HF_HUB_CACHE)
@@ -81,23 +85,29 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
         if pickles and not any(file.endswith(".safetensors") for file in listed):
             raise JobFailure(f"The model {name} cannot be used here: {PICKLED.format(pickles[0])}")
         sizes = {file: size for file, size in listed.items() if file.endswith(patterns)}
-        total, most = check_listing(sizes, cache)
-        before = size_of(folder)
 
-        def tick() -> None:
-            got = size_of(folder / "blobs")
-            progress(f"Fetching {name}", got, total, "B")
-            if size_of(folder) - before > most:
-                announced = (
-                    "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
+        def fetch(sizes: Mapping[str, int | None], names: Sequence[str]) -> Path:
+            total, most = check_listing(sizes, cache)
+            before = size_of(folder)
+
+            def tick() -> None:
+                got = size_of(folder / "blobs")
+                progress(f"Fetching {name}", got, total, "B")
+                if size_of(folder) - before > most:
+                    announced = (
+                        "the disk has room for" if total is None else f"the {total:,} bytes that it announced"
+                    )
+                    give_up(f"The model hub sent more of {name} than {announced}: do not use this hub")
+
+            with every(tick):
+                snapshot = Path(
+                    snapshot_download(name, revision=commit, allow_patterns=[*names], endpoint=endpoint)
                 )
-                give_up(f"The model hub sent more of {name} than {announced}: do not use this hub")
+            check_files(snapshot, sizes, cache)
+            return snapshot
 
-        with every(tick):
-            snapshot = Path(
-                snapshot_download(name, revision=commit, allow_patterns=FILE_PATTERNS, endpoint=endpoint)
-            )
-        check_files(snapshot, sizes, cache)
+        check_trainable(fetch({file: sizes[file] for file in ABOUT if file in sizes}, ABOUT))
+        snapshot = fetch(sizes, FILE_PATTERNS)
         # lets the library find the model again without network access
         (folder / "refs").mkdir(exist_ok=True)
         (folder / "refs" / "main").write_text(commit)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import sys
@@ -26,6 +25,7 @@ from arkor_dev.contract.events import (
     TRAINING_STARTED,
     figure_fields,
 )
+from arkor_dev.contract.provenance.statement import is_number
 from arkor_dev.local.reporting.writers import WRITERS, Job
 from arkor_dev.local.workers.link import Link
 
@@ -113,7 +113,7 @@ class Reporter:
             self._figures("system", SYSTEM, fields)
 
     def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, Any]) -> None:
-        figures = {name: fields[field] for field, name in names.items() if _is_figure(fields.get(field))}
+        figures = {name: fields[field] for field, name in names.items() if is_number(fields.get(field))}
         step, reported_step = fields.get("step"), self._reported.steps.get(kind, -1)
         # There are several machine samples per step.
         if (
@@ -139,10 +139,6 @@ class Reporter:
         if self._open:
             self._writer.close(status)
             self._reported.keep()
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _moment(time: object) -> float | None:

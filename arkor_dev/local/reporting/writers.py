@@ -46,7 +46,7 @@ class Writer(Protocol):
         """Write a step's figures by name; ``moment`` is in seconds since 1970."""
 
     def go_back(self, step: int) -> None:
-        """Discard figures of later steps, which will be reported again."""
+        """Discard figures of later steps, which will be reported again; most reporters keep both."""
 
     def flush(self) -> None:
         """Ensure that all figures written are stored."""
@@ -55,7 +55,7 @@ class Writer(Protocol):
         """End the run."""
 
 
-class TensorBoard:
+class TensorBoard(Writer):
     """Event files below ``runs`` in the project, or in the folder that ``TENSORBOARD_LOGGING_DIR`` names."""
 
     def __init__(self, job: Job) -> None:
@@ -101,7 +101,7 @@ class TensorBoard:
         self._writer.close()
 
 
-class Trackio:
+class Trackio(Writer):
     """A run in Trackio, in the project's name; stored on this machine by default."""
 
     def __init__(self, job: Job) -> None:
@@ -117,17 +117,11 @@ class Trackio:
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         self._trackio.log(dict(figures), step=step)
 
-    def go_back(self, step: int) -> None:
-        pass  # it keeps the outdated metrics of a step next to the new ones
-
-    def flush(self) -> None:
-        pass
-
     def close(self, status: str) -> None:
         self._trackio.finish()
 
 
-class Wandb:
+class Wandb(Writer):
     """A Weights & Biases run with the job's id, in the project's name or ``WANDB_PROJECT``."""
 
     def __init__(self, job: Job) -> None:
@@ -147,17 +141,11 @@ class Wandb:
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         self._run.log(dict(figures), step=step)
 
-    def go_back(self, step: int) -> None:
-        pass  # it accepts no earlier step
-
-    def flush(self) -> None:
-        pass
-
     def close(self, status: str) -> None:
         self._run.finish(exit_code=int(status in BAD))
 
 
-class MLflow:
+class MLflow(Writer):
     """A run of MLflow in the experiment of the project's name or ``MLFLOW_EXPERIMENT_NAME``."""
 
     def __init__(self, job: Job) -> None:
@@ -178,12 +166,6 @@ class MLflow:
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         self._mlflow.log_metrics(dict(figures), step=step)
-
-    def go_back(self, step: int) -> None:
-        pass  # it keeps the outdated metrics of a step next to the new ones
-
-    def flush(self) -> None:
-        pass
 
     def close(self, status: str) -> None:
         self._mlflow.end_run("FINISHED" if status == "completed" else "FAILED" if status in BAD else "KILLED")

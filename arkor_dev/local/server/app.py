@@ -41,7 +41,7 @@ from arkor_dev.local.training.methods import listed
 from .attributions import routes as attribution_routes
 from .branches import keep_parent
 from .chat import ASK, Chat
-from .clusters import CLUSTERS, Clusters, named
+from .clusters import CLUSTERS, Clusters, optional_features
 from .clusters import routes as placement_routes
 from .datasets import DATASETS, EMBEDDINGS
 from .datasets import routes as dataset_routes
@@ -138,9 +138,9 @@ async def guard(
     if request.headers.getall("Host", []) != ["localhost"]:
         raise ForbiddenError("This host name is not served")
     if request.path not in OPEN_PATHS:
-        given = request.headers.get("Authorization", "")
+        header = request.headers.get("Authorization", "")
         if not hmac.compare_digest(
-            given.encode("utf-8", "surrogateescape"), f"Bearer {setup.token}".encode()
+            header.encode("utf-8", "surrogateescape"), f"Bearer {setup.token}".encode()
         ):
             raise UnauthorizedError("Missing or invalid token")
     return await handler(request)
@@ -166,7 +166,7 @@ def _project(setup: Setup) -> dict[str, str]:
 async def capabilities(request: web.Request) -> web.Response:
     request.app[DATASETS].prepare()  # the client is a browser, and the page may show data sets
     methods = await asyncio.to_thread(listed)
-    return web.json_response({"features": [*FEATURES, *named()], "methods": methods})
+    return web.json_response({"features": [*FEATURES, *optional_features()], "methods": methods})
 
 
 @routes.get("/v1/projects")
@@ -192,13 +192,13 @@ def create_app(setup: Setup) -> web.Application:
     """Return the application for ``setup``; workers end with it."""
     app = web.Application(middlewares=[envelope, guard], client_max_size=BODY_LIMIT)
     models = Models(setup.project, setup.cache)
-    found = gpus(os.environ)
-    shared = bool(found) or sys.platform == "darwin"  # a Mac's GPU also shares the system's memory
-    inference = EngineRouter(setup.cache, setup.engine, gpu=bool(found), shared=shared)
+    gpu_list = gpus(os.environ)
+    shared = bool(gpu_list) or sys.platform == "darwin"  # a Mac's GPU also shares the system's memory
+    inference = EngineRouter(setup.cache, setup.engine, gpu=bool(gpu_list), shared=shared)
     formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
     folders = setup.data, setup.project
-    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, found)
+    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpu_list)
     app[CHAT] = Chat(
         setup.store, models, inference, formats, prompts, setup.data, lambda: app[SCHEDULER].busy
     )
@@ -238,7 +238,7 @@ def create_app(setup: Setup) -> web.Application:
         app[FORECASTS],
         setup.data,
         setup.project,
-        lambda: any(app[each].pending for each in (EVALUATIONS, EXPORTS, ATTRIBUTIONS, EMBEDDINGS)),
+        lambda: any(app[key].pending for key in (EVALUATIONS, EXPORTS, ATTRIBUTIONS, EMBEDDINGS)),
     )
     app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 

@@ -15,20 +15,20 @@ routes = web.RouteTableDef()
 @routes.post("/v1/jobs/{id}/attributions")
 async def trace(request: web.Request) -> web.Response:
     job, body = await job_of(request), await body_of(request, TRACE)
-    told = await request.app[ATTRIBUTIONS].request(job, body.get("messages"), body.get("answer"))
-    return web.json_response({"attribution": told})
+    state = await request.app[ATTRIBUTIONS].request(job, body.get("messages"), body.get("answer"))
+    return web.json_response({"attribution": state})
 
 
 @routes.get("/v1/jobs/{id}/attributions/{attribution}")
 async def attribution(request: web.Request) -> web.Response:
     job = await job_of(request)
-    told = await request.app[ATTRIBUTIONS].told(job, request.match_info["attribution"])
-    return web.json_response({"attribution": told})
+    state = await request.app[ATTRIBUTIONS].state_of(job, request.match_info["attribution"])
+    return web.json_response({"attribution": state})
 
 
 @routes.post("/v1/jobs/{id}/attributions/{attribution}/proof")
 async def prove(request: web.Request) -> web.Response:
     job, body = await job_of(request), await body_of(request, PROVE)
     name = request.match_info["attribution"]
-    told = await request.app[ATTRIBUTIONS].prove(job, name, body.get("rows"))
-    return web.json_response({"attribution": told})
+    state = await request.app[ATTRIBUTIONS].prove(job, name, body.get("rows"))
+    return web.json_response({"attribution": state})

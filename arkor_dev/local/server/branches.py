@@ -26,15 +26,15 @@ SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
 """Settings that must be equal in both jobs, such as the layers that have an adapter."""
 
 
-async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
-    """Return the contract's ``JobParent`` for the request ``asked``, and the folder of its checkpoint.
+async def parent_of(setup: Setup, parent: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
+    """Return the contract's ``JobParent`` for the request ``parent``, and the folder of its checkpoint.
 
     Raises NotFoundError if it does not exist, ConflictError if ``config`` requires another kind of adapter.
     """
-    job = await setup.store.read(Store.get, asked["jobId"])
+    job = await setup.store.read(Store.get, parent["jobId"])
     if job is None:
-        raise NotFoundError(f"There is no job {asked['jobId']} to start from")
-    step = asked.get("step")
+        raise NotFoundError(f"There is no job {parent['jobId']} to start from")
+    step = parent.get("step")
     folder = adapter_folder(setup.data, job["id"], step)
     if not folder.is_dir():
         which = "final adapter" if step is None else f"checkpoint of step {step}"
@@ -42,8 +42,8 @@ async def parent_of(setup: Setup, asked: Mapping[str, Any], config: Mapping[str,
     if wrong := await asyncio.to_thread(damage, folder):
         raise ConflictError(f"What the job {job['name']} has saved is damaged: {wrong}")
     check_fits(job, folder, config)
-    told = job["metrics"].get("step", 0) if step is None else step
-    return {"jobId": job["id"], "step": told, "name": job["name"]}, folder
+    shown_step = job["metrics"].get("step", 0) if step is None else step
+    return {"jobId": job["id"], "step": shown_step, "name": job["name"]}, folder
 
 
 def keep_parent(data: Path, job_id: str, folder: Path) -> None:
@@ -61,22 +61,22 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
     """Raise ConflictError unless a job with ``config`` has weights like those in ``folder``, of ``job``."""
 
     def value(field: str, of: Mapping[str, Any] = config) -> Any:
-        found = of.get(field)
-        return by_field()[field].default if found is None else found
+        setting = of.get(field)
+        return by_field()[field].default if setting is None else setting
 
-    def differs(what: str, ours: object, theirs: object) -> ConflictError:
+    def differs(subject: str, ours: object, theirs: object) -> ConflictError:
         return ConflictError(
-            f"The job {job['name']} has different weights from this config: {what} is {theirs} there, "
+            f"The job {job['name']} has different weights from this config: {subject} is {theirs} there, "
             f"{ours} here"
         )
 
     model, other = config["model"], job["config"]["model"]
     if model != other and not (is_starter(model) and is_starter(other)):
         raise differs("model", model, other)
-    whole, is_whole = bool(config.get("fullFineTuning")), kind_of(folder) == "model"
-    if whole != is_whole:
-        raise differs("fullFineTuning", whole, is_whole)
-    if whole:
+    full, is_full = bool(config.get("fullFineTuning")), kind_of(folder) == "model"
+    if full != is_full:
+        raise differs("fullFineTuning", full, is_full)
+    if full:
         return
     try:
         adapter = strict_json.parse(read_inside(folder, "adapter_config.json"))
@@ -96,7 +96,7 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         if ours != theirs:
             raise differs(field, ours, theirs)
     for field in SAME:
-        ours, theirs = (_members(value(field, each)) for each in (config, job["config"]))
+        ours, theirs = (_members(value(field, side)) for side in (config, job["config"]))
         if ours != theirs:
             raise differs(field, ours or "the default", theirs or "the default")
     if config.get("initLoraWeights") in ("pissa", "olora"):

@@ -53,7 +53,7 @@ PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
 
 
-def _said(message: dict[str, Any]) -> str | None:
+def _message_fault(message: dict[str, Any]) -> str | None:
     if message.get("content") is None and not message.get("tool_calls"):
         return "content is missing: it must be text"
     return None
@@ -76,7 +76,7 @@ MESSAGE: Final = Schema(
         Field("content", TEXT, null=True),
         Field("tool_calls", Rule("list"), null=True, inner=Schema(())),
     ),
-    _said,
+    _message_fault,
 )
 ASK: Final = Schema(
     (
@@ -118,7 +118,7 @@ class Chat:
         """Serve one request, an ``ASK``; any refusal comes before the stream begins."""
         name, ask = await self.prepare(body)
         if body.get("stream") is False:
-            return await self._whole(name, ask)
+            return await self._complete(name, ask)
         return await self._stream(request, name, ask)
 
     async def check_target(self, body: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ class Chat:
         Raises ArkorError if it cannot be answered.
         """
 
-        def given(field: str, default: float) -> float:
+        def number_of(field: str, default: float) -> float:
             value = body.get(field)
             return float(default if value is None else value)
 
@@ -147,35 +147,35 @@ class Chat:
         name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
-        whole = folder is not None and kind_of(folder) == "model"
-        strength = given("adapterStrength", FULL_STRENGTH)
+        is_full = folder is not None and kind_of(folder) == "model"
+        strength = number_of("adapterStrength", FULL_STRENGTH)
         if folder is not None and strength != FULL_STRENGTH:
             why = (
                 "the model was fully fine-tuned"
-                if whole
+                if is_full
                 else await asyncio.to_thread(why_full_strength_only, folder)
             )
             if why:
                 raise ConflictError(f"This adapter works only at full strength: {why}")
         ask = {
-            "base": str(folder) if whole else None,
-            "adapter": str(folder) if folder and not whole else None,
+            "base": str(folder) if is_full else None,
+            "adapter": str(folder) if folder and not is_full else None,
             "strength": strength,
-            "whole": whole,
+            "whole": is_full,
             "fourBit": bool(config.get("loadIn4bit")),
             "templateArguments": template_arguments(config),
             "engine": body.get("engine"),
             "messages": body.get("messages"),
             "prompt": body.get("prompt"),
-            "temperature": given("temperature", TEMPERATURE),
-            "topP": given("topP", TOP_P),
-            "maxTokens": int(given("maxTokens", MAX_TOKENS)),
+            "temperature": number_of("temperature", TEMPERATURE),
+            "topP": number_of("topP", TOP_P),
+            "maxTokens": int(number_of("maxTokens", MAX_TOKENS)),
             **sampling(body),
         }
-        model = folder if whole else None
+        model = folder if is_full else None
         try:
-            if not whole and (found := self._models.find_local(name)):
-                model = found.path
+            if not is_full and (local_model := self._models.find_local(name)):
+                model = local_model.path
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
         if model:
@@ -206,8 +206,8 @@ class Chat:
                 )
             return job["config"]["model"], folder, job["config"]
         if step not in steps:
-            there = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
-            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {there}")
+            available = f"it has steps {', '.join(map(str, steps))}" if steps else "it has none"
+            raise NotFoundError(f"The job {job['name']} has no checkpoint of step {step}; {available}")
         folder = checkpoint_folder(self._data, job["id"], step)
         return job["config"]["model"], folder, job["config"]
 
@@ -255,22 +255,22 @@ class Chat:
         finally:
             ensuring.cancel()
 
-    async def _whole(self, name: str, ask: dict[str, Any]) -> web.Response:
+    async def _complete(self, name: str, ask: dict[str, Any]) -> web.Response:
         words: list[str] = []
-        told: list[dict[str, Any]] = []
+        logged: list[dict[str, Any]] = []
         done: dict[str, Any] = {}
         try:
             async with contextlib.aclosing(self.events(name, ask)) as events:
                 async for message in events:
                     words.append(message.get("text", ""))
-                    told += message.get("logprobs", ())
+                    logged += message.get("logprobs", ())
                     done = message.get("done", done)
         except JobFailure as failure:
             raise UnavailableError(str(failure)) from None
         return web.json_response(
             {
                 **envelope("chat.completion", name),
-                "choices": [whole_choice("".join(words), told, done)],
+                "choices": [whole_choice("".join(words), logged, done)],
                 **figures(done),
             }
         )
@@ -281,8 +281,8 @@ class Chat:
         prepare = ask["logprobs"] is not None
 
         def chunk(delta: dict[str, Any], message: dict[str, Any], reason: str | None = None) -> bytes:
-            told = {"logprobs": logprobs(message.get("logprobs"))} if prepare else {}
-            choice = {"index": 0, "delta": delta, **told, "finish_reason": reason}
+            more = {"logprobs": logprobs(message.get("logprobs"))} if prepare else {}
+            choice = {"index": 0, "delta": delta, **more, "finish_reason": reason}
             return frame(None, compact({**head, "choices": [choice], **(figures(message) if reason else {})}))
 
         async with _pinging(response), contextlib.aclosing(self.events(name, ask)) as events:

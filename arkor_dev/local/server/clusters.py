@@ -33,7 +33,7 @@ KNOWN: Final = 20
 """Maximum number of clusters whose results are cached."""
 
 
-def named() -> Iterator[str]:
+def optional_features() -> Iterator[str]:
     """Yield the feature's name if Ray is installed, without importing it."""
     if importlib.util.find_spec("ray") is not None:
         yield FEATURE
@@ -49,8 +49,8 @@ class Clusters:
     async def look(self, address: str, *, insecure: bool) -> dict[str, Any]:
         """Return the contract's ``Cluster``."""
         key = (address, insecure)
-        asked, task = self._looking.get(key, (0.0, None))
-        if task is None or (task.done() and time.monotonic() - asked > FRESH_SECONDS):
+        started, task = self._looking.get(key, (0.0, None))
+        if task is None or (task.done() and time.monotonic() - started > FRESH_SECONDS):
             task = asyncio.create_task(self._look(address, insecure), name=f"look at {address}")
             self._looking.pop(key, None)
             self._looking[key] = (time.monotonic(), task)
@@ -68,8 +68,8 @@ class Clusters:
                 return {"address": address, "problem": str(failure)}
             except TimeoutError:
                 return {"address": address, "problem": f"It did not answer within {LOOK_SECONDS:.0f} s"}
-        found: dict[str, Any] = answer["cluster"]
-        return found
+        cluster: dict[str, Any] = answer["cluster"]
+        return cluster
 
     async def close(self) -> None:
         """End every process."""
@@ -87,11 +87,11 @@ routes = web.RouteTableDef()
 @routes.get("/v1/clusters")
 async def look(request: web.Request) -> web.Response:
     check_scope(request)
-    if not list(named()):
+    if not list(optional_features()):
         raise NotFoundError(f"Clusters need Ray. Install it with: {install_command('ray')}")
     address = request.query.get("address")
     if not ADDRESS.fits(address):
         raise BadRequestError(f"address must be {ADDRESS.words}")
     insecure = request.query.get("insecure") == "true"
-    found = await request.app[CLUSTERS].look(str(address), insecure=insecure)
-    return web.json_response({"cluster": found})
+    cluster = await request.app[CLUSTERS].look(str(address), insecure=insecure)
+    return web.json_response({"cluster": cluster})

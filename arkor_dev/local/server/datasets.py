@@ -45,7 +45,7 @@ MANY: Final = 2**32
 WANTED: Final = ("longest", "longer", "finding", "text")
 
 
-def whole(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY) -> int:
+def integer(query: Mapping[str, str], name: str, otherwise: int, high: int = MANY) -> int:
     """Parse a query parameter as an integer from 0 to ``high``. Raises BadRequestError."""
     text = query.get(name, "")
     if not text:
@@ -60,17 +60,17 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
     want = query.get("want", "")
     if want not in WANTED:
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}")
-    search: dict[str, Any] = {"want": want, "after": whole(query, "after", 0)}
+    search: dict[str, Any] = {"want": want, "after": integer(query, "after", 0)}
     if want == "longer":
-        search["than"] = whole(query, "than", 0)
+        search["than"] = integer(query, "than", 0)
     if want == "finding":
         search["code"] = query.get("code", "")
     if want == "text":
         search |= {"text": query.get("text", ""), "role": query.get("role", "")}
-        search |= {"least": whole(query, "least", 0), "most": whole(query, "most", 0)}
-        search["source"] = whole(query, "source", 0, SOURCES) if query.get("source") else None
+        search |= {"least": integer(query, "least", 0), "most": integer(query, "most", 0)}
+        search["source"] = integer(query, "source", 0, SOURCES) if query.get("source") else None
         if query.get("group"):
-            search["group"] = whole(query, "group", 0, GROUPS)
+            search["group"] = integer(query, "group", 0, GROUPS)
         search["language"] = query.get("language", "")
         if search["language"] not in ("", *LANGUAGES):
             raise BadRequestError(f"language must be one of {', '.join(LANGUAGES)}")
@@ -126,7 +126,7 @@ async def lengths(request: web.Request) -> web.Response:
 @routes.get("/v1/datasets/{id}/rows")
 async def rows(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
-    start, count = whole(request.query, "from", 1), whole(request.query, "count", 50, ROWS)
+    start, count = integer(request.query, "from", 1), integer(request.query, "count", 50, ROWS)
     return web.json_response({"rows": await datasets.ask(view_id, "rows", start=max(1, start), count=count)})
 
 
@@ -190,13 +190,13 @@ async def requested(request: web.Request) -> tuple[dict[str, Any], Losses | None
 
 
 async def request_measured(request: web.Request) -> web.Response:
-    told = await request.app[EMBEDDINGS].request(*await requested(request))
-    return web.json_response({request.match_info["wanted"]: told})
+    state = await request.app[EMBEDDINGS].request(*await requested(request))
+    return web.json_response({request.match_info["wanted"]: state})
 
 
 async def get_measured(request: web.Request) -> web.Response:
-    told = await request.app[EMBEDDINGS].told(*await requested(request))
-    return web.json_response({request.match_info["wanted"]: told})
+    state = await request.app[EMBEDDINGS].state_of(*await requested(request))
+    return web.json_response({request.match_info["wanted"]: state})
 
 
 async def cancel_measured(request: web.Request) -> web.Response:
@@ -213,12 +213,12 @@ for path in REQUESTED:
 @routes.get("/v1/datasets/{id}/similar")
 async def similar(request: web.Request) -> web.Response:
     datasets, view_id = view_of(request)
-    asked = {
-        "number": whole(request.query, "row", 1),
-        "count": whole(request.query, "count", 10, SIMILAR),
+    question = {
+        "number": integer(request.query, "row", 1),
+        "count": integer(request.query, "count", 10, SIMILAR),
         "file": await embedded_file(request),
     }
-    return web.json_response({"similar": await datasets.ask(view_id, "similar", **asked)})
+    return web.json_response({"similar": await datasets.ask(view_id, "similar", **question)})
 
 
 @routes.get("/v1/datasets/{id}/groups")
@@ -241,6 +241,6 @@ async def surprising(request: web.Request) -> web.Response:
     file = await request.app[EMBEDDINGS].file(*await requested(request))
     if file is None:
         raise ConflictError("The rows' losses are not measured yet")
-    start = max(1, whole(request.query, "from", 1))
-    asked = {"start": start, "count": whole(request.query, "count", 100, SURPRISING), "file": str(file)}
-    return web.json_response({"surprising": await datasets.ask(view_id, "surprising", **asked)})
+    start = max(1, integer(request.query, "from", 1))
+    question = {"start": start, "count": integer(request.query, "count", 100, SURPRISING), "file": str(file)}
+    return web.json_response({"surprising": await datasets.ask(view_id, "surprising", **question)})

@@ -49,13 +49,13 @@ class JobObservers:
 
     def training_begins(self) -> None:
         self._forecasts.training_begins()
-        for each in self._waiting:
-            each.training_begins()
+        for observer in self._waiting:
+            observer.training_begins()
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         self._forecasts.training_ended(config, verdict, seconds)
-        for each in self._waiting:
-            each.training_ended()
+        for observer in self._waiting:
+            observer.training_ended()
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         return await self._forecasts.refusal(config)
@@ -64,9 +64,9 @@ class JobObservers:
         return await self._forecasts.free_bytes()
 
     async def fits_beside(
-        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+        self, config: dict[str, Any], running: Sequence[RunningJob], free_bytes: int
     ) -> bool:
-        return await self._forecasts.fits_beside(config, others, free_bytes)
+        return await self._forecasts.fits_beside(config, running, free_bytes)
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
@@ -86,7 +86,7 @@ async def evaluate(request: web.Request) -> web.Response:
         await evaluations.request_strengths(job, force=force)
     else:
         await evaluations.request(job, body.get("step"), body.get("data"), force=force)
-    return web.json_response({"job": job | {"evaluating": evaluations.told(job["id"])}})
+    return web.json_response({"job": job | {"evaluating": evaluations.state_of(job["id"])}})
 
 
 @routes.post("/v1/adapters")
@@ -126,15 +126,15 @@ async def evaluation(request: web.Request) -> web.Response:
             raise NotFoundError(f"There is no job {against}")
         if "seeds" in request.query:
             return web.json_response({"comparison": await evaluations.compare_settings(job, other)})
-        beside = _step(request, "againstStep")
-        found = await evaluations.compare((job, step), (other, beside), data)
-        return web.json_response({"comparison": found})
-    found = await asyncio.to_thread(evaluations.result, job["id"], step, data)
-    if found is None:
+        other_step = _step(request, "againstStep")
+        result = await evaluations.compare((job, step), (other, other_step), data)
+        return web.json_response({"comparison": result})
+    result = await asyncio.to_thread(evaluations.result, job["id"], step, data)
+    if result is None:
         which = "" if step is None else f"'s checkpoint of step {step}"
         on = "" if data is None else f" on {data}"
         raise NotFoundError(f"The job {job['name']}{which} has not been evaluated{on}")
-    return web.json_response(found, dumps=compact)
+    return web.json_response(result, dumps=compact)
 
 
 @routes.get("/v1/jobs/{id}/card")
@@ -154,7 +154,7 @@ async def rows(request: web.Request) -> web.Response:
     against = await setup.store.read(Store.get, request.query.get("against", ""))
     if against is None:
         raise NotFoundError("There is no job to compare with: name it with against")
-    folders = [job_folder(setup.data, each["id"]) for each in (against, job)]
+    folders = [job_folder(setup.data, row_job["id"]) for row_job in (against, job)]
     return web.json_response({"difference": await asyncio.to_thread(difference, *folders)})
 
 
@@ -176,16 +176,16 @@ def _card_in(folder: Path) -> str | None:
 @routes.get("/v1/jobs/{id}/votes")
 async def votes(request: web.Request) -> web.Response:
     job_id = (await job_of(request))["id"]
-    found = await asyncio.to_thread(votes_of, job_folder(request.app[SETUP].data, job_id))
-    return web.json_response({"votes": found}, dumps=compact)
+    stored = await asyncio.to_thread(votes_of, job_folder(request.app[SETUP].data, job_id))
+    return web.json_response({"votes": stored}, dumps=compact)
 
 
 @routes.post("/v1/jobs/{id}/votes")
 async def vote(request: web.Request) -> web.Response:
     job_id = (await job_of(request))["id"]
     body = await body_of(request, VOTE)
-    kept = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
-    return web.json_response({"vote": kept})
+    stored = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
+    return web.json_response({"vote": stored})
 
 
 @routes.delete("/v1/jobs/{id}/votes/{vote}")

@@ -30,10 +30,10 @@ async def listed(request: web.Request) -> web.Response:
 
 
 @routes.get("/v1/jobs/{id}/exports/{export}")
-async def one(request: web.Request) -> web.Response:
+async def read_export(request: web.Request) -> web.Response:
     job = await job_of(request)
-    found = await asyncio.to_thread(request.app[EXPORTS].get, job["id"], request.match_info["export"])
-    return web.json_response({"export": found})
+    export = await asyncio.to_thread(request.app[EXPORTS].get, job["id"], request.match_info["export"])
+    return web.json_response({"export": export})
 
 
 @routes.get("/v1/jobs/{id}/exports/{export}/files/{name}")

@@ -97,19 +97,19 @@ def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         "numTrainEpochs": job.get("settings", {}).get("numTrainEpochs", 0),
     }
     for field, end in ends.items():
-        wanted = body.get(field)
-        if wanted is not None and wanted <= end:
+        length = body.get(field)
+        if length is not None and length <= end:
             raise BadRequestError(f"{field} must be more than the {end} that the job already has")
 
 
 def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``config`` with the new end, and without a setting that conflicts with it."""
     field = next(field for field in LENGTHS if body.get(field) is not None)
-    kept = {key: value for key, value in config.items() if key not in LENGTHS}
+    remaining = {key: value for key, value in config.items() if key not in LENGTHS}
     by_hand = config.get("setByHand")
     if isinstance(by_hand, list):
-        kept["setByHand"] = [*(name for name in by_hand if name not in LENGTHS), field]
-    return {**kept, field: body[field]}
+        remaining["setByHand"] = [*(name for name in by_hand if name not in LENGTHS), field]
+    return {**remaining, field: body[field]}
 
 
 def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:

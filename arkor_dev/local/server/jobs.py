@@ -116,11 +116,11 @@ async def create_job(request: web.Request) -> web.Response:
 
 @routes.get("/v1/jobs/{id}")
 async def job(request: web.Request) -> web.Response:
-    found = await job_of(request)
-    size = await asyncio.to_thread(job_bytes, request.app[SETUP].data, found["id"])
-    if evaluating := request.app[EVALUATIONS].told(found["id"]):
-        found["evaluating"] = evaluating
-    return web.json_response({"job": found, "bytes": size})
+    record = await job_of(request)
+    size = await asyncio.to_thread(job_bytes, request.app[SETUP].data, record["id"])
+    if evaluating := request.app[EVALUATIONS].state_of(record["id"]):
+        record["evaluating"] = evaluating
+    return web.json_response({"job": record, "bytes": size})
 
 
 @routes.patch("/v1/jobs/{id}")
@@ -132,27 +132,27 @@ async def edit_job(request: web.Request) -> web.Response:
 
 @routes.delete("/v1/jobs/{id}")
 async def delete_job(request: web.Request) -> web.Response:
-    found = await job_of(request)
-    folder = job_folder(request.app[SETUP].data, found["id"])
+    record = await job_of(request)
+    folder = job_folder(request.app[SETUP].data, record["id"])
     if request.app[INFERENCE].answers_from(folder):
-        raise ConflictError(f"The job {found['name']} is answering in a chat: stop it before you delete it")
+        raise ConflictError(f"The job {record['name']} is answering in a chat: stop it before you delete it")
 
     def drop(job_id: str) -> None:
         request.app[EVALUATIONS].drop(job_id)
         request.app[EXPORTS].drop(job_id)
         request.app[ATTRIBUTIONS].drop(job_id)
 
-    await request.app[SCHEDULER].delete(found["id"], drop)
+    await request.app[SCHEDULER].delete(record["id"], drop)
     return web.Response(status=204)
 
 
 @routes.post("/v1/jobs/{id}/export")
 async def export(request: web.Request) -> web.Response:
-    found = await job_of(request)
+    record = await job_of(request)
     target = Path((await body_of(request, ARCHIVE))["path"])
-    if found["status"] not in TERMINAL:
-        raise ConflictError(f"The job {found['name']} is {found['status']}: export it when it has ended")
-    size = await asyncio.to_thread(export_job, request.app[SETUP].data, found, target)
+    if record["status"] not in TERMINAL:
+        raise ConflictError(f"The job {record['name']} is {record['status']}: export it when it has ended")
+    size = await asyncio.to_thread(export_job, request.app[SETUP].data, record, target)
     return web.json_response({"bytes": size})
 
 
@@ -210,9 +210,9 @@ async def disk(request: web.Request) -> web.Response:
 async def clean_disk(request: web.Request) -> web.Response:
     setup = check_scope(request)
     # List folders before names: a folder created between the two belongs to a new job.
-    found = await asyncio.to_thread(leftovers, setup.data, ())
+    paths = await asyncio.to_thread(leftovers, setup.data, ())
     names = await setup.store.read(Store.names)
-    spare = [path for path in found if path.name not in names]
+    spare = [path for path in paths if path.name not in names]
     try:
         freed = await asyncio.to_thread(remove_leftovers, spare)
         freed += await asyncio.to_thread(remove_leftovers, [embeddings_folder(setup.data)])

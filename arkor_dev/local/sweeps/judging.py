@@ -30,8 +30,8 @@ def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
     for key, group in zip(keys, groups, strict=True):
         first[group] = min(key, first.get(group, key))
     order = sorted(first, key=lambda group: (first[group], group))
-    place = {group: turn for turn, group in enumerate(order)}
-    return [place[group] % 2 == 0 for group in groups]
+    position = {group: turn for turn, group in enumerate(order)}
+    return [position[group] % 2 == 0 for group in groups]
 
 
 def selecting_loss(scores: dict[str, Any]) -> float | None:
@@ -54,7 +54,7 @@ def judged(
 
     scores = start[0]
     judges = [not selects for selects in selecting(scores["keys"], scores["groups"])]
-    margin = max(float(each["margin"]) for each in (*start, *winner))
+    margin = max(float(run_scores["margin"]) for run_scores in (*start, *winner))
 
     def rows(runs: Sequence[dict[str, Any]]) -> list[list[float]]:
         return [[loss for loss, counts in zip(run["adapter"], judges, strict=True) if counts] for run in runs]
@@ -70,7 +70,7 @@ def judged(
     low = min(by_rows.low, by_seeds["difference"]["low"])
     high = max(by_rows.high, by_seeds["difference"]["high"])
     sign = -1 if scores.get("higher") else 1
-    found = {
+    figures = {
         "rows": len(groups),
         "groups": by_rows.groups,
         "seeds": len(start),
@@ -83,17 +83,17 @@ def judged(
     }  # fmt: skip
     count = f"{len(groups)} held-out rows that took no part in the choice, {len(start)} fresh seeds each"
     if by_rows.groups < by_rows.fewest:
-        return {**found, **none(f"{by_rows.groups} independent rows are too few to judge by")}
+        return {**figures, **none(f"{by_rows.groups} independent rows are too few to judge by")}
     if by_seeds["verdict"] == by_rows.verdict == "better":
         first, second = _ends(low, high)
         sentence = (
-            f"Better than your settings by {first} to {second}: {measure} {found['start']:.3f} → "
-            f"{found['winner']:.3f} on {count}."
+            f"Better than your settings by {first} to {second}: {measure} {figures['start']:.3f} → "
+            f"{figures['winner']:.3f} on {count}."
         )
-        return {**found, "verdict": "better", "sentence": sentence}
+        return {**figures, "verdict": "better", "sentence": sentence}
     first, second = _ends(low, high)
     return {
-        **found,
+        **figures,
         **none(f"the best trial differs from them by {first} to {second} on {count}"),
     }
 

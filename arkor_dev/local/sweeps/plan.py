@@ -30,9 +30,6 @@ FEWEST_STEPS: Final = 3
 """Minimum number of steps of a rung, which also has at least twice the warmup steps."""
 SEEDS: Final = 3
 """Number of runs of the winner, and of the starting settings, with fresh seeds."""
-FEWEST_GROUPS: Final = 8
-"""Minimum number of independent rows in each half: equals ``evaluation.paired.FEWEST``, which only workers
-can import."""
 MOST_FAILURES: Final = 5
 """Maximum number of trials that may fail at the beginning before the sweep gives up."""
 UNKNOWN_PACE: Final = 1.3
@@ -101,9 +98,9 @@ def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
         return {**sweep.config, **shared, "seed": trial.seed}
     config = {**sweep.config, **trial.settings}
     for other in (LENGTH, ("warmupSteps", "warmupRatio")):
-        for one, two in (other, other[::-1]):
-            if one in trial.settings:
-                config.pop(two, None)
+        for first, second in (other, other[::-1]):
+            if first in trial.settings:
+                config.pop(second, None)
     if len(sweep.rungs) > 1:
         config = _at_rung(sweep, trial, config)
     seed = {} if trial.seed is None else {"seed": trial.seed}
@@ -112,12 +109,14 @@ def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
 
 def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
-    whole = config_of(sweep, replace(trial, rung=sweep.last))
+    complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
     ours = {"samples", "saveTotalLimit", "splitSeed", "seed"}
-    found = {key: value for key, value in whole.items() if key in known and sweep.config.get(key) != value}
-    gone = {key: None for key in sweep.config if key in known and key not in whole}
-    return {key: value for key, value in {**found, **gone}.items() if key not in ours}
+    changed = {
+        key: value for key, value in complete.items() if key in known and sweep.config.get(key) != value
+    }
+    gone = {key: None for key in sweep.config if key in known and key not in complete}
+    return {key: value for key, value in {**changed, **gone}.items() if key not in ours}
 
 
 def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
@@ -156,8 +155,8 @@ def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
 
 def value_of(config: Mapping[str, Any], field: str) -> Any:
     """Return a setting of ``config``, or its default."""
-    found = config.get(field)
-    return by_field()[field].default if found is None else found
+    value = config.get(field)
+    return by_field()[field].default if value is None else value
 
 
 # Time
@@ -203,11 +202,11 @@ def confirming_seconds(sweep: Sweep) -> float:
 
 def halving_seconds(sweep: Sweep, trials: int) -> float:
     """Return the estimated seconds for promoting ``trials`` trials, all at the first rung, to the end."""
-    total, here = 0.0, trials
+    total, remaining = 0.0, trials
     for level in range(1, len(sweep.rungs)):
-        here = math.ceil(here / REDUCTION)
-        each = seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
-        total += (here + 1) * each  # and the starting settings
+        remaining = math.ceil(remaining / REDUCTION)
+        per_trial = seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
+        total += (remaining + 1) * per_trial  # and the starting settings
     return total
 
 
@@ -275,7 +274,9 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
                 continue
             rest = seconds_of(sweep, sweep.rungs[sweep.level - 1], sweep.rungs[sweep.level])
             # The best and the starting settings continue together: a single one cannot be compared.
-            count = max(1, sum(each.rung < sweep.level or each.under_way for each in ahead[:2]))
+            count = max(
+                1, sum(candidate.rung < sweep.level or candidate.under_way for candidate in ahead[:2])
+            )
             if count * rest + confirming_seconds(sweep) <= left:
                 return Extend(trial)
         if waiting:
@@ -288,8 +289,8 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
 
 def _promoted(sweep: Sweep, level: int) -> list[Trial]:
     """Return the trials that continue to rung ``level``: a third and the initial settings, best first."""
-    there = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
-    ranked = sorted(there, key=lambda trial: (trial.losses[level - 1], trial.number))
+    evaluated = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
+    ranked = sorted(evaluated, key=lambda trial: (trial.losses[level - 1], trial.number))
     ahead = ranked[: math.ceil(len(ranked) / REDUCTION)]
     return sorted(
         ahead + [trial for trial in ranked if trial.number == 0 and trial not in ahead],
@@ -301,8 +302,8 @@ def furthest(sweep: Sweep) -> list[Trial]:
     """Return the trials at the highest rung that the starting settings have reached, best first."""
     known = [trial for trial in sweep.search if trial.error is None]
     rung = len(known[0].losses) if known and known[0].number == 0 else 0
-    there = [trial for trial in known if len(trial.losses) >= rung > 0]
-    return sorted(there, key=lambda trial: (trial.losses[rung - 1], trial.number))
+    evaluated = [trial for trial in known if len(trial.losses) >= rung > 0]
+    return sorted(evaluated, key=lambda trial: (trial.losses[rung - 1], trial.number))
 
 
 def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
@@ -329,7 +330,7 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
 
 def fresh_seeds(sweep: Sweep) -> list[int]:
     """Return the seeds of the confirmation runs."""
-    return [(value_of(sweep.config, "seed") + each) % 2**32 for each in range(1, SEEDS + 1)]
+    return [(value_of(sweep.config, "seed") + offset) % 2**32 for offset in range(1, SEEDS + 1)]
 
 
 def _late(*, waiting: bool) -> Action | None:

@@ -134,9 +134,9 @@ def read_all(data: Path) -> dict[str, Sweep]:
     """Return all sweeps by id, oldest first; skip damaged files."""
     folder = data / SWEEPS
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    found = [_of_json(_file(data, name).read_json()) for name in names if ID.fullmatch(name)]
-    kept = sorted((each for each in found if each), key=lambda each: each.created)
-    return {each.id: each for each in kept}
+    records = [_of_json(_file(data, name).read_json()) for name in names if ID.fullmatch(name)]
+    sweeps = sorted((sweep for sweep in records if sweep), key=lambda sweep: sweep.created)
+    return {sweep.id: sweep for sweep in sweeps}
 
 
 def _file(data: Path, sweep_id: str) -> JobFile:
@@ -147,9 +147,9 @@ def _file(data: Path, sweep_id: str) -> JobFile:
 
 def _of_json(value: Any) -> Sweep | None:
     try:
-        trials = [Trial(**each) for each in value["trials"]]
+        trials = [Trial(**trial) for trial in value["trials"]]
         estimate = Estimate(**value["estimate"]) if value["estimate"] else None
-        known = {each.name for each in fields(Sweep)}
+        known = {trial.name for trial in fields(Sweep)}
         facts = {key: value[key] for key in known - {"trials", "estimate"}}
         return Sweep(**facts, trials=trials, estimate=estimate)
     except (KeyError, TypeError):

@@ -46,22 +46,22 @@ def import_optuna() -> Any:
 
 
 def ask(
-    space: Mapping[str, Any], config: Mapping[str, Any], told: Sequence[Told], seed: int
+    space: Mapping[str, Any], config: Mapping[str, Any], history: Sequence[Told], seed: int
 ) -> dict[str, Any] | None:
     """Return the settings of the next trial; None if all have been tried.
 
-    ``told`` are the trials so far, the starting settings of ``config`` first.
+    ``history`` are the trials so far, the starting settings of ``config`` first.
     """
-    number, every = len(told), combinations(space)
-    tried = [_complete(space, config, settings) for settings, _ in told]
+    number, every = len(history), combinations(space)
+    tried = [_complete(space, config, settings) for settings, _ in history]
     if every is not None and every <= GRID_MOST:
         grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
         random.Random(seed).shuffle(grid)  # noqa: S311 - order, not secrecy
-        return next((each for each in grid if each not in tried), None)
+        return next((candidate for candidate in grid if candidate not in tried), None)
     optuna = import_optuna()
     distributions = _distributions(optuna, space)
     trials = []
-    for settings, (_, loss) in zip(tried, told, strict=True):
+    for settings, (_, loss) in zip(tried, history, strict=True):
         if all(field in settings and _inside(space[field], settings[field]) for field in space):
             trials.append(_trial(optuna, distributions, _encoded(space, settings), loss))
     for attempt in range(AGAIN):
@@ -71,25 +71,25 @@ def ask(
             study = optuna.create_study(sampler=sampler, direction="minimize")
             study.add_trials(trials)
             params = study.ask(distributions).params
-        found = _decoded(space, params)
-        if found not in tried:
-            return found
+        settings_of_trial = _decoded(space, params)
+        if settings_of_trial not in tried:
+            return settings_of_trial
     if every is None:
-        return found
+        return settings_of_trial
     rest = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
-    return next((each for each in itertools.islice(rest, 100_000) if each not in tried), None)
+    return next((candidate for candidate in itertools.islice(rest, 100_000) if candidate not in tried), None)
 
 
 def importances(
-    space: Mapping[str, Any], told: Sequence[tuple[dict[str, Any], float]], seed: int
+    space: Mapping[str, Any], trials: Sequence[tuple[dict[str, Any], float]], seed: int
 ) -> list[dict[str, Any]]:
     """Return the importance of each setting, from 0 to 1 with sum 1, most important first.
 
     ``low`` and ``high`` bound the middle 90 % over bootstrap resamples of the trials. Uses PED-ANOVA
     (Watanabe et al., 2023), which needs no surrogate model. Empty with too few trials.
     """
-    told = [(settings, loss) for settings, loss in told if space.keys() <= settings.keys()]
-    if len(told) < FEWEST or len(space) < 2:
+    trials = [(settings, loss) for settings, loss in trials if space.keys() <= settings.keys()]
+    if len(trials) < FEWEST or len(space) < 2:
         return []
     try:
         optuna = import_optuna()
@@ -97,8 +97,8 @@ def importances(
         return []
     distributions = _distributions(optuna, space)
     chance = random.Random(seed)  # noqa: S311 - statistics, not secrecy
-    draws = [list(told), *([chance.choice(told) for _ in told] for _ in range(DRAWS))]
-    found: dict[str, list[float]] = {field: [] for field in space}
+    draws = [list(trials), *([chance.choice(trials) for _ in trials] for _ in range(DRAWS))]
+    by_field: dict[str, list[float]] = {field: [] for field in space}
     for draw in draws:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,10 +113,10 @@ def importances(
                 continue
         for field in space:
             figure = figures.get(field, 0.0)
-            found[field].append(figure if math.isfinite(figure) else 0.0)
-    if not all(found.values()):
+            by_field[field].append(figure if math.isfinite(figure) else 0.0)
+    if not all(by_field.values()):
         return []
-    rows = [{"setting": field, **_bounds(figures)} for field, figures in found.items()]
+    rows = [{"setting": field, **_bounds(figures)} for field, figures in by_field.items()]
     return sorted(rows, key=lambda row: -row["mean"])
 
 
@@ -130,26 +130,26 @@ def _complete(
     space: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values of the space's settings, taken from ``config`` and the defaults if known."""
-    found = {}
+    completed = {}
     for field in space:
         value = settings.get(field, config.get(field))
         value = by_field()[field].default if value is None else value
         if value is not None:
-            found[field] = value
-    return found
+            completed[field] = value
+    return completed
 
 
 def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
     kinds = optuna.distributions
-    found: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
     for field, values in space.items():
         if isinstance(values, list):
             # Indices, so that Optuna handles lists and texts of any kind in the same way.
-            found[field] = kinds.CategoricalDistribution(tuple(range(len(values))))
+            distributions[field] = kinds.CategoricalDistribution(tuple(range(len(values))))
         else:
             kind = kinds.IntDistribution if is_whole(field) else kinds.FloatDistribution
-            found[field] = kind(values["low"], values["high"], log=values.get("log", False))
-    return found
+            distributions[field] = kind(values["low"], values["high"], log=values.get("log", False))
+    return distributions
 
 
 def _inside(values: Any, value: Any) -> bool:
@@ -170,16 +170,16 @@ def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, A
     """Return settings from Optuna's values; a range's value is rounded to as many digits as a person would
     write.
     """
-    found: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
     for field, values in space.items():
         value = params[field]
         if isinstance(values, list):
-            found[field] = values[value]
+            decoded[field] = values[value]
         elif is_whole(field):
-            found[field] = int(value)
+            decoded[field] = int(value)
         else:
-            found[field] = min(max(float(f"{value:.3g}"), values["low"]), values["high"])
-    return found
+            decoded[field] = min(max(float(f"{value:.3g}"), values["low"]), values["high"])
+    return decoded
 
 
 def _trial(

@@ -22,7 +22,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
 from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
-from arkor_dev.local.evaluation import results
+from arkor_dev.local.evaluation import minimums, results
 from arkor_dev.local.jobs.job_config import check_config, check_files, public, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.records import now
@@ -65,7 +65,7 @@ STOPPED: Final = "the sweep was stopped before the best trial could be confirmed
 class Sweeps:
     """The sweeps of one project; at most one runs at a time.
 
-    ``wanted`` returns whether other work, such as an export, waits for trials to free resources.
+    ``must_wait`` returns whether other work, such as an export, waits for trials to free resources.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Sweeps:
         forecasts: Forecasts,
         data: Path,
         project: Path,
-        wanted: Callable[[], bool] = lambda: False,
+        must_wait: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._wanted = wanted
+        self._must_wait = must_wait
         self._store, self._scheduler, self._forecasts = store, scheduler, forecasts
         self._data, self._project = data, project
         self._sweeps: dict[str, Sweep] = record.read_all(data)
@@ -106,7 +106,7 @@ class Sweeps:
             if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         async with self._turn:
-            if other := next((each for each in self._sweeps.values() if each.state == "running"), None):
+            if other := next((known for known in self._sweeps.values() if known.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
             sweep = Sweep(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
@@ -155,7 +155,7 @@ class Sweeps:
         while True:
             self._news.clear()
             beat = self._store.pulse.next()
-            running = [each for each in self._sweeps.values() if each.state == "running"]
+            running = [waiting for waiting in self._sweeps.values() if waiting.state == "running"]
             for sweep in () if self._scheduler.idle else running:
                 try:
                     async with self._turn:
@@ -177,8 +177,8 @@ class Sweeps:
                     waits, timeout=LOOK_SECONDS if running else None, return_when=asyncio.FIRST_COMPLETED
                 )
             finally:
-                for each in waits:
-                    each.cancel()
+                for waiting in waits:
+                    waiting.cancel()
 
     async def _advance(self, sweep: Sweep) -> bool:
         """Take one action of a running sweep; return whether another one may follow immediately."""
@@ -191,7 +191,7 @@ class Sweeps:
             return True
         if sweep.estimate is None:
             return await self._estimate(sweep)
-        if self._wanted() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
+        if self._must_wait() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
             return False
         before = sweep.level, sweep.best
         action = plan.next_action(sweep, plan.left_of(sweep, time.time()), sweep.id in self._exhausted)
@@ -222,7 +222,7 @@ class Sweeps:
             if error := sweep.trials[0].error:
                 await self._fail(sweep, f"The run with your settings failed: {error}")
             return False
-        if self._wanted():
+        if self._must_wait():
             return False
         forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
         if forecast["state"] == "failed":
@@ -246,10 +246,10 @@ class Sweeps:
         left = plan.left_of(sweep, time.time())
         count, needed = plan.planned(sweep, left)
         if count < 2:
-            whole = plan.seconds_of(sweep, 0, 1)
-            least = _minutes(needed + 2 * whole)
+            full_run = plan.seconds_of(sweep, 0, 1)
+            least = _minutes(needed + 2 * full_run)
             sweep.error = (
-                f"There is no time for a sweep: a run takes about {_minutes(whole)}, and with "
+                f"There is no time for a sweep: a run takes about {_minutes(full_run)}, and with "
                 f"{plan.SEEDS} fresh seeds of the winner and of your settings it needs at least {least}"
             )
 
@@ -258,16 +258,18 @@ class Sweeps:
     async def _try(self, sweep: Sweep) -> None:
         settings: dict[str, Any] | None = {}
         if sweep.search:
-            told = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
-            kept = [
-                each for each, trial in zip(told, sweep.search, strict=True) if not trial.error or each[1]
+            trials = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
+            valid = [
+                entry
+                for entry, trial in zip(trials, sweep.search, strict=True)
+                if not trial.error or entry[1]
             ]
-            found = await self._ask(
+            answer = await self._ask(
                 do="ask", space=sweep.space, config=sweep.config, seed=sweep.seed,
                 # Failed trials count as tried.
-                told=[*kept, *(each for each in told if each not in kept)],
+                trials=[*valid, *(entry for entry in trials if entry not in valid)],
             )  # fmt: skip
-            settings = found["settings"]
+            settings = answer["settings"]
         if settings is None:
             self._exhausted.add(sweep.id)
             return
@@ -290,8 +292,8 @@ class Sweeps:
             trial.error = error.text
             await self._write(sweep)
             return
-        what = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
-        name = f"{sweep.name}, {what} {trial.number if trial.seed is None else trial.seed}"
+        role = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
+        name = f"{sweep.name}, {role} {trial.number if trial.seed is None else trial.seed}"
         part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
         forecast = await self._forecasts.stored_estimate(config)
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
@@ -327,10 +329,10 @@ class Sweeps:
             self._clock(job)
             if job["status"] not in TERMINAL:
                 continue
-            wanted = plan.config_of(sweep, trial)
+            config = plan.config_of(sweep, trial)
             if job["status"] != "completed":
                 trial.error = job.get("error") or f"Its job was {job['status']}"
-            elif any(job["config"].get(field) != wanted.get(field) for field in LENGTH):
+            elif any(job["config"].get(field) != config.get(field) for field in LENGTH):
                 await self._extend(sweep, trial)
                 continue
             else:
@@ -354,9 +356,9 @@ class Sweeps:
         if not sweep.facts:
             sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
-            if count < 2 * plan.FEWEST_GROUPS:
+            if count < 2 * minimums.ROWS:
                 sweep.error = (
-                    f"A sweep needs at least {2 * plan.FEWEST_GROUPS} independent held-out rows, half to "
+                    f"A sweep needs at least {2 * minimums.ROWS} independent held-out rows, half to "
                     f"select by and half to judge by, and there are {count}. Hold out more (eval_split), or "
                     "set eval_dataset"
                 )
@@ -375,11 +377,11 @@ class Sweeps:
 
     def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
-        found = results.result(job_folder(self._data, trial.job), None, None)
-        scores = found.get("scores") if found else None
+        result = results.result(job_folder(self._data, trial.job), None, None)
+        scores = result.get("scores") if result else None
         if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
             return None, None
-        held_out = (found or {})["evaluation"].get("heldOut")
+        held_out = (result or {})["evaluation"].get("heldOut")
         measure = held_out.get("measure") if isinstance(held_out, dict) else None
         is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
         return scores, measure if is_named else None
@@ -413,8 +415,8 @@ class Sweeps:
 
     async def _training_seconds(self, job: dict[str, Any]) -> float:
         """Return the seconds of all its steps, by those between its first and its last report."""
-        told = await self._store.read(Store.events, job["id"], 0, -1)
-        rows = [json.loads(data) for _, name, data in told if name == TRAINING_LOG]
+        logged = await self._store.read(Store.events, job["id"], 0, -1)
+        rows = [json.loads(data) for _, name, data in logged if name == TRAINING_LOG]
         times = [(row["step"], _moment(row["timestamp"])) for row in rows if row.get("loss") is not None]
         (first, begun), (last, ended) = (times[0], times[-1]) if times else ((0, 0.0), (0, 0.0))
         steps = int(job["metrics"].get("totalSteps") or last)
@@ -436,19 +438,19 @@ class Sweeps:
         """End a sweep with its verdict; ``why`` explains a possible lack of results to judge."""
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
-        told = [[_whole(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
+        trials = [[_with_defaults(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
         ask: dict[str, Any] = {
             "space": sweep.space,
             "seed": sweep.seed,
-            "told": told,
+            "trials": trials,
             "measure": _measure(sweep),
         }
         ask["start"] = [start for start, _ in pairs] if complete else []
         ask["winner"] = [winner for _, winner in pairs] if complete else []
         try:
-            found = await self._ask(do="judge", **ask)
-            sweep.importances = found["importances"]
-            verdict = found.get("verdict")
+            answer = await self._ask(do="judge", **ask)
+            sweep.importances = answer["importances"]
+            verdict = answer.get("verdict")
         except JobFailure as failure:
             verdict, why = None, str(failure)
         if verdict is None:
@@ -464,19 +466,19 @@ class Sweeps:
 
     def _pairs(self, sweep: Sweep) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the scores of the starting settings and of the winner, by seed."""
-        found: dict[tuple[str, int | None], dict[str, Any]] = {}
+        by_role: dict[tuple[str, int | None], dict[str, Any]] = {}
         for trial in sweep.trials:
             scores, _ = self._scores(trial) if trial.role != SEARCH and trial.losses else (None, None)
             if scores:
-                found[trial.role, trial.seed] = scores
-        seeds = sorted(seed or 0 for role, seed in found if role == START and (WINNER, seed) in found)
-        return [(found[START, seed], found[WINNER, seed]) for seed in seeds]
+                by_role[trial.role, trial.seed] = scores
+        seeds = sorted(seed or 0 for role, seed in by_role if role == START and (WINNER, seed) in by_role)
+        return [(by_role[START, seed], by_role[WINNER, seed]) for seed in seeds]
 
     async def _ask(self, **message: Any) -> dict[str, Any]:
         async with Child.running(WORKER) as child:
             child.send(**{"config": {}, **message})
-            found: dict[str, Any] = (await child.result("found", "The process of the sweep"))["found"]
-            return found
+            answer: dict[str, Any] = (await child.result("found", "The process of the sweep"))["found"]
+            return answer
 
     async def _write(self, sweep: Sweep) -> None:
         await asyncio.to_thread(record.write, self._data, sweep)
@@ -566,7 +568,7 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
         )
 
 
-def _whole(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+def _with_defaults(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     """Return a trial's values for the whole space, including those shared with the starting settings."""
     shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
     return {**shared, **trial.settings}

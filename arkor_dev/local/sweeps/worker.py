@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def _answer(message: dict[str, Any], _: Link) -> dict[str, Any]:
-    told = [(settings, loss) for settings, loss in message["told"]]
+    trials = [(settings, loss) for settings, loss in message["trials"]]
     if message["do"] == "ask":
-        settings = sampler.ask(message["space"], message["config"], told, message["seed"])
+        settings = sampler.ask(message["space"], message["config"], trials, message["seed"])
         return {"found": {"settings": settings}}
-    found: dict[str, Any] = {"importances": sampler.importances(message["space"], told, message["seed"])}
+    answer: dict[str, Any] = {"importances": sampler.importances(message["space"], trials, message["seed"])}
     if message["start"]:
-        found["verdict"] = judging.judged(message["start"], message["winner"], message["measure"])
-    return {"found": found}
+        answer["verdict"] = judging.judged(message["start"], message["winner"], message["measure"])
+    return {"found": answer}
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
     return wearing
 
 
-def whole(model: Any, name: str) -> Any:
+def full_model(model: Any, name: str) -> Any:
     """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as in
     :func:`adapted`.
     """
@@ -102,11 +102,11 @@ def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
 
 def _check_names(model: Any, names: Sequence[str], setting: str) -> None:
     """Raise JobFailure for a name without a layer, which PEFT would ignore silently."""
-    there = [name for name, _ in model.named_modules()]
-    for wanted in names:
-        if not any(name == wanted or name.endswith(f".{wanted}") for name in there):
+    names_in_model = [name for name, _ in model.named_modules()]
+    for suffix in names:
+        if not any(name == suffix or name.endswith(f".{suffix}") for name in names_in_model):
             raise JobFailure(
-                f"lora.{setting}: the model has no layer called {wanted}. Its linear layers are "
+                f"lora.{setting}: the model has no layer called {suffix}. Its linear layers are "
                 f"{_linear_names(model)}"
             )
 
@@ -134,8 +134,8 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
         saved |= load_file(path)
     keys = {name: name.replace(".modules_to_save.default", "").replace(".default.", ".") for name in weights}
     for name, weight in weights.items():
-        found = saved.get(keys[name])
-        if found is None or found.shape != weight.shape:
+        stored = saved.get(keys[name])
+        if stored is None or stored.shape != weight.shape:
             shape = list(weight.shape)
             raise JobFailure(
                 f"The adapter that this job starts from has no {keys[name]} of the shape {shape}"
@@ -145,13 +145,13 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
             weight.copy_(saved[keys[name]])
 
 
-def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Make ``model`` start from ``kept`` instead of ``fresh``, its own `beginning`.
+def begin_at(model: Any, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Make ``model`` start from ``saved`` instead of ``fresh``, its own `beginning`.
 
     On the same machine both are equal. Another machine may decompose the base's weights differently, but the
     adapter must start from exactly the weights that were subtracted.
     """
-    if all(torch.equal(weight.cpu(), kept[name]) for name, weight in fresh.items()):
+    if all(torch.equal(weight.cpu(), saved[name]) for name, weight in fresh.items()):
         return
     learning = dict(model.named_parameters())
     with torch.no_grad():
@@ -159,9 +159,12 @@ def begin_at(model: Any, fresh: Mapping[str, Any], kept: Mapping[str, Any]) -> N
             if not hasattr(module, "get_delta_weight") or "default" not in getattr(module, "lora_A", {}):
                 continue
             own = [module.lora_A["default"].weight, module.lora_B["default"].weight]
-            names = [next(name for name, weight in learning.items() if weight is each) for each in own]
+            names = [
+                next(name for name, weight in learning.items() if weight is wanted_weight)
+                for wanted_weight in own
+            ]
             parts = []
-            for begun in (fresh, kept):
+            for begun in (fresh, saved):
                 for weight, name in zip(own, names, strict=True):
                     weight.copy_(begun[name])
                 parts.append(module.get_delta_weight("default"))

@@ -63,7 +63,7 @@ class GrpoLoss(Objective):
         self._reference: dict[int, Any] = {}
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
-        self._given: dict[str, str] = {}
+        self._generated: dict[str, str] = {}
         self.hold_start()
 
     def join(self, run: Run) -> None:
@@ -78,14 +78,14 @@ class GrpoLoss(Objective):
         """Return the mean and the spread of each reward, if there are several."""
         from .methods.interface import Figure
 
-        kept = [Figure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
+        figures = [Figure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
         rewards = self._answering.scoring.rewards
         for number, reward in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else (), 1):
-            kept += [
+            figures += [
                 Figure(f"reward{number}", reward.name),
                 Figure(f"reward{number}Std", f"Spread of {reward.name}"),
             ]
-        return kept
+        return figures
 
     def hold_start(self) -> None:
         """Use the current weights as the reference of the KL penalty, whose factor is ``beta``."""
@@ -109,7 +109,7 @@ class GrpoLoss(Objective):
 
     def judged(self, groups: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
         """Return the rollouts with their advantages relative to their group's mean reward."""
-        rewards = torch.tensor([[each.reward for each in group] for group in groups])
+        rewards = torch.tensor([[rollout.reward for rollout in group] for group in groups])
         advantages = rewards - rewards.mean(1, keepdim=True)
         match self.settings["scaleRewards"]:
             case "group":
@@ -117,7 +117,7 @@ class GrpoLoss(Objective):
             case "batch":
                 advantages = advantages / (rewards.std() + LEAST)
         return [
-            [replace(each, advantage=value) for each, value in zip(group, values, strict=True)]
+            [replace(rollout, advantage=value) for rollout, value in zip(group, values, strict=True)]
             for group, values in zip(groups, advantages.tolist(), strict=True)
         ]
 
@@ -126,13 +126,18 @@ class GrpoLoss(Objective):
 
         ``batches`` has the number of groups of each batch whose gradients are accumulated.
         """
-        found: list[list[Rollout]] = []
+        scaled: list[list[Rollout]] = []
         for count in batches:
-            batch = groups[len(found) : len(found) + count]
-            rollouts, tokens = sum(map(len, batch)), sum(each.learned for group in batch for each in group)
+            batch = groups[len(scaled) : len(scaled) + count]
+            rollouts, tokens = (
+                sum(map(len, batch)),
+                sum(rollout.learned for group in batch for rollout in group),
+            )
             of_batch = rollouts / max(1, tokens)
-            found += [[replace(each, **self._scale(each, of_batch)) for each in group] for group in batch]
-        return found
+            scaled += [
+                [replace(rollout, **self._scale(rollout, of_batch)) for rollout in group] for group in batch
+            ]
+        return scaled
 
     def _scale(self, rollout: Rollout, of_batch: float) -> dict[str, Any]:
         """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
@@ -211,25 +216,25 @@ class GrpoLoss(Objective):
 
     # Measuring
 
-    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
         """Return the negative reward of the greedy answer to each prompt, with weight 1."""
-        found = self._answering.greedy(rows)
-        for row, (answer, reward) in zip(rows, found, strict=True):
-            self._given[row.where] = answer.text
+        answers = self._answering.greedy(rows)
+        for row, (answer, reward) in zip(rows, answers, strict=True):
+            self._generated[row.where] = answer.text
             self._note("reward", reward)
             self._note("completionLength", len(answer.ids))
             self._note("truncated", float(answer.truncated))
-        return [(-reward, 1) for _, reward in found]
+        return [(-reward, 1) for _, reward in answers]
 
     @property
     def trained_for(self) -> list[str]:
         """See :meth:`Objective.trained_for`."""
         return [reward.name for reward in self._answering.scoring.rewards]
 
-    def given(self) -> dict[str, str]:
-        """See :meth:`Objective.given`."""
-        given, self._given = self._given, {}
-        return given
+    def take_answers(self) -> dict[str, str]:
+        """See :meth:`Objective.take_answers`."""
+        answers, self._generated = self._generated, {}
+        return answers
 
     def figures(self) -> dict[str, float]:
         """Return the means of all figures recorded since the last call."""
@@ -241,23 +246,23 @@ class GrpoLoss(Objective):
 
     def _look(self, step: int, groups: Sequence[Sequence[Rollout]]) -> None:
         """Record the figures of a step's rollouts, and report some rollouts in an event."""
-        every = [each for group in groups for each in group]
-        for each in every:
-            self._note("reward", each.reward)
-            self._note("completionLength", each.learned)
-            self._note("truncated", float(each.truncated))
-        self._note("rewardStd", _spread([each.reward for each in every]))
+        rollouts = [rollout for group in groups for rollout in group]
+        for rollout in rollouts:
+            self._note("reward", rollout.reward)
+            self._note("completionLength", rollout.learned)
+            self._note("truncated", float(rollout.truncated))
+        self._note("rewardStd", _spread([rollout.reward for rollout in rollouts]))
         rewards = self._answering.scoring.rewards
         for number, _ in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else ()):
-            scores = [each.scores[number] for each in every]
+            scores = [rollout.scores[number] for rollout in rollouts]
             self._note(f"reward{number + 1}", fmean(scores))
             self._note(f"reward{number + 1}Std", _spread(scores))
-        silent = [group for group in groups if len({each.reward for each in group}) == 1]
+        silent = [group for group in groups if len({rollout.reward for rollout in group}) == 1]
         self._note("noSignal", len(silent) / len(groups))
         self._quiet.append(len(silent) / len(groups))
         self._say_quiet(step, silent)
         if step % self._run.plan.logging == 0 or step == 1:
-            self._run.emit(ROLLOUTS_CREATED, step=step, rollouts=self._shown(every))
+            self._run.emit(ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
 
     def _say_quiet(self, step: int, silent: Sequence[Sequence[Rollout]]) -> None:
         if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
@@ -275,21 +280,21 @@ class GrpoLoss(Objective):
             "else more answers per prompt (num_generations) or a higher temperature.",
         )
 
-    def _shown(self, every: Sequence[Rollout]) -> list[dict[str, Any]]:
+    def _selection(self, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
         """Return a few rollouts for an event, ordered from lowest to highest reward."""
-        order = sorted(every, key=lambda each: each.reward)
+        order = sorted(rollouts, key=lambda rollout: rollout.reward)
         count = min(SHOWN, len(order))
-        chosen = [order[place * (len(order) - 1) // max(1, count - 1)] for place in range(count)]
+        chosen = [order[index * (len(order) - 1) // max(1, count - 1)] for index in range(count)]
         return [
             {
-                "where": each.where,
-                "prompt": each.prompt.question[:TEXT] if each.prompt else "",
-                "answer": each.answer[:TEXT],
-                "reward": each.reward,
-                "rewards": dict(zip(self.trained_for, each.scores, strict=True)),
-                **({"truncated": True} if each.truncated else {}),
+                "where": rollout.where,
+                "prompt": rollout.prompt.question[:TEXT] if rollout.prompt else "",
+                "answer": rollout.answer[:TEXT],
+                "reward": rollout.reward,
+                "rewards": dict(zip(self.trained_for, rollout.scores, strict=True)),
+                **({"truncated": True} if rollout.truncated else {}),
             }
-            for each in chosen
+            for rollout in chosen
         ]
 
     # Forecasts
@@ -315,25 +320,25 @@ class GrpoLoss(Objective):
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
 
         def answered(row: Example) -> Example:
-            answer = [row.ids[place % len(row.ids)] for place in range(longest)]
+            answer = [row.ids[index % len(row.ids)] for index in range(longest)]
             return Example([*row.ids, *answer], [IGNORED] * len(row.ids) + answer, row.where, counts=1)
 
-        found = [part for batch in batches for row in batch for part in parts([answered(row)] * count)]
-        return found * int(self.settings["numIterations"])
+        examples = [part for batch in batches for row in batch for part in parts([answered(row)] * count)]
+        return examples * int(self.settings["numIterations"])
 
 
 def parts(group: Sequence[Example]) -> list[list[Any]]:
     """Split rollouts into batches with a limited number of learned tokens."""
-    found: list[list[Example]] = []
+    batches: list[list[Example]] = []
     tokens = 0
-    for each in group:
-        tokens += each.learned
-        if found and tokens <= TOGETHER:
-            found[-1].append(each)
+    for example in group:
+        tokens += example.learned
+        if batches and tokens <= TOGETHER:
+            batches[-1].append(example)
         else:
-            found.append([each])
-            tokens = each.learned
-    return found
+            batches.append([example])
+            tokens = example.learned
+    return batches
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -55,10 +55,10 @@ class KtoLoss(PreferenceObjective):
         """Return the means since the last call, and the difference between the mean rewards of good and bad
         answers.
         """
-        found = super().figures()
-        if "rewardChosen" in found and "rewardRejected" in found:
-            found["rewardMargin"] = found["rewardChosen"] - found["rewardRejected"]
-        return found
+        figures = super().figures()
+        if "rewardChosen" in figures and "rewardRejected" in figures:
+            figures["rewardMargin"] = figures["rewardChosen"] - figures["rewardRejected"]
+        return figures
 
     def _divergence(self, rows: Sequence[Example]) -> Any:
         """Return the mean log ratio of ``rows``, or 0 if that is negative."""
@@ -85,5 +85,5 @@ def mismatched(rows: Sequence[Example]) -> list[Example]:
 
 def _answer(row: Example) -> tuple[int, int]:
     """Return the start and end (exclusive) of a row's learned tokens."""
-    learned = [place for place, label in enumerate(row.labels) if label != IGNORED]
+    learned = [index for index, label in enumerate(row.labels) if label != IGNORED]
     return learned[0], learned[-1] + 1

@@ -26,12 +26,12 @@ DRY_STEPS: Final = 4
 
 def asked_format(settings: JobSettings) -> str | None:
     """Return the requested dtype by torch's name; None if it is to be chosen by measurement."""
-    named, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
+    format_name, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
         return "float16"
     if half is not None:
         return "bfloat16" if half else "float32"
-    return None if named == "auto" else named
+    return None if format_name == "auto" else format_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class OptimizerPlan:
 
         The default learning rate depends on the model's number of ``parameters``.
         """
-        get, asked = settings.get, settings.get("optim")
-        kind = settings.settle("optim", asked if asked in OPTIMIZERS else "adamw")
-        usual = default_rate(parameters, whole=get("fullFineTuning"), optimizer=kind)
+        get, name = settings.get, settings.get("optim")
+        kind = settings.settle("optim", name if name in OPTIMIZERS else "adamw")
+        usual = default_rate(parameters, full=get("fullFineTuning"), optimizer=kind)
         facts: dict[str, Any] = {}
         if kind in BETAS:
             facts["betas"] = (get("adamBeta1"), get("adamBeta2"))
@@ -111,10 +111,10 @@ class Plan:
     ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
     epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
     groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
-    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows. ``kept`` is the
-    maximum number of checkpoints kept, None for all. ``patience`` consecutive evaluations without an
-    improvement of more than ``threshold`` stop the run. ``goes_back``: roll back once after a non-finite
-    loss. ``method`` holds the training method's settings, by field.
+    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows.
+    ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
+    evaluations without an improvement of more than ``threshold`` stop the run. ``goes_back``: roll back once
+    after a non-finite loss. ``method`` holds the training method's settings, by field.
     """
 
     steps: int
@@ -132,7 +132,7 @@ class Plan:
     order_seed: int
     logging: int
     save: int
-    kept: int | None
+    max_checkpoints: int | None
     evaluate: int
     patience: int | None
     threshold: float
@@ -191,7 +191,7 @@ class Plan:
             order_seed=get("dataSeed", get("seed")),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=settle("saveSteps", save),
-            kept=get("saveTotalLimit"),
+            max_checkpoints=get("saveTotalLimit"),
             patience=patience,
             threshold=get("earlyStoppingThreshold") if patience else 0.0,
             evaluate=settle("evalSteps", evaluate),

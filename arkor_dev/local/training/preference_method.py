@@ -42,12 +42,12 @@ class PairMethod(PreferenceMethod):
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
         """Return the texts of both answers, each with the prompt before it."""
         last = replace(encoding, responses_only=True, last_only=True)
-        return [rendered(tokenizer, each, last)[0][-1] for each in both(row)], []
+        return [rendered(tokenizer, answer, last)[0][-1] for answer in both(row)], []
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
         """Return one example, with the rejected answer as its other sequence."""
         last = replace(encoding, responses_only=True, last_only=True)
-        (chosen, cut), (rejected, cut_too) = (encode(tokenizer, each, last) for each in both(row))
+        (chosen, cut), (rejected, cut_too) = (encode(tokenizer, answer, last) for answer in both(row))
         return [replace(chosen[-1], others=(rejected[-1],), counts=1, same_row=False)], cut or cut_too
 
 

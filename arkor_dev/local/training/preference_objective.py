@@ -45,24 +45,24 @@ class PreferenceObjective(Objective):
         """Return the summed loss of ``rows``, and their number."""
         return self.measured(rows)[0].sum(), len(rows)
 
-    def each(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each example's loss, with weight 1."""
         return [(loss, 1) for loss in self._quietly(rows)[0].tolist()]
 
     def margins(self, rows: Sequence[Example]) -> list[float]:
         """See :meth:`Objective.margins`."""
         noted, self._noted = self._noted, {}
-        found: list[float] = self._quietly(rows)[1].tolist()
+        margins: list[float] = self._quietly(rows)[1].tolist()
         self._noted = noted
-        return found
+        return margins
 
     def _quietly(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            found = self.measured(rows)
+            losses_and_margins = self.measured(rows)
         self.model.train(training)
-        return found
+        return losses_and_margins
 
     def note(self, name: str, values: Any) -> None:
         """Add ``values`` to a figure's mean."""
@@ -90,23 +90,23 @@ class Reference:
 
     def hold(self) -> None:
         """Use the current weights as the reference, for a run that begins with another run's adapter."""
-        named = self._model.named_parameters()
-        self._start = {name: weight.detach().clone() for name, weight in named if weight.requires_grad}
+        parameters = self._model.named_parameters()
+        self._start = {name: weight.detach().clone() for name, weight in parameters if weight.requires_grad}
         self._known.clear()
 
     def of(self, rows: Sequence[Example]) -> Any:
         """Return the log-probabilities ``[rows, sequences]`` of examples, all with the same number of
         sequences.
         """
-        found = []
+        sums = []
         for row in rows:
             key = _key(row)
             if key not in self._known:
-                self._known[key] = self._one(row)
-            found.append(self._known[key])
-        return torch.tensor(found, device=next(self._model.parameters()).device)
+                self._known[key] = self._sums(row)
+            sums.append(self._known[key])
+        return torch.tensor(sums, device=next(self._model.parameters()).device)
 
-    def _one(self, row: Example) -> list[float]:
+    def _sums(self, row: Example) -> list[float]:
         training = self._model.training
         self._model.eval()
         with torch.no_grad(), self._at_start() if self._start else _switched(self._model, on=False):

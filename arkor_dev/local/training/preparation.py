@@ -16,6 +16,7 @@ from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
+from arkor_dev.local.evaluation import minimums
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
@@ -29,7 +30,7 @@ from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.left_out import without
-from .rows.split import beside, split
+from .rows.split import split, too_few, with_held_out
 from .schedule import default_rate
 
 if TYPE_CHECKING:
@@ -103,12 +104,16 @@ class Preparation:
             self.settings.settle("datasetSplit", 0)
             evaluates = self.settings.get("evalSteps") != 0
             own = rows_of(held_out, scratch / "eval") if evaluates else []
-            parts = beside(rows, own, compare=not self._on_file)
+            parts = with_held_out(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
         self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
+        elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
+            fewest = minimums.PREFERENCES if self.method.preference else minimums.ROWS
+            if few := too_few(self.split["groups"], fewest):
+                self.say(few)
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
@@ -129,19 +134,19 @@ class Preparation:
         if source is None or self._judges_only:
             return []
         scratch = scratch_folder(self.data, self.job_id)
-        found = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
-        kept = unlike(found, self.eval_rows)
-        if not kept:
+        rows = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
+        unseen = unlike(rows, self.eval_rows)
+        if not unseen:
             raise JobFailure(
                 f"{self.config[REPLAY]}: the verdict measures all of its rows, or near duplicates of them. "
                 "Add other prompts to the replay data set, or remove replayDataset"
             )
-        if count := len(found) - len(kept):
+        if count := len(rows) - len(unseen):
             self.say(
                 f"{'1 row' if count == 1 else f'{count:,} rows'} of the replay data set left out, because "
                 "the verdict measures the same question or a near duplicate"
             )
-        return kept
+        return unseen
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
         restart = self.continuation.options.get("restart", 0)
@@ -189,8 +194,8 @@ class Preparation:
         self.parameters = self.base.model.num_parameters()
         self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
-        asked = self.settings.get("maxLength", default_length(self.base.device))
-        self.longest = self.settings.settle("maxLength", min(asked, self.base.context))
+        length = self.settings.get("maxLength", default_length(self.base.device))
+        self.longest = self.settings.settle("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
 
     def _accept_4_bit(self) -> None:
@@ -218,8 +223,8 @@ class Preparation:
     def _say_rate(self) -> None:
         """Report the default learning rate and the reason for it."""
         if self.config.get("learningRate") is None:
-            optimizer, whole = self.plan.optimizer, self.plan.adapter is None
-            reason = default_rate(self.parameters, whole=whole, optimizer=optimizer.kind).reason
+            optimizer, full = self.plan.optimizer, self.plan.adapter is None
+            reason = default_rate(self.parameters, full=full, optimizer=optimizer.kind).reason
             self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
@@ -243,9 +248,9 @@ class Preparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
-        if asked := self.config.get(LEFT_OUT):
-            self.train = without(asked, self.train, self.held_out)
-            count = "1 row has" if len(asked["rows"]) == 1 else f"{len(asked['rows'])} rows have"
+        if left_out := self.config.get(LEFT_OUT):
+            self.train = without(left_out, self.train, self.held_out)
+            count = "1 row has" if len(left_out["rows"]) == 1 else f"{len(left_out['rows'])} rows have"
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
         more = len(self.train) + len(self.held_out) - total
@@ -256,7 +261,8 @@ class Preparation:
             )
         if self.cut:
             self.say(
-                f"{self.cut} of {total} rows are longer than maxLength {self.longest} and were truncated"
+                f"{self.cut} of {total} rows {'is' if self.cut == 1 else 'are'} longer than max_length "
+                f"{self.longest} and {'was' if self.cut == 1 else 'were'} truncated"
             )
 
     def _replay(self) -> Replay | None:
@@ -265,10 +271,10 @@ class Preparation:
 
         own, encoding = self.replay_rows, Encoding.of(self.settings, self.longest)
         if replay := Replay.of(self.plan, self.base, own, encoding):
-            asked, given = len(replay.to_answer), len(replay.given)
+            to_answer, answered = len(replay.to_answer), len(replay.answered_rows)
             parts = [
-                f"{given} {'answer is' if given == 1 else 'answers are'} given" if given else "",
-                f"the base model answers {asked} general prompts before training" if asked else "",
+                f"{answered} {'answer is' if answered == 1 else 'answers are'} given" if answered else "",
+                f"the base model answers {to_answer} general prompts before training" if to_answer else "",
             ]
             self.say(
                 f"{'Replay' if replay.learned else 'KL from the base'}: {' and '.join(filter(None, parts))}; "
@@ -280,7 +286,7 @@ class Preparation:
         self,
         cancelled: Callable[[], bool],
         pausing: Callable[[], str | None] = lambda: None,
-        told: Callable[[int], None] = lambda _: None,
+        step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
         """Create the run in the dtype best suited to this processor; all of a ``group`` use rank 0's.
@@ -298,19 +304,19 @@ class Preparation:
             self.settings.settle("workers", 1)
             self.say(ALONE)
         tokens = self.plan.batch_size * sum(example.tokens for example in self.train) // len(self.train)
-        base, kept = self.base, self.data / "number-formats.json"
+        base, format_cache = self.base, self.data / "number-formats.json"
         choice = self._earlier_choice() or choose(
-            base.model, base.device, base.dtype, tokens, self.format, kept
+            base.model, base.device, base.dtype, tokens, self.format, format_cache
         )
         make: Callable[..., Run] = Run
         workers = {}
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
-            asked = self.settings.get("workers")
-            if self.settings.settle("workers", group.count) != asked:
+            requested = self.settings.get("workers")
+            if self.settings.settle("workers", group.count) != requested:
                 self.say(
-                    f"This machine has {group.count} GPUs: as many workers share each batch, not {asked}"
+                    f"This machine has {group.count} GPUs: as many workers share each batch, not {requested}"
                 )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
@@ -341,14 +347,14 @@ class Preparation:
             choice=choice,
             pausing=pausing,
             origin=self.continuation.depends_on,
-            told=told,
+            step_done=step_done,
             going_on=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.beside = CardWriter(self, run)
+        run.write_beside = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

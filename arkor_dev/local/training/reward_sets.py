@@ -19,16 +19,16 @@ SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward. ``told`` configures the evaluation set whose metric scores an answer; ``weight`` multiplies
-    the score.
+    """A reward. ``settings`` configures the evaluation set whose metric scores an answer; ``weight``
+    multiplies the score.
     """
 
-    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
     weight: float
 
     @property
     def name(self) -> str:
-        return str(self.told["name"])
+        return str(self.settings["name"])
 
 
 def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object) -> list[Reward]:
@@ -36,14 +36,16 @@ def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object
 
     Raises JobFailure if there is none, for an unknown name, or for a wrong number of weights.
     """
-    scoring = {str(told["name"]): told for told in sets if told.get("metric", "loss") != "loss"}
-    named = [names] if isinstance(names, str) else names if isinstance(names, list) else list(scoring)
-    if not named:
+    scoring = {
+        str(settings["name"]): settings for settings in sets if settings.get("metric", "loss") != "loss"
+    }
+    used = [names] if isinstance(names, str) else names if isinstance(names, list) else list(scoring)
+    if not used:
         raise JobFailure(
             "grpo needs a reward: add an [[evaluation]] with a metric other than loss to arkor.toml, "
             "such as a JSON schema or a function of the project"
         )
-    for name in named:
+    for name in used:
         if name not in scoring:
             known = ", ".join(scoring) or "none"
             raise JobFailure(
@@ -51,14 +53,14 @@ def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object
                 f"{known}"
             )
     if weights is None:
-        weights = [1.0] * len(named)
+        weights = [1.0] * len(used)
     weights = weights if isinstance(weights, list) else [weights]
-    if len(weights) != len(named):
+    if len(weights) != len(used):
         raise JobFailure(
-            f"reward_weights has {len(weights)} weights for {len(named)} rewards ({', '.join(named)}): give "
+            f"reward_weights has {len(weights)} weights for {len(used)} rewards ({', '.join(used)}): give "
             "one for each"
         )
-    return [Reward(scoring[name], float(weight)) for name, weight in zip(named, weights, strict=True)]
+    return [Reward(scoring[name], float(weight)) for name, weight in zip(used, weights, strict=True)]
 
 
 class Scoring:
@@ -75,21 +77,21 @@ class Scoring:
         """
         from arkor_dev.local.evaluation.own_set_scores import Scorer, ScoringFailure
 
-        told = [{key: value for key, value in row.items() if key != "where"} for row in rows]
-        found = []
+        public = [{key: value for key, value in row.items() if key != "where"} for row in rows]
+        by_reward = []
         for reward in self.rewards:
             if reward.name not in self._scorers:
-                self._scorers[reward.name] = Scorer(reward.told, self._project, reward.name)
+                self._scorers[reward.name] = Scorer(reward.settings, self._project, reward.name)
             try:
-                found.append(self._scorers[reward.name](told))
+                by_reward.append(self._scorers[reward.name](public))
             except ScoringFailure as failure:
                 del self._scorers[reward.name]
-                row = rows[min(failure.place, len(rows) - 1)]
+                row = rows[min(failure.index, len(rows) - 1)]
                 raise JobFailure(
                     f"{row['where']}: the reward {reward.name} has no score for the answer "
                     f"{row['answer'][:SHOWN]!r}. {failure}"
                 ) from None
-        return [list(scores) for scores in zip(*found, strict=True)]
+        return [list(scores) for scores in zip(*by_reward, strict=True)]
 
     def total(self, scores: Sequence[float]) -> float:
         """Return the weighted sum of an answer's scores."""

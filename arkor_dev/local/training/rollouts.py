@@ -57,14 +57,14 @@ class Drawing(LogitsProcessor):  # type: ignore[misc]
     """
 
     def __init__(self, numbers: Any, temperature: float) -> None:
-        self._numbers, self._temperature, self._place = numbers, temperature, 0
+        self._numbers, self._temperature, self._position = numbers, temperature, 0
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         shares = torch.softmax(scores.float() / self._temperature, -1)
         # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
         sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
-        number = torch.from_numpy(self._numbers[:, self._place]).to(sums.device)
-        self._place += 1
+        number = torch.from_numpy(self._numbers[:, self._position]).to(sums.device)
+        self._position += 1
         token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
         token = token.clamp(max=scores.shape[-1] - 1).to(scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
@@ -83,45 +83,48 @@ class Answering:
     def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[Rollout]]:
         """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop."""
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
-        asked = [prompt for prompt in prompts for _ in range(count)]
-        numbers = np.random.default_rng([abs(self._run.seed), step]).random((len(asked), longest))
+        repeated = [prompt for prompt in prompts for _ in range(count)]
+        numbers = np.random.default_rng([abs(self._run.seed), step]).random((len(repeated), longest))
         run = self._run
         stopped = lambda: run.cancelled() or run.pausing() is not None  # noqa: E731
-        written = self._written(asked, stopped, numbers)
-        rollouts = [_rollout(prompt, answer) for prompt, answer in zip(asked, written, strict=True)]
+        written = self._written(repeated, stopped, numbers)
+        rollouts = [_rollout(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
         scores = self.scoring(
-            [_row(prompt, each.answer) for prompt, each in zip(asked, rollouts, strict=True)]
+            [_row(prompt, rollout.answer) for prompt, rollout in zip(repeated, rollouts, strict=True)]
         )
         scored = [
-            replace(each, scores=tuple(found), reward=self.scoring.total(found))
-            for each, found in zip(rollouts, scores, strict=True)
+            replace(rollout, scores=tuple(row_scores), reward=self.scoring.total(row_scores))
+            for rollout, row_scores in zip(rollouts, scores, strict=True)
         ]
         return [scored[start : start + count] for start in range(0, len(scored), count)]
 
     def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[Answer, float]]:
         """Return the greedy answer to each prompt, with its reward."""
-        found = self._written(prompts, lambda: False)
+        answers = self._written(prompts, lambda: False)
         scores = self.scoring(
-            [_row(prompt, answer.text) for prompt, answer in zip(prompts, found, strict=True)]
+            [_row(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
         )
-        return [(answer, self.scoring.total(each)) for answer, each in zip(found, scores, strict=True)]
+        return [
+            (answer, self.scoring.total(row_scores))
+            for answer, row_scores in zip(answers, scores, strict=True)
+        ]
 
     def _written(
         self, prompts: Sequence[Prompt], stopped: Callable[[], bool], numbers: Any = None
     ) -> list[Answer]:
         most = self.settings["maxCompletionLength"]
-        found: dict[int, Answer] = {}
+        by_index: dict[int, Answer] = {}
         lengths = [len(prompt.ids) + most for prompt in prompts]
         for places in batches_by_length(lengths, AT_ONCE, TOKENS):
-            longest = min(most, self._run.base.context - max(len(prompts[place].ids) for place in places))
+            longest = min(most, self._run.base.context - max(len(prompts[index].ids) for index in places))
             watch = Watch(partial(_always, longest), stopped)
             draw = None if numbers is None else Drawing(numbers[places], self.settings["temperature"])
-            some = [prompts[place].ids for place in places]
+            some = [prompts[index].ids for index in places]
             made = answers(self._loss, self._tokenizer, self._ends, some, watch, longest, draw)
             if watch.interrupted:
                 raise Stopped
-            found |= zip(places, made, strict=True)
-        return [found[place] for place in range(len(prompts))]
+            by_index |= zip(places, made, strict=True)
+        return [by_index[index] for index in range(len(prompts))]
 
 
 def _always(longest: int, *_: float) -> int:
@@ -131,7 +134,7 @@ def _always(longest: int, *_: float) -> int:
 def _row(prompt: Prompt, answer: str) -> dict[str, Any]:
     return {
         "question": prompt.question,
-        "wanted": prompt.wanted,
+        "wanted": prompt.reference,
         "answer": answer,
         "columns": dict(prompt.columns),
         "where": prompt.where,

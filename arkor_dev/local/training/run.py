@@ -31,7 +31,7 @@ from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted, begin_at, beginning, hold_in, save_adapter, save_whole, take_weights, whole
+from .adapter import adapted, begin_at, beginning, full_model, hold_in, save_adapter, save_whole, take_weights
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
@@ -69,9 +69,9 @@ class Run:
     """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is checked between steps.
 
     So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
-    contract's fields; ``origin()`` returns all that bit-exactness depends on. ``told(step)`` is called for
-    each step that the job can resume from. ``sets`` are the job's custom evaluation sets, in ``project``.
-    ``parent`` is the folder of an adapter to start from; ``beside`` is passed to `Keeper`, which
+    contract's fields; ``origin()`` returns all that bit-exactness depends on. ``step_done(step)`` is called
+    for each step that the job can resume from. ``sets`` are the job's custom evaluation sets, in ``project``.
+    ``parent`` is the folder of an adapter to start from; ``write_beside`` is passed to `Keeper`, which
     ``make_keeper`` creates. ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are
     the result, ``row_losses`` are the held-out rows' mean losses at the last evaluation.
     """
@@ -94,12 +94,12 @@ class Run:
     step: int = 0
     pausing: Callable[[], str | None] = lambda: None
     origin: Callable[[], Mapping[str, Any]] = dict
-    told: Callable[[int], None] = lambda _: None
+    step_done: Callable[[int], None] = lambda _: None
     going_on: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
-    beside: Callable[..., None] = lambda *_: None
+    write_beside: Callable[..., None] = lambda *_: None
     make_keeper: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
@@ -121,7 +121,7 @@ class Run:
             keep_freed_memory()
             if plan.adapter:
                 hold_in(base, self.choice.dtype)
-        self.model = adapted(base, name, plan.adapter) if plan.adapter else whole(base, name)
+        self.model = adapted(base, name, plan.adapter) if plan.adapter else full_model(base, name)
         model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
         if plan.compute_again:
             compute_again(model)
@@ -144,9 +144,9 @@ class Run:
 
     def objective_of(self, model: Any) -> Objective:
         """Return the training method's objective of ``model``."""
-        found = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
-        found.join(self)
-        return found
+        objective = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
+        objective.join(self)
+        return objective
 
     @property
     def measured_at_once(self) -> int:
@@ -158,8 +158,10 @@ class Run:
         plan = self.plan
         self.clock.start(self.base.device)
         self.begin()
-        where = (self.data, self.job_id, plan.kept)
-        self.keeper = self.make_keeper(*where, self.emit, self.told, self.origin, self.beside, self.best)
+        where = (self.data, self.job_id, plan.max_checkpoints)
+        self.keeper = self.make_keeper(
+            *where, self.emit, self.step_done, self.origin, self.write_beside, self.best
+        )
         if self.going_on:
             self._go_on(self.going_on)
         if self.replay and not (self._answer_replayed(self.replay) and self._hold_base(self.replay)):
@@ -328,9 +330,9 @@ class Run:
 
     def _go_on(self, going_on: ResumePlan) -> None:
         """Load the newest readable state; if there is none, start from the beginning."""
-        taken, passed = restore_newest(going_on, self._take_over)
-        if taken:
-            self.step = self.keeper.step = taken
+        step, passed = restore_newest(going_on, self._take_over)
+        if step:
+            self.step = self.keeper.step = step
         if going_on.further is not None and self.step <= going_on.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run
         drop_later(self.data, self.job_id, self.step)
@@ -414,9 +416,9 @@ class Run:
 
     def evaluate(self) -> float:
         """Return the weighted mean loss over the held-out rows: for cross entropy, per learned token."""
-        found = measured(self.loss.each, self.held_out, self.measured_at_once)
-        self.row_losses = by_row(self.held_out, found)
-        return self._finite(sum(loss for loss, _ in found) / sum(weight for _, weight in found))
+        losses = measured(self.loss.row_losses, self.held_out, self.measured_at_once)
+        self.row_losses = by_row(self.held_out, losses)
+        return self._finite(sum(loss for loss, _ in losses) / sum(weight for _, weight in losses))
 
     def save(self, folder: Path) -> None:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""

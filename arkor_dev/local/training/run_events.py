@@ -31,14 +31,14 @@ def metadata_of(run: Any) -> dict[str, Any]:
         "trainableParameters": sum(weight.numel() for weight in run.trainable),
         "model": run.base_name,
         "settings": dict(run.settings),
-        **({"figures": [_told(figure) for figure in figures]} if figures else {}),
-        **({"measure": _told(run.method.measure)} if run.method.measure != Method.measure else {}),
+        **({"figures": [_figure_fields(figure) for figure in figures]} if figures else {}),
+        **({"measure": _figure_fields(run.method.measure)} if run.method.measure != Method.measure else {}),
         **({"modelNote": run.base_note} if run.base_note else {}),
         **facts_of(run.origin()),
     }
 
 
-def _told(figure: Figure) -> dict[str, str]:
+def _figure_fields(figure: Figure) -> dict[str, str]:
     return {"name": figure.name, "label": figure.label, "unit": figure.unit}
 
 

@@ -31,18 +31,18 @@ class Rate(NamedTuple):
     reason: str
 
 
-def default_rate(parameters: int, *, whole: bool, optimizer: str) -> Rate:
+def default_rate(parameters: int, *, full: bool, optimizer: str) -> Rate:
     """Return the default rate for a model with this many parameters."""
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
-    what = "full fine-tuning of a model" if whole else "an adapter of a model"
-    if whole:
+    subject = "full fine-tuning of a model" if full else "an adapter of a model"
+    if full:
         value *= WHOLE
     if optimizer == "lion":
         value *= LION
-        what = f"lion and {what}"
+        subject = f"lion and {subject}"
     value = float(f"{value:g}")  # 2e-05, not 2.0000000000000003e-05
     size = f"{parameters / BILLION:.1f} B" if parameters >= BILLION else f"{parameters / 10**6:.0f} M"
-    return Rate(value, f"automatic, for {what} with {size} parameters")
+    return Rate(value, f"automatic, for {subject} with {size} parameters")
 
 
 LOWEST: Final = 1e-7

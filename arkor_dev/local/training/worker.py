@@ -42,6 +42,7 @@ class Work:
         self.pause: str | None = None
         self.divergence = Divergence()
         self.silent = False
+        self.meeting: Rendezvous | None = None
         self.link = Link({"cancel": lambda _: self.cancel.set(), "pause": self._pause})
 
     def _pause(self, message: Mapping[str, Any]) -> None:
@@ -60,7 +61,7 @@ class Work:
 
     def train(self) -> None:
         job, began = self.link.receive(), time.monotonic()
-        meeting = Rendezvous.of(job, self.link)
+        meeting = self.meeting = Rendezvous.of(job, self.link)
         self.silent = meeting is not None and meeting.rank > 0  # only rank 0 reports
         if device := job.get("device"):  # before listing what exists
             os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -109,7 +110,7 @@ class Work:
             FinalEvaluation(preparation, self._stopped),
             Samples(preparation, self._stopped, began),
         )
-        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._kept, group)
+        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._report_resume_point, group)
         run.phases = phases
         judging.follow(run)
         samples.follow(run)
@@ -129,7 +130,7 @@ class Work:
         if not self.silent:
             self.link.progress(label, done, total, unit)
 
-    def _kept(self, step: int) -> None:
+    def _report_resume_point(self, step: int) -> None:
         self.link.send(kept=step)
 
     def run(self) -> None:
@@ -154,6 +155,9 @@ class Work:
                 fields["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
                 fields["outOfMemory"] = True
             self.link.send(end="failed", fields=fields)
+        finally:
+            if self.meeting and self.meeting.folder:
+                self.meeting.folder.remove()
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def speed_factors() -> tuple[str, ...]:
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
     gpus = [gpu.name for gpu in nvidia_gpus()]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]
-    return (_processor(), f"{available_cores()} cores", *threads, *gpus, *versions)
+    return (processor(), f"{available_cores()} cores", *threads, *gpus, *versions)
 
 
 def _version(name: str) -> str:
@@ -140,7 +140,8 @@ def _version(name: str) -> str:
         return "none"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

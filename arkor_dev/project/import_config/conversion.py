@@ -131,9 +131,9 @@ class Conversion:
 
     def finish(self) -> None:
         """Remove settings that have no effect or exclude each other, with a note for each."""
-        for one, other in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
-            if one in self.settings and other in self.settings:
-                self._drop(other, f"{one} decides, as it does in {self.tool}")
+        for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
+            if decisive in self.settings and ignored in self.settings:
+                self._drop(ignored, f"{decisive} decides, as it does in {self.tool}")
         if self.held_out is not None and self.settings.pop("eval_split", None):
             self.notes.append(
                 Note(self.lines["eval_split"], "eval_split", "the evaluation data of their own are used")

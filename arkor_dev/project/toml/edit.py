@@ -102,7 +102,7 @@ def edit(text: str, trainer: int, changes: Mapping[str, object]) -> str:
     result = text
     for row, value in edits:
         result = _Editor(result, trainer).change(row, value)
-    if not _says(result, text, trainer, edits) or _comments(result) != _comments(text):
+    if not _has_result(result, text, trainer, edits) or _comments(result) != _comments(text):
         raise EditError
     return result
 
@@ -219,10 +219,10 @@ def _with_line(text: str, at: Path, name: str, value: object, expected: dict[str
 def _checked(result: str, before: str, expected: dict[str, Any]) -> str:
     """Return ``result`` if it says what was requested and has every comment of the original."""
     try:
-        says = _equal_values(tomllib.loads(result), expected)
+        equal = _equal_values(tomllib.loads(result), expected)
     except (ValueError, RecursionError):
         raise EditError from None
-    if not says or _comments(result) != _comments(before):
+    if not equal or _comments(result) != _comments(before):
         raise EditError
     return result
 
@@ -399,7 +399,7 @@ def _comments(text: str) -> Counter[str]:
     return Counter(comment.rstrip() for comment in comments if comment is not None)
 
 
-def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
+def _has_result(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
     """Return whether ``text`` says what ``before`` did, with the changes and nothing else."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
@@ -421,10 +421,10 @@ def _says(text: str, before: str, trainer: int, changes: list[tuple[Setting, obj
     return _equal_values(document, expected)
 
 
-def _equal_values(one: object, other: object) -> bool:
+def _equal_values(first: object, second: object) -> bool:
     """Return whether both are equal in type, too: 1 is not 1.0 and not true, and NaN is NaN."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal_values(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal_values, one, other))
-    return type(one) is type(other) and repr(one) == repr(other)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_equal_values(first[key], second[key]) for key in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_equal_values, first, second))
+    return type(first) is type(second) and repr(first) == repr(second)

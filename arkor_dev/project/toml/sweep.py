@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.rules import Rule, quoted, text_line, whole
+from arkor_dev.contract.rules import Rule, integer, quoted, text_line
 from arkor_dev.contract.settings import SETTINGS, by_field, tables
 from arkor_dev.contract.sweep_space import VALUES_WORDS, space_problem
 
@@ -33,7 +33,7 @@ RULES: Final = {
     "trainer": text_line(80, "a trainer's name"),
     "until": Rule("other", noun='a time of day, such as "07:00", or a date and time', test=_is_until),
     "hours": Rule("number", 0, 14 * 24, "a number of hours", above=True),
-    "jobs": whole(2, 500),
+    "jobs": integer(2, 500),
 }
 
 
@@ -49,8 +49,8 @@ class SweepTable:
 
     def written(self) -> ManifestSweep:
         """Return the keys that are set."""
-        found: ManifestSweep = {key: value for key, value in asdict(self).items() if value is not None}  # type: ignore[assignment]
-        return found
+        table: ManifestSweep = {key: value for key, value in asdict(self).items() if value is not None}  # type: ignore[assignment]
+        return table
 
 
 def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -> SweepTable:

@@ -32,10 +32,10 @@ async def judge(request: web.Request) -> web.Response:
     try:
         await _receive(request, adapter)
         body = {"path": str(adapter.path), "data": query["data"]}
-        taken = await backend.take_in_adapter(
+        answered = await backend.take_in_adapter(
             {**body, **({"model": model} if (model := query.get("model")) else {})}
         )
-        answer = await backend.evaluate_job(_job_id(taken.body), {"data": query["data"]})
+        answer = await backend.evaluate_job(_job_id(answered.body), {"data": query["data"]})
     finally:
         await asyncio.to_thread(adapter.close)
     request.app[JOBS].refresh()

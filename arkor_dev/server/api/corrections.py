@@ -116,8 +116,8 @@ async def list_in(request: web.Request) -> web.Response:
     from arkor_dev.project.corrections import FILE
 
     body = await read_object(request, LIST)
-    answer = await request.app[MANIFEST].add_to_dataset(
-        body["trainer"], body["revision"], FILE, preview=bool(body.get("preview"))
+    answer = await request.app[MANIFEST].write_dataset(
+        body["trainer"], body["revision"], {"add": FILE}, preview=bool(body.get("preview"))
     )
     return web.json_response(answer)
 

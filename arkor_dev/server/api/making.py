@@ -105,8 +105,8 @@ async def upload(request: web.Request) -> web.Response:
 async def add_to_dataset(request: web.Request) -> web.Response:
     """``POST /api/making/dataset``: add a file of made rows to a trainer's data set."""
     body = await read_object(request, DATASET)
-    answer = await request.app[MANIFEST].add_to_dataset(
-        body["trainer"], body["revision"], body["file"], preview=bool(body.get("preview"))
+    answer = await request.app[MANIFEST].write_dataset(
+        body["trainer"], body["revision"], {"add": body["file"]}, preview=bool(body.get("preview"))
     )
     return web.json_response(answer)
 

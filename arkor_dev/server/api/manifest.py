@@ -93,8 +93,9 @@ async def dataset(request: web.Request) -> web.Response:
     With ``preview``, only returns how the file would change.
     """
     body = await read_object(request, DATASET)
+    change = {key: body[key] for key in (*DATASET_CHANGES, "part") if body.get(key) is not None}
     answer = await request.app[MANIFEST].write_dataset(
-        body["trainer"], body["revision"], body, preview=bool(body.get("preview"))
+        body["trainer"], body["revision"], change, preview=bool(body.get("preview"))
     )
     return web.json_response(answer)
 

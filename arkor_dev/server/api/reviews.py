@@ -77,15 +77,21 @@ async def rows(request: web.Request) -> web.Response:
 
 
 async def row(request: web.Request) -> web.Response:
-    """``GET /api/data/reviews/row?trainer=&row=``: all judgements of one row."""
-    from arkor_dev.project.data_editor import config_of, outside_words
+    """``GET /api/data/reviews/row?trainer=&row=&entry=``: all judgements of one row; ``entry`` names it as
+    ``exclude`` does, and is needed for a row outside the project.
+    """
+    from arkor_dev.project.data_editor import config_of, outside_name, outside_words
     from arkor_dev.project.reviews import reviewed_row
 
+    entry = request.query.get("entry", "")
+    if entry and not ENTRY.fullmatch(entry):
+        raise BadRequestError("entry must be a row's hash, as exclude has it.")
+    project, trainer = request.app[SETTINGS].project, request.query.get("trainer", "")
+    config = await asyncio.to_thread(config_of, project, trainer)
+    more = number_in(request, "row"), entry, outside_name(config)
     try:
-        return web.json_response(await _answer(request, reviewed_row, number_in(request, "row")))
+        return web.json_response(await _answer(request, reviewed_row, *more))
     except NotFoundError:
-        project, trainer = request.app[SETTINGS].project, request.query.get("trainer", "")
-        config = await asyncio.to_thread(config_of, project, trainer)
         raise NotFoundError(outside_words(config)) from None
 
 

@@ -11,7 +11,7 @@ from aiohttp import ClientConnectionResetError, web
 from arkor_dev.contract.bodies import MOST_SEEDS, PARENT, changes_fault
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.placement import ON
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line, whole
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.processes.output_log import ALL_LIMIT, FILE_LIMIT
 from arkor_dev.project.training_command import OUTDATED, training_command
@@ -36,7 +36,7 @@ TRAIN = Schema(
         Field("revision", FILLED, null=True),
         Field("settings", Rule("object"), null=True),
         Field("like", ID, null=True),
-        Field("seeds", whole(2, MOST_SEEDS), null=True),
+        Field("seeds", integer(2, MOST_SEEDS), null=True),
         Field("data", Rule("list", 1, MOST_FILES, noun="a list of files of the project", of=PATH), null=True),
         Field("parent", Rule("object"), null=True, inner=PARENT),
         Field("on", ON, null=True),

@@ -183,7 +183,9 @@ async def away(scene: Scene) -> None:
 )
 async def forecast(scene: Scene) -> AsyncGenerator[None]:
     job = trained(scene.fake, "support-bot", steps=40, of=40, optim="lion")
-    scene.fake.jobs[job]["settings"] = {row.field: row.shown for row in SETTINGS if row.field != "model"}
+    scene.fake.jobs[job]["settings"] = {
+        row.field: row.sample_value for row in SETTINGS if row.field != "model"
+    }
     scene.fake.jobs[job]["forecast"] = {"state": "measured", **FIGURES}
     scene.fake.jobs[job]["metrics"]["peakBytes"] = 1_688_000_000
     await scene.go(f"/#/jobs/{job}")

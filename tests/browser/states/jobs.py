@@ -104,7 +104,7 @@ async def stale(scene: Scene) -> None:
         await expect(away).to_be_visible(timeout=PROMPTLY)
 
 
-FEATURES = ["delete", "edit", "queue"]
+FEATURES = ["adapters", "delete", "edit", "evaluation", "queue", "sweeps"]
 TAGS = ["support", "rate 2e-4", "<b>bold</b>", "\u0627\u0644\u062f\u0639\u0645", "x" * 50]
 
 

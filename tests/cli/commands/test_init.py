@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,11 +21,10 @@ from arkor_dev.project.starter_typescript import TEMPLATES, starter_typescript
 from arkor_dev.project.typescript import TypeScriptProject as BuiltProject
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.typescript_projects import TypeScriptProject
 
-FILES = ["arkor.toml", "data/train.jsonl"]
+EXAMPLE = Path(__file__).parents[3] / "examples" / "support-bot"
+FILES = ["arkor.toml", "data/chats.jsonl"]
 
 
 def console() -> tuple[Console, io.StringIO]:
@@ -36,8 +36,8 @@ def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "bot"
     assert [file.as_posix() for file in initialize(folder)] == FILES
     (trainer,) = load_trainers(folder)
-    assert trainer["rows"] == 26
-    assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/train.jsonl"}
+    assert trainer["rows"] == 102
+    assert trainer["config"]["datasetSource"] == {"type": "file", "path": "data/chats.jsonl"}
     assert {"maxSteps", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
 
 
@@ -66,14 +66,11 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert trainer["config"].keys() == {*fields, "datasetSource"}
 
 
-def test_the_chats_are_real_and_all_alike_in_form() -> None:
-    lines = (TEMPLATE / "data" / "train.jsonl").read_text().splitlines()
-    chats = [json.loads(line)["messages"] for line in lines]
-    assert [[turn["role"] for turn in chat] for chat in chats] == [["user", "assistant"]] * len(chats)
-    assert len({chat[0]["content"] for chat in chats}) == len(chats) >= 24
-    assert len({chat[1]["content"] for chat in chats}) == len(chats)
-    for chat in chats:
-        assert re.fullmatch(r"In short: .+\nBecause: .+\nSo: .+", chat[1]["content"]), chat
+def test_the_chats_are_the_example_s_and_enough_for_a_verdict() -> None:
+    chats = (TEMPLATE / "data" / "chats.jsonl").read_bytes()
+    assert chats == (EXAMPLE / "data" / "chats.jsonl").read_bytes()
+    held_out = len(chats.splitlines()) * float(str(VALUES["eval_split"]))
+    assert held_out >= 8, "the first run of a new project has too few held-out rows for a verdict"
 
 
 @pytest.mark.parametrize("there", FILES)
@@ -95,7 +92,7 @@ def test_a_link_counts_as_there(tmp_path: Path) -> None:
 
 def test_both_are_named(tmp_path: Path) -> None:
     initialize(tmp_path)
-    with pytest.raises(ArkorError, match=r"arkor.toml and data/train.jsonl are in"):
+    with pytest.raises(ArkorError, match=r"arkor.toml and data/chats.jsonl are in"):
         initialize(tmp_path)
 
 

@@ -75,6 +75,11 @@ def test_why_a_session_ended(code: int, said: str, why: str) -> None:
         raise host.why_ended("gpu", code, f"noise\n{said}\n", None)
 
 
+def test_an_entry_of_ssh_s_configuration_has_no_user() -> None:
+    with pytest.raises(ArkorError, match=r"There is no host me@gpu: .* entry \(Host gpu\) in ~/.ssh/config"):
+        raise host.why_ended("me@gpu", 255, "ssh: Could not resolve hostname gpu: Name not known\n", None)
+
+
 def test_without_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("PATH", "/nowhere")

@@ -302,25 +302,28 @@ def test_memory_and_time_stay_small(tmp_path: Path) -> None:
     assert min(took) < 7.5
 
 
+LONG = 250_000
 HOSTILE = [
-    "-eyJ" * 500_000, "SG." * 500_000, "sk-" * 500_000, "k_live_" * 200_000, "gh" * 500_000,
-    "a" * 10**6 + "@", "@" * 10**6, "a@" * 500_000, "a@a." * 500_000, "1 " * 10**6, "4539" * 500_000,
-    "-----BEGIN " * 100_000,
-    "-----BEGIN PRIVATE KEY-----" * 50_000, "\u00e2\u20ac" * 500_000, "i can't " * 200_000, "\u3042" * 10**6,
-    "\ud7ff" * 10**6, " \t" * 10**6, "!" * 10**6,
+    "-eyJ" * (LONG // 2), "SG." * (LONG // 2), "sk-" * (LONG // 2), "k_live_" * (LONG // 5),
+    "gh" * (LONG // 2),
+    "a" * LONG + "@", "@" * LONG, "a@" * (LONG // 2), "a@a." * (LONG // 2), "1 " * LONG, "4539" * (LONG // 2),
+    "-----BEGIN " * (LONG // 10),
+    "-----BEGIN PRIVATE KEY-----" * (LONG // 20), "\u00e2\u20ac" * (LONG // 2), "i can't " * (LONG // 5),
+    "\u3042" * LONG, "\ud7ff" * LONG, " \t" * LONG, "!" * LONG,
 ]  # fmt: skip
 
 
 @pytest.mark.timeout(400)
 def test_texts_that_are_made_to_take_long_do_not(tmp_path: Path) -> None:
+    """What takes the square of a text's length takes hours for these."""
     rows: list[Any] = [turn(text, text) for text in HOSTILE]
-    rows += [{"k" * 10**6: [{}]}, {f"k{n}": "v" for n in range(100_000)}, {"k" * 10**6: "v"}]
+    rows += [{"k" * LONG: [{}]}, {f"k{n}": "v" for n in range(LONG // 10)}, {"k" * LONG: "v"}]
     took: list[float] = []
-    while len(took) < 3 and min(took, default=math.inf) >= 15:  # a processor that others share may be slow
+    while len(took) < 3 and min(took, default=math.inf) >= 4:  # a processor that others share may be slow
         began = time.process_time()
         checked(tmp_path, rows)
         took.append(time.process_time() - began)
-    assert min(took) < 15
+    assert min(took) < 4
 
 
 SECRETS = [
@@ -338,7 +341,7 @@ SECRETS = [
 @pytest.mark.parametrize("secret", SECRETS)
 def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> None:
     assert secret.strip()[5:-6] not in masked(f"before {secret} after")
-    for before in range(0, 140, 7):
+    for before in range(0, 140, 14):
         rows = [turn("who?", f"{'word ' * before}{secret} {'more ' * 300}"), turn("Who?", "x" * 9)]
         report = checked(tmp_path, rows)
         assert secret.strip()[5:-6] not in json.dumps(report)

@@ -51,7 +51,7 @@ def test_what_is_made_is_a_statement() -> None:
 
 
 def test_settings_are_those_of_the_table_that_may_be_told() -> None:
-    settings: dict[str, Any] = {row.field: row.shown for row in SETTINGS}
+    settings: dict[str, Any] = {row.field: row.sample_value for row in SETTINGS}
     settings |= {"model": "/home/ann-smith/models/tiny", "datasetSource": {"path": "x"}, "token": TOKEN}
     settings |= {"loraTargetModules": ["q_proj", "/home/ann-smith/x"], "learningRate": float("inf")}
     told = provenance.public_settings(settings, PRIVATE)

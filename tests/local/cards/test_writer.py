@@ -55,9 +55,11 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     emit = RunEvents(lambda *_: None, sample_observer(job_folder(data, "job")))
     emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
+    emit("sample.created", step=30, number=2, prompt="Half?", answer=r"It is \frac{1}{2} of it.")
     rewrite_card(data, "job")
     assert EVALUATION["sentence"] in card_in(data)
     assert "> There." in card_in(data)
+    assert r"\\frac{1}{2}" in card_in(data), "an escaped backslash is not a path of Windows"
     assert "\nthumbnail: x\n" in card_in(data)
     assert card_in(data).endswith(f"{END}\n\nMy own words.\n")
     assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
@@ -161,7 +163,7 @@ def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> 
 def test_a_job_that_is_extended_keeps_a_person_s_words(tiny: Path, tmp_path: Path) -> None:
     for step in (2, 3):
         run = set_up(tiny, tmp_path, {"maxSteps": step}, job_id="job")
-        run.beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+        run.write_beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
         run.run()
         card = final_folder(tmp_path, "job") / CARD
         assert f"after step {step} of {step}" in card.read_text()
@@ -177,7 +179,7 @@ def test_a_card_that_cannot_be_made_takes_no_adapter_away(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
     run = set_up(tiny, tmp_path, {"maxSteps": 1}, job_id="job")
-    run.beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+    run.write_beside = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
 
     def card(*_: Any) -> str:
         if fault is None:

@@ -23,7 +23,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("forked_workers")]
 
 TRAINS: dict[str, bool] = {"now": False}
 

@@ -314,8 +314,8 @@ def test_a_file_that_was_edited_is_another(view_of: ViewOf, tmp_path: Path) -> N
 
 
 def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:
-    ask = {"role": "user", "content": "<b>\u202e\x1b[31m" * 50_000}
-    rows = [{"messages": [ask, TALK[2]]}, {"text": "x" * 10 * 2**20}, *chats(1)]
+    ask = {"role": "user", "content": "<b>\u202e\x1b[31m" * 15_000}
+    rows = [{"messages": [ask, TALK[2]]}, {"text": "x" * 5 * 2**20}, *chats(1)]
     view = view_of(rows)
     row = view.row(1)
     assert row["length"] > 100_000

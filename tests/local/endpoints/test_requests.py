@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.endpoints import deployments, requests
-from arkor_dev.local.endpoints.requests import Request, add, forget_texts, listing, one
+from arkor_dev.local.endpoints.requests import Request, add, forget_texts, listing, read_request
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def said(deployment: str, **more: Any) -> Request:
 def texts(store: Store, deployment: dict[str, Any]) -> list[bool]:
     """Which requests, the newest first, have their text yet, as they are listed and by themselves."""
     listed = listing(store, deployment, None)["requests"]
-    alone = [one(store, deployment, int(each["id"])) for each in listed]
+    alone = [read_request(store, deployment, int(each["id"])) for each in listed]
     assert [each is not None and "messages" in each for each in alone] == [each["kept"] for each in listed]
     return [each["kept"] for each in listed]
 
@@ -47,7 +47,7 @@ def test_a_request_has_its_figures_and_its_text(store: Store, make: Make) -> Non
     add(store, said(bot["id"]))
     (listed,) = listing(store, bot, None)["requests"]
     assert "messages" not in listed
-    assert one(store, bot, int(listed["id"])) == {
+    assert read_request(store, bot, int(listed["id"])) == {
         **listed,
         "messages": ASKED,
         "answers": ["At the door."],
@@ -152,7 +152,7 @@ def test_the_log_is_bounded_and_read_by_pages(
     assert seen == [7, 6, 5, 4, 3]
     assert len(listing(store, other, None)["requests"]) == 1
     assert before is not None
-    assert one(store, other, before) is None  # another's
+    assert read_request(store, other, before) is None  # another's
 
 
 def test_nothing_is_written_of_a_deployment_that_is_gone(store: Store, make: Make) -> None:

@@ -57,11 +57,11 @@ def test_the_base_answers_once_for_all_runs(tmp_path: Path) -> None:
     assert (second.needs_base, second.total, answered(second)) == (False, 8, (8, 0))
     assert writer.asked == ["adapter"]
     assert second.figures() == first.figures()
-    assert second.beside() == first.beside()
+    assert second.side_by_side() == first.side_by_side()
     assert second.length == first.length == "4 times longer"
-    assert [each["question"] for each in second.beside()] == [f"q{number}" for number in range(8)]
-    assert second.beside()[3]["base"].startswith("base 3 x")
-    assert len(second.beside()[3]["adapter"]) == TEXT
+    assert [each["question"] for each in second.side_by_side()] == [f"q{number}" for number in range(8)]
+    assert second.side_by_side()[3]["base"].startswith("base 3 x")
+    assert len(second.side_by_side()[3]["adapter"]) == TEXT
     for other in (answers(tmp_path, writer, longest=32), answers(tmp_path, writer, way={"model": "beef"})):
         assert other.needs_base, "in another way nothing is known of it"
     assert answers(tmp_path, writer, way={}).key == "", "nor is anything kept where the way is not known"
@@ -86,4 +86,4 @@ def test_it_stops_between_and_keeps_nothing_half(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     assert one.figures() is None
     assert one.length is None
-    assert one.beside() == []
+    assert one.side_by_side() == []

@@ -37,5 +37,5 @@ async def test_it_is_not_taken_for_one_that_has_failed(
         while not evaluations._tasks["job_2"].error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert begun == ["job_1", "job_1", "job_2"]
-    assert evaluations.told("job_1") is None
-    assert evaluations.told("job_2") == {"state": "failed", "error": "its data are gone", "step": 10}
+    assert evaluations.state_of("job_1") is None
+    assert evaluations.state_of("job_2") == {"state": "failed", "error": "its data are gone", "step": 10}

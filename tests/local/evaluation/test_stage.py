@@ -44,15 +44,15 @@ class Model:
         self.by, self.read, self.wide, self.batches = by, 0, 0, list[list[int]]()
         self.entered = 0
 
-    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
         self.read += sum(len(row.ids) for row in rows)
         self.wide += len(rows) * max(len(row.ids) for row in rows)
         self.batches.append([row.ids[0] for row in rows])
         return [((1 + row.ids[0] / 100 + self.by) * (len(row.ids) - 1), len(row.ids) - 1) for row in rows]
 
-    cross_entropy = each
+    cross_entropy = row_losses
 
-    def given(self) -> dict[str, str]:
+    def take_answers(self) -> dict[str, str]:
         return {}
 
     def margins(self, rows: Sequence[Any]) -> list[float]:
@@ -91,7 +91,7 @@ def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None
         adapter, base = Model(-0.5), Model(0.0)
         said: list[tuple[Any, ...]] = []
         kept = BaseLosses(tmp_path, way)
-        told = {"known": known, "kept": kept, "progress": lambda *now, said=said: said.append(now)}
+        told = {"known": known, "cache": kept, "progress": lambda *now, said=said: said.append(now)}
         judged = stage(**told).run(adapter, base.later())
         seen.append((adapter.read + base.read, base.entered, judged.evaluation, judged.rows, said[-1]))
     first, second = seen
@@ -112,7 +112,7 @@ def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
     second = Example([60, *range(2)], [-100, *range(2)], same_row=True)
     held = [HELD[0], second, *HELD[1:]]
     for _ in range(2):
-        told = {"held_out": held, "kept": BaseLosses(tmp_path, {"model": "f00d"})}
+        told = {"held_out": held, "cache": BaseLosses(tmp_path, {"model": "f00d"})}
         judged = stage(**told).run(Model(-0.5), Model(0.0).later())
         assert judged.evaluation["heldOut"]["rows"] == len(HELD) == len(judged.rows)
         row = judged.rows[0]
@@ -122,7 +122,7 @@ def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
 
 def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None:
     adapter, base = Model(-0.5), Model(0.0)
-    judged = stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
+    judged = stage(cache=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
     again = base.batches[len(adapter.batches) :]
     assert adapter.batches == base.batches[: len(adapter.batches)]
     assert sorted(number for batch in again for number in batch) == list(range(10)), (
@@ -170,7 +170,7 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
         kept, said = BaseLosses(tmp_path, {"model": "f00d"}), list[tuple[Any, ...]]()
         asked = Answers([f"q{n}" for n in range(8)], [[1, n] for n in range(8)], 64, write, kept)
         adapter, base = Model(0.5), Model(0.0)
-        told = {"kept": kept, "answered": asked, "progress": lambda *now, said=said: said.append(now)}
+        told = {"cache": kept, "answered": asked, "progress": lambda *now, said=said: said.append(now)}
         measuring = stage(**told)
         measuring.prepare()
         assert measuring.to_write == [(8, 64, True), *[(8, 64, False)] * (not seen)], (
@@ -215,7 +215,7 @@ def test_what_measuring_again_moves_is_not_called_a_difference() -> None:
 
 def test_rows_are_measured_in_their_own_order() -> None:
     model = Model(0.0)
-    found = measured(model.each, HELD, 3)
+    found = measured(model.row_losses, HELD, 3)
     assert [round(100 * (loss / count - 1)) for loss, count in found] == list(range(10))
     assert sorted(place for places in batches_by_length(lengths_of(HELD), 3) for place in places) == list(
         range(10)
@@ -243,7 +243,7 @@ def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
 def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     kept = BaseLosses(tmp_path, {"model": "f00d"})
-    judging = stage(known=[1.0] * 10, kept=kept, general=[], cancelled=lambda: next(asked))
+    judging = stage(known=[1.0] * 10, cache=kept, general=[], cancelled=lambda: next(asked))
     with pytest.raises(Stopped):
         judging.run(Model(0.0), Model(0.0).later())
     assert not list(tmp_path.iterdir())
@@ -251,7 +251,7 @@ def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None
 
 def test_a_loss_that_is_no_number_is_no_comparison(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match="not a number"):
-        stage(kept=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
+        stage(cache=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
     assert not [path for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
 
 
@@ -269,10 +269,10 @@ class Rewarded(Model):
         super().__init__(general)
         self.chance, self.more = random.Random(seed), by
 
-    def each(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
         return [(-self.chance.random() - self.more, 1) for _ in rows]
 
-    def given(self) -> dict[str, str]:
+    def take_answers(self) -> dict[str, str]:
         return {f"line {number}": f"says {self.more:g}" for number in range(len(HELD))}
 
 

@@ -60,6 +60,8 @@ def test_the_figures_are_a_sentence(
 
 def test_a_few_rows_that_come_out_alike_are_too_few_and_not_alike() -> None:
     assert beside_base(HELD_OUT, DRY).endswith(LEAST)
+    wide = replace(FEW, rows=4, groups=4, mean=1.3, low=-51.0, high=179.0, error=0.6)
+    assert beside_base(HELD_OUT, wide).endswith(LEAST)
 
 
 def test_general_questions_say_how_many_were_asked_and_how_long_the_answers_are() -> None:

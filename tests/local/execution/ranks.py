@@ -23,7 +23,7 @@ for line in sys.stdin:
     group = told[0]["group"]
     rank = group["rank"]
     if len(told) == 1 and not rank:
-        say(meets=4321)
+        say(meets="/run/meet")
     elif "path" in told[-1]:
         say(event="told", fields={"first": told[0], "then": told[1:], "rank": rank})
         end = told[0]["config"]["ends"][rank]

@@ -56,12 +56,12 @@ async def test_rank_0_alone_reports_and_gets_the_orders(start: Any) -> None:
     assert end == {"end": "after pause", "fields": {"rank": 0}}
     assert told["fields"]["rank"] == 0
     first = told["fields"]["first"]
-    assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2, "host": "127.0.0.1"})
+    assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2})
     assert told["fields"]["then"] == [MODEL]
 
 
 async def test_the_failure_of_another_is_that_of_the_job(start: Any) -> None:
-    """It has its own GPU, the port of rank 0, and the model, whenever that was sent."""
+    """It has its own GPU, rank 0's socket, and the model, whenever that was sent."""
     worker = await start(None, "failed")
     worker.send(**MODEL)
     *_, end = await said(worker)

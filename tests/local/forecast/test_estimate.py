@@ -33,7 +33,9 @@ CONFIG: dict[str, Any] = {
     "evalSteps": 6,
     "saveSteps": 5,
 }
-SIZES = Sizes(layers=30, hidden=576, vocabulary=49152, parameters=107_000_000, kept=4 * (10 * 576 + 4 * 1536))
+SIZES = Sizes(
+    layers=30, hidden=576, vocabulary=49152, parameters=107_000_000, saved=4 * (10 * 576 + 4 * 1536)
+)
 ROWS = [(512 - 32 * place, 256) for place in range(8)]
 HELD = SIZES.saved_bytes(shape_of(ROWS, padded=False))
 MEASURED = Measurement(
@@ -140,7 +142,7 @@ def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
 
 def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> None:
     keys = {"16/96": "long", "16/64": "", "8/64": "", "8/32": "short"}
-    asked = replace(COMPARING, asked=30, answers=keys)
+    asked = replace(COMPARING, longest_question=30, answers=keys)
     measured = replace(MEASURED, comparing=asked, writing=WRITING)
     plain = replace(measured, comparing=COMPARING)
 

@@ -165,8 +165,8 @@ def test_own_sets_take_time_too(forecasting: Backend, tmp_path_factory: pytest.T
     for sets in (own[:1], own):
         # What two measurements say may differ by as much, where the machine stood still in one of them.
         forecast, seconds = own_seconds(forecasting, data, {**SAMPLED, "evaluations": sets})
-        # 60 questions are answered by two models: 8 times 128 tokens by the base alone.
-        assert forecast["evaluationSeconds"] >= round(seconds, 1) > 1
+        # 60 questions are answered by two models: 8 times 32 tokens by the base alone.
+        assert forecast["evaluationSeconds"] >= round(seconds, 1) > 0.2
         assert forecast["trainingSeconds"] > 0
 
 

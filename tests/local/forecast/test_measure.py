@@ -55,7 +55,7 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
         **CONFIG,
         "datasetSource": {"type": "file", "path": "data/long.jsonl"},
         "batchSize": 48,
-        "gradientAccumulationSteps": 4,
+        "gradientAccumulationSteps": 2,
         "loraTargetModules": "all-linear",
         "useDora": True,
         "samples": "off",

@@ -45,7 +45,7 @@ def logits(engine: Any, question: dict[str, Any]) -> Any:
     engine._load(question, engine.base_key_of(question), lambda _: None)
     torch.set_num_threads(1)
     tokenizer = engine.base.tokenizer
-    text = render(tokenizer, question["messages"], cue=True)
+    text = render(tokenizer, question["messages"], add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         return engine.base.model(input_ids=ids).logits.clone()
@@ -106,7 +106,7 @@ def test_a_part_is_what_plain_peft_makes_of_so_much_of_the_change(
     tokenizer = engine.base.tokenizer
     from arkor_dev.local.modeling.chat_template import render
 
-    text = render(tokenizer, question["messages"], cue=True)
+    text = render(tokenizer, question["messages"], add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         wanted = model(input_ids=ids).logits

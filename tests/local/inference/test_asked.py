@@ -113,7 +113,7 @@ def test_a_text_is_gone_on_from_as_it_is(
     from arkor_dev.local.modeling.chat_template import render
 
     question = parrot()
-    raw = render(asking.engine.tokenizer, question["messages"], cue=True)
+    raw = render(asking.engine.tokenizer, question["messages"], add_generation_prompt=True)
     assert asking.answer(parrot(messages=None, prompt=raw))[0] == PHRASE
     assert asking.answer(ask(tiny, None, messages=None, prompt=""))[1]["promptTokens"] == 1
 

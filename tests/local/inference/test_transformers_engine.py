@@ -30,9 +30,8 @@ pytestmark = [
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("packed", [False, True])
 def test_adapters_are_switched_kept_and_let_go(
-    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -40,7 +39,7 @@ def test_adapters_are_switched_kept_and_let_go(
     from arkor_dev.local.inference.answer_speed import ComputePlan
     from arkor_dev.local.inference.transformers_engine import ADAPTERS, TransformersEngine
 
-    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, False, 1, 1))
     engine = TransformersEngine()
     bare, done = answer(engine, ask(tiny, None))
     assert PHRASE not in bare
@@ -195,17 +194,17 @@ def of_every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     return tiny, folders
 
 
-@pytest.mark.parametrize("packed", [False, True])
 def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
-    of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch, packed: bool
+    of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On packed weights, as nearly every processor has them."""
     import torch
 
     from arkor_dev.local.inference import transformers_engine as engine_module
     from arkor_dev.local.inference.answer_speed import ComputePlan
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
 
-    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, True, 1, 1))
     tiny, folders = of_every_kind
     alone = {name: answer(TransformersEngine(), ask(tiny, folder))[0] for name, folder in folders.items()}
     assert len(set(alone.values())) == len(alone)

@@ -68,6 +68,27 @@ TOOLED = (
 )
 
 
+LLAVA = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}"
+    "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ part['text'] + ' ' }}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+def test_a_template_that_only_knows_parts_is_given_parts() -> None:
+    """LLaVA's drops a plain string. What is saved with it takes both."""
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = LLAVA
+    ready_tokenizer(tokenizer)
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ahoy"}]
+    assert render(tokenizer, messages, add_generation_prompt=False) == "USER: Hi ASSISTANT: Ahoy "
+    parts = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    assert render(tokenizer, parts, add_generation_prompt=True) == "USER: Hi ASSISTANT:"
+    before = tokenizer.chat_template
+    assert ready_tokenizer(tokenizer).chat_template == before
+
+
 def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> None:
     tokenizer.chat_template = TOOLED
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
@@ -160,6 +181,6 @@ def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) ->
         else "needs more than 512 MiB"
     )
     with pytest.raises(JobFailure, match=f"chat template ({ended})"):
-        render(tokenizer, TALK, cue=True)
+        render(tokenizer, TALK, add_generation_prompt=True)
     assert peak_memory() < before + 1.1 * MEMORY
     assert resource.getrlimit(resource.RLIMIT_DATA) == limits

@@ -116,7 +116,9 @@ def test_every_answer_that_trl_learns_is_learned() -> None:
                 ours.remove(found)
                 # They may count a part of what invites the answer to it as well.
                 before = wanted.removesuffix(without(found, ours_end)).strip()
-                assert before in render(tokenizer, talk[:place], cue=True, tools=tools)[-80:], (name, before)
+                assert (
+                    before in render(tokenizer, talk[:place], add_generation_prompt=True, tools=tools)[-80:]
+                ), (name, before)
                 compared += 1
     assert compared > 120
 
@@ -132,7 +134,7 @@ def test_arguments_in_a_template_are_those_that_a_caller_would_pass(value: bool)
         tokenizer.apply_chat_template(CHAT[:1], enable_thinking=each, **given) for each in (value, not value)
     )
     assert wanted != other
-    assert render(set_up, CHAT[:1], cue=True) == wanted
+    assert render(set_up, CHAT[:1], add_generation_prompt=True) == wanted
     assert set_up.apply_chat_template(CHAT[:1], enable_thinking=not value, **given) == other
     assert our_labels(set_up, CHAT, []) == [
         text.removeprefix("<think>\n\n</think>\n\n") if not value else text

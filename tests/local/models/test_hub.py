@@ -152,6 +152,24 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tiny: Path, tmp_path: Path, h
         backend.stop()
 
 
+def test_a_model_that_cannot_be_trained_is_refused_before_its_weights_are_fetched(
+    tiny: Path, mirrored: tuple[Backend, Path]
+) -> None:
+    backend, root = mirrored
+    serve(tiny, root / "quantized", "quantized")
+    config = json.loads((root / "quantized" / "config.json").read_text())
+    quantized = {**config, "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    (root / "quantized" / "config.json").write_text(json.dumps(quantized))
+    (root / "quantized" / "README.md").write_text("---\nbase_model: some/Base-7B\n---\n")
+    _Hub.asked.clear()
+    job = backend.submit({**CONFIG, "model": "org/quantized"})
+    error = backend.wait_for(job, "training.failed").json["error"]
+    assert "are quantized (GPTQ)" in error
+    assert "Choose some/Base-7B" in error
+    fetched = {path.rpartition("/")[2] for path in _Hub.asked if "/resolve/" in path}
+    assert fetched == {"config.json", "README.md"}
+
+
 @pytest.fixture(scope="module")
 def mirrored(
     tmp_path_factory: pytest.TempPathFactory, hub: str, template: dict[str, str]

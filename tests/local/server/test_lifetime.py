@@ -94,7 +94,7 @@ def test_the_socket_of_a_killed_one_goes_at_the_next_start(
 def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from arkor_dev.local import __main__ as main; "
-        "from arkor_dev.local.server import socket_folder; "
+        "from arkor_dev.local.workers import socket_folder; "
         "socket_folder.LONGEST = 5; sys.exit(main.main(sys.argv[1:]))"
     )
     folders = [f"--{name}={tmp_path / name}" for name in ("data", "cache")]
@@ -161,14 +161,15 @@ def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: byte
 def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
     first = Backend.start(data, project, tmp_path / "cache")
-    done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0})
+    done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0, "datasetSplit": 0})
     before = [frame for frame in first.events(done) if frame.id]  # a busy machine is slow enough for a ping
     job = first.submit(ENDLESS)
     step = first.wait_for(job, "checkpoint.saved").json["step"]
     (project / "data" / "later.jsonl").write_text("not JSON\n")
     queued = first.submit({**CONFIG, "datasetSource": {"type": "file", "path": "data/later.jsonl"}})
     seen = [frame for frame, _ in zip(first.events(job), range(20), strict=False)]
-    until(lambda: len(first.processes()) == 2)
+    assert first.say("Hi", baseModel="models/tiny")
+    until(lambda: len(first.processes()) == 3)  # itself, what trains, and what answers
     first.process.kill()
     first.process.wait()
     gone(first)
@@ -234,20 +235,15 @@ def test_a_worker_that_is_killed_three_times_fails_its_job_and_the_next_one_runs
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("way", ["the end of standard input", "a kill"])
-def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path, way: str) -> None:
+def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path) -> None:
     """Also without a checkpoint to be written: those of an endless job would not fit on the disk."""
     project = make_project(tmp_path / "tests", tiny)
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
     try:
         backend.wait_for(backend.submit({**ENDLESS, "saveSteps": 0}), "training.log")
         assert backend.processes("training.worker")
-        if way == "a kill":
-            backend.process.kill()
-            backend.process.wait()
-        else:
-            assert backend.process.stdin
-            backend.process.stdin.close()
+        assert backend.process.stdin
+        backend.process.stdin.close()
         gone(backend)
     finally:
         backend.stop()
@@ -281,20 +277,6 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(
         )
         assert rest.endswith("data: [DONE]\n\n")
         assert backend.say("Hi", baseModel="models/tiny")
-        backend.process.kill()
-        backend.process.wait()
-        gone(backend)
-    finally:
-        backend.stop()
-
-
-@pytest.mark.engine
-def test_what_answers_goes_with_a_killed_backend(tmp_path: Path, tiny: Path) -> None:
-    project = make_project(tmp_path / "tests", tiny)
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
-    try:
-        assert backend.say("Hi", baseModel="models/tiny")
-        assert backend.processes("inference.worker")
         backend.process.kill()
         backend.process.wait()
         gone(backend)

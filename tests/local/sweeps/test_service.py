@@ -143,7 +143,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process for Optuna."""
 
     async def ask(self: object, **message: Any) -> dict[str, Any]:
-        return {"settings": {"learningRate": 1e-4 * len(message["told"])}, "importances": []}
+        return {"settings": {"learningRate": 1e-4 * len(message["trials"])}, "importances": []}
 
     monkeypatch.setattr(Sweeps, "_ask", ask)
 

@@ -275,7 +275,10 @@ def test_long_rows_are_cut_and_counted(shared: Backend, shared_project: Path) ->
     write_jsonl(shared_project / "data" / "cut.jsonl", rows)
     config = {**CONFIG, "maxSteps": 1, "maxLength": 64}
     cut = shared.submit({**config, "datasetSource": {"type": "file", "path": "data/cut.jsonl"}})
-    assert shared.wait_for(cut, "training.message").json["message"].startswith("1 of 12 rows are longer than")
+    shared.wait_for(cut, "training.started")
+    told = [frame.json["message"] for frame in shared.events(cut) if frame.event == "training.message"]
+    assert told[0].startswith("Only 1 row is held out. A verdict about your task needs at least 8: raise")
+    assert any(words == "1 of 12 rows is longer than max_length 64 and was truncated" for words in told)
 
 
 def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> None:

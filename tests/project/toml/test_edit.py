@@ -95,9 +95,9 @@ def test_in_the_file_of_init_a_key_stands_below_its_own_comment() -> None:
     shown = [row for row in SETTINGS if f"\n# {row.name} = " in starter]
     assert len(shown) > 1
     for row in shown:
-        lines = edit(starter, 0, {row.key: row.shown}).splitlines()
+        lines = edit(starter, 0, {row.key: row.sample_value}).splitlines()
         at = next(n for n, line in enumerate(lines) if line.startswith(f"# {row.name} = "))
-        assert lines[at + 1] == f"{row.name} = {to_toml(row.shown)}"
+        assert lines[at + 1] == f"{row.name} = {to_toml(row.sample_value)}"
         assert edit("\n".join([*lines, ""]), 0, {row.key: None}) == starter
 
 
@@ -300,7 +300,7 @@ def value_of(row: Any, chance: random.Random) -> object:
             return chance.choice([rule.high, (rule.low + rule.high) / 3, 3.25e-7 if rule.above else rule.low])
         case "text":
             return chance.choice(["m", "a/b", 'q"uo\\te', "it's # no comment", "ünï"])
-    return row.shown
+    return row.sample_value
 
 
 @pytest.mark.parametrize("seed", range(150))

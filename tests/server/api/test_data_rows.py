@@ -102,3 +102,15 @@ async def test_a_row_of_the_hub_says_how_to_copy_it(studio: Studio) -> None:
         status, answer = await call(studio, "GET", f"{path}?trainer=bot&row=1")
         assert status == 404
         assert f"python -c '{script}'" in answer["error"]
+    # It can be judged as it is: the page knows its hash from the backend.
+    entry = f"{7:016x}"
+    judged = {"row": entry, "file": "acme/chats", "by": "Ann", "verdict": "accepted"}
+    assert await call(studio, "POST", "/reviews", judged) == (200, {})
+    status, answer = await call(studio, "GET", f"/reviews/row?trainer=bot&row=1&entry={entry}%232")
+    assert (status, answer["hash"], answer["verdict"], answer["file"]) == (
+        200,
+        entry,
+        "accepted",
+        "acme/chats",
+    )
+    assert (await call(studio, "GET", "/reviews/row?trainer=bot&row=1&entry=x"))[0] == 400

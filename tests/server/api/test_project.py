@@ -31,7 +31,7 @@ async def trainer(studio: Studio) -> tuple[dict[str, Any], str]:
 
 async def test_the_starter_is_written_once(studio: Studio) -> None:
     status, written = await post(studio, "project/starter")
-    assert (status, written["files"]) == (200, ["arkor.toml", "data/train.jsonl"])
+    assert (status, written["files"]) == (200, ["arkor.toml", "data/chats.jsonl"])
     assert (await trainer(studio))[0]["rows"] > 20
     status, refused = await post(studio, "project/starter")
     assert status == 409

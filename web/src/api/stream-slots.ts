@@ -18,10 +18,10 @@ export async function withStream<T>(
 ): Promise<T | null> {
   while (true) {
     for (let slot = 0; slot < SLOTS; slot += 1) {
-      const taken = await locked(`arkor.stream.${slot}`, { ifAvailable: true }, async (held) =>
+      const lock = await locked(`arkor.stream.${slot}`, { ifAvailable: true }, async (held) =>
         held ? { value: await use(signal) } : null,
       );
-      if (taken) return taken.value;
+      if (lock) return lock.value;
     }
     if (!wait) return null;
     await pause(500, signal);

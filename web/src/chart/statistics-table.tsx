@@ -12,8 +12,8 @@ import { Swatch } from "./swatch";
 const COLUMNS = 6;
 const CI = "95 % confidence interval of the mean by Student's t, as if the points were independent";
 
-export function ChartStatistics({ scene: shown }: { scene: Signal<Scene | null> }) {
-  const scene = shown.value;
+export function ChartStatistics({ scene: sceneSignal }: { scene: Signal<Scene | null> }) {
+  const scene = sceneSignal.value;
   const rows = (scene?.drawn ?? []).filter(({ y }) => y === scene!.y);
   const [open, setOpen] = useState(false);
   if (rows.every(({ series }) => series.xs.length === 0)) return null;

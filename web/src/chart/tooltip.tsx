@@ -102,16 +102,18 @@ function TooltipBox({
 }) {
   const onLeft = here.px > (scene.left + scene.right) / 2;
   const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
-  const place = onLeft ? { right: `${scene.width - here.px + BESIDE}px` } : { left: `${here.px + BESIDE}px` };
+  const position = onLeft
+    ? { right: `${scene.width - here.px + BESIDE}px` }
+    : { left: `${here.px + BESIDE}px` };
   // A row may take two lines if it is narrow; the head and the omitted rows take three more.
   const narrow = room < ROW_WIDTH * scene.letters;
   const most =
     Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
-  const { shown, more } = nearestHits(hits, at, most);
+  const { listed, more } = nearestHits(hits, at, most);
   return (
-    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...place }}>
+    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...position }}>
       <div class="chart-readout-head">{positionWords(here).join(" · ")}</div>
-      {shown.map((hit) => (
+      {listed.map((hit) => (
         <div key={hit.drawn.track.key} class="chart-readout-row">
           <Swatch {...hit.drawn.track} />
           <span class="chart-readout-label">{hit.drawn.track.label}</span>

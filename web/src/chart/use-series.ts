@@ -17,14 +17,14 @@ export function smoothingWeight({ smooth }: Settings, tracks: readonly Track[], 
 
 export function useSeries(tracks: readonly Track[], settings: Settings, until?: number): TrackSeries[] {
   const smooth = smoothingWeight(settings, tracks, until);
-  const kept = useRef(new Map<string, Series>());
+  const cache = useRef(new Map<string, Series>());
   const used = new Map<string, Series>();
   const lines = tracks.map((track) => {
     // Evaluations and learning rates are never smoothed: that would show values that were not measured.
     const weight = track.metric === "loss" ? smooth : 0;
     const { origin, shift = 0 } = track;
     const key = [track.key, track.metric, settings.x, origin, shift, weight].join(" ");
-    let series = kept.current.get(key);
+    let series = cache.current.get(key);
     if (series === undefined || series.source !== track.rows || series.outdated) {
       series = new Series(track.rows, track.metric, settings.x, origin, weight, shift);
     }
@@ -32,6 +32,6 @@ export function useSeries(tracks: readonly Track[], settings: Settings, until?: 
     used.set(key, series);
     return { track, series };
   });
-  kept.current = used;
+  cache.current = used;
   return lines;
 }

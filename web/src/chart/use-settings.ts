@@ -14,12 +14,12 @@ export function useSettings(defaults: Settings = DEFAULTS): [Settings, (change: 
   const home = useRef(route.peek().path);
 
   // The address was changed from outside: by the back button, or by a link to another view of this page.
-  const there = textOf(readSettings(query, defaults), defaults);
+  const fromAddress = textOf(readSettings(query, defaults), defaults);
   useEffect(() => {
-    if (there === written.current || timer.current !== undefined) return;
-    written.current = there;
+    if (fromAddress === written.current || timer.current !== undefined) return;
+    written.current = fromAddress;
     set(readSettings(query, defaults));
-  }, [there]);
+  }, [fromAddress]);
   useEffect(() => () => clearTimeout(timer.current), []);
 
   const change = (part: Partial<Settings>): void => {

@@ -17,15 +17,15 @@ export interface Checkpoints {
 
 const NONE: Checkpoints = { steps: [], loaded: false, error: null, gone: false };
 const known = signal<ReadonlyMap<string, Checkpoints>>(new Map());
-const asking = new Map<string, Promise<void>>();
+const requests = new Map<string, Promise<void>>();
 
 export const checkpointsOf = (jobId: string): Checkpoints => known.value.get(jobId) ?? NONE;
 
 export function loadCheckpoints(jobId: string): Promise<void> {
-  let ask = asking.get(jobId);
+  let ask = requests.get(jobId);
   if (!ask) {
-    ask = read(jobId).finally(() => asking.delete(jobId));
-    asking.set(jobId, ask);
+    ask = read(jobId).finally(() => requests.delete(jobId));
+    requests.set(jobId, ask);
   }
   return ask;
 }

@@ -49,10 +49,12 @@ function contentText(content: unknown): string {
 /** Complete tool calls only: no known backend sends them in pieces. */
 function callsOf(value: unknown): ToolCall[] {
   if (!Array.isArray(value)) return [];
-  return value.flatMap((each) => {
-    const call = isObject(each) && isObject(each.function) ? each.function : {};
-    const { name, arguments: given } = call;
-    return typeof name === "string" ? [{ name, arguments: typeof given === "string" ? given : "" }] : [];
+  return value.flatMap((toolCall) => {
+    const call = isObject(toolCall) && isObject(toolCall.function) ? toolCall.function : {};
+    const { name, arguments: callArguments } = call;
+    return typeof name === "string"
+      ? [{ name, arguments: typeof callArguments === "string" ? callArguments : "" }]
+      : [];
   });
 }
 

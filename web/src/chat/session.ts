@@ -43,7 +43,7 @@ export function liveAnswer(turnId: string, column: number): LiveAnswer | undefin
 
 /** Whether the open conversation is being answered. */
 export const busy = computed(() =>
-  [...running.value.values()].some((each) => each.conversation === current.value.id),
+  [...running.value.values()].some((answer) => answer.conversation === current.value.id),
 );
 
 function setRunning(key: string, value: Running | null): void {
@@ -95,10 +95,10 @@ function ask(conversation: Conversation, turn: Turn): void {
 
 async function answer(turnId: string, column: number, exact = false): Promise<void> {
   const { id, targets, params, system, more: set } = current.peek();
-  const wanted = targets[column];
+  const chosen = targets[column];
   const key = keyOf(id, turnId, column);
-  if (!wanted || running.peek().has(key)) return;
-  const target = answerable(wanted, features.peek(), jobs.peek());
+  if (!chosen || running.peek().has(key)) return;
+  const target = answerable(chosen, features.peek(), jobs.peek());
   const more = sentOf(set, features.peek());
   const body = chatRequest(messagesFor(current.peek(), turnId, column), target, params, more);
   if (exact) body.engine = "exact";
@@ -107,7 +107,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     name: fullName(target, jobs.peek()),
     text: "",
     state: "streaming",
-    asked: { params, system, ...(Object.keys(more).length > 0 && { more }) },
+    asWith: { params, system, ...(Object.keys(more).length > 0 && { more }) },
   };
   const record = (next: Answer): void =>
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
@@ -156,7 +156,9 @@ async function outcomeOf(
 
 /** Announces all current answers in one sentence, since the next announcement replaces the last one. */
 function waitingText(id: string): string {
-  const names = [...running.peek().values()].flatMap((each) => (each.conversation === id ? each.name : []));
+  const names = [...running.peek().values()].flatMap((answer) =>
+    answer.conversation === id ? answer.name : [],
+  );
   return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} answering`;
 }
 

@@ -71,7 +71,7 @@ interface TargetName {
 
 export function nameTarget(target: Target, jobs: readonly Job[]): TargetName {
   if (target.kind === "base") return { name: modelName(target.model), part: "base model" };
-  const job = jobs.find((each) => each.id === target.jobId);
+  const job = jobs.find((candidate) => candidate.id === target.jobId);
   const best = target.kind === "checkpoint" && target.step === bestStep(job) ? ", the best" : "";
   const part = target.kind === "final" ? "final adapter" : `step ${target.step}${best}`;
   const strength = strengthOf(target);
@@ -124,8 +124,8 @@ export function defaultTarget(jobs: readonly Job[], models: readonly string[]): 
 }
 
 /** Two targets from left to right: the model before training, then the result. */
-export const inOrder = (one: Target, other: Target): [Target, Target] =>
-  other.kind === "base" && one.kind !== "base" ? [other, one] : [one, other];
+export const inOrder = (first: Target, other: Target): [Target, Target] =>
+  other.kind === "base" && first.kind !== "base" ? [other, first] : [first, other];
 
 /** The two sides of a new comparison: base on the left, adapter on the right, or `checkpoint` if there is no adapter. */
 export function comparePair(
@@ -141,7 +141,7 @@ export function comparePair(
   const trained = jobs.filter((job) => job.config?.model === target.model);
   const other = newestAdapter(trained) ?? newestAdapter(jobs) ?? checkpoint;
   if (other) return [target, other];
-  const model = models.find((each) => each !== target.model);
+  const model = models.find((candidate) => candidate !== target.model);
   return model === undefined ? null : [target, { kind: "base", model }];
 }
 
@@ -156,7 +156,7 @@ export function handOver(conversation: Handed): void {
 
 /** The passed state, once. */
 export function takeHanded(): Handed | null {
-  const taken = handed;
+  const target = handed;
   handed = null;
-  return taken;
+  return target;
 }

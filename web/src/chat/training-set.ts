@@ -19,20 +19,20 @@ export function trainingLine(conversation: Conversation, column: number): string
   const messages: ChatMessage[] = [];
   if (conversation.system.trim() !== "") messages.push({ role: "system", content: conversation.system });
   const strengths: number[] = [];
-  let whole = 0;
+  let complete = 0;
   for (const turn of branch(conversation)) {
     const answer = turn.answers[column];
     if (!hasText(answer)) continue;
     messages.push({ role: "user", content: turn.user }, { role: "assistant", content: answer.text });
     strengths.push(strengthOf(answer.by));
-    if (isWhole(answer)) whole = messages.length;
+    if (isWhole(answer)) complete = messages.length;
   }
-  if (whole === 0) return null;
-  const kept = messages.slice(0, whole);
-  const adapterStrengths = strengths.slice(0, kept.filter(({ role }) => role === "assistant").length);
+  if (complete === 0) return null;
+  const turns = messages.slice(0, complete);
+  const adapterStrengths = strengths.slice(0, turns.filter(({ role }) => role === "assistant").length);
   return JSON.stringify({
-    messages: kept,
-    ...(adapterStrengths.some((each) => each !== 1) ? { adapterStrengths } : {}),
+    messages: turns,
+    ...(adapterStrengths.some((strength) => strength !== 1) ? { adapterStrengths } : {}),
   });
 }
 

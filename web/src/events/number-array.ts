@@ -48,4 +48,4 @@ export class Numbers<T extends Values = Float64Array> {
 }
 
 /** Numbers of 4 bytes each. */
-export const whole = (): Numbers<Int32Array> => new Numbers(Int32Array);
+export const integers = (): Numbers<Int32Array> => new Numbers(Int32Array);

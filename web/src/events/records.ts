@@ -4,7 +4,7 @@
  *
  * A single event is kept up to `MAX_EVENT_BYTES`, all of them up to `MAX_TOTAL_BYTES`; a longer one shows it by its `size`.
  */
-import { Numbers, whole } from "./number-array";
+import { integers, Numbers } from "./number-array";
 
 export const MAX_EVENT_BYTES = 1 << 16;
 const MAX_TOTAL_BYTES = 1 << 28;
@@ -32,14 +32,14 @@ export interface Entry {
 export class Records {
   readonly names: string[] = [];
   #counts: number[] = [];
-  #kinds = whole();
-  #sizes = whole();
+  #kinds = integers();
+  #sizes = integers();
   /** The step before which the event is dropped if the run goes back; NaN for one dropped with its predecessors. */
   #steps = new Numbers();
   /** Offset of the data over all blocks; negative for data that were not kept. */
-  #starts = whole();
+  #starts = integers();
   /** How many leading bytes equal those of the previous event. */
-  #shared = whole();
+  #shared = integers();
   #blocks: Uint8Array[] = [];
   #used = 0;
   #kept = 0;
@@ -47,7 +47,7 @@ export class Records {
   #newest = new Uint8Array(0);
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
-  #rows = whole();
+  #rows = integers();
   /** The rows of unfinished progress at the end of the log, by kind. */
   #going = new Map<string, number>();
 
@@ -116,9 +116,9 @@ export class Records {
 
   /** The indices of the events in rows with one of these names, in order. */
   only(names: ReadonlySet<string>): Numbers<Int32Array> {
-    const wanted = this.names.map((name) => names.has(name));
-    const indices = whole();
-    for (const index of this.#rows.view()) if (wanted[this.#kinds.at(index)]) indices.push(index);
+    const included = this.names.map((name) => names.has(name));
+    const indices = integers();
+    for (const index of this.#rows.view()) if (included[this.#kinds.at(index)]) indices.push(index);
     return indices;
   }
 
@@ -135,12 +135,12 @@ export class Records {
     const first = stays < 0 ? later : stays + 1;
     const gone = (index: number): boolean =>
       index < newest && (step === 0 || (first >= 0 && index >= first && !(steps[index]! <= step)));
-    let kept = 0;
+    let length = 0;
     for (const index of this.#rows.view().slice()) {
       if (gone(index)) this.#counts[this.#kinds.at(index)]!--;
-      else this.#rows.set(kept++, index);
+      else this.#rows.set(length++, index);
     }
-    this.#rows.length = kept;
+    this.#rows.length = length;
     for (let index = 0; index < this.length; index++) if (gone(index)) this.#kinds.set(index, -1);
     this.#going.clear();
   }

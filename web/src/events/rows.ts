@@ -110,13 +110,13 @@ export class Rows {
 
   /** Drops the rows of steps after `step`. */
   cut(step: number): void {
-    let kept = 0;
+    let length = 0;
     for (let row = 0; row < this.length; row++) {
       if (!(this.step.at(row) <= step)) continue;
-      for (const column of this.#columns()) column.set(kept, column.at(row));
-      kept++;
+      for (const column of this.#columns()) column.set(length, column.at(row));
+      length++;
     }
-    this.#shorten(kept);
+    this.#shorten(length);
   }
 
   clear(): void {

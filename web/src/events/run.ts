@@ -308,8 +308,8 @@ export class Run {
       samples: this.samples.filter((bytes) => step > 0 && !(stepIn(bytes) > step)),
       resumed,
       checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
-      answers: this.answers.filter((told) => !(Number(told.step) > step)),
-      rollouts: this.rollouts.filter((told) => !(Number(told.step) > step)),
+      answers: this.answers.filter((event) => !(Number(event.step) > step)),
+      rollouts: this.rollouts.filter((event) => !(Number(event.step) > step)),
     });
     for (let row = 0; row < rows.length; row++)
       this.#best(rows.step.at(row), rows.loss.at(row), rows.evalLoss.at(row));

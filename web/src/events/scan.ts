@@ -163,8 +163,8 @@ function numeral(bytes: Uint8Array, from: number, end: number): number {
     } else if (byte === POINT && point < 0) point = i;
     else break;
   }
-  const whole = (point < 0 ? i : point) - lead;
-  if (whole === 0 || (whole > 1 && bytes[lead] === ZERO) || point === i - 1) return NaN;
+  const wholeDigits = (point < 0 ? i : point) - lead;
+  if (wholeDigits === 0 || (wholeDigits > 1 && bytes[lead] === ZERO) || point === i - 1) return NaN;
   let exponent = point < 0 ? 0 : point + 1 - i;
   if (i < end && (bytes[i]! | 32) === 101) {
     i++;

@@ -67,9 +67,9 @@ test("the bytes of whole frames are counted, comments left out, at every cut", (
     const { parser } = collect();
     for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
     parser.push(bytes("data: not whole yet\n"));
-    expect(parser.taken, `pieces of ${size}`).toBe(expected);
+    expect(parser.consumed, `pieces of ${size}`).toBe(expected);
     parser.reset();
-    expect(parser.taken).toBe(0);
+    expect(parser.consumed).toBe(0);
   }
 });
 

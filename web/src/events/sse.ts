@@ -22,7 +22,7 @@ export interface SseSink {
 
 export class SseParser {
   /** Bytes of complete frames since the last `reset`; a frame that starts with a comment does not count. */
-  taken = 0;
+  consumed = 0;
   #names: { bytes: Uint8Array; text: string }[] = [];
   #buffer = new Uint8Array(0);
   #used = 0;
@@ -39,7 +39,7 @@ export class SseParser {
 
   /** Drops an incomplete frame; the connection it came from is gone. */
   reset(): void {
-    this.#used = this.#line = this.#scan = this.taken = 0;
+    this.#used = this.#line = this.#scan = this.consumed = 0;
     this.#skipLf = this.#begun = false;
     this.#clear();
   }
@@ -70,7 +70,7 @@ export class SseParser {
       }
       if (end === line) {
         this.#dispatch(bytes);
-        if (bytes[frame] !== COLON) this.taken += i - frame;
+        if (bytes[frame] !== COLON) this.consumed += i - frame;
         frame = i;
       } else this.#field(bytes, line, end);
       line = i;

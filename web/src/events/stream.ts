@@ -75,7 +75,7 @@ export class JobStream {
   /** The cursor after the last complete frame. */
   #place(cursor: string): string {
     const digits = cursor.lastIndexOf(".") + 1;
-    return cursor.slice(0, digits) + (Number(cursor.slice(digits)) + this.#parser.taken);
+    return cursor.slice(0, digits) + (Number(cursor.slice(digits)) + this.#parser.consumed);
   }
 
   async #main(signal: AbortSignal): Promise<void> {
@@ -84,8 +84,8 @@ export class JobStream {
         if (this.#cursor === null) await this.#history(signal);
         if (this.run.over) break;
         await shown(signal);
-        const held = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
-        if (held === null) {
+        const followed = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
+        if (followed === null) {
           await inOneTab(signal, () => this.#follow(signal, true));
           if (!this.run.over) await pause(SHORT_READ_EVERY_MS, signal);
         }

@@ -18,7 +18,7 @@ export function startFocusRecovery(): void {
   new MutationObserver(() => {
     if (!last || last.isConnected || document.activeElement !== document.body) return;
     last = null;
-    const box = boxes.find((one) => one.isConnected);
+    const box = boxes.find((candidate) => candidate.isConnected);
     const selector = box?.dataset.focusNext;
     if (!selector) return;
     const next = box.querySelector<HTMLElement>(selector) ?? document.querySelector<HTMLElement>(selector);

@@ -69,10 +69,10 @@ export function loss(value: number | null | undefined): string {
 /** A number in groups of three digits, with `digits` decimals; by default its own, at most three. */
 export function number(value: number | null | undefined, digits?: number): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const [whole = "", part] = (
+  const [integerPart = "", part] = (
     digits === undefined ? String(Number(value.toFixed(3))) : value.toFixed(digits)
   ).split(".");
-  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  const grouped = integerPart.replace(/\B(?=(\d{3})+$)/g, ",");
   return part === undefined ? grouped : `${grouped}.${part}`;
 }
 
@@ -99,8 +99,8 @@ export function rate(value: number | null | undefined): string {
 }
 
 /** `1 step`, `40 steps`. */
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${number(count)} ${count === 1 ? one : many}`;
+export function plural(count: number, singular: string, many = `${singular}s`): string {
+  return `${number(count)} ${count === 1 ? singular : many}`;
 }
 
 /** A model's short name: the last part of a path or Hub id. */

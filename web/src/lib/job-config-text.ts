@@ -12,8 +12,8 @@ export interface Shown {
 
 /** `LoRA r 8 on smollm2-135m · 100 examples · 40 steps` */
 export function summary(config: JobConfig, rows?: number): string {
-  const whole = config.fullFineTuning || config.loraR === undefined;
-  const how = whole ? "Fine-tuning" : `LoRA r ${config.loraR} on`;
+  const full = config.fullFineTuning || config.loraR === undefined;
+  const how = full ? "Fine-tuning" : `LoRA r ${config.loraR} on`;
   const parts = [`${how} ${clean(modelName(config.model), 80)}`];
   if (rows !== undefined) parts.push(plural(rows, "example"));
   else parts.push(clean(datasetName(config.datasetSource), 80));
@@ -50,14 +50,14 @@ export function shareable(config: JobConfig): JobConfig {
   };
 }
 
-function shareableSource(given: DatasetSource): DatasetSource {
-  const source = closed(given);
+function shareableSource(shared: DatasetSource): DatasetSource {
+  const source = closed(shared);
   // The parts of a list are not lists themselves: other fields are left out.
-  return Array.isArray(given?.sources) ? { ...source, sources: given.sources.map(closed) } : source;
+  return Array.isArray(shared?.sources) ? { ...source, sources: shared.sources.map(closed) } : source;
 }
 
-function closed(given: DatasetSource): DatasetSource {
-  const { token: _, sources: __, ...source } = given ?? {};
+function closed(shared: DatasetSource): DatasetSource {
+  const { token: _, sources: __, ...source } = shared ?? {};
   return typeof source.url === "string" ? { ...source, url: bareUrl(source.url) } : source;
 }
 

@@ -25,7 +25,7 @@ export interface JsonFault {
 /** Null where `text` is JSON. */
 export function jsonFault(text: string): JsonFault | null {
   const open: string[] = [];
-  let wanted: keyof typeof WANTED = "value";
+  let next: keyof typeof WANTED = "value";
   let at = 0;
   const after = (): keyof typeof WANTED =>
     open.length === 0 ? "nothing" : open.at(-1) === "{" ? "more" : "further";
@@ -34,31 +34,31 @@ export function jsonFault(text: string): JsonFault | null {
     const match = TOKEN.exec(text);
     const [, mark, string] = match ?? [];
     if (!match) break;
-    const expected = wanted;
+    const expected = next;
     if (expected === "value" || expected === "item") {
       if (mark === "{" || mark === "[") {
         open.push(mark);
-        wanted = mark === "{" ? "first" : "item";
-      } else if (mark === undefined) wanted = after();
+        next = mark === "{" ? "first" : "item";
+      } else if (mark === undefined) next = after();
       else if (mark === "]" && expected === "item") {
         open.pop();
-        wanted = after();
+        next = after();
       } else break;
-    } else if ((expected === "key" || expected === "first") && string !== undefined) wanted = "colon";
-    else if (expected === "colon" && mark === ":") wanted = "value";
+    } else if ((expected === "key" || expected === "first") && string !== undefined) next = "colon";
+    else if (expected === "colon" && mark === ":") next = "value";
     else if ((expected === "more" || expected === "first") && mark === "}") {
       open.pop();
-      wanted = after();
+      next = after();
     } else if (expected === "further" && mark === "]") {
       open.pop();
-      wanted = after();
-    } else if (expected === "more" && mark === ",") wanted = "key";
-    else if (expected === "further" && mark === ",") wanted = "value";
+      next = after();
+    } else if (expected === "more" && mark === ",") next = "key";
+    else if (expected === "further" && mark === ",") next = "value";
     else break;
     at = TOKEN.lastIndex;
   }
   at += /^[ \t\n\r]*/u.exec(text.slice(at))![0].length;
-  if (at === text.length && wanted === "nothing") return null;
+  if (at === text.length && next === "nothing") return null;
   const lines = text.slice(0, at).split("\n");
-  return { line: lines.length, column: lines.at(-1)!.length + 1, expected: WANTED[wanted] };
+  return { line: lines.length, column: lines.at(-1)!.length + 1, expected: WANTED[next] };
 }

@@ -3,15 +3,15 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 /** A hook that returns the module once it is `wanted` and loaded, and null otherwise. */
-export function late<Module>(load: () => Promise<Module>): (wanted: boolean) => Module | null {
+export function late<Module>(load: () => Promise<Module>): (needed: boolean) => Module | null {
   const code = signal<Module | null>(null);
-  return (wanted) => {
+  return (needed) => {
     useEffect(() => {
-      if (wanted)
+      if (needed)
         void load().then((module) => {
           code.value = module;
         });
-    }, [wanted]);
-    return wanted ? code.value : null;
+    }, [needed]);
+    return needed ? code.value : null;
   };
 }

@@ -11,7 +11,7 @@ const MOVES = ["wheel", "touchstart", "pointerdown", "keydown"] as const;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 /** Where the page is to be scrolled to, until it is high enough. */
-let wanted: number | null = null;
+let target: number | null = null;
 let stopRestoring = (): void => undefined;
 
 export function startScrollRestoration(): void {
@@ -44,7 +44,7 @@ function saveWaiting(): void {
 
 function savePosition(): void {
   forgetWaiting();
-  history.replaceState({ y: wanted ?? Math.round(scrollY) }, "");
+  history.replaceState({ y: target ?? Math.round(scrollY) }, "");
 }
 
 /** Restores the position of this history entry or, on a `fresh` page, scrolls to the top. */
@@ -52,7 +52,7 @@ export function restorePosition(fresh = false): void {
   stopRestoring();
   const y = positionOf(history.state) ?? (fresh ? 0 : null);
   if (y === null) return;
-  wanted = y;
+  target = y;
   const until = performance.now() + MAX_WAIT_MS;
   // First in the next frame, then whenever the page grows: it is too short to scroll until its list has loaded.
   const growing = new ResizeObserver(() => {
@@ -60,7 +60,7 @@ export function restorePosition(fresh = false): void {
     if (Math.abs(scrollY - y) <= 1 || performance.now() > until) stopRestoring();
   });
   stopRestoring = () => {
-    wanted = null;
+    target = null;
     growing.disconnect();
     for (const move of MOVES) removeEventListener(move, stopRestoring);
     stopRestoring = () => undefined;

@@ -101,9 +101,9 @@ export const TRAINER_DRAFTS: StoredValue<TrainerDrafts> = {
   parse: (stored, damaged) => {
     const drafts: unknown = JSON.parse(stored);
     if (!isObject(drafts)) throw new TypeError("no drafts");
-    const whole = Object.entries(drafts).filter(([, draft]) => isObject(draft) && isObject(draft.changes));
-    if (whole.length < Object.keys(drafts).length) damaged();
-    return Object.fromEntries(whole) as TrainerDrafts;
+    const valid = Object.entries(drafts).filter(([, draft]) => isObject(draft) && isObject(draft.changes));
+    if (valid.length < Object.keys(drafts).length) damaged();
+    return Object.fromEntries(valid) as TrainerDrafts;
   },
   format: JSON.stringify,
   migrations: [],

@@ -9,8 +9,8 @@ const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\u0007\u001b]*(?:\u0007|
 export function bounded(text: string, max: number): string {
   if (text.length <= max) return text;
   const last = text.charCodeAt(max - 1);
-  const whole = last >= 0xd800 && last <= 0xdbff ? max - 1 : max;
-  return `${text.slice(0, whole)}…`;
+  const end = last >= 0xd800 && last <= 0xdbff ? max - 1 : max;
+  return `${text.slice(0, end)}…`;
 }
 
 /** One line of untrusted text: without escape sequences, controls and direction overrides, at most `max` long. */

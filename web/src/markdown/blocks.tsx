@@ -78,16 +78,16 @@ function List({ token, depth }: { token: Tokens.List; depth: number }) {
 }
 
 function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
-  const cell = (each: Tokens.TableCell): CSSProperties | undefined =>
-    each.align ? { textAlign: each.align } : undefined;
+  const cell = (tableCell: Tokens.TableCell): CSSProperties | undefined =>
+    tableCell.align ? { textAlign: tableCell.align } : undefined;
   return (
     <div class="md-table" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead>
           <tr>
-            {token.header.map((each, index) => (
-              <th key={index} dir="auto" style={cell(each)}>
-                {inlineNodes(each.tokens, depth)}
+            {token.header.map((tableCell, index) => (
+              <th key={index} dir="auto" style={cell(tableCell)}>
+                {inlineNodes(tableCell.tokens, depth)}
               </th>
             ))}
           </tr>
@@ -95,9 +95,9 @@ function Table({ token, depth }: { token: Tokens.Table; depth: number }) {
         <tbody>
           {token.rows.map((row, index) => (
             <tr key={index}>
-              {row.map((each, column) => (
-                <td key={column} dir="auto" style={cell(each)}>
-                  {inlineNodes(each.tokens, depth)}
+              {row.map((tableCell, column) => (
+                <td key={column} dir="auto" style={cell(tableCell)}>
+                  {inlineNodes(tableCell.tokens, depth)}
                 </td>
               ))}
             </tr>

@@ -81,12 +81,12 @@ export class MarkdownStream {
     this.#tail += piece.slice(0, room);
     this.#rest += piece.slice(room);
     const fresh = lex(this.#tail);
-    const standing = lastBlock(fresh);
-    for (const block of fresh.slice(0, standing)) {
+    const last = lastBlock(fresh);
+    for (const block of fresh.slice(0, last)) {
       this.#kept.push(block);
       this.#tail = this.#tail.slice(block.raw.length);
     }
-    this.#last = { blocks: [...this.#kept, ...fresh.slice(standing)], rest: this.#rest };
+    this.#last = { blocks: [...this.#kept, ...fresh.slice(last)], rest: this.#rest };
     return this.#last;
   }
 

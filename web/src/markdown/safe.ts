@@ -53,12 +53,12 @@ const NAMED: Readonly<Record<string, string>> = {
 export function decodeEntities(text: string): string {
   const read = text.replace(
     /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu,
-    (whole, decimal, hex, name) => {
-      if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
+    (entity, decimal, hex, name) => {
+      if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : entity;
       const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
-      const shown =
+      const character =
         code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
-      return shown ? String.fromCodePoint(code) : "\ufffd";
+      return character ? String.fromCodePoint(code) : "\ufffd";
     },
   );
   return read.replace(UNWANTED, "");

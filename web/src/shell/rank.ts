@@ -36,8 +36,8 @@ export function best<T>(
   for (const item of items) {
     let score: number | null = null;
     for (const text of texts(item)) {
-      const one = rank(text, query);
-      if (one !== null && (score === null || one > score)) score = one;
+      const textScore = rank(text, query);
+      if (textScore !== null && (score === null || textScore > score)) score = textScore;
     }
     if (score !== null) ranked.push({ item, score });
     if (!query && ranked.length >= most) break;

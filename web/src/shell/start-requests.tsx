@@ -28,7 +28,7 @@ async function answer({ id, name }: StartRequest, allow: boolean): Promise<void>
     if (!(error instanceof ApiError && error.status === 0)) say(errorText(error));
   }
   await read();
-  answering.value = new Set([...answering.peek()].filter((each) => each !== id));
+  answering.value = new Set([...answering.peek()].filter((other) => other !== id));
   await refreshJobs();
 }
 

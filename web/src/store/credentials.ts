@@ -15,12 +15,12 @@ export const project = computed(() => {
 
 /** Requests them now and, until they are known, whenever the connection to the backend changes. */
 export function loadCredentials(): void {
-  let asking = false;
+  let busy = false;
   effect(() => {
-    if (connection.value === "gone" || credentials.peek() || asking) return;
-    asking = true;
+    if (connection.value === "gone" || credentials.peek() || busy) return;
+    busy = true;
     void ask().finally(() => {
-      asking = false;
+      busy = false;
     });
   });
 }

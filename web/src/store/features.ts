@@ -20,14 +20,14 @@ let settled = false;
 
 /** Requests them after the jobs, which come first, and again when a new project has its first job. */
 export function loadFeatures(): void {
-  let asking = false;
+  let busy = false;
   effect(() => {
     const ready = jobsState.value.loaded && connection.value === "live";
     void jobs.value.length;
-    if (!ready || settled || asking) return;
-    asking = true;
+    if (!ready || settled || busy) return;
+    busy = true;
     void ask().finally(() => {
-      asking = false;
+      busy = false;
     });
   });
 }

@@ -124,7 +124,7 @@ export async function editJob(id: string, changes: JobChanges): Promise<void> {
 async function change(id: string, path: string, options: Options): Promise<Job | null> {
   const answer = await api<{ job?: unknown } | null>(pathOf(id) + path, options);
   const changed = asJob(answer?.job);
-  if (changed) listed.value = listed.peek().map((each) => (each.id === id ? changed : each));
+  if (changed) listed.value = listed.peek().map((listedJob) => (listedJob.id === id ? changed : listedJob));
   return changed;
 }
 

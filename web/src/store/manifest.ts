@@ -17,19 +17,19 @@ const known = signal<Manifest | null>(null);
 
 /** The revision of the displayed manifest or error. */
 let etag = "";
-let asking: Promise<void> | null = null;
+let pending: Promise<void> | null = null;
 
 /** Reads the manifest; concurrent calls share one request. */
 export function loadManifest(): Promise<void> {
-  asking ??= ask().finally(() => {
-    asking = null;
+  pending ??= ask().finally(() => {
+    pending = null;
   });
-  return asking;
+  return pending;
 }
 
 /** Like `loadManifest`, but with a response newer than this call. */
 export async function reloadManifest(): Promise<void> {
-  await asking;
+  await pending;
   await loadManifest();
 }
 

@@ -57,14 +57,14 @@ export class RunOutput {
     while (!stop.aborted) {
       try {
         await shown(stop);
-        const here = AbortSignal.any([stop, hiddenSignal()]);
-        const held = await withStream(here, (signal) => this.#follow(signal).then(() => true), {
+        const signals = AbortSignal.any([stop, hiddenSignal()]);
+        const followed = await withStream(signals, (signal) => this.#follow(signal).then(() => true), {
           wait: false,
         });
         // Other tabs hold all slots: poll briefly instead of streaming, until one is free.
-        if (held === null) await inOneTab(here, () => this.#readShortly(here));
+        if (followed === null) await inOneTab(signals, () => this.#readShortly(signals));
         if (this.ending.peek()) return;
-        await pause(held === null ? SHORT_READ_EVERY_MS : RETRY_MS, stop);
+        await pause(followed === null ? SHORT_READ_EVERY_MS : RETRY_MS, stop);
       } catch (error) {
         if (stop.aborted) return;
         if (isAbort(error)) continue;
@@ -121,7 +121,7 @@ async function readOutput(
   idle?: number,
 ): Promise<Ending | null> {
   const leave = new AbortController();
-  let held = "";
+  let buffer = "";
   try {
     const response = await request(path, { signal: AbortSignal.any([stop, leave.signal]) });
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -130,13 +130,13 @@ async function readOutput(
       const { value, done } = await reader.read();
       clearTimeout(timer);
       if (done) {
-        const ending = endingOf(held);
-        if (!ending) take(held);
+        const ending = endingOf(buffer);
+        if (!ending) take(buffer);
         return ending;
       }
-      const text = held + value;
+      const text = buffer + value;
       const end = endsAt(text);
-      held = text.slice(end);
+      buffer = text.slice(end);
       if (!take(text.slice(0, end))) return null;
     }
   } catch (error) {

@@ -22,9 +22,9 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
     const [was, is] = [old.get(key), now.get(key)];
     if (was?.json === is?.json) continue;
     // Short forms are rounded: if they are equal, the whole values are shown.
-    const whole = was?.words === is?.words;
+    const same = was?.words === is?.words;
     const say = (value: Value | undefined): string =>
-      value === undefined ? NOTHING : whole ? value.raw : value.words;
+      value === undefined ? NOTHING : same ? value.raw : value.words;
     changes.push({ label: (is ?? was)!.label, from: say(was), to: say(is) });
   }
   if (before.rows !== after.rows)

@@ -29,8 +29,8 @@ export const formWanted = signal(false);
 /** A trainer's draft; a draft from another project at the same address is not this trainer's. */
 function draftOf({ name }: Trainer): TrainerDraft | undefined {
   const draft = drafts.value[name];
-  const here = project.value;
-  return here && draft?.project && draft.project !== here ? undefined : draft;
+  const folder = project.value;
+  return folder && draft?.project && draft.project !== folder ? undefined : draft;
 }
 
 /** A draft's changes: only differences from the file. */
@@ -99,8 +99,8 @@ export function applySettings(trainer: Trainer, values: Changes): void {
 /** Resets a setting to the file's value, and restores the one that it replaced. */
 export function undoSetting(trainer: Trainer, field: string): void {
   const gone = [field, ...partners(field)];
-  const kept = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
-  store(trainer, Object.fromEntries(kept), draftOf(trainer));
+  const remaining = Object.entries(changesFor(trainer)).filter(([other]) => !gone.includes(other));
+  store(trainer, Object.fromEntries(remaining), draftOf(trainer));
 }
 
 /** Resets all settings to the file's values. */
@@ -127,7 +127,7 @@ function withChange(trainer: Trainer, changes: Changes, field: string, value: un
   // Of two exclusive settings, the one set last counts.
   if (value !== null) for (const other of partners(field)) next[other] = null;
   const config = trainer.config as unknown as Changes;
-  return Object.fromEntries(Object.entries(next).filter(([key, each]) => !same(config[key], each)));
+  return Object.fromEntries(Object.entries(next).filter(([key, setting]) => !same(config[key], setting)));
 }
 
 function partners(field: string): string[] {
@@ -135,13 +135,15 @@ function partners(field: string): string[] {
 }
 
 function store({ name }: Trainer, changes: Changes, { from, parent }: Partial<TrainerDraft> = {}): void {
-  const { [name]: _, ...others } = drafts.peek();
+  const { [name]: _, ...remaining } = drafts.peek();
   const filled = parent || Object.keys(changes).length > 0;
-  drafts.value = filled ? { ...others, [name]: { changes, from, parent, project: project.peek() } } : others;
+  drafts.value = filled
+    ? { ...remaining, [name]: { changes, from, parent, project: project.peek() } }
+    : remaining;
   writeStored(TRAINER_DRAFTS, drafts.peek());
 }
 
 /** Whether both are equal; null equals an absent value. */
-function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+function same(first: unknown, other: unknown): boolean {
+  return JSON.stringify(first ?? null) === JSON.stringify(other ?? null);
 }

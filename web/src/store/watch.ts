@@ -96,7 +96,7 @@ function watchedIds(): Set<string> {
 const MAX_WATCHED = 200;
 
 function save(set: ReadonlySet<string>): void {
-  const kept = [...set].slice(-MAX_WATCHED);
-  watched.value = new Set(kept);
-  writeStored(WATCHED_JOBS, kept);
+  const ids = [...set].slice(-MAX_WATCHED);
+  watched.value = new Set(ids);
+  writeStored(WATCHED_JOBS, ids);
 }

@@ -69,9 +69,9 @@ export class Terminal {
   /** Hands over all lines but the last `keep`, each with its end: by default those that nothing can change any longer. */
   take(keep = SCREEN): string {
     this.#lines[this.#at] = this.line(this.#at);
-    const taken = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));
-    this.#at -= taken.length;
-    return taken.map((line) => `${textOf(line)}\n`).join("");
+    const lines = this.#lines.splice(0, Math.min(this.count, this.#lines.length - keep));
+    this.#at -= lines.length;
+    return lines.map((line) => `${textOf(line)}\n`).join("");
   }
 
   /** Drops lines beyond the limit; in blocks, since each drop moves the whole array. */
@@ -198,13 +198,13 @@ export class Terminal {
     this.#trim(this.#limits.lines / 4);
   }
 
-  #erase(what: number): void {
+  #erase(mode: number): void {
     const row = this.#row;
-    if (what === 1) {
+    if (mode === 1) {
       for (let index = 0; index <= this.#column && index < row.cells.length; index += 1)
         row.cells[index] = " ";
     } else {
-      cutRow(row, what === 0 ? this.#column : 0);
+      cutRow(row, mode === 0 ? this.#column : 0);
     }
   }
 }

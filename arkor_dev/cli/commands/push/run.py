@@ -58,8 +58,8 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
         chosen = choose_job(await jobs_of(backend), arguments.job)
         with shown_progress() as show:
             show("Contacting the Hub")
-            there = await hub.run_uploader({"do": "look", "repo": name}, lambda _: None)
-        if there["exists"] and arguments.private and not there["private"]:
+            published = await hub.run_uploader({"do": "look", "repo": name}, lambda _: None)
+        if published["exists"] and arguments.private and not published["private"]:
             raise BadRequestError(
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
@@ -74,8 +74,8 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
             with _scratch_folder(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 names = sorted(path.name for path in folder.iterdir())
-                remove = _mixed_up(there["files"], names, replace=arguments.replace)
-                question = _question(there, name, chosen, export, arguments, remove)
+                remove = _mixed_up(published["files"], names, replace=arguments.replace)
+                question = _question(published, name, chosen, export, arguments, remove)
                 if not confirm(question, "Publish it?", yes=arguments.yes):
                     print("Nothing was published.")  # noqa: T201
                     return 0
@@ -84,7 +84,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                     "do": "push",
                     "repo": name,
                     # What was confirmed as private must still be private.
-                    "private": arguments.private or bool(there["private"]),
+                    "private": arguments.private or bool(published["private"]),
                     "folder": str(folder),
                     "files": names,
                     "remove": remove,
@@ -103,13 +103,19 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
             if is_temporary:
                 with contextlib.suppress(ArkorError):
                     await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
-    url = f"{there['endpoint']}/{name}"
-    document = {"name": name, "url": url, "created": not there["exists"], "files": names, "removed": remove}
+    url = f"{published['endpoint']}/{name}"
+    document = {
+        "name": name,
+        "url": url,
+        "created": not published["exists"],
+        "files": names,
+        "removed": remove,
+    }
     repository = document | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
     if arguments.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
-        print("\n".join(_lines(repository, export, there["endpoint"])))  # noqa: T201
+        print("\n".join(_lines(repository, export, published["endpoint"])))  # noqa: T201
     return 0
 
 

@@ -22,6 +22,7 @@ from arkor_dev.local.exports.template_checks import CONVERSATIONS
 from arkor_dev.local.gguf.files import (
     FULL,
     cached_base,
+    check_support,
     convert,
     file_bytes,
     make_lora,
@@ -75,6 +76,8 @@ class LlamaExport(Export):
             prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
         ) as folder:
             self._scratch = Path(folder)
+            model = self.base if self.kind == "adapter" else self.source
+            check_support(model, self._scratch, self.cache, self.progress)
             return super().make(rows)
 
     def _check_room(self) -> None:

@@ -32,15 +32,15 @@ MOST_CONTEXT: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a conversation: ``begin`` once, each role's ``(before, after)``, and the ``cue`` for an
-    answer.
+    """The parts of a conversation: ``begin`` once, each role's ``(before, after)``, and the
+    ``generation_prompt`` for an answer.
 
     ``default`` is the system prompt of a conversation without one.
     """
 
     begin: str
     roles: Mapping[str, tuple[str, str]]
-    cue: str
+    generation_prompt: str
     default: str = ""
     stops: Sequence[str] = field(default=())
 
@@ -48,17 +48,21 @@ class Parts:
 def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
     """Split the template into its parts. Raises :class:`JobFailure` if it has another structure."""
 
-    def written(*roles: str, cue: bool) -> list[str]:
+    def written(*roles: str, prompt: bool) -> list[str]:
         """Return the text before, between and after the markers of these roles."""
-        text = render(tokenizer, [{"role": role, "content": MARKERS[role]} for role in roles], cue=cue)
+        text = render(
+            tokenizer,
+            [{"role": role, "content": MARKERS[role]} for role in roles],
+            add_generation_prompt=prompt,
+        )
         pieces = re.split("|".join(MARKERS.values()), text)
         if len(pieces) != len(roles) + 1:
             raise JobFailure(UNSUPPORTED)
         return pieces
 
-    first, after_user = written(USER, cue=False)
-    _, between, after_answer = written(USER, ASSISTANT, cue=False)
-    *_, before_next_user, last = written(USER, ASSISTANT, USER, cue=True)
+    first, after_user = written(USER, prompt=False)
+    _, between, after_answer = written(USER, ASSISTANT, prompt=False)
+    *_, before_next_user, last = written(USER, ASSISTANT, USER, prompt=True)
     if not (
         between.startswith(after_user)
         and last.startswith(after_user)
@@ -70,11 +74,11 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
         USER: (before_user, after_user),
         ASSISTANT: (between[len(after_user) :], after_answer),
     }
-    cue, begin, default = last[len(after_user) :], first.removesuffix(before_user), ""
+    prompt_beginning, begin, default = last[len(after_user) :], first.removesuffix(before_user), ""
     if not first.endswith(before_user):
         raise JobFailure(UNSUPPORTED)
     try:
-        before_system, between_system_and_user, _ = written(SYSTEM, USER, cue=False)
+        before_system, between_system_and_user, _ = written(SYSTEM, USER, prompt=False)
     except JobFailure:
         before_system, between_system_and_user = "", ""
     if between_system_and_user.endswith(before_user) and (between_system_and_user or before_system):
@@ -89,7 +93,7 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
         roles[SYSTEM] = (before_system.removeprefix(opened), after_system)
         begin = opened
     stops = [text for text in tokenizer.convert_ids_to_tokens(list(ends)) if text]
-    return Parts(begin, roles, cue, default, stops)
+    return Parts(begin, roles, prompt_beginning, default, stops)
 
 
 def template_of(parts: Parts, *, adds_start: str = "") -> str:
@@ -99,7 +103,7 @@ def template_of(parts: Parts, *, adds_start: str = "") -> str:
     for number, (role, (before, after)) in enumerate(parts.roles.items()):
         text += f"{{{{ {'else if' if number else 'if'} eq .Role {json.dumps(role)} }}}}"
         text += f"{_literal(before)}{{{{ .Content }}}}{_literal(after)}"
-    return f"{text}{{{{ end }}}}{{{{ end }}}}{_literal(parts.cue)}"
+    return f"{text}{{{{ end }}}}{{{{ end }}}}{_literal(parts.generation_prompt)}"
 
 
 def _literal(text: str) -> str:
@@ -219,7 +223,7 @@ def faults(
         return [f"Its Modelfile cannot be read: {error}."]
     for messages in conversations:
         try:
-            expected = render(tokenizer, messages, cue=True)
+            expected = render(tokenizer, messages, add_generation_prompt=True)
         except JobFailure:
             continue
         try:

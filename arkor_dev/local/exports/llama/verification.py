@@ -42,7 +42,7 @@ def conversations_of(tokenizer: Any, prompts: Sequence[Sequence[Any]]) -> list[s
     texts = []
     for messages in (*CONVERSATIONS, *prompts):
         try:
-            texts.append(render(tokenizer, messages, cue=True))
+            texts.append(render(tokenizer, messages, add_generation_prompt=True))
         except JobFailure:
             continue
     return texts

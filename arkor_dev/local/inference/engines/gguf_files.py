@@ -62,9 +62,9 @@ class LlamaFiles:
             self._conversion.cancel()
             await asyncio.gather(self._conversion, return_exceptions=True)
 
-    async def _recording_failure(self, folder: str, making: Any) -> Path:
+    async def _recording_failure(self, folder: str, conversion: Any) -> Path:
         try:
-            path: Path = await making
+            path: Path = await conversion
         except (JobFailure, OSError) as error:
             self._failed[folder] = str(error)
             raise JobFailure(str(error)) from error

@@ -49,6 +49,10 @@ class Conversation(Protocol):
         """The prompt's tokens, at least one."""
 
     @property
+    def tokens(self) -> list[int]:
+        """The tokens of prompt and answer that have been read."""
+
+    @property
     def cached(self) -> int:
         """How many of the prompt's tokens were cached from an earlier answer."""
 
@@ -87,9 +91,6 @@ class Engine(Protocol):
 
     def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
-
-    def unread(self, conversation: Any) -> int:
-        """Return how many of the prompt's tokens are still unread."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""

@@ -166,7 +166,7 @@ class Loop:
         engine = self.engine
         reading = [answer for answer in answers if answer.logits is None]
         if reading:
-            next_read = min(reading, key=lambda answer: engine.unread(answer.conversation))
+            next_read = min(reading, key=_unread)
             with self._guarded([next_read.request]):
                 next_read.logits = engine.read(next_read.conversation)
                 if next_read.logits is not None and next_read.request.ask.get("echo"):
@@ -316,3 +316,7 @@ def _done(reason: str, **fields: Any) -> dict[str, Any]:
 
 def _progress(label: str) -> dict[str, Any]:
     return {"label": label, "done": 0, "total": None, "unit": ""}
+
+
+def _unread(answer: _Answer) -> int:
+    return len(answer.conversation.prompt) - len(answer.conversation.tokens)

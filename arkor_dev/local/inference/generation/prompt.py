@@ -29,7 +29,7 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
         else render(
             with_arguments(tokenizer, ask.get("templateArguments") or {}),
             _readable(ask["messages"]),
-            cue=True,
+            add_generation_prompt=True,
             tools=ask.get("tools"),
         )
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arkor_dev.local.inference.prompt_cache import LEAST_TOKENS, common_prefix
+from arkor_dev.local.inference.prompt_cache import LEAST_TOKENS
+from arkor_dev.local.modeling.chat_template import common_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

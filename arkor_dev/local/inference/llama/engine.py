@@ -113,10 +113,6 @@ class LlamaEngine:
             self._adapters[active.adapter] += 1
         return row
 
-    def unread(self, row: Row) -> int:
-        """Return how many of the prompt's tokens are still unread."""
-        return len(row.prompt) - len(row.tokens)
-
     def read(self, row: Row) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read."""
         self.native.use_adapter(row.group.adapter, row.group.strength)

@@ -80,13 +80,13 @@ def _call(choice: Any, tools: list[Any]) -> Any:
     if not functions:
         raise FormatError("tools has no callable function")
     calls = [
-        _one(name, parameters, f"#/anyOf/{number}")
+        _call_schema(name, parameters, f"#/anyOf/{number}")
         for number, (name, parameters) in enumerate(functions.items())
     ]
     return {"type": "object", "anyOf": calls}
 
 
-def _one(name: str, parameters: Any, pointer: str) -> Any:
+def _call_schema(name: str, parameters: Any, pointer: str) -> Any:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:

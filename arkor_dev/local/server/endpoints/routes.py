@@ -27,11 +27,11 @@ routes = web.RouteTableDef()
 async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
     """Return the deployment in the path."""
     check_scope(request)
-    endpoints, wanted = request.app[ENDPOINTS], request.match_info["id"]
-    found = await endpoints.store.read(deployments.get, wanted)
-    if found is None:
-        raise NotFoundError(f"There is no endpoint {wanted}")
-    return endpoints, found
+    endpoints, endpoint_id = request.app[ENDPOINTS], request.match_info["id"]
+    deployment = await endpoints.store.read(deployments.get, endpoint_id)
+    if deployment is None:
+        raise NotFoundError(f"There is no endpoint {endpoint_id}")
+    return endpoints, deployment
 
 
 def _check_retention(body: Mapping[str, Any]) -> None:
@@ -45,8 +45,8 @@ def _check_retention(body: Mapping[str, Any]) -> None:
 @routes.get("/v1/endpoints")
 async def listed(request: web.Request) -> web.Response:
     check_scope(request)
-    found = await request.app[ENDPOINTS].store.read(deployments.listing)
-    return web.json_response({"deployments": found})
+    deployment = await request.app[ENDPOINTS].store.read(deployments.listing)
+    return web.json_response({"deployments": deployment})
 
 
 @routes.post("/v1/endpoints")
@@ -60,24 +60,26 @@ async def create(request: web.Request) -> web.Response:
 
 
 @routes.get("/v1/endpoints/{id}")
-async def one(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
-    trouble = await endpoints.trouble(found["target"])
-    return web.json_response({"deployment": {**found, **({"trouble": trouble} if trouble else {})}})
+async def read_deployment(request: web.Request) -> web.Response:
+    endpoints, deployment = await _deployment(request)
+    trouble = await endpoints.trouble(deployment["target"])
+    return web.json_response({"deployment": {**deployment, **({"trouble": trouble} if trouble else {})}})
 
 
 @routes.patch("/v1/endpoints/{id}")
 async def change(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
+    endpoints, deployment = await _deployment(request)
     body = await body_of(request, UPDATE)
     _check_retention(body)
     if "target" in body:
         await endpoints.check_target(body["target"])
-    changed = await endpoints.store.request(deployments.change, found["id"], body)
+    changed = await endpoints.store.request(deployments.change, deployment["id"], body)
     if deployments.RESTART & body.keys():
-        endpoints.choose_anew(found["id"])
-    if "engine" in body or any(changed[field] != found[field] for field in ("target", "authMode", "enabled")):
-        endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
+        endpoints.choose_anew(deployment["id"])
+    if "engine" in body or any(
+        changed[field] != deployment[field] for field in ("target", "authMode", "enabled")
+    ):
+        endpoints.cut(lambda caller: caller.deployment["id"] == deployment["id"])
     if "runRetentionMode" in body:
         await endpoints.forget_texts()
     return web.json_response({"deployment": changed})
@@ -85,31 +87,31 @@ async def change(request: web.Request) -> web.Response:
 
 @routes.delete("/v1/endpoints/{id}")
 async def remove(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
-    await endpoints.store.request(deployments.remove, found["id"])
-    endpoints.cut(lambda caller: caller.deployment["id"] == found["id"])
+    endpoints, deployment = await _deployment(request)
+    await endpoints.store.request(deployments.remove, deployment["id"])
+    endpoints.cut(lambda caller: caller.deployment["id"] == deployment["id"])
     return web.Response(status=204)
 
 
 @routes.get("/v1/endpoints/{id}/keys")
 async def keys(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
-    return web.json_response({"keys": await endpoints.store.read(deployments.keys, found["id"])})
+    endpoints, deployment = await _deployment(request)
+    return web.json_response({"keys": await endpoints.store.read(deployments.keys, deployment["id"])})
 
 
 @routes.post("/v1/endpoints/{id}/keys")
 async def issue(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
+    endpoints, deployment = await _deployment(request)
     label = (await body_of(request, KEY))["label"].strip()
-    key = await endpoints.store.request(deployments.issue, found["id"], label)
+    key = await endpoints.store.request(deployments.issue, deployment["id"], label)
     return web.json_response({"key": key}, status=201)
 
 
 @routes.delete("/v1/endpoints/{id}/keys/{key}")
 async def revoke(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
+    endpoints, deployment = await _deployment(request)
     key = request.match_info["key"]
-    if not await endpoints.store.request(deployments.revoke, found["id"], key):
+    if not await endpoints.store.request(deployments.revoke, deployment["id"], key):
         raise NotFoundError(f"This endpoint has no key {key}")
     endpoints.cut(lambda caller: caller.key is not None and caller.key.id == key)
     return web.Response(status=204)
@@ -122,20 +124,20 @@ def _number(text: str) -> int | None:
 
 @routes.get("/v1/endpoints/{id}/requests")
 async def log(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
+    endpoints, deployment = await _deployment(request)
     before = request.query.get("before")
     number = None if before is None else _number(before)
     if before is not None and number is None:
         raise BadRequestError(f"before must be the id of a request, not {quoted(before)}")
-    return web.json_response(await endpoints.store.read(requests.listing, found, number))
+    return web.json_response(await endpoints.store.read(requests.listing, deployment, number))
 
 
 @routes.get("/v1/endpoints/{id}/requests/{request}")
 async def logged(request: web.Request) -> web.Response:
-    endpoints, found = await _deployment(request)
-    wanted = request.match_info["request"]
-    number = _number(wanted)
-    shown = None if number is None else await endpoints.store.read(requests.one, found, number)
-    if shown is None:
-        raise NotFoundError(f"This endpoint has no request {wanted}")
-    return web.json_response({"request": shown})
+    endpoints, deployment = await _deployment(request)
+    request_id = request.match_info["request"]
+    number = _number(request_id)
+    entry = None if number is None else await endpoints.store.read(requests.read_request, deployment, number)
+    if entry is None:
+        raise NotFoundError(f"This endpoint has no request {request_id}")
+    return web.json_response({"request": entry})

@@ -63,12 +63,12 @@ async def models(request: web.Request) -> web.Response:
 
 @routes.get("/v1/serve/{slug}/models/{model}")
 async def model(request: web.Request) -> web.Response:
-    told = _model(await _caller(request))
-    if request.match_info["model"] != told["id"]:
+    description = _model(await _caller(request))
+    if request.match_info["model"] != description["id"]:
         raise NotFoundError(
-            f'This endpoint\'s model is "{told["id"]}"', code="model_not_found", param="model"
+            f'This endpoint\'s model is "{description["id"]}"', code="model_not_found", param="model"
         )
-    return web.json_response(told)
+    return web.json_response(description)
 
 
 @routes.post("/v1/serve/{slug}/embeddings")
@@ -92,15 +92,17 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
     record = Request(caller.deployment["id"], call, caller.key and caller.key.prefix)
     began = time.monotonic()
     try:
-        asked = await _asked(request, call, caller)
-        record.stream, record.messages = asked.stream, _said(asked)
-        choices = [Choice() for _ in range(asked.answers * len(asked.chats))]
-        form = AnswerFormat(call, caller.deployment["slug"], caller.deployment["answeredBy"], asked.answers)
+        chat_request = await _read_request(request, call, caller)
+        record.stream, record.messages = chat_request.stream, _logged_messages(chat_request)
+        choices = [Choice() for _ in range(chat_request.answers * len(chat_request.chats))]
+        form = AnswerFormat(
+            call, caller.deployment["slug"], caller.deployment["answeredBy"], chat_request.answers
+        )
         try:
-            async with request.app[ENDPOINTS].answers(caller, asked) as messages:
+            async with request.app[ENDPOINTS].answers(caller, chat_request) as messages:
                 noted = _noted(messages, choices, record, began)
-                if asked.stream:
-                    return await _streamed(request, form, asked, choices, noted, record)
+                if chat_request.stream:
+                    return await _streamed(request, form, chat_request, choices, noted, record)
                 async for _ in noted:
                     pass
                 return web.json_response(form.complete(choices))
@@ -121,25 +123,25 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         request.app[ENDPOINTS].log_request(record)
 
 
-async def _asked(request: web.Request, call: str, caller: Caller) -> ChatRequest:
+async def _read_request(request: web.Request, call: str, caller: Caller) -> ChatRequest:
     """Return the request in the body, checked like a body of the chat call."""
     try:
         body = strict_json.parse(await request.read())
     except strict_json.StrictJSONError as fault:
         raise BadRequestError(f"The body {fault}", code="invalid_json") from None
-    asked = READERS[call](body, caller.deployment["slug"], KNOWN)
+    chat_request = READERS[call](body, caller.deployment["slug"], KNOWN)
     try:
-        check({**asked.chat, "baseModel": caller.deployment["slug"]}, ASK)
+        check({**chat_request.chat, "baseModel": caller.deployment["slug"]}, ASK)
     except SchemaError as fault:
         raise renamed(str(fault)) from None
-    return asked
+    return chat_request
 
 
-def _said(asked: ChatRequest) -> list[dict[str, Any]]:
-    if asked.prompts:
-        texts = [each if isinstance(each, str) else compact(each) for each in asked.prompts]
+def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
+    if chat_request.prompts:
+        texts = [prompt if isinstance(prompt, str) else compact(prompt) for prompt in chat_request.prompts]
         return [{"role": "user", "content": text} for text in texts]
-    messages: list[dict[str, Any]] = asked.chat["messages"]
+    messages: list[dict[str, Any]] = chat_request.chat["messages"]
     return messages
 
 
@@ -159,7 +161,7 @@ async def _noted(
 async def _streamed(
     request: web.Request,
     form: AnswerFormat,
-    asked: ChatRequest,
+    chat_request: ChatRequest,
     choices: list[Choice],
     messages: AsyncIterator[tuple[int, dict[str, Any]]],
     record: Request,
@@ -185,7 +187,7 @@ async def _streamed(
             await response.write(frame(None, compact(error)))
         else:
             assert response is not None  # every answer has a final message
-            if asked.usage:
+            if chat_request.usage:
                 await response.write(frame(None, compact(form.end(choices))))
             await response.write(frame(None, DONE))
     await response.write_eof()

@@ -1,16 +1,19 @@
-"""Lets the workers of one job find each other. Does not import torch, so that the port is known at once.
+"""Lets the workers of one job find each other. Does not import torch, so that the address is known at once.
 
-Rank 0 listens on its machine's address, on a port chosen by the operating system, and sends that port as its
-first message. It keeps the socket open from then on, so that no other process can impersonate it.
+Rank 0 listens, and sends where as its first message: within one machine at a Unix socket in a folder that
+only this user can enter, on a cluster at its machine's address, on a port chosen by the operating system. It
+keeps the socket open from then on, so that no other process can impersonate it.
 """
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.socket_folder import STORE, SocketFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +29,8 @@ class PeerLostError(Exception):
 class Rendezvous:
     """Worker ``rank`` (from 0) of one job's ``count`` workers, on the machine ``host``.
 
-    The workers connect to rank 0's ``address`` and ``port``; only rank 0 has a ``listener``.
+    The workers connect to rank 0's ``address`` and ``port``, or to the Unix socket ``address`` if there is no
+    ``host``. Only rank 0 has a ``listener``, and the Unix socket's ``folder``.
     """
 
     rank: int
@@ -35,24 +39,42 @@ class Rendezvous:
     address: str
     port: int
     listener: socket.socket | None = None
+    folder: SocketFolder | None = None
 
     @classmethod
     def of(cls, job: Mapping[str, Any], link: Link) -> Rendezvous | None:
-        """Return the rendezvous described by a ``job``'s ``group``, ``{rank, count, host, address?, port?}``,
-        or None.
+        """Return the rendezvous that a ``job``'s ``group`` describes, ``{rank, count, host?, address?,
+        port?}``, or None.
 
         Raises OSError if rank 0 cannot listen.
         """
         group = job.get("group")
         if group is None:
             return None
-        rank, count, host = group["rank"], group["count"], group["host"]
+        rank, count, host = group["rank"], group["count"], group.get("host", "")
         if rank:
-            return cls(rank, count, host, group["address"], group["port"])
-        listener = socket.create_server((host, 0), family=_family(host), backlog=count)
-        port = listener.getsockname()[1]
-        link.send(meets=port)
-        return cls(rank, count, host, host, port, listener)
+            return cls(rank, count, host, group["address"], group.get("port", 0))
+        if host:
+            listener = socket.create_server((host, 0), family=_family(host), backlog=count)
+            port = listener.getsockname()[1]
+            link.send(meets=port)
+            return cls(rank, count, host, host, port, listener)
+        folder, listener = SocketFolder.make(), socket.socket(socket.AF_UNIX)
+        address = str(folder.socket)
+        listener.bind(address)
+        listener.listen(count)
+        link.send(meets=address)
+        return cls(rank, count, host, address, 0, listener, folder)
+
+    @property
+    def private(self) -> bool:
+        """Return whether all workers are on this machine, and meet where only this user can."""
+        return not self.host
+
+    @property
+    def store(self) -> Path:
+        """Return the path of the file in which NCCL's workers find each other."""
+        return Path(self.address).with_name(STORE)
 
     def check(self, batch: int) -> None:
         """Raise JobFailure if a batch has fewer rows than there are workers."""

@@ -87,9 +87,9 @@ class DistributedRun(Run):
         self._faulty: Sequence[Example] = ()
 
     def _of_rank_0(self, weight: Any) -> Any:
-        found = weight.detach().clone(memory_format=torch.contiguous_format)
-        self.group.broadcast(found)
-        return found
+        copy = weight.detach().clone(memory_format=torch.contiguous_format)
+        self.group.broadcast(copy)
+        return copy
 
     def evaluate(self) -> float:
         """Evaluate on rank 0 and broadcast the result."""
@@ -143,12 +143,12 @@ class DistributedRun(Run):
         weights = self.trainable
         sizes = [weight.numel() for weight in weights]
         line = torch.zeros(sum(sizes) + len(sizes), dtype=torch.float32, device=weights[0].device)
-        *parts, there = line.split([*sizes, len(sizes)])
-        for place, (weight, part) in enumerate(zip(weights, parts, strict=True)):
+        *parts, has_gradient = line.split([*sizes, len(sizes)])
+        for index, (weight, part) in enumerate(zip(weights, parts, strict=True)):
             if weight.grad is not None:
                 part.copy_(weight.grad.reshape(-1))
-                there[place] = 1
+                has_gradient[index] = 1
         self.group.all_reduce(line)
-        for weight, part, found in zip(weights, parts, there.tolist(), strict=True):
-            if found:
+        for weight, part, present in zip(weights, parts, has_gradient.tolist(), strict=True):
+            if present:
                 weight.grad = part.view_as(weight).to(weight.dtype)

@@ -41,7 +41,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import WEIGHTS, hold_in, take_weights, whole
+from arkor_dev.local.training.adapter import WEIGHTS, full_model, hold_in, take_weights
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.replay.rows import SETTINGS
@@ -63,10 +63,10 @@ def answers_of(
     preparation: Preparation,
     run: Run,
     general: Sequence[Example],
-    kept: BaseLosses,
-    asked: tuple[int, int] | None = None,
+    cache: BaseLosses,
+    limits: tuple[int, int] | None = None,
 ) -> Answers:
-    """Select which of the ``general`` questions to answer; ``asked`` is their number and the token limit.
+    """Select which of the ``general`` questions to answer; ``limits`` is their number and the token limit.
 
     By default, as many as can be answered in a small fraction of the run's time. None for a dry run, a job
     without samples, or a model trained on plain text.
@@ -76,12 +76,12 @@ def answers_of(
     if quiet or not general or all(row.text is not None for row in preparation.train_rows):
         return NOBODY
     plan = run.plan
-    count, longest = asked or answerable(work_of(run, general), plan.steps, plan.evaluate)
+    count, longest = limits or answerable(work_of(run, general), plan.steps, plan.evaluate)
     chosen = {example.where for example in fewer(general, count)}
     rows = [row for row in questions() if row.where in chosen]
     try:
         ends = end_ids(tokenizer, run.base.model)
-        texts = [render(tokenizer, row.messages[:1], cue=True) for row in rows]
+        texts = [render(tokenizer, row.messages[:1], add_generation_prompt=True) for row in rows]
     except JobFailure:  # if the template rejects a question, skip it here, too
         return NOBODY
     prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
@@ -89,24 +89,22 @@ def answers_of(
     def write(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[Answered] | None:
-        watch = Watch(lambda first, each: longest, stopped)
-        found = answers(model, tokenizer, ends, prompts, watch)
+        watch = Watch(lambda first, _: longest, stopped)
+        generated = answers(model, tokenizer, ends, prompts, watch)
         if watch.interrupted:
             return None
-        return [
-            Answered(each.text, len(each.ids), each.truncated, repeats_itself(each.ids)) for each in found
-        ]
+        return [Answered(_.text, len(_.ids), _.truncated, repeats_itself(_.ids)) for _ in generated]
 
-    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, kept)
+    return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, cache)
 
 
 def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
     base, dry = run.base, run.settings.get("dryRun")
-    asked = questions(DRY if dry else None)
+    rows = questions(DRY if dry else None)
     encoding = Encoding(base.context)
-    found = encoded(asked, lambda row: encode(base.tokenizer, row, encoding)[0][0])
-    return found, (len(found),) if dry else COUNTS
+    examples = encoded(rows, lambda row: encode(base.tokenizer, row, encoding)[0][0])
+    return examples, (len(examples),) if dry else COUNTS
 
 
 def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
@@ -114,12 +112,12 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
 
     Selects ``count`` of them, by default as many as the run can afford, and only a few in a dry run.
     """
-    found, counts = all_questions(run)
-    if not found:
+    examples, counts = all_questions(run)
+    if not examples:
         return [], 0
     plan = run.plan
-    count = count or affordable(work_of(run, found), counts, plan.steps, plan.evaluate)
-    return fewer(found, count), len(found)
+    count = count or affordable(work_of(run, examples), counts, plan.steps, plan.evaluate)
+    return fewer(examples, count), len(examples)
 
 
 def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
@@ -237,8 +235,8 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     job = job_folder(preparation.data, preparation.job_id)
     # Use the run's questions, although only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
-    asked = results.answers_in(before) or ANSWERS[-1]
-    stage = _stage(preparation, run, lambda: False, results.questions_in(before), asked)
+    answers = results.answers_in(before) or ANSWERS[-1]
+    stage = _stage(preparation, run, lambda: False, results.questions_in(before), answers)
     if data is not None:
         stage.called = data
         if not saved.get("general"):
@@ -275,17 +273,17 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
     run = preparation.make_run(lambda: False)
     run.loss = _wearing(run, Path(saved["folder"]))
     general = general_examples(run, results.questions_in(before))[0]
-    found: list[EvaluationStrength] = []
+    strengths: list[EvaluationStrength] = []
     for number, strength in enumerate(STRENGTHS, 1):
         with _scaled(run.loss.model, strength):
-            task = by_row(run.held_out, measured(run.loss.each, run.held_out, run.measured_at_once))
-            asked = measured(run.loss.cross_entropy, general, run.measured_at_once)
-        others = [loss / count for loss, count in asked]
-        means = [round(sum(losses) / len(losses), DIGITS) for losses in (task, others)]
-        found.append({"strength": strength, "heldOut": means[0], "general": means[1]})
+            task = by_row(run.held_out, measured(run.loss.row_losses, run.held_out, run.measured_at_once))
+            losses_of_general = measured(run.loss.cross_entropy, general, run.measured_at_once)
+        general_losses = [loss / count for loss, count in losses_of_general]
+        means = [round(sum(losses) / len(losses), DIGITS) for losses in (task, general_losses)]
+        strengths.append({"strength": strength, "heldOut": means[0], "general": means[1]})
         preparation.progress("Measuring strengths", number, len(STRENGTHS), "strengths")
     run.loss.close()
-    before["evaluation"]["strengths"] = found
+    before["evaluation"]["strengths"] = strengths
     results.write(file, before)
     return before["evaluation"]
 
@@ -320,12 +318,14 @@ def base_losses(run: Run) -> BaseLosses:
     origin = run.origin()
     if not origin.get("model"):  # its files could not be read completely
         return BaseLosses(run.data, {})
-    told = {key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")}
+    setup = {
+        key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")
+    }
     padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
     return BaseLosses(
         run.data,
         {
-            **told,
+            **setup,
             "method": run.method.name,
             **{field: value for field, value in run.plan.method.items() if field not in SETTINGS},
             "fourBit": run.four_bit,
@@ -346,11 +346,11 @@ def _stage(
     run: Run,
     cancelled: Callable[[], bool],
     count: int | None = None,
-    asked: tuple[int, int] | None = None,
+    answered: tuple[int, int] | None = None,
     *,
     quiet: bool = False,
 ) -> Stage:
-    """Set up all measurements, with ``count`` general questions, of which ``asked`` are answered.
+    """Set up all measurements, with ``count`` general questions, of which ``answered`` are answered.
 
     ``quiet``, for estimates, reports no unreadable sets.
     """
@@ -383,7 +383,7 @@ def _stage(
         batch=run.measured_at_once,
         progress=progress,
         cancelled=cancelled,
-        kept=losses,
+        cache=losses,
         questions=questions,
         margin=preparation.settings.get("verdictMargin"),
         measure=measure,
@@ -393,7 +393,7 @@ def _stage(
         relative=run.method.relative,
         remeasuring=Objective.rounded,
         own=own,
-        answered=answers_of(preparation, run, general, losses, asked),
+        answered=answers_of(preparation, run, general, losses, answered),
         failed=failed,
         dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
@@ -456,7 +456,7 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
     learning = run.plan.adapter is None
     base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
     if learning:
-        whole(base.model, run.base_name)
+        full_model(base.model, run.base_name)
     elif base.device == "cpu":
         hold_in(base.model, run.choice.dtype)
     return run.objective_of(base.model)

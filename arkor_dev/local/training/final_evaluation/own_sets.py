@@ -44,9 +44,9 @@ ASKED: Final = 512
 
 @dataclass
 class OwnSet:
-    """One evaluation set: its configuration ``told``, and the ``rows`` measured, of ``of`` in total."""
+    """One evaluation set: its configuration ``settings``, and the ``rows`` measured, of ``of`` in total."""
 
-    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
     rows: list[Row]
     of: int
     run: Run
@@ -56,11 +56,11 @@ class OwnSet:
 
     @property
     def name(self) -> str:
-        return str(self.told["name"])
+        return str(self.settings["name"])
 
     @property
     def is_loss(self) -> bool:
-        return bool(self.told.get("metric", "loss") == "loss")
+        return bool(self.settings.get("metric", "loss") == "loss")
 
     @property
     def count(self) -> int:
@@ -84,13 +84,13 @@ class OwnSet:
         if self.is_loss:
             examples = self.examples()
 
-            def each(rows: Any) -> list[tuple[float, int]]:
+            def losses(rows: Any) -> list[tuple[float, int]]:
                 if stopped():
                     raise Stopped
                 done(len(rows))
-                return model.each(rows)
+                return model.row_losses(rows)
 
-            return by_row(examples, measured(each, examples, TOGETHER, PADDED))
+            return by_row(examples, measured(losses, examples, TOGETHER, PADDED))
         return self._scores(model, stopped, done)
 
     def examples(self) -> list[Example]:
@@ -102,9 +102,9 @@ class OwnSet:
         """Return the batches to answer: the tokens of each prompt and of the wanted answer."""
         tokenizer = self.run.base.tokenizer
         prompts = [_prompt(tokenizer, row) for row in self.rows]
-        wanted = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
+        references = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
         return [
-            [(len(prompts[place]), len(wanted[place]) + 1) for place in places]
+            [(len(prompts[index]), len(references[index]) + 1) for index in places]
             for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED)
         ]
 
@@ -112,10 +112,10 @@ class OwnSet:
         """Return the contract's figures; ``margin`` is the smallest loss difference that matters."""
         groups = groups_of(self.rows).ids
         if not self.is_loss:
-            return score_part(self.told, base, adapter, groups, self.of)
+            return score_part(self.settings, base, adapter, groups, self.of)
         compared = compare(base, adapter, groups, margin)
-        told = part(self.name, compared, beside_base(self.name, compared, self.of), self.of)
-        return {**told, "metric": "loss"}
+        fields = part(self.name, compared, beside_base(self.name, compared, self.of), self.of)
+        return {**fields, "metric": "loss"}
 
     def _scores(
         self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
@@ -123,21 +123,21 @@ class OwnSet:
         tokenizer = self.run.base.tokenizer
         ends = end_ids(tokenizer, self.run.base.model)
         prompts = [_prompt(tokenizer, row) for row in self.rows]
-        said: list[str] = [""] * len(prompts)
+        texts: list[str] = [""] * len(prompts)
         for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED):
-            watch = Watch(lambda first, each: MOST_TOKENS, stopped)
-            found = answers(model, tokenizer, ends, [prompts[place] for place in places], watch)
+            watch = Watch(lambda first, _: MOST_TOKENS, stopped)
+            generated = answers(model, tokenizer, ends, [prompts[index] for index in places], watch)
             if watch.interrupted:
                 raise Stopped
-            for place, answer in zip(places, found, strict=True):
-                said[place] = answer.text
+            for index, answer in zip(places, generated, strict=True):
+                texts[index] = answer.text
             done(len(places))
         rows = []
-        for row, text in zip(self.rows, said, strict=True):
-            question, wanted = texts_of(row)
+        for row, text in zip(self.rows, texts, strict=True):
+            question, reference = texts_of(row)
             columns = dict(row.extra.get("columns", {}))
-            rows.append({"question": question, "wanted": wanted, "answer": text, "columns": columns})
-        return scored(self.told, self.project, rows, self.name)
+            rows.append({"question": question, "wanted": reference, "answer": text, "columns": columns})
+        return scored(self.settings, self.project, rows, self.name)
 
 
 def _prompt(tokenizer: Any, row: Row) -> list[int]:
@@ -148,27 +148,30 @@ def _prompt(tokenizer: Any, row: Row) -> list[int]:
 
 def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None]) -> list[OwnSet]:
     """Return the sets of a job's config; ``say(name, why)`` receives unreadable ones."""
-    found = []
+    sets = []
     config, settings = preparation.config, preparation.settings
     own = config.get("evalDatasetSource") or config["datasetSource"]
     how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
     scratch = scratch_folder(preparation.data, preparation.job_id)
-    for told in config.get("evaluations") or ():
-        source: Any = {"type": "file", "path": told["path"], **how}
-        if told.get("metric", "loss") == "loss" and run.method.measure.higher:
-            say(str(told["name"]), f"method {run.method.name} has no loss of rows: give it another metric")
+    for set_settings in config.get("evaluations") or ():
+        source: Any = {"type": "file", "path": set_settings["path"], **how}
+        if set_settings.get("metric", "loss") == "loss" and run.method.measure.higher:
+            say(
+                str(set_settings["name"]),
+                f"method {run.method.name} has no loss of rows: give it another metric",
+            )
             continue
         try:
             every = load_rows(
                 source, preparation.project, scratch, preparation.progress, run.method.forms, None
             )
-            rows = _some(every, told, run)
+            rows = _some(every, set_settings, run)
         except JobFailure as failure:
-            say(str(told["name"]), str(failure))
+            say(str(set_settings["name"]), str(failure))
             continue
-        found.append(
+        sets.append(
             OwnSet(
-                told,
+                set_settings,
                 rows,
                 len(every),
                 run,
@@ -176,15 +179,15 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
                 Encoding.of(settings, preparation.longest),
             )
         )
-    return found
+    return sets
 
 
-def _some(rows: list[Row], told: Mapping[str, Any], run: Run) -> list[Row]:
+def _some(rows: list[Row], settings: Mapping[str, Any], run: Run) -> list[Row]:
     """Select rows spread over the set; if they are to be answered, only those that leave room for an
     answer.
     """
     most = LOSSES
-    if told.get("metric", "loss") != "loss":
+    if settings.get("metric", "loss") != "loss":
         most, room = ANSWERS, run.base.context - MOST_TOKENS
         chats = [row for row in rows if row.text is None]
         rows = [row for row in chats if len(_prompt(run.base.tokenizer, row)) <= room] if chats else []

@@ -35,5 +35,5 @@ def method(name: str) -> Method:
     """Return the method of that name. Raises :class:`JobFailure` if it does not exist."""
     if name not in names():
         raise JobFailure(f"There is no training method {name!r} here. Available: {', '.join(names())}")
-    found: Method = import_module(f"{__name__}.{name}").METHOD
-    return found
+    loaded: Method = import_module(f"{__name__}.{name}").METHOD
+    return loaded

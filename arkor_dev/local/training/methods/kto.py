@@ -47,17 +47,17 @@ class KahnemanTverskyOptimization(PreferenceMethod):
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
         """Return the text of the rated answer, or of both answers of a pair, with the prompt before it."""
         last = replace(encoding, responses_only=True, last_only=True)
-        return [rendered(tokenizer, each, last)[0][-1] for each, _ in _ratings(row)], []
+        return [rendered(tokenizer, answer, last)[0][-1] for answer, _ in _ratings(row)], []
 
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
         """Return one example per answer."""
         last = replace(encoding, responses_only=True, last_only=True)
         examples: list[Example] = []
         truncated = False
-        for each, desirable in _ratings(row):
-            found, cut = encode(tokenizer, each, last)
+        for answer, desirable in _ratings(row):
+            encoded, cut = encode(tokenizer, answer, last)
             truncated |= cut
-            examples.append(replace(found[-1], counts=1, same_row=bool(examples), desirable=desirable))
+            examples.append(replace(encoded[-1], counts=1, same_row=bool(examples), desirable=desirable))
         return examples, truncated
 
     def objective(

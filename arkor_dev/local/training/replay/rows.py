@@ -47,7 +47,7 @@ class Replay:
     divergence from the base per answer token.
 
     ``size`` is the maximum number of rows in a batch. A step's rows depend only on ``seed`` and the step's
-    number, so a resumed run replays the same ones. ``examples`` are the rows with ``given`` answers, followed
+    number, so a resumed run replays the same ones. ``examples`` are the rows with given answers, followed
     by those that the base answers. Until the latter are ``answered``, they are placeholders of the maximum
     length, so that a run's cost can be forecast.
     """
@@ -57,7 +57,7 @@ class Replay:
     seed: int
     learned: bool = True
     base_kl: float = 0.0
-    given: list[Example] = field(default_factory=list)
+    answered_rows: list[Example] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     answered: bool = False
 
@@ -77,49 +77,49 @@ class Replay:
         made = cls(share or PENALIZED, plan.batch_size, plan.order_seed, bool(share), base_kl)
         every, encoding = own or built_in(), encoding or Encoding(base.context)
         rows = plan.steps * plan.batch_size * plan.accumulation
-        count = min(len(every), math.ceil(made._beside(rows)))
+        count = min(len(every), math.ceil(made._rows_per_step(rows)))
         order = list(range(len(every)))
         random.Random(0).shuffle(order)  # noqa: S311 - a choice, no secret
-        chosen = [every[place] for place in sorted(order[:count])]
+        chosen = [every[index] for index in sorted(order[:count])]
         for row in chosen:
             if _has_answer(row):
                 examples = encode(base.tokenizer, row, encoding)[0]
-                made.given += [made._replayed(each) for each in examples if each.learned]
-        asked = [
+                made.answered_rows += [made._replayed(example) for example in examples if example.learned]
+        prompts = [
             encode_prompt(base.tokenizer, row, encoding.longest).ids for row in chosen if not _has_answer(row)
         ]
         made.examples = [
-            *made.given,
-            *(made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(asked, 1)),
+            *made.answered_rows,
+            *(made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(prompts, 1)),
         ]
-        made.answered = not asked
+        made.answered = not prompts
         return made
 
     @property
     def to_answer(self) -> list[Example]:
         """The examples whose answers are not given."""
-        return self.examples[len(self.given) :]
+        return self.examples[len(self.answered_rows) :]
 
-    def answer(self, loss: Objective, base: Base, kept: BaseLosses, stopped: Callable[[], bool]) -> bool:
+    def answer(self, loss: Objective, base: Base, cache: BaseLosses, stopped: Callable[[], bool]) -> bool:
         """Generate the missing answers with the model of ``loss``, which must compute as its base; return
         False if stopped.
 
-        ``kept`` caches the answers.
+        ``cache`` caches the answers.
         """
-        asked = [_prompt(example) for example in self.to_answer]
-        key = kept.answers_key([*asked, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
-        ends, answered = end_ids(base.tokenizer, base.model), _known(kept.entry(key), len(asked))
+        prompts = [_prompt(example) for example in self.to_answer]
+        key = cache.answers_key([*prompts, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
+        ends, answered = end_ids(base.tokenizer, base.model), _known(cache.entry(key), len(prompts))
         if answered is None:
             answered = []
-            for start in range(0, len(asked), TOGETHER):
-                watch = Watch(lambda first, each: LONGEST, stopped)
-                some = answers(loss, base.tokenizer, ends, asked[start : start + TOGETHER], watch)
+            for start in range(0, len(prompts), TOGETHER):
+                watch = Watch(lambda first, _: LONGEST, stopped)
+                some = answers(loss, base.tokenizer, ends, prompts[start : start + TOGETHER], watch)
                 if watch.interrupted:
                     return False
                 # A truncated answer has no end token to learn.
-                answered += [[*each.ids, *(() if each.end is None else (each.end,))] for each in some]
-            kept.put(key, answered)
-        self.take_over(list(zip(asked, answered, strict=True)))
+                answered += [[*_.ids, *(() if _.end is None else (_.end,))] for _ in some]
+            cache.put(key, answered)
+        self.take_over(list(zip(prompts, answered, strict=True)))
         return True
 
     @property
@@ -135,13 +135,13 @@ class Replay:
         """
         if not self.answered:
             return []
-        return [(asked := _prompt(each), each.ids[len(asked) :]) for each in self.to_answer]
+        return [(prompt := _prompt(example), example.ids[len(prompt) :]) for example in self.to_answer]
 
     def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
         """Restore the prompts and answers returned by :meth:`state`."""
-        found = [self._example(asked, answer, number) for number, (asked, answer) in enumerate(state, 1)]
-        if found:
-            self.examples = [*self.given, *(each for each in found if each.learned)]
+        examples = [self._example(prompt, answer, number) for number, (prompt, answer) in enumerate(state, 1)]
+        if examples:
+            self.examples = [*self.answered_rows, *(example for example in examples if example.learned)]
             self.answered = True
 
     def join(self, step: int, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
@@ -154,15 +154,15 @@ class Replay:
         room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
         left: list[Example] = []
         for row in self.chosen(step, sum(map(len, batches))):
-            place = max(range(len(room)), key=room.__getitem__)
-            (joined[place] if row.tokens <= room[place] else left).append(row)
-            room[place] -= row.tokens if row.tokens <= room[place] else 0
+            index = max(range(len(room)), key=room.__getitem__)
+            (joined[index] if row.tokens <= room[index] else left).append(row)
+            room[index] -= row.tokens if row.tokens <= room[index] else 0
         return [*joined, *(left[start : start + self.size] for start in range(0, len(left), self.size))]
 
     def chosen(self, step: int, rows: int) -> list[Example]:
         """Return the rows that ``step`` replays along with ``rows`` rows of the data."""
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
-        count = int(self._beside(rows) + chance.random())
+        count = int(self._rows_per_step(rows) + chance.random())
         return chance.sample(self.examples, min(count, len(self.examples)))
 
     def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
@@ -173,9 +173,9 @@ class Replay:
         every = [row for batch in batches for row in batch]
         rows = sum(not row.replayed for row in every)
         tokens = sum(row.learned for row in every if row.replayed)
-        return self.base_kl / min(1.0, self._beside(rows)) / tokens if tokens else 0.0
+        return self.base_kl / min(1.0, self._rows_per_step(rows)) / tokens if tokens else 0.0
 
-    def _beside(self, rows: int) -> float:
+    def _rows_per_step(self, rows: int) -> float:
         """Return how many rows are replayed along with ``rows`` of the data, on average."""
         return rows * self.share / (1 - self.share)
 
@@ -195,9 +195,9 @@ def _prompt(example: Example) -> list[int]:
     return example.ids[: sum(label == IGNORED for label in example.labels)]
 
 
-def _known(told: Any, count: int) -> list[list[int]] | None:
+def _known(stored: Any, count: int) -> list[list[int]] | None:
     """Parse cached answers; None if they are missing or were edited."""
-    if not isinstance(told, list) or len(told) != count:
+    if not isinstance(stored, list) or len(stored) != count:
         return None
-    sound = all(isinstance(ids, list) and all(type(token) is int for token in ids) for ids in told)
-    return told if sound else None
+    sound = all(isinstance(ids, list) and all(type(token) is int for token in ids) for ids in stored)
+    return stored if sound else None

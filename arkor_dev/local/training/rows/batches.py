@@ -27,9 +27,9 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
     room: list[tuple[int, int]] = []  # free tokens and index of each pack, in ascending order
     for row in sorted(rows, key=lambda row: -row.tokens):
         size = row.tokens
-        place = bisect.bisect_left(room, (size, -1))
-        if place < len(room):
-            left, number = room.pop(place)
+        position = bisect.bisect_left(room, (size, -1))
+        if position < len(room):
+            left, number = room.pop(position)
             made[number].append(row)
         else:
             left, number = tokens, len(made)
@@ -80,6 +80,6 @@ def _by_length(order: list[Batch], step: int) -> list[Batch]:
     sorted_ones: list[Batch] = []
     for start in range(0, len(order), window):
         sorted_ones += sorted(order[start : start + window], key=length, reverse=True)
-    longest = max(range(len(sorted_ones)), key=lambda place: length(sorted_ones[place]))
+    longest = max(range(len(sorted_ones)), key=lambda index: length(sorted_ones[index]))
     sorted_ones[0], sorted_ones[longest] = sorted_ones[longest], sorted_ones[0]
     return sorted_ones

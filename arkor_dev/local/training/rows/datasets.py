@@ -73,7 +73,7 @@ def fetched(
             name = _fetch_from_hub(part, path, progress, limit)
             return DataFile(path, name, *how, unit="row")
         address = urllib.parse.urlsplit(part["url"]).path.lower()
-        ending = next((each for each in SUFFIXES if address.removesuffix(".gz").endswith(each)), "")
+        ending = next((suffix for suffix in SUFFIXES if address.removesuffix(".gz").endswith(suffix)), "")
         path = scratch / f"dataset-{number}{ending}"
         _download(part["url"], part.get("token"), path, progress)
         return DataFile(path, "the downloaded data set", *how)

@@ -64,19 +64,19 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
         end = tokenizer.eos_token or ""
         text = row.text if row.text.endswith(end) else row.text + end
         return [Rendering(text, [(0, len(text))])], []
-    found, missed = renderings(tokenizer, row.messages, row.tools, encoding.last_only)
+    all_renderings, missed = renderings(tokenizer, row.messages, row.tools, encoding.last_only)
     if not encoding.responses_only:
-        return found[-1:], []
-    return [each for each in found if each.spans] or found, missed
+        return all_renderings[-1:], []
+    return [rendering for rendering in all_renderings if rendering.spans] or all_renderings, missed
 
 
 def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> Coded:
     """Tokenize one of a row's renderings without truncating it."""
     text, spans = rendering.text, rendering.spans
-    wanted = responses_only or bool(getattr(tokenizer, "is_fast", False))
+    with_offsets = responses_only or bool(getattr(tokenizer, "is_fast", False))
     # A chat template writes its own special tokens; for plain text the tokenizer adds them.
     special = row.text is not None
-    coding = tokenizer(text, add_special_tokens=special, return_offsets_mapping=wanted)
+    coding = tokenizer(text, add_special_tokens=special, return_offsets_mapping=with_offsets)
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
     labels = list(ids)
     if responses_only:
@@ -93,21 +93,21 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     Raises :class:`JobFailure` with the row's location if truncation leaves nothing to learn.
     """
     try:
-        found, _ = rendered(tokenizer, row, encoding)
+        all_renderings, _ = rendered(tokenizer, row, encoding)
     except JobFailure as failure:
         raise JobFailure(f"{row.where}: {failure}") from None
     examples: list[Example] = []
     max_length, longest, beyond = encoding.longest, 0, math.inf
-    for rendering in found:
+    for rendering in all_renderings:
         start = rendering.spans[0][0] if rendering.spans else 0
         if start >= beyond:  # as much context as in an example left empty by truncation
             continue
-        whole = coded(tokenizer, row, rendering, encoding.responses_only)
-        longest = max(longest, len(whole.ids))
-        labels = whole.labels[:max_length]
+        coding = coded(tokenizer, row, rendering, encoding.responses_only)
+        longest = max(longest, len(coding.ids))
+        labels = coding.labels[:max_length]
         if teaches(labels):
-            examples.append(Example(whole.ids[:max_length], labels, row.where, bool(examples)))
-        elif len(whole.ids) > max_length:
+            examples.append(Example(coding.ids[:max_length], labels, row.where, bool(examples)))
+        elif len(coding.ids) > max_length:
             beyond = start
     if not examples:
         if longest > max_length:

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.example import Example
 
 
-def without(asked: Mapping[str, Any], train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
-    """Return ``train`` with weight zero for the rows listed in ``asked``; see ``job_config.LEFT_OUT``.
+def without(
+    left_out: Mapping[str, Any], train: Sequence[Example], held_out: Sequence[Example]
+) -> list[Example]:
+    """Return ``train`` with weight zero for the rows listed in ``left_out``; see ``job_config.LEFT_OUT``.
 
     Raises JobFailure if the rows have changed since, or one of them is missing.
     """
-    if asked["hash"] != hash_of_rows(train, held_out):
+    if left_out["hash"] != hash_of_rows(train, held_out):
         raise JobFailure(
             "The data has changed since the job that this one repeats: without the same rows, nothing can be "
             "compared"
         )
-    named = set(asked["rows"])
-    if missing := named - {example.where for example in train}:
+    locations = set(left_out["rows"])
+    if missing := locations - {example.where for example in train}:
         raise JobFailure(f"{min(missing)} is not a training row of this job")
-    return [_weightless(example) if example.where in named else example for example in train]
+    return [_weightless(example) if example.where in locations else example for example in train]
 
 
 def _weightless(example: Example) -> Example:

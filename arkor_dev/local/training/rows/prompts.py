@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Example):
-    """A prompt, of which no token is learned. ``wanted`` is the reference answer, empty if the row has
+    """A prompt, of which no token is learned. ``reference`` is the reference answer, empty if the row has
     none.
     """
 
     question: str = ""
-    wanted: str = ""
+    reference: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rendered_prompt(tokenizer: Any, row: Row) -> str:
     """Return the text before a row's last answer, including the generation prompt."""
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
-    return render(tokenizer, row.messages[:last], cue=True, tools=row.tools)
+    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    return render(tokenizer, row.messages[:last], add_generation_prompt=True, tools=row.tools)
 
 
 def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
@@ -41,7 +41,7 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
             f"{row.where}: the prompt is {len(ids)} tokens long, and maxLength {longest} leaves no room for "
             "an answer: raise maxLength or shorten the prompt"
         )
-    question, wanted = texts_of(row)
+    question, reference = texts_of(row)
     columns = row.extra.get("columns", {})
     return Prompt(
         ids,
@@ -49,6 +49,6 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
         row.where,
         counts=1,
         question=question,
-        wanted=wanted,
+        reference=reference,
         columns=columns,
     )

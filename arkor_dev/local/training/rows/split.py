@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.rules import counted
 from arkor_dev.data.groups import Groups, groups_of
 
 if TYPE_CHECKING:
@@ -42,71 +43,81 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
     By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. Rows of a group
     (the same source, or near duplicates) are held out together or not at all.
     """
-    asked = settings.get("datasetSplit")
-    count, most = _wanted(len(rows), asked, settings)
-    held: set[int] = set()
+    share = settings.get("datasetSplit")
+    count, most = _held_out_size(len(rows), share, settings)
+    chosen: set[int] = set()
     groups = Groups([], None, compared=True)
     if count:
         groups = groups_of(rows, HALF)
-        held = _chosen(groups.ids, count, most, settings.get("splitSeed", settings.get("seed")))
-    settings.settle("datasetSplit", round(len(held) / len(rows), 4))
-    train = [row for n, row in enumerate(rows) if n not in held]
-    of_held = [groups.ids[n] for n in sorted(held)]
+        chosen = _chosen(groups.ids, count, most, settings.get("splitSeed", settings.get("seed")))
+    settings.settle("datasetSplit", round(len(chosen) / len(rows), 4))
+    train = [row for n, row in enumerate(rows) if n not in chosen]
+    of_held = [groups.ids[n] for n in sorted(chosen)]
     facts = _facts(of_held, groups)
-    if count and not held:
+    if count and not chosen:
         facts["sentence"] = (
             f"No rows are held out: {'all' if groups.count == 1 else 'most'} of them belong together, so "
             "the training would include them."
         )
-    return Split(train, [rows[n] for n in sorted(held)], of_held, facts)
+    return Split(train, [rows[n] for n in sorted(chosen)], of_held, facts)
 
 
-def beside(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
+def with_held_out(train: list[Row], held_out: list[Row], *, compare: bool) -> Split:
     """Combine training rows with a separate evaluation set.
 
     ``compare`` drops evaluation rows that overlap with ``train``: those that share a prompt or a group with a
     training row, or are near duplicates of one. If that would drop all, all are kept.
     """
-    kept, known = held_out, 0
-    if compare and kept:
-        every = groups_of([*train, *kept], HALF, guess=False).ids
+    rows, known = held_out, 0
+    if compare and rows:
+        every = groups_of([*train, *rows], HALF, guess=False).ids
         trained, of_kept = set(every[: len(train)]), every[len(train) :]
         known = sum(group in trained for group in of_kept)
-        if known < len(kept):
-            kept = [row for row, group in zip(kept, of_kept, strict=True) if group not in trained]
-    groups = groups_of(kept)
+        if known < len(rows):
+            rows = [row for row, group in zip(rows, of_kept, strict=True) if group not in trained]
+    groups = groups_of(rows)
     facts = _facts(groups.ids, groups)
     if known:
         facts["leftOut" if known < len(held_out) else "trainedOn"] = known
         facts["sentence"] = _sentence(facts)
-    return Split(train, kept, groups.ids, facts)
+    return Split(train, rows, groups.ids, facts)
 
 
-def _wanted(rows: int, asked: object, settings: JobSettings) -> tuple[int, int]:
+def _held_out_size(rows: int, share: object, settings: JobSettings) -> tuple[int, int]:
     """Return the number of rows to hold out, and the maximum number of groups."""
     if settings.get("evalSteps") == 0 or rows < 2:
         return 0, 0
-    if isinstance(asked, int | float) and not isinstance(asked, bool):
-        return (min(rows - 1, max(1, round(rows * asked))), rows) if asked > 0 else (0, 0)
+    if isinstance(share, int | float) and not isinstance(share, bool):
+        return (min(rows - 1, max(1, round(rows * share))), rows) if share > 0 else (0, 0)
     return (max(1, min(EVAL_ROWS, int(rows * EVAL_SHARE))), EVAL_MOST) if rows >= EVAL_FROM else (0, 0)
 
 
 def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
     """Choose about ``count`` row indices at random, in at most ``most`` whole groups."""
     members: dict[int, list[int]] = {}
-    for place, group in enumerate(ids):
-        members.setdefault(group, []).append(place)
+    for index, group in enumerate(ids):
+        members.setdefault(group, []).append(index)
     order = list(range(len(ids)))
     random.Random(seed).shuffle(order)  # noqa: S311 - order, not secrecy
-    held: set[int] = set()
-    for group in dict.fromkeys(ids[place] for place in order):
-        if most and len(held) + len(members[group]) <= count:
-            held.update(members[group])
+    chosen: set[int] = set()
+    for group in dict.fromkeys(ids[index] for index in order):
+        if most and len(chosen) + len(members[group]) <= count:
+            chosen.update(members[group])
             most -= 1
-    if not held:  # every group is larger: take the smallest, if enough is left to train on
+    if not chosen:  # every group is larger: take the smallest, if enough is left to train on
         smallest = min(members.values(), key=len)
-        held.update(smallest if len(smallest) <= HALF * len(ids) else ())
-    return held
+        chosen.update(smallest if len(smallest) <= HALF * len(ids) else ())
+    return chosen
+
+
+def too_few(groups: int, fewest: int) -> str:
+    """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not."""
+    if groups >= fewest:
+        return ""
+    held = "No row is" if groups == 0 else "Only 1 row is" if groups == 1 else f"Only {groups} rows are"
+    return (
+        f"{held} held out. A verdict about your task needs at least {fewest}: raise eval_split, or add rows"
+    )
 
 
 def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:
@@ -120,32 +131,28 @@ def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:
 
 
 def _sentence(facts: EvaluationSplit) -> str:
-    rows, said = facts["rows"], []
+    rows, sentences = facts["rows"], []
     if "column" in facts:
-        said.append(
-            f"Rows of one {facts['column']} were kept together: {_count(rows, 'held-out row')} of "
-            f"{_count(facts['groups'], 'group')}."
+        sentences.append(
+            f"Rows of one {facts['column']} were kept together: {counted(rows, 'held-out row')} of "
+            f"{counted(facts['groups'], 'group')}."
         )
     elif facts["groups"] < rows:
-        said.append(
+        sentences.append(
             f"Rows with the same question and near duplicates were kept together: "
-            f"{_count(rows, 'held-out row')} of {_count(facts['groups'], 'group')}."
+            f"{counted(rows, 'held-out row')} of {counted(facts['groups'], 'group')}."
         )
     if left_out := facts.get("leftOut"):
         are = "is" if left_out == 1 else "are"
-        said.append(
-            f"{_count(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
+        sentences.append(
+            f"{counted(left_out, 'row')} of the evaluation set {are} left out: the training data has the "
             "same question or a near duplicate."
         )
     if facts.get("trainedOn"):
-        said.append(
+        sentences.append(
             "All rows of the evaluation set, or near duplicates, are also in the training data: the loss "
             "looks better than the model is."
         )
     if facts.get("notCompared"):
-        said.append("There are too many rows to search for near duplicates.")
-    return " ".join(said)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+        sentences.append("There are too many rows to search for near duplicates.")
+    return " ".join(sentences)

@@ -38,25 +38,25 @@ class SampleBudget:
     last: float = 0.0
     _cost: float = 0.0
 
-    def limit(self, whole: float, first: float, each: float) -> int:
+    def limit(self, duration: float, first: float, token: float) -> int:
         """Return the length limit of this round's answers, in tokens.
 
-        ``whole`` is the known duration of the run without answers, ``first`` the time to read the prompts,
-        and ``each`` the time to generate one token of every answer, in seconds.
+        ``duration`` is the known duration of the run without answers, ``first`` the time to read the prompts,
+        and ``token`` the time to generate one token of every answer, in seconds.
         """
         tokens = self.tokens or MOST_TOKENS
-        if self.tokens is None and self._left(whole) < self._due * (first + MOST_TOKENS * each):
+        if self.tokens is None and self._left(duration) < self._due * (first + MOST_TOKENS * token):
             tokens = USEFUL_TOKENS
-        self._cost = first + tokens * each
+        self._cost = first + tokens * token
         return tokens
 
-    def affordable(self, whole: float) -> int:
+    def affordable(self, duration: float) -> int:
         """Return how many optional rounds fit in addition to the required ones, each as long as the last
         round.
         """
         if not self._cost:
             return self.optional
-        return min(self.optional, max(0, int(self._left(whole) / self._cost) - self.required))
+        return min(self.optional, max(0, int(self._left(duration) / self._cost) - self.required))
 
     def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
         """Record a round that took ``seconds``, with answers of at most ``tokens``."""
@@ -76,15 +76,15 @@ class SampleBudget:
     def _due(self) -> int:
         return max(1, self.required + self.optional)
 
-    def _left(self, whole: float) -> float:
-        return max(0.0, max(MINIMUM_SECONDS, SHARE * whole) - self.spent)
+    def _left(self, duration: float) -> float:
+        return max(0.0, max(MINIMUM_SECONDS, SHARE * duration) - self.spent)
 
 
-def expected_seconds(optional: int, whole: float, first: float, each: float) -> float:
+def expected_seconds(optional: int, duration: float, first: float, token: float) -> float:
     """Return the time of all answers of a run with this many checkpoints if every answer has full length.
 
     Times are as in :meth:`SampleBudget.limit`.
     """
     budget = SampleBudget(required=2, optional=optional)
-    seconds = first + budget.limit(whole, first, each) * each
-    return (2 + budget.affordable(whole)) * seconds
+    seconds = first + budget.limit(duration, first, token) * token
+    return (2 + budget.affordable(duration)) * seconds

@@ -65,8 +65,8 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
         if self.made == 1:
             self._first = self._clock()
         else:
-            each = (self._clock() - self._first) / (self.made - 1)
-            self._most = self._limit(self._first - self._began, each)
+            per_token = (self._clock() - self._first) / (self.made - 1)
+            self._most = self._limit(self._first - self._began, per_token)
         self.interrupted = self._stopped()
         over = self.interrupted or self.made >= self._most
         return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
@@ -90,9 +90,9 @@ def answers(
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), pad, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for place, prompt in enumerate(prompts):  # padded on the left: all answers start at the same position
-        ids[place, width - len(prompt) :] = torch.tensor(prompt)
-        mask[place, width - len(prompt) :] = 1
+    for index, prompt in enumerate(prompts):  # padded on the left: all answers start at the same position
+        ids[index, width - len(prompt) :] = torch.tensor(prompt)
+        mask[index, width - len(prompt) :] = 1
     with loss.answering() as model:
         made = model.generate(
             input_ids=ids.to(loss.device),
@@ -111,7 +111,7 @@ def answers(
 
 
 def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
-    end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    end = next((index for index, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
         text = re.sub(r"[\s\ufffd]+$", "", text)  # an incomplete character
@@ -128,6 +128,6 @@ def switched_off(model: Any) -> Iterator[None]:
         with model.disable_adapter():
             yield
     finally:
-        for weight, wanted in learning:
-            if weight.requires_grad != wanted:
-                weight.requires_grad_(wanted)
+        for weight, required in learning:
+            if weight.requires_grad != required:
+                weight.requires_grad_(required)

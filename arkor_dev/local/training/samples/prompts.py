@@ -30,10 +30,10 @@ BEGINNING: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``ids`` are its tokens, with the generation prompt; ``told`` has its fields in events."""
+    """``ids`` are its tokens, with the generation prompt; ``fields`` has its fields in events."""
 
     ids: list[int]
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
 
 def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
@@ -41,29 +41,35 @@ def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
 
     A model trained on plain text continues a text; its chat template has not been checked and is not run.
     """
-    base, asked = preparation.base, preparation.settings.get("samples")
+    base, samples = preparation.base, preparation.settings.get("samples")
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
     room = min(LONGEST, base.context - MOST_TOKENS)
-    if asks_nothing(asked):
+    if asks_nothing(samples):
         return [], []
     try:
         ends = _eos(tokenizer, base.model) if plain else end_ids(tokenizer, base.model)
     except JobFailure as failure:
         preparation.say(f"There are no sample answers: {failure}")
         return [], []
-    if asked is None:
-        rows = [(place, row) for place, row in enumerate(preparation.eval_rows, 1) if row.text or not plain]
-        found = list(_held_out(rows, tokenizer, room))
+    if samples is None:
+        rows = [
+            (row_number, row)
+            for row_number, row in enumerate(preparation.eval_rows, 1)
+            if row.text or not plain
+        ]
+        prompts = list(_held_out(rows, tokenizer, room))
     else:
-        texts = [asked] if isinstance(asked, str) else asked
-        found = list(_written(texts, tokenizer, plain, room, preparation.say))
-    return [Prompt(each.ids, {"number": number, **each.told}) for number, each in enumerate(found, 1)], ends
+        texts = [samples] if isinstance(samples, str) else samples
+        prompts = list(_written(texts, tokenizer, plain, room, preparation.say))
+    return [
+        Prompt(prompt.ids, {"number": number, **prompt.fields}) for number, prompt in enumerate(prompts, 1)
+    ], ends
 
 
 def _eos(tokenizer: Any, model: Any) -> list[int]:
     configured = model.generation_config.eos_token_id
-    found = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
-    return sorted(token for token in found if token is not None)
+    tokens = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
+    return sorted(token for token in tokens if token is not None)
 
 
 def _written(
@@ -87,39 +93,40 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
     apart = max(1, len(rows) // COUNT)
     spread = [*rows[::apart]][:COUNT]
     seen: set[str] = set()
-    for number, row in [*spread, *(each for each in rows if each not in spread)]:
+    for number, row in [*spread, *(numbered for numbered in rows if numbered not in spread)]:
         if len(seen) == COUNT:
             return
         try:
             prompt = _of_row(row, tokenizer)
         except JobFailure:  # a problem with the data, which training has already reported
             continue
-        if prompt and 0 < len(prompt.ids) <= room and prompt.told["prompt"] not in seen:
-            seen.add(prompt.told["prompt"])
-            yield Prompt(prompt.ids, {**prompt.told, "row": number})
+        if prompt and 0 < len(prompt.ids) <= room and prompt.fields["prompt"] not in seen:
+            seen.add(prompt.fields["prompt"])
+            yield Prompt(prompt.ids, {**prompt.fields, "row": number})
 
 
 def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
     """Return the text before a row's last answer, and that answer; None if nothing precedes it."""
-    question, wanted = texts_of(row)
+    question, reference = texts_of(row)
     if row.text is not None:
-        given = row.text[: min(len(row.text) // 2, BEGINNING)]
-        given = given.rpartition(" ")[0] or given
+        beginning = row.text[: min(len(row.text) // 2, BEGINNING)]
+        beginning = beginning.rpartition(" ")[0] or beginning
         return Prompt(
-            _text(tokenizer, given), {"prompt": given, "wanted": row.text[len(given) :].strip()[:TEXT]}
+            _text(tokenizer, beginning),
+            {"prompt": beginning, "wanted": row.text[len(beginning) :].strip()[:TEXT]},
         )
-    last = max(place for place, turn in enumerate(row.messages) if turn["role"] == "assistant")
+    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     before = row.messages[:last]
     if not before:
         return None
-    told: dict[str, Any] = {"prompt": question[:TEXT]}
-    if wanted:
-        told["wanted"] = wanted[:TEXT]
-    return Prompt(_conversation(tokenizer, before, row.tools), told | context_of(row))
+    fields: dict[str, Any] = {"prompt": question[:TEXT]}
+    if reference:
+        fields["wanted"] = reference[:TEXT]
+    return Prompt(_conversation(tokenizer, before, row.tools), fields | context_of(row))
 
 
 def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:
-    text = render(tokenizer, messages, cue=True, tools=tools)
+    text = render(tokenizer, messages, add_generation_prompt=True, tools=tools)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 

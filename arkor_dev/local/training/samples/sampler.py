@@ -105,8 +105,8 @@ class Samples:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         if step == run.plan.steps:
             return True
-        left = sum(step <= each < run.plan.steps for each in self._due)
-        spare = self._budget.affordable(self._whole(run))
+        left = sum(step <= due < run.plan.steps for due in self._due)
+        spare = self._budget.affordable(self._run_seconds(run))
         self._passed += 1
         if spare > 0 and self._passed >= (left + 1) / (spare + 1):
             self._passed = 0
@@ -162,34 +162,34 @@ class Samples:
         began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
         read, tokens = len(prompts) * max(map(len, prompts)), 0
 
-        def limit(first: float, each: float) -> int:
+        def limit(first: float, per_token: float) -> int:
             nonlocal tokens
-            whole = self._whole(run, first / read, self._clock() - began)
-            tokens = self._budget.limit(whole, first, each)
-            run.phases.written = len(prompts), each, adapted
+            duration = self._run_seconds(run, first / read, self._clock() - began)
+            tokens = self._budget.limit(duration, first, per_token)
+            run.phases.written = len(prompts), per_token, adapted
             return tokens
 
         watch = Watch(limit, self._stopped, self._clock)
-        found: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch)
+        written: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch)
         if watch.interrupted:
             return
         required = step in (0, run.plan.steps, run.kept_step)
         self._budget.finish(self._clock() - began, tokens or watch.made, required=required)
-        for prompt, answer in zip(self._prompts, found, strict=True):
+        for prompt, answer in zip(self._prompts, written, strict=True):
             cut = {"truncated": True} if answer.truncated else {}
-            self._emit(SAMPLE_CREATED, step=step, **prompt.told, answer=answer.text[:ANSWER_TEXT], **cut)
+            self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=answer.text[:ANSWER_TEXT], **cut)
         self._sent.add(step)
 
     def _seconds_left(self) -> float:
         """Estimate the seconds of all remaining rounds, each as long as the last one."""
         if self._run is None:
             return 0.0
-        optional = self._budget.affordable(self._whole(self._run)) if self._budget.optional else 0
+        optional = self._budget.affordable(self._run_seconds(self._run)) if self._budget.optional else 0
         # The base answers first, and faster than the adapter.
         slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
         return (self._budget.required + optional) * self._budget.last * slower
 
-    def _whole(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
+    def _run_seconds(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
         """Estimate the job's seconds without answers, from its start to its end.
 
         ``token`` is the time to read one token, which predicts the steps' time before any is measured. The

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import builtins
+import functools
 import hashlib
 import json
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,8 @@ from arkor_dev.cli.commands.push import hub as hub_side
 from arkor_dev.cli.commands.push import run
 from arkor_dev.contract.extras import install_command
 from tests.cli.commands.test_jobs import Command, command
+from tests.local.forked import Template
+from tests.local.forking_backend import TRUE_START, ForkedProcess
 from tests.support.fake_exports import FILES, PROOF
 from tests.support.fake_hub import TOKEN, FakeHub, Repository, fake_hub
 
@@ -37,10 +42,35 @@ ALL = FILES | {"README.md": CARD, "provenance.json": b"{}"}
 CREATED = "POST /v1/jobs/{id}/exports"
 
 
+AGAIN = "tests.cli.commands.push.uploader_again"
+
+
+@functools.cache
+def template() -> str:
+    """Start what the processes that publish are forked from, and return its name.
+
+    Importing the library of the Hub takes most of their time. ``tests/local/server/test_push.py`` starts true
+    ones.
+    """
+    template = Template((AGAIN, hub_side.MODULE), os.environ)
+    atexit.register(template.end)
+    return template.name
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(run, "PAUSE_SECONDS", 0.01)
+    if sys.platform != "linux":
+        return
+    name = template()  # not in a command's thread, with whose end it would end
+
+    async def forked(*argv: Any, **how: Any) -> Any:
+        if argv[-1] != hub_side.MODULE:
+            return await TRUE_START(*argv, **how)
+        return await ForkedProcess.start(AGAIN, how["env"], name)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", forked)
 
 
 @pytest.fixture
@@ -411,10 +441,9 @@ async def test_weights_of_two_formats_are_not_mixed_up(
 
 async def test_who_stops_it_ends_the_upload_at_once(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
-    right = asyncio.create_subprocess_exec
 
     async def watched(*argv: Any, **how: Any) -> Any:
-        process = await right(*argv, **how)
+        process = await TRUE_START(*argv, **how)
         pids.append(process.pid)
         return process
 

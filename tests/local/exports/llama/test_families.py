@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(600),  # each export is five processes that load libraries
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-WITH_PIECES = {"gemma2", "gemma3", "mistral", "mistral, spaced once", "phi3"}
+WITH_PIECES = {"gemma3", "mistral", "mistral, spaced once", "phi3"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_converters(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(scope="module", params=list(FAMILIES))
+# Of the Gemmas one leaves as an adapter, the other as a whole model.
+@pytest.fixture(scope="module", params=[name for name in FAMILIES if name != "gemma2"])
 def family(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path, Path]:

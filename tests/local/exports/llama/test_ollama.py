@@ -52,7 +52,7 @@ def test_what_ollama_writes_is_what_the_template_writes(template: str, default: 
     assert parts.default == default
     text = ollama.modelfile(parts, adds_start="", context=256)
     for messages in CONVERSATIONS:
-        assert ollama.render_modelfile(text, messages) == render(mine, messages, cue=True)
+        assert ollama.render_modelfile(text, messages) == render(mine, messages, add_generation_prompt=True)
     assert ollama.faults(text, mine, ends, CONVERSATIONS, adds_start="") == []
     assert 'PARAMETER stop "</s>"' in text
     assert "PARAMETER num_ctx 256" in text
@@ -74,7 +74,9 @@ def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:
     parts = ollama.parts_of(mine, [])
     text = ollama.modelfile(parts, adds_start="", context=256)
     assert '{{ "{{ .System }} user: " }}' in text
-    assert ollama.render_modelfile(text, CONVERSATIONS[0]) == render(mine, CONVERSATIONS[0], cue=True)
+    assert ollama.render_modelfile(text, CONVERSATIONS[0]) == render(
+        mine, CONVERSATIONS[0], add_generation_prompt=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_what_cannot_be_printed_is_not_lost(mark: str) -> None:
     text = ollama.modelfile(ollama.parts_of(mine, []), adds_start="", context=256)
     assert "".join(char for char in text if char.isprintable() or char in "\t\n") == text
     for messages in CONVERSATIONS:
-        assert ollama.render_modelfile(text, messages) == render(mine, messages, cue=True)
+        assert ollama.render_modelfile(text, messages) == render(mine, messages, add_generation_prompt=True)
     bare = text.replace(f"\\U{ord(mark[0]):08x}", mark)
     assert bare == text or ollama.faults(bare, mine, [], CONVERSATIONS, adds_start="")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,6 @@ from tests.local.harness import Backend, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.local.harness import Frame
 
@@ -40,6 +41,18 @@ def adapter(data: Path, job: str) -> bytes:
     return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
 
 
+def listens(pid: int) -> bool:
+    """Whether a process has a TCP port open."""
+    files = [Path(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
+    rows = [line.split() for file in files if file.exists() for line in file.read_text().splitlines()]
+    listening = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A"}
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if str(handle.readlink()) in listening:
+                return True
+    return False
+
+
 def test_two_workers_of_this_machine_train_a_job_as_one_does(backend: Backend, tmp_path: Path) -> None:
     whole, events = over(backend, TWO)
     assert whole["settings"]["workers"] == 2
@@ -57,6 +70,9 @@ def test_two_workers_of_this_machine_train_a_job_as_one_does(backend: Backend, t
         assert two_workers == pytest.approx(one_worker, abs=1e-4)
     job = backend.submit(TWO)
     backend.wait_for(job, "training.log")
+    workers = [pid for pid in backend.processes() if pid != backend.process.pid]
+    assert len(workers) >= 2
+    assert not [pid for pid in workers if listens(pid)], "another account could reach it"
     assert backend.call("POST", f"/v1/jobs/{job}/pause").status == 200
     until(lambda: backend.job(job)["status"] == "paused", 100)
     assert backend.call("POST", f"/v1/jobs/{job}/resume").status == 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +51,25 @@ def test_the_others_say_nothing_and_go_there() -> None:
     meeting, said = meeting_of({"group": told})
     assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321)
     assert said == []
+
+
+def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
+    meeting, said = meeting_of({"group": {"rank": 0, "count": 2}})
+    assert meeting
+    assert meeting.listener
+    assert meeting.folder
+    with meeting.listener:
+        assert said == [{"meets": meeting.address}]
+        assert meeting.listener.family == socket.AF_UNIX
+        folder = Path(meeting.address).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        other, _ = meeting_of({"group": {"rank": 1, "count": 2, "address": meeting.address}})
+        assert other
+        assert other.private
+        meeting.store.touch()
+        assert other.store == meeting.store
+    meeting.folder.remove()
+    assert not folder.exists()
 
 
 def test_a_batch_has_a_row_for_each() -> None:

@@ -13,6 +13,7 @@ from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import fewer
+from tests.local import short_evaluation
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
@@ -29,6 +30,8 @@ pytestmark = [
     pytest.mark.usefixtures("forked_workers"),
 ]
 HELD_OUT = 12
+FEWEST = short_evaluation.QUESTIONS
+"""So many general questions are asked of so short a run."""
 ANSWERED: dict[str, Any] = {
     **SAMPLED,
     "maxSteps": 12,
@@ -115,7 +118,7 @@ def test_it_is_so_for_other_adapters_and_for_whole_models(
 ) -> None:
     del project_with_held_out
     whole = "fullFineTuning" in changes
-    job, frames = judged(shared, {**(ANSWERED if whole else JUDGED), **changes})
+    job, frames = judged(shared, {**(ANSWERED if whole else JUDGED), "maxSteps": 4, **changes})
     check(shared_data, job, evaluation_in(frames), tiny, whole=whole)
     # A whole model and its base answer as two models, an adapter and its base as one.
     assert ("answers" in evaluation_in(frames)["general"]) == whole
@@ -165,8 +168,8 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     assert evaluation["heldOut"]["difference"]["low"] > evaluation["margin"]
     # A model of random weights that learns one sentence forgets nothing, since it knew nothing.
     # So short a run is asked as few questions as can be.
-    assert (evaluation["general"]["rows"], evaluation["general"]["of"]) == (24, 64)
-    assert "on 24 of 64 questions" in evaluation["general"]["sentence"]
+    assert (evaluation["general"]["rows"], evaluation["general"]["of"]) == (FEWEST, 64)
+    assert f"on {FEWEST} of 64 questions" in evaluation["general"]["sentence"]
     assert evaluation["split"] == {"rows": HELD_OUT, "groups": HELD_OUT, "sentence": ""}
     assert evaluation["bestStep"] in (4, 8, 12)
     assert evaluation["bestSentence"]
@@ -178,7 +181,7 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     # The base may be known from a run before.
     assert last["done"] == last["total"]
     assert last["total"] in (
-        24 + 8 + 2 * MOST + a + b + c for a in (0, 24) for b in (0, 2 * HELD_OUT) for c in (0, 8)
+        FEWEST + 8 + 2 * MOST + a + b + c for a in (0, FEWEST) for b in (0, 2 * HELD_OUT) for c in (0, 8)
     )
     assert shared.job(job)["evaluation"] == evaluation
 
@@ -189,7 +192,7 @@ def test_the_base_is_measured_once_and_then_known(
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
     job, second = judged(shared, {**ANSWERED, "learningRate": 5e-3})
-    assert rows_measured(second) == 24 + 8 + 2 * MOST
+    assert rows_measured(second) == FEWEST + 8 + 2 * MOST
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
         assert before[name]["base"] == after[name]["base"]
@@ -199,12 +202,12 @@ def test_the_base_is_measured_once_and_then_known(
     until(lambda: "evaluating" not in shared.job(job), 60)
     found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=4").json
     assert found["evaluation"]["heldOut"]["base"] == before["heldOut"]["base"]
-    assert found["evaluation"]["general"]["rows"] == 24
+    assert found["evaluation"]["general"]["rows"] == FEWEST
     assert found["evaluation"]["general"]["answers"]["base"] == before["general"]["answers"]["base"]
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
         _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16", "maxSteps": 1})
-        assert rows_measured(other) == 2 * (24 + HELD_OUT + MOST + 8)
+        assert rows_measured(other) == 2 * (FEWEST + HELD_OUT + MOST + 8)
 
 
 def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
@@ -255,7 +258,7 @@ def test_both_answer_some_general_questions_as_plain_libraries_do(
     job, frames = usual
     told = evaluation_in(frames)["general"]["answers"]
     # So short a run has few and short answers.
-    assert (told["count"], told["longest"]) == general.ANSWERS[-1]
+    assert (told["count"], told["longest"]) == short_evaluation.ANSWERS
     found = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["answers"]
     assert len(found) == told["count"]
     known = {row.messages[0]["content"] for row in general.questions()}
@@ -371,7 +374,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
         **CONFIG,
         "datasetSource": {"type": "file", "path": "data/few.jsonl"},
         "evalDatasetSource": {"type": "file", "path": "data/others.jsonl"},
-        "maxSteps": 120,
+        "maxSteps": 80,
         "lrSchedulerType": "constant",
         "evalSteps": 10,
         "saveSteps": 10,
@@ -380,7 +383,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
     job, frames = judged(shared, config)
     evaluation = evaluation_in(frames)
     best = evaluation["bestStep"]
-    assert 0 < best < 110, evaluation
+    assert 0 < best < 70, evaluation
     assert (evaluation["bestVerdict"], evaluation["bestKept"]) == ("better", True), evaluation
     assert (
         f"The run overfitted: from step {best} on the held-out loss rose from" in evaluation["bestSentence"]
@@ -391,7 +394,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
     assert (kept["kind"], kept["name"], kept["step"]) == ("checkpoint", "best", best)
     folder = shared_data / "jobs" / job / "checkpoints"
     assert kept["path"] == str(folder.resolve() / str(best))
-    assert sorted(map(int, (path.name for path in folder.iterdir()))) == [best, 110, 120]
+    assert sorted(map(int, (path.name for path in folder.iterdir()))) == [best, 70, 80]
     removed = [frame.json["step"] for frame in frames if frame.event == "checkpoint.removed"]
     assert best not in removed
     # Its files are those of the checkpoint: nothing is there twice.
@@ -430,7 +433,7 @@ def test_shuffled_answers_make_no_adapter_that_is_better(
             **common,
             "fullFineTuning": True,
             "learningRate": 2e-3,
-            "maxSteps": 120,
+            "maxSteps": 80,
             "batchSize": 8,
             "evalSteps": 0,
         },
@@ -444,7 +447,7 @@ def test_shuffled_answers_make_no_adapter_that_is_better(
             "model": "./models/knowing",
             "datasetSource": {"type": "file", "path": "data/shuffled.jsonl"},
             "evalDatasetSource": {"type": "file", "path": "data/held-out-shuffled.jsonl"},
-            "maxSteps": 40,
+            "maxSteps": 30,
         },
     )
     evaluation = evaluation_in(frames)

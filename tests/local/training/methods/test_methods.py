@@ -93,11 +93,11 @@ def test_the_data_page_shows_the_texts_that_it_learns_from(ranking: None, tiny: 
 
 
 @pytest.fixture
-def backend(tmp_path: Path, tiny: Path) -> Iterator[Backend]:
+def backend(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Backend]:
     project = make_project(tmp_path / "tests", tiny)
     write_jsonl(project / "data" / "pairs.jsonl", ROWS)
     path = os.pathsep.join([str(INSTALLED), str(Path.cwd())])
-    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", PYTHONPATH=path)
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", PYTHONPATH=path, **template)
     yield backend
     backend.stop()
 

@@ -299,6 +299,13 @@ def test_hub_rows_are_checked_like_a_file_s(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(JobFailure, match=r"a/b \(train\), row 2: has the keys prompt"):
         load(source, tmp_path)
     assert len(load(source, tmp_path, limit=1)) == 1
+    # A row that is not accepted is not trained on, and so not a problem.
+    with pytest.raises(JobFailure, match="left by its judgements"):
+        load({**source, "only": "accepted"}, tmp_path)
+    judged = {"row": f"{row_hash(GOOD):016x}", "verdict": "accepted"}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reviews.jsonl").write_text(json.dumps(judged) + "\n")
+    assert len(load({**source, "only": "accepted"}, tmp_path)) == 1
     assert asked[0] == ("a/b", "s", "train")
     with pytest.raises(JobFailure, match="no such data set"):
         load({**source, "name": "a/none"}, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.rows.split import beside, split
+from arkor_dev.local.training.rows.split import split, with_held_out
 
 WORDS = [f"word{number}" for number in range(500)]
 UNASKED: dict[str, Any] = {}
@@ -98,15 +98,15 @@ def test_rows_of_one_source_are_held_out_together() -> None:
 
 def test_rows_of_an_evaluation_set_that_are_trained_on_are_left_out() -> None:
     train, own = rows(30), [*rows(40)[26:40], row(35)]
-    found = beside(train, own, compare=True)
+    found = with_held_out(train, own, compare=True)
     assert places(found.held_out) == [f"line {number}" for number in (*range(30, 40), 35)]
     assert found.groups == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5]
     assert found.facts["leftOut"] == 4
     assert "4 rows of the evaluation set are left out: the training data has" in found.facts["sentence"]
-    same = beside(train, rows(10), compare=True)
+    same = with_held_out(train, rows(10), compare=True)
     assert len(same.held_out) == 10
     assert "looks better than the model is" in same.facts["sentence"]
-    assert beside(train, rows(10), compare=False).facts["sentence"] == ""
+    assert with_held_out(train, rows(10), compare=False).facts["sentence"] == ""
 
 
 def test_runs_of_different_seeds_can_hold_out_the_same_rows() -> None:

@@ -54,7 +54,7 @@ def asked_of(
     )
     found, ends = prompts_of(preparation)
     assert not found or ends == [2]
-    return [each.told for each in found], [tokenizer.decode(each.ids) for each in found], said
+    return [each.fields for each in found], [tokenizer.decode(each.ids) for each in found], said
 
 
 def test_they_are_held_out_rows_from_all_over(tokenizer: Any) -> None:

@@ -3,7 +3,7 @@
  * earlier values leave the curve and remain as `earlier`: drawing both passes as one line would look like a comb.
  * TensorBoard does the same (`purge_orphaned_data`), but drops the earlier values.
  */
-import { Numbers, whole } from "../../events/number-array";
+import { integers, Numbers } from "../../events/number-array";
 import type { Rows } from "../../events/rows";
 import type { Curve } from "./curve";
 import { Smoothing } from "./ema";
@@ -20,7 +20,7 @@ export class Series {
   /** A value that cannot be drawn (null, NaN, out of range) is not finite here: a gap. */
   readonly ys = new Numbers();
   /** The run's row of each point. */
-  readonly rows = whole();
+  readonly rows = integers();
   /** Values of steps that a later pass repeated, one curve per pass. */
   earlier: Curve[] = [];
   gaps = 0;

@@ -13,21 +13,21 @@ interface Stats {
 
 /** Of the finite values in [start, end); null without any. */
 export function statistics(values: Float64Array, start: number, end: number): Stats | null {
-  const kept = new Float64Array(Math.max(0, end - start));
+  const rest = new Float64Array(Math.max(0, end - start));
   let count = 0;
   let mean = 0;
   let squares = 0;
   for (let i = start; i < end; i++) {
     const value = values[i]!;
     if (value - value !== 0) continue;
-    kept[count++] = value;
+    rest[count++] = value;
     // B. P. Welford, "Note on a method for calculating corrected sums of squares and products", 1962.
     const delta = value - mean;
     mean += delta / count;
     squares += delta * (value - mean);
   }
   if (count === 0) return null;
-  const sample = kept.subarray(0, count);
+  const sample = rest.subarray(0, count);
   const sd = count > 1 ? Math.sqrt(squares / (count - 1)) : NaN;
   const ci = count > 1 ? (student95(count - 1) * sd) / Math.sqrt(count) : NaN;
   return { count, mean, ci, sd, p90: quantile(sample, 0.9), p95: quantile(sample, 0.95) };

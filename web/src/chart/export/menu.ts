@@ -28,8 +28,8 @@ export function exportItems(
   runs: readonly ExportRun[],
 ): MenuItem[] {
   const picture = (use: (svg: string, scene: Scene) => void | Promise<void>) => () => {
-    const shown = scene();
-    if (shown) void use(sceneToSvg(shown, title, paletteOf(shown)), shown);
+    const drawn = scene();
+    if (drawn) void use(sceneToSvg(drawn, title, paletteOf(drawn)), drawn);
   };
   return [
     {

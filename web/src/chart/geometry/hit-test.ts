@@ -44,10 +44,10 @@ export function nearestHits(
   hits: readonly Hit[],
   py: number,
   most: number,
-): { shown: readonly Hit[]; more: number } {
-  if (hits.length <= most) return { shown: hits, more: 0 };
+): { listed: readonly Hit[]; more: number } {
+  if (hits.length <= most) return { listed: hits, more: 0 };
   const far = ({ py: own }: Hit): number => (own === own ? Math.abs(own - py) : Infinity);
-  return { shown: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
+  return { listed: hits.toSorted((a, b) => far(a) - far(b)).slice(0, most), more: hits.length - most };
 }
 
 export function hitOf(drawn: DrawnSeries, scene: Scene, index: number): Hit {

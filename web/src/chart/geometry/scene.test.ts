@@ -290,8 +290,8 @@ test("the pointer finds the nearest step, and in a crowd the point at its own he
 
 test("a readout that cannot hold all lines has the nearest, and says how many more there are", () => {
   const hits = [10, 200, 90, NaN, 100].map((py) => ({ py })) as Hit[];
-  expect(nearestHits(hits, 95, 5)).toEqual({ shown: hits, more: 0 });
-  expect(nearestHits(hits, 98, 3)).toEqual({ shown: [hits[4], hits[2], hits[0]], more: 2 });
+  expect(nearestHits(hits, 95, 5)).toEqual({ listed: hits, more: 0 });
+  expect(nearestHits(hits, 98, 3)).toEqual({ listed: [hits[4], hits[2], hits[0]], more: 2 });
 });
 
 test("keys walk from point to point, over gaps, and stop at the ends", () => {

@@ -16,11 +16,11 @@ export function niceStep(span: number, count: number): number {
 }
 
 /** `whole`: the values are integers, so no tick lies between two of them. */
-export function linearTicks(from: number, to: number, count: number, whole = false): Tick[] {
+export function linearTicks(from: number, to: number, count: number, integers = false): Tick[] {
   const span = to - from;
   if (!(span > 0)) return [{ value: from, label: plain(from, 0) }];
   // In parts, because the span of the largest numbers exceeds them.
-  const step = Math.max(niceStep(to / count - from / count, 1), whole ? 1 : 0);
+  const step = Math.max(niceStep(to / count - from / count, 1), integers ? 1 : 0);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const first = Math.ceil(from / step - 1e-9);
   const last = Math.floor(to / step + 1e-9);

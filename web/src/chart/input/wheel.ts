@@ -17,9 +17,9 @@ export function wheelZoom(box: HTMLElement, now: { current: Latest }): () => voi
     const { scene, onZoom } = now.current;
     if (scene === null || (event.timeStamp - elsewhere < CHAIN_MS && !event.ctrlKey)) return;
     const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    const whole = scene.visibleRange[1] - scene.visibleRange[0] >= scene.fullRange[1] - scene.fullRange[0];
+    const isFull = scene.visibleRange[1] - scene.visibleRange[0] >= scene.fullRange[1] - scene.fullRange[0];
     // If there is nothing to zoom out of or pan to, the page scrolls.
-    if (whole && (sideways || event.deltaY > 0)) return;
+    if (isFull && (sideways || event.deltaY > 0)) return;
     event.preventDefault();
     const pixels =
       (sideways ? event.deltaX || event.deltaY : event.deltaY) * (event.deltaMode === 1 ? 16 : 1);

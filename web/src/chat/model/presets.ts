@@ -85,4 +85,4 @@ export function ownPreset(
 
 /** The list with `preset` in it, replacing one of the same name; the oldest is dropped if there are too many. */
 export const withPreset = (list: readonly Preset[], preset: Preset): Preset[] =>
-  [...list.filter((each) => each.name !== preset.name), preset].slice(-MAX_OWN);
+  [...list.filter((own) => own.name !== preset.name), preset].slice(-MAX_OWN);

@@ -144,12 +144,12 @@ export function showTargets(
   targets: readonly Target[],
   same: (a: Target, b: Target) => boolean,
 ): Conversation {
-  const taken = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
+  const places = targets.map((target) => conversation.targets.findIndex((own) => own && same(own, target)));
   const columns: number[] = [];
   let next = conversation;
   targets.forEach((target, index) => {
-    const own = taken[index] ?? -1;
-    const free = [0, 1].find((column) => !columns.includes(column) && !taken.includes(column)) ?? 0;
+    const own = places[index] ?? -1;
+    const free = [0, 1].find((column) => !columns.includes(column) && !places.includes(column)) ?? 0;
     const column = own >= 0 && !columns.includes(own) ? own : free;
     columns.push(column);
     next = setTarget(next, column, target);

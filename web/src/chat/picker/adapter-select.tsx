@@ -51,7 +51,7 @@ export function AdapterSelect({ target, onPick }: Props) {
       onPick(withStrength({ kind: "checkpoint", jobId, step: newest }, strengthOf(target)));
   }, [target.kind, final, newest, jobId]);
 
-  const shown =
+  const selected =
     target.kind === "checkpoint" && !steps.includes(target.step) ? [...steps, target.step] : steps;
   const choose = (value: string): void => {
     const chosen: AdapterTarget =
@@ -66,10 +66,10 @@ export function AdapterSelect({ target, onPick }: Props) {
       onFocus={() => void loadCheckpoints(jobId)}
       onChange={(event) => choose(event.currentTarget.value)}
     >
-      {(final || shown.length === 0) && (
+      {(final || selected.length === 0) && (
         <option value="final">{final ? "final adapter" : "no checkpoint yet"}</option>
       )}
-      {[...shown].reverse().map((step) => (
+      {[...selected].reverse().map((step) => (
         <option key={step} value={String(step)}>
           step {step}
           {step === best && ", the best"}

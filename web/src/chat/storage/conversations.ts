@@ -22,9 +22,10 @@ const all = signal<readonly Summary[]>([]);
 
 /** The conversations of this project, and those of unknown projects; newest first. */
 export const summaries = computed(() => {
-  const here = project.value;
+  const folder = project.value;
   return all.value.filter(
-    (each) => here === undefined || each.project === undefined || each.project === here,
+    (conversation) =>
+      folder === undefined || conversation.project === undefined || conversation.project === folder,
   );
 });
 
@@ -91,8 +92,8 @@ function queueSave(conversation: Conversation): void {
   if (conversation.leaf === null) return;
   opened.set(conversation.id, conversation);
   unsaved.set(conversation.id, conversation);
-  const others = all.peek().filter((each) => each.id !== conversation.id);
-  all.value = [summarize(conversation), ...others].sort((a, b) => b.updated - a.updated);
+  const remaining = all.peek().filter((entry) => entry.id !== conversation.id);
+  all.value = [summarize(conversation), ...remaining].sort((a, b) => b.updated - a.updated);
   writing ??= saveQueued().finally(() => {
     writing = null;
   });
@@ -136,7 +137,7 @@ const findConversation = async (id: string): Promise<Conversation | undefined> =
 /** Every conversation of the list, newest first. */
 export async function allConversations(): Promise<Conversation[]> {
   const read = await Promise.all(summaries.peek().map(({ id }) => findConversation(id)));
-  return read.filter((each) => each !== undefined);
+  return read.filter((entry) => entry !== undefined);
 }
 
 /** The latest question: of the open conversation, else of the newest one; null before the first. */
@@ -197,5 +198,5 @@ export async function deleteConversation(id: string): Promise<void> {
   await writing;
   await remove([id]).catch(() => undefined);
   broadcast({ id, gone: true });
-  all.value = all.peek().filter((each) => each.id !== id);
+  all.value = all.peek().filter((entry) => entry.id !== id);
 }

@@ -51,15 +51,15 @@ export function idsToDelete(
   count = MAX_CONVERSATIONS,
   size = MAX_SIZE,
 ): string[] {
-  const oldest = [...list].sort((a, b) => a.updated - b.updated).filter((each) => each.id !== keep);
+  const oldest = [...list].sort((a, b) => a.updated - b.updated).filter((entry) => entry.id !== keep);
   let left = list.length;
-  let total = list.reduce((sum, each) => sum + each.size, 0);
+  let total = list.reduce((sum, entry) => sum + entry.size, 0);
   const gone: string[] = [];
-  for (const each of oldest) {
+  for (const entry of oldest) {
     if (left <= count && total <= size) break;
-    gone.push(each.id);
+    gone.push(entry.id);
     left -= 1;
-    total -= each.size;
+    total -= entry.size;
   }
   return gone;
 }

@@ -10,16 +10,16 @@ import { isConversation } from "./check";
 export function saveUnsaved(conversations: readonly Conversation[]): void {
   if (conversations.length === 0) return;
   const ids = new Set(conversations.map(({ id }) => id));
-  const others = readStored(UNSAVED_CONVERSATIONS).filter(
-    (each) => !isConversation(each) || !ids.has(each.id),
+  const unreadOrOther = readStored(UNSAVED_CONVERSATIONS).filter(
+    (entry) => !isConversation(entry) || !ids.has(entry.id),
   );
-  writeStored(UNSAVED_CONVERSATIONS, [...others, ...conversations]);
+  writeStored(UNSAVED_CONVERSATIONS, [...unreadOrOther, ...conversations]);
 }
 
 /** Takes the conversations that the last page left behind. Unreadable ones stay there. */
 export function takeUnsaved(): Conversation[] {
   const left = readStored(UNSAVED_CONVERSATIONS);
-  const unreadable = left.filter((each) => !isConversation(each));
+  const unreadable = left.filter((entry) => !isConversation(entry));
   if (unreadable.length < left.length)
     writeStored(UNSAVED_CONVERSATIONS, unreadable.length > 0 ? unreadable : null);
   return left.filter(isConversation);

@@ -9,7 +9,7 @@ import { pending } from "./words";
 const EVERY_MS = 1000;
 
 interface Followed {
-  told: Attribution | null;
+  result: Attribution | null;
   /** Why it failed, or empty. */
   failed: string;
   waits: boolean;
@@ -24,11 +24,11 @@ export function useAttribution(
   jobId: string,
   body: { messages?: readonly ChatMessage[]; answer?: string },
 ): Followed {
-  const [told, setTold] = useState<Attribution | null>(null);
+  const [result, setTold] = useState<Attribution | null>(null);
   const [error, setError] = useState("");
   const [attempt, setAttempt] = useState(0);
   const path = `/jobs/${encodeURIComponent(jobId)}/attributions`;
-  const open = told === null ? "" : `${path}/${encodeURIComponent(told.id)}`;
+  const open = result === null ? "" : `${path}/${encodeURIComponent(result.id)}`;
   const take = (call: Promise<{ attribution: Attribution }>): Promise<void> =>
     call.then(
       ({ attribution }) => {
@@ -40,7 +40,7 @@ export function useAttribution(
   useEffect(() => {
     void take(api(path, { method: "POST", body }));
   }, [path, body.answer, attempt]);
-  const waits = told !== null && pending(told);
+  const waits = result !== null && pending(result);
   useEffect(() => {
     if (!waits || open === "") return;
     const polling = poll(
@@ -50,18 +50,18 @@ export function useAttribution(
     return () => polling.stop();
   }, [waits, open]);
   return {
-    told,
-    failed: error || (told?.state === "failed" ? (told.error ?? "") : ""),
-    waits: waits || (told === null && error === ""),
+    result: result,
+    failed: error || (result?.state === "failed" ? (result.error ?? "") : ""),
+    waits: waits || (result === null && error === ""),
     ask: (below) => take(api(`${open}${below}`, { method: "POST", body: {} })),
     again: () => setAttempt(attempt + 1),
   };
 }
 
-export function progressOf(told: Attribution | null): string {
-  if (told?.progress) {
-    const { label, done, total, unit } = told.progress;
+export function progressOf(result: Attribution | null): string {
+  if (result?.progress) {
+    const { label, done, total, unit } = result.progress;
     return total ? `${label}: ${number(done)} of ${number(total)} ${unit}` : label;
   }
-  return told?.state === "waiting" ? "Waiting: a job is training" : "Reading the rows";
+  return result?.state === "waiting" ? "Waiting: a job is training" : "Reading the rows";
 }

@@ -13,7 +13,7 @@ import { timeOf } from "./time";
 import { keepWords } from "./words";
 
 export function Contradictions({ jobId }: { jobId: string }) {
-  const { told, failed, ask, again } = useAttribution(jobId, {});
+  const { result: told, failed, ask, again } = useAttribution(jobId, {});
   const [busy, setBusy] = useState(false);
   const start = async (): Promise<void> => {
     setBusy(true);

@@ -21,7 +21,7 @@ interface Props {
 }
 
 export function Why({ jobId, messages, answer, onClose }: Props) {
-  const { told, failed, waits, ask, again } = useAttribution(jobId, { messages, answer });
+  const { result: told, failed, waits, ask, again } = useAttribution(jobId, { messages, answer });
   return (
     <section class="why" aria-label="Why this answer" aria-busy={waits}>
       <header class="why-head">
@@ -31,7 +31,7 @@ export function Why({ jobId, messages, answer, onClose }: Props) {
       {failed ? (
         <ErrorNote title="This answer was not traced" error={failed} retry={again} />
       ) : told?.state === "completed" ? (
-        <Found told={told} jobId={jobId} prove={() => ask("/proof")} />
+        <Found attribution={told} jobId={jobId} prove={() => ask("/proof")} />
       ) : (
         <p class="hint">{progressOf(told)}</p>
       )}
@@ -39,9 +39,17 @@ export function Why({ jobId, messages, answer, onClose }: Props) {
   );
 }
 
-function Found({ told, jobId, prove }: { told: Attribution; jobId: string; prove: () => Promise<void> }) {
-  const shares = `${perToken(told.adapter)} a token under the adapter, ${perToken(told.base)} under the base model.`;
-  if (told.learned !== true) {
+function Found({
+  attribution,
+  jobId,
+  prove,
+}: {
+  attribution: Attribution;
+  jobId: string;
+  prove: () => Promise<void>;
+}) {
+  const shares = `${perToken(attribution.adapter)} a token under the adapter, ${perToken(attribution.base)} under the base model.`;
+  if (attribution.learned !== true) {
     return (
       <>
         <p>The base model says this too.</p>
@@ -52,9 +60,13 @@ function Found({ told, jobId, prove }: { told: Attribution; jobId: string; prove
   return (
     <>
       <p class="num">{shares}</p>
-      <Ranked title="Training rows with the most words in common" rows={told.similar ?? []} jobId={jobId} />
-      <p class="hint">{reliabilityWords(told.reliability)}</p>
-      <Prove proof={told.proof} rows={told.similar?.length ?? 0} jobId={jobId} prove={prove} />
+      <Ranked
+        title="Training rows with the most words in common"
+        rows={attribution.similar ?? []}
+        jobId={jobId}
+      />
+      <p class="hint">{reliabilityWords(attribution.reliability)}</p>
+      <Prove proof={attribution.proof} rows={attribution.similar?.length ?? 0} jobId={jobId} prove={prove} />
     </>
   );
 }

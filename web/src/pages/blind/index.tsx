@@ -27,17 +27,17 @@ export default function BlindPage() {
   const { query } = route.value;
   useEffect(() => setTitle("Blind test"), []);
   const [first, second] = targetsOfQuery(query);
-  const one = first && answerable(first, features.value, jobs.value);
+  const firstTarget = first && answerable(first, features.value, jobs.value);
   const other = second && answerable(second, features.value, jobs.value);
   return (
     <article style={styles.page}>
       <h1 tabIndex={-1}>Blind test</h1>
-      {!one || !other || sameTarget(one, other) ? (
+      {!firstTarget || !other || sameTarget(firstTarget, other) ? (
         <Empty title="Nothing to compare" action={<a href="#/jobs">Choose a job</a>}>
           A finished job’s page leads here, and so does Compare with two adapters.
         </Empty>
       ) : jobsState.value.loaded ? (
-        <Test key={`${targetKey(one)} ${targetKey(other)}`} one={one} other={other} />
+        <Test key={`${targetKey(firstTarget)} ${targetKey(other)}`} firstTarget={firstTarget} other={other} />
       ) : (
         <Skeleton lines={6} height={18} />
       )}
@@ -72,10 +72,10 @@ function pairOf(
 
 type Phase = "start" | "voting" | "result";
 
-function Test({ one, other }: { one: Target; other: Target }) {
-  const id = jobOf(one, other);
+function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
+  const id = jobOf(firstTarget, other);
   const job = id === null ? undefined : jobById(id);
-  const names = { one: fullName(one, jobs.value), other: fullName(other, jobs.value) };
+  const names = { one: fullName(firstTarget, jobs.value), other: fullName(other, jobs.value) };
   const [phase, setPhase] = useState<Phase>("start");
   const [kept, setKept] = useState<readonly Vote[]>([]);
   const [pairs, setPairs] = useState<Pairs | null>(null);
@@ -86,13 +86,13 @@ function Test({ one, other }: { one: Target; other: Target }) {
   const [stays, setStays] = useState("");
   const given = ballots.given.value;
   useEffect(() => {
-    if (id !== null) void keptVotes(job, id, one, other).then(setKept, () => undefined);
+    if (id !== null) void keptVotes(job, id, firstTarget, other).then(setKept, () => undefined);
   }, [id, features.value]);
   useEffect(() => () => pairs?.stop(), [pairs]);
 
   const mine = votesOf(voter.value, [...kept, ...given]);
   const begin = (questions: readonly Question[]): void => {
-    const targets = { one, other };
+    const targets = { one: firstTarget, other };
     setPairs(new Pairs(questions, (question, signal) => pairFor(question, targets, signal)));
     setIndex(0);
     setVotedOn([]);
@@ -103,7 +103,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
     setStays("");
     if (choice !== "skip") {
       const by = voter.peek().trim();
-      const keys = { one: targetKey(one), other: targetKey(other) };
+      const keys = { one: targetKey(firstTarget), other: targetKey(other) };
       const preferred = choice === "tie" ? "tie" : choice === "left" ? pair.leftIs : rightIs;
       const { question, leftIs: left } = pair;
       const ballot = { voter: by, ...keys, choice: preferred, left, question } as const;
@@ -154,7 +154,7 @@ function Test({ one, other }: { one: Target; other: Target }) {
       {phase === "voting" && pairs && <Voting pairs={pairs} index={index} next={next} skip={advance} />}
       {phase === "result" && (
         <Result
-          keys={{ one: targetKey(one), other: targetKey(other) }}
+          keys={{ one: targetKey(firstTarget), other: targetKey(other) }}
           names={names}
           ballots={[...kept, ...given]}
         />

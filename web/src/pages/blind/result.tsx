@@ -54,16 +54,16 @@ export function Result({ keys, names, ballots }: Props) {
             </tr>
           </thead>
           <tbody>
-            {voters.slice(0, MOST_VOTERS).map((each) => {
+            {voters.slice(0, MOST_VOTERS).map((voter) => {
               const own = tallyOf(
-                ballots.filter((ballot) => ballot.voter === each),
+                ballots.filter((ballot) => ballot.voter === voter),
                 keys.one,
                 keys.other,
               );
               return (
-                <tr key={each}>
+                <tr key={voter}>
                   <th scope="row">
-                    <bdi>{displayName(each)}</bdi>
+                    <bdi>{displayName(voter)}</bdi>
                   </th>
                   <td class="num">{number(own.one)}</td>
                   <td class="num">{number(own.other)}</td>

@@ -35,8 +35,8 @@ export function Start({ job, given, mine, begin }: Props) {
   }, [job?.id, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
   // Other questions follow the held-out ones.
-  const wanted = route.value.query.get("questions") === "preferences" && preferred.length > 0;
-  const first: Source = wanted ? "preferences" : some ? "held-out" : "own";
+  const usePreferences = route.value.query.get("questions") === "preferences" && preferred.length > 0;
+  const first: Source = usePreferences ? "preferences" : some ? "held-out" : "own";
   const source = chosen ?? (given === 0 ? first : "own");
   const questions = { "held-out": heldOut ?? [], preferences: preferred, own: questionsIn(text) }[source];
   const ready = voter.value.trim() !== "" && questions.length > 0;

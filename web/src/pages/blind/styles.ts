@@ -11,8 +11,8 @@ const page = stack(16, { justifyItems: "start" });
 const quiet: Style = { maxWidth: "100%", color: "var(--ink-2)", overflowWrap: "anywhere" };
 const start = stack(16, { width: "min(100%, 40rem)" });
 const row: Style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "8px" };
-const whole = stack(12, { width: "100%", minWidth: 0, outline: "none" });
-const asked: Style = {
+const fullWidth = stack(12, { width: "100%", minWidth: 0, outline: "none" });
+const question: Style = {
   fontSize: "var(--size-3)",
   marginBottom: "12px",
   overflowWrap: "anywhere",
@@ -45,8 +45,8 @@ export const styles = {
   quiet,
   start,
   row,
-  whole,
-  asked,
+  whole: fullWidth,
+  asked: question,
   judge,
   label,
   verdict,

@@ -23,21 +23,21 @@ export const voter = signal("");
 export const canKeep = (): boolean => features.value.has("votes");
 
 /** The job that stores the votes: the adapter's; for two adapters, the second one's. */
-export function jobOf(one: Target, other: Target): string | null {
+export function jobOf(first: Target, other: Target): string | null {
   if (other.kind !== "base") return other.jobId;
-  return one.kind === "base" ? null : one.jobId;
+  return first.kind === "base" ? null : first.jobId;
 }
 
 /** The stored votes on these two; for an adapter trained further since, only later ones. */
 export async function keptVotes(
   job: Job | undefined,
   id: string,
-  one: Target,
+  first: Target,
   other: Target,
 ): Promise<Vote[]> {
   if (!features.peek().has("votes")) return [];
   const { votes } = await api<Votes>(`/jobs/${encodeURIComponent(id)}/votes`);
-  const pair = new Set([targetKey(one), targetKey(other)]);
+  const pair = new Set([targetKey(first), targetKey(other)]);
   const since = Date.parse(job?.completedAt ?? "");
   return (Array.isArray(votes) ? votes : []).filter(
     (vote) =>
@@ -81,8 +81,8 @@ export async function preferredQuestions(job: Job | undefined): Promise<Question
 function messagesOf(sent: unknown): ChatMessage[] | null {
   if (!Array.isArray(sent)) return null;
   const messages = sent.filter(
-    (each): each is ChatMessage =>
-      isObject(each) && typeof each.role === "string" && typeof each.content === "string",
+    (message): message is ChatMessage =>
+      isObject(message) && typeof message.role === "string" && typeof message.content === "string",
   );
   return messages.length === sent.length && messages.at(-1)?.role === "user" ? messages : null;
 }
@@ -109,9 +109,9 @@ export class Ballots {
 
   give(ballot: Ballot, pair: Preferred | null): void {
     this.given.value = [...this.given.peek(), ballot];
-    const given = { ballot, pair };
-    this.#all.push(given);
-    this.#unsent.push(given);
+    const vote = { ballot, pair };
+    this.#all.push(vote);
+    this.#unsent.push(vote);
     this.send();
   }
 
@@ -125,7 +125,7 @@ export class Ballots {
     last.preference = undefined;
     if (last.vote !== undefined) await api(`${this.#path}/${last.vote}`, { method: "DELETE" });
     this.#all.pop();
-    this.#unsent = this.#unsent.filter((each) => each !== last);
+    this.#unsent = this.#unsent.filter((unsent) => unsent !== last);
     this.given.value = this.#all.map(({ ballot }) => ballot);
   }
 

@@ -35,13 +35,13 @@ export function Voting({ pairs, index, next, skip }: Props) {
   const [got, setGot] = useState<{ pairs: Pairs; index: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
   // Ignore the response to another question.
-  const here = got !== null && got.pairs === pairs && got.index === index ? got : null;
-  const pair = here?.pair ?? null;
-  const failed = here !== null && pair === null;
+  const current = got !== null && got.pairs === pairs && got.index === index ? got : null;
+  const pair = current?.pair ?? null;
+  const failed = current !== null && pair === null;
   const look = (): void => {
     setGot(null);
     pairs.at(index).then(
-      (found) => setGot({ pairs, index, pair: found }),
+      (loaded) => setGot({ pairs, index, pair: loaded }),
       () => setGot({ pairs, index, pair: null }),
     );
   };

@@ -9,8 +9,8 @@ import { MOST } from "./diff";
 const OFFERED = 100;
 
 export function AddJob({ ids, add }: { ids: readonly string[]; add: (id: string) => void }) {
-  const others = jobs.value.filter(({ id }) => !ids.includes(id)).slice(0, OFFERED);
-  if (others.length === 0 || ids.length >= MOST) return null;
+  const offered = jobs.value.filter(({ id }) => !ids.includes(id)).slice(0, OFFERED);
+  if (offered.length === 0 || ids.length >= MOST) return null;
   return (
     <select
       class="compare-add"
@@ -23,7 +23,7 @@ export function AddJob({ ids, add }: { ids: readonly string[]; add: (id: string)
       }}
     >
       <option value="">Add a job…</option>
-      {others.map(({ id, name, status, createdAt, config }) => (
+      {offered.map(({ id, name, status, createdAt, config }) => (
         <option key={id} value={id}>
           {displayName(name).slice(0, 60)}
           {config?.dryRun === true ? " · dry run" : ""} · {status} · {relative(createdAt, now.peek())}

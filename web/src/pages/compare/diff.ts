@@ -31,12 +31,12 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const known = present.some(({ given }) => given) ? all : present;
     const kinds = (of: (value: Value) => string): number =>
       new Set(known.map((value) => value && of(value))).size;
-    const whole = kinds(({ words }) => words) < kinds(({ raw }) => raw);
+    const ambiguous = kinds(({ words }) => words) < kinds(({ raw }) => raw);
     const field = lists.map((list) => list.get(label)?.field).find(Boolean) ?? "";
     return {
       label,
       field,
-      values: values.map((value) => value && (whole ? value.raw : value.words)),
+      values: values.map((value) => value && (ambiguous ? value.raw : value.words)),
       same: kinds(({ raw }) => raw) < 2,
     };
   });
@@ -78,8 +78,8 @@ export function changeOf(part: unknown): number | null {
 }
 
 /** A sentence on how two adapters have changed on general questions; empty if one of them was not asked any. */
-export function generalSentence(one: Job | undefined, other: Job | undefined, otherName: string): string {
-  const [mine, theirs] = [one, other].map((job) => changeOf(job?.evaluation?.general));
+export function generalSentence(first: Job | undefined, other: Job | undefined, otherName: string): string {
+  const [mine, theirs] = [first, other].map((job) => changeOf(job?.evaluation?.general));
   if (typeof mine !== "number" || typeof theirs !== "number") return "";
   const words = (change: number): string =>
     Math.abs(change) < 0.005

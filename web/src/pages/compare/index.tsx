@@ -59,13 +59,18 @@ export default function ComparePage() {
 
 /** Link to a blind test of two finished adapters. */
 function BlindTest({ ids }: { ids: readonly string[] }) {
-  const [one, other, more] = ids.map(jobById);
-  if (one?.status !== "completed" || other?.status !== "completed" || more !== undefined || ids.length !== 2)
+  const [first, other, more] = ids.map(jobById);
+  if (
+    first?.status !== "completed" ||
+    other?.status !== "completed" ||
+    more !== undefined ||
+    ids.length !== 2
+  )
     return null;
   return (
     <a
       class="ui-button ui-button-small"
-      href={href("/blind", { target: answererOf(one), against: answererOf(other) })}
+      href={href("/blind", { target: answererOf(first), against: answererOf(other) })}
     >
       Blind test
     </a>

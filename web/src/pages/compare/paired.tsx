@@ -51,7 +51,7 @@ interface Props {
 /** Each of the other jobs compared with the first. */
 function Sentences({ title, judged, query, children }: Props) {
   const [comparisons, setComparisons] = useState<readonly Said[]>([]);
-  const [first, ...others] = judged;
+  const [first, ...rest] = judged;
   // Another measurement may differ.
   const version = judged.map(({ id, job }) => `${id} ${job?.evaluation?.seconds}`).join();
   useEffect(() => {
@@ -72,7 +72,7 @@ function Sentences({ title, judged, query, children }: Props) {
       }
     };
     setComparisons([]);
-    void Promise.all(others.map(ask)).then((all) => {
+    void Promise.all(rest.map(ask)).then((all) => {
       if (!stop.signal.aborted) setComparisons(all);
     });
     return () => stop.abort();
@@ -81,8 +81,8 @@ function Sentences({ title, judged, query, children }: Props) {
     <section aria-label={title} class="compare-paired">
       <h2>{title}</h2>
       <dl>
-        {others.map(({ id, name, job }) => {
-          const comparison = comparisons.find((each) => each.id === id);
+        {rest.map(({ id, name, job }) => {
+          const comparison = comparisons.find((candidate) => candidate.id === id);
           const general = query === "" ? generalSentence(job, first!.job, first!.name) : "";
           return (
             <div key={id}>

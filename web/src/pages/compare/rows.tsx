@@ -12,12 +12,12 @@ const WORDS = { added: "Added", removed: "Removed", changed: "Changed" } as cons
 
 /** Each of the other jobs' rows, against those of the first. */
 export function RowDifferences({ compared }: { compared: readonly Compared[] }) {
-  const [first, ...others] = compared;
-  if (!features.value.has("rows") || !first || others.length === 0) return null;
+  const [first, ...rest] = compared;
+  if (!features.value.has("rows") || !first || rest.length === 0) return null;
   return (
     <section aria-labelledby="compare-rows">
       <h2 id="compare-rows">Rows</h2>
-      {others.map((other) => (
+      {rest.map((other) => (
         <One key={`${first.id} ${other.id}`} {...{ first, other }} />
       ))}
     </section>
@@ -25,7 +25,7 @@ export function RowDifferences({ compared }: { compared: readonly Compared[] }) 
 }
 
 function One({ first, other }: { first: Compared; other: Compared }) {
-  const [found, setFound] = useState<DataDifference | null>(null);
+  const [loaded, setFound] = useState<DataDifference | null>(null);
   const [note, setNote] = useState("");
   const begun = other.job?.status === "queued" || first.job?.status === "queued";
   useEffect(() => {
@@ -42,11 +42,11 @@ function One({ first, other }: { first: Compared; other: Compared }) {
     return () => abort.abort();
   }, [first.id, other.id, begun]);
   const [name, against] = [clean(other.name, 100), clean(first.name, 100)];
-  if (!found) return note ? <p class="hint">{`${name}, ${against}: ${note}`}</p> : null;
+  if (!loaded) return note ? <p class="hint">{`${name}, ${against}: ${note}`}</p> : null;
   return (
     <>
-      <Rows title={`Training rows of ${name} against ${against}`} difference={found.train} />
-      <Rows title="Held-out rows" difference={found.heldOut} />
+      <Rows title={`Training rows of ${name} against ${against}`} difference={loaded.train} />
+      <Rows title="Held-out rows" difference={loaded.heldOut} />
     </>
   );
 }

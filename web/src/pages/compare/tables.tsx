@@ -43,9 +43,9 @@ export function Tables({ compared, remove }: Props) {
             <th scope="col">
               <span class="visually-hidden">Value</span>
             </th>
-            {compared.map((one) => (
-              <th key={one.id} scope="col">
-                <Title one={one} remove={remove} />
+            {compared.map((job) => (
+              <th key={job.id} scope="col">
+                <Title compared={job} remove={remove} />
               </th>
             ))}
           </tr>
@@ -58,10 +58,10 @@ export function Tables({ compared, remove }: Props) {
 }
 
 function Title({
-  one: { id, name, tone, dash, job },
+  compared: { id, name, tone, dash, job },
   remove,
 }: {
-  one: Compared;
+  compared: Compared;
   remove: (id: string) => void;
 }) {
   return (
@@ -85,7 +85,7 @@ function Title({
 
 interface Row {
   label: string;
-  value: (one: Compared) => number | null;
+  value: (compared: Compared) => number | null;
   words: (value: number) => string;
   /** Whether lower or higher is better; absent: neither. */
   better?: "low" | "high";
@@ -171,7 +171,7 @@ function Results({ compared }: { compared: readonly Compared[] }) {
       )}
       {ROWS.map(({ label, value, words, better, optional }) => {
         const values = compared.map(value);
-        if (optional && values.every((one) => one === null)) return null;
+        if (optional && values.every((compared) => compared === null)) return null;
         // An unfinished run must not count as the fastest.
         const ranked =
           label === "Time"

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import { useDrop } from "../../lib/drop";
 import { plural } from "../../lib/format";
@@ -6,6 +6,7 @@ import { engineAwaited } from "../../store/engine";
 import { reloadManifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
 import { CopyButton } from "../../ui/controls/copy";
+import { FileButton } from "../../ui/controls/file-button";
 import { announce } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
 import { DATA_FILES, uploadData } from "./upload";
@@ -28,7 +29,6 @@ export function First({ typescript }: { typescript: boolean }) {
 }
 
 function Empty() {
-  const input = useRef<HTMLInputElement>(null);
   const [busy, setBusy] = useState<"starter" | "data" | null>(null);
   const [over, setOver] = useState(false);
   const [error, setError] = useState<string | null>(null);
@@ -76,21 +76,14 @@ function Empty() {
         <section class={over ? "home-way home-drop home-drop-over" : "home-way home-drop"}>
           <h2>Start from your data</h2>
           <p class="dim">Drop a CSV, JSON, JSONL or Parquet file here. It is copied into this project.</p>
-          <Button busy={busy === "data"} onClick={() => input.current?.click()}>
-            Use my data
-          </Button>
-          <input
-            ref={input}
-            class="visually-hidden"
-            type="file"
-            tabIndex={-1}
-            aria-label="Data file"
+          <FileButton
+            input="Data file"
             accept={DATA_FILES}
-            onChange={(event) => {
-              void take(event.currentTarget.files?.[0]);
-              event.currentTarget.value = "";
-            }}
-          />
+            busy={busy === "data"}
+            take={([file]) => take(file)}
+          >
+            Use my data
+          </FileButton>
         </section>
       </div>
       {error !== null && <ErrorNote title="Nothing was created" error={error} />}

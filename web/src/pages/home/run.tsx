@@ -43,8 +43,7 @@ export function RunPanel({
 function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const [output] = useState(() => new RunOutput(run.id));
   const [error, setError] = useState<string | null>(null);
-  // For a run that ended before this visit, only the outcome is shown.
-  const [seen] = useState(isLive(run) || shownRun.value === run.id);
+  const [followed] = useState(isLive(run) || shownRun.value === run.id);
   const [picked, setPicked] = useState<boolean | null>(null);
   useEffect(() => {
     void import("./live").then(({ LiveJob }) => {
@@ -57,7 +56,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const job = jobId ? jobById(jobId) : undefined;
   const ended = output.ending.value !== null || run.state === "ended";
   const gone = jobsState.value.loaded && jobId !== null && job === undefined;
-  const log = picked ?? (seen && (typescript || (ended && !jobId)));
+  const log = picked ?? (followed && (typescript || (ended && !jobId)));
   const loaded = useOutput(log);
   useEffect(() => {
     foundJob.value = jobId;
@@ -110,6 +109,8 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const stop = (): Promise<void> =>
     attempt(() => stopRun(run.id), jobId ? "Hidden; the job keeps running" : "The command was stopped");
   const active = job !== undefined && !isOver(job);
+  // For a job that ended before this visit, only the outcome is shown.
+  const seen = followed || active;
   return (
     <section class="home-output" aria-labelledby="home-output" data-focus-next="a, button">
       <header class="home-output-head">

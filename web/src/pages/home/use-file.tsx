@@ -1,15 +1,14 @@
 /** A new data file for a trainer: copied into the project, and written to arkor.toml after a preview. */
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { forgetEdits, reloadManifest } from "../../store/manifest";
-import { Button } from "../../ui/controls/button";
+import { FileButton } from "../../ui/controls/file-button";
 import { WriteDialog } from "../../ui/diff";
 import { DATA_FILES, uploadData } from "./upload";
 
 export function UseFile({ trainer, revision }: { trainer: Trainer; revision: string }) {
-  const input = useRef<HTMLInputElement>(null);
   const [busy, setBusy] = useState(false);
   const [path, setPath] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
@@ -28,21 +27,9 @@ export function UseFile({ trainer, revision }: { trainer: Trainer; revision: str
     api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });
   return (
     <>
-      <Button small busy={busy} onClick={() => input.current?.click()}>
+      <FileButton small input="Data file" accept={DATA_FILES} busy={busy} take={([file]) => take(file)}>
         Use another file
-      </Button>
-      <input
-        ref={input}
-        class="visually-hidden"
-        type="file"
-        tabIndex={-1}
-        aria-label="Data file"
-        accept={DATA_FILES}
-        onChange={(event) => {
-          void take(event.currentTarget.files?.[0]);
-          event.currentTarget.value = "";
-        }}
-      />
+      </FileButton>
       {error && (
         <span class="ui-field-error" role="alert">
           {clean(error, 300)}

@@ -37,7 +37,7 @@ export function LazyAnswers(props: WithChart) {
 
 export function LazyRollouts({ run, version }: JobNow) {
   const code = useRollouts(run.rollouts.length > 0);
-  return code && <code.Rollouts told={run.rollouts} version={version} />;
+  return code && <code.Rollouts events={run.rollouts} version={version} />;
 }
 
 export function LazyExports({ job }: { job: Job | undefined }) {
@@ -52,7 +52,7 @@ export function LazyCorrections({ job }: { job: Job | undefined }) {
   return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
 }
 
-/** Searched for on request: it takes as long as an epoch of training, or more. */
+/** Searched for on request: it takes as long as an epoch of training. */
 export function LazyContradictions({ job, status }: JobNow) {
   const [asked, setAsked] = useState(false);
   const code = useContradictions(asked);
@@ -70,8 +70,7 @@ export function LazyContradictions({ job, status }: JobNow) {
             </Button>
           </p>
           <p class="hint">
-            Finds rows that contradict the rows most like them. Takes about as long as two to six epochs of
-            training.
+            Finds rows that contradict the rows most like them. Takes about as long as an epoch of training.
           </p>
         </>
       )}

@@ -103,7 +103,7 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
   const losses = points.map((point) => point.y);
   const [low, high] = [Math.min(...losses), Math.max(...losses)];
   const label = lines
-    .map(({ step, points: each }) => `after ${number(step)} steps ${loss(figure(sweep, each.at(-1)!.y))}`)
+    .map(({ step, points: curve }) => `after ${number(step)} steps ${loss(figure(sweep, curve.at(-1)!.y))}`)
     .join(", ");
   const first = Math.min(...points.map((point) => point.x));
   const last = Math.max(...points.map((point) => point.x));
@@ -135,18 +135,18 @@ export function BestOverTime({ sweep }: { sweep: Sweep }) {
           <Text x={width - RIGHT} at={HEIGHT - 8} anchor="end">
             {clock(last, false)}
           </Text>
-          {lines.map(({ step, points: each }, index) => {
+          {lines.map(({ step, points: curve }, index) => {
             const colour = `var(--series-${(index % MOST_SERIES) + 1})`;
-            const path = each
-              .map((point, place) =>
-                place === 0 ? `M${x(point.x)} ${y(up(point.y))}` : `H${x(point.x)}V${y(up(point.y))}`,
+            const path = curve
+              .map((point, pointIndex) =>
+                pointIndex === 0 ? `M${x(point.x)} ${y(up(point.y))}` : `H${x(point.x)}V${y(up(point.y))}`,
               )
               .join("");
             return (
               <g key={step}>
                 <path d={path} fill="none" stroke={colour} stroke-width="2" />
-                {each.map((point, place) => (
-                  <circle key={place} cx={x(point.x)} cy={y(up(point.y))} r="3" fill={colour} />
+                {curve.map((point, dotIndex) => (
+                  <circle key={dotIndex} cx={x(point.x)} cy={y(up(point.y))} r="3" fill={colour} />
                 ))}
               </g>
             );
@@ -208,7 +208,7 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
               const at = axis.at(value);
               return at === null ? null : `${x(index)} ${y(at)}`;
             });
-            const points = places.filter((place) => place !== null);
+            const points = places.filter((point) => point !== null);
             const on = trial === best;
             return (
               <polyline
@@ -227,8 +227,8 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
           {axes.map((axis, index) => (
             <g key={axis.field}>
               <line x1={x(index)} x2={x(index)} y1={y(0)} y2={y(1)} stroke="var(--line-strong)" />
-              {axis.marks.map((mark, place) => (
-                <Text key={place} x={x(index) + 6} at={y(mark.at) + 4}>
+              {axis.marks.map((mark, markIndex) => (
+                <Text key={markIndex} x={x(index) + 6} at={y(mark.at) + 4}>
                   {mark.text}
                 </Text>
               ))}

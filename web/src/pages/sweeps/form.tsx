@@ -54,17 +54,19 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
   const jobs = useSignal(written.jobs ? `${written.jobs}` : "");
   const error = useSignal<string | null>(null);
   const busy = useSignal(false);
-  const trainer = trainers.find((each) => each.name === name.value) ?? trainers[0]!;
+  const trainer = trainers.find((candidate) => candidate.name === name.value) ?? trainers[0]!;
   const change = (index: number, changes: Partial<Entry>): void => {
-    entries.value = entries.value.map((entry, place) => (place === index ? { ...entry, ...changes } : entry));
+    entries.value = entries.value.map((entry, position) =>
+      position === index ? { ...entry, ...changes } : entry,
+    );
   };
   const start = async (): Promise<void> => {
     error.value = null;
     const space: Record<string, unknown> = {};
-    for (const { field, text, log, values: given } of entries.value) {
-      const isGiven = given !== undefined && text === textOf(given);
-      const values = isGiven && !isRange(given) ? given : valuesFrom(text, log);
-      const label = SETTINGS.find((each) => each.field === field)?.label ?? field;
+    for (const { field, text, log, values: valueTexts } of entries.value) {
+      const isGiven = valueTexts !== undefined && text === textOf(valueTexts);
+      const values = isGiven && !isRange(valueTexts) ? valueTexts : valuesFrom(text, log);
+      const label = SETTINGS.find((setting) => setting.field === field)?.label ?? field;
       if (values === null) {
         error.value = `${label}: write values such as 8, 16, 64, or a range such as 1e-4 to 5e-3`;
         return;
@@ -115,16 +117,16 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
               name.value = event.currentTarget.value;
             }}
           >
-            {trainers.map((each) => (
-              <option key={each.name} value={each.name}>
-                {displayName(each.name)}
+            {trainers.map((listed) => (
+              <option key={listed.name} value={listed.name}>
+                {displayName(listed.name)}
               </option>
             ))}
           </select>
         </label>
       )}
       {entries.value.map(({ field, text, log }, index) => {
-        const label = SETTINGS.find((each) => each.field === field)?.label ?? field;
+        const label = SETTINGS.find((row) => row.field === field)?.label ?? field;
         return (
           <fieldset key={field} style={{ ...styles.entry, border: 0, margin: 0, padding: 0 }}>
             <legend class="visually-hidden">{label}</legend>
@@ -166,7 +168,7 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
               aria-label={`Remove ${label}`}
               disabled={entries.value.length < 2}
               onClick={() => {
-                entries.value = entries.value.filter((_, place) => place !== index);
+                entries.value = entries.value.filter((_, other) => other !== index);
               }}
             />
           </fieldset>

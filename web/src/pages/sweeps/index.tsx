@@ -44,12 +44,12 @@ export default function Sweeps() {
   useEffect(() => {
     setTitle("Sweeps");
     void loadManifest();
-    const asking = poll(load, () => POLL_MS);
-    return () => asking.stop();
+    const polling = poll(load, () => POLL_MS);
+    return () => polling.stop();
   }, []);
   const all = sweeps.value;
   const id = query.get("id");
-  const sweep = query.has("new") ? undefined : all?.find((each) => id === null || each.id === id);
+  const sweep = query.has("new") ? undefined : all?.find((entry) => id === null || entry.id === id);
   return (
     <div style={styles.page} data-focus-next="h1">
       <header style={styles.row}>
@@ -73,11 +73,11 @@ export default function Sweeps() {
         <nav aria-label="Sweeps">
           <h2>All sweeps</h2>
           <ul style={styles.list}>
-            {all.map((each) => (
-              <li key={each.id}>
-                <a href={href("/sweeps", { id: each.id })}>{displayName(each.name)}</a>{" "}
+            {all.map((entry) => (
+              <li key={entry.id}>
+                <a href={href("/sweeps", { id: entry.id })}>{displayName(entry.name)}</a>{" "}
                 <span class="dim">
-                  {each.state}, <RelativeTime at={each.createdAt} />
+                  {entry.state}, <RelativeTime at={entry.createdAt} />
                 </span>
               </li>
             ))}

@@ -17,11 +17,11 @@ export const measureOf = ({ measure }: Sweep): string => clean(measure?.label ??
 export const figure = ({ measure }: Sweep, value: number): number => (measure?.higher ? -value : value);
 
 export const labelOf = (field: string): string =>
-  SETTINGS.find((each) => each.field === field)?.label ?? clean(field, 60);
+  SETTINGS.find((setting) => setting.field === field)?.label ?? clean(field, 60);
 
 export function valueText(field: string, value: unknown): string {
-  const [shown] = settings({ [field]: value } as unknown as JobConfig);
-  return shown?.value ?? clean(JSON.stringify(value) ?? "not set", 60);
+  const [text] = settings({ [field]: value } as unknown as JobConfig);
+  return text?.value ?? clean(JSON.stringify(value) ?? "not set", 60);
 }
 
 /** `Learning rate 0.002, LoRA rank 16`; for trial 0, a note that it changes nothing. */
@@ -97,16 +97,16 @@ export function axesOf(space: Sweep["space"]): Axis[] {
       return { field, label, at, marks };
     }
     const list = Array.isArray(values) ? values : [];
-    const place = (index: number): number => (list.length > 1 ? index / (list.length - 1) : 0.5);
+    const fraction = (index: number): number => (list.length > 1 ? index / (list.length - 1) : 0.5);
     const texts = list.map((value) => JSON.stringify(value));
     return {
       field,
       label,
       at: (value) => {
         const index = texts.indexOf(JSON.stringify(value));
-        return index < 0 ? null : place(index);
+        return index < 0 ? null : fraction(index);
       },
-      marks: list.map((value, index) => ({ at: place(index), text: valueText(field, value) })),
+      marks: list.map((value, index) => ({ at: fraction(index), text: valueText(field, value) })),
     };
   });
 }
@@ -146,10 +146,10 @@ export function textOf(values: unknown): string {
 export function nextTime(text: string, now: number): string | null {
   const hours = /^(\d+(?:\.\d+)?)\s*h$/i.exec(text.trim());
   if (hours) return new Date(now + Number(hours[1]) * 3_600_000).toISOString();
-  const found = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text.trim());
-  if (!found) return null;
+  const match = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text.trim());
+  if (!match) return null;
   const at = new Date(now);
-  at.setHours(Number(found[1]), Number(found[2]), 0, 0);
+  at.setHours(Number(match[1]), Number(match[2]), 0, 0);
   if (at.getTime() <= now) at.setDate(at.getDate() + 1);
   return at.toISOString();
 }

@@ -98,7 +98,13 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     if (summary === null) return undefined;
     const abort = new AbortController();
     const asked = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
-    api<ReviewedRow>(`/data/reviews/row?${asked}`, { signal: abort.signal }).then(
+    const find = async (): Promise<ReviewedRow> => {
+      // Only the backend knows the hash of a row from outside the project.
+      if (chosen > summary.rows)
+        asked.set("entry", (await opened.tokens(chosen, abort.signal)).exclusion?.entry ?? "");
+      return api<ReviewedRow>(`/data/reviews/row?${asked}`, { signal: abort.signal });
+    };
+    find().then(
       (found) => {
         const own = found.reviews.find((review) => (review.by ?? "") === name);
         setRow(found);
@@ -121,6 +127,15 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
     return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`)).row;
   };
+  /** The next row of a queue. Rows from outside the project, whose judgements are not counted, are gone through one
+   * by one after the project's own. */
+  const following = async (want: Queue, after: number, tagged: string): Promise<number | null> => {
+    const own = summary?.rows ?? 0;
+    const outside = Math.max(after, own) + 1;
+    const some = want === "unseen" && tagged === "" && outside <= opened.count;
+    const row = some && after >= own ? null : await nextOf(want, after, tagged);
+    return row ?? (some ? outside : null);
+  };
   /** The unseen row with the highest loss; with `after` on screen, the one behind that. Undefined before losses
    * are measured. */
   const uncertain = async (after: number, tagged: string): Promise<number | null | undefined> => {
@@ -138,11 +153,11 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     return null;
   };
   const goOn = async (after: number, want: Queue = queue, tagged = tag): Promise<void> => {
-    const row = want === "uncertain" ? await uncertain(after, tagged) : await nextOf(want, after, tagged);
+    const row = want === "uncertain" ? await uncertain(after, tagged) : await following(want, after, tagged);
     if (row === undefined) setNote("The model's losses are not measured yet.");
     else if (row === null || (row === chosen && after === chosen))
       setNote(
-        want === "unseen"
+        want === "unseen" && summary?.rows
           ? `${clean(name, 60)} has judged every row.`
           : want === "uncertain"
             ? `${clean(name, 60)} has judged the rows that surprise the model most.`

@@ -7,6 +7,7 @@ import { clean, displayName } from "../../../lib/text";
 import { href, route } from "../../../router";
 import { poll } from "../../../store/poll";
 import { Button } from "../../../ui/controls/button";
+import { FileButton } from "../../../ui/controls/file-button";
 import { Chips, Field } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
@@ -290,7 +291,6 @@ function Documents({
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const [typed, setTyped] = useState("");
-  const input = useRef<HTMLInputElement>(null);
   const take = async (files: readonly File[]): Promise<void> => {
     setBusy(true);
     setError(null);
@@ -328,23 +328,10 @@ function Documents({
           void take([...(event.dataTransfer?.files ?? [])]);
         }}
       >
-        <Button busy={busy} onClick={() => input.current?.click()}>
+        <FileButton multiple input="Documents" accept={DOCUMENTS} busy={busy} take={take}>
           Choose documents
-        </Button>
+        </FileButton>
         <span class="hint">or drop them here: Markdown, text, HTML, PDF, DOCX</span>
-        <input
-          ref={input}
-          class="visually-hidden"
-          type="file"
-          multiple
-          tabIndex={-1}
-          aria-label="Documents"
-          accept={DOCUMENTS}
-          onChange={(event) => {
-            void take([...(event.currentTarget.files ?? [])]);
-            event.currentTarget.value = "";
-          }}
-        />
       </div>
       <div class="making-folder">
         <Field label="Or a folder of the project" for="making-folder">

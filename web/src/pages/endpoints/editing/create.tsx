@@ -53,7 +53,7 @@ export function Create() {
   const wrongSlug = slugTrouble(slug);
   const wrongTarget = target ? targetTrouble(target) : "Choose what the endpoint serves.";
   const wrongDays = keep.mode === "days" ? daysTrouble(keep.days) : null;
-  const taken = fault?.status === 409 ? fault.text : null;
+  const conflict = fault?.status === 409 ? fault.text : null;
 
   const submit = async (): Promise<void> => {
     setTried(true);
@@ -94,7 +94,7 @@ export function Create() {
         label="Address"
         for="ep-slug"
         hint={baseUrlOf(slug || "…")}
-        error={taken ?? (tried || typed !== null ? wrongSlug : null)}
+        error={conflict ?? (tried || typed !== null ? wrongSlug : null)}
       >
         <input
           id="ep-slug"
@@ -111,7 +111,7 @@ export function Create() {
       </Field>
       <AccessField value={auth} onChange={setAuth} />
       <RetentionField mode={keep.mode} days={keep.days} onChange={(mode, days) => setKeep({ mode, days })} />
-      {fault && !taken && <ErrorNote title="The endpoint was not created" error={fault.text} />}
+      {fault && !conflict && <ErrorNote title="The endpoint was not created" error={fault.text} />}
       <div class="ep-buttons">
         <Button type="submit" kind="primary" busy={busy}>
           Create endpoint

@@ -13,7 +13,7 @@ import { placeOf } from "../address";
 import { deleteEndpoint } from "../store";
 
 export function Delete({ deployment }: { deployment: Deployment }) {
-  const [asking, setAsking] = useState(false);
+  const [confirming, setAsking] = useState(false);
   return (
     <section class="ep-section">
       <h2>Delete</h2>
@@ -25,7 +25,7 @@ export function Delete({ deployment }: { deployment: Deployment }) {
           Delete endpoint
         </Button>
       </p>
-      {asking && <Question deployment={deployment} onClose={() => setAsking(false)} />}
+      {confirming && <Question deployment={deployment} onClose={() => setAsking(false)} />}
     </section>
   );
 }

@@ -47,7 +47,7 @@ export function Keys({ deployment }: { deployment: Deployment }) {
         const next = (row?.nextElementSibling ?? row?.previousElementSibling)?.querySelector("button");
         (next ?? heading.current)?.focus();
       }
-      setKeys((now) => now?.filter((each) => each.id !== key.id) ?? null);
+      setKeys((now) => now?.filter((other) => other.id !== key.id) ?? null);
       announce(`Key ${label} revoked`);
     } catch (fault) {
       setError(errorText(fault));

@@ -40,7 +40,7 @@ export function Requests({ deployment }: { deployment: Deployment }) {
   // Stored texts change with the retention, so don't offer deleted ones.
   useEffect(() => poll(read, () => EVERY_MS).stop, [id, runRetentionMode]);
   const known = new Map(
-    [...(older?.requests ?? []), ...(newest?.requests ?? [])].map((one) => [one.id, one]),
+    [...(older?.requests ?? []), ...(newest?.requests ?? [])].map((entry) => [entry.id, entry]),
   );
   const list = [...known.values()].sort((a, b) => Number(b.id) - Number(a.id));
   const more = older ? older.more : (newest?.more ?? false);

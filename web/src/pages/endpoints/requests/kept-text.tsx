@@ -171,11 +171,11 @@ function Correct({ request, answer, by, onClose }: CorrectProps) {
   const [error, setError] = useState<string | null>(null);
   const [added, setAdded] = useState<CorrectionAdded | null>(null);
   const ready = text.trim() !== "" && text.trim() !== answer.trim();
-  const act = async (what: () => Promise<void>): Promise<void> => {
+  const act = async (action: () => Promise<void>): Promise<void> => {
     setBusy(true);
     setError(null);
     try {
-      await what();
+      await action();
     } catch (fault) {
       setError(errorText(fault));
     }

@@ -42,7 +42,7 @@ export function ClusterChoice() {
   }, [revision]);
   const { address, insecure } = configured.value ?? {};
   if (typeof address !== "string") return null;
-  const here = chosenPlacement.value === "here";
+  const onThisMachine = chosenPlacement.value === "here";
   return (
     <div class="home-cluster">
       <Chips
@@ -51,12 +51,12 @@ export function ClusterChoice() {
           { value: "cluster", label: `Cluster ${clean(address, 300)}` },
           { value: "here", label: "This machine" },
         ]}
-        value={here ? "here" : "cluster"}
+        value={onThisMachine ? "here" : "cluster"}
         onChange={(value) => {
           chosenPlacement.value = value === "here" ? "here" : undefined;
         }}
       />
-      {!here && (
+      {!onThisMachine && (
         <>
           {insecure && (
             <p class="home-cluster-open" role="alert">

@@ -19,9 +19,9 @@ export function Elsewhere({ paused }: { paused: boolean }) {
   const known = runs.value;
   if (known === null || known.some(isLive)) return null;
   const own = new Set([foundJob.value, ...known.map(({ jobId }) => jobId)]);
-  const others = jobs.value.filter(({ id }) => !own.has(id));
-  const running = others.find(({ status }) => status === "running");
-  const job = paused ? !running && others.find(({ status }) => status === "paused") : running;
+  const foreign = jobs.value.filter(({ id }) => !own.has(id));
+  const running = foreign.find(({ status }) => status === "running");
+  const job = paused ? !running && foreign.find(({ status }) => status === "paused") : running;
   return job ? <Told key={job.id} job={job} /> : null;
 }
 

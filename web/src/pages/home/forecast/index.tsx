@@ -64,11 +64,11 @@ function Note({
 }
 
 function progressWords({ progress }: Forecast): string {
-  const what = "Estimating time and memory";
-  if (!progress) return `${what} …`;
+  const label = "Estimating time and memory";
+  if (!progress) return `${label} …`;
   if (progress.unit !== "steps" || !progress.total)
-    return `${what}: ${clean(progress.label, 80).toLowerCase()} …`;
-  return `${what}: step ${progress.done} of ${progress.total}`;
+    return `${label}: ${clean(progress.label, 80).toLowerCase()} …`;
+  return `${label}: step ${progress.done} of ${progress.total}`;
 }
 
 function Shortage({ forecast, apply }: { forecast: Forecast; apply: Props["apply"] }) {

@@ -39,10 +39,10 @@ export function allowedBy({ allowed, kind, low = 0, high = 0, above, choices = [
   if (allowed) return allowed;
   if (kind === "flag") return "true or false";
   if (kind === "choice") return `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`;
-  const what = `a ${kind === "whole" ? "whole " : ""}number`;
+  const noun = `a ${kind === "whole" ? "whole " : ""}number`;
   return above
-    ? `${what} above ${number(low)}, ${number(high)} at most`
-    : `${what} from ${number(low)} to ${number(high)}`;
+    ? `${noun} above ${number(low)}, ${number(high)} at most`
+    : `${noun} from ${number(low)} to ${number(high)}`;
 }
 
 /** What a value must be, if it is invalid; null if it is allowed. */
@@ -95,18 +95,22 @@ export function conflictsIn(config: Changes): ReadonlyMap<string, string> {
 function arises({ field, other, allowed, refused, unless }: Conflict, config: Changes): boolean {
   const [own, row] = [config[field], BY_FIELD.get(other)!];
   // False, zero and empty values count as unset.
-  const said = BY_FIELD.get(field)!;
-  if (!own || same(own, []) || same(own, said.variants?.[String(config.method)]?.default ?? said.default))
+  const setting = BY_FIELD.get(field)!;
+  if (
+    !own ||
+    same(own, []) ||
+    same(own, setting.variants?.[String(config.method)]?.default ?? setting.default)
+  )
     return false;
   if (unless && config[unless]) return false;
   const set = config[other] ?? null;
   if (!allowed && !refused) return set !== null;
   if (set !== null && !fits(row, set)) return false;
   const value: unknown = Array.isArray(set) && set.length === 1 ? set[0] : (set ?? row.default ?? null);
-  const listed = (list: readonly unknown[]): boolean => list.some((each) => same(each, value));
+  const listed = (list: readonly unknown[]): boolean => list.some((candidate) => same(candidate, value));
   return allowed ? !listed(allowed) : listed(refused!);
 }
 
-function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
+function same(first: unknown, other: unknown): boolean {
+  return JSON.stringify(first) === JSON.stringify(other);
 }

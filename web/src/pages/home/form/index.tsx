@@ -30,8 +30,8 @@ export function SettingsForm({ trainer, revision, open, all, onAll }: Props) {
   const rows = rowsOf(trainer, changesFor(trainer));
   const faults = rows.filter(({ problem }) => problem !== null).length;
   const few = rows.filter(({ setting }) => FEW.has(setting.field));
-  const others = rows.filter(({ setting }) => !FEW.has(setting.field));
-  const hidden = others.some(({ problem }) => problem !== null);
+  const rest = rows.filter(({ setting }) => !FEW.has(setting.field));
+  const hidden = rest.some(({ problem }) => problem !== null);
   useLayoutEffect(() => {
     draftFaults.value = faults;
     return () => {
@@ -42,7 +42,7 @@ export function SettingsForm({ trainer, revision, open, all, onAll }: Props) {
     if (hidden) onAll(true);
   }, [hidden]);
   if (!open) return null;
-  const changed = others.filter((row) => row.changed).length;
+  const changed = rest.filter((row) => row.changed).length;
   return (
     <section class="set" aria-label="Settings" data-focus-next=".set-row input">
       <div class="set-top">
@@ -66,7 +66,7 @@ export function SettingsForm({ trainer, revision, open, all, onAll }: Props) {
           {!all && changed > 0 && <span class="set-state-changed">{plural(changed, "change")}</span>}
         </Button>
       </div>
-      {all && <All trainer={trainer} rows={others} />}
+      {all && <All trainer={trainer} rows={rest} />}
     </section>
   );
 }
@@ -91,12 +91,12 @@ function All({ trainer, rows }: { trainer: Trainer; rows: RowState[] }) {
 }
 
 function rowsOf(trainer: Trainer, changes: Changes): RowState[] {
-  const said = trainer.config as unknown as Changes;
-  const config = { ...said, ...changes };
+  const own = trainer.config as unknown as Changes;
+  const config = { ...own, ...changes };
   const conflicts = conflictsIn(config);
   return settingsFor(config, methods.value).map((setting) => {
     const { field } = setting;
-    const inFile = said[field] ?? null;
+    const inFile = own[field] ?? null;
     const changed = field in changes;
     const value = changed ? changes[field] : inFile;
     const problem = (changed ? problemOf(setting, value) : null) ?? conflicts.get(field) ?? null;
@@ -112,13 +112,15 @@ function Folded({ title, rows, children }: { title: string; rows: RowState[]; ch
   useLayoutEffect(() => {
     if (faulty) setOpen(true);
   }, [faulty]);
-  const said = rows.filter(({ value }) => value !== null).map(({ setting, value }) => words(setting, value));
+  const descriptions = rows
+    .filter(({ value }) => value !== null)
+    .map(({ setting, value }) => words(setting, value));
   return (
     <details class="set-group" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <span>{title}</span>
         {changed > 0 && <span class="set-state-changed">{plural(changed, "change")}</span>}
-        <span class="hint set-said">{said.join(" · ")}</span>
+        <span class="hint set-said">{descriptions.join(" · ")}</span>
       </summary>
       {children}
     </details>
@@ -126,6 +128,6 @@ function Folded({ title, rows, children }: { title: string; rows: RowState[]; ch
 }
 
 function words({ field, label }: FormSetting, value: unknown): string {
-  const [shown] = settings({ [field]: value } as unknown as JobConfig);
-  return `${label} ${shown?.value ?? "not set"}`;
+  const [text] = settings({ [field]: value } as unknown as JobConfig);
+  return `${label} ${text?.value ?? "not set"}`;
 }

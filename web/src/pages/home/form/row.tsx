@@ -59,7 +59,7 @@ export function Row({ trainer, setting, value, inFile, changed, problem }: RowSt
           {changed && (
             <p class="set-was">
               <span>
-                In arkor.toml: <bdi>{inFile === null ? "not set" : shown(field, inFile)}</bdi>
+                In arkor.toml: <bdi>{inFile === null ? "not set" : valueText(field, inFile)}</bdi>
               </span>
               <Button small kind="quiet" aria-label={`Undo ${label}`} onClick={undo}>
                 Undo
@@ -135,7 +135,7 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
       {items.map((item) => (
         <option key={item} value={item}>
           {kind === "flag"
-            ? shown(field, item === "true")
+            ? valueText(field, item === "true")
             : (field === "method" && methods.value.find(({ name }) => name === item)?.label) || item}
         </option>
       ))}
@@ -145,14 +145,14 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
 }
 
 /** A value in the wording of a job's page. */
-function shown(field: string, value: unknown): string {
+function valueText(field: string, value: unknown): string {
   return settings({ [field]: value } as unknown as JobConfig)[0]?.value ?? "";
 }
 
 /** The default, as short as the field requires. */
 function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetting): string {
   if (fixed === undefined) return defaultWords.length <= ROOM ? defaultWords : "automatic";
-  return kind === "flag" ? shown(field, fixed) : textOf(fixed);
+  return kind === "flag" ? valueText(field, fixed) : textOf(fixed);
 }
 
 /** Its purpose, its range, and which backends support it, if not all do. */

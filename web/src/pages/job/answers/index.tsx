@@ -26,8 +26,8 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   const [chosen, choose] = useState<number | null>(null);
   const [compares, setCompares] = useState(false);
   const pointed = stepAt(chart.scene.value, chart.cursor.value, run);
-  const wanted = pointed ?? chosen;
-  const step = wanted === null ? steps.at(-1) : newestAt(steps, wanted);
+  const number = pointed ?? chosen;
+  const step = number === null ? steps.at(-1) : newestAt(steps, number);
   if (step === undefined) return null;
   const index = steps.indexOf(step);
   const target = targetOf(id, job, run, step);

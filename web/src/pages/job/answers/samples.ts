@@ -79,7 +79,7 @@ export function answerAt(
   steps: readonly number[],
   step: number,
 ): [Answer | undefined, Answer | undefined] {
-  const before = steps.findLast((each) => each < step && prompt.answers.has(each));
+  const before = steps.findLast((other) => other < step && prompt.answers.has(other));
   return [prompt.answers.get(step), before === undefined ? undefined : prompt.answers.get(before)];
 }
 

@@ -15,15 +15,15 @@ export function became(row: Correction, answer: string): Became {
 export function learnedBy(job: Job, rows: readonly Correction[]): Correction[] {
   const made = Date.parse(job.createdAt);
   // A row without a time may have existed.
-  const there = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
-  return there.filter(
+  const known = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
+  return known.filter(
     (row) =>
       rowWith(
-        there.filter((other) => sameQuestion(row, other)),
+        known.filter((other) => sameQuestion(row, other)),
         wantedOf(row),
       ) === row,
   );
 }
 
-const sameQuestion = (one: Correction, other: Correction): boolean =>
-  JSON.stringify(one.messages.slice(0, -1)) === JSON.stringify(other.messages.slice(0, -1));
+const sameQuestion = (first: Correction, other: Correction): boolean =>
+  JSON.stringify(first.messages.slice(0, -1)) === JSON.stringify(other.messages.slice(0, -1));

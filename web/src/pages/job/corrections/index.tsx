@@ -23,7 +23,7 @@ const MARKS = {
 
 export function CorrectedQuestions({ job }: { job: Job }) {
   const [answers, setAnswers] = useState<ReadonlyMap<number, string>>(new Map());
-  const [asking, setAsking] = useState<number | null>(null);
+  const [running, setAsking] = useState<number | null>(null);
   const [error, setError] = useState("");
   const abort = useRef<AbortController | null>(null);
   useEffect(() => {
@@ -36,14 +36,14 @@ export function CorrectedQuestions({ job }: { job: Job }) {
     const stop = new AbortController();
     abort.current = stop;
     setError("");
-    const found = new Map<number, string>();
+    const byLine = new Map<number, string>();
     try {
       for (const row of rows) {
         setAsking(row.line);
-        found.set(row.line, await askWhole(row.messages.slice(0, -1), answerOf(job), stop.signal));
-        setAnswers(new Map(found));
+        byLine.set(row.line, await askWhole(row.messages.slice(0, -1), answerOf(job), stop.signal));
+        setAnswers(new Map(byLine));
       }
-      announce(`${summary(rows, found)}.`);
+      announce(`${summary(rows, byLine)}.`);
     } catch (fault) {
       if (!stop.signal.aborted) setError(errorText(fault));
     }
@@ -57,7 +57,7 @@ export function CorrectedQuestions({ job }: { job: Job }) {
           ? `${summary(rows, answers)}.`
           : `This run learned from ${plural(rows.length, "corrected answer")}.`}
       </p>
-      {asking === null ? (
+      {running === null ? (
         <Button small onClick={() => void ask()}>
           {answers.size > 0 ? "Ask these again" : "Ask them again"}
         </Button>
@@ -69,7 +69,7 @@ export function CorrectedQuestions({ job }: { job: Job }) {
       {error !== "" && <ErrorNote title="Not all questions could be asked" error={error} />}
       <ol style={styles.list}>
         {rows.map((row) => (
-          <Row key={row.line} row={row} answer={answers.get(row.line)} asking={asking === row.line} />
+          <Row key={row.line} row={row} answer={answers.get(row.line)} running={running === row.line} />
         ))}
       </ol>
     </section>
@@ -78,11 +78,11 @@ export function CorrectedQuestions({ job }: { job: Job }) {
 
 function summary(rows: readonly Correction[], answers: ReadonlyMap<number, string>): string {
   const answered = rows.filter(({ line }) => answers.has(line));
-  const wanted = answered.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
-  return `${wanted} of ${answered.length} answered word for word as wanted`;
+  const asWanted = answered.filter((row) => became(row, answers.get(row.line)!) === "as wanted").length;
+  return `${asWanted} of ${answered.length} answered word for word as wanted`;
 }
 
-function Row({ row, answer, asking }: { row: Correction; answer: string | undefined; asking: boolean }) {
+function Row({ row, answer, running }: { row: Correction; answer: string | undefined; running: boolean }) {
   const result = answer === undefined ? null : became(row, answer);
   return (
     <li style={styles.item}>
@@ -102,7 +102,7 @@ function Row({ row, answer, asking }: { row: Correction; answer: string | undefi
             </dd>
           </>
         )}
-        {(answer !== undefined || asking) && (
+        {(answer !== undefined || running) && (
           <>
             <dt style={styles.name}>Now</dt>
             <dd style={styles.text} dir="auto">

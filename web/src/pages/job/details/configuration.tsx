@@ -52,17 +52,17 @@ function Settings({ job, HELP, SELDOM }: { job: Job } & typeof import("../../../
   const rows: ComponentChildren[] = [];
   const away: ComponentChildren[] = [];
   for (const { field, label, value } of settings(configOf(job))) {
-    const given = requested[field] !== undefined && requested[field] !== null;
+    const isSet = requested[field] !== undefined && requested[field] !== null;
     const byHand = hand.includes(field);
-    (given || !SELDOM.has(field) ? rows : away).push(
+    (isSet || !SELDOM.has(field) ? rows : away).push(
       <Fact
         key={field}
         name={label}
         help={HELP.get(field)}
         value={value}
         mark={byHand ? "set by hand" : undefined}
-        title={given ? value : `${value}, the default`}
-        quiet={!given}
+        title={isSet ? value : `${value}, the default`}
+        quiet={!isSet}
       />,
     );
   }

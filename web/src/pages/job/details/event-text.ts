@@ -133,8 +133,8 @@ function unit(value: unknown, name: string): string {
     : "";
 }
 
-function count(value: unknown, one: string): string {
-  return typeof value === "number" && Number.isFinite(value) ? plural(value, one) : "";
+function count(value: unknown, singular: string): string {
+  return typeof value === "number" && Number.isFinite(value) ? plural(value, singular) : "";
 }
 
 function artifacts(value: unknown): string[] {

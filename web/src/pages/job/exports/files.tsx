@@ -16,8 +16,8 @@ const PART = 16 * 2 ** 20;
 const TRIES = 3;
 
 /** The files with valid names. */
-export function filesOf(one: Export): ExportFile[] {
-  const list = Array.isArray(one.files) ? one.files : [];
+export function filesOf(entry: Export): ExportFile[] {
+  const list = Array.isArray(entry.files) ? entry.files : [];
   return list
     .filter(
       (file) =>
@@ -45,7 +45,7 @@ interface Saver {
   stop: () => void;
 }
 
-export function useSaver(job: string, one: Export): Saver {
+export function useSaver(job: string, entry: Export): Saver {
   const [error, setError] = useState("");
   const [saving, setSaving] = useState<Saving | null>(null);
   const abort = useRef(new AbortController());
@@ -59,8 +59,8 @@ export function useSaver(job: string, one: Export): Saver {
     report(0);
     try {
       const entries: ZipEntry[] = [];
-      for (const { name, bytes: size } of file ? [file] : filesOf(one)) {
-        const path = `/jobs/${encodeURIComponent(job)}/exports/${encodeURIComponent(one.id)}/files/${encodeURIComponent(name)}`;
+      for (const { name, bytes: size } of file ? [file] : filesOf(entry)) {
+        const path = `/jobs/${encodeURIComponent(job)}/exports/${encodeURIComponent(entry.id)}/files/${encodeURIComponent(name)}`;
         let crc = 0;
         const read = async (part: Blob): Promise<void> => {
           if (!file) crc = crc32(new Uint8Array(await part.arrayBuffer()), crc);
@@ -80,8 +80,8 @@ export function useSaver(job: string, one: Export): Saver {
 }
 
 /** Saves all files with one press, if an archive of them can be made. */
-export function SaveAll({ one, archive, saver }: { one: Export; archive: string; saver: Saver }) {
-  const files = filesOf(one);
+export function SaveAll({ entry, archive, saver }: { entry: Export; archive: string; saver: Saver }) {
+  const files = filesOf(entry);
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
   const [first, more] = files;
   if (!first || total >= ZIP_LIMIT) return null;
@@ -109,13 +109,13 @@ export function SaveAll({ one, archive, saver }: { one: Export; archive: string;
   );
 }
 
-export function Files({ one, saver }: { one: Export; saver: Saver }) {
+export function Files({ entry, saver }: { entry: Export; saver: Saver }) {
   const { saving, error } = saver;
   return (
     <>
       {error && <ErrorNote error={error} />}
       <ul class="exports-files">
-        {filesOf(one).map((file) => (
+        {filesOf(entry).map((file) => (
           <li key={file.name}>
             <span class="exports-name" title={clean(file.sha256, 80)}>
               {clean(file.name, 120)}

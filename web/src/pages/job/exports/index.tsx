@@ -30,13 +30,13 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 const LIMIT = 50;
 
-const isDone = (one: Export): boolean => one.state === "completed" || one.state === "failed";
+const isDone = (entry: Export): boolean => entry.state === "completed" || entry.state === "failed";
 
 /** What the backend lists, as far as it can be read. */
 export function exportsOf(exported: unknown): Export[] {
   const list = isObject(exported) && Array.isArray(exported.exports) ? exported.exports : [];
   return list
-    .filter((one): one is Export => isObject(one) && typeof one.id === "string" && one.id !== "")
+    .filter((entry): entry is Export => isObject(entry) && typeof entry.id === "string" && entry.id !== "")
     .slice(0, LIMIT);
 }
 
@@ -46,9 +46,9 @@ export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
   return new Map(
     list
       .filter(({ problem }) => typeof problem === "string")
-      .map((one) => [
-        clean(one.format, 40),
-        { text: clean(one.problem, 600), install: clean(one.install ?? "", 1000) },
+      .map((entry) => [
+        clean(entry.format, 40),
+        { text: clean(entry.problem, 600), install: clean(entry.install ?? "", 1000) },
       ]),
   );
 }
@@ -68,10 +68,10 @@ export function Exports({ id, name, best }: Props) {
   const [looks, setLooks] = useState(0);
   const waiting = useRef(new Set<string>());
   const take = useCallback((exported: readonly Export[]) => {
-    for (const one of exported) {
-      if (!isDone(one)) waiting.current.add(one.id);
-      else if (waiting.current.delete(one.id)) {
-        announce(one.state === "completed" ? "The export is ready" : "The export failed");
+    for (const entry of exported) {
+      if (!isDone(entry)) waiting.current.add(entry.id);
+      else if (waiting.current.delete(entry.id)) {
+        announce(entry.state === "completed" ? "The export is ready" : "The export failed");
       }
     }
     setList(exported);
@@ -85,7 +85,7 @@ export function Exports({ id, name, best }: Props) {
         const exported = exportsOf(answer);
         setProblems(problemsOf(answer));
         take(exported);
-        if (exported.some((one) => !isDone(one))) timer = setTimeout(look, LOOK_MS);
+        if (exported.some((entry) => !isDone(entry))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
         if (!isAbort(fault)) timer = setTimeout(look, 5 * LOOK_MS);
       }
@@ -105,19 +105,19 @@ export function Exports({ id, name, best }: Props) {
     }
     setLooks(looks + 1);
   };
-  const begin = (wanted: Wanted) =>
-    act(() => api(path, { method: "POST", body: best === null ? wanted : { ...wanted, step: best } }));
-  const remove = async (one: Export): Promise<void> => {
+  const begin = (options: Wanted) =>
+    act(() => api(path, { method: "POST", body: best === null ? options : { ...options, step: best } }));
+  const remove = async (entry: Export): Promise<void> => {
     const sure =
-      one.state !== "completed" ||
+      entry.state !== "completed" ||
       (await confirm({
         title: "Remove this export?",
-        text: `Its files (${bytes(one.bytes ?? 0)}) are deleted. You can export again.`,
+        text: `Its files (${bytes(entry.bytes ?? 0)}) are deleted. You can export again.`,
         action: "Remove",
       }));
-    if (sure) await act(() => request(`${path}/${encodeURIComponent(one.id)}`, { method: "DELETE" }));
+    if (sure) await act(() => request(`${path}/${encodeURIComponent(entry.id)}`, { method: "DELETE" }));
   };
-  const busy = list.some((one) => !isDone(one));
+  const busy = list.some((entry) => !isDone(entry));
   const adapter = {
     name: "job.export.adapter",
     label: "Export adapter",
@@ -172,9 +172,9 @@ export function Exports({ id, name, best }: Props) {
       {error && <ErrorNote error={error} />}
       {list.length > 0 && (
         <ul class="exports-list">
-          {list.map((one) => (
-            <li key={one.id}>
-              <One job={id} name={name} one={one} remove={() => remove(one)} />
+          {list.map((entry) => (
+            <li key={entry.id}>
+              <One job={id} name={name} entry={entry} remove={() => remove(entry)} />
             </li>
           ))}
         </ul>
@@ -196,7 +196,7 @@ function Card({ title, hint, children }: { title: string; hint: string; children
 interface OneProps {
   job: string;
   name: string;
-  one: Export;
+  entry: Export;
   remove: () => Promise<void>;
 }
 
@@ -206,35 +206,35 @@ function usage({ usage }: Export): readonly (readonly [program: string, line: st
   return lines.map(([program, line]) => [clean(program, 40), clean(line, 500)]);
 }
 
-function One({ job, name, one, remove }: OneProps) {
-  const proof = isObject(one.proof) ? one.proof : null;
+function One({ job, name, entry, remove }: OneProps) {
+  const proof = isObject(entry.proof) ? entry.proof : null;
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
-  const saver = useSaver(job, one);
-  const files = filesOf(one);
+  const saver = useSaver(job, entry);
+  const files = filesOf(entry);
   const commands: readonly (readonly [program: string, line: string])[] = [
-    ["Terminal", command(job, one)],
-    ...usage(one),
-    ["The Hub", command(job, one, true)],
+    ["Terminal", command(job, entry)],
+    ...usage(entry),
+    ["The Hub", command(job, entry, true)],
   ];
   return (
-    <article class="exports-one" aria-label={NAMES[one.format] ?? clean(one.format, 40)}>
+    <article class="exports-one" aria-label={NAMES[entry.format] ?? clean(entry.format, 40)}>
       <header>
         <h3>
-          {NAMES[one.format] ?? clean(one.format, 40)}
-          {one.step !== undefined && ` of step ${number(one.step)}`}
-          {one.quantization !== undefined && `, ${clean(one.quantization, 20).toUpperCase()}`}
-          {one.strength !== undefined && ` at ${number(100 * one.strength)} %`}
+          {NAMES[entry.format] ?? clean(entry.format, 40)}
+          {entry.step !== undefined && ` of step ${number(entry.step)}`}
+          {entry.quantization !== undefined && `, ${clean(entry.quantization, 20).toUpperCase()}`}
+          {entry.strength !== undefined && ` at ${number(100 * entry.strength)} %`}
         </h3>
-        <ProofMark one={one} />
+        <ProofMark entry={entry} />
         <span class="exports-actions">
-          <SaveAll one={one} archive={fileName(`${name} ${one.format}`, "zip")} saver={saver} />
+          <SaveAll entry={entry} archive={fileName(`${name} ${entry.format}`, "zip")} saver={saver} />
           <Button small kind="quiet" onClick={remove}>
-            {isDone(one) ? "Remove" : "Stop"}
+            {isDone(entry) ? "Remove" : "Stop"}
           </Button>
         </span>
       </header>
-      {one.state === "failed" && <ErrorNote error={clean(one.error, 1000) || "The export failed."} />}
-      {!isDone(one) && <Progress one={one} />}
+      {entry.state === "failed" && <ErrorNote error={clean(entry.error, 1000) || "The export failed."} />}
+      {!isDone(entry) && <Progress entry={entry} />}
       {proof && <p class="exports-quiet exports-note">{clean(proof.sentence, 600)}</p>}
       {faults.length > 0 && (
         <ul class="exports-faults">
@@ -247,10 +247,10 @@ function One({ job, name, one, remove }: OneProps) {
         <details class="chart-statistics">
           <summary>
             {plural(files.length, "file")}
-            {one.state === "completed" && " and commands"}
+            {entry.state === "completed" && " and commands"}
           </summary>
-          <Files one={one} saver={saver} />
-          {one.state === "completed" &&
+          <Files entry={entry} saver={saver} />
+          {entry.state === "completed" &&
             commands.map(([program, line]) => (
               <div class="exports-command" key={program}>
                 <span class="exports-quiet">{program}</span>
@@ -265,20 +265,22 @@ function One({ job, name, one, remove }: OneProps) {
 }
 
 /** The result of the verification; the files may be there before it. */
-function ProofMark({ one }: { one: Export }) {
-  if (isObject(one.proof)) {
-    const same = one.proof.verdict === "same";
+function ProofMark({ entry }: { entry: Export }) {
+  if (isObject(entry.proof)) {
+    const same = entry.proof.verdict === "same";
     return <StatusDot status={same ? "completed" : "failed"} label={same ? "Verified" : "Differs"} />;
   }
-  return !isDone(one) && filesOf(one).length > 0 ? <StatusDot status="running" label="Verifying …" /> : null;
+  return !isDone(entry) && filesOf(entry).length > 0 ? (
+    <StatusDot status="running" label="Verifying …" />
+  ) : null;
 }
 
 /** Commands for the same files, in another folder or published. */
-export function command(job: string, one: Export, push = false): string {
-  const step = one.step === undefined ? "" : ` --checkpoint ${one.step}`;
-  const format = one.format === "adapter" ? "" : ` --format ${clean(one.format, 20)}`;
-  const bits = one.quantization === undefined ? "" : ` --quantization ${clean(one.quantization, 20)}`;
-  const strength = one.strength === undefined ? "" : ` --strength ${Number(one.strength)}`;
+export function command(job: string, entry: Export, push = false): string {
+  const step = entry.step === undefined ? "" : ` --checkpoint ${entry.step}`;
+  const format = entry.format === "adapter" ? "" : ` --format ${clean(entry.format, 20)}`;
+  const bits = entry.quantization === undefined ? "" : ` --quantization ${clean(entry.quantization, 20)}`;
+  const strength = entry.strength === undefined ? "" : ` --strength ${Number(entry.strength)}`;
   const [verb, to] = push ? ["push", "NAME/REPOSITORY"] : ["export", "--out FOLDER"];
   return `arkor-dev ${verb} ${clean(job, 100)}${format}${bits}${strength}${step} ${to}`;
 }
@@ -289,12 +291,12 @@ function amount(done: number, total: number, unit: unknown): string {
     : `${number(done)} of ${number(total)} ${clean(unit, 20)}`;
 }
 
-function Progress({ one }: { one: Export }) {
-  const progress = isObject(one.progress) ? one.progress : null;
+function Progress({ entry }: { entry: Export }) {
+  const progress = isObject(entry.progress) ? entry.progress : null;
   const total = Number(progress?.total) || 0;
   const done = Math.min(Number(progress?.done) || 0, total);
   const label =
-    one.state === "waiting"
+    entry.state === "waiting"
       ? "Waiting for the current training to finish"
       : progress
         ? clean(progress.label, 80)

@@ -37,7 +37,7 @@ export interface Problem {
 
 interface Props {
   busy: boolean;
-  begin: (wanted: Wanted) => void;
+  begin: (request: Wanted) => void;
   problems: ReadonlyMap<string, Problem>;
 }
 
@@ -45,7 +45,7 @@ export function Llama({ busy, begin, problems }: Props) {
   const [format, setFormat] = useState("gguf");
   const [quantization, setQuantization] = useState("q8_0");
   const [strength, setStrength] = useState(100);
-  const whole = format !== "gguf-lora";
+  const isModel = format !== "gguf-lora";
   const problem = problems.get(format);
   // A missing llama.cpp affects all of them; otherwise another may be available.
   const none = FORMATS.every(([name]) => problems.has(name));
@@ -56,7 +56,7 @@ export function Llama({ busy, begin, problems }: Props) {
         event.preventDefault();
         begin({
           format,
-          ...(whole && { quantization }),
+          ...(isModel && { quantization }),
           ...(strength !== 100 && { strength: strength / 100 }),
         });
       }}
@@ -80,7 +80,7 @@ export function Llama({ busy, begin, problems }: Props) {
         </Field>
         <details class="exports-options">
           <summary>Options</summary>
-          {whole && (
+          {isModel && (
             <Field label="Quantization" for="exports-bits">
               <select
                 id="exports-bits"

@@ -33,8 +33,8 @@ export function PauseNotice({ job, run, status }: Props) {
 }
 
 function Paused({ step, reason, message }: { step: number; reason: string; message?: string }) {
-  const way = features.value.has("resume") ? "Resume continues from there, with the same result." : "";
-  const why = message ? clean(message, 500) : (WHY[reason] ?? way);
+  const hint = features.value.has("resume") ? "Resume continues from there, with the same result." : "";
+  const why = message ? clean(message, 500) : (WHY[reason] ?? hint);
   return (
     <p class={reason === "disk" ? "job-notice job-notice-warn" : "job-notice"} role="status">
       <strong>

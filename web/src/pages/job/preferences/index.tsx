@@ -28,14 +28,14 @@ export function JobPreferences({ job }: { job: Job }) {
 function Asked({ job, learned }: { job: Job; learned: number }) {
   const [votes, setVotes] = useState<readonly Vote[]>([]);
   const keys = { one: beforeOf(job), other: answererOf(job) };
-  const [one, other] = [parseTarget(keys.one), parseTarget(keys.other)];
+  const [first, other] = [parseTarget(keys.one), parseTarget(keys.other)];
   useEffect(() => {
-    if (one && other) void keptVotes(job, job.id, one, other).then(setVotes, () => undefined);
+    if (first && other) void keptVotes(job, job.id, first, other).then(setVotes, () => undefined);
   }, [keys.one, keys.other, features.value]);
-  if (!one || !other) return null;
+  if (!first || !other) return null;
   const tally = tallyOf(votes, keys.one, keys.other);
   const count = votesIn(tally);
-  const names = { one: nameTarget(one, jobs.value).name, other: "The new adapter" };
+  const names = { one: nameTarget(first, jobs.value).name, other: "The new adapter" };
   return (
     <>
       <h2>Preferences</h2>

@@ -50,8 +50,8 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     shift,
     tone,
   });
-  const wanted = route.value.query.get("metric") ?? run.judged?.name;
-  const figure = run.figures.find(({ name }) => name === wanted);
+  const chosenMetric = route.value.query.get("metric") ?? run.judged?.name;
+  const figure = run.figures.find(({ name }) => name === chosenMetric);
   const tracks: Track[] = figure
     ? [
         track(figure.name, nameOf(figure), "--accent"),

@@ -56,10 +56,10 @@ function Figure({
 function LossFigure({ job, run }: { job: Job | undefined; run: Run; version: number }) {
   const measure = run.judged;
   if (measure) {
-    const held = lastFinite(run.rows.figure(evalName(measure.name)));
+    const heldOut = lastFinite(run.rows.figure(evalName(measure.name)));
     return (
       <Figure name={measure.label} value={loss(lastFinite(run.rows.figure(measure.name)))}>
-        {Number.isFinite(held) && <>held-out rows {loss(held)}</>}
+        {Number.isFinite(heldOut) && <>held-out rows {loss(heldOut)}</>}
       </Figure>
     );
   }

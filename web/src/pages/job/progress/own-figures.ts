@@ -10,8 +10,8 @@ export const lossOf = ({ measure }: Pick<Run, "measure">): string => (measure ==
 
 /** What to do if a preference method makes both answers less likely; empty if it does not. */
 export function drift(chosen: Column, rejected: Column): string {
-  const [one, other] = [change(chosen), change(rejected)];
-  if (!(one < 0 && other < 0)) return "";
+  const [first, other] = [change(chosen), change(rejected)];
+  if (!(first < 0 && other < 0)) return "";
   return "Both answers have become less likely, the chosen one too: the model moves away from both. A lower learning rate, a higher beta, or rpo_alpha holds it.";
 }
 

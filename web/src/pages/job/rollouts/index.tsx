@@ -9,8 +9,8 @@ import "./rollouts.css";
 
 const TEXT = 1000;
 
-export function Rollouts({ told }: { told: readonly JsonObject[]; version: number }) {
-  const steps = useMemo(() => stepsOf(told), [told]);
+export function Rollouts({ events }: { events: readonly JsonObject[]; version: number }) {
+  const steps = useMemo(() => stepsOf(events), [events]);
   // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
   const all = [...steps.keys()];
@@ -38,8 +38,8 @@ export function Rollouts({ told }: { told: readonly JsonObject[]; version: numbe
         )}
       </div>
       <ol class="rollouts-list">
-        {rolloutsOf(steps.get(step)).map((rollout, place) => (
-          <li key={place}>
+        {rolloutsOf(steps.get(step)).map((rollout, position) => (
+          <li key={position}>
             <p class="num dim">
               reward <b>{number(rollout.reward, 2)}</b>
               {rollout.rewards.map(([title, score]) => ` · ${title} ${number(score, 2)}`)}

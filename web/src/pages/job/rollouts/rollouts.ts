@@ -15,17 +15,17 @@ export interface Rollout {
 const MOST = 20;
 
 /** The steps with answers, in order, each once: a resumed run repeats some. */
-export function stepsOf(told: readonly JsonObject[]): ReadonlyMap<number, JsonObject> {
-  const found = new Map<number, JsonObject>();
-  for (const each of told) {
-    const step = finite(each.step);
-    if (step !== null) found.set(step, each);
+export function stepsOf(events: readonly JsonObject[]): ReadonlyMap<number, JsonObject> {
+  const byStep = new Map<number, JsonObject>();
+  for (const event of events) {
+    const step = finite(event.step);
+    if (step !== null) byStep.set(step, event);
   }
-  return new Map([...found].sort(([one], [other]) => one - other));
+  return new Map([...byStep].sort(([first], [other]) => first - other));
 }
 
-export function rolloutsOf(told: JsonObject | undefined): Rollout[] {
-  const sent: unknown = told?.rollouts;
+export function rolloutsOf(event: JsonObject | undefined): Rollout[] {
+  const sent: unknown = event?.rollouts;
   if (!Array.isArray(sent)) return [];
   return sent
     .slice(0, MOST)

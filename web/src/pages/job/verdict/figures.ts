@@ -74,22 +74,22 @@ export function partsOf(evaluation: Evaluation): Part[] {
 
 /** Null if the rows are not preferences, or a figure is missing. */
 export function preferredOf(part: unknown): Preferred | null {
-  const told: unknown = isObject(part) ? part.preferred : null;
-  if (!isObject(part) || !isObject(told)) return null;
-  const [won, of] = [finite(told.won), finite(told.of)];
-  const [low, high] = [finite(told.low), finite(told.high)];
+  const preferred: unknown = isObject(part) ? part.preferred : null;
+  if (!isObject(part) || !isObject(preferred)) return null;
+  const [won, of] = [finite(preferred.won), finite(preferred.of)];
+  const [low, high] = [finite(preferred.low), finite(preferred.high)];
   if (won === null || of === null || low === null || high === null) return null;
-  const kind = told.kind === "rating" ? "rated answer" : "pair";
+  const kind = preferred.kind === "rating" ? "rated answer" : "pair";
   const interval = `${finite(part.confidence) ?? 95} % interval ${percents(low, high)}`;
   return {
     share: `${number(won)} of ${number(of)}`,
-    note: `held-out ${kind}s followed more than at the start (${interval})${atEqualLength(told.equalLength)}`,
+    note: `held-out ${kind}s followed more than at the start (${interval})${atEqualLength(preferred.equalLength)}`,
   };
 }
 
 /** The share that would be followed if both answers were equally long; empty if unknown. */
-function atEqualLength(told: unknown): string {
-  const { share, low, high } = isObject(told) ? told : {};
+function atEqualLength(value: unknown): string {
+  const { share, low, high } = isObject(value) ? value : {};
   const [middle, from, to] = [finite(share), finite(low), finite(high)];
   if (middle === null || from === null || to === null) return "";
   return `; at equal length ${Math.round(100 * middle)} % (${percents(from, to)})`;
@@ -108,10 +108,10 @@ export function measureOf(part: unknown): EvaluationMeasure {
 
 /** Two losses with as many decimals as they need to differ, two to four. */
 function losses(...values: [number | null, number | null]): [string, string] {
-  const [one, other] = values.map((value) => value ?? NaN);
-  const digits = [2, 3].find((count) => one!.toFixed(count) !== other!.toFixed(count)) ?? 4;
-  const words = (value: number | undefined): string => number(value, one === other ? 2 : digits);
-  return [words(one), words(other)];
+  const [first, other] = values.map((value) => value ?? NaN);
+  const digits = [2, 3].find((count) => first!.toFixed(count) !== other!.toFixed(count)) ?? 4;
+  const words = (value: number | undefined): string => number(value, first === other ? 2 : digits);
+  return [words(first), words(other)];
 }
 
 /** The result of the job's own sets. */
@@ -119,8 +119,8 @@ export function ownSentences(evaluation: Evaluation): string[] {
   const sets: unknown = evaluation.sets;
   if (!Array.isArray(sets)) return [];
   return sets.slice(0, MOST_SETS).flatMap((set) => {
-    const said = isObject(set) && typeof set.sentence === "string" ? clean(set.sentence, 600) : "";
-    return said === "" ? [] : [said];
+    const sentence = isObject(set) && typeof set.sentence === "string" ? clean(set.sentence, 600) : "";
+    return sentence === "" ? [] : [sentence];
   });
 }
 
@@ -136,16 +136,16 @@ export interface AnswerFigures {
 export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
   const answers: unknown = isObject(evaluation.general) ? evaluation.general.answers : null;
   if (!isObject(answers) || typeof answers.sentence !== "string") return null;
-  const [base, adapter] = [answers.base, answers.adapter].map((each) => (isObject(each) ? each : {}));
+  const [base, adapter] = [answers.base, answers.adapter].map((side) => (isObject(side) ? side : {}));
   const [count, longest] = [finite(answers.count), finite(answers.longest)];
   const rows = [
     ["Tokens on average", "tokens", ""],
     [`Cut after ${number(longest ?? 0)} tokens`, "truncated", ` of ${number(count ?? 0)}`],
     ["Repeat themselves", "repeating", ` of ${number(count ?? 0)}`],
     ["Refuse", "refusing", ` of ${number(count ?? 0)}`],
-  ].flatMap(([what = "", key = "", of = ""]): [string, string, string][] => {
+  ].flatMap(([label = "", key = "", of = ""]): [string, string, string][] => {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
-    return before === null || after === null ? [] : [[what, `${before}${of}`, `${after}${of}`]];
+    return before === null || after === null ? [] : [[label, `${before}${of}`, `${after}${of}`]];
   });
   const stopping: unknown = isObject(evaluation.stopping) ? evaluation.stopping.sentence : null;
   return {
@@ -172,8 +172,8 @@ export function warningOf(evaluation: Evaluation): { sentence: string; examples:
 export function saidOf(sent: unknown): Said[] {
   if (!Array.isArray(sent)) return [];
   return sent.filter(isObject).flatMap(({ question, base, adapter }) => {
-    const whole = [question, base, adapter].every((text) => typeof text === "string");
-    return whole ? [{ question, base, adapter } as unknown as Said] : [];
+    const complete = [question, base, adapter].every((text) => typeof text === "string");
+    return complete ? [{ question, base, adapter } as unknown as Said] : [];
   });
 }
 
@@ -213,11 +213,11 @@ export type Order = "improved" | "worse" | "data";
 /** Every row with both losses. */
 export function rowsOf(sent: unknown, higher = false): Row[] {
   if (!Array.isArray(sent)) return [];
-  return sent.filter(isObject).flatMap((each: Partial<Record<keyof EvaluationRow, unknown>>) => {
-    const [base, adapter] = [finite(each.base), finite(each.adapter)];
+  return sent.filter(isObject).flatMap((entry: Partial<Record<keyof EvaluationRow, unknown>>) => {
+    const [base, adapter] = [finite(entry.base), finite(entry.adapter)];
     if (base === null || adapter === null) return [];
     const text = (value: unknown) => (typeof value === "string" ? value : "");
-    const { row, where, question, wanted, messages, baseAnswer, adapterAnswer } = each;
+    const { row, where, question, wanted, messages, baseAnswer, adapterAnswer } = entry;
     const answered = typeof baseAnswer === "string" && typeof adapterAnswer === "string";
     return [
       {

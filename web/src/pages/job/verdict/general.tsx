@@ -34,10 +34,10 @@ export function General({ id, figures, version }: Props) {
           </tr>
         </thead>
         <tbody>
-          {figures.rows.map(([what, base, adapter]) => (
-            <tr key={what}>
+          {figures.rows.map(([label, base, adapter]) => (
+            <tr key={label}>
               <th scope="row" style={NAME}>
-                {what}
+                {label}
               </th>
               <td style={CELL}>{base}</td>
               <td style={CELL}>{adapter}</td>
@@ -56,14 +56,14 @@ export function General({ id, figures, version }: Props) {
 export function Examples({ said: all }: { said: readonly Said[] }) {
   return (
     <ol style={{ listStyle: "none", margin: "8px 0", padding: 0, display: "grid", gap: "14px" }}>
-      {all.map((said, index) => (
+      {all.map((example, index) => (
         <li key={index} style={{ overflowWrap: "anywhere" }}>
           <p dir="auto" style={WIDTH}>
-            {cleanBlock(said.question, TEXT)}
+            {cleanBlock(example.question, TEXT)}
           </p>
           <div style={COLUMNS}>
-            <Column name="Base" answer={{ text: said.base, truncated: false }} />
-            <Column name="Adapter" answer={{ text: said.adapter, truncated: false }} />
+            <Column name="Base" answer={{ text: example.base, truncated: false }} />
+            <Column name="Adapter" answer={{ text: example.adapter, truncated: false }} />
           </div>
         </li>
       ))}

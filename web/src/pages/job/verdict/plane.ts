@@ -44,15 +44,15 @@ export interface AtStrength {
 
 /** The measured strengths of an evaluation, the weakest first; those with missing figures are left out. */
 export function strengthsOf({ strengths }: Evaluation): AtStrength[] {
-  const told: unknown = strengths;
-  const found = (Array.isArray(told) ? told : []).slice(0, MOST).flatMap((point: unknown) => {
+  const points: unknown = strengths;
+  const valid = (Array.isArray(points) ? points : []).slice(0, MOST).flatMap((point: unknown) => {
     const { strength, heldOut, general } = isObject(point) ? point : {};
     const [at, task, rest] = [finite(strength), finite(heldOut), finite(general)];
     return at !== null && at > 0 && at < 1 && task !== null && rest !== null
       ? [{ strength: at, heldOut: task, general: rest }]
       : [];
   });
-  return found.sort((one, other) => one.strength - other.strength);
+  return valid.sort((first, other) => first.strength - other.strength);
 }
 
 /** What an adapter keeps of its gain at a strength, and of its harm, in percent. */
@@ -68,13 +68,13 @@ export function bestKept(parts: readonly Part[], strengths: readonly AtStrength[
   if (!task || task[0] <= task[1]) return "Nothing was gained at the task that a lower strength could keep.";
   if (!general || general[1] <= general[0])
     return "Nothing was lost in general that a lower strength could bring back.";
-  const kept = strengths.map((at) => ({
+  const scored = strengths.map((at) => ({
     strength: at.strength,
     gain: (100 * (task[0] - at.heldOut)) / (task[0] - task[1]),
     harm: (100 * (at.general - general[0])) / (general[1] - general[0]),
   }));
-  const best = kept.reduce<Kept | null>(
-    (one, other) => (one && one.gain - one.harm >= other.gain - other.harm ? one : other),
+  const best = scored.reduce<Kept | null>(
+    (first, other) => (first && first.gain - first.harm >= other.gain - other.harm ? first : other),
     null,
   );
   return best && best.gain > best.harm

@@ -141,10 +141,10 @@ function Try({ row, job }: { row: Row; job: Job }) {
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")
     return null;
   const against = job.config?.model ? `base:${job.config.model}` : null;
-  const way = { target: `final:${job.id}`, against, prompt: row.question, system, steady: 1 };
+  const query = { target: `final:${job.id}`, against, prompt: row.question, system, steady: 1 };
   return (
     <a
-      href={href("/playground", way)}
+      href={href("/playground", query)}
       style={{ display: "inline-block", fontSize: "var(--size-1)", lineHeight: "1.2rlh" }}
       aria-label={`Ask in Playground: ${clean(row.question, 80)}`}
     >

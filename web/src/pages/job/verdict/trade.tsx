@@ -51,14 +51,14 @@ export function Trade({ job, parts }: { job: Job; parts: readonly Part[] }) {
           <line x1={left} x2={right} y1={base.y} y2={base.y} />
         </g>
         <g class="job-trade-ticks">
-          {xTicks.map(({ at, label: said }) => (
+          {xTicks.map(({ at, label: tickLabel }) => (
             <text key={at} x={at} y={bottom + 16} text-anchor="middle">
-              {said}
+              {tickLabel}
             </text>
           ))}
-          {yTicks.map(({ at, label: said }) => (
+          {yTicks.map(({ at, label: tickLabel }) => (
             <text key={at} x={left - 6} y={at + 4} text-anchor="end">
-              {said}
+              {tickLabel}
             </text>
           ))}
           <text x="0" y="12">

@@ -11,15 +11,15 @@ import { Undo } from "./undo";
 /** True if confirmed: they are deleted in a moment. */
 export async function askToDelete(list: readonly Job[]): Promise<boolean> {
   const size = await sizeOf(list);
-  const what = namesOf(list);
-  const one = list.length === 1;
-  const taken = size === null ? "" : ` ${one ? "It takes" : "They take"} ${bytes(size)} on the disk.`;
-  const text = `${one ? "Its" : "Their"} adapter${one ? "" : "s"}, checkpoints, events and notes are deleted.${taken} For ten seconds you can take it back.`;
-  const action = one ? "Delete job" : `Delete ${what}`;
-  if (!(await confirm({ title: `Delete ${what}?`, text, action, danger: true }))) return false;
+  const names = namesOf(list);
+  const isSingle = list.length === 1;
+  const sizeText = size === null ? "" : ` ${isSingle ? "It takes" : "They take"} ${bytes(size)} on the disk.`;
+  const text = `${isSingle ? "Its" : "Their"} adapter${isSingle ? "" : "s"}, checkpoints, events and notes are deleted.${sizeText} For ten seconds you can take it back.`;
+  const action = isSingle ? "Delete job" : `Delete ${names}`;
+  if (!(await confirm({ title: `Delete ${names}?`, text, action, danger: true }))) return false;
   floating.value = Undo;
   deleteSoon(list);
-  announce(`${what} will be deleted in ten seconds. Press z to undo`);
+  announce(`${names} will be deleted in ten seconds. Press z to undo`);
   return true;
 }
 

@@ -13,7 +13,7 @@ const WAIT_MS = 10_000;
 
 interface Deletion {
   /** `“support-bot”`, or `3 jobs`. */
-  what: string;
+  names: string;
   list: readonly Job[];
 }
 
@@ -32,7 +32,7 @@ export function deleteSoon(list: readonly Job[]): void {
   carryOut();
   deletionFault.value = null;
   leaving.value = new Set([...leaving.peek(), ...list.map(({ id }) => id)]);
-  deletion.value = { what: namesOf(list), list };
+  deletion.value = { names: namesOf(list), list };
   timer = setTimeout(carryOut, WAIT_MS);
 }
 

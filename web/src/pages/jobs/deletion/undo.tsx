@@ -15,9 +15,9 @@ const UNDO: Action = {
   first: true,
   when: () => deletion.value !== null,
   run() {
-    const what = deletion.peek()?.what;
+    const names = deletion.peek()?.names;
     undoDeletion();
-    if (what) say(`${what} stays`);
+    if (names) say(`${names} stays`);
   },
 };
 
@@ -28,7 +28,7 @@ export function Undo() {
     <>
       {deletion.value && (
         <section class="jobs-undo" aria-label="Deletion">
-          <span>{deletion.value.what} will be deleted</span>
+          <span>{deletion.value.names} will be deleted</span>
           <span class="jobs-undo-time" aria-hidden="true" />
           <ActionButton action={UNDO} small>
             Undo

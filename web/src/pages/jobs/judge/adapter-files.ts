@@ -54,25 +54,25 @@ async function baseOf(config: File): Promise<string | null> {
 }
 
 /** The files chosen in an `<input webkitdirectory>`. */
-export const chosenIn = (files: FileList): Chosen[] =>
-  [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+export const chosenIn = (files: readonly File[]): Chosen[] =>
+  files.map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
 const MOST_FILES = 200;
 
 /** The dropped files, and those in dropped folders down to the second level. */
 export async function filesOf(entries: readonly (FileSystemEntry | null)[]): Promise<Chosen[]> {
-  const found: Chosen[] = [];
+  const files: Chosen[] = [];
   const walk = async (entry: FileSystemEntry, level: number): Promise<void> => {
-    if (found.length >= MOST_FILES) return;
+    if (files.length >= MOST_FILES) return;
     if (entry.isFile) {
       const file = await new Promise<File>((done, fail) => (entry as FileSystemFileEntry).file(done, fail));
-      found.push({ path: entry.fullPath.slice(1), file });
+      files.push({ path: entry.fullPath.slice(1), file });
     } else if (entry.isDirectory && level < 2) {
       const reader = (entry as FileSystemDirectoryEntry).createReader();
       const inside = await new Promise<FileSystemEntry[]>((done, fail) => reader.readEntries(done, fail));
-      for (const each of inside) await walk(each, level + 1);
+      for (const child of inside) await walk(child, level + 1);
     }
   };
   for (const entry of entries) if (entry) await walk(entry, 0);
-  return found;
+  return files;
 }

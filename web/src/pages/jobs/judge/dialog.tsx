@@ -8,6 +8,7 @@ import { go, jobHref } from "../../../router";
 import { refreshJobs } from "../../../store/jobs";
 import { manifest } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
+import { FileButton } from "../../../ui/controls/file-button";
 import { Field } from "../../../ui/controls/switch";
 import { Dialog } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
@@ -26,8 +27,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
   const [model, setModel] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const input = useRef<HTMLInputElement>(null);
-  const taken = useRef(false);
+  const imported = useRef(false);
   const take = async (files: readonly Chosen[]): Promise<void> => {
     setError(null);
     try {
@@ -37,8 +37,8 @@ export function JudgeDialog({ dropped, onClose }: Props) {
       setError(errorText(fault));
     }
   };
-  if (dropped && !taken.current) {
-    taken.current = true;
+  if (dropped && !imported.current) {
+    imported.current = true;
     void take(dropped);
   }
   const judge = async (): Promise<void> => {
@@ -75,9 +75,15 @@ export function JudgeDialog({ dropped, onClose }: Props) {
         </p>
         {error && <ErrorNote title="The adapter was not judged" error={error} />}
         <p class="judge-folder">
-          <Button small onClick={() => input.current?.click()} data-focus={!adapter}>
+          <FileButton
+            small
+            folder
+            input="Folder of the adapter"
+            take={(files) => take(chosenIn(files))}
+            data-focus={!adapter}
+          >
             Choose a folder
-          </Button>{" "}
+          </FileButton>{" "}
           {adapter ? (
             <span>
               <bdi>{clean(adapter.name, 100)}</bdi>, {bytes(adapter.weights.size)}
@@ -85,18 +91,6 @@ export function JudgeDialog({ dropped, onClose }: Props) {
           ) : (
             <span class="hint">or drop one on the Jobs page</span>
           )}
-          <input
-            ref={input}
-            class="visually-hidden"
-            type="file"
-            tabIndex={-1}
-            aria-label="Folder of the adapter"
-            onChange={(event) => {
-              const { files } = event.currentTarget;
-              if (files && files.length > 0) void take(chosenIn(files));
-            }}
-            {...{ webkitdirectory: true }}
-          />
         </p>
         <Field for="judge-data" label="Rows" hint="A file of the project, new to the adapter">
           <input

@@ -76,11 +76,11 @@ const formOf = (schema: object): AnswerForm => ({
 
 /** Why the backend did not answer the last question in this format; null if unknown. */
 function refusalOf({ turns, leaf }: Conversation, form: AnswerForm): string | null {
-  const wanted = JSON.stringify(form);
+  const formText = JSON.stringify(form);
   const refused = turns[leaf ?? ""]?.answers.find(
     (answer) =>
       answer?.state === "failed" &&
-      JSON.stringify(answer.asked?.more?.responseFormat) === wanted &&
+      JSON.stringify(answer.asWith?.more?.responseFormat) === formText &&
       /response_?format|schema/iu.test(answer.error ?? ""),
   );
   return refused ? clean(refused.error, 500) : null;
@@ -104,8 +104,8 @@ function Schema({
     area.current!.value = text;
     setFault(null);
   }, [text]);
-  const typing = (given: string): void => {
-    const read = readSchema(given);
+  const typing = (input: string): void => {
+    const read = readSchema(input);
     setFault("fault" in read ? read.fault : null);
     if ("schema" in read) onChange(read.schema);
   };

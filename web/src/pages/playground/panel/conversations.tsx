@@ -64,8 +64,8 @@ export function Conversations({ onOpened }: { onOpened: () => void }) {
         <p class="hint">What you ask stays in this browser and is listed here.</p>
       ) : (
         <ul>
-          {list.map((each) => (
-            <Row key={each.id} summary={each} active={each.id === id} onOpened={onOpened} />
+          {list.map((entry) => (
+            <Row key={entry.id} summary={entry} active={entry.id === id} onOpened={onOpened} />
           ))}
         </ul>
       )}

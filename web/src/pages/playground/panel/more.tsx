@@ -81,9 +81,9 @@ function Seed({ seed }: { seed: number | undefined }) {
   }, [seed]);
   const typing = (text: string): void => {
     const { seed: _, ...rest } = moreOf(current.peek().more);
-    const given = Number(text);
-    setWrong(text !== "" && !isSeed(given));
-    set(text === "" || !isSeed(given) ? rest : { ...rest, seed: given });
+    const parsed = Number(text);
+    setWrong(text !== "" && !isSeed(parsed));
+    set(text === "" || !isSeed(parsed) ? rest : { ...rest, seed: parsed });
   };
   return (
     <div class="pg-param">
@@ -151,10 +151,10 @@ function Tools({ tools }: { tools: readonly unknown[] | undefined }) {
   useLayoutEffect(() => {
     if (document.activeElement !== area.current) area.current!.value = text;
   }, [text]);
-  const typing = (given: string): void => {
+  const typing = (input: string): void => {
     const { tools: _, ...rest } = moreOf(current.peek().more);
-    const read = toolsOf(parsed(given));
-    setWrong(given.trim() !== "" && read === null);
+    const read = toolsOf(parsed(input));
+    setWrong(input.trim() !== "" && read === null);
     set(read ? { ...rest, tools: read } : rest);
   };
   return (

@@ -35,18 +35,18 @@ export function NumberField(props: Props) {
     setNote("");
     onChange(next);
   };
-  const typing = ({ valueAsNumber: given }: HTMLInputElement): void => {
-    if (given === bounded(given)) return take(given);
+  const typing = ({ valueAsNumber: typed }: HTMLInputElement): void => {
+    if (typed === bounded(typed)) return take(typed);
     setWrong(true);
     setNote(`A ${step >= 1 ? "whole number" : "number"} from ${number(min)} to ${number(max)}.`);
   };
   const left = (input: HTMLInputElement): void => {
-    const given = input.valueAsNumber;
-    const next = Number.isNaN(given) ? value : bounded(given);
+    const entered = input.valueAsNumber;
+    const next = Number.isNaN(entered) ? value : bounded(entered);
     input.value = String(next);
     if (!wrong) return setNote("");
     take(next);
-    setNote(corrected(given, next, props));
+    setNote(corrected(entered, next, props));
   };
   return (
     <div class="pg-param">
@@ -85,11 +85,11 @@ export function NumberField(props: Props) {
 }
 
 /** Says how an invalid text was corrected. */
-function corrected(given: number, taken: number, { min, max, step }: Props): string {
-  if (Number.isNaN(given)) return `Not a number; ${number(taken)} is kept.`;
-  if (given > max) return `${number(given)} is too high, so it is ${number(taken)} now.`;
-  if (given < min) return `${number(given)} is too low, so it is ${number(taken)} now.`;
+function corrected(entered: number, used: number, { min, max, step }: Props): string {
+  if (Number.isNaN(entered)) return `Not a number; ${number(used)} is kept.`;
+  if (entered > max) return `${number(entered)} is too high, so it is ${number(used)} now.`;
+  if (entered < min) return `${number(entered)} is too low, so it is ${number(used)} now.`;
   return step >= 1
-    ? `Whole numbers only, so it is ${number(taken)} now.`
-    : `Three decimals at most, so it is ${number(taken)} now.`;
+    ? `Whole numbers only, so it is ${number(used)} now.`
+    : `Three decimals at most, so it is ${number(used)} now.`;
 }

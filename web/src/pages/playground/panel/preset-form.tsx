@@ -13,16 +13,16 @@ interface Props {
 
 export function PresetForm({ keep, onDone }: Props) {
   const [name, setName] = useState("");
-  const wanted = name.trim();
+  const presetName = name.trim();
   const save = (): void => {
-    if (wanted === "") return;
-    if (BUILT_IN.some((each) => each.name.toLowerCase() === wanted.toLowerCase()))
-      return say(`${wanted} is one of Studio's own presets: choose another name`);
+    if (presetName === "") return;
+    if (BUILT_IN.some((builtIn) => builtIn.name.toLowerCase() === presetName.toLowerCase()))
+      return say(`${presetName} is one of Studio's own presets: choose another name`);
     const { params, system } = current.peek();
-    const kept = keep((list) => withPreset(list, ownPreset(wanted, params, system)));
+    const stored = keep((list) => withPreset(list, ownPreset(presetName, params, system)));
     say(
-      kept
-        ? `Preset ${wanted} saved`
+      stored
+        ? `Preset ${presetName} saved`
         : "This browser stores nothing for Studio: the preset is gone after a reload",
     );
     onDone();
@@ -49,7 +49,7 @@ export function PresetForm({ keep, onDone }: Props) {
           onDone();
         }}
       />
-      <Button small type="submit" disabled={wanted === ""}>
+      <Button small type="submit" disabled={presetName === ""}>
         Save
       </Button>
     </form>

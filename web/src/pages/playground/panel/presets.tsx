@@ -24,8 +24,8 @@ export function Presets() {
   const chosen = presetOf(all, params, system);
   const [naming, setNaming] = useState(false);
   const form = useForm(naming);
-  const choose = (wanted: string): void => {
-    const preset = all.findLast((each) => each.name === wanted);
+  const choose = (presetName: string): void => {
+    const preset = all.findLast((entry) => entry.name === presetName);
     if (preset)
       changeCurrent({
         ...current.peek(),
@@ -39,7 +39,7 @@ export function Presets() {
       <Chips
         label="Preset"
         value={chosen?.name ?? ""}
-        items={all.map((each) => ({ value: each.name, label: clean(each.name, MAX_NAME) }))}
+        items={all.map((entry) => ({ value: entry.name, label: clean(entry.name, MAX_NAME) }))}
         onChange={choose}
       />
       <div class="pg-preset-line">
@@ -48,7 +48,7 @@ export function Presets() {
           <Button
             kind="quiet"
             small
-            onClick={() => keep((list) => list.filter((each) => each.name !== chosen.name))}
+            onClick={() => keep((list) => list.filter((entry) => entry.name !== chosen.name))}
           >
             Delete preset
           </Button>

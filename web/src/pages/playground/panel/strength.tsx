@@ -14,9 +14,9 @@ const STEP = 5;
 export function StrengthFields() {
   const { targets, columns } = current.value;
   const two = columns.length > 1;
-  const dials = columns.flatMap((column, place) => {
+  const dials = columns.flatMap((column, labelId) => {
     const target = targets[column];
-    return target && target.kind !== "base" ? [{ column, place, target }] : [];
+    return target && target.kind !== "base" ? [{ column, place: labelId, target }] : [];
   });
   if (!features.value.has(FEATURE) || dials.length === 0) return null;
   return (
@@ -24,11 +24,11 @@ export function StrengthFields() {
       <h2 class="pg-section-title" id="pg-strength">
         Adapter strength
       </h2>
-      {dials.map(({ column, place, target }) => (
+      {dials.map(({ column, place: labelId, target }) => (
         <Dial
           key={column}
           column={column}
-          place={two ? (place === 0 ? "Left" : "Right") : ""}
+          labelId={two ? (labelId === 0 ? "Left" : "Right") : ""}
           target={target}
         />
       ))}
@@ -39,16 +39,16 @@ export function StrengthFields() {
 interface DialProps {
   column: number;
   /** `Left` or `Right` if two are compared, else empty. */
-  place: string;
+  labelId: string;
   target: AdapterTarget;
 }
 
-function Dial({ column, place, target }: DialProps) {
+function Dial({ column, labelId, target }: DialProps) {
   const none = noStrength(target, jobs.value);
-  const label = place === "" ? "Strength" : `${place} strength`;
+  const label = labelId === "" ? "Strength" : `${labelId} strength`;
   const set = (value: number): void =>
     changeCurrent(setTarget(current.peek(), column, withStrength(target, value / 100)));
-  if (none !== null) return <p class="hint">{place === "" ? none : `${place}: ${none}`}</p>;
+  if (none !== null) return <p class="hint">{labelId === "" ? none : `${labelId}: ${none}`}</p>;
   const value = Math.round(100 * strengthOf(target));
   return (
     <div class="pg-dial">
@@ -61,7 +61,7 @@ function Dial({ column, place, target }: DialProps) {
         max={MOST}
         step={STEP}
         slider
-        bounded={(given) => Math.round(Math.min(MOST, Math.max(0, given)))}
+        bounded={(percent) => Math.round(Math.min(MOST, Math.max(0, percent)))}
         onChange={set}
         onReset={() => set(100)}
       />

@@ -54,7 +54,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
     if (!ready || busy) return;
     setBusy(true);
     const conversation = current.peek();
-    const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
+    const request = { ...conversation, ...(answer.asWith ? { system: answer.asWith.system } : {}) };
     const messages = messagesFor(request, turn.id, column);
     try {
       const added = await addCorrection(
@@ -176,7 +176,7 @@ function Users({ onList }: { onList: (trainer: string) => void }) {
   if (trainers.length === 0)
     return <p class="hint">A trainer uses it if its dataset in arkor.toml lists this file.</p>;
   const using = trainers.filter(({ listed }) => listed);
-  const others = trainers.filter(({ listed }) => !listed);
+  const unlisted = trainers.filter(({ listed }) => !listed);
   return (
     <>
       {using.length > 0 && (
@@ -188,17 +188,17 @@ function Users({ onList }: { onList: (trainer: string) => void }) {
           {using.length === 1 ? "learns" : "learn"} from it in the next run.
         </p>
       )}
-      {using.length === 0 && others.length > 0 && (
+      {using.length === 0 && unlisted.length > 0 && (
         <p class="hint">No trainer uses it yet: a trainer's dataset in arkor.toml must list the file.</p>
       )}
-      {others.slice(0, SHOWN).map(({ name }) => (
+      {unlisted.slice(0, SHOWN).map(({ name }) => (
         <p key={name}>
           <Button small onClick={() => onList(name)}>
             Add the file to the data of {clean(name, 60)}
           </Button>
         </p>
       ))}
-      {others.length > SHOWN && <p class="hint">And {plural(others.length - SHOWN, "more trainer")}.</p>}
+      {unlisted.length > SHOWN && <p class="hint">And {plural(unlisted.length - SHOWN, "more trainer")}.</p>}
     </>
   );
 }

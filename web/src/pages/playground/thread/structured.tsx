@@ -20,11 +20,11 @@ const LONGEST = 1_000_000;
 
 /** A JSON answer as indented text. `text` may still grow. */
 export function Json({ text, state }: { text: string; state: Answer["state"] }) {
-  const whole = state === "streaming" || isJson(text);
+  const complete = state === "streaming" || isJson(text);
   return (
     <div class="md">
       <div class="md-code" dir="ltr">
-        <div class="md-code-head">{whole ? "JSON" : "Not whole JSON"}</div>
+        <div class="md-code-head">{complete ? "JSON" : "Not whole JSON"}</div>
         <pre tabIndex={0}>
           {indentJson(cleanBlock(text, LONGEST)).map(({ text: part, key }, index) =>
             key ? (

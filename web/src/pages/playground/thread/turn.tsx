@@ -77,7 +77,7 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
 function Versions({ conversation, turn }: { conversation: Conversation; turn: Turn }) {
   const all = versions(conversation, turn);
   if (all.length < 2) return null;
-  const at = all.findIndex((each) => each.id === turn.id) + 1;
+  const at = all.findIndex((child) => child.id === turn.id) + 1;
   const by = (step: number) => () => changeCurrent(showVersion(current.peek(), turn, step));
   return (
     <span class="chat-versions num" role="group" aria-label={`Version ${at} of ${all.length}`}>

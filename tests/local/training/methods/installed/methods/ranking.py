@@ -47,7 +47,7 @@ class RankingLoss(Objective):
     def __call__(self, rows: Any) -> tuple[Any, int]:
         return self._losses(rows).sum(), len(rows)
 
-    def each(self, rows: Any) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Any) -> list[tuple[float, int]]:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.local.server import socket_folder
-from arkor_dev.local.server.socket_folder import LONGEST, NAME, SocketFolder
+from arkor_dev.local.workers import socket_folder
+from arkor_dev.local.workers.socket_folder import LONGEST, NAME, SocketFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

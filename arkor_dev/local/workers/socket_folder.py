@@ -1,4 +1,4 @@
-"""The folder of the backend's socket: private to this user, and with a sufficiently short path.
+"""The folder of a socket: private to this user, and with a sufficiently short path.
 
 A token would admit anyone who learns it; but other accounts on the machine cannot even reach a socket in a
 folder of mode 0700. The process holds a lock on its folder while it lives, so that no other process removes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME: Final = "backend.sock"
+STORE: Final = "store"
+"""The file in which workers on several GPUs find each other."""
 PREFIX: Final = "arkor-dev-"
 LONGEST: Final = 103
 """Maximum bytes of a socket's path: macOS has space for 104 with the final NUL, Linux for 108."""
@@ -119,6 +121,7 @@ def _settle(folder: Path) -> None:
 
 def _remove(folder: Path, handle: int) -> None:
     """Remove only our own files: keep a folder that contains anything else."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(NAME, dir_fd=handle)
+    for name in (NAME, STORE):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=handle)
     folder.rmdir()
