@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
-from arkor_dev.contract.placement import is_loopback
+from arkor_dev.core.web_address import is_loopback
 
 from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most
@@ -56,17 +56,6 @@ class Answer:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def web_url(text: str) -> URL | None:
-    """Return an http or https address with a host and a valid port; None for any other text."""
-    try:
-        url = URL(text)
-        return (
-            url if url.scheme in ("http", "https") and url.host is not None and url.port is not None else None
-        )
-    except ValueError:
-        return None
 
 
 class HttpClient:
