@@ -176,7 +176,14 @@ async def test_a_cut_stream_keeps_its_part(
         await expect(answers(page)).to_contain_text("word0 word1")
         await expect(answers(page)).not_to_contain_text("word49")
         await expect(page.get_by_role("alert")).to_contain_text("The answer broke off here")
+        fake_backend.chat.first_delay = 3600
         await page.get_by_role("alert").get_by_role("button", name="Regenerate").click()
+        await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        await page.reload()  # before the first token
+        await expect(page.get_by_role("alert")).to_contain_text("No answer came")
+        await expect(page.get_by_role("alert")).not_to_contain_text("kept")
+        fake_backend.chat.first_delay = 0
+        await page.get_by_role("alert").get_by_role("button").click()
         await expect(answers(page)).to_contain_text("word49")
         await expect(page.get_by_role("alert")).to_have_count(0)
 

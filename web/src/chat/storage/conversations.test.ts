@@ -31,7 +31,10 @@ async function load(): Promise<typeof import("./conversations")> {
   return import("./conversations");
 }
 
-function asked(conversations: typeof import("./conversations"), state: "done" | "streaming"): Conversation {
+function asked(
+  conversations: typeof import("./conversations"),
+  state: "done" | "failed" | "streaming",
+): Conversation {
   const target = { kind: "base", model: "tiny" } as const;
   const answers = [{ by: target, name: "tiny", text: "Ho", state }];
   const turn = { id: "t", parent: null, user: "Hi?", answers, at: 1 };
@@ -61,6 +64,8 @@ test("one that was still coming is cut", async () => {
   db.store.mockReturnValue(new Promise(() => {}));
   const before = await load();
   before.changeCurrent(asked(before, "streaming"));
+  page.dispatchEvent(new Event("beforeunload"));
+  before.changeCurrent(asked(before, "failed")); // its request was aborted by leaving the page
   page.dispatchEvent(new Event("pagehide"));
   const after = await load();
   await after.openConversation("c");

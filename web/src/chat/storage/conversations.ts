@@ -88,8 +88,11 @@ export function changeById(id: string, by: (conversation: Conversation) => Conve
 const unsaved = new Map<string, Conversation>();
 let writing: Promise<void> | null = null;
 
+/** A page that is being left has its requests aborted: what their errors say would be stored as the answer's end. */
+let leaving = false;
+
 function queueSave(conversation: Conversation): void {
-  if (conversation.leaf === null) return;
+  if (conversation.leaf === null || leaving) return;
   opened.set(conversation.id, conversation);
   unsaved.set(conversation.id, conversation);
   const remaining = all.peek().filter((entry) => entry.id !== conversation.id);
@@ -118,6 +121,13 @@ export const allSaved = async (): Promise<void> => void (await writing);
 const nextQueued = (): Conversation | undefined => unsaved.values().next().value;
 
 for (const conversation of takeUnsaved()) queueSave(markCutAnswers(conversation));
+globalThis.addEventListener?.("beforeunload", () => {
+  leaving = true;
+  // The person may choose to stay.
+  setTimeout(() => {
+    leaving = false;
+  }, 1000);
+});
 globalThis.addEventListener?.("pagehide", () => saveUnsaved([...unsaved.values()]));
 // A page from the back/forward cache continues to write by itself.
 globalThis.addEventListener?.("pageshow", (event) => event.persisted && takeUnsaved());

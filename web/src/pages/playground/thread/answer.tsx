@@ -112,7 +112,8 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   const why = useWhy(asksWhy);
   const again = (exact?: boolean): void => regenerate(turn, column, exact);
   const failed = answer.state === "failed";
-  if (failed && answer.text === "") {
+  const cut = answer.state === "cut";
+  if ((failed || cut) && answer.text === "" && !answer.calls) {
     // The text itself already reports that the daemon is unreachable.
     const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
     return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
@@ -123,7 +124,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
       {answer.calls
         ? calls && <calls.Calls calls={answer.calls} />
         : answer.text === "" && <p class="chat-note">{emptyNote(answer)}</p>}
-      {(failed || answer.state === "cut") && (
+      {(failed || cut) && (
         <ErrorNote
           title="The answer broke off here"
           error={`${answer.error ?? ""} Partial answer kept.`.trim()}
@@ -177,6 +178,5 @@ function traceable({ by, state, text, finish, calls, asWith: asked }: Answer): b
 
 function emptyNote(answer: Answer): string {
   if (answer.state === "stopped") return "Stopped before the first token.";
-  if (answer.state === "cut") return "The stream ended without an answer.";
   return "The model returned an empty answer. Rephrasing may help.";
 }

@@ -1,0 +1,16 @@
+"""An address that somebody gave, as a URL."""
+
+from __future__ import annotations
+
+from yarl import URL
+
+
+def web_url(text: str) -> URL | None:
+    """Return an http or https address with a host and a valid port; None for any other text."""
+    try:
+        url = URL(text)
+        return (
+            url if url.scheme in ("http", "https") and url.host is not None and url.port is not None else None
+        )
+    except ValueError:
+        return None
