@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
-from arkor_dev.core.web_address import is_loopback
+from arkor_dev.contract.placement import is_loopback
 
 from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most

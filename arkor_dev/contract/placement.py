@@ -47,6 +47,18 @@ def host_of(address: str) -> str | None:
     return match[1].strip("[]") if match else None
 
 
+def is_loopback(host: str | None) -> bool:
+    """Return whether only this machine can answer at ``host`` (without port or brackets)."""
+    from ipaddress import ip_address  # not needed for --help
+
+    if host and host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 LIMIT: Final = 1000
 PROTOCOLS: Final = (
     *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss"),

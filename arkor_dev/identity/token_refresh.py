@@ -17,7 +17,7 @@ from arkor_dev.contract.errors import (
     ForbiddenError,
     UnauthorizedError,
 )
-from arkor_dev.core.web_address import is_loopback
+from arkor_dev.contract.placement import is_loopback
 
 from .credentials_file import Stored, is_token
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arkor_dev.contract.placement import host_of, is_address
+from arkor_dev.contract.placement import host_of, is_address, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,9 @@ def test_another_text_is_none(text: object) -> None:
     assert not is_address(text)
 
 
-def test_the_host_of_an_address() -> None:
+def test_the_host_tells_whether_it_is_this_machine() -> None:
     assert host_of("auto") is None
     assert host_of("ray://[::1]:10001") == "::1"
+    assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.9.9.9", "::1")))
+    others = (None, "", "127.1", "10.0.0.5", "head", "localhost.example", "::", "127.0.0.1.example")
+    assert not any(map(is_loopback, others))

@@ -13,8 +13,7 @@ import stat
 from pathlib import Path
 from typing import Final, Literal
 
-from arkor_dev.contract.placement import host_of
-from arkor_dev.core.web_address import is_loopback
+from arkor_dev.contract.placement import host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 MODE: Final = "RAY_AUTH_MODE"

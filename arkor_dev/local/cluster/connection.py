@@ -12,8 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.placement import AUTO, host_of
-from arkor_dev.core.web_address import is_loopback
+from arkor_dev.contract.placement import AUTO, host_of, is_loopback
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import access

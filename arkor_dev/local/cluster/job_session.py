@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
-from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of
-from arkor_dev.core.web_address import is_loopback
+from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.execution import leases
