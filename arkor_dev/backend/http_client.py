@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import ipaddress
 import urllib.request
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
+from arkor_dev.contract.placement import is_loopback
 
 from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most
@@ -56,18 +56,6 @@ class Answer:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Return whether ``host`` (without port or brackets) can only be this machine."""
-    if not host:
-        return False
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class HttpClient:

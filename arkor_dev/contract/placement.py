@@ -47,14 +47,14 @@ def host_of(address: str) -> str | None:
     return match[1].strip("[]") if match else None
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can answer at ``host``."""
+def is_loopback(host: str | None) -> bool:
+    """Return whether only this machine can answer at ``host`` (without port or brackets)."""
     from ipaddress import ip_address  # not needed for --help
 
-    if host == "localhost":
+    if host and host.lower() == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host or "").is_loopback
     except ValueError:
         return False
 

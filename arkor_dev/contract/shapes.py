@@ -801,6 +801,13 @@ class ForecastMemory(TypedDict):
     totalBytes: int | None
 
 
+class ForecastGpu(TypedDict):
+    """Memory of one of the GPUs over which a model is spread, in bytes."""
+
+    peakBytes: int
+    totalBytes: int
+
+
 class ForecastFix(TypedDict):
     """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
     peak.
@@ -830,6 +837,7 @@ class Forecast(TypedDict):
     steps: NotRequired[int]
     memory: NotRequired[ForecastMemory]
     device: NotRequired[ForecastMemory]
+    gpus: NotRequired[list[ForecastGpu]]
     rows: NotRequired[int]
     lookedAtRows: NotRequired[int]
     cutRows: NotRequired[int]

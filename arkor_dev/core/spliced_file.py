@@ -12,6 +12,7 @@ import mmap
 import os
 import secrets
 import stat
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -42,6 +43,9 @@ CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
 LEAST: Final = 16
 """Minimum number of bytes to search for: fewer could match anywhere."""
+_HERE: Final = -100
+_EXCHANGE: Final = 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux."""
 _OPEN: Final = (
     os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
@@ -81,6 +85,7 @@ class SplicedFile:
         self.path, self._handle = path, handle
         self._stat = os.fstat(handle)
         self.state = _state(self._stat)
+        self._written: os.stat_result | None = None
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes from ``offset`` on. Raises ChangedError if the file ends before."""
@@ -109,11 +114,12 @@ class SplicedFile:
                     self._write(out, segments)
                 os.fchmod(out, stat.S_IMODE(self._stat.st_mode))
                 os.fsync(out)
+                self._written = os.fstat(out)
             finally:
                 os.close(out)
             if state_of(self.path) != self.state:
                 raise ChangedError
-            temporary.replace(self.path)
+            self._put(temporary)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
@@ -122,6 +128,32 @@ class SplicedFile:
         if size >= LARGE:
             self._settle()
         return parts
+
+    def new_state(self) -> State | None:
+        """Return the state of the file that was written; None if another program has changed it since."""
+        try:
+            now, written = self.path.lstat(), self._written
+        except OSError:
+            return None
+        # Not the ctime, which the rename has changed.
+        unchanged = written and _state(now)[:3] == _state(written)[:3] and now.st_size == written.st_size
+        return _state(now) if unchanged else None
+
+    def _put(self, temporary: Path) -> None:
+        """Put the new file in place of the old one.
+
+        A rename may wait for the disk, and another program put its own file there meanwhile. So the names
+        are swapped where the system can do that, and swapped back if it was not the old file.
+        """
+        if not _swap(temporary, self.path):
+            temporary.replace(self.path)
+            return
+        old = temporary.lstat()
+        # Not the ctime, which a rename changes.
+        if _state(old)[:3] != self.state[:3] or old.st_size != self._stat.st_size:
+            temporary.replace(self.path)
+            raise ChangedError
+        temporary.unlink()
 
     def _settle(self) -> None:
         """Read the new content into the page cache, then free the old one, while the caller continues."""
@@ -268,6 +300,18 @@ def _write(out: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(out, view) :]
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Swap two names atomically; return False where only a plain rename is possible."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:  # an old libc
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
 
 
 def _read_once(old: int, path: Path) -> None:

@@ -214,7 +214,7 @@ def _hint(record: Mapping[str, Any]) -> str:
             return f". {hint}" if close else f". If its rows are under {dumps(key[:SHOWN_NAME])}, {hint}"
     if (columns := suggested_columns(record)) is None:
         return ""
-    pairs = ", ".join(f"{ours} = {dumps(column)}" for ours, column in columns.items())
+    pairs = ", ".join(f"{name} = {dumps(column)}" for name, column in columns.items())
     return f". If these are a question and its answer: columns = {{ {pairs} }}"
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from yarl import URL
-
-from arkor_dev.backend.http_client import is_loopback
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.settings import PRODUCTION_URL
+from arkor_dev.core.web_url import web_url
 
 if TYPE_CHECKING:
     from .credentials_file import Stored
@@ -31,12 +30,8 @@ def clean_base_url(value: str, source: str) -> str:
         raise BadRequestError(
             f"{source} is set but empty. Unset it, or set it to the backend's https:// address."
         )
-    try:
-        url = URL(text)
-        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
-    except ValueError:
-        usable = False
-    if not usable:
+    url = web_url(text)
+    if url is None:
         raise BadRequestError(f"{source} is not a web address. Set it to the backend's https:// address.")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
         raise BadRequestError(f"{source} must be a plain address: no user name, no ?query, no #fragment.")

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from yarl import URL
 
-from arkor_dev.backend.http_client import is_loopback
 from arkor_dev.contract.errors import (
     ArkorError,
     BackendError,
@@ -18,6 +17,7 @@ from arkor_dev.contract.errors import (
     ForbiddenError,
     UnauthorizedError,
 )
+from arkor_dev.contract.placement import is_loopback
 
 from .credentials_file import Stored, is_token
 

@@ -180,8 +180,13 @@ def main(argv: list[str] | None = None) -> int:
     if hello is None:
         return EXIT_USAGE
     try:
-        how = {"idle": args.idle, "on_demand": args.on_demand, "resume": args.resume, "at_once": args.at_once}
-        setup = Setup.open(args.data, args.project, args.cache, hello, engine=args.engine, **how)
+        options = {
+            "idle": args.idle,
+            "on_demand": args.on_demand,
+            "resume": args.resume,
+            "at_once": args.at_once,
+        }
+        setup = Setup.open(args.data, args.project, args.cache, hello, engine=args.engine, **options)
     except UnknownFormatError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FORMAT

@@ -141,9 +141,9 @@ class Maker:
     def _learn_rows(self) -> None:
         self._known.add_project(self._project)
         for row in self._file.rows():
-            made, messages = row.get("made"), row.get("messages")
-            if isinstance(made, dict) and is_conversation(messages):
-                self._in_file.add((str(made.get("request")), made.get("item")))
+            origin, messages = row.get("made"), row.get("messages")
+            if isinstance(origin, dict) and is_conversation(messages):
+                self._in_file.add((str(origin.get("request")), origin.get("item")))
                 self._known.add(Row(messages, ""))
         self.rows = len(self._in_file)
 
@@ -284,7 +284,7 @@ class Maker:
         self, hash_: str, item: int, task: Task, messages: list[dict[str, Any]], quote: str
     ) -> dict[str, Any]:
         instructions = task.request.messages[0]["content"]
-        made = {
+        origin = {
             "kind": self.kind,
             "by": self.model,
             "host": self._teacher.host,
@@ -295,7 +295,7 @@ class Maker:
             "item": item,
         }
         # Rows of one document are held out of training together, or not at all.
-        return {"messages": messages, "document": task.source, "made": made}
+        return {"messages": messages, "document": task.source, "made": origin}
 
     def _waiting_now(self) -> str | None:
         left = self._not_before - time.monotonic()

@@ -19,10 +19,12 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev import __version__
-from arkor_dev.backend.http_client import is_loopback, proxy_for
+from arkor_dev.backend.http_client import proxy_for
 from arkor_dev.contract.errors import ArkorError, BadRequestError, PassingError
 from arkor_dev.contract.events import CHAT_ERROR
+from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.web_url import web_url
 from arkor_dev.jobs.follow import read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 
@@ -261,12 +263,8 @@ def clean_address(address: str, *, with_key: bool) -> str:
     A key goes in clear text to this machine and to addresses of a private network only.
     """
     text = address.strip().rstrip("/").removesuffix("/chat/completions")
-    try:
-        url = URL(text)
-        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
-    except ValueError:
-        usable = False
-    if not usable:
+    url = web_url(text)
+    if url is None:
         raise BadRequestError(
             f"{one_line(address, 200) or 'Nothing'} is not a teacher's address. Give one such as "
             "http://localhost:1234/v1, or base for the model of the trainer."

@@ -67,8 +67,8 @@ def tasks_of_rows(
                 if len(tasks) + len(left_out) >= MOST_ROWS:
                     left_out.append(f"Rows after the first {MOST_ROWS:,} are left out.")
                     break
-                made = _task(kind, item, count, model)
-                (left_out if isinstance(made, str) else tasks).append(made)  # type: ignore[arg-type]
+                task = _task(kind, item, count, model)
+                (left_out if isinstance(task, str) else tasks).append(task)  # type: ignore[arg-type]
     except OSError as fault:
         raise BadRequestError(f"{fault.filename} cannot be read: {fault.strerror or fault}.") from None
     if missing:

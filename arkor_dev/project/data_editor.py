@@ -156,10 +156,10 @@ class FileRows:
         shift = at = first = 0
         for row in [*sorted(edits), len(self.offsets)]:
             # Rows are shifted by what was replaced before them.
-            for which in (first, row):
-                while at < len(ends) and which < len(self.offsets) and ends[at][0] <= self.offsets[which]:
+            for number in (first, row):
+                while at < len(ends) and number < len(self.offsets) and ends[at][0] <= self.offsets[number]:
                     shift, at = shift + ends[at][1], at + 1
-                if which == first:
+                if number == first:
                     new.offsets.extend([offset + shift for offset in self.offsets[first:row]])
             new.sizes.extend(self.sizes[first:row])
             new.hashes.extend(self.hashes[first:row])
@@ -304,7 +304,8 @@ class DataEditor:
             replaced = row_edits.replacements(rows.container, rows.offsets, rows.sizes, edits, opened.read)
             parts = opened.replace([Splice(*replacement) for replacement in replaced])
             moved += _moved(rows, changes, edits)
-            current = rows.after(edits, replaced, state_of(file.path))
+            state = opened.new_state()
+            current = rows.after(edits, replaced, state) if state else None
             if current is not None:
                 self._indexed[file.path] = current
             return file.path, file.name, parts

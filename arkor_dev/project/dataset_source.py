@@ -259,8 +259,8 @@ def _looked_at(key: tuple[_Key, ...], states: tuple[tuple[int, ...], ...]) -> Da
         if packed := [file for file in files if is_parquet(file.path)]:
             return _first_rows(packed[:PARQUET_FILES])
         look, complete = _read_through(files, until)
-        few = sum(state[0] for state in states) <= COUNTED_BYTES
-        rows = _count(files, until) if few else None
+        is_small = sum(state[0] for state in states) <= COUNTED_BYTES
+        rows = _count(files, until) if is_small else None
     except OSError as fault:
         return DataLook(problem=f"{files[0].name} cannot be read: {fault.strerror or fault}")
     if rows is None:

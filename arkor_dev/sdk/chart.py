@@ -84,6 +84,6 @@ def _svg(metrics: Metrics) -> str:
 def thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
     """Return a curve's finite points, at most about `POINTS` of them and always the last."""
     pairs = [(step, value) for step, value in zip(xs, ys, strict=True) if math.isfinite(value)]
-    every = max(1, math.ceil(len(pairs) / POINTS))
-    thinned = pairs[::every]
+    stride = max(1, math.ceil(len(pairs) / POINTS))
+    thinned = pairs[::stride]
     return thinned if not pairs or thinned[-1] == pairs[-1] else [*thinned, pairs[-1]]

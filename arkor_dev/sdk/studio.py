@@ -53,8 +53,8 @@ class _Loop:
 
         reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
         try:
-            while (got := received.get())[0]:
-                yield got[1]
+            while (received_item := received.get())[0]:
+                yield received_item[1]
             reading.result()
         finally:
             reading.cancel()

@@ -1,14 +1,18 @@
-"""Measures how often planted groups are found, and groups are claimed in clouds without any; how near
+"""Measures how often planted groups are found, and groups are claimed among texts without any; how near
 embeddings bring rows that belong together, compared with means of the base model's last layer; and how long a
 map takes.
 """
 
 from __future__ import annotations
 
+import ast
+import random
 import re
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,11 +20,13 @@ import numpy as np
 import torch
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.embeddings.groups import DIMENSIONS, grouped, principal
-from arkor_dev.local.embeddings.rows import Read
+from arkor_dev.local.embeddings.groups import DIMENSIONS, principal
+from arkor_dev.local.embeddings.rows import LONGEST, Read
 from arkor_dev.local.embeddings.store import EmbeddedRows
-from arkor_dev.local.embeddings.worker import embed
+from arkor_dev.local.embeddings.token_vectors import TokenVectors
+from arkor_dev.local.embeddings.worker import embed, groups_of
 from arkor_dev.local.modeling.base_model import load_base
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
 from .data import write_rows
 from .figures import Figure
@@ -29,12 +35,13 @@ from .starter import starter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WIDTH: Final = 64
-CLOUDS: Final = ("normal", "stretched", "heavy tails", "block", "skewed", "arc", "sphere")
-PLANTED: Final = ((3, 1.0), (4, 0.5), (8, 0.5), (12, 1.0))
-"""Numbers of groups, and the standard deviation of their centers relative to that of the points around
-them.
-"""
+SIZES: Final = (30, 60, 100, 300)
+NULLS: Final = ("few words", "some words", "common words", "many words", "words of documents")
+"""Kinds of texts without groups; see `null_texts`."""
+PLANTED: Final = ((2, 100, 0.7), (3, 60, 0.6), (4, 100, 0.5), (6, 150, 0.6), (8, 200, 0.5))
+"""Numbers of topics and rows, and the share of a row's words that are its topic's own."""
+MODULES: Final = ((2, 20), (4, 15), (8, 12))
+"""Numbers of modules, and of docstrings of each."""
 
 PARAPHRASES: Final = """
 Where is my parcel?|When will the package get here?
@@ -63,31 +70,107 @@ Book a table for two.|I need a dinner reservation.
 When was the war over?|In which year did the fighting end?
 """
 DOCS: Final = Path(__file__).parents[2] / "docs"
+PACKAGE: Final = Path(__file__).parents[2] / "arkor_dev"
 PURE: Final = 0.75
-"""Minimum share of points grouped with most others of their center: k-means may take two groups for one."""
+"""Minimum share of rows grouped with most others of their topic: k-means may take two topics for one."""
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Draw clouds of each kind, and count those with groups."""
-    clouds, rows = (2, 100) if quick else (20, 300)
+    """Count how often groups are claimed among texts without any, and found where they are planted."""
+    sets = 1 if quick else 8
+    decide = Groups()
     wrong = 0
-    for kind in CLOUDS:
-        found = sum(_labels(cloud(kind, seed, rows)) is not None for seed in range(clouds))
-        wrong += found
-        yield Figure(f"{kind} cloud: groups claimed", 100 * found / clouds, "%")
-    most = None if quick else 5
-    yield Figure("all clouds without groups", 100 * wrong / clouds / len(CLOUDS), "%", most=most)
-    for count, apart in PLANTED:
-        right = 0
-        for seed in range(clouds):
-            points, own = planted(count, apart, seed, rows)
-            labels = _labels(points)
-            right += labels is not None and _purity(labels, own) > PURE
-        least = None if quick else 75
-        yield Figure(f"{count} groups, {apart:g} apart: found", 100 * right / clouds, "%", least=least)
+    for rows in SIZES[:2] if quick else SIZES:
+        claimed = [decide(null_texts(kind, rows, seed)) is not None for kind in NULLS for seed in range(sets)]
+        wrong += sum(claimed)
+        yield Figure(f"{len(claimed)} sets of {rows} rows without groups: claimed", 100 * fmean(claimed), "%")
+    share = 100 * wrong / (len(NULLS) * sets * len(SIZES))
+    yield Figure("all sets without groups", share, "%", most=None if quick else 5)
+    for topics, rows, own in PLANTED[:1] if quick else PLANTED:
+        labelled = [
+            (decide(texts), topic) for texts, topic in (planted(topics, rows, own, n) for n in range(sets))
+        ]
+        right = [labels is not None and _purity(labels, topic) > PURE for labels, topic in labelled]
+        yield Figure(
+            f"{topics} topics in {rows} rows: found", 100 * fmean(right), "%", least=None if quick else 50
+        )
+    for count, each in () if quick else MODULES:
+        labelled = [(decide(texts), own) for texts, own in (docstrings(count, each, n) for n in range(sets))]
+        said = [labels is not None for labels, _ in labelled]
+        right = [labels is not None and _purity(labels, own) > PURE for labels, own in labelled]
+        yield Figure(f"docstrings of {count} modules: groups claimed", 100 * fmean(said), "%")
+        yield Figure(f"docstrings of {count} modules: groups are the modules", 100 * fmean(right), "%")
 
     yield from _compared()
     yield from _timed(200 if quick else 10_000)
+
+
+class Groups:
+    """Groups of texts, decided as in the worker."""
+
+    def __init__(self) -> None:
+        self._tokenizer, self._table = load_tokenizer(starter()), TokenVectors(starter())
+
+    def __call__(self, texts: Sequence[str]) -> Any | None:
+        """Return each text's group, or None if no groups stand out."""
+        coded = [ids[:LONGEST] for ids in self._tokenizer([f" {text}" for text in texts])["input_ids"]]
+        points = principal(self._table.embed(coded, lambda _: None), DIMENSIONS)
+        return groups_of(coded, points, self._tokenizer, self._table)
+
+
+def null_texts(kind: str, rows: int, seed: int) -> list[str]:
+    """Return texts whose words are drawn independently of each other."""
+    chance = random.Random(f"{kind} {rows} {seed}")  # noqa: S311 - texts, no secrets
+    if kind == "words of documents":
+        texts = chance.sample([text.split() for text, _ in _passages()], min(rows, 150))
+        every = [word for text in texts for word in text]
+        sizes = [len(text) * len(texts) // rows for text in texts for _ in range(-(-rows // len(texts)))]
+        return [" ".join(chance.choices(every, k=size)) for size in sizes[:rows]]
+    count, power, least, most = {
+        "few words": (18, 0, 3, 8),
+        "some words": (60, 0, 3, 8),
+        "common words": (60, 1, 5, 15),
+        "many words": (300, 1, 5, 30),
+    }[kind]
+    known = chance.sample(_vocabulary(), count)
+    weights = [1 / at**power for at in range(1, count + 1)]
+    return [" ".join(chance.choices(known, weights, k=chance.randint(least, most))) for _ in range(rows)]
+
+
+def planted(topics: int, rows: int, own: float, seed: int) -> tuple[list[str], Any]:
+    """Return texts of 12 words, of which a share is of their topic's 12, and the topic of each."""
+    chance = random.Random(f"{topics} {rows} {own} {seed}")  # noqa: S311 - texts, no secrets
+    known = chance.sample(_vocabulary(), 12 * topics + 60)
+    common, topic = known[12 * topics :], [chance.randrange(topics) for _ in range(rows)]
+    texts = [
+        [chance.choice(known[12 * at : 12 * at + 12] if chance.random() < own else common) for _ in range(12)]
+        for at in topic
+    ]
+    return [" ".join(text) for text in texts], np.array(topic)
+
+
+def docstrings(modules: int, each: int, seed: int) -> tuple[list[str], Any]:
+    """Return docstrings of this package, and the module of each."""
+    chance = random.Random(f"{modules} {seed}")  # noqa: S311 - texts, no secrets
+    of = {path: list(_said_in(path)) for path in sorted(PACKAGE.rglob("*.py"))}
+    chosen = chance.sample([path for path in of if len(of[path]) >= each], modules)
+    rows = [(text, at) for at, path in enumerate(chosen) for text in chance.sample(of[path], each)]
+    return [text for text, _ in rows], np.array([at for _, at in rows])
+
+
+def _said_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            text = ast.get_docstring(node) or ""
+            if len(text) > 60:
+                yield " ".join(text.split())
+
+
+@cache
+def _vocabulary() -> list[str]:
+    return sorted(
+        {word for text, _ in _passages() for word in text.split() if word.isalpha() and len(word) > 3}
+    )
 
 
 def _compared() -> Iterator[Figure]:
@@ -157,41 +240,6 @@ def _timed(count: int) -> Iterator[Figure]:
         yield Figure(f"a map of {count:,} rows", time.process_time() - spent, "s", most=60)
 
 
-def cloud(kind: str, seed: int, rows: int) -> Any:
-    """Return points without groups."""
-    chance = np.random.default_rng(seed)
-    scale = (1 / np.arange(1, WIDTH + 1)) ** 0.7
-    shape = (rows, WIDTH)
-    match kind:
-        case "normal":
-            return chance.normal(size=shape)
-        case "stretched":
-            return chance.normal(size=shape) * scale
-        case "heavy tails":
-            return chance.normal(size=shape) * scale / np.sqrt(chance.chisquare(5, size=(rows, 1)) / 5)
-        case "block":
-            return chance.uniform(-1, 1, size=shape) * scale
-        case "skewed":
-            return chance.exponential(size=shape) * scale
-        case "arc":
-            along = chance.uniform(size=(rows, 1))
-            arc = np.hstack([6 * along, 2 * np.sin(3 * along), 2 * np.cos(3 * along)])
-            return np.hstack([arc, 0.3 * chance.normal(size=(rows, WIDTH - 3))])
-    points = chance.normal(size=shape) * scale
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
-
-
-def planted(count: int, apart: float, seed: int, rows: int) -> tuple[Any, Any]:
-    """Return points about ``count`` centers, and the center of each."""
-    chance = np.random.default_rng(seed)
-    own = chance.integers(count, size=rows)
-    return apart * chance.normal(size=(count, WIDTH))[own] + chance.normal(size=(rows, WIDTH)), own
-
-
-def _labels(points: Any) -> Any:
-    return grouped(principal(points.astype(np.float16), DIMENSIONS))
-
-
 def _purity(labels: Any, own: Any) -> float:
-    """Return the share of grouped points whose planted center is their group's most frequent one."""
+    """Return the share of rows whose topic is their group's most frequent one."""
     return float(sum(np.bincount(own[labels == label]).max() for label in np.unique(labels)) / len(own))

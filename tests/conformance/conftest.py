@@ -420,18 +420,26 @@ def evaluated(target: Target) -> Evaluated | None:
 
 
 @pytest.fixture(scope="package")
-def own_sets(target: Target) -> dict[str, Any] | None:
-    """The evaluation of a job with sets of its own, where the backend makes any and the files are known."""
-    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
-    if "evaluation" not in features or not target.ours:
-        return None
+def quiet(target: Target) -> str:
+    """The id of a completed job without samples; with sets of its own where the project's files are known."""
     sets = [
         {"name": "answers", "path": "data/few.jsonl", "metric": "exact_match"},
         {"name": "losses", "path": "data/few.jsonl"},
     ]
-    job_id = target.submit({**target.quick, "evaluations": sets})
+    job_id = target.submit(
+        {**target.quick, "samples": "off", **({"evaluations": sets} if target.ours else {})}
+    )
     assert target.ended(job_id)["status"] == "completed"
-    evaluation: dict[str, Any] = target.job(job_id)["evaluation"]
+    return job_id
+
+
+@pytest.fixture(scope="package")
+def own_sets(target: Target, quiet: str) -> dict[str, Any] | None:
+    """The evaluation of a job with sets of its own, where the backend makes any and the files are known."""
+    features = target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()
+    if "evaluation" not in features or not target.ours:
+        return None
+    evaluation: dict[str, Any] = target.job(quiet)["evaluation"]
     return evaluation
 
 
@@ -450,16 +458,14 @@ def exported(target: Target, finished: Finished) -> dict[str, Any] | None:
 
 
 @pytest.fixture(scope="package")
-def asked(target: Target) -> list[tuple[object, list[Frame]]] | None:
+def asked(target: Target, quiet: str) -> list[tuple[object, list[Frame]]] | None:
     """What is said in the setting ``samples``, and the history of a job of which it is said."""
     if "samples" not in (target.call("GET", "/v1/capabilities", query={}).json.get("features") or ()):
         return None
-    told: list[tuple[object, list[Frame]]] = []
-    for samples in ("off", ["Who pays?", "What is it?"]):
-        job_id = target.submit({**target.quick, "samples": samples})
-        assert target.ended(job_id)["status"] == "completed"
-        told.append((samples, target.history(job_id)))
-    return told
+    samples = ["Who pays?", "What is it?"]
+    job_id = target.submit({**target.quick, "samples": samples})
+    assert target.ended(job_id)["status"] == "completed"
+    return [("off", target.history(quiet)), (samples, target.history(job_id))]
 
 
 @pytest.fixture(scope="package")

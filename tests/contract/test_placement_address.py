@@ -40,5 +40,6 @@ def test_another_text_is_none(text: object) -> None:
 def test_the_host_tells_whether_it_is_this_machine() -> None:
     assert host_of("auto") is None
     assert host_of("ray://[::1]:10001") == "::1"
-    assert all(map(is_loopback, ("localhost", "127.0.0.3", "::1")))
-    assert not any(map(is_loopback, ("10.0.0.5", "head", "localhost.example", "::", "127.0.0.1.example")))
+    assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.9.9.9", "::1")))
+    others = (None, "", "127.1", "10.0.0.5", "head", "localhost.example", "::", "127.0.0.1.example")
+    assert not any(map(is_loopback, others))

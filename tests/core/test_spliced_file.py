@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.core import spliced_file, unbuffered_copy
+from arkor_dev.core.atomic_write import ChangedError
 from arkor_dev.core.spliced_file import Splice, opened
 
 if TYPE_CHECKING:
@@ -72,6 +73,32 @@ def unbuffered_copy_is_possible(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are swapped on Linux only")
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_is_written_in_the_very_last_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+) -> None:
+    path, other = tmp_path / "d", tmp_path / "other"
+    path.write_text("old")
+    state_of = spliced_file.state_of
+
+    def then_written(file: Path) -> Any:
+        state = state_of(file)
+        if in_place:
+            path.write_text("theirs")
+        else:
+            other.write_text("theirs")
+            other.replace(path)
+        return state
+
+    with opened(path) as file:
+        monkeypatch.setattr(spliced_file, "state_of", then_written)
+        with pytest.raises(ChangedError):
+            file.replace([Splice(0, 1, b"O")])
+    assert path.read_text() == "theirs"
+    assert [each.name for each in tmp_path.iterdir()] == ["d"]
 
 
 @pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="only Linux writes past the page cache")

@@ -1,7 +1,8 @@
 """Importing this shortens what a short run is measured by: questions, and tokens of each answer.
 
-Forked workers import it before everything else. Most tests train for a few steps, and would spend more than
-half of a job's time on answers that they say nothing about. What longer runs are asked is the product's.
+Forked workers import it before everything else, and no test's own process may. Most tests train for a few
+steps, and would spend more than half of a job's time on answers that they say nothing about. What longer runs
+are asked is the product's.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from typing import Any
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.training.samples import budget
 
-QUESTIONS, ANSWERS = 12, (8, 8)
-TOKENS = 32
-"""The tests' phrase has fewer."""
+from .forking_backend import ANSWERS, QUESTIONS, TOKENS
+
 _general: Any = general
 _general.COUNTS = (*general.COUNTS[:-1], QUESTIONS)
 _general.ANSWERS = (*general.ANSWERS[:-1], ANSWERS)

@@ -376,7 +376,7 @@ class Said:
         """Ignore it."""
 
 
-def measure(tiny: Path, root: Path, seconds: float) -> Any:
+def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     """What a forecast's worker measures of a short job with long rows."""
     from arkor_dev.local.forecast import worker
     from arkor_dev.local.forecast.measurement import Measurement
@@ -386,6 +386,7 @@ def measure(tiny: Path, root: Path, seconds: float) -> Any:
     write_jsonl(root / "long.jsonl", rows)
     source = {"type": "file", "path": "long.jsonl"}
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
+    config |= settings
     job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
     job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
     link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})

@@ -248,6 +248,22 @@ def test_what_others_write_meanwhile_is_noticed_or_kept(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["arkor.toml", "d.jsonl"]
 
 
+def test_positions_are_not_those_of_a_file_that_replaced_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n{"text": "b"}\n')
+    entry = editor.row("bot", 1)["entry"]
+    theirs = tmp_path / "theirs"
+
+    def replaced(folder: Path) -> None:
+        theirs.write_text('{"text": "longer"}\n{"text": "b"}\n')
+        theirs.replace(folder / "d.jsonl")
+
+    monkeypatch.setattr(spliced_file, "_flush_folder", replaced)
+    editor.change("bot", [RowChange(0, entry, record={"text": "A"})])
+    assert [editor.row("bot", row)["record"] for row in (1, 2)] == [{"text": "longer"}, {"text": "b"}]
+
+
 def test_several_rows_at_once_and_equal_rows(tmp_path: Path) -> None:
     rows = [{"prompt": "same", "completion": "a"}] * 3 + [{"prompt": "other", "completion": "a"}]
     for kind, content in (

@@ -5,7 +5,8 @@ computed from those, report it as their ``device``. What a real device refuses i
 devices in one operation, float64 on MPS, more memory than there is. What costs time on a real one is counted:
 every wait of the processor for the device. Kernels, streams and speed are not emulated.
 
-Only this thread sees the device. Imports torch: call :func:`cuda` and :func:`mps` from tests of the engine.
+Only this thread sees the devices. Imports torch: call :func:`cuda`, :func:`two_cards` and :func:`mps` from
+tests of the engine.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Device:
 
     kind: str
     total: int = 2**34
+    index: int = 0
     others: int = 0
     """What other processes hold."""
     refused: frozenset[Any] = frozenset()
@@ -100,10 +102,6 @@ class Device:
         if (left := self._busy_until - time.perf_counter()) > 0:
             time.sleep(left)
 
-    def device_of(self, tensor: Any) -> Any:
-        real = _REAL_DEVICE(tensor)
-        return torch.device(self.kind, 0) if real.type == "cpu" and self.owns(tensor) else real
-
     @contextlib.contextmanager
     def while_(self, *, making: bool | None = None, leaving: bool | None = None) -> Iterator[None]:
         before = self._making, self._leaving
@@ -136,23 +134,65 @@ def _tensors(*values: Any) -> list[Any]:
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
 
 
+class _World:
+    """The devices of one kind, and which tensors are where."""
+
+    def __init__(self, devices: list[Device]) -> None:
+        self.devices = devices
+        self.kind = devices[0].kind
+
+    def owner(self, tensor: Any) -> Device | None:
+        """The device that ``tensor`` is on; None for the processor and for one without numbers."""
+        if _REAL_DEVICE(tensor).type == "meta":
+            return None
+        storage = tensor.untyped_storage()
+        return next((device for device in self.devices if storage in device._owned), None)
+
+    def device_of(self, tensor: Any) -> Any:
+        real, owner = _REAL_DEVICE(tensor), self.owner(tensor)
+        return torch.device(self.kind, owner.index) if owner and real.type == "cpu" else real
+
+    def named(self, name: Any) -> Device | None:
+        """The device called ``name``: ``cuda`` is the first; None for one that is not emulated."""
+        if isinstance(name, int):
+            return self.devices[name]
+        device = torch.device(name)
+        return self.devices[device.index or 0] if device.type == self.kind else None
+
+    @property
+    def making(self) -> Device | None:
+        return next((device for device in self.devices if device._making), None)
+
+    @property
+    def leaving(self) -> bool:
+        return any(device._leaving for device in self.devices)
+
+
 class _Operations(TorchDispatchMode):  # type: ignore[misc]
     """Sees every operation, also those of a backward pass."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, world: _World) -> None:
         super().__init__()
-        self._device = device
+        self._world = world
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        device, kwargs = self._device, kwargs or {}
+        world, kwargs = self._world, kwargs or {}
         given = _tensors(args, kwargs)
-        on = [tensor for tensor in given if device.owns(tensor) and tensor.device.type != "meta"]
-        if on and not device._leaving:
-            away = [tensor for tensor in given if tensor.dim() and not device.owns(tensor)]
+        on = [each for each in given if world.owner(each)]
+        # A number that is on another device may be read; of those with sides the first one decides.
+        device = world.owner(next((each for each in on if each.dim()), on[0])) if on else None
+        if device and not world.leaving:
+            away = [
+                each
+                for each in given
+                if each.dim() and each.device.type != "meta" and world.owner(each) is not device
+            ]
             if away and func not in MIXED:
+                there = sorted({str(world.device_of(each)) for each in away})
                 raise RuntimeError(
                     f"Expected all tensors to be on the same device, but found at least two devices, "
-                    f"{device.kind}:0 and cpu! ({func}, {[tuple(each.shape) for each in away]})"
+                    f"{device.kind}:{device.index} and {there[0]}! ({func}, "
+                    f"{[tuple(each.shape) for each in away]})"
                 )
             by_mask = func in MIXED and any(t.dtype == torch.bool for t in given[1:])
             if func in WAITS or by_mask:
@@ -161,74 +201,97 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
             now = time.perf_counter()
             device._busy_until = max(now, device._busy_until) + device.delay
         result = func(*args, **kwargs)
-        if (on or device._making) and not device._leaving:
+        taking = world.making if world.leaving else device or world.making
+        if taking:
             held = {tensor.untyped_storage()._cdata for tensor in given}
             for tensor in _tensors(result):
                 if tensor.untyped_storage()._cdata not in held:
-                    device.take(tensor)
+                    taking.take(tensor)
         return result
 
 
 class _Calls(TorchFunctionMode):  # type: ignore[misc]
     """Sees every call of torch's: where tensors are made, moved, and asked for their device."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, world: _World) -> None:
         super().__init__()
-        self._device = device
+        self._world = world
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        device, kwargs, tensor = self._device, dict(kwargs or {}), torch.Tensor
+        world, kwargs, tensor = self._world, dict(kwargs or {}), torch.Tensor
         if func == tensor.device.__get__:
-            return device.device_of(args[0])
+            return world.device_of(args[0])
         if func in (tensor.is_cuda.__get__, tensor.is_mps.__get__):
             kind = "cuda" if func == tensor.is_cuda.__get__ else "mps"
-            return device.kind == kind and device.owns(args[0])
+            return world.kind == kind and any(device.owns(args[0]) for device in world.devices)
         if func in (tensor.to, tensor.cpu, tensor.cuda):
             return self._move(func, args, kwargs)
         if func is tensor.backward:
-            with device.while_(making=True), self:
+            with (world.owner(args[0]) or world.devices[0]).while_(making=True), self:
                 kwargs["grad_tensors"] = kwargs.pop("gradient", None)
                 return torch.autograd.backward(args[0], *args[1:], **kwargs)
-        if func in (tensor.tolist, tensor.numpy, tensor.__array__) and device.owns(args[0]):
+        if func in (tensor.tolist, tensor.numpy, tensor.__array__) and (owner := world.owner(args[0])):
             if func is not tensor.tolist:
-                raise TypeError(f"can't convert {device.kind}:0 device type tensor to numpy")
-            device.wait("tolist")
+                raise TypeError(f"can't convert {owner.kind}:0 device type tensor to numpy")
+            owner.wait("tolist")
         wanted = kwargs.get("device")
-        if wanted is not None and torch.device(wanted).type == device.kind:
+        if wanted is not None and (there := world.named(wanted)):
             kwargs["device"] = "cpu"
-            with device.while_(making=True):
+            with there.while_(making=True):
                 made = func(*args, **kwargs)
             for each in _tensors(made):  # torch.tensor is no operation
-                device.take(each)
+                there.take(each)
             return made
-        making = wanted is None and any(map(device.owns, _tensors(args, kwargs)))
-        with device.while_(making=making or device._making):
+        owners = (world.owner(each) for each in _tensors(args, kwargs)) if wanted is None else iter(())
+        if (owner := next(filter(None, owners), None)) is None or world.making:
+            return func(*args, **kwargs)
+        with owner.while_(making=True):
             return func(*args, **kwargs)
 
     def _move(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        device, (moved, *given) = self._device, args
+        world, (moved, *given) = self._world, args
         target = kwargs.pop("device", None)
         for each in given:
-            if isinstance(each, torch.device | str):
+            if isinstance(each, torch.device | str | int) and not isinstance(each, bool):
                 target = each
             elif isinstance(each, torch.Tensor):
-                target, kwargs["dtype"] = device.device_of(each), each.dtype
+                target, kwargs["dtype"] = world.device_of(each), each.dtype
             elif isinstance(each, torch.dtype):
                 kwargs["dtype"] = each
         if func is not torch.Tensor.to:
-            target, kwargs = ("cpu" if func is torch.Tensor.cpu else device.kind), {}
-        here = device.owns(moved)
-        there = here if target is None else torch.device(target).type == device.kind
-        if target is not None and torch.device(target).type == "meta":
+            target, kwargs = ("cpu" if func is torch.Tensor.cpu else target or world.kind), {}
+        if target is not None and not isinstance(target, int) and torch.device(target).type == "meta":
             return moved.to("meta", **kwargs)
-        if here == there:
-            with device.while_(making=here):
+        here = world.owner(moved)
+        there = here if target is None else world.named(target)
+        if here is there or (moved.device.type == "meta"):
+            with here.while_(making=True) if here else contextlib.nullcontext():
                 return moved.to(**kwargs) if kwargs else moved
+        if here and not there:
+            here.wait(func.__name__)
+        return _Moved.apply(moved, here, there, kwargs)
+
+
+class _Moved(torch.autograd.Function):  # type: ignore[misc]
+    """A copy on another device, whose gradient goes back to where its original is."""
+
+    @staticmethod
+    def forward(ctx: Any, moved: Any, here: Device | None, there: Device | None, kwargs: Any) -> Any:
+        ctx.here, ctx.there, ctx.dtype = here, there, moved.dtype
+        return _copied(moved, here, there, {**kwargs})
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        return _copied(grad, ctx.there, ctx.here, {"dtype": ctx.dtype}), None, None, None
+
+
+def _copied(tensor: Any, here: Device | None, there: Device | None, kwargs: dict[str, Any]) -> Any:
+    with contextlib.ExitStack() as stack:
         if here:
-            device.wait(func.__name__)
-        kwargs["copy"] = True
-        with device.while_(making=there, leaving=here):
-            return moved.to("cpu", **kwargs)
+            stack.enter_context(here.while_(making=False, leaving=True))
+        if there:
+            stack.enter_context(there.while_(making=True, leaving=False if here is None else None))
+        return tensor.to("cpu", **{**kwargs, "copy": True})
 
 
 class _Event:
@@ -250,10 +313,11 @@ class _Event:
 
 
 @contextlib.contextmanager
-def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
-    """Let torch have ``device`` in this thread for the body; ``patches`` are functions by their names."""
+def emulated(devices: list[Device], patches: dict[str, Any]) -> Iterator[Device]:
+    """Let torch have ``devices`` in this thread for the body; ``patches`` are functions by their names."""
     from transformers import PreTrainedModel
 
+    device, world = devices[0], _World(devices)
     kind, loading = device.kind, PreTrainedModel.from_pretrained.__func__
 
     def here(name: Any) -> Any:
@@ -271,6 +335,10 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
         four_bit = stored_so or kwargs.get("quantization_config") is not None
         with _without_modes():
             model = loading(cls, *args, **kwargs, **({"device_map": {"": "cpu"}} if four_bit else {}))
+        if device_map and "" not in device_map:
+            for name, card in device_map.items():
+                model.get_submodule(name).to(f"{kind}:{card}")
+            return model
         if device_map is None or here(device_map[""]) == device_map[""]:
             return model
         if not four_bit:
@@ -285,9 +353,14 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
 
     def grouped(tensors: Any, *args: Any) -> Any:
         # What is done in C++ sees where the tensors really are.
-        found = real_grouping(tensors, *args)
-        own = {each: torch.device(kind, 0) if each and each.type == "cpu" else each for each, _ in found}
-        return {(own[where], dtype): group for (where, dtype), group in found.items()}
+        found = {}
+        for (where, dtype), (lists, places) in real_grouping(tensors, *args).items():
+            owners = [None if each is None else world.device_of(each) for each in lists[0]]
+            for own in dict.fromkeys(owners):
+                some = [place for place, each in enumerate(owners) if each == own]
+                parts = [[each[place] for place in some] if each else each for each in lists]
+                found[own or where, dtype] = parts, [places[place] for place in some] if places else places
+        return found
 
     real_load_file = safetensors.torch.load_file
     real_scaler, real_grouping = torch.amp.GradScaler, clip_grad._group_tensors_by_device_and_dtype
@@ -308,8 +381,8 @@ def emulated(device: Device, patches: dict[str, Any]) -> Iterator[Device]:
         stack.enter_context(
             mock.patch.object(PreTrainedModel, "from_pretrained", classmethod(from_pretrained))
         )
-        stack.enter_context(_Operations(device))
-        stack.enter_context(_Calls(device))
+        stack.enter_context(_Operations(world))
+        stack.enter_context(_Calls(world))
         yield device
 
 
@@ -337,34 +410,68 @@ def held_by(model: Any) -> Iterator[Any]:
 def cuda(**facts: Any) -> contextlib.AbstractContextManager[Device]:
     """Emulate an NVIDIA GPU; ``facts`` are fields of :class:`Device`, and ``capability``."""
     capability = facts.pop("capability", (8, 6))
-    device = Device("cuda", **facts)
-    properties = SimpleNamespace(
-        name="Emulated GPU", major=capability[0], minor=capability[1], total_memory=device.total, uuid=UUID
-    )
-    event = type("Event", (_Event,), {"device": device})
+    return _cuda([Device("cuda", **facts)], capability)
+
+
+@contextlib.contextmanager
+def two_cards(*totals: int) -> Iterator[list[Device]]:
+    """Emulate NVIDIA GPUs with so many bytes each."""
+    devices = [Device("cuda", total=total, index=index) for index, total in enumerate(totals)]
+    with _cuda(devices, (8, 6)):
+        yield devices
+
+
+def _cuda(devices: list[Device], capability: tuple[int, int]) -> contextlib.AbstractContextManager[Device]:
+    def each(name: str) -> Any:
+        """A function of a device, whose number is 0 where none is given."""
+
+        def ask(which: Any = 0) -> Any:
+            found = getattr(devices[getattr(which, "index", which) or 0], name)
+            return found() if callable(found) else found
+
+        return ask
+
+    def properties(which: Any = 0) -> Any:
+        device = devices[getattr(which, "index", which) or 0]
+        return SimpleNamespace(
+            name="Emulated GPU",
+            major=capability[0],
+            minor=capability[1],
+            total_memory=device.total,
+            uuid=f"{UUID[:-1]}{device.index}" if device.index else UUID,
+        )
+
+    def empty_cache() -> None:
+        for device in devices:
+            device.empty_cache()
+
+    def hold_to(part: float, which: Any = 0) -> None:
+        devices[which or 0].hold_to(part)
+
+    event = type("Event", (_Event,), {"device": devices[0]})
     states: Any = {}
     functions = {
         "is_available": lambda: True,
-        "device_count": lambda: 1,
+        "device_count": lambda: len(devices),
         "current_device": lambda: 0,
-        "get_device_name": lambda *_: properties.name,
-        "get_device_properties": lambda *_: properties,
+        "get_device_name": lambda which=0: properties(which).name,
+        "get_device_properties": properties,
         "get_device_capability": lambda *_: capability,
         "is_bf16_supported": lambda including_emulation=True: including_emulation or capability[0] >= 8,
-        "mem_get_info": device.mem_get_info,
-        "memory_allocated": lambda *_: device.allocated,
-        "max_memory_allocated": lambda *_: device.peak,
-        "memory_reserved": lambda *_: device.reserved,
-        "max_memory_reserved": lambda *_: device.reserved,
-        "reset_peak_memory_stats": device.reset_peak,
-        "empty_cache": device.empty_cache,
-        "set_per_process_memory_fraction": device.hold_to,
-        "synchronize": lambda *_: device.wait("synchronize"),
-        "get_rng_state_all": lambda: [states.get("cuda", torch.zeros(1, dtype=torch.uint8))],
-        "set_rng_state_all": lambda given: states.update(cuda=given[0]),
+        "mem_get_info": each("mem_get_info"),
+        "memory_allocated": each("allocated"),
+        "max_memory_allocated": each("peak"),
+        "memory_reserved": each("reserved"),
+        "max_memory_reserved": each("reserved"),
+        "reset_peak_memory_stats": each("reset_peak"),
+        "empty_cache": empty_cache,
+        "set_per_process_memory_fraction": hold_to,
+        "synchronize": lambda which=0: devices[which or 0].wait("synchronize"),
+        "get_rng_state_all": lambda: states.get("cuda", [torch.zeros(1, dtype=torch.uint8)] * len(devices)),
+        "set_rng_state_all": lambda given: states.update(cuda=given),
         "Event": event,
     }
-    return emulated(device, {f"torch.cuda.{name}": value for name, value in functions.items()})
+    return emulated(devices, {f"torch.cuda.{name}": value for name, value in functions.items()})
 
 
 def mps(*, bfloat16: bool = True, **facts: Any) -> contextlib.AbstractContextManager[Device]:
@@ -381,4 +488,4 @@ def mps(*, bfloat16: bool = True, **facts: Any) -> contextlib.AbstractContextMan
         "torch.mps.get_rng_state": lambda *_: torch.zeros(1, dtype=torch.uint8),
         "torch.mps.set_rng_state": lambda *_: None,
     }
-    return emulated(device, functions)
+    return emulated([device], functions)

@@ -215,7 +215,7 @@ export interface JobConfig {
   dryRun?: boolean;
   /** CPU cores to reserve on one cluster node, and the number of threads. */
   cpus?: number;
-  /** GPUs to reserve on one cluster node. Training uses one. */
+  /** GPUs over which one process spreads the layers of a model. On a cluster they are reserved. */
   gpus?: number;
   /** Memory to reserve on one cluster node for this job. */
   memory?: number;
@@ -752,6 +752,12 @@ export interface ForecastMemory {
   totalBytes: number | null;
 }
 
+/** Memory of one of the GPUs over which a model is spread, in bytes. */
+export interface ForecastGpu {
+  peakBytes: number;
+  totalBytes: number;
+}
+
 /** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
 export interface ForecastFix {
   settings: Record<string, unknown>;
@@ -774,6 +780,7 @@ export interface Forecast {
   steps?: number;
   memory?: ForecastMemory;
   device?: ForecastMemory;
+  gpus?: ForecastGpu[];
   rows?: number;
   lookedAtRows?: number;
   cutRows?: number;

@@ -127,7 +127,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   pauseOnBattery: { group: "advanced", kind: "flag", default: false, where: "the local backend" },
   dryRun: { group: "advanced", kind: "flag", default: false },
   cpus: { group: "advanced", kind: "whole", low: 1, high: 1024, defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
-  gpus: { group: "advanced", kind: "whole", low: 0, high: 1, defaultWords: "none", where: "the local backend, on a cluster" },
+  gpus: { group: "advanced", kind: "whole", low: 0, high: 16, defaultWords: "one here, none on a cluster", where: "the local backend" },
   memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
   workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
 };

@@ -80,7 +80,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["pauseOnBattery", "Pause while the machine runs on battery; resume on mains power."],
   ["dryRun", "Train on a few rows for a few steps, to check that everything works."],
   ["cpus", "CPU cores to reserve on one cluster node, and the number of threads."],
-  ["gpus", "GPUs to reserve on one cluster node. Training uses one."],
+  ["gpus", "GPUs over which one process spreads the layers of a model. On a cluster they are reserved."],
   ["memory", "Memory to reserve on one cluster node for this job."],
   ["workers", "Worker processes that share each batch: one per GPU here, with these resources on a cluster."],
 ]);

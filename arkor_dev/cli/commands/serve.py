@@ -150,15 +150,15 @@ async def _created(
         end = "" if number == 1 else f"-{number}"
         try:
             body = {"slug": slug[: MOST - len(end)] + end, **access}
-            made = _of(await backend.create_deployment(body), "deployment")
+            deployment = _of(await backend.create_deployment(body), "deployment")
         except ConflictError as fault:
             if fault.extra.get("code") == UNAVAILABLE_TARGET:
                 raise fault.reworded(f"{fault.text}. `arkor-dev jobs` lists the others.") from None
             continue
         if open_to_all:
-            return made, None
-        key = _of(await backend.create_key(made["id"], {"label": LABEL}), "key")
-        return made, str(key["plaintext"])
+            return deployment, None
+        key = _of(await backend.create_key(deployment["id"], {"label": LABEL}), "key")
+        return deployment, str(key["plaintext"])
     raise ConflictError(
         f"There are endpoints {slug} to {slug}-{TRIES - 1} already. Serve one of them by its name."
     )

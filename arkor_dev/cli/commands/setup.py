@@ -185,15 +185,15 @@ def _installer(folder: Path) -> Installer:
     """Return an installer for a new environment in ``folder``, or one whose installation was interrupted."""
     python = folder / "bin" / "python"
     if not python.exists():
-        made = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True, check=False
         )
         uv = shutil.which("uv")
-        if made.returncode and uv:
+        if result.returncode and uv:
             argv = [uv, "venv", "--quiet", "--seed", "--clear", "--python", sys.executable, str(folder)]
-            made = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if made.returncode:
-            lines = (made.stderr or made.stdout).strip().splitlines()
+            result = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if result.returncode:
+            lines = (result.stderr or result.stdout).strip().splitlines()
             raise BadRequestError(
                 f"This Python cannot make environments: {lines[-1] if lines else 'no reason was given'}. On "
                 "Debian and Ubuntu: apt install python3-venv"

@@ -163,9 +163,9 @@ def _row(row: dict[str, Any]) -> str:
 def _proof(proof: dict[str, Any]) -> list[str]:
     rows = proof.get("rows")
     count = len(rows) if isinstance(rows, list) else 0
-    which = "this row" if count == 1 else f"these {count} rows"
+    excluded = "this row" if count == 1 else f"these {count} rows"
     random_rows = "1 random row" if count == 1 else f"{count} random rows"
-    names = {"trained": "as trained", "without": f"without {which}", "random": f"without {random_rows}"}
+    names = {"trained": "as trained", "without": f"without {excluded}", "random": f"without {random_rows}"}
     text_lines = ["Log-probability of the answer, and what each adapter says:"]
     for key, name in names.items():
         score = proof.get(key)

@@ -129,8 +129,8 @@ def _check(value: Any) -> None:
     ):
         if not isinstance(part, dict):
             raise TypeError
-    made = details.get("byproducts", [])
-    if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
+    products = details.get("byproducts", [])
+    if not isinstance(products, list) or not all(isinstance(entry, dict) for entry in products):
         raise TypeError
 
 

@@ -58,9 +58,9 @@ def common_runs(rows: Iterable[set[int]]) -> set[int]:
     """Return runs that occur in very many of some rows: a common beginning of all prompts makes no two rows
     similar.
     """
-    every = list(rows)
-    counts = Counter(run for runs in every for run in runs)
-    enough = max(5, COMMON * len(every))
+    all_rows = list(rows)
+    counts = Counter(run for runs in all_rows for run in runs)
+    enough = max(5, COMMON * len(all_rows))
     return {run for run, count in counts.items() if count >= enough}
 
 

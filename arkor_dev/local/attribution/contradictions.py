@@ -60,12 +60,12 @@ def suspicion(agreement: Any, losses: Any) -> Any:
 def agreement(unit: Any) -> Any:
     """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``."""
     count = len(unit)
-    some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:REFERENCES]
+    references = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:REFERENCES]
     means = []
     for start in range(0, count, AT_ONCE):
         rows = torch.arange(start, min(start + AT_ONCE, count))
-        cosines = unit[rows].float() @ unit[some].float().T
-        cosines[rows[:, None] == some[None, :]] = 0  # exclude the row itself
-        like = cosines.abs().topk(min(LIKE, len(some)), 1).indices
+        cosines = unit[rows].float() @ unit[references].float().T
+        cosines[rows[:, None] == references[None, :]] = 0  # exclude the row itself
+        like = cosines.abs().topk(min(LIKE, len(references)), 1).indices
         means.append(cosines.gather(1, like).mean(1))
     return torch.cat(means)

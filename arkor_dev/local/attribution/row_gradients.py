@@ -71,9 +71,9 @@ class RowGradients:
         hooks = []
 
         def capture(number: int) -> Callable[..., None]:
-            def hook(_: Any, inputs: tuple[Any, ...], made: Any) -> None:
+            def hook(_: Any, inputs: tuple[Any, ...], output: Any) -> None:
                 x = inputs[0].detach()
-                made.register_hook(lambda gradient: take(number, _by_row(gradient, x)))
+                output.register_hook(lambda gradient: take(number, _by_row(gradient, x)))
 
             return hook
 

@@ -172,8 +172,8 @@ class Attributions(WorkerService[Task]):
                 await asyncio.to_thread(self._keep_parent, self._data, job_id, parent)
             of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": stored["hash"]}}
             title = f"{job['name'][: LONGEST - 40]} without {count}"
-            made = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)
-            jobs[side] = made["id"]
+            created = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)
+            jobs[side] = created["id"]
         await self._keep(job["id"], name, {**stored, "proof": {"jobs": jobs, "rows": rows}})
         self._wake()
         return await self.state_of(job, name)
@@ -227,14 +227,17 @@ class Attributions(WorkerService[Task]):
         if task and task.do == "prove":
             return proof | ({"state": "failed", "error": task.error} if task.error else {"state": "scoring"})
         for job_id in proof["jobs"].values():
-            made = await self._store.read(Store.get, job_id)
-            if made is None:
+            proof_job = await self._store.read(Store.get, job_id)
+            if proof_job is None:
                 return proof | {"state": "failed", "error": "One of its jobs was deleted"}
-            if made["status"] not in TERMINAL:
+            if proof_job["status"] not in TERMINAL:
                 return proof | {"state": "training"}
-            if made["status"] != "completed":
-                why = made.get("error") or f"it was {made['status']}"
-                return proof | {"state": "failed", "error": f"The job {made['name']} has no result: {why}"}
+            if proof_job["status"] != "completed":
+                why = proof_job.get("error") or f"it was {proof_job['status']}"
+                return proof | {
+                    "state": "failed",
+                    "error": f"The job {proof_job['name']} has no result: {why}",
+                }
         if name == ROWS:
             return proof
         folders = {"trained": job["id"], **proof["jobs"]}

@@ -142,7 +142,7 @@ class Trained:
         ]
         prompt = torch.tensor([ids], device=self._base.device)
         with torch.no_grad(), self._cast():
-            made = self.model.generate(
+            generated = self.model.generate(
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
                 max_new_tokens=LONGEST_ANSWER,
@@ -153,7 +153,7 @@ class Trained:
                 pad_token_id=tokenizer.pad_token_id or 0,
             )
         text = tokenizer.decode(
-            made[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            generated[0, len(ids) :], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return str(text).strip()
 

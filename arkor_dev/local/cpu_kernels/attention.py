@@ -63,7 +63,7 @@ def attend(
 
 def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
     """Compute like transformers, one row after another."""
-    made = []
+    outputs = []
     query, window = tensors[0], more.get("sliding_window")
     for spans in packed.rows:
         row = [_row_of(tensor, spans) for tensor in tensors]
@@ -74,8 +74,8 @@ def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], 
             back = places[:, None] - places
             mask = ((back >= 0) & (back < window))[None, None]
         out = sdpa_attention_forward(module, *row, mask, **more)[0]
-        made.append(out[:, spans[-1].at :])
-    return torch.cat(made, dim=1)
+        outputs.append(out[:, spans[-1].at :])
+    return torch.cat(outputs, dim=1)
 
 
 def _row_of(tensor: Any, spans: Sequence[Span]) -> Any:
@@ -105,10 +105,10 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         for group in packed.groups:
             q, k, v = (_gather(tensor, group) for tensor in (query, key, value))
             k, v = _by_head(k), _by_head(v)
-            made, probabilities = _attended(q, k, v, scale)
-            made = made.flatten(0, 1)
+            attended, probabilities = _attended(q, k, v, scale)
+            attended = attended.flatten(0, 1)
             for at, start, end in group.new_spans:
-                out[start:end] = made[at : at + end - start]
+                out[start:end] = attended[at : at + end - start]
             saved += [q, k, v, *probabilities]
             counts.append(3 + len(probabilities))
         ctx.save_for_backward(*saved)
@@ -124,13 +124,13 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
             q, k, v, *probabilities = (next(saved) for _ in range(count))
             g = _gather(grad, group)
             g.flatten(0, 1).index_fill_(0, group.empty, 0)
-            made = _gradients(q, k, v, g, probabilities, ctx.scale)
+            gradients = _gradients(q, k, v, g, probabilities, ctx.scale)
             # Summing many rows' gradients in 16 bits would lose small ones.
             dtype = torch.float32 if packed.saved else grad.dtype
             grads = grads or [
-                gradient.new_zeros(places, *gradient.shape[2:], dtype=dtype) for gradient in made
+                gradient.new_zeros(places, *gradient.shape[2:], dtype=dtype) for gradient in gradients
             ]
-            for into, gradient in zip(grads, made, strict=True):
+            for into, gradient in zip(grads, gradients, strict=True):
                 flat = gradient.flatten(0, 1)
                 for at, start, end in group.spans:
                     into[start:end] += flat[at : at + end - start]
@@ -166,16 +166,16 @@ def _gradients(
     future = _future(q)
     blocks = _blocks(length)
     for number, (start, end) in reversed(list(enumerate(blocks))):
-        some, output_grad = (_block(tensor, len(k), start, end) for tensor in (q, g))
+        queries, output_grad = (_block(tensor, len(k), start, end) for tensor in (q, g))
         shares = (
-            probabilities[number] if probabilities else _probabilities(some, k, future, start, end, scale)
+            probabilities[number] if probabilities else _probabilities(queries, k, future, start, end, scale)
         )
         fall = output_grad @ v[:, :end].transpose(1, 2)
         fall = torch.ops.aten._softmax_backward_data(fall, shares, -1, fall.dtype)  # noqa: SLF001
         _put(dq, fall @ k[:, :end], start, end)
         # The last block attends to all keys, so it initialises the gradients; the others add to them.
         beta = 0 if end == length else 1
-        dk[:, :end].baddbmm_(fall.transpose(1, 2), some, beta=beta, alpha=scale)
+        dk[:, :end].baddbmm_(fall.transpose(1, 2), queries, beta=beta, alpha=scale)
         dv[:, :end].baddbmm_(shares.transpose(1, 2), output_grad, beta=beta)
     dk, dv = (gradient.view(rows, -1, length, size).transpose(1, 2) for gradient in (dk, dv))
     return dq.mul_(scale), dk, dv
@@ -204,12 +204,12 @@ def _future(q: Any) -> Any:
     return q.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
 
-def _probabilities(some: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
+def _probabilities(block: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
     """Return the probabilities of a block's queries over the keys up to its end, ``[count, queries, end]``,
     in ``k``'s dtype.
     """
     queries = end - start
-    scores = torch.bmm(some, k[:, :end].transpose(1, 2)).mul_(scale)
+    scores = torch.bmm(block, k[:, :end].transpose(1, 2)).mul_(scale)
     scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])
     return scores.softmax(-1)  # computed in float32 and rounded once
 

@@ -69,18 +69,18 @@ class _Each(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, logits: Any, targets: Any) -> Any:
         ctx.save_for_backward(logits, targets)
         losses = torch.empty(len(targets), dtype=torch.float32, device=logits.device)
-        for some in _chunks(logits):
-            losses[some] = cross_entropy(logits[some].float(), targets[some], reduction="none")
+        for chunk in _chunks(logits):
+            losses[chunk] = cross_entropy(logits[chunk].float(), targets[chunk], reduction="none")
         return losses
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
         logits, targets = ctx.saved_tensors
         logits = logits.detach()
-        for some in _chunks(logits):
-            shares = logits[some].softmax(1, dtype=torch.float32)
-            shares.scatter_add_(1, targets[some, None], shares.new_full((len(shares), 1), -1.0))
-            logits[some] = shares.mul_(grad[some, None])
+        for chunk in _chunks(logits):
+            shares = logits[chunk].softmax(1, dtype=torch.float32)
+            shares.scatter_add_(1, targets[chunk, None], shares.new_full((len(shares), 1), -1.0))
+            logits[chunk] = shares.mul_(grad[chunk, None])
         return logits, None
 
 
@@ -90,19 +90,19 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
-        for some in _chunks(logits):
-            losses, slopes = losses_and_gradients(logits[some], targets[some], smoothing, learns)
+        for chunk in _chunks(logits):
+            losses, slopes = losses_and_gradients(logits[chunk], targets[chunk], smoothing, learns)
             total += losses.sum()
             if grad is not None:
-                grad[some] = slopes
+                grad[chunk] = slopes
         if learns:
             ctx.save_for_backward(grad)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
-        (made,) = ctx.saved_tensors
-        return made.mul_(grad), None, None  # in place: it is as large as the logits and used only once
+        (slopes,) = ctx.saved_tensors
+        return slopes.mul_(grad), None, None  # in place: it is as large as the logits and used only once
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]
@@ -128,5 +128,5 @@ class _Divergence(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
-        (made,) = ctx.saved_tensors
-        return made.mul_(grad), None  # in place, as above
+        (slopes,) = ctx.saved_tensors
+        return slopes.mul_(grad), None  # in place, as above

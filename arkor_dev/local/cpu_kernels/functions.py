@@ -41,10 +41,12 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
         layers = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1]).to(layers[0].weight.dtype)
         down, ups, low = _lower(flat, layers)
-        made = [_raise(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)]
+        outputs = [
+            _raise(flat, layer, low_of, up) for layer, low_of, up in zip(layers, low, ups, strict=True)
+        ]
         ctx.save_for_backward(flat, down, *ups, *low, *(layer.weight for layer in layers))
         ctx.scales = scales
-        return tuple(output.view(*x.shape[:-1], -1) for output in made)
+        return tuple(output.view(*x.shape[:-1], -1) for output in outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
@@ -94,14 +96,14 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         active = activation(a)
         inner = active * b
         last_down, last_ups, last_low = _lower(inner, (last,))
-        made = _raise(inner, last, last_low[0], last_ups[0])
+        output = _raise(inner, last, last_low[0], last_ups[0])
         weights = (gate.weight, up.weight, last.weight)
         saved_input = flat if down is not None else None
         ctx.save_for_backward(
             saved_input, a, b, active, *weights, down, last_down, *ups, *last_ups, *low, *last_low
         )
         ctx.activation, ctx.scales = activation, scales
-        return made.view(*x.shape[:-1], -1)
+        return output.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
@@ -152,8 +154,8 @@ def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]
 
 
 def _raise(x: Any, layer: Linear, low: Any, up: Any) -> Any:
-    made = functional.linear(x, layer.weight, layer.bias)
-    return made if low is None else made.addmm_(low.t(), up.t())
+    output = functional.linear(x, layer.weight, layer.bias)
+    return output if low is None else output.addmm_(low.t(), up.t())
 
 
 def _gradients(

@@ -62,9 +62,11 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
         step = _step(weight)
         for start in range(0, len(targets), step):
             part = linear(hidden[start : start + step].to(weight.dtype), weight, bias)
-            some, slopes = losses_and_gradients(part, targets[start : start + step], smoothing, learns)
+            chunk_losses, slopes = losses_and_gradients(
+                part, targets[start : start + step], smoothing, learns
+            )
             del part
-            losses.append(some)
+            losses.append(chunk_losses)
             if grad is not None:
                 torch.mm(slopes.mul_(lifted).to(weight.dtype), weight, out=grad[start : start + step])
         if learns:
@@ -74,6 +76,6 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
-        (made,) = ctx.saved_tensors
-        made.mul_(grad[:, None] / ctx.lifted)  # in place: it is used only once
-        return made, None, None, None, None
+        (slopes,) = ctx.saved_tensors
+        slopes.mul_(grad[:, None] / ctx.lifted)  # in place: it is used only once
+        return slopes, None, None, None, None

@@ -141,19 +141,19 @@ def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
 def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
     length = max(map(_length, rows))
     places: list[int] = []
-    every: list[Span] = []
+    all_spans: list[Span] = []
     own: list[Span] = []
     empty: list[int] = []
     for row, spans in enumerate(rows):
         first, stop = row * length, row * length + _length(spans)
         moved = [span._replace(at=first + span.at) for span in spans]
-        every += moved
+        all_spans += moved
         own.append(moved[-1])
         places += [position for span in spans for position in range(span.start, span.end)]
         places += [places[-1]] * (first + length - stop)
         empty += [*range(first, moved[-1].at), *range(stop, first + length)]
     flat, nowhere = (torch.tensor(positions, dtype=torch.long) for positions in (places, empty))
-    return RowGroup(len(rows), length, flat, tuple(every), tuple(own), nowhere)
+    return RowGroup(len(rows), length, flat, tuple(all_spans), tuple(own), nowhere)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

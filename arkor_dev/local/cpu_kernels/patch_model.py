@@ -138,10 +138,10 @@ def _compute_together(layers: Sequence[Any]) -> None:
             if _bare(layers):
                 return original(x, *args, **kwargs)
             if number == 0:
-                waiting.update(enumerate((x, made) for made in LoraLinears.apply(x, scales, *tensors)))
-            shared_input, made = waiting.pop(number, (None, None))
+                waiting.update(enumerate((x, output) for output in LoraLinears.apply(x, scales, *tensors)))
+            shared_input, output = waiting.pop(number, (None, None))
             if shared_input is x:
-                return made
+                return output
             alone = tensors[4 * number : 4 * number + 4]
             return LoraLinears.apply(x, scales[number : number + 1], *alone)[0]
 

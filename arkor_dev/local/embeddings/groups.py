@@ -1,9 +1,10 @@
 """Groups similar vectors with k-means, into as many groups as stand out, or none if nothing does.
 
-Any cloud of points can be cut into parts. So groups count only if they are tighter than those found by the
-same procedure in clouds without groups: normal distributions of the same covariance, after the gap statistic
-(Tibshirani, Walther and Hastie 2001), measured by the simplified silhouette (Hruschka, Campello and de Castro
-2004); and only if most rows are in groups with a gap in density to the next group.
+Any set of rows can be cut into parts. So groups count only if they are tighter than any that are found in the
+same way among the same words without groups: the words are dealt out anew to the rows, each of which keeps
+its number of words, and each word its number of rows (the curveball algorithm of Strona et al. 2014). The
+measure is the simplified silhouette (Hruschka, Campello and de Castro 2004), and the comparison a permutation
+test. Besides, most rows must be in groups with a gap in density to the next group.
 """
 
 from __future__ import annotations
@@ -16,22 +17,26 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 DIMENSIONS: Final = 16
 """Number of principal components in which groups are searched."""
 COUNTS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24)
 """Numbers of groups that are tried."""
-SMALLEST: Final = 4
+SMALLEST: Final = 8
 """Minimum average number of rows in a group."""
-SAMPLE: Final = 1500
+SAMPLE: Final = 500
 """Maximum number of rows used to decide the number of groups."""
-REFERENCES: Final = 19
-"""Clouds without groups to compare with: beating all of them by chance has a probability of 1 in 20."""
-MARGIN: Final = 0.05
-"""By how much the silhouette must exceed that of the references: a cloud without groups need not be a normal
-one. See ``scripts/bench groups``.
+REFERENCES: Final = 39
+"""How often words are dealt out: beating all of these by chance has a probability of 1 in 40. See
+``scripts/bench groups``.
 """
+TRADES: Final = 3
+"""Trades per row between two references; twice as many before the first."""
+WIDTH: Final = 128
+"""Number of dimensions of words' vectors in the comparison."""
+STEADY: Final = 1e-3
+"""Added to the spread of silhouettes, which may be zero."""
 SEPARATED: Final = 0.5
 """Minimum share of the rows that must be in groups separate from the next one."""
 NEAR: Final = 0.15
@@ -63,33 +68,71 @@ def principal(vectors: Any, dimensions: int) -> Any:
     return projected
 
 
-def grouped(points: Any) -> Any | None:
-    """Return the group of each of ``points``, ``[rows, dimensions]``, numbered from the largest.
+def sampled(rows: int) -> list[int]:
+    """Return which of so many rows decide on the number of groups, the same ones each time."""
+    chosen = np.random.default_rng(SEED).permutation(rows)[:SAMPLE]
+    return [int(row) for row in np.sort(chosen)]
 
-    None if no groups stand out. The same points have the same groups on every run.
+
+def standing_out(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
+    """Return the number of groups that stand out among ``rows``, or None.
+
+    A row is given as its words, numbers of ``vectors`` ``[words, width]``, with how often it has each. The
+    same rows have the same groups on every run.
     """
     chance = np.random.default_rng(SEED)
-    sample = points if len(points) <= SAMPLE else points[chance.permutation(len(points))[:SAMPLE]]
-    counts = [count for count in COUNTS if count * SMALLEST <= len(sample)]
-    if not counts or not np.isfinite(points).all() or not points.std():
+    counts = [count for count in COUNTS if count * SMALLEST <= len(rows)]
+    if not counts:
         return None
-    own = np.array(_silhouettes(sample, counts, chance))
-    spread = sample.std(0)
-    references = np.array(
-        [
-            _silhouettes((chance.normal(size=sample.shape) * spread).astype(np.float32), counts, chance)
-            for _ in range(REFERENCES)
-        ]
-    )
-    excess = own - references.mean(0)
-    best = int(excess.argmax())
-    chances = (references - references.mean(0)).max(1)
-    if excess[best] < MARGIN or excess[best] <= chances.max():
-        return None
-    labels, centers = kmeans(points, counts[best], chance)
+    vectors = principal(vectors, WIDTH)
+    found = [_silhouettes(_placed(rows, vectors), counts, chance)]
+    dealt = [dict(row) for row in rows]
+    _deal(dealt, TRADES * len(rows), chance)
+    for _ in range(REFERENCES):
+        _deal(dealt, TRADES * len(rows), chance)
+        found.append(_silhouettes(_placed(dealt, vectors), counts, chance))
+    every = np.array(found)
+    # Larger numbers of groups have higher silhouettes, and vary less.
+    scores = (every - every.mean(0)) / (every.std(0) + STEADY)
+    best = int(scores[0].argmax())
+    return counts[best] if scores[0, best] > scores[1:].max() else None
+
+
+def _placed(rows: Sequence[Mapping[int, int]], vectors: Any) -> Any:
+    """Return the rows' points ``[rows, DIMENSIONS]``: weighted sums of their words' vectors, as in
+    `TokenVectors.embed`, and then their principal components.
+    """
+    words = np.fromiter((word for row in rows for word in row), np.int64)
+    times = np.fromiter((times for row in rows for times in row.values()), np.float32)
+    rare = np.log(1 + len(rows) / np.maximum(np.bincount(words, minlength=len(vectors)), 1))
+    weights = ((1 + np.log(times)) * rare[words]).astype(np.float32)
+    starts = np.cumsum([0, *(len(row) for row in rows[:-1])])
+    summed = np.add.reduceat(vectors[words] * weights[:, None], starts)
+    return principal(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12), DIMENSIONS)
+
+
+def _deal(rows: Sequence[dict[int, int]], trades: int, chance: Any) -> None:
+    """Let pairs of rows trade at random the words that only one of the two has."""
+    for one, other in chance.integers(len(rows), size=(trades, 2)):
+        first, second = rows[one], rows[other]
+        mine, theirs = first.keys() - second.keys(), second.keys() - first.keys()
+        if not mine or not theirs:
+            continue
+        traded = [(word, first.pop(word)) for word in mine] + [(word, second.pop(word)) for word in theirs]
+        order = chance.permutation(len(traded))
+        first.update(traded[at] for at in order[: len(mine)])
+        second.update(traded[at] for at in order[len(mine) :])
+
+
+def grouped(points: Any, count: int) -> Any | None:
+    """Return the group of each of ``points``, ``[rows, dimensions]``, numbered from the largest.
+
+    None if too few of the ``count`` groups are separate. The same points have the same groups on every run.
+    """
+    labels, centers = kmeans(points, count, np.random.default_rng(SEED))
     if separated(points, labels, centers) < SEPARATED:
         return None
-    order = np.argsort(-np.bincount(labels, minlength=counts[best]), kind="stable")
+    order = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order))
     return ranks[labels].astype(np.int16)
@@ -179,19 +222,19 @@ def terms(texts: Sequence[str], labels: Sequence[int], count: int) -> list[list[
     A word's weight is tf-idf with a group as the document: the share of the group's rows that have the word,
     times the logarithm of how much more frequent it is there than in all rows.
     """
-    every: Counter[str] = Counter()
+    row_counts: Counter[str] = Counter()
     own: list[Counter[str]] = [Counter() for _ in range(count)]
     sizes = Counter(labels)
     for text, label in zip(texts, labels, strict=True):
         used = set(WORD.findall(text.lower()))
-        every.update(used)
+        row_counts.update(used)
         own[label].update(used)
     terms_of_groups = []
     for group, words in enumerate(own):
         size = max(1, sizes[group])
         least = 2 if size > 3 else 1
         weights = {
-            word: rows / size * math.log(rows / size * len(texts) / every[word])
+            word: rows / size * math.log(rows / size * len(texts) / row_counts[word])
             for word, rows in words.items()
             if rows >= least
         }

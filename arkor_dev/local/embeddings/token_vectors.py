@@ -28,6 +28,7 @@ NAMES: Final = re.compile(
 NUMBERS: Final = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 HEADER: Final = 100_000_000
 """Maximum size in bytes of a header in the safetensors format."""
+LONGEST_WORD: Final = 4
 SAMPLE: Final = 8192
 """Number of token embeddings from which the mean is computed, evenly spaced."""
 
@@ -57,6 +58,30 @@ class TokenVectors:
         """Return the vectors ``[tokens, width]`` of token ids, centered and scaled to unit length."""
         vectors = self._numbers(tokens) - self._mean
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def words(
+        self, rows: Sequence[Sequence[int]], begins: Callable[[int], bool]
+    ) -> tuple[list[Counter[int]], Any]:
+        """Return how often each row has each word, by the word's number, and the words' vectors.
+
+        ``begins`` says whether a token id begins a word. In scripts without spaces, a word ends after
+        `LONGEST_WORD` tokens.
+        """
+        numbers: dict[tuple[int, ...], int] = {}
+        counted: list[Counter[int]] = []
+        known = {token: begins(token) for token in {token for ids in rows for token in ids}}
+        for ids in rows:
+            words: list[list[int]] = []
+            for token in ids:
+                if not words or known[token] or len(words[-1]) == LONGEST_WORD:
+                    words.append([])
+                words[-1].append(token)
+            counted.append(Counter(numbers.setdefault(tuple(word), len(numbers)) for word in words))
+        vectors = np.zeros((len(numbers), self.width), np.float32)
+        for word, number in numbers.items():
+            tokens = np.array(word)
+            vectors[number] = self(tokens[tokens < self.count]).sum(0)
+        return counted, vectors
 
     def embed(self, rows: Sequence[Sequence[int]], tell: Callable[[int], None]) -> Any:
         """Return an embedding of unit length for each row's token ids, ``[rows, width]``, float16.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
     from .store import EmbeddedRows
+    from .token_vectors import TokenVectors
 
 CHARACTERS: Final = 8 * LONGEST
 """Number of characters of a row that are tokenized."""
@@ -46,6 +47,7 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     with lean_imports():
         from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
+    from .groups import DIMENSIONS, principal
     from .store import EmbeddedRows, remove_old
     from .token_vectors import TokenVectors
 
@@ -72,20 +74,32 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
 
     vectors = table.embed(coded, tell)
     link.progress("Looking for groups", 0, None, "")
-    _grouped(done, vectors, len(rows) - len(done)).write(target)
+    points = principal(vectors, DIMENSIONS)
+    labels = groups_of(coded, points, tokenizer, table)
+    _described(done, vectors, points, labels, len(rows) - len(done)).write(target)
     remove_old(target.parent, EmbeddedRows.KIND)
     return len(done)
 
 
-def _grouped(rows: Sequence[Read], vectors: Any, skipped: int) -> EmbeddedRows:
-    """Group the embedded rows; return them with their groups."""
+def groups_of(coded: Sequence[list[int]], points: Any, tokenizer: Any, table: TokenVectors) -> Any | None:
+    """Return the group of each row from its token ids and its point, or None if no groups stand out."""
+    from .groups import grouped, sampled, standing_out
+
+    names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    # How tokenizers mark a word's first token: as bytes (Ġ), or in SentencePiece (▁).
+    begins = [(name or "")[:1] in ("Ġ", "▁") for name in names]
+    words = table.words([coded[at] for at in sampled(len(coded))], begins.__getitem__)
+    count = standing_out(*words)
+    return None if count is None else grouped(points, count)
+
+
+def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, skipped: int) -> EmbeddedRows:
+    """Return the embedded rows with what is said about their groups."""
     import numpy as np
 
-    from .groups import DIMENSIONS, grouped, nearest_to_center, principal, terms
+    from .groups import nearest_to_center, terms
     from .store import EmbeddedRows
 
-    points = principal(vectors, DIMENSIONS)
-    labels = grouped(points)
     flat = np.zeros((len(points), 2), np.float32)
     flat[:, : min(2, points.shape[1])] = points[:, :2]
     groups = []

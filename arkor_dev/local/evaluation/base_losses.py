@@ -81,14 +81,14 @@ class BaseLosses:
         """Cache ``value`` by ``key``; ignore an empty key."""
         if not key:
             return
-        every = known(self._path.parent)
-        every.pop(key, None)
-        every[key] = value
-        for old in list(every)[:-ENTRIES]:
-            del every[old]
+        entries = known(self._path.parent)
+        entries.pop(key, None)
+        entries[key] = value
+        for old in list(entries)[:-ENTRIES]:
+            del entries[old]
         part = self._path.with_name(f"{FILE}.{os.getpid()}.part")
         try:
-            part.write_text(json.dumps(every))
+            part.write_text(json.dumps(entries))
             part.replace(self._path)
         except OSError:
             part.unlink(missing_ok=True)

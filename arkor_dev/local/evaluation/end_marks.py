@@ -66,13 +66,13 @@ class EndMarks(NamedTuple):
         missing = self.rows - self.ended
         if missing < max(1.0, UNMARKED * self.rows):
             return ""
-        which = f"{missing:,} of {self.rows:,} training examples have no end mark"
+        problem = f"{missing:,} of {self.rows:,} training examples have no end mark"
         if 2 * self.truncated >= missing:
             return (
-                f"{which}, because they were truncated at max_length = {self.longest}. Raise it, or split "
+                f"{problem}, because they were truncated at max_length = {self.longest}. Raise it, or split "
                 "long rows"
             )
-        return f"{which}, because the chat template writes none after an answer"
+        return f"{problem}, because the chat template writes none after an answer"
 
     def _taught(self) -> str:
         """Say how many examples teach the end mark; nothing for a method that learns from generated

@@ -181,8 +181,8 @@ def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:
     places: dict[Hashable, int] = {}
     for group in groups:
         places.setdefault(group, len(places))
-    which = [places[group] for group in groups]
-    return np.bincount(which, gains), np.bincount(which).astype(float)
+    positions = [places[group] for group in groups]
+    return np.bincount(positions, gains), np.bincount(positions).astype(float)
 
 
 def _errors(sums: Any, counts: Any, means: Any) -> Any:
@@ -201,8 +201,10 @@ def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> A
     draws = []
     for start in range(0, RESAMPLES, step):
         drawn = chance.integers(0, number, (min(step, RESAMPLES - start), number))
-        some, many = sums[drawn], counts[drawn]
-        means = some.sum(1) / many.sum(1)
+        drawn_sums, drawn_counts = sums[drawn], counts[drawn]
+        means = drawn_sums.sum(1) / drawn_counts.sum(1)
         # A draw that consists of one repeated row has no spread; its distance must stay finite.
-        draws.append((means - mean) / np.maximum(_errors(some, many, means), max(1e-3 * error, least)))
+        draws.append(
+            (means - mean) / np.maximum(_errors(drawn_sums, drawn_counts, means), max(1e-3 * error, least))
+        )
     return np.concatenate(draws)

@@ -215,8 +215,8 @@ class Evaluations(WorkerService[EvaluationTask]):
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
     """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
-    source = {"type": "file", "path": data, **how}
+    reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
+    source = {"type": "file", "path": data, **reading}
     # Nothing is trained, so settings for evaluations during a run do not apply.
     free: dict[str, object] = {
         "evalSteps": 1,

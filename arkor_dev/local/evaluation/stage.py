@@ -304,11 +304,11 @@ class Stage:
         """The name of a measure for which more is better; empty for a loss."""
         return self.measure["label"] if self.measure and self.measure.get("higher") else ""
 
-    def _cached(self, some: _Set) -> BaseLosses | Uncached:
+    def _cached(self, measured_set: _Set) -> BaseLosses | Uncached:
         """Return the cache for the base's losses on a set. End marks are not cached because they are few, nor
         are rewards, which may have changed.
         """
-        anew = some is self._stops or (self._higher and not some.general)
+        anew = measured_set is self._stops or (self._higher and not measured_set.general)
         return Uncached() if self.cache is None or anew else self.cache
 
     def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
@@ -448,14 +448,14 @@ class Stage:
         rows, scores = list(self._measured_rows(before, after)), self._scores(after, margin)
         return Judged(evaluation, rows, scores, self.answered.side_by_side())
 
-    def _losses(self, model: Model, some: _Set) -> list[float]:
+    def _losses(self, model: Model, measured_set: _Set) -> list[float]:
         """Return the mean loss of each example of a set, in batch order."""
         losses: list[float] = []
-        for batch in some.laid:
+        for batch in measured_set.laid:
             if self.cancelled():
                 raise Stopped
             self.progress("Evaluating", self._done, self._total, "rows")
-            measured = model.cross_entropy(batch) if some.general else model.row_losses(batch)
+            measured = model.cross_entropy(batch) if measured_set.general else model.row_losses(batch)
             losses += [loss / weight for loss, weight in measured]
             self._done += len(batch)
             self.to_read -= tokens_of(batch)
@@ -526,10 +526,10 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
     """
     places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
     lengths = lengths_of([held_out[index] for index in places])
-    order = [index for some in batches_by_length(lengths, batch) for index in some]
+    order = [index for batch_rows in batches_by_length(lengths, batch) for index in batch_rows]
     half = batch // 2
     moved = [order[:half], *(order[start : start + batch] for start in range(half, len(order), batch))]
-    return places, [some for some in moved if some]
+    return places, [batch_rows for batch_rows in moved if batch_rows]
 
 
 def texts_of(row: Row) -> tuple[str, str]:

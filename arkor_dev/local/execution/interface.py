@@ -25,8 +25,9 @@ class JobRequest(TypedDict):
     """The first message to a worker. ``data`` and ``project`` are folders on this machine.
 
     ``resume`` describes how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name
-    of a GPU in ``CUDA_VISIBLE_DEVICES``, ``devices`` are those of several GPUs that share each batch. A job
-    that keeps training without the backend has ``attaches`` and its ``mark``.
+    of a GPU in ``CUDA_VISIBLE_DEVICES``, or the names of several over which the model is spread; ``devices``
+    are those of several GPUs that share each batch. A job that keeps training without the backend has
+    ``attaches`` and its ``mark``.
     """
 
     id: str

@@ -43,10 +43,12 @@ def estimate(
     disk: int | None,
     busy: bool,
     gpu: int | None = None,
+    gpus: int = 1,
 ) -> Forecast:
     """Estimate a job with ``config``; while another job is running (``busy``), don't say whether it fits.
 
-    ``gpu`` is the free memory of the measured device, if it has its own; None if unknown.
+    ``gpu`` is the free memory of the measured device, if it has its own; None if unknown. The machine has
+    ``gpus``.
     """
     if measured.four_bit:  # the model itself may be stored in 4 bits
         config = {**config, "loadIn4bit": True}
@@ -106,10 +108,15 @@ def estimate(
             "freeBytes": available,
             "totalBytes": measured.device_total,
         }
+        if measured.gpus:
+            most = max(used for used, _ in measured.gpus)
+            forecast["gpus"] = [
+                {"peakBytes": round(peak * used / most), "totalBytes": total} for used, total in measured.gpus
+            ]
     if available is not None and not busy:
         forecast["fits"] = peak * MARGIN <= available and (disk is None or disk > written)
         if peak * MARGIN > available:
-            forecast["fixes"] = fixes(measured, config, plan, peak, available / MARGIN)
+            forecast["fixes"] = fixes(measured, config, plan, peak, available / MARGIN, gpus)
     return forecast
 
 
@@ -134,10 +141,12 @@ def _times(every: int, steps: int) -> int:
 
 
 def fixes(
-    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
+    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float, gpus: int = 1
 ) -> list[ForecastFix]:
     """Return settings with which a step stays within ``limit`` bytes, closest to the original first."""
     search = _Fixes(measured, config, plan, need, limit)
+    if (spread := search.over(gpus)) is not None:
+        return [spread, *search.search()][:FIXES]
     return list(search.search())[:FIXES]
 
 
@@ -199,6 +208,19 @@ class _Fixes:
             if need <= self.limit:
                 yield self._fix({"loadIn4bit": True}, need)
 
+    def over(self, gpus: int) -> ForecastFix | None:
+        """Return the smallest number of ``gpus`` over which the layers could be spread; None if none fits."""
+        config, sizes = self.config, self.measured.sizes
+        if self.measured.device != "cuda" or (config.get("workers") or 1) > 1:
+            return None
+        need = self.peak(self.plan.batch_size)
+        rest = min(need, 2 * sizes.vocabulary * sizes.hidden * sizes.value)  # embeddings and output layer
+        for count in range((config.get("gpus") or 1) + 1, gpus + 1):
+            peak = rest + (need - rest) * math.ceil(sizes.layers / count) / sizes.layers
+            if peak <= self.limit:
+                return self._fix({"gpus": count}, peak)
+        return None
+
     def _most(self, choices: range, peak: Callable[[int], float]) -> int:
         """Return the last choice that fits, or 0. Memory must not decrease along ``choices``."""
         fitting = bisect.bisect_right(choices, self.limit, key=peak)
@@ -224,6 +246,8 @@ class _Fixes:
                     parts.append(f"gradient checkpointing ({self._slower()} slower)")
                 case "maxLength":
                     parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                case "gpus":
+                    parts.append(f"the model spread over {value} GPUs")
                 case "loadIn4bit":
                     parts.append("the model in 4 bit")
         return " and ".join(parts)

@@ -7,6 +7,7 @@ slope are measured, so the formulas need not be exact: they only have to weight 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,6 +46,7 @@ class Sizes:
     ``saved`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
     the size in bytes of a number in the compute dtype. ``recomputed``: layers save only their input
     (activation checkpointing). ``fused``: of the output layer, only the gradient of its input is held.
+    The layers are spread over so many ``gpus``, of which the fullest counts.
     """
 
     layers: int
@@ -55,6 +57,7 @@ class Sizes:
     value: int = 4
     recomputed: bool = False
     fused: bool = False
+    gpus: int = 1
 
     def work(self, shape: Shape) -> float:
         """Return the multiply-adds of a step's forward pass."""
@@ -65,8 +68,9 @@ class Sizes:
         """Return a step's bytes: what is saved for the backward pass, plus the working memory of one
         layer.
         """
-        inputs = self.layers * self.value * self.hidden
-        per_token = inputs + self.saved if self.recomputed else self.layers * self.saved
+        layers = math.ceil(self.layers / self.gpus)
+        inputs = layers * self.value * self.hidden
+        per_token = inputs + self.saved if self.recomputed else layers * self.saved
         return shape.tokens * (per_token + self.saved) + self._answer(shape)
 
     def evaluation_bytes(self, shape: Shape) -> float:

@@ -47,24 +47,36 @@ OWN_SHARE: Final = 0.6
 class Meter:
     """The limiting memory of a device, and the clock of its steps.
 
-    On an NVIDIA GPU, this is the allocated GPU memory, since reserved memory never shrinks. On a Mac, whose
-    GPU shares the main memory, it is the memory of the process plus the driver's allocations for it;
-    elsewhere, the memory of the process. ``free`` is the number of bytes that this process may hold in total,
-    None for CPU memory.
+    On an NVIDIA GPU, this is the allocated GPU memory, since reserved memory never shrinks; of several, that
+    of the fullest. On a Mac, whose GPU shares the main memory, it is the memory of the process plus the
+    driver's allocations for it; elsewhere, the memory of the process. ``free`` is the number of bytes that
+    this process may hold in total, None for CPU memory.
     """
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, gpus: int = 1) -> None:
+        self._device, self._gpus = device, range(gpus)
         self.free: int | None = None
-        self._total = 0
         if device == "cuda":
-            free, self._total = torch.cuda.mem_get_info()
-            self.free = free + torch.cuda.memory_reserved()
+            self._peaks = [0] * gpus
+            self._totals = [torch.cuda.mem_get_info(gpu)[1] for gpu in self._gpus]
+            self.free = min(
+                torch.cuda.mem_get_info(gpu)[0] + torch.cuda.memory_reserved(gpu) + self._less(gpu)
+                for gpu in self._gpus
+            )
+
+    def _less(self, gpu: int) -> int:
+        """Return by how many bytes a GPU is smaller than the first, as which all of them count."""
+        return int(self._totals[0] - self._totals[gpu])
+
+    def _most(self, size: Callable[[int], int]) -> int:
+        """Return the ``size`` of the fullest GPU."""
+        return max(int(size(gpu)) + self._less(gpu) for gpu in self._gpus)
 
     def clock(self) -> float:
         """Return the clock's seconds after the device has finished all its work."""
         if self._device == "cuda":
-            torch.cuda.synchronize()
+            for gpu in self._gpus:
+                torch.cuda.synchronize(gpu)
         elif self._device == "mps":
             torch.mps.synchronize()
         return time.monotonic()
@@ -72,7 +84,8 @@ class Meter:
     def forget(self) -> None:
         """Reset the peak."""
         if self._device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+            for gpu in self._gpus:
+                torch.cuda.reset_peak_memory_stats(gpu)
             return
         if self._device == "mps":
             torch.mps.empty_cache()  # from now on, the driver's allocations are the peak
@@ -80,12 +93,14 @@ class Meter:
 
     def peak(self) -> int:
         if self._device == "cuda":
-            return int(torch.cuda.max_memory_allocated())
+            for gpu in self._gpus:
+                self._peaks[gpu] = max(self._peaks[gpu], torch.cuda.max_memory_allocated(gpu))
+            return self._most(torch.cuda.max_memory_allocated)
         return resources.peak_memory() + self._shared()
 
     def now(self) -> int:
         if self._device == "cuda":
-            return int(torch.cuda.memory_allocated())
+            return self._most(torch.cuda.memory_allocated)
         return resources.resident_memory() + self._shared()
 
     def _shared(self) -> int:
@@ -96,7 +111,13 @@ class Meter:
         if self._device != "cuda":
             return {}
         name = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
-        return {"host": resources.peak_memory(), "gpu": name, "device_total": self._total}
+        gpus = list(zip(self._peaks, self._totals, strict=True)) if len(self._peaks) > 1 else []
+        return {
+            "host": resources.peak_memory(),
+            "gpu": name,
+            "device_total": self._totals[0],
+            "gpus": gpus,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +149,7 @@ class StepMeasurement:
         """
         run = self.run
         prompts = first_steps(run)
-        self.meter = Meter(run.base.device)
+        self.meter = Meter(run.base.device, run.base.gpus)
         started = self.meter.clock()
         run.begin()
         start_seconds = self.meter.clock() - started

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
@@ -54,8 +54,9 @@ class Measurement:
     memory.
 
     Memory is that of the process on a CPU, else that of the device; ``host`` is then the memory of the
-    process, and ``gpu`` the device's name in ``CUDA_VISIBLE_DEVICES``. ``four_bit`` says that the weights are
-    quantized.
+    process, and ``gpu`` the device's name in ``CUDA_VISIBLE_DEVICES``. If the model is spread over several
+    ``gpus``, it is that of the fullest; these are the peaks of the measured steps, and the sizes.
+    ``four_bit`` says that the weights are quantized.
     """
 
     device: str
@@ -88,6 +89,7 @@ class Measurement:
     host: int = 0
     gpu: str = ""
     device_total: int = 0
+    gpus: list[tuple[int, int]] = field(default_factory=list)
     four_bit: bool = False
     comparing: ComparisonCosts | None = None
     writing: GenerationSpeed | None = None
@@ -133,6 +135,7 @@ class Measurement:
                 "recomputed": LinearModel(**recomputed) if recomputed else None,
                 "sizes": Sizes(**stored["sizes"]),
                 "longest": [(tokens, learned) for tokens, learned in stored["longest"]],
+                "gpus": [(peak, total) for peak, total in stored["gpus"]],
                 "peaks": [(step, size) for step, size in stored["peaks"]],
             }
         )

@@ -64,8 +64,10 @@ class Entry:
 class Forecasts:
     """Estimates jobs. ``busy`` says whether a job is training."""
 
-    def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
-        self._models = models
+    def __init__(
+        self, models: Models, data: Path, project: Path, busy: Callable[[], bool], gpus: int = 1
+    ) -> None:
+        self._models, self._gpus = models, gpus
         self._data = data
         self._project = project
         self._busy = busy
@@ -212,7 +214,7 @@ class Forecasts:
             return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
 
         free, disk, gpu = await asyncio.to_thread(measure_free)
-        return estimate(measured, config, free, disk, busy, gpu)
+        return estimate(measured, config, free, disk, busy, gpu, self._gpus)
 
     def _drop(self, forecast_id: str) -> bool:
         entry = self._entries.pop(forecast_id, None)

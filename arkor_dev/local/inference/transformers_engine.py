@@ -292,6 +292,8 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
         free, total = torch.cuda.mem_get_info()
         needed = LOADED_FACTOR * weights_of(path)[0] * (FOUR_BIT_BYTES if four_bit else dtype.itemsize)
         if needed > free - (TRAINING_SHARE * total if with_training else 0):
+            if not with_training and (gpus := _enough_gpus(needed)):
+                return load_base(path, four_bit, gpus=gpus), None
             reason = (
                 f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
                 f"{free / 1e9:.1f} GB are free{' while a job trains on it' if with_training else ''}"
@@ -309,6 +311,12 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
     if four_bit:
         return load_dequantized(path), reason
     return load_base(path, device="cpu" if reason else None), reason
+
+
+def _enough_gpus(needed: float) -> int:
+    """Return the smallest number of GPUs whose free memory holds ``needed`` bytes together; 0 if none do."""
+    free = [torch.cuda.mem_get_info(gpu)[0] for gpu in range(torch.cuda.device_count())]
+    return next((count for count in range(2, len(free) + 1) if needed < count * min(free[:count])), 0)
 
 
 def _is_scored(ask: dict[str, Any]) -> bool:

@@ -294,11 +294,12 @@ class Scheduler:
                 return
 
     def _devices_for(self, config: Mapping[str, Any]) -> list[str]:
-        """Return the devices with the fewest jobs, one for each worker of the job; empty if there is only
-        one.
+        """Return the devices with the fewest jobs, one for each worker of the job or each GPU of
+        its one process; empty if there is only one.
         """
         used = [device for runner, _ in self._running.values() for device in runner.devices]
-        return sorted(self._devices, key=used.count)[: config.get("workers") or 1]
+        count = max(config.get("workers") or 1, config.get("gpus") or 1)
+        return sorted(self._devices, key=used.count)[:count]
 
     def _start(self, job_id: str, config: dict[str, Any]) -> None:
         devices = [] if is_elsewhere(config) else self._devices_for(config)

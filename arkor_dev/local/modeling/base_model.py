@@ -22,10 +22,11 @@ from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memor
 
 from .auto_class import auto_class
 from .gate import SENSES, comes_in_4_bit, comes_in_mxfp4
+from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -38,7 +39,8 @@ class Base:
     """A base model ready for use, with its tokenizer.
 
     ``dtype`` is the dtype it computes in, unless another one is faster on this processor; ``context`` is the
-    longest input in tokens. ``four_bit`` says that its weights are quantized.
+    longest input in tokens. ``four_bit`` says that its weights are quantized. Its layers are spread over so
+    many ``gpus``.
     """
 
     model: Any
@@ -47,6 +49,7 @@ class Base:
     dtype: Any
     context: int
     four_bit: bool = False
+    gpus: int = 1
 
     @property
     def gpu(self) -> str | None:
@@ -191,13 +194,15 @@ def load_base(
     learning: bool = False,
     as_stored: bool = False,
     device: str | None = None,
+    gpus: int = 1,
 ) -> Base:
     """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit into
     memory.
 
     On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
-    bfloat16. ``device`` is "cpu" for a model that must not be on the GPU.
+    bfloat16. ``device`` is "cpu" for a model that must not be on the GPU. The layers are spread
+    over ``gpus``, if there are as many.
     """
     detected, dtype = pick_device()
     if device == "cpu" and detected != "cpu":
@@ -225,16 +230,36 @@ def load_base(
         config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         config.quantization_config = {**config.quantization_config, "dequantize": True}
         extra["config"] = config
+    totals = [torch.cuda.mem_get_info(gpu)[1] for gpu in range(_gpus(detected, gpus))]
+    if len(totals) > 1:
+        extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals)
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    model = _read(path, detected, dtype=stored, four_bit=four_bit, **extra)
+    model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=max(1, len(totals)), **extra)
     if stored_so:
         _compute_in(model, dtype)
+    if len(totals) > 1:
+        spread(model, extra["device_map"])
     if detected == "cuda":
         _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_in_one_piece)
-    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit)
+    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit, max(1, len(totals)))
+
+
+def _gpus(device: str, wanted: int) -> int:
+    return min(wanted, torch.cuda.device_count()) if device == "cuda" else 0
+
+
+def _spread_map(path: Path, dtype: Any, totals: Sequence[int]) -> dict[str, int]:
+    """Return the GPU of each part of the model in ``path``; raises JobFailure."""
+    try:
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            shell = auto_class(config).from_config(config, trust_remote_code=False)
+        return gpu_map(shell, dtype, totals)
+    except UNREADABLE as error:
+        raise JobFailure(f"This model cannot be spread over {len(totals)} GPUs: {error}") from error
 
 
 def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
@@ -252,7 +277,7 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
 
 
-def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) -> Any:
+def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **options: Any) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
         config = options.get("config") or AutoConfig.from_pretrained(
@@ -263,24 +288,28 @@ def _read(path: Path, device: str, *, four_bit: bool = False, **options: Any) ->
         )
     except (*UNREADABLE, MemoryError) as error:
         if out_of_memory(error):
-            raise _does_not_fit(path, device, four_bit=four_bit) from error
+            raise _does_not_fit(path, device, four_bit=four_bit, gpus=gpus) from error
         raise unreadable(path, error) from error
 
 
-def _does_not_fit(path: Path, device: str, *, four_bit: bool) -> OutOfMemory:
+def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutOfMemory:
     """Return the error that the model in ``path`` does not fit into the device's memory, with advice."""
     files, mxfp4 = sum(file.stat().st_size for file in path.glob("*.safetensors")), comes_in_mxfp4(path)
     dequantized = ", almost four times that once dequantized" if mxfp4 else ""
     text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
     if device == "cuda":
-        free, total = torch.cuda.mem_get_info()
-        text += f"the GPU's memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
+        sizes = [torch.cuda.mem_get_info(gpu) for gpu in range(gpus)]
+        free, total = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
+        whose = "GPU's" if gpus == 1 else "GPUs'"
+        text += f"the {whose} memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
     else:
         text += "this machine's memory"
     reliefs = ["choose a smaller model", "end other programs that use the GPU"]
     if device == "cuda":
         if not (four_bit or mxfp4):
             reliefs.insert(0, "load it in 4 bit (load_in_4bit = true)")
+        if (count := max(len(nvidia_gpus()), torch.cuda.device_count())) > gpus:
+            reliefs.insert(0, f"spread it over several GPUs (gpus = {count})")
         reliefs.append("train on the processor (start with CUDA_VISIBLE_DEVICES=-1), which is slow")
     else:
         reliefs[1] = "close other programs"

@@ -39,6 +39,8 @@ def check_trainable(path: Path) -> str | None:
         in_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
         kind = quantized.get("quant_method", "bitsandbytes" if in_bits else None)
         method = METHODS.get(kind) if isinstance(kind, str) else None
+        if method and quantized.get("load_in_8bit"):
+            method += " in 8 bit"
         other = (
             "Choose the repository with the full ones, often the same name without the ending -GPTQ, -AWQ or "
             "-FP8"

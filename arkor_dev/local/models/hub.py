@@ -91,8 +91,8 @@ def hub_model(name: str, progress: Progress, give_up: Callable[[str], None]) -> 
             before = size_of(folder)
 
             def tick() -> None:
-                got = size_of(folder / "blobs")
-                progress(f"Fetching {name}", got, total, "B")
+                done = size_of(folder / "blobs")
+                progress(f"Fetching {name}", done, total, "B")
                 if size_of(folder) - before > most:
                     announced = (
                         "the disk has room for" if total is None else f"the {total:,} bytes that it announced"

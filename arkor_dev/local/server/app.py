@@ -204,7 +204,9 @@ def create_app(setup: Setup) -> web.Application:
     )
     app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
     app[EMBEDDINGS] = Embeddings(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app[FORECASTS] = Forecasts(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
+    app[FORECASTS] = Forecasts(
+        models, setup.data, setup.project, lambda: app[SCHEDULER].busy, max(1, len(gpu_list))
+    )
     app[EVALUATIONS] = Evaluations(
         setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
     )
@@ -256,8 +258,8 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(app[ATTRIBUTIONS].running())
             await stack.enter_async_context(app[EMBEDDINGS].running())
             await stack.enter_async_context(app[ENDPOINTS].running())
-            how = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
-            await stack.enter_async_context(app[SCHEDULER].running(**how))
+            options = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
+            await stack.enter_async_context(app[SCHEDULER].running(**options))
             await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
             await stack.enter_async_context(app[SWEEPS].running())
             yield

@@ -37,8 +37,8 @@ async def parent_of(setup: Setup, parent: Mapping[str, Any], config: Mapping[str
     step = parent.get("step")
     folder = adapter_folder(setup.data, job["id"], step)
     if not folder.is_dir():
-        which = "final adapter" if step is None else f"checkpoint of step {step}"
-        raise NotFoundError(f"The job {job['name']} has no {which} to start from")
+        adapter = "final adapter" if step is None else f"checkpoint of step {step}"
+        raise NotFoundError(f"The job {job['name']} has no {adapter} to start from")
     if wrong := await asyncio.to_thread(damage, folder):
         raise ConflictError(f"What the job {job['name']} has saved is damaged: {wrong}")
     check_fits(job, folder, config)
@@ -64,10 +64,10 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         setting = of.get(field)
         return by_field()[field].default if setting is None else setting
 
-    def differs(subject: str, ours: object, theirs: object) -> ConflictError:
+    def differs(subject: str, requested: object, trained: object) -> ConflictError:
         return ConflictError(
-            f"The job {job['name']} has different weights from this config: {subject} is {theirs} there, "
-            f"{ours} here"
+            f"The job {job['name']} has different weights from this config: {subject} is {trained} there, "
+            f"{requested} here"
         )
 
     model, other = config["model"], job["config"]["model"]
@@ -92,13 +92,13 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         "useRslora": (bool(value("useRslora")), bool(adapter.get("use_rslora"))),
         "useDora": (bool(value("useDora")), bool(adapter.get("use_dora"))),
     }
-    for field, (ours, theirs) in sizes.items():
-        if ours != theirs:
-            raise differs(field, ours, theirs)
+    for field, (requested, trained) in sizes.items():
+        if requested != trained:
+            raise differs(field, requested, trained)
     for field in SAME:
-        ours, theirs = (_members(value(field, side)) for side in (config, job["config"]))
-        if ours != theirs:
-            raise differs(field, ours or "the default", theirs or "the default")
+        requested, trained = (_members(value(field, side)) for side in (config, job["config"]))
+        if requested != trained:
+            raise differs(field, requested or "the default", trained or "the default")
     if config.get("initLoraWeights") in ("pissa", "olora"):
         raise differs("initLoraWeights", config["initLoraWeights"], "the default")
 

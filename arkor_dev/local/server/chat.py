@@ -33,10 +33,10 @@ from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
-from .event_stream import frame, open_stream
+from .event_stream import frame, open_stream, pinged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
@@ -285,7 +285,11 @@ class Chat:
             choice = {"index": 0, "delta": delta, **more, "finish_reason": reason}
             return frame(None, compact({**head, "choices": [choice], **(figures(message) if reason else {})}))
 
-        async with _pinging(response), contextlib.aclosing(self.events(name, ask)) as events:
+        ping = frame(PING, "{}")
+        async with (
+            pinged(response, ping, PING_SECONDS),
+            contextlib.aclosing(self.events(name, ask)) as events,
+        ):
             try:
                 async for message in events:
                     if "progress" in message:
@@ -302,21 +306,3 @@ class Chat:
             await response.write(frame(None, CHAT_DONE))
         await response.write_eof()
         return response
-
-
-@contextlib.asynccontextmanager
-async def _pinging(response: web.StreamResponse) -> AsyncIterator[None]:
-    """Send ``ping`` every few seconds, so that a silent connection is known to be dead."""
-
-    async def ping() -> None:
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            await response.write(frame(PING, "{}"))
-
-    task = asyncio.create_task(ping())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-            await task

@@ -131,9 +131,9 @@ async def evaluation(request: web.Request) -> web.Response:
         return web.json_response({"comparison": result})
     result = await asyncio.to_thread(evaluations.result, job["id"], step, data)
     if result is None:
-        which = "" if step is None else f"'s checkpoint of step {step}"
+        checkpoint = "" if step is None else f"'s checkpoint of step {step}"
         on = "" if data is None else f" on {data}"
-        raise NotFoundError(f"The job {job['name']}{which} has not been evaluated{on}")
+        raise NotFoundError(f"The job {job['name']}{checkpoint} has not been evaluated{on}")
     return web.json_response(result, dumps=compact)
 
 
@@ -143,8 +143,8 @@ async def card(request: web.Request) -> web.Response:
     data, job_id = request.app[SETUP].data, job["id"]
     text = await asyncio.to_thread(_card_in, adapter_folder(data, job_id, step))
     if text is None:
-        which = "" if step is None else f"'s checkpoint of step {step}"
-        raise NotFoundError(f"The job {job['name']}{which} has no model card")
+        checkpoint = "" if step is None else f"'s checkpoint of step {step}"
+        raise NotFoundError(f"The job {job['name']}{checkpoint} has no model card")
     return web.json_response({"card": text})
 
 

@@ -7,6 +7,7 @@ slow reader delays only itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -16,11 +17,30 @@ from arkor_dev.local.jobs.records import compact, now
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 PING_SECONDS: Final = 15.0
 CHUNK: Final = 2000
 HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@contextlib.asynccontextmanager
+async def pinged(response: web.StreamResponse, ping: bytes, seconds: float) -> AsyncIterator[None]:
+    """Send ``ping`` every few seconds, so that a silent connection is known to be dead."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await response.write(ping)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:

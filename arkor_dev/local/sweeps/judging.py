@@ -36,8 +36,8 @@ def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
 
 def selecting_loss(scores: dict[str, Any]) -> float | None:
     """Return the mean loss on the selecting half; None if it has no rows."""
-    which = selecting(scores["keys"], scores["groups"])
-    losses = [loss for loss, selects in zip(scores["adapter"], which, strict=True) if selects]
+    selected = selecting(scores["keys"], scores["groups"])
+    losses = [loss for loss, selects in zip(scores["adapter"], selected, strict=True) if selects]
     return fmean(losses) if losses else None
 
 

@@ -111,12 +111,12 @@ def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
-    ours = {"samples", "saveTotalLimit", "splitSeed", "seed"}
+    excluded = {"samples", "saveTotalLimit", "splitSeed", "seed"}
     changed = {
         key: value for key, value in complete.items() if key in known and sweep.config.get(key) != value
     }
     gone = {key: None for key in sweep.config if key in known and key not in complete}
-    return {key: value for key, value in {**changed, **gone}.items() if key not in ours}
+    return {key: value for key, value in {**changed, **gone}.items() if key not in excluded}
 
 
 def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
@@ -212,10 +212,10 @@ def halving_seconds(sweep: Sweep, trials: int) -> float:
 
 def most_trials(sweep: Sweep) -> int:
     """Return the maximum number of trials, given the space and the limit."""
-    limits, every = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
-    if every is not None:
+    limits, grid_size = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
+    if grid_size is not None:
         among = all(value_of(sweep.config, field) in values for field, values in sweep.space.items())
-        limits.append(every if among else every + 1)
+        limits.append(grid_size if among else grid_size + 1)
     return min(limits)
 
 

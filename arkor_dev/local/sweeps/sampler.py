@@ -52,9 +52,9 @@ def ask(
 
     ``history`` are the trials so far, the starting settings of ``config`` first.
     """
-    number, every = len(history), combinations(space)
+    number, grid_size = len(history), combinations(space)
     tried = [_complete(space, config, settings) for settings, _ in history]
-    if every is not None and every <= GRID_MOST:
+    if grid_size is not None and grid_size <= GRID_MOST:
         grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
         random.Random(seed).shuffle(grid)  # noqa: S311 - order, not secrecy
         return next((candidate for candidate in grid if candidate not in tried), None)
@@ -74,7 +74,7 @@ def ask(
         settings_of_trial = _decoded(space, params)
         if settings_of_trial not in tried:
             return settings_of_trial
-    if every is None:
+    if grid_size is None:
         return settings_of_trial
     rest = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
     return next((candidate for candidate in itertools.islice(rest, 100_000) if candidate not in tried), None)

@@ -560,8 +560,8 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
             "A sweep compares settings on held-out rows, and this trainer holds out none: set datasetSplit, "
             "or evalDatasetSource"
         )
-    every = combinations(space)
-    if (every is None or every > GRID_MOST) and importlib.util.find_spec("optuna") is None:
+    grid_size = combinations(space)
+    if (grid_size is None or grid_size > GRID_MOST) and importlib.util.find_spec("optuna") is None:
         raise BadRequestError(
             f"A space of more than {GRID_MOST} combinations needs Optuna: install the extra with  "
             "pip install 'arkor-dev[sweep]'"

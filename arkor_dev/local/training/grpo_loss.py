@@ -269,13 +269,13 @@ class GrpoLoss(Objective):
             return
         self._said_quiet = True
         rewards = sorted({group[0].reward for group in silent})
-        got = f"all {rewards[0]:g}" if len(rewards) == 1 else f"from {rewards[0]:g} to {rewards[-1]:g}"
+        values = f"all {rewards[0]:g}" if len(rewards) == 1 else f"from {rewards[0]:g} to {rewards[-1]:g}"
         self._run.emit(
             TRAINING_MESSAGE,
             step=step,
             code="no-signal",
             message=f"Hardly anything to learn from: for {100 * fmean(self._quiet):.0f} % of the prompts of "
-            f"the last {WINDOW} steps, all answers had the same reward (now {got}). Where they all fail, "
+            f"the last {WINDOW} steps, all answers had the same reward (now {values}). Where they all fail, "
             "easier prompts or a reward for a part of the task help; where they all succeed, harder prompts; "
             "else more answers per prompt (num_generations) or a higher temperature.",
         )

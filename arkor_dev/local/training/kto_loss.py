@@ -75,12 +75,12 @@ def mismatched(rows: Sequence[Example]) -> list[Example]:
     """Return each row's prompt with the answer to the row before it, and the first prompt with the last
     answer.
     """
-    made = []
+    examples = []
     for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True):
         prompt, (start, end) = row.ids[: _answer(row)[0]], _answer(other)
         answer = other.ids[start:end]
-        made.append(Example(prompt + answer, [IGNORED] * len(prompt) + answer))
-    return made
+        examples.append(Example(prompt + answer, [IGNORED] * len(prompt) + answer))
+    return examples
 
 
 def _answer(row: Example) -> tuple[int, int]:

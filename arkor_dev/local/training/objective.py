@@ -234,19 +234,19 @@ class Objective(ABC):
 
     def _speed_up(self, rows: Sequence[Example]) -> None:
         """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
-        some = _probe(rows)
+        probe = _probe(rows)
         use_plain_attention(self._inner)
         self.model.eval()
         with torch.no_grad():
-            known = self._padded_logits(some)[0]
+            known = self._padded_logits(probe)[0]
             if self.device == "cpu" and patch_model(self._inner):
                 self._casts = False
             self.padded = use_packed_attention(self._inner)
-            if not self.padded and not self._answers_alike(some, known):
+            if not self.padded and not self._answers_alike(probe, known):
                 use_plain_attention(self._inner)
                 self.padded = "its layers do not keep packed rows apart"
             if can_be_fused(self._inner.get_output_embeddings()):
-                hidden, head, _ = self._before_head(some)
+                hidden, head, _ = self._before_head(probe)
                 self.headless = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
                 CurrentBatch.packed = None  # the probe is over
             # On a CPU, computing few logits at a time costs more than it saves.
@@ -261,9 +261,9 @@ class Objective(ABC):
             hidden, targets = self.logits(rows)
         return hidden, head, targets
 
-    def _answers_alike(self, some: Sequence[Example], known: Any) -> bool:
+    def _answers_alike(self, probe: Sequence[Example], known: Any) -> bool:
         try:
-            return alike(self._packed_logits(some)[0], known, ALIKE_WHOLE)
+            return alike(self._packed_logits(probe)[0], known, ALIKE_WHOLE)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
             return False
         finally:
@@ -396,16 +396,16 @@ class CrossEntropy(Objective):
         if not self._penalized or not self.headless:
             return True
         for start in range(0, len(rows), TOGETHER):
-            some = rows[start : start + TOGETHER]
+            chunk = rows[start : start + TOGETHER]
             if stopped():
                 return False
             with self._as_base():
-                states = self._before_head(some)[0]
+                states = self._before_head(chunk)[0]
             size += states.numel() * states.element_size()
             if size > HELD:
                 break
-            parts = states.split([row.learned for row in some])
-            self._of_base |= {tuple(row.ids): part for row, part in zip(some, parts, strict=True)}
+            parts = states.split([row.learned for row in chunk])
+            self._of_base |= {tuple(row.ids): part for row, part in zip(chunk, parts, strict=True)}
         return True
 
     def _known(self, rows: Sequence[Example]) -> Any:

@@ -112,8 +112,8 @@ class Preparation:
             self.say(self.split["sentence"])
         elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
             fewest = minimums.PREFERENCES if self.method.preference else minimums.ROWS
-            if few := too_few(self.split["groups"], fewest):
-                self.say(few)
+            if warning := too_few(self.split["groups"], fewest):
+                self.say(warning)
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""
@@ -187,7 +187,10 @@ class Preparation:
         if comes_in_4_bit(self.path):
             self._accept_4_bit()
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True)
+        gpus = self._gpus()
+        self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus)
+        if gpus > 1:
+            self._say_gpus(gpus)
         self._set_up_template()
         if why := why_processor():
             self.say(why)
@@ -197,6 +200,27 @@ class Preparation:
         length = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.settle("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
+
+    def _gpus(self) -> int:
+        """Return the number of GPUs over which the model is spread. Raises JobFailure beside several
+        workers.
+        """
+        gpus = self.settings.get("gpus") or 1
+        if gpus > 1 and (self.settings.get("workers") or 1) > 1:
+            raise JobFailure(
+                "gpus spreads one model over several GPUs, and workers loads it on each of them: set only "
+                "one of both"
+            )
+        return gpus
+
+    def _say_gpus(self, asked: int) -> None:
+        """Report over how many GPUs the model is spread."""
+        if self.base.gpus > 1:
+            self.say(f"The layers of {self.name} are spread over {self.base.gpus} GPUs")
+        if self.base.gpus < asked:
+            found = "one GPU" if self.base.device == "cuda" else "no GPU that PyTorch can use"
+            found = f"{self.base.gpus} GPUs" if self.base.gpus > 1 else found
+            self.say(f"gpus is {asked}, and this job has {found}")
 
     def _accept_4_bit(self) -> None:
         """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if settings forbid

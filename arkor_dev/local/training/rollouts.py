@@ -119,11 +119,11 @@ class Answering:
             longest = min(most, self._run.base.context - max(len(prompts[index].ids) for index in places))
             watch = Watch(partial(_always, longest), stopped)
             draw = None if numbers is None else Drawing(numbers[places], self.settings["temperature"])
-            some = [prompts[index].ids for index in places]
-            made = answers(self._loss, self._tokenizer, self._ends, some, watch, longest, draw)
+            batch = [prompts[index].ids for index in places]
+            generated = answers(self._loss, self._tokenizer, self._ends, batch, watch, longest, draw)
             if watch.interrupted:
                 raise Stopped
-            by_index |= zip(places, made, strict=True)
+            by_index |= zip(places, generated, strict=True)
         return [by_index[index] for index in range(len(prompts))]
 
 

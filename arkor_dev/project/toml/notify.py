@@ -7,10 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from yarl import URL
-
-from arkor_dev.backend.http_client import is_loopback
+from arkor_dev.contract.placement import is_loopback
 from arkor_dev.contract.rules import FLAG, Rule, text_line
+from arkor_dev.core.web_url import web_url
 
 from .one_table import load_table
 
@@ -80,12 +79,8 @@ def check_notify(table: object, problems: Problems) -> None:
 
 def address_fault(address: str, allow_http: bool) -> str | None:
     """Say why nothing is sent to that address; None if it is allowed. The address itself is not repeated."""
-    try:
-        url = URL(address)
-        usable = url.scheme in ("http", "https") and url.host is not None and url.port is not None
-    except ValueError:
-        usable = False
-    if not usable:
+    url = web_url(address)
+    if url is None:
         return "webhook is not a web address. Set it to an https:// address"
     if url.scheme == "http" and not allow_http and not is_loopback(url.host):
         return "webhook is http://, which sends it in clear text. Use https://, or set allow_http = true"

@@ -109,6 +109,21 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     assert forecast["memory"]["peakBytes"] == MEASURED.worst
 
 
+def test_a_model_too_large_for_a_gpu_can_be_spread_over_as_many_as_there_are() -> None:
+    on_gpu = replace(MEASURED, device="cuda", host=300 * MB, device_total=1000 * MB)
+
+    def fixes_of(gpus: int, **config: Any) -> list[Any]:
+        told = {**CONFIG, **config}
+        return list(estimate(on_gpu, told, PLENTY, None, False, 6000 * MB, gpus).get("fixes", []))
+
+    spread = fixes_of(3)[0]
+    assert spread["settings"] == {"gpus": 2}
+    assert "spread over 2 GPUs" in spread["words"]
+    assert 0.5 * on_gpu.worst < spread["peakBytes"] < 0.55 * on_gpu.worst
+    for fixes in (fixes_of(1), fixes_of(3, workers=2)):
+        assert not [fix for fix in fixes if "gpus" in fix["settings"]]
+
+
 WRITING = GenerationSpeed.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
 
 

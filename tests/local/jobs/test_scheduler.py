@@ -522,6 +522,20 @@ async def test_the_end_lets_all_of_them_stand_and_they_go_on(
     assert capsys.readouterr().out.count("is paused after step 7") == 4
 
 
+async def test_a_model_is_spread_over_as_many_gpus_as_asked_for(store: AsyncStore, tmp_path: Path) -> None:
+    (job,) = await made(store, 1)
+    scheduler = several(store, tmp_path, None, "0", "1", "GPU-f00d")
+    assert scheduler._devices_for({"gpus": 2}) == ["0", "1"]
+    config = {"model": "m", "gpus": 2}
+    async with asyncio.timeout(60):
+        runner = worker_session.WorkerSession(store, Here(tmp_path), job, config, {}, devices=["0", "1"])  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run(tmp_path, tmp_path))
+        await until(lambda: bool(Worker.started), 60)
+        runner.cancel()
+        await running
+    assert Worker.started[0].job["device"] == "0,1"
+
+
 async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:
     jobs = await made(store, 1, 1, 1)
     async with asyncio.timeout(60), several(store, tmp_path, None, "0", "GPU-f00d").running():

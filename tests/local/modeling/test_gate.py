@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     [
         ({"quant_method": "gptq", "bits": 4}, "GPTQ"),
         ({"quant_method": "fp8"}, "FP8"),
-        ({"load_in_8bit": True}, "bitsandbytes"),
+        ({"load_in_8bit": True}, "bitsandbytes in 8 bit"),
         ({"load_in_4bit": True, "bnb_4bit_quant_type": "int4"}, "bitsandbytes"),
         ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
     ],

@@ -32,8 +32,6 @@ NAMES = (
     "BloomPreTrainedModel",
     "LlamaForCausalLM",
     "LlamaTokenizerFast",
-    "Qwen3MoeForCausalLM",
-    "GPTNeoXForCausalLM",
     "GgufConfig",
     "CLIPImageProcessor",
     "XLMRobertaTokenizerFast",

@@ -130,12 +130,12 @@ async def _export(
             continue
         if request["format"] != "adapter" or await _has_card_of_now(backend, job["id"], export):
             return export, False
-    made = await order(backend, job["id"], request)
+    ordered = await order(backend, job["id"], request)
     try:
-        return await finished(backend, job["id"], made["id"]), True
+        return await finished(backend, job["id"], ordered["id"]), True
     except BaseException:
         with contextlib.suppress(ArkorError):
-            await asyncio.shield(backend.delete_export(job["id"], str(made["id"])))
+            await asyncio.shield(backend.delete_export(job["id"], str(ordered["id"])))
         raise
 
 

@@ -120,11 +120,11 @@ def _sha256(path: Path) -> str:
 
 def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
     """Return the original config, on the data of ``trainer``. Raises BadRequestError if it cannot be used."""
-    ours: dict[str, Any] = dict(trainer["config"])
+    current: dict[str, Any] = dict(trainer["config"])
     settings = object_at(external(before), "settings")
-    config = {**settings, **{key: ours[key] for key, _ in SOURCES if ours.get(key) is not None}}
+    config = {**settings, **{key: current[key] for key, _ in SOURCES if current.get(key) is not None}}
     # A local model folder may have another path on another machine; its files are compared later.
-    model, name = str(ours.get("model", "")), settings.get("model")
+    model, name = str(current.get("model", "")), settings.get("model")
     if not isinstance(name, str) or Path(model).name == name:
         config["model"] = model
     # A dtype chosen by measurement may come out differently today.
@@ -203,7 +203,7 @@ def _losses(before: Statement, after: Statement) -> dict[str, tuple[float, float
 
 def reasons_of(before: Statement, after: Statement) -> list[str]:
     """List the differences that may explain different bits."""
-    old, new = (object_at(builder(which), "version") for which in (before, after))
+    old, new = (object_at(builder(statement), "version") for statement in (before, after))
     reasons = [
         f"{one_line(name, 40)} is {_as_text(new.get(name))}, was {_as_text(old.get(name))}"
         for name in sorted(old.keys() | new.keys())

@@ -132,10 +132,10 @@ class WorkerSession:
         Afterwards ``attached`` says whether the worker was already training.
         """
         job = JobRequest(id=self._job, config=self._config, data=str(data), project=str(project))
-        if len(self._devices) == 1:
-            job["device"] = self._devices[0]
-        elif self._devices:
+        if len(self._devices) > 1 and (self._config.get("workers") or 1) > 1:
             job["devices"] = self._devices
+        elif self._devices:
+            job["device"] = ",".join(self._devices)
         resume_options = {key: value for key, value in self._resume_options.items() if key != "mark"}
         job["resume"] = resume_options if resume_options.get("why") else None
         self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)

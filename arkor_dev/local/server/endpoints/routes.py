@@ -55,8 +55,8 @@ async def create(request: web.Request) -> web.Response:
     body = await body_of(request, CREATE)
     _check_retention(body)
     await request.app[ENDPOINTS].check_target(body["target"])
-    made = await request.app[ENDPOINTS].store.request(deployments.create, body)
-    return web.json_response({"deployment": made}, status=201)
+    deployment = await request.app[ENDPOINTS].store.request(deployments.create, body)
+    return web.json_response({"deployment": deployment}, status=201)
 
 
 @routes.get("/v1/endpoints/{id}")

@@ -24,7 +24,7 @@ from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.server.chat import ASK
-from arkor_dev.local.server.event_stream import frame, open_stream
+from arkor_dev.local.server.event_stream import frame, open_stream, pinged
 from arkor_dev.local.server.requests import check_scope
 
 from . import ENDPOINTS
@@ -52,8 +52,8 @@ async def _caller(request: web.Request) -> Caller:
 
 
 def _model(caller: Caller) -> dict[str, Any]:
-    made = int(datetime.fromisoformat(caller.deployment["createdAt"]).timestamp())
-    return {"id": caller.deployment["slug"], "object": "model", "created": made, "owned_by": "arkor"}
+    created = int(datetime.fromisoformat(caller.deployment["createdAt"]).timestamp())
+    return {"id": caller.deployment["slug"], "object": "model", "created": created, "owned_by": "arkor"}
 
 
 @routes.get("/v1/serve/{slug}/models")
@@ -173,7 +173,7 @@ async def _streamed(
             async for number, message in messages:
                 if response is None:
                     response = await open_stream(request)
-                    await stack.enter_async_context(_alive(response))
+                    await stack.enter_async_context(pinged(response, PING, PING_SECONDS))
                 if number not in begun:
                     begun.add(number)
                     if first := form.begin(number):
@@ -192,20 +192,3 @@ async def _streamed(
             await response.write(frame(None, DONE))
     await response.write_eof()
     return response
-
-
-@contextlib.asynccontextmanager
-async def _alive(response: web.StreamResponse) -> AsyncIterator[None]:
-    """Send a comment every few seconds, so that a silent connection is known to be dead."""
-
-    async def ping() -> None:
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            await response.write(PING)
-
-    task = asyncio.create_task(ping())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

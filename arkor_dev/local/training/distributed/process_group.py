@@ -99,6 +99,7 @@ def _nccl(meeting: Rendezvous, on_cpu: UnixLinks | _Gloo) -> Any:
         store: Any = dist.PrefixStore("nccl", on_cpu.store)
     else:
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "=lo")
+        os.environ.pop("NCCL_COMM_ID", None)  # another address, with a secret that everybody knows
         store = dist.FileStore(str(meeting.store), meeting.count)
     return dist.ProcessGroupNCCL(store, meeting.rank, meeting.count, dist.ProcessGroupNCCL.Options())
 

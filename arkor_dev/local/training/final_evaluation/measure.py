@@ -93,7 +93,10 @@ def answers_of(
         generated = answers(model, tokenizer, ends, prompts, watch)
         if watch.interrupted:
             return None
-        return [Answered(_.text, len(_.ids), _.truncated, repeats_itself(_.ids)) for _ in generated]
+        return [
+            Answered(answer.text, len(answer.ids), answer.truncated, repeats_itself(answer.ids))
+            for answer in generated
+        ]
 
     return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, cache)
 

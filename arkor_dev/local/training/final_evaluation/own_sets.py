@@ -151,10 +151,10 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
     sets = []
     config, settings = preparation.config, preparation.settings
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    how = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
+    reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
     scratch = scratch_folder(preparation.data, preparation.job_id)
     for set_settings in config.get("evaluations") or ():
-        source: Any = {"type": "file", "path": set_settings["path"], **how}
+        source: Any = {"type": "file", "path": set_settings["path"], **reading}
         if set_settings.get("metric", "loss") == "loss" and run.method.measure.higher:
             say(
                 str(set_settings["name"]),
@@ -162,10 +162,10 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
             )
             continue
         try:
-            every = load_rows(
+            all_rows = load_rows(
                 source, preparation.project, scratch, preparation.progress, run.method.forms, None
             )
-            rows = _some(every, set_settings, run)
+            rows = _some(all_rows, set_settings, run)
         except JobFailure as failure:
             say(str(set_settings["name"]), str(failure))
             continue
@@ -173,7 +173,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
             OwnSet(
                 set_settings,
                 rows,
-                len(every),
+                len(all_rows),
                 run,
                 preparation.project,
                 Encoding.of(settings, preparation.longest),

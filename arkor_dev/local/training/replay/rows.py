@@ -74,26 +74,29 @@ class Replay:
         share, base_kl = (plan.method.get(field, 0) for field in SHARES)
         if not share and not base_kl:
             return None
-        made = cls(share or PENALIZED, plan.batch_size, plan.order_seed, bool(share), base_kl)
-        every, encoding = own or built_in(), encoding or Encoding(base.context)
+        replay = cls(share or PENALIZED, plan.batch_size, plan.order_seed, bool(share), base_kl)
+        pool, encoding = own or built_in(), encoding or Encoding(base.context)
         rows = plan.steps * plan.batch_size * plan.accumulation
-        count = min(len(every), math.ceil(made._rows_per_step(rows)))
-        order = list(range(len(every)))
+        count = min(len(pool), math.ceil(replay._rows_per_step(rows)))
+        order = list(range(len(pool)))
         random.Random(0).shuffle(order)  # noqa: S311 - a choice, no secret
-        chosen = [every[index] for index in sorted(order[:count])]
+        chosen = [pool[index] for index in sorted(order[:count])]
         for row in chosen:
             if _has_answer(row):
                 examples = encode(base.tokenizer, row, encoding)[0]
-                made.answered_rows += [made._replayed(example) for example in examples if example.learned]
+                replay.answered_rows += [replay._replayed(example) for example in examples if example.learned]
         prompts = [
             encode_prompt(base.tokenizer, row, encoding.longest).ids for row in chosen if not _has_answer(row)
         ]
-        made.examples = [
-            *made.answered_rows,
-            *(made._example(ids, (ids * LONGEST)[:LONGEST], number) for number, ids in enumerate(prompts, 1)),
+        replay.examples = [
+            *replay.answered_rows,
+            *(
+                replay._example(ids, (ids * LONGEST)[:LONGEST], number)
+                for number, ids in enumerate(prompts, 1)
+            ),
         ]
-        made.answered = not prompts
-        return made
+        replay.answered = not prompts
+        return replay
 
     @property
     def to_answer(self) -> list[Example]:
@@ -113,11 +116,13 @@ class Replay:
             answered = []
             for start in range(0, len(prompts), TOGETHER):
                 watch = Watch(lambda first, _: LONGEST, stopped)
-                some = answers(loss, base.tokenizer, ends, prompts[start : start + TOGETHER], watch)
+                generated = answers(loss, base.tokenizer, ends, prompts[start : start + TOGETHER], watch)
                 if watch.interrupted:
                     return False
                 # A truncated answer has no end token to learn.
-                answered += [[*_.ids, *(() if _.end is None else (_.end,))] for _ in some]
+                answered += [
+                    [*answer.ids, *(() if answer.end is None else (answer.end,))] for answer in generated
+                ]
             cache.put(key, answered)
         self.take_over(list(zip(prompts, answered, strict=True)))
         return True
@@ -170,9 +175,9 @@ class Replay:
 
         A step of few rows may replay none. Those that do make up for the others.
         """
-        every = [row for batch in batches for row in batch]
-        rows = sum(not row.replayed for row in every)
-        tokens = sum(row.learned for row in every if row.replayed)
+        examples = [row for batch in batches for row in batch]
+        rows = sum(not row.replayed for row in examples)
+        tokens = sum(row.learned for row in examples if row.replayed)
         return self.base_kl / min(1.0, self._rows_per_step(rows)) / tokens if tokens else 0.0
 
     def _rows_per_step(self, rows: int) -> float:

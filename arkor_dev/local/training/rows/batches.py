@@ -23,20 +23,20 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
     """Pack all ``rows`` into at most ``tokens`` each: longest first, each into the fullest pack that fits
     (best fit).
     """
-    made: list[Batch] = []
+    batches: list[Batch] = []
     room: list[tuple[int, int]] = []  # free tokens and index of each pack, in ascending order
     for row in sorted(rows, key=lambda row: -row.tokens):
         size = row.tokens
         position = bisect.bisect_left(room, (size, -1))
         if position < len(room):
             left, number = room.pop(position)
-            made[number].append(row)
+            batches[number].append(row)
         else:
-            left, number = tokens, len(made)
-            made.append([row])
+            left, number = tokens, len(batches)
+            batches.append([row])
         if left > size:
             bisect.insort(room, (left - size, number))
-    return made
+    return batches
 
 
 def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:

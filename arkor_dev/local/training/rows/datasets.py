@@ -67,16 +67,16 @@ def fetched(
         nonlocal number
         number += 1
         scratch.mkdir(parents=True, exist_ok=True)
-        how = (part.get("form"), part.get("columns") or {}, part.get("group"))
+        reading = (part.get("form"), part.get("columns") or {}, part.get("group"))
         if part["type"] == "huggingface":
             path = scratch / f"dataset-{number}.jsonl"
             name = _fetch_from_hub(part, path, progress, limit)
-            return DataFile(path, name, *how, unit="row")
+            return DataFile(path, name, *reading, unit="row")
         address = urllib.parse.urlsplit(part["url"]).path.lower()
         ending = next((suffix for suffix in SUFFIXES if address.removesuffix(".gz").endswith(suffix)), "")
         path = scratch / f"dataset-{number}{ending}"
         _download(part["url"], part.get("token"), path, progress)
-        return DataFile(path, "the downloaded data set", *how)
+        return DataFile(path, "the downloaded data set", *reading)
 
     try:
         return [replace(file, forms=forms) for file in every_file(source, project, fetch)]

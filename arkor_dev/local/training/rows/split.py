@@ -70,8 +70,8 @@ def with_held_out(train: list[Row], held_out: list[Row], *, compare: bool) -> Sp
     """
     rows, known = held_out, 0
     if compare and rows:
-        every = groups_of([*train, *rows], HALF, guess=False).ids
-        trained, of_kept = set(every[: len(train)]), every[len(train) :]
+        group_ids = groups_of([*train, *rows], HALF, guess=False).ids
+        trained, of_kept = set(group_ids[: len(train)]), group_ids[len(train) :]
         known = sum(group in trained for group in of_kept)
         if known < len(rows):
             rows = [row for row, group in zip(rows, of_kept, strict=True) if group not in trained]

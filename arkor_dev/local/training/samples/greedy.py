@@ -94,7 +94,7 @@ def answers(
         ids[index, width - len(prompt) :] = torch.tensor(prompt)
         mask[index, width - len(prompt) :] = 1
     with loss.answering() as model:
-        made = model.generate(
+        generated = model.generate(
             input_ids=ids.to(loss.device),
             attention_mask=mask.to(loss.device),
             max_new_tokens=longest,
@@ -107,7 +107,7 @@ def answers(
             # Samples must follow the model's own probabilities, regardless of its generation config.
             **({"logits_processor": LogitsProcessorList([draw]), "repetition_penalty": 1.0} if draw else {}),
         )
-    return [_answer(tokenizer, ends, row) for row in made[:, width:].tolist()]
+    return [_answer(tokenizer, ends, row) for row in generated[:, width:].tolist()]
 
 
 def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:

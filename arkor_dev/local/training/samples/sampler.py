@@ -121,8 +121,8 @@ class Samples:
         """Plan the rounds, and run the base model's round, or the one that a pause interrupted."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
-        every = max(1, -(-len(checkpoints) // MOST_ROUNDS))
-        self._due = {0, plan.steps, *checkpoints[every - 1 :: every]}
+        interval = max(1, -(-len(checkpoints) // MOST_ROUNDS))
+        self._due = {0, plan.steps, *checkpoints[interval - 1 :: interval]}
         left = {step for step in self._due - self._sent if step >= run.step or not step}
         self._budget.required = len(left & {0, plan.steps})
         self._budget.optional = len(left - {0, plan.steps})

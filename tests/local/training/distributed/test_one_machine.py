@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from tests.local.harness import Frame
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
-TWO: dict[str, Any] = {**CONFIG, "maxSteps": 60, "loggingSteps": 1, "workers": 2}
+TWO: dict[str, Any] = {
+    **CONFIG,
+    "maxSteps": 60,
+    "evalSteps": 30,
+    "saveSteps": 0,
+    "loggingSteps": 1,
+    "workers": 2,
+}
 
 
 @pytest.fixture

@@ -33,8 +33,10 @@ pytestmark = [
 SIDE = "tests.local.training.distributed.side"
 HOSTS = ("127.0.0.3", "127.0.0.4", "127.0.0.5")
 CASES: dict[str, dict[str, Any]] = {
-    "accumulation": {"config": {"gradientAccumulationSteps": 2, "batchSize": 3}},
-    "evaluations": {"config": {"evalSteps": 5, "saveSteps": 10}, "held_out": 5},
+    "accumulation": {
+        "config": {"gradientAccumulationSteps": 2, "batchSize": 3, "evalSteps": 5, "saveSteps": 10},
+        "held_out": 5,
+    },
     "packs": {"config": {"packing": True, "batchSize": 2}},
     "patience": {
         "config": {"earlyStoppingPatience": 2, "earlyStoppingThreshold": 100, "evalSteps": 3},
@@ -80,11 +82,11 @@ def test_two_workers_learn_what_one_learns(together: Together, tiny: Path, tmp_p
         assert ours["tokens"] == alone["tokens"]
         assert other["weights"] == ours["weights"], case  # of all workers they are the same bits
     assert first[0]["losses"][-1] < first[0]["losses"][0] - 0.5
-    assert len(first[3]["losses"]) == 9, "patience came to no end"
-    assert "diverged" in first[6]["ended"] or "learning rate" in first[6]["ended"]
+    assert len(first[2]["losses"]) == 9, "patience came to no end"
+    assert "diverged" in first[5]["ended"] or "learning rate" in first[5]["ended"]
     # The first worker alone writes.
     assert not list((tmp_path / "two").rglob("*.part"))
-    assert (tmp_path / "two" / "evaluations" / "jobs" / "job" / "checkpoints" / "10").is_dir()
+    assert (tmp_path / "two" / "accumulation" / "jobs" / "job" / "checkpoints" / "10").is_dir()
 
 
 @pytest.mark.timeout(300)
@@ -117,7 +119,7 @@ def test_a_run_goes_on_with_the_same_bits_and_with_another_number_of_workers(
 def test_three_workers_share_batches_that_are_no_multiple_of_three(
     together: Together, tiny: Path, tmp_path: Path
 ) -> None:
-    case = named("three", CASES["accumulation"] | {"config": {"batchSize": 4}})
+    case = named("three", CASES["accumulation"] | {"config": {"batchSize": 4}, "held_out": 0})
     said = together(tmp_path / "three", [case], 3)
     alone = outcome(run_of(tiny, tmp_path / "one", case))
     assert said[0][0]["losses"] == pytest.approx(alone["losses"], abs=1e-4)

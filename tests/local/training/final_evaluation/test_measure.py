@@ -13,7 +13,7 @@ from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import fewer
-from tests.local import short_evaluation
+from tests.local import forking_backend
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.usefixtures("forked_workers"),
 ]
 HELD_OUT = 12
-FEWEST = short_evaluation.QUESTIONS
+FEWEST = forking_backend.QUESTIONS
 """So many general questions are asked of so short a run."""
 ANSWERED: dict[str, Any] = {
     **SAMPLED,
@@ -258,7 +258,7 @@ def test_both_answer_some_general_questions_as_plain_libraries_do(
     job, frames = usual
     told = evaluation_in(frames)["general"]["answers"]
     # So short a run has few and short answers.
-    assert (told["count"], told["longest"]) == short_evaluation.ANSWERS
+    assert (told["count"], told["longest"]) == forking_backend.ANSWERS
     found = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["answers"]
     assert len(found) == told["count"]
     known = {row.messages[0]["content"] for row in general.questions()}
@@ -300,7 +300,7 @@ def test_where_nothing_is_sampled_no_general_question_is_answered(
 
 OWN: list[dict[str, Any]] = [
     {"name": "phrases", "path": "data/held-out.jsonl", "metric": "exact_match"},
-    {"name": "parrots", "path": "data/held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
+    {"name": "parrots", "path": "data/few-held-out.jsonl", "metric": "regex", "pattern": "^Ahoy, the parrot"},
     {"name": "losses", "path": "data/held-out.jsonl"},
     {"name": "lengths", "path": "data/few-held-out.jsonl", "metric": "checks:length"},
     {"name": "gone", "path": "data/few-held-out.jsonl", "metric": "checks:gone"},
@@ -316,9 +316,10 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
     evaluation = evaluation_in(frames)
     phrases, parrots, losses, lengths = evaluation["sets"]
     # The adapter says the phrase that it was taught, and the base does not.
-    for part in (phrases, parrots):
-        assert (part["rows"], part["base"], part["verdict"]) == (HELD_OUT, 0, "better"), part
+    for part, rows in ((phrases, HELD_OUT), (parrots, 6)):
+        assert (part["rows"], part["base"]) == (rows, 0), part
         assert part["adapter"] >= 0.75, part
+    assert phrases["verdict"] == "better"
     right = round(HELD_OUT * phrases["adapter"])
     assert phrases["sentence"].startswith(
         f"phrases: better, {right} of 12 answers equal to the wanted answer vs. 0 for the base"

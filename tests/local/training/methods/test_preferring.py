@@ -35,8 +35,8 @@ def test_answers_become_brief_where_brief_ones_are_preferred(tiny: Path, tmp_pat
 def test_coin_flips_teach_no_difference(tiny: Path, tmp_path: Path) -> None:
     """A few of the bench's forty repeats; at most one in a hundred may find a difference by chance."""
     said = []
-    for seed in range(5):
+    for seed in range(3):
         how = {"batchSize": 8, "maxSteps": 8, "learningRate": 1e-2, "evalSteps": 0}
         run = trained(tiny, tmp_path / str(seed), coin_flips(32, seed), **how)
         said.append(verdict_on(run, encoded(tiny, coin_flips(24, 1000 + seed))).verdict)
-    assert said.count("unclear") >= 4, said
+    assert said.count("unclear") >= 2, said

@@ -405,7 +405,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         {note ||
           (row && row.hash === "" && row.row === chosen
             ? "This row can't be read, so it can't be judged."
-            : summary
+            : summary?.rows
               ? countWords(summary)
               : "")}
       </p>

@@ -1,0 +1,122 @@
+"""A model larger than a GPU, whose layers are spread over two: emulated, in float32."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.local.tiny_run import events_of, losses_of, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
+TOTALS = (6_500_000, 6_500_000)
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of six layers, 4.1 MB in float32."""
+    from tests.local.tiny_model import make
+
+    folder = tmp_path_factory.mktemp("deep")
+    make(folder, layers=6)
+    return folder
+
+
+def made(model: Path, data: Path, gpus: int) -> Any:
+    """A run on so many GPUs."""
+    from arkor_dev.local.modeling.base_model import load_base
+
+    base = load_base(model, dtype_name="float32", gpus=gpus)
+    return set_up(model, data, CONFIG, 3, base=base, job_id="job")
+
+
+def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, tmp_path: Path) -> None:
+    """To the same bits, also after a pause, although it does not fit into either."""
+    from arkor_dev.local.workers.errors import OutOfMemory
+    from tests.local.training.test_going_on import bytes_of, pausing_after, points
+    from tests.support import devices
+
+    with devices.cuda() as alone:
+        whole = made(deep, tmp_path / "one", 1)
+        losses = losses_of(whole)
+    assert alone.peak > max(TOTALS)
+    with devices.two_cards(3_000_000, 3_000_000), pytest.raises(OutOfMemory, match=r"\(gpus = 2\)"):
+        made(deep, tmp_path / "none", 1)
+    with devices.two_cards(*TOTALS) as cards:
+        run = made(deep, tmp_path / "two", 2)
+        assert run.base.gpus == 2
+        pausing_after(1)(run)
+        assert run.run().status == "paused"
+        there = [layer.mlp.up_proj.weight.device.index for layer in run.base.model.model.layers]
+        assert there == [0, 0, 0, 1, 1, 1]
+        del run
+        gc.collect()
+        run = made(deep, tmp_path / "two", 2)
+        run.going_on = points(tmp_path / "two")
+        assert run.run().status == "completed"
+        assert {weight.device.index for weight in run.trainable} == {0, 1}
+        assert max(card.peak for card in cards) < 0.7 * alone.peak
+    assert events_of(run).figures("loss") == losses[1:]
+    assert events_of(run).figures("evalLoss") == events_of(whole).figures("evalLoss")
+    assert bytes_of(tmp_path / "two") == bytes_of(tmp_path / "one")
+
+
+def test_a_model_is_either_spread_or_loaded_by_several_workers(tmp_path: Path) -> None:
+    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.workers.errors import JobFailure
+
+    def ignored(*_: Any, **__: Any) -> None:
+        """Hear nothing."""
+
+    def of(**config: Any) -> Preparation:
+        job = {"id": "job", "config": config, "data": str(tmp_path), "project": str(tmp_path)}
+        return Preparation(job, ignored, ignored)
+
+    assert of(gpus=2)._gpus() == 2
+    assert of(gpus=1, workers=2)._gpus() == 1
+    with pytest.raises(JobFailure, match="set only one of both"):
+        of(gpus=2, workers=2)._gpus()
+
+
+def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path) -> None:
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from tests.local.exports.test_export import trained
+    from tests.local.inference.asking import answer, ask
+    from tests.local.tiny_model import PHRASE
+    from tests.support import devices
+
+    adapter = trained(deep, tmp_path)
+    with devices.two_cards(2_000_000, 2_000_000) as cards:
+        engine = TransformersEngine()
+        said, done = answer(engine, ask(deep, adapter))
+        assert (said, done.get("why"), engine.base.gpus) == (PHRASE, None, 2)
+        assert all(card.allocated for card in cards)
+
+
+def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> None:
+    from arkor_dev.local.forecast.estimate import estimate
+    from arkor_dev.local.forecast.linear_models import shape_of
+    from arkor_dev.local.workers.machine import Memory
+    from tests.local.test_devices import measure
+    from tests.support import devices
+
+    with devices.two_cards(2**30, 2**30 - 2**20):
+        found = measure(deep, tmp_path, 1, gpus=2)
+    batch = shape_of(found.longest, found.padded, found.shared)
+    assert found.worst < 0.8 * replace(found.sizes, gpus=1).saved_bytes(batch), "as on one GPU"
+    said = estimate(found, {**CONFIG, "gpus": 2}, Memory(2**34, 2**34), None, False, 2**30)
+    first, second = said["gpus"]
+    assert (first["totalBytes"], second["totalBytes"]) == (2**30, 2**30 - 2**20)
+    assert 0.7 * first["peakBytes"] < second["peakBytes"] <= first["peakBytes"]
+    assert first["peakBytes"] == said["device"]["peakBytes"]
