@@ -102,7 +102,7 @@ class Terminal:
         done = done if isinstance(done, int) else 0
         total = total if isinstance(total, int) else None
         finished = total is not None and done >= total
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
             now = time.monotonic()
             line = f"{label} {100 * done // total} %" if total else label
             if line != self._last_line and (finished or now - self._printed_at >= PLAIN_PAUSE):

@@ -160,8 +160,10 @@ class RunLines:
     def left_words(self) -> list[str]:
         """``2:10 left``, if known; nothing once work after the steps takes longer than estimated."""
         seconds_left = self.time_left()
-        overdue = seconds_left is not None and seconds_left < 0.5 and self.phase not in (None, "training")
-        return [] if seconds_left is None or overdue else [f"{clock(seconds_left)} left"]
+        if seconds_left is None or self.ended is not None:
+            return []
+        overdue = seconds_left < 0.5 and self.phase not in (None, "training")
+        return [] if overdue else [f"{clock(seconds_left)} left"]
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
@@ -221,7 +223,9 @@ class RunLines:
     def doing(self) -> str:
         """Name the phase, or the step during training."""
         phase = self.phase
-        return self.position_text() if phase in (None, "training") else PHASES.get(phase, phase)
+        if self.ended is not None or phase in (None, "training"):
+            return self.position_text()
+        return PHASES.get(phase, phase)
 
     def outlook(self) -> list[str]:
         """Return ``1.2 s/step`` and ``2:10 left``, if known."""

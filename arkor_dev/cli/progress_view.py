@@ -151,6 +151,8 @@ class LiveView(PlainView):
 
     def __exit__(self, *_: object) -> None:
         self._clear_preparations()
+        if self._bar is not None:
+            self._bars.update(self._bar, description=self.run.doing())
         self._bars.stop()
 
     def _event(self, event: JobEvent, line: str) -> None:
@@ -191,5 +193,6 @@ class LiveView(PlainView):
 
 
 def view_for(console: Console, total: int | None) -> PlainView:
-    """Return the view that suits the console."""
-    return LiveView(console, total) if console.is_terminal else PlainView(console, total)
+    """Return the view that suits the console. A dumb terminal cannot move its cursor."""
+    redraws = console.is_terminal and not console.is_dumb_terminal
+    return LiveView(console, total) if redraws else PlainView(console, total)

@@ -158,6 +158,22 @@ def test_on_a_narrow_terminal_a_bar_keeps_the_step_the_loss_and_the_time_left() 
     assert "left" not in out.getvalue(), "what is overdue has no estimate"
 
 
+def test_the_bar_of_a_job_that_has_ended_claims_no_work_or_time_left() -> None:
+    view, out = live()
+    with view:
+        view.show(row(40, loss=2.0))
+        view.show(JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 30}))
+        view.show(JobEvent("training.completed", {}))
+    last = CONTROLS.sub("", out.getvalue()).rstrip().splitlines()[-1]
+    assert last.rpartition("training")[2].endswith("loss 2.000")
+    assert "step 40/40 ━" in last
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(view_for(Console(file=io.StringIO(), force_terminal=True), 4)) is PlainView
+
+
 def test_a_plain_line_is_not_repeated_unchanged() -> None:
     out, now = io.StringIO(), 0.0
     view = PlainView(Console(file=out), clock=lambda: now)
