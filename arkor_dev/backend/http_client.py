@@ -58,17 +58,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def web_url(text: str) -> URL | None:
-    """Return an http or https address with a host and a valid port; None for any other text."""
-    try:
-        url = URL(text)
-        return (
-            url if url.scheme in ("http", "https") and url.host is not None and url.port is not None else None
-        )
-    except ValueError:
-        return None
-
-
 class HttpClient:
     """One ``ClientSession`` and the rules for every call on it.
 

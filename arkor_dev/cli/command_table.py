@@ -192,8 +192,7 @@ def _data_arguments(data: CommandLine) -> None:
 
 
 def _make_arguments(data: CommandLine) -> None:
-    from arkor_dev.making.kinds import KINDS
-    from arkor_dev.making.start import MOST_PER_PASSAGE
+    from arkor_dev.making.kinds import KINDS, MOST_PER_PASSAGE
     from arkor_dev.making.variations import KINDS as OF_ROWS
 
     tokens = whole_number("number (whole, above 0)", 10**12, 13)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arkor_dev.backend.http_client import web_url
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.settings import PRODUCTION_URL
+from arkor_dev.core.web_url import web_url
 
 if TYPE_CHECKING:
     from .credentials_file import Stored

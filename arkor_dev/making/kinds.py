@@ -29,6 +29,7 @@ KINDS: Final = {
 }
 SHORTEST_QUOTE: Final = 12
 """Minimum number of characters of a quote, without white space: a single word occurs nearly anywhere."""
+MOST_PER_PASSAGE: Final = 10
 LEAST_TOKENS: Final = 1000
 ROW_TOKENS: Final = 200
 """Maximum number of tokens of an answer: ROW_TOKENS for each row, LEAST_TOKENS for a few."""

@@ -20,7 +20,7 @@ from arkor_dev.project.data_editor import config_of, files_in
 
 from . import variations
 from .documents import find_documents, read_documents
-from .kinds import Kind
+from .kinds import MOST_PER_PASSAGE, Kind
 from .ledger import Budget, Ledger, Price
 from .made_file import MadeFile
 from .making import Maker
@@ -42,7 +42,6 @@ RUBRIC: Final = "rubric"
 """Instead of a kind: rows are judged, not made."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-MOST_PER_PASSAGE: Final = 10
 LIKELY: Final = 120
 """Typical tokens of a row in an answer."""
 

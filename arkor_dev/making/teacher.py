@@ -19,11 +19,12 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev import __version__
-from arkor_dev.backend.http_client import proxy_for, web_url
+from arkor_dev.backend.http_client import proxy_for
 from arkor_dev.contract.errors import ArkorError, BadRequestError, PassingError
 from arkor_dev.contract.events import CHAT_ERROR
 from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.web_url import web_url
 from arkor_dev.jobs.follow import read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 

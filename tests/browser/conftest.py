@@ -26,6 +26,7 @@ from tests.support.studio import running_studio
 
 from .contexts import ONE_PROCESS, Contexts
 from .looking import look_often, overlook_announcements
+from .steps import PACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -240,10 +241,10 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
         clock: bool = False,
         **options: Any,
     ) -> AsyncIterator[Page]:
-        if FIREFOX or clock or options.keys() - SHARED_OPTIONS or _has_tabs(request):
+        if FIREFOX or options.keys() - SHARED_OPTIONS or _has_tabs(request):
             context = await browser.new_context(**_options(**options))
             if clock:
-                await context.clock.install()
+                await context.add_init_script(PACED)
             async with watched(await context.new_page(), origin, path, faulty=faulty) as page:
                 yield page
             return
@@ -252,6 +253,8 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
             page = await shared.new_page()
             if size:
                 await page.set_viewport_size(_options(**size)["viewport"])
+            if clock:
+                await page.add_init_script(PACED)
             async with watched(page, origin, path, faulty=faulty, close=shared.close_pages):
                 yield page
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from playwright.async_api import expect
+from playwright.async_api import Error, expect
 
 from arkor_dev.jobs import jobs_cache
 from arkor_dev.server.app_keys import JOBS
@@ -27,13 +27,66 @@ T = TypeVar("T")
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "support-bot"
 QUESTION = "The parcel came with a broken mug. What can I do?"
 MINUTE = 60_000
-HURRY_STEP = 0.05
+HURRY_STEP = 0.25
 HURRY_TIMES = 10
 JOB_SAYS = "(text) => new RegExp(text).test(document.querySelector('.job')?.textContent)"
 # Every poll waits for longer than anything else that the page does.
 HOLDABLE = """
 const wait = window.setTimeout;
 window.setTimeout = (act, ms) => wait(() => { if (!window.held || !(ms > 1000)) act(); }, ms);
+"""
+# The page's timers, its date and the time of its frames, at a pace that can be changed. Playwright's own
+# clock changes the whole context, which is then closed, and is moved by a call for each jump.
+PACED = """
+(() => {
+  const { setTimeout, clearTimeout, requestAnimationFrame, Date } = window;
+  const passed = performance.now.bind(performance);
+  const begun = Date.now() - passed();
+  const timers = new Map();
+  let [pace, shown, since, last] = [1, passed(), passed(), 0];
+  const now = () => shown + pace * (passed() - since);
+  const arm = (timer) => {
+    clearTimeout(timer.handle);
+    if (pace > 0) timer.handle = setTimeout(fire, Math.max(0, (timer.due - now()) / pace), timer);
+  };
+  const fire = (timer) => {
+    if (timer.every === undefined) timers.delete(timer.id);
+    else {
+      timer.due = now() + timer.every;
+      arm(timer);
+    }
+    timer.act(...timer.given);
+  };
+  const add = (act, ms, every, given) => {
+    const timer = { id: ++last, act, every, given, due: now() + Math.max(0, ms || 0) };
+    timers.set(timer.id, timer);
+    arm(timer);
+    return timer.id;
+  };
+  const remove = (id) => {
+    clearTimeout(timers.get(id)?.handle);
+    timers.delete(id);
+  };
+  const dateNow = () => Math.floor(begun + now());
+  Object.assign(window, {
+    setTimeout: (act, ms, ...given) => add(act, ms, undefined, given),
+    setInterval: (act, ms, ...given) => add(act, ms, Math.max(1, ms || 0), given),
+    clearTimeout: remove,
+    clearInterval: remove,
+    requestAnimationFrame: (act) => requestAnimationFrame(() => act(now())),
+    Date: class extends Date {
+      constructor(...given) {
+        super(...(given.length ? given : [dateNow()]));
+      }
+      static now = dateNow;
+    },
+    setPace(times) {
+      [shown, since, pace] = [now(), passed(), times];
+      for (const timer of timers.values()) arm(timer);
+    },
+  });
+  performance.now = now;
+})();
 """
 COPIED = "async (text) => (await navigator.clipboard.readText()) === text"
 """Whether the clipboard holds this: a page says that something is copied before the browser has done it."""
@@ -144,19 +197,26 @@ async def hold_polls(page: Page) -> None:
     await page.evaluate("window.held = true")
 
 
+async def set_pace(page: Page, times: float) -> None:
+    """Let the time of all tabs pass so many times as fast; a page that comes later has its own."""
+    for tab in page.context.pages:
+        with suppress(Error):  # it is being left
+            await tab.evaluate("(times) => window.setPace?.(times)", times)
+
+
 @asynccontextmanager
 async def hurried(page: Page, studio: Studio | None = None) -> AsyncIterator[None]:
-    """Within the block the clock of all tabs runs ten times as fast, for what they do every few seconds.
+    """Within the block the time of all tabs passes ten times as fast, for what they do every few seconds.
 
-    The clock has to be the tests' before the page is loaded: ``open_page(…, clock=True)``. A ``studio`` asks
-    its backend for the jobs ten times as often too: else a tab may get a list that is 5 s old.
+    They have to be ``PACED`` before they are loaded: ``open_page(…, clock=True)``. A ``studio`` asks its
+    backend for the jobs ten times as often too: else a tab may get a list that is 5 s old.
     """
 
     async def hurry() -> None:
         for turn in itertools.count():
             if studio and turn % round(jobs_cache.INTERVAL / HURRY_TIMES / HURRY_STEP) == 0:
                 studio.app[JOBS].refresh()
-            await page.clock.fast_forward(round(1000 * HURRY_STEP * (HURRY_TIMES - 1)))
+            await set_pace(page, HURRY_TIMES)  # again and again, as a page may be loaded meanwhile
             await asyncio.sleep(HURRY_STEP)
 
     hurrying = asyncio.create_task(hurry())
@@ -166,3 +226,4 @@ async def hurried(page: Page, studio: Studio | None = None) -> AsyncIterator[Non
         hurrying.cancel()
         with suppress(asyncio.CancelledError):
             await hurrying
+        await set_pace(page, 1)

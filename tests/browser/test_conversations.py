@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from .steps import set_pace
 from .talk import answers, ask, asked, put, start
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ async def test_typing_on_after_a_click_on_send_is_writing(
         await expect(send).to_be_enabled()
         # Twice, as an impatient hand does: the second click meets Stop in the place of Send. It comes half a
         # second later at most, and so in no time by the page's clock, however slow this machine is.
-        await page.clock.pause_at(await page.evaluate("Date.now() / 1000") + 2)
+        await set_pace(page, 0)
         await send.dblclick()
-        await page.clock.resume()
+        await set_pace(page, 1)
         await expect(answers(page)).to_contain_text("Hello, world")
         await page.keyboard.type("can you now")
         await expect(message).to_have_value("can you now")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .letters import faults_of_large_letters
-from .states import Scene, Walk, all_tours, play_all
+from .states import Scene, Walk, all_tours, name_of, play_all
 from .steps import lasting
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     from .conftest import OpenPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),  # a tour has many states
+]
 
 WIDTHS = (390, 768, 1280)
 PICKED = (
@@ -42,15 +46,15 @@ PICKED = (
     "shell-palette",
     "shell-keys",
 )
-TOURS = {
-    name: walks
-    for name, tour in all_tours().items()
+TOURS = [
+    walks
+    for tour in all_tours()
     if (walks := [walk for walk in tour if any(state.name in PICKED for state in walk.states)])
-}
+]
 
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 18}, firefox={"font.minimum-size.x-western": 18})
-@pytest.mark.parametrize("tour", TOURS.values(), ids=TOURS)
+@pytest.mark.parametrize("tour", TOURS, ids=name_of)
 async def test_with_a_minimum_size(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.studio import serve_script
 
 from .letters import faults_at_twice_the_size
-from .states import Scene, Walk, all_tours, play_all
+from .states import Scene, Walk, all_tours, name_of, play_all
 from .steps import lasting
 from .widths import layout_faults
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.timeout(400),  # a tour has many states
     pytest.mark.chromium_only("pages are resized by the protocol of Chromium's tools"),
 ]
 
@@ -56,11 +57,9 @@ ENLARGED = {
     "shell-keys",
 }
 RUN = "async (options) => (await axe.run(document, options)).violations"
-# Half a megabyte comes quickest from Studio. One that is out of reach has nothing to give.
-FETCH = """
-async () => { window.axeText = await fetch("/axe.js").then((file) => file.text(), () => undefined); }
-"""
-EVALUATE = "(text) => { (0, eval)(window.axeText ?? text); }"
+# Half a megabyte that the browser keeps, compiled, by its address. A Studio out of reach has none to give.
+LOAD = "() => import('/axe.js').then(() => {}, () => {})"
+HAS = "Boolean(window.axe)"
 
 
 @functools.cache
@@ -74,10 +73,11 @@ def has_axe() -> bool:
 
 async def bring_axe(page: Page) -> None:
     """Give the page axe-core, unless it has it."""
-    if not await page.evaluate("() => Boolean(window.axe)"):
-        await page.evaluate(FETCH)
-        text = None if await page.evaluate("() => Boolean(window.axeText)") else AXE.read_text("utf-8")
-        await page.evaluate(EVALUATE, text)
+    if await page.evaluate(HAS):
+        return
+    await page.evaluate(LOAD)
+    if not await page.evaluate(HAS):
+        await page.evaluate("(text) => { (0, eval)(text); }", AXE.read_text("utf-8"))
 
 
 async def problems(page: Page) -> list[str]:
@@ -100,7 +100,7 @@ async def faults(page: Page, *, stays: bool) -> list[str]:
     return found + await layout_faults(page, dark=True, stays=stays)
 
 
-@pytest.mark.parametrize("tour", all_tours().values(), ids=all_tours())
+@pytest.mark.parametrize("tour", all_tours(), ids=name_of)
 async def test_states(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:
@@ -126,4 +126,4 @@ async def test_states(
 
 
 def test_a_tour_forgives_no_fault_of_a_state_without_one() -> None:
-    assert [name for name, tour in all_tours().items() if len({walk.faulty for walk in tour}) > 1] == []
+    assert [name_of(tour) for tour in all_tours() if len({walk.faulty for walk in tour}) > 1] == []

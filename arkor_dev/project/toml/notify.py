@@ -7,9 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.backend.http_client import web_url
 from arkor_dev.contract.placement import is_loopback
 from arkor_dev.contract.rules import FLAG, Rule, text_line
+from arkor_dev.core.web_url import web_url
 
 from .one_table import load_table
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from tests.browser.steps import PACED
 from tests.support.fake_backend import ChatScript
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Scene:
     async def go(self, path: str, *, clock: bool = False) -> None:
         """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``."""
         if clock:
-            await self.page.clock.install()
+            await self.page.add_init_script(PACED)
         await self.page.goto(self.studio.url + path)
 
 
@@ -143,12 +144,17 @@ def all_walks() -> list[Walk]:
     return sorted(_WALKS, key=lambda each: order.index(each.states[0].page))
 
 
-def all_tours() -> dict[str, list[Walk]]:
-    """The walks that are taken on one page, by the name of their tour; one without has its own."""
+def all_tours() -> list[list[Walk]]:
+    """The walks that are taken on one page: those of a tour, and each other by itself."""
     tours: dict[str, list[Walk]] = {}
     for each in all_walks():
         tours.setdefault(each.tour or each.name, []).append(each)
-    return tours
+    return list(tours.values())
+
+
+def name_of(tour: list[Walk]) -> str:
+    """All of its states, so that a test of one is found by its name."""
+    return "+".join(each.name for each in tour)
 
 
 async def play_all(scene: Scene, tour: list[Walk]) -> AsyncGenerator[State]:

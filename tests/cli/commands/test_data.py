@@ -142,10 +142,10 @@ def test_a_terminal_sees_how_far_it_is(project: Path) -> None:
     assert check_path(project / "d.jsonl", lambda *_: None, 0)["rows"] == 200
 
 
-def test_no_training_library_is_loaded(project: Path) -> None:
+def test_no_library_is_loaded_for_training_or_the_network(project: Path) -> None:
     code = (
         "import sys; from arkor_dev.cli.main import main; main(['data', 'check']); "
-        "print(sorted({'torch', 'transformers', 'numpy', 'pyarrow'} & set(sys.modules)))"
+        "print(sorted({'torch', 'transformers', 'numpy', 'pyarrow', 'aiohttp'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
