@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from arkor_dev.core.plain_text import one_line, plain
@@ -46,6 +47,11 @@ class LogLines(logging.Handler):
             self.handleError(record)
 
 
+def label_column(console: Console) -> Column:
+    """Return a column that leaves half of the line to the figures, which no bar or long label may hide."""
+    return Column(no_wrap=True, max_width=max(10, console.width // 2))
+
+
 class Terminal:
     """Prints to stderr, so that stdout stays free for pipes."""
 
@@ -53,7 +59,7 @@ class Terminal:
         self._console = Console(file=StandardError(), highlight=False)  # type: ignore[arg-type]
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
-        self._last_line = 0.0
+        self._last_line, self._printed_at = "", 0.0
         self._last_label = ""
 
     def use_for_logs(self, level: str) -> None:
@@ -74,6 +80,8 @@ class Terminal:
             self._show_progress(
                 one_line(notice.get("label", "")), notice.get("done"), notice.get("total"), notice.get("unit")
             )
+        elif notice.get("notice") == "progressEnded":
+            self._remove_bar(one_line(notice.get("label", "")))
         elif notice.get("notice") == "message":
             style = {"warning": "yellow", "error": "bold red"}.get(str(notice.get("level")), "dim")
             self._print(one_line(notice.get("text", ""), LONGEST), style)
@@ -94,12 +102,12 @@ class Terminal:
         done = done if isinstance(done, int) else 0
         total = total if isinstance(total, int) else None
         finished = total is not None and done >= total
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
             now = time.monotonic()
-            if finished or now - self._last_line >= PLAIN_PAUSE:
-                self._last_line = now
-                share = f" {100 * done // total} %" if total else ""
-                self._console.print(Text(f"{label}{share}"), soft_wrap=True)
+            line = f"{label} {100 * done // total} %" if total else label
+            if line != self._last_line and (finished or now - self._printed_at >= PLAIN_PAUSE):
+                self._last_line, self._printed_at = line, now
+                self._print(line, "")
             return
         repeated, self._last_label = label == self._last_label, label
         if total is None:  # nothing says when it ends, so a bar would stay
@@ -107,12 +115,17 @@ class Terminal:
                 self._print(label, "dim")
             return
         if self._progress is None:
-            amount = DownloadColumn() if unit == "B" else TextColumn("{task.completed}/{task.total}")
+            whole = Column(no_wrap=True)
+            amount = (
+                DownloadColumn(table_column=whole)
+                if unit == "B"
+                else TextColumn("{task.completed}/{task.total}", table_column=whole)
+            )
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", table_column=label_column(self._console)),
                 BarColumn(),
                 amount,
-                TimeRemainingColumn(),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 console=self._console,
                 # The console writes to whatever sys.stderr is: a redirected one would feed the bar to itself.
                 redirect_stdout=False,
@@ -123,11 +136,27 @@ class Terminal:
             self._bars[label] = self._progress.add_task(escape(label), total=total)
         self._progress.update(self._bars[label], completed=done, total=total)
         if self._progress.finished:
-            self._progress.stop()
-            self._progress, self._bars = None, {}
+            self._stop_bars()
 
     def close(self) -> None:
-        """Restore the terminal."""
-        if self._progress is not None:
-            self._progress.stop()
+        """Remove unfinished bars and restore the terminal."""
+        for label in list(self._bars):
+            self._remove_bar(label)
         self._console.file.flush()
+
+    def _remove_bar(self, label: str) -> None:
+        """Remove the bar of a step that ended early; finished ones stay."""
+        if self._progress is None or label not in self._bars:
+            return
+        task = self._bars[label]
+        if not self._progress.tasks[self._progress.task_ids.index(task)].finished:
+            self._progress.remove_task(task)
+            del self._bars[label]
+        if self._progress.finished:
+            self._stop_bars()
+
+    def _stop_bars(self) -> None:
+        if self._progress is not None:
+            self._progress.live.transient = not self._progress.tasks  # nothing to leave on the screen
+            self._progress.stop()
+        self._progress, self._bars = None, {}

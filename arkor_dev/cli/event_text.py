@@ -155,11 +155,15 @@ class RunLines:
         between = self.step is not None and (self.total is None or self.step < self.total)
         if self.phase in (previous, "training") or between:
             return ""
-        return "  ".join([self.doing(), *self._left_words()])
+        return "  ".join([self.doing(), *self.left_words()])
 
-    def _left_words(self) -> list[str]:
+    def left_words(self) -> list[str]:
+        """``2:10 left``, if known; nothing once work after the steps takes longer than estimated."""
         seconds_left = self.time_left()
-        return [] if seconds_left is None else [f"{clock(seconds_left)} left"]
+        if seconds_left is None or self.ended is not None:
+            return []
+        overdue = seconds_left < 0.5 and self.phase not in (None, "training")
+        return [] if overdue else [f"{clock(seconds_left)} left"]
 
     def _started(self, metadata: object) -> str:
         facts = metadata if isinstance(metadata, dict) else {}
@@ -219,13 +223,15 @@ class RunLines:
     def doing(self) -> str:
         """Name the phase, or the step during training."""
         phase = self.phase
-        return self.position_text() if phase in (None, "training") else PHASES.get(phase, phase)
+        if self.ended is not None or phase in (None, "training"):
+            return self.position_text()
+        return PHASES.get(phase, phase)
 
     def outlook(self) -> list[str]:
         """Return ``1.2 s/step`` and ``2:10 left``, if known."""
         pace = self.pace()
         parts = [f"{pace:.2g} s/step" if pace < 10 else f"{pace:.0f} s/step"] if pace is not None else []
-        return parts + self._left_words()
+        return parts + self.left_words()
 
     def _clock(self, timestamp: object) -> None:
         try:
@@ -269,7 +275,7 @@ def _answer(data: dict[str, object]) -> str:
 
 
 def left_of(job: Mapping[str, object], now: float) -> str | None:
-    """Return ``2:10 left`` from a running job's record at ``now`` (Unix time); None if unknown."""
+    """Return ``2:10 left`` from a running job's record at ``now`` (Unix time); None if unknown or overdue."""
     phase = job.get("phase")
     if job.get("status") != "running" or not isinstance(phase, dict):
         return None
@@ -278,7 +284,8 @@ def left_of(job: Mapping[str, object], now: float) -> str | None:
         since = datetime.fromisoformat(str(phase.get("estimatedAt"))).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return None if seconds is None else f"{clock(seconds - max(0.0, now - since))} left"
+    left = None if seconds is None else seconds - max(0.0, now - since)
+    return f"{clock(left)} left" if left is not None and left >= 0.5 else None
 
 
 def phase_of(job: Mapping[str, object]) -> str | None:

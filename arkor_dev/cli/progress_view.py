@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from arkor_dev.contract.events import (
@@ -26,6 +27,7 @@ from arkor_dev.contract.events import (
 from arkor_dev.core.plain_text import one_line, plain
 from arkor_dev.jobs.follow import Connection, JobEvent, Waiting
 
+from .console import label_column
 from .event_text import RunLines, progress_of, waiting_line
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ PROGRESS_PAUSE: Final = 5.0
 """Seconds between two lines about the same preparation without a progress bar."""
 
 
+ROOMY: Final = 60
+"""Columns from which on a terminal shows all figures of a run."""
+
+
 class PlainView:
     """Prints one line per event, without colour or cursor movement."""
 
@@ -50,6 +56,7 @@ class PlainView:
         self._clock = clock
         self._printed_at: dict[str, float] = {}
         self._finished: set[str] = set()
+        self._line = ""
 
     def __enter__(self) -> Self:
         return self
@@ -109,8 +116,11 @@ class PlainView:
             return
         if complete:
             self._finished.add(label)
-        self._printed_at[label] = self._clock()
-        self.say(f"{label}  {words}".rstrip())
+        line = f"{label}  {words}".rstrip()
+        if line != self._line:
+            self._line = line
+            self._printed_at[label] = self._clock()
+            self.say(line)
 
 
 class _Words(ProgressColumn):
@@ -127,9 +137,9 @@ class LiveView(PlainView):
     def __init__(self, console: Console, total: int | None = None) -> None:
         super().__init__(console, total)
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=label_column(console)),
             BarColumn(bar_width=24),
-            _Words(),
+            _Words(Column(no_wrap=True)),
             console=console,
         )
         self._bar: TaskID | None = None
@@ -141,6 +151,8 @@ class LiveView(PlainView):
 
     def __exit__(self, *_: object) -> None:
         self._clear_preparations()
+        if self._bar is not None:
+            self._bars.update(self._bar, description=self.run.doing())
         self._bars.stop()
 
     def _event(self, event: JobEvent, line: str) -> None:
@@ -160,6 +172,8 @@ class LiveView(PlainView):
 
     def _figures(self) -> str:
         run = self.run
+        if self.console.width < ROOMY:
+            return "  ".join(([f"loss {run.loss:.3f}"] if run.loss is not None else []) + run.left_words())
         parts = [f"loss {run.loss:.3f}"] if run.loss is not None else []
         parts += [f"eval {run.eval_loss:.3f}"] if run.eval_loss is not None else []
         return "  ".join(parts + run.outlook())
@@ -179,5 +193,6 @@ class LiveView(PlainView):
 
 
 def view_for(console: Console, total: int | None) -> PlainView:
-    """Return the view that suits the console."""
-    return LiveView(console, total) if console.is_terminal else PlainView(console, total)
+    """Return the view that suits the console. A dumb terminal cannot move its cursor."""
+    redraws = console.is_terminal and not console.is_dumb_terminal
+    return LiveView(console, total) if redraws else PlainView(console, total)

@@ -64,8 +64,10 @@ def test_progress_in_a_file_is_a_line_now_and_then(
     for done in range(0, 101, 10):
         terminal.notice({"notice": "progress", "label": "Model", "done": done, "total": 100, "unit": "B"})
         now += 1
-    terminal.notice({"notice": "progress", "label": "Odd", "done": "x", "total": None})
-    assert out.getvalue().splitlines() == ["Model 0 %", "Model 50 %", "Model 100 %"]
+    for _ in range(3):  # a download that has stalled, say
+        now += 6
+        terminal.notice({"notice": "progress", "label": "Odd", "done": "x", "total": None})
+    assert out.getvalue().splitlines() == ["Model 0 %", "Model 50 %", "Model 100 %", "Odd"]
     terminal.close()
 
 
@@ -83,6 +85,29 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     terminal.close()
     assert screen.getvalue().count("Loading") == 1
     assert "2/2 bytes" in screen.getvalue()
+    assert screen.getvalue().endswith("after it\n")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_cancelled_download_leaves_no_bar(monkeypatch: pytest.MonkeyPatch, *, closed: bool) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    label = "Model of a name that is longer than half of a narrow terminal"
+    terminal = Terminal()
+    terminal.notice({"notice": "progress", "label": label, "done": 1, "total": 2, "unit": "B"})
+    if closed:
+        terminal.line("Stopping Studio.")
+    else:
+        terminal.notice({"notice": "progressEnded", "label": label})
+    terminal.close()
+    last_bar = screen.getvalue().rindex("Model")
+    assert "0/2 bytes" in screen.getvalue()
+    assert "\x1b[2K" in screen.getvalue()[last_bar:], "the last one drawn is erased"
+    assert "\x1b[?25h" in screen.getvalue()[last_bar:], "the cursor is back"
+    terminal.line("after it")
     assert screen.getvalue().endswith("after it\n")
 
 

@@ -143,3 +143,41 @@ def test_figures_of_the_machine_are_not_for_the_terminal(terminal: bool) -> None
         # A terminal's bar is drawn again all the time, and draws nothing here.
         assert CONTROLS.sub("", out.getvalue()).strip() == CONTROLS.sub("", before).strip() == ""
         assert terminal or out.getvalue() == before
+
+
+def test_on_a_narrow_terminal_a_bar_keeps_the_step_the_loss_and_the_time_left() -> None:
+    view, out = live(40)
+    with view:
+        view.show(JobEvent("training.started", {"metadata": {"totalSteps": 40}}))
+        view.show(row(10, loss=2.0, evalLoss=2.5, secondsLeft=130))
+    assert CONTROLS.sub("", out.getvalue()).rstrip().splitlines()[-1].endswith("loss 2.000  2:10 left")
+    view, out = live(40)
+    with view:
+        view.show(JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 0}))
+    assert "evaluating" in out.getvalue()
+    assert "left" not in out.getvalue(), "what is overdue has no estimate"
+
+
+def test_the_bar_of_a_job_that_has_ended_claims_no_work_or_time_left() -> None:
+    view, out = live()
+    with view:
+        view.show(row(40, loss=2.0))
+        view.show(JobEvent("training.phase", {"phase": "evaluating", "secondsLeft": 30}))
+        view.show(JobEvent("training.completed", {}))
+    last = CONTROLS.sub("", out.getvalue()).rstrip().splitlines()[-1]
+    assert last.rpartition("training")[2].endswith("loss 2.000")
+    assert "step 40/40 ━" in last
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(view_for(Console(file=io.StringIO(), force_terminal=True), 4)) is PlainView
+
+
+def test_a_plain_line_is_not_repeated_unchanged() -> None:
+    out, now = io.StringIO(), 0.0
+    view = PlainView(Console(file=out), clock=lambda: now)
+    for done in (10, 10, 30):
+        view.show(progress(done))
+        now += 6
+    assert out.getvalue().splitlines() == ["Fetching  10 % of 100 B", "Fetching  30 % of 100 B"]

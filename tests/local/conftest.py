@@ -38,6 +38,7 @@ STEPS = 30
 SAMPLED: dict[str, Any] = {
     "model": "./models/tiny",
     "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+    "datasetSplit": 0.1,
     "maxSteps": STEPS,
     "learningRate": 1e-2,
     "saveSteps": 10,

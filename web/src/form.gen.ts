@@ -60,7 +60,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   loraR: { group: "usual", kind: "whole", low: 1, high: 1024, default: 8 },
   loraAlpha: { group: "usual", kind: "number", low: 0, high: 10000, above: true, defaultWords: "twice the rank" },
   maxLength: { group: "usual", kind: "whole", low: 8, high: 1000000, unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, never above the model's context" },
-  datasetSplit: { group: "usual", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "10 %, at most 32 rows or groups of rows; none below ten rows" },
+  datasetSplit: { group: "usual", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows" },
   evalSteps: { group: "usual", kind: "whole", low: 0, high: 10000000, unit: "steps", defaultWords: "about a quarter of the steps, aligned with checkpoints" },
   saveSteps: { group: "usual", kind: "whole", low: 0, high: 10000000, unit: "steps", defaultWords: "a quarter of the steps" },
   warmupRatio: { group: "schedule", kind: "number", low: 0, high: 1, allowed: "a fraction of the steps, from 0 to 1", defaultWords: "from warmup_steps", where: "the local backend" },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
@@ -50,10 +51,11 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     printed, label, printed_at = "", "", 0.0
+    redraws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def show(words: str) -> None:
         nonlocal printed, label, printed_at
-        if sys.stderr.isatty():
+        if redraws:
             if words != printed:
                 sys.stderr.write(f"\r\x1b[K{words}")
                 sys.stderr.flush()

@@ -161,7 +161,9 @@ ROWS: Final = (
         rule=Rule("number", 0, 0.9, "a fraction of the rows,"),
         style="share",
         group="usual",
-        default_words="10 %, at most 32 rows or groups of rows; none below ten rows",
+        default_words=(
+            "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows"
+        ),
         example=0.1,
         passes=lambda value: not isinstance(value, int | float),  # such as the name of a split
     ),

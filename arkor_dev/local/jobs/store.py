@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-ENDED: Final = "The local backend was ended while this job was training."
+ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
 REPORTED: Final = "reported"
 """Config field that marks a job run by another program (``reported.py``)."""

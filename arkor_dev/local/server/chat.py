@@ -242,11 +242,13 @@ class Chat:
         """Prepare a model: yield ``progress``, and finally its ``name`` and ``path``."""
         waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
+        label = ""
         try:
             while not ensuring.done():
                 hearing = asyncio.create_task(waiting.get())
                 await asyncio.wait({ensuring, hearing}, return_when=asyncio.FIRST_COMPLETED)
                 if hearing.done():
+                    label = hearing.result()["label"]
                     notices.progress(hearing.result())
                     yield {"progress": hearing.result()}
                 hearing.cancel()
@@ -254,6 +256,8 @@ class Chat:
             yield {"name": model.name, "path": str(model.path)}
         finally:
             ensuring.cancel()
+            if label:
+                notices.progress_ended(label)
 
     async def _complete(self, name: str, ask: dict[str, Any]) -> web.Response:
         words: list[str] = []

@@ -24,6 +24,11 @@ def progress(fields: Progress) -> None:
     say(notice="progress", **fields)
 
 
+def progress_ended(label: str) -> None:
+    """Report that a preparation ended before it was complete."""
+    say(notice="progressEnded", label=label)
+
+
 def message(level: str, text: str) -> None:
     """Send a sentence for the terminal; ``level`` is info, warning or error."""
     say(notice="message", level=level, text=text)

@@ -42,7 +42,7 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
     try:
         resumed = second.wait_for(job, "training.resumed").json
         assert resumed["step"] == step
-        assert resumed["message"] == "The local backend was ended while this job was training."
+        assert resumed["message"] == "The local backend stopped while this job was training."
         until(lambda: [text for text in said(second) if text.startswith("support-bot resumed at step")])
         until(lambda: second.job(job)["metrics"].get("step", 0) > step, 90)
         paused = second.call("POST", f"/v1/jobs/{job}/pause").json["job"]

@@ -181,7 +181,7 @@ def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tin
         # The start waits for this too, but on a slow disk not for long.
         paused = until(lambda: (found := second.job(job))["status"] == "paused" and found)
         assert paused["pause"]["reason"] == "ended"
-        assert paused["pause"]["message"] == "The local backend was ended while this job was training."
+        assert paused["pause"]["message"] == "The local backend stopped while this job was training."
         assert paused["metrics"]["step"] >= paused["pause"]["step"] >= step
         events = []
         for frame in second.events(job):

@@ -176,15 +176,15 @@ class JobRunner:
 
     async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
         """Add settings that would fit to the verdict of a job that ran out of memory; can be cancelled."""
-        advising = asyncio.create_task(
-            observer.what_fits(self.config, PreparationProgress(self._store, self.job))
-        )
+        preparing = PreparationProgress(self._store, self.job)
+        advising = asyncio.create_task(observer.what_fits(self.config, preparing))
         cancelling = asyncio.create_task(training.cancelled())
         await asyncio.wait({advising, cancelling}, return_when=asyncio.FIRST_COMPLETED)
         advice = advising.result() if advising.done() and not advising.exception() else ""
         for task in (advising, cancelling):
             task.cancel()
         await asyncio.gather(advising, cancelling, return_exceptions=True)
+        preparing.close()
         return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {advice}".strip()})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
@@ -59,6 +60,7 @@ class PreparationProgress:
         self._label = ""
         self._sent_at = 0.0
         self._last: Progress | None = None
+        self._open: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
         label, moment = progress["label"], time.monotonic()
@@ -69,7 +71,17 @@ class PreparationProgress:
             return
         self._label, self._sent_at, self._last = label, moment, progress
         self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
+        if finished:
+            self._open.discard(label)
+        elif progress["total"] is not None:
+            self._open.add(label)
         notices.progress(progress)
+
+    def close(self) -> None:
+        """Report that unfinished preparations are not continued."""
+        for label in self._open:
+            notices.progress_ended(label)
+        self._open.clear()
 
 
 PAUSED: Final = "paused"
@@ -188,12 +200,16 @@ class WorkerSession:
 
     async def _provide(self, worker: Worker) -> None:
         await self._model_wanted.wait()
-        model = await self._models.ensure(self._config["model"], PreparationProgress(self._store, self._job))
+        with closing(PreparationProgress(self._store, self._job)) as preparing:
+            model = await self._models.ensure(self._config["model"], preparing)
         worker.send(name=model.name, path=str(model.path), note=model.note)
 
     async def _follow(self, worker: Worker) -> Verdict:
+        with closing(PreparationProgress(self._store, self._job)) as preparing:
+            return await self._stored(worker, preparing)
+
+    async def _stored(self, worker: Worker, preparing: PreparationProgress) -> Verdict:
         """Store the worker's events as they arrive; return how it ended."""
-        preparing = PreparationProgress(self._store, self._job)
         async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
             events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
             resumable, mark = (_last(batch, key) for key in ("kept", "mark"))

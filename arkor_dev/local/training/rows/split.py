@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from arkor_dev.contract.rules import counted
 from arkor_dev.data.groups import Groups, groups_of
+from arkor_dev.local.evaluation.minimums import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,8 @@ EVAL_MOST: Final = 32
 """Maximum number of groups held out by default; a single row is a group."""
 EVAL_ROWS: Final = 3 * EVAL_MOST
 EVAL_FROM: Final = 10
+VERDICT_FROM: Final = 3 * ROWS
+"""Minimum number of rows to hold out enough groups for a verdict by default: a third of the rows at most."""
 HALF: Final = 0.5
 
 
@@ -40,7 +43,8 @@ class Split:
 def split(rows: list[Row], settings: JobSettings) -> Split:
     """Hold out the fraction ``datasetSplit`` of the rows, at least one; none if it is 0 or evaluation is off.
 
-    By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. Rows of a group
+    By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. From 24 rows on
+    at least 8 groups, which a verdict needs, unless they are more than a third of the rows. Rows of a group
     (the same source, or near duplicates) are held out together or not at all.
     """
     share = settings.get("datasetSplit")
@@ -49,7 +53,12 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
     groups = Groups([], None, compared=True)
     if count:
         groups = groups_of(rows, HALF)
-        chosen = _chosen(groups.ids, count, most, settings.get("splitSeed", settings.get("seed")))
+        seed = settings.get("splitSeed", settings.get("seed"))
+        chosen = _chosen(groups.ids, count, most, seed)
+        if not _is_share(share) and len(rows) >= VERDICT_FROM:
+            more = _chosen(groups.ids, min(EVAL_ROWS, len(rows) // 3), ROWS, seed)
+            of_chosen, of_more = ({groups.ids[n] for n in some} for some in (chosen, more))
+            chosen = more if len(of_chosen) < ROWS == len(of_more) else chosen
     settings.settle("datasetSplit", round(len(chosen) / len(rows), 4))
     train = [row for n, row in enumerate(rows) if n not in chosen]
     of_held = [groups.ids[n] for n in sorted(chosen)]
@@ -87,9 +96,13 @@ def _held_out_size(rows: int, share: object, settings: JobSettings) -> tuple[int
     """Return the number of rows to hold out, and the maximum number of groups."""
     if settings.get("evalSteps") == 0 or rows < 2:
         return 0, 0
-    if isinstance(share, int | float) and not isinstance(share, bool):
+    if _is_share(share):
         return (min(rows - 1, max(1, round(rows * share))), rows) if share > 0 else (0, 0)
     return (max(1, min(EVAL_ROWS, int(rows * EVAL_SHARE))), EVAL_MOST) if rows >= EVAL_FROM else (0, 0)
+
+
+def _is_share(share: object) -> TypeGuard[float]:
+    return isinstance(share, int | float) and not isinstance(share, bool)
 
 
 def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:

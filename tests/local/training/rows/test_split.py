@@ -35,6 +35,9 @@ def places(some: list[Row]) -> list[str]:
     [
         (UNASKED, 9, 0),
         (UNASKED, 10, 1),
+        (UNASKED, 23, 2),
+        (UNASKED, 24, 8),
+        (UNASKED, 79, 8),
         (UNASKED, 102, 10),
         (UNASKED, 1000, 32),
         ({"datasetSplit": 0.15}, 26, 4),
@@ -72,7 +75,7 @@ def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
     """Each row twice: by row, most of those held out would have been trained on as well."""
     twice = [*rows(50), *rows(50)]
     found = split(twice, JobSettings(config))
-    assert len(found.held_out) == round(100 * config.get("datasetSplit", 0.1))
+    assert len(found.held_out) == (30 if "datasetSplit" in config else 16), "8 groups, or what is asked for"
     assert not {*places(found.held_out)} & {*places(found.train)}
     assert len(set(found.groups)) == len(found.held_out) / 2
     assert found.facts["sentence"] == (
@@ -90,6 +93,8 @@ def test_rows_of_one_source_are_held_out_together() -> None:
     assert found.facts["sentence"] == "Rows of one book were kept together: 40 held-out rows of 8 groups."
     larger = split(grouped[:60], JobSettings({"datasetSplit": 0.02}))
     assert len(larger.held_out) == 5, "a group is not cut to be as small as is asked for"
+    few = [row(number, origins={"book": str(number // 20)}, group="book") for number in range(200)]
+    assert len(split(few, JobSettings({})).held_out) == 20, "8 books would be most of the rows"
     one = [row(number, origins={"book": "1"}, group="book") for number in range(20)]
     found = split(one, JobSettings({}))
     assert (found.held_out, len(found.train)) == ([], 20)

@@ -241,6 +241,8 @@ test("the backend's estimate of the whole job counts, and the phase has words", 
   const enter = (phase: string, more = {}) =>
     feed(run, "training.phase", { phase, timestamp: new Date(last).toISOString(), ...more });
   expect([jobTimeLeft(run, 14, last), phaseWords(run)]).toEqual([{ ms: 10_000 }, "Training"]);
+  enter("evaluating");
+  expect(jobTimeLeft(run, 9, last + 45_000)).toEqual({ why: "not known after the last step" });
   enter("training", { secondsLeft: 42 });
   expect(jobTimeLeft(run, 14, last + 2000)).toEqual({ ms: 40_000 });
   expect(jobTimeLeft(run, 14, last + 45_000)).toMatchObject({ why: "no step for 45 s" });

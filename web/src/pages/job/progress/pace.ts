@@ -59,7 +59,11 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
 export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLeft {
   const bySteps = timeLeft(run.rows, total, now);
   const { timeLeft: estimate, phase } = run;
-  if (estimate === null || !Number.isFinite(estimate.from)) return bySteps;
+  if (estimate === null || !Number.isFinite(estimate.from)) {
+    // After a resume at its last step a job still evaluates, and no step tells how long that takes.
+    const after = total !== null && run.rows.step.last() >= total && (phase?.name ?? TRAINING) !== TRAINING;
+    return after ? { why: "not known after the last step" } : bySteps;
+  }
   const hangs = (phase?.name ?? TRAINING) === TRAINING && "quiet" in bySteps;
   if (hangs) return bySteps;
   const ms = estimate.ms - Math.max(0, now - estimate.from);

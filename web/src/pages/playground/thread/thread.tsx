@@ -1,9 +1,10 @@
 /** The conversation: its visible branch, from the first question down. */
 
-import { branch } from "../../../chat/model/tree";
+import { branch, shownTargets } from "../../../chat/model/tree";
 import { busy } from "../../../chat/session";
 import { current } from "../../../chat/storage/conversations";
 import { Empty } from "../../../ui/empty";
+import { useOpeners } from "./openers";
 import { TurnView } from "./turn";
 
 /** `searched`: whether the models have been requested; until then the page does not say that none exists. */
@@ -33,8 +34,6 @@ export function Thread({ ask, searched }: { ask: (text: string) => void; searche
   );
 }
 
-const OPENERS = ["Who are you, and what can you do?", "Write to a customer whose parcel is late."];
-
 interface StartProps {
   ask: (text: string) => void;
   compared: boolean;
@@ -43,6 +42,7 @@ interface StartProps {
 }
 
 function Start({ ask, compared, known, searched }: StartProps) {
+  const openers = useOpeners(shownTargets(current.value)[0]);
   if (!known && !searched) return null;
   if (!known) {
     return (
@@ -54,7 +54,7 @@ function Start({ ask, compared, known, searched }: StartProps) {
   return (
     <Empty title={compared ? "Ask both the same question" : "Ask something"}>
       <ul class="pg-openers">
-        {OPENERS.map((text) => (
+        {openers.map((text) => (
           <li key={text}>
             <button type="button" class="pg-opener" onClick={() => ask(text)}>
               {text}
