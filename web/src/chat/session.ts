@@ -107,7 +107,7 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     name: fullName(target, jobs.peek()),
     text: "",
     state: "streaming",
-    asWith: { params, system, ...(Object.keys(more).length > 0 && { more }) },
+    asked: { params, system, ...(Object.keys(more).length > 0 && { more }) },
   };
   const record = (next: Answer): void =>
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));

@@ -30,7 +30,7 @@ export interface Answer {
   engine?: string;
   calls?: ToolCall[];
   /** The settings it was requested with; those of the conversation may have changed since. */
-  asWith?: Pick<Conversation, "params" | "system" | "more">;
+  asked?: Pick<Conversation, "params" | "system" | "more">;
   /** The ideal answer, if it was added to the project's data. */
   corrected?: KeptCorrection;
   /** How it was rated, if that was added to the project's data. */

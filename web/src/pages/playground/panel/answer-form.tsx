@@ -80,7 +80,7 @@ function refusalOf({ turns, leaf }: Conversation, form: AnswerForm): string | nu
   const refused = turns[leaf ?? ""]?.answers.find(
     (answer) =>
       answer?.state === "failed" &&
-      JSON.stringify(answer.asWith?.more?.responseFormat) === formText &&
+      JSON.stringify(answer.asked?.more?.responseFormat) === formText &&
       /response_?format|schema/iu.test(answer.error ?? ""),
   );
   return refused ? clean(refused.error, 500) : null;

@@ -60,7 +60,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
 
 /** The answer's content: Markdown, or JSON if that was requested. */
 function Text({ answer, text }: { answer: Answer; text: string }) {
-  const json = answer.asWith?.more?.responseFormat !== undefined;
+  const json = answer.asked?.more?.responseFormat !== undefined;
   const code = useStructured(json);
   if (text === "") return null;
   return json ? code && <code.Json text={text} state={answer.state} /> : <Markdown text={text} />;
@@ -145,7 +145,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
       {why && answer.by.kind === "final" && (
         <why.Why
           jobId={answer.by.jobId}
-          messages={messagesFor({ ...current.peek(), ...answer.asWith }, turn.id, column)}
+          messages={messagesFor({ ...current.peek(), ...answer.asked }, turn.id, column)}
           answer={answer.text}
           onClose={() => setAsksWhy(false)}
         />
@@ -163,7 +163,7 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
 }
 
 /** Whether a complete, text-only answer came from a job's result at full strength. */
-function traceable({ by, state, text, finish, calls, asWith: asked }: Answer): boolean {
+function traceable({ by, state, text, finish, calls, asked }: Answer): boolean {
   return (
     features.value.has("attribution") &&
     by.kind === "final" &&

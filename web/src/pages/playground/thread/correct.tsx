@@ -54,7 +54,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
     if (!ready || busy) return;
     setBusy(true);
     const conversation = current.peek();
-    const request = { ...conversation, ...(answer.asWith ? { system: answer.asWith.system } : {}) };
+    const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
     const messages = messagesFor(request, turn.id, column);
     try {
       const added = await addCorrection(

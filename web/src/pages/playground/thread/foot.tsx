@@ -27,12 +27,12 @@ interface Props {
 export function AnswerFoot({ turn, column, answer, regenerate, correct, why }: Props) {
   const copyAs = async (form: "asCurl" | "asPython"): Promise<void> => {
     const write = (await import("../../../chat/snippets"))[form];
-    const request = { ...current.peek(), ...answer.asWith };
+    const request = { ...current.peek(), ...answer.asked };
     const body = chatRequest(
       messagesFor(request, turn.id, column),
       answer.by,
       request.params,
-      answer.asWith?.more,
+      answer.asked?.more,
     );
     say((await copyText(write(body, location.origin))) ? "Copied" : "The browser did not allow copying");
   };

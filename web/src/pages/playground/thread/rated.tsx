@@ -38,7 +38,7 @@ export async function rate({ turn, column, answer }: Props, good: boolean): Prom
     }
     if (answer.rated?.good === good) announce("Rating taken back");
     else {
-      const request = { ...conversation, ...(answer.asWith ? { system: answer.asWith.system } : {}) };
+      const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
       const id = await addPreference({
         prompt: messagesFor(request, turn.id, column),
         completion: answer.text,
