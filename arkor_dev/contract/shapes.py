@@ -616,7 +616,8 @@ class EvaluationMeasure(TypedDict):
 class EvaluationWarning(TypedDict):
     """Why a better result may not be one, with answers of both as examples.
 
-    The reward rose while something else got worse, or training taught the adapter not to stop.
+    The reward rose while something else got worse, training taught the adapter not to stop, or its answers
+    began to repeat themselves.
     """
 
     sentence: str

@@ -348,6 +348,7 @@ class Card:
             yield f"Each row counts the same. Better or worse means that the whole interval lies{beyond}."
         general = object_at(self._evaluation, "general")
         yield self._text(object_at(general, "answers").get("sentence"), SENTENCE)
+        yield self._text(object_at(self._evaluation, "warning").get("sentence"), SENTENCE)
         yield self._text(self._evaluation.get("bestSentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
 

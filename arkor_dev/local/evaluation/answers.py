@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -10,7 +11,7 @@ from .paired import compare
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswers
+    from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswer, EvaluationAnswers, EvaluationWarning
 
     from .base_losses import BaseLosses
 
@@ -20,6 +21,8 @@ REPEATING: Final = 1 / 3
 """Minimum share of repeated ``RUN``-grams in an answer that counts as repetitive."""
 NOTABLE: Final = 1.2
 """Minimum length ratio at which a significant difference is reported."""
+CHANCE: Final = 0.025
+"""Maximum probability, one-sided, at which answers are said to repeat themselves more often than before."""
 BEGINNING: Final = 200
 """Number of characters within which a refusal must begin: models refuse at once."""
 _REFUSAL: Final = re.compile(
@@ -54,6 +57,20 @@ def repeats_itself(ids: Sequence[int]) -> bool:
     """
     runs = [tuple(ids[start : start + RUN]) for start in range(len(ids) - RUN + 1)]
     return len(runs) > RUN and 1 - len(set(runs)) / len(runs) >= REPEATING
+
+
+def repeats_more(base: Sequence[Answered], adapter: Sequence[Answered]) -> bool:
+    """Return whether the adapter's answers repeat themselves more often than the base's, beyond chance.
+
+    The exact test of McNemar (1947) on the questions of which only one answer repeats itself: at least six,
+    if all of these are the adapter's.
+    """
+    differing = [
+        after.repeats for before, after in zip(base, adapter, strict=True) if before.repeats != after.repeats
+    ]
+    more, count = sum(differing), len(differing)
+    tail = sum(math.comb(count, number) for number in range(more, count + 1))
+    return tail <= CHANCE * (1 << count)
 
 
 def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -> EvaluationAnswers:
@@ -187,6 +204,23 @@ class Answers:
         if not self._base or not self._adapter:
             return None
         return rates(self._base, self._adapter, self._longest)
+
+    def repetition(self, examples: int) -> EvaluationWarning | None:
+        """Return a warning if the adapter's answers repeat themselves more often beyond chance."""
+        if not self._base or not self._adapter or not repeats_more(self._base, self._adapter):
+            return None
+        before, after = _rates(self._base)["repeating"], _rates(self._adapter)["repeating"]
+        began: list[EvaluationAnswer] = [
+            {"question": question, "base": base.text, "adapter": adapter.text}
+            for question, base, adapter in zip(self._questions, self._base, self._adapter, strict=True)
+            if adapter.repeats and not base.repeats
+        ]
+        sentence = (
+            f"{after} of {len(self._adapter)} sampled answers repeat themselves, instead of the base's "
+            f"{before}. The loss is measured on given answers and cannot show this: read the adapter's "
+            "own answers before you use it. Fewer steps or a lower learning rate may prevent it."
+        )
+        return {"sentence": sentence, "examples": began[:examples]}
 
     def side_by_side(self) -> list[dict[str, str]]:
         """Return the answers of both models in the contract's form."""

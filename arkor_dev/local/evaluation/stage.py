@@ -318,10 +318,10 @@ class Stage:
         return model.take_answers() if self._higher else {}
 
     def _warning(self, judged: Judged) -> EvaluationWarning | None:
-        """Return a warning if the adapter no longer stops, or if the reward rose while something else got
-        worse.
+        """Return a warning if the adapter no longer stops, if its answers repeat themselves, or if the reward
+        rose while something else got worse.
 
-        The examples are the longest answers, or those whose reward rose most.
+        The examples are the longest answers, those that repeat themselves, or those whose reward rose most.
         """
         evaluation = judged.evaluation
         if cause := evaluation.get("stopping", {}).get("cause"):
@@ -334,6 +334,8 @@ class Stage:
                 "sentence": f"The adapter continues where an answer is complete. {cause}.",
                 "examples": goes_on,
             }
+        if repetition := self.answered.repetition(EXAMPLES):
+            return repetition
         if not self._higher or evaluation["heldOut"]["verdict"] != "better":
             return None
         parts = [part for part in evaluation.get("sets", ()) if part["name"] not in self.rewards]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import random
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, Stopped
+from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, Stopped, repeats_more
 from arkor_dev.local.evaluation.base_losses import FILE, BaseLosses
 
 if TYPE_CHECKING:
@@ -87,3 +88,34 @@ def test_it_stops_between_and_keeps_nothing_half(tmp_path: Path) -> None:
     assert one.figures() is None
     assert one.length is None
     assert one.side_by_side() == []
+
+
+def repeating(*numbers: int, count: int = 8) -> list[Answered]:
+    return [Answered(f"answer {number}", 20, False, number in numbers) for number in range(count)]
+
+
+def test_answers_that_repeat_themselves_are_warned_of_only_beyond_chance() -> None:
+    assert repeats_more(repeating(), repeating(*range(6)))
+    assert not repeats_more(repeating(), repeating(*range(5))), "5 of 5 by chance: 3 %"
+    assert not repeats_more(repeating(*range(8)), repeating(*range(8))), "as the base does"
+    assert not repeats_more(repeating(7), repeating(*range(6)))
+    chance = random.Random(1)
+    drawn = [
+        [repeating(*(n for n in range(24) if chance.random() < 0.4), count=24) for _ in "ab"]
+        for _ in range(400)
+    ]
+    assert sum(repeats_more(*pair) for pair in drawn) <= 0.05 * len(drawn)
+
+
+def test_the_warning_has_the_answers_that_began_to_repeat_themselves(tmp_path: Path) -> None:
+    def write(model: str, prompts: object, longest: object, stopped: object) -> list[Answered]:
+        return repeating(0) if model == "base" else repeating(*range(8))
+
+    both: Any = answers(tmp_path, cast("Any", write))
+    assert both.repetition(3) is None, "nothing is measured yet"
+    answered(both)
+    warning = both.repetition(3)
+    assert warning["sentence"].startswith(
+        "8 of 8 sampled answers repeat themselves, instead of the base's 1."
+    )
+    assert [example["question"] for example in warning["examples"]] == ["q1", "q2", "q3"]
