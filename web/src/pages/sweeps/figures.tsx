@@ -191,7 +191,7 @@ export function Parallel({ sweep }: { sweep: Sweep }) {
   return (
     <Figure
       title="Trials"
-      hint={`Each line is a trial, from its settings to its ${name} after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
+      hint={`Each line is a trial, from its settings to its result after ${number(sweep.rungs?.[0])} steps. The best one stands out.`}
     >
       <div ref={box} style={styles.scroll} tabIndex={0} role="group" aria-label="Trials as lines">
         <svg

@@ -265,7 +265,7 @@ function Estimate({ options }: { options: MakingOptions }) {
   }, []);
   if (error !== null) return <p class="hint making-wrong">{clean(error, 400)}</p>;
   if (!found) return <p class="hint">Estimating</p>;
-  const kept = found.kept > 0 ? `, ${number(found.kept)} more are answered already` : "";
+  const kept = found.kept > 0 ? `, ${number(found.kept)} already answered` : "";
   return (
     <div class="hint num" role="status">
       {options.trainer === undefined &&
