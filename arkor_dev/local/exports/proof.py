@@ -251,6 +251,8 @@ def proof(
         sentence = f"Same as the trained model: {figures}."
     elif good:
         sentence = f"Not usable as it is, although its weights match the trained model: {figures}."
+    elif not math.isfinite(losses["exported"]):
+        sentence = f"Not usable: some of its results are not numbers; {figures}."
     else:
         sentence = (
             f"Not the trained model: {distance:.2g} nats per token away from it ({allowed:.2g} allowed), the "

@@ -248,7 +248,9 @@ def test_a_broken_file_cannot_pass(
         save_file(weights, path, metadata={"format": "pt"})
 
     monkeypatch.setattr("arkor_dev.local.exports.export.save_merged", not_a_number)
-    assert export(adapter, tiny, tmp_path / "out")["proof"]["verdict"] == "differs"
+    proof = export(adapter, tiny, tmp_path / "out")["proof"]
+    assert proof["verdict"] == "differs"
+    assert proof["sentence"].startswith("Not usable: some of its results are not numbers; loss nan on ")
 
 
 def test_where_there_is_no_room_nothing_is_begun(

@@ -19,14 +19,17 @@ test("an account's mode is as the file names it, and another host is named with 
   expect(identityLine(view)).toEqual({ mode: "auth0", scope: "anon-1", host: "127.0.0.1:4321" });
 });
 
-test("a backend of this machine that has no port is called so", () => {
-  expect(identityLine({ ...VIEW, baseUrl: "http://localhost" }).host).toBe("this machine");
-  expect(identityLine({ ...VIEW, baseUrl: "ssh://me@gpu-box" }).host).toBe("gpu-box");
+test("a backend without a port, or over ssh, is named by project and machine alone", () => {
+  const local = { ...VIEW, orgSlug: "local", baseUrl: "http://localhost" };
+  expect(identityLine(local)).toEqual({ mode: null, scope: "bot", host: "this machine" });
+  const far = { ...local, baseUrl: "ssh://me@gpu-box" };
+  expect(identityLine(far)).toEqual({ mode: null, scope: "bot", host: "gpu-box" });
+  expect(identityLine({ ...local, projectSlug: null })).toMatchObject({ mode: "anonymous", scope: "local" });
 });
 
 test("hostile text is cleaned and bounded, and an invalid address is shown as received", () => {
   const view = { ...VIEW, mode: "x".repeat(100), orgSlug: null, projectSlug: null, baseUrl: "nowhere" };
   const line = identityLine(view);
-  expect(line.mode.length).toBeLessThanOrEqual(21);
+  expect(line.mode?.length).toBeLessThanOrEqual(21);
   expect(line).toMatchObject({ scope: "no organisation", host: "nowhere" });
 });

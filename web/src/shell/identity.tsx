@@ -20,10 +20,10 @@ export function Identity() {
 function Line({ view }: { view: CredentialsView }) {
   const { mode, scope, host } = identityLine(view);
   const signIn = view.signIn ? `\nTo sign in with an account: ${clean(view.signIn, 40)}` : "";
-  const title = `${mode} · ${scope}\n${clean(view.baseUrl, 200)}\ntoken ${clean(view.token, 40)}${signIn}`;
+  const title = `${mode ? `${mode} · ` : ""}${scope}\n${clean(view.baseUrl, 200)}\ntoken ${clean(view.token, 40)}${signIn}`;
   return (
     <span class="shell-identity ellipsis" title={title}>
-      <span class="shell-mode">{mode} · </span>
+      {mode && <span class="shell-mode">{mode} · </span>}
       {scope}
       {host && <span class="shell-host"> · {host}</span>}
       {view.signIn && (
