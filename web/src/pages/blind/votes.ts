@@ -142,11 +142,12 @@ export class Ballots {
   async #sendAll(): Promise<void> {
     try {
       for (let next = this.#unsent[0]; next; next = this.#unsent[0]) {
+        // First: whoever sees the vote can train on its pair.
+        if (next.pair) next.preference ??= await addPreference(next.pair);
         if (this.job !== null && features.peek().has("votes"))
           next.vote ??= (
             await api<{ vote: Vote }>(this.#path, { method: "POST", body: next.ballot })
           ).vote.id;
-        if (next.pair) next.preference ??= await addPreference(next.pair);
         this.#unsent.shift();
       }
       this.trouble.value = "";
