@@ -85,7 +85,7 @@ async def row(request: web.Request) -> web.Response:
 
     entry = request.query.get("entry", "")
     if entry and not ENTRY.fullmatch(entry):
-        raise BadRequestError("entry must be a row's hash, as exclude has it.")
+        raise BadRequestError("entry must be a row's hash, in the form of exclude.")
     project, trainer = request.app[SETTINGS].project, request.query.get("trainer", "")
     config = await asyncio.to_thread(config_of, project, trainer)
     more = number_in(request, "row"), entry, outside_name(config)
