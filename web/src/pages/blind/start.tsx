@@ -32,7 +32,8 @@ export function Start({ job, given, mine, begin }: Props) {
   useEffect(() => {
     heldOutQuestions(job).then(setHeldOut, () => setHeldOut([]));
     preferredQuestions(job).then(setPreferred, () => setPreferred([]));
-  }, [job?.id, features.value]);
+    // The list may learn of a run's evaluation after its page has said that it is complete.
+  }, [job?.id, job?.evaluation === undefined, features.value]);
   const some = heldOut !== null && heldOut.length > 0;
   // Other questions follow the held-out ones.
   const usePreferences = route.value.query.get("questions") === "preferences" && preferred.length > 0;
