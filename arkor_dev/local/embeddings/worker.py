@@ -94,7 +94,7 @@ def groups_of(coded: Sequence[list[int]], points: Any, tokenizer: Any, table: To
 
 
 def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, skipped: int) -> EmbeddedRows:
-    """Return the embedded rows with what is said about their groups."""
+    """Return the embedded rows with the facts about their groups."""
     import numpy as np
 
     from .groups import nearest_to_center, terms

@@ -61,7 +61,7 @@ async def paused(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-paused-disk", "A job that stands because the disk is full says so", tour="pause")
+@state("job-paused-disk", "A job that was paused because the disk is full says so", tour="pause")
 async def paused_for_disk(scene: Scene) -> None:
     message = (
         "1.3 GB of the disk are free, and 2.0 GB have to be for a save. "

@@ -1,6 +1,6 @@
 """Connects the workers of one machine by a Unix socket that no other account can reach.
 
-There is no port, and so no need of a token. All numbers pass through rank 0, which adds them in the order of
+No port is opened, so no token is needed. All numbers pass through rank 0, which adds them in the order of
 ranks; on GPUs these are a few figures per step, since NCCL sums the gradients.
 """
 

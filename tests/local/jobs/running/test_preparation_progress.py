@@ -1,4 +1,4 @@
-"""What the terminal is told of a preparation that ends before it is complete."""
+"""The terminal is notified when a preparation ends before it is complete."""
 
 from __future__ import annotations
 
