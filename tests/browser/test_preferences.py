@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
-from tests.support.waiting import until
-
 from .states import trained
 from .talk import ask
 from .test_blind import begin, place, speaking, vote_for_adapter
@@ -66,8 +64,9 @@ async def test_votes_train_the_next_adapter_which_is_then_tested_on_the_same_pro
             await place(page, number)
             await vote_for_adapter(page)
         await place(page, 5)
-        await until(lambda: len(rows(file)) == 4)
-        assert len(fake_backend.votes.votes[job]) == 4
+        # A vote is stored after its preference.
+        await fake_backend.until(lambda: len(fake_backend.votes.votes[job]) == 4)
+        assert len(rows(file)) == 4
         assert all(row["chosen"] == "The words of the other." for row in rows(file))
         assert rows(file)[0]["given"]["models"] == [f"final:{job}", "base:tiny"]
         assert rows(file)[0]["given"]["by"] == "Ann"
