@@ -15,7 +15,6 @@ from arkor_dev.contract.events import CHAT_ERROR, PING
 from arkor_dev.contract.rules import Rule
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND
-from arkor_dev.server.gathered import gathered
 
 from .envelope import parse_object, read_body
 
@@ -59,7 +58,7 @@ def _headers(upstream: aiohttp.ClientResponse) -> dict[str, str]:
 async def _pieces(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Yield the chunks; raise ArkorError if the upstream breaks, to tell it from a closed tab."""
     try:
-        async for piece in gathered(upstream.content):
+        async for piece in upstream.content.iter_any():
             yield piece
     except TimeoutError:
         raise TimedOutError("The backend stopped in the middle of its answer. Try again.") from None

@@ -14,7 +14,6 @@ from arkor_dev.contract.deployments import RATE_LIMITED, UNAUTHORIZED, WRONG_KEY
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
-from arkor_dev.server.gathered import gathered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,7 +79,7 @@ async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> w
     await response.prepare(request)
     size = 0
     try:
-        async for piece in gathered(upstream.content):
+        async for piece in upstream.content.iter_any():
             size += len(piece)
             async with asyncio.timeout(READ_SECONDS):
                 await response.write(piece)
