@@ -202,7 +202,7 @@ class Sweep(TypedDict):
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
     compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
     what held-out rows are measured by, if that is not the usual loss; if higher is better, the trials' losses
-    are its negative.
+    are its negative. ``held`` says why a running sweep starts no trial, and what continues it.
     """
 
     id: str
@@ -216,6 +216,7 @@ class Sweep(TypedDict):
     jobs: NotRequired[int]
     endedAt: NotRequired[str]
     error: NotRequired[str]
+    held: NotRequired[str]
     rungs: NotRequired[list[int]]
     plan: NotRequired[SweepPlan]
     best: NotRequired[int]

@@ -402,6 +402,24 @@ async def test_findings_lead_to_their_rows(
         await expect(page.locator(".data-findings").get_by_role("link", name="Row ")).to_have_count(21)
         await page.get_by_role("button", name="Next row").click()
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
+        # The findings in the file are not those of a different data set that the next run takes.
+        repeated = page.get_by_text("101 rows repeat an earlier one")
+        await expect(repeated).to_be_visible()
+        draft = {"datasetSource": {"type": "file", "path": "data/other.jsonl"}}
+        await page.evaluate(
+            "(changes) => sessionStorage.setItem('arkor.home.settings',"
+            " JSON.stringify({'support-bot': {changes}}))",
+            draft,
+        )
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        await page.reload()
+        await page.get_by_text("1 row is truncated before its answer").click()
+        await page.get_by_role("link", name="Row 77").click()
+        await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
+        assert any("/datasets/" in url for url in requested)
+        assert not any("/manifest/data" in url for url in requested)
+        await expect(repeated).to_have_count(0)
 
 
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))

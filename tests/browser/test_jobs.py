@@ -332,9 +332,13 @@ async def test_jobs_of_which_little_is_known_break_no_page(
             await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_no_jobs_yet_leads_to_the_first(studio: Studio, open_page: OpenPage) -> None:
+async def test_no_jobs_yet_leads_to_the_first(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["sweeps"]
     async with open_page(studio.url, "/#/jobs") as page:
         await expect(page.get_by_text("No job has run yet.")).to_be_visible()
+        await expect(page.get_by_role("link", name="Search for better settings")).to_be_visible()
         await page.get_by_role("link", name="Go to Run training").click()
         await expect(page).to_have_url(re.compile(r"#/$"))
 

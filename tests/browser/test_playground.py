@@ -183,7 +183,7 @@ async def test_a_cut_stream_keeps_its_part(
         await expect(page.get_by_role("alert")).to_contain_text("No answer came")
         await expect(page.get_by_role("alert")).not_to_contain_text("kept")
         fake_backend.chat.first_delay = 0
-        await page.get_by_role("alert").get_by_role("button").click()
+        await page.get_by_role("alert").get_by_role("button", name="Try again").click()
         await expect(answers(page)).to_contain_text("word49")
         await expect(page.get_by_role("alert")).to_have_count(0)
 
@@ -198,6 +198,16 @@ async def test_a_refusal_says_why_and_can_be_tried_again(
         await expect(page.get_by_role("alert")).to_contain_text("This adapter was deleted.")
         await page.get_by_role("button", name="Try again").click()
         await expect(answers(page)).to_contain_text("Hello, world")
+        # A question that is too long is given back, and does not make the next one too long.
+        fake_backend.fault(CHAT, times=1, status=400, body=b'{"error": "shorten it"}')
+        await ask(page, "Far too long")
+        await page.get_by_role("alert").get_by_role("button", name="Edit the question").click()
+        await expect(page.get_by_role("textbox", name="Edit the question")).to_have_value("Far too long")
+        await page.keyboard.press("Escape")
+        await ask(page, "Short")
+        await expect(answers(page).last).to_contain_text("Hello, world")
+    sent = [message["content"] for message in asked(fake_backend)[-1]["messages"]]
+    assert sent == ["Hello?", "Hello, world", "Short"]
 
 
 async def test_an_answer_of_nothing_is_said(

@@ -316,6 +316,7 @@ export interface Sweep {
   jobs?: number;
   endedAt?: string;
   error?: string;
+  held?: string;
   rungs?: number[];
   plan?: SweepPlan;
   best?: number;

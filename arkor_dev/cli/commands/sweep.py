@@ -165,6 +165,8 @@ def _progress(sweep: Mapping[str, Any]) -> str:
     trials = _list(sweep, "trials")
     tried = sum(bool(_list(trial, "results")) for trial in trials if trial.get("role") == "search")
     plan = sweep.get("plan")
+    if sweep.get("held"):
+        return one_line(sweep["held"], 1000)
     if not isinstance(plan, dict):
         return "Estimating how long a run takes …"
     confirms = any(trial.get("role") == "winner" for trial in trials)

@@ -29,6 +29,7 @@ MOST_ROWS: Final = 100_000
 WITH_EXCERPTS: Final = 20_000
 """Row limits: above the first a job has no record, above the second no excerpts, to keep the file small."""
 EXCERPT: Final = 80
+FILES_CHANGED: Final = "changed"
 MOST_SHOWN: Final = 100
 
 
@@ -41,8 +42,12 @@ class _Record(NamedTuple):
     excerpt: str
 
 
-def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row]) -> None:
-    """Write the record of a job's rows into its folder; if the disk is full, only the comparison is lost."""
+def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: str = "") -> None:
+    """Write the record of a job's rows into its folder; if the disk is full, only the comparison is lost.
+
+    ``files`` is the hash of the files that they were read from, `FILES_CHANGED` if these changed meanwhile,
+    empty if unknown.
+    """
     count = len(train) + len(held_out)
     if count > MOST_ROWS:
         return
@@ -56,11 +61,19 @@ def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row]) -> None:
         return [*_hashes(row), source_number, number_in_source, *excerpt]
 
     by_part = {"train": [record(row) for row in train], "heldOut": [record(row) for row in held_out]}
-    content = json.dumps({**by_part, "places": list(sources)}, ensure_ascii=False, separators=(",", ":"))
+    stored = {**by_part, "places": list(sources), "files": files}
+    content = json.dumps(stored, ensure_ascii=False, separators=(",", ":"))
     encoded = content.encode(errors="replace")
     if len(encoded) <= RESULT_LIMIT:
         with contextlib.suppress(OSError):
             evaluation_file(job, NAME).write(encoded)
+
+
+def files_read(job: Path) -> str | None:
+    """Return the hash of the files that a job's rows were read from, as in `keep_rows`; None if unknown."""
+    stored = evaluation_file(job, NAME).read_json()
+    files = stored.get("files") if isinstance(stored, dict) else None
+    return files if isinstance(files, str) and files else None
 
 
 def _hashes(row: Row) -> tuple[str, str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 PACKAGES: Final = ("torch", "transformers", "peft")
+DATA_CHANGED: Final = "the files of its data set have changed"
 MODEL_FILES: Final = (".safetensors", ".json", ".model", ".txt", ".jinja", ".jsonl")
 """Suffixes of the files in a model folder that are hashed."""
 CACHE_FILE: Final = "file-hashes.json"
@@ -112,6 +113,13 @@ def _combined_hash(hashes_by_name: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(list(hashes_by_name)).encode()).hexdigest()
 
 
+def hash_of_readable_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
+    """Return `hash_of_data`; the empty string if a file cannot be read."""
+    with contextlib.suppress(OSError, SourceError):
+        return hash_of_data(config, project, hashes)
+    return ""
+
+
 def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
     """Return the hashes ``data`` and ``model``; one whose files cannot be read is missing."""
     hashes, by_part = FileHashes(data), dict[str, str]()
@@ -152,7 +160,7 @@ def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return which of a job's data and model have changed; unknown parts count as unchanged."""
     sentences = {
-        "data": "the files of its data set have changed",
+        "data": DATA_CHANGED,
         "model": "the model's files have changed",
         "rows": "its rows, or how the model reads them, have changed",
     }

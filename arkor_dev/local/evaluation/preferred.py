@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
 from .length_control import at_equal_length
-from .minimums import PREFERENCES
+from .minimums import ROWS
 from .paired import compare
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Preferred:
     @property
     def fewest(self) -> int:
         """The minimum number of preferences for a verdict."""
-        return PREFERENCES
+        return ROWS
 
     @property
     def noun(self) -> str:
@@ -76,7 +76,7 @@ class Preferred:
     def verdict(self) -> str:
         """``better`` or ``worse`` if share and margin agree, else ``unclear``."""
         low, high = self.interval
-        if self.groups < PREFERENCES:
+        if self.groups < ROWS:
             return "unclear"
         if low > 0.5 and self.margins.low > 0:
             return "better"
@@ -101,7 +101,7 @@ class Preferred:
         """Describe the result with its figures."""
         low, high = self.interval
         words = {"better": "better", "worse": "worse", "unclear": "no clear difference"}[self.verdict]
-        if self.groups < PREFERENCES:
+        if self.groups < ROWS:
             words = f"too few {self.noun}s to tell"
         share = (
             f"it follows {self.won:g} of {self.groups} held-out {self.noun}s more than its start does "
@@ -110,7 +110,7 @@ class Preferred:
         )
         margin = self.margins
         more = f"reward margin {margin.mean:+.2g}, interval {margin.low:.2g} to {margin.high:.2g}"
-        needed = f" A verdict needs at least {PREFERENCES}." if self.groups < PREFERENCES and not dry else ""
+        needed = f" A verdict needs at least {ROWS}." if self.groups < ROWS and not dry else ""
         return f"Your task: {words}; {share}; {more}.{self._at_equal_length()}{needed}"
 
     def _at_equal_length(self) -> str:

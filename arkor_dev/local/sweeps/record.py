@@ -39,7 +39,8 @@ class Trial:
 
     ``rung`` is the index of its job's target rung. ``losses`` are mean losses on the selecting half at each
     rung reached, in order, and ``ends`` the times of reaching them. ``seed`` is set for confirmation runs.
-    ``error`` is the reason why a trial is out.
+    ``repeats`` counts the runs that read other data than the sweep's. ``error`` is the reason why a trial is
+    out.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Trial:
     losses: list[float] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    repeats: int = 0
     error: str | None = None
 
     @property
@@ -76,7 +78,8 @@ class Sweep:
     settings that also serves as confirmation. ``rungs`` are fractions of the full length, the last is 1.
     ``level`` is the current promotion: 0 while new trials start, ``len(rungs)`` once the winner is being
     confirmed. ``paces`` are ratios of measured to estimated seconds. ``facts`` identify the held-out rows of
-    the first trial, and ``measure`` names the rows' score if that is not the usual loss.
+    the first trial, and ``measure`` names the rows' score if that is not the usual loss. ``data`` is the hash
+    of the data set's files at the start.
     """
 
     id: str
@@ -101,6 +104,7 @@ class Sweep:
     trials: list[Trial] = field(default_factory=list)
     importances: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] | None = None
+    data: str = ""
 
     @property
     def search(self) -> list[Trial]:

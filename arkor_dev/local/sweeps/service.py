@@ -22,6 +22,8 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
 from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
+from arkor_dev.local.cards.job_rows import files_read
+from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import minimums, results
 from arkor_dev.local.jobs.job_config import check_config, check_files, public, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
@@ -59,6 +61,12 @@ MEASURE: Final = 40
 """Maximum length of a measure's name, in characters."""
 EXTENDED: Final = "It is one of the better trials of its sweep, and continues."
 TIME_IS_UP: Final = "the time was up before the best trial could be confirmed"
+OTHER_DATA: Final = (
+    "The files of its data set have changed since it began. Restore them to continue, or stop the sweep and "
+    "start another with the new rows."
+)
+MOST_REPEATS: Final = 3
+"""Maximum number of times that a trial is repeated because its data changed while it ran."""
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
 
 
@@ -87,6 +95,8 @@ class Sweeps:
         self._spent: dict[str, float] = {}
         self._begun: set[str] = set()
         self._seen: dict[str, float] = {}
+        self._hashes = FileHashes(data)
+        self._held: set[str] = set()
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Continue the running sweep while the body runs."""
@@ -111,6 +121,7 @@ class Sweeps:
             sweep = Sweep(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
                 plan.value_of(config, "seed"), deadline, body.get("jobs"),
+                data=await asyncio.to_thread(hash_of_readable_data, config, self._project, self._hashes),
             )  # fmt: skip
             await self._write(sweep)
             self._sweeps[sweep.id] = sweep
@@ -182,13 +193,17 @@ class Sweeps:
 
     async def _advance(self, sweep: Sweep) -> bool:
         """Take one action of a running sweep; return whether another one may follow immediately."""
+        await self._compare_data(sweep)
         if sweep.deadline is not None and plan.left_of(sweep, time.time()) <= 0:
             await self._cancel(sweep)
             await self._take_results(sweep)
-            await self._end(sweep, "completed", TIME_IS_UP)
+            held = sweep.id in self._held
+            await self._end(sweep, "completed", f"{TIME_IS_UP}: {DATA_CHANGED}" if held else TIME_IS_UP)
             return False
         if await self._take_results(sweep):
             return True
+        if sweep.id in self._held:
+            return False
         if sweep.estimate is None:
             return await self._estimate(sweep)
         if self._must_wait() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
@@ -211,6 +226,15 @@ class Sweeps:
             case None if before != (sweep.level, sweep.best):
                 await self._write(sweep)
         return action is not None
+
+    async def _compare_data(self, sweep: Sweep) -> None:
+        """Hold the sweep while its data set's files differ from those at its start."""
+        data = await asyncio.to_thread(hash_of_readable_data, sweep.config, self._project, self._hashes)
+        if data == sweep.data:
+            self._held.discard(sweep.id)
+        elif sweep.id not in self._held:
+            self._held.add(sweep.id)
+            notices.message("warning", f"The sweep {sweep.name} waits. {OTHER_DATA}")
 
     async def _estimate(self, sweep: Sweep) -> bool:
         """Estimate a run of the starting settings; return whether an estimate exists.
@@ -323,14 +347,18 @@ class Sweeps:
             if job is None:
                 if trial.losses:
                     trial.error, changed = "Its job was deleted", True
-                else:
+                elif sweep.id not in self._held:
                     await self._create(sweep, trial)
                 continue
             self._clock(job)
             if job["status"] not in TERMINAL:
                 continue
             config = plan.config_of(sweep, trial)
-            if job["status"] != "completed":
+            if await asyncio.to_thread(self._read_other_data, sweep, trial, job):
+                if sweep.id in self._held:
+                    continue
+                await self._repeat(sweep, trial)
+            elif job["status"] != "completed":
                 trial.error = job.get("error") or f"Its job was {job['status']}"
             elif any(job["config"].get(field) != config.get(field) for field in LENGTH):
                 await self._extend(sweep, trial)
@@ -345,6 +373,28 @@ class Sweeps:
                 await self._fail(sweep, problem)
             await self._write(sweep)
         return changed
+
+    def _read_other_data(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> bool:
+        """Return whether an ended job read other data than those of the sweep's start, or refused them."""
+        if job["status"] == "failed" and DATA_CHANGED in (job.get("error") or ""):
+            return True  # it was to continue
+        read = files_read(job_folder(self._data, trial.job))
+        if read is None:  # too many rows to record, or it could not read them
+            return job["status"] == "failed" and not trial.losses and sweep.id in self._held
+        return read != sweep.data and job["status"] in ("completed", "failed")
+
+    async def _repeat(self, sweep: Sweep, trial: Trial) -> None:
+        """Run a trial's last part again, with the sweep's data."""
+        trial.repeats += 1
+        if trial.repeats > MOST_REPEATS:
+            trial.error = "The files of its data set changed each time that it ran"
+        elif trial.losses:
+            await self._extend(sweep, trial)
+        else:
+            trial.job = new_id()
+            self._begun.add(trial.job)
+            await self._write(sweep)
+            await self._create(sweep, trial)
 
     def _take(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
         """Record the result of a completed job."""
@@ -503,6 +553,8 @@ class Sweeps:
             view["endedAt"] = sweep.ended
         if sweep.error:
             view["error"] = sweep.error
+        if sweep.state == "running" and sweep.id in self._held:
+            view["held"] = OTHER_DATA
         if sweep.estimate:
             view["rungs"] = [max(1, round(part * sweep.estimate.steps)) for part in sweep.rungs]
             if sweep.state == "running":

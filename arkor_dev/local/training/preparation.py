@@ -16,7 +16,6 @@ from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
-from arkor_dev.local.evaluation import minimums
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
@@ -110,10 +109,13 @@ class Preparation:
         self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
-        elif limit is None and not self._judges_only and self.settings.get("evalSteps") != 0:
-            fewest = minimums.PREFERENCES if self.method.preference else minimums.ROWS
-            if warning := too_few(self.split["groups"], fewest):
-                self.say(warning)
+        elif (
+            limit is None
+            and not self._judges_only
+            and self.settings.get("evalSteps") != 0
+            and (warning := too_few(self.split["groups"]))
+        ):
+            self.say(warning)
         if bad:
             first = "\n".join(bad[:SHOWN_BAD_ROWS])
             more = f"\nand {len(bad) - SHOWN_BAD_ROWS:,} more" if len(bad) > SHOWN_BAD_ROWS else ""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
-from arkor_dev.local.cards.job_rows import keep_rows
+from arkor_dev.local.cards.job_rows import FILES_CHANGED, keep_rows
 from arkor_dev.local.cards.sample_file import sample_observer
+from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_readable_data
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.jobs.job_folder import job_folder
@@ -78,9 +79,15 @@ class Work:
         # Used by the backend or by the final comparison; reading them records their values.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
+        keeps_rows = not (job.get("resume") or job.get("evaluate") or self.silent)
+        read = job["config"], Path(job["project"]), FileHashes(Path(job["data"]))
+        files = hash_of_readable_data(*read) if keeps_rows else ""
         preparation.read()
-        if not (job.get("resume") or job.get("evaluate") or self.silent):
-            keep_rows(job_folder(Path(job["data"]), job["id"]), preparation.train_rows, preparation.eval_rows)
+        if keeps_rows:
+            files = files if hash_of_readable_data(*read) == files else FILES_CHANGED
+            read[-1].keep()
+            folder = job_folder(Path(job["data"]), job["id"])
+            keep_rows(folder, preparation.train_rows, preparation.eval_rows, files)
         if meeting:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()

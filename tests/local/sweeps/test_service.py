@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.local.cards.job_rows import files_read, keep_rows
+from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
@@ -213,7 +215,9 @@ async def test_no_trial_begins_while_a_person_waits_for_something_else(
 @pytest.mark.usefixtures("asked")
 async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: Path) -> None:
     """The record has a trial without its job, and one that was to go on to its next rung."""
+    make_project(tmp_path)
     sweep = Sweep("sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600)
+    sweep.data = hash_of_readable_data(TINY, tmp_path, FileHashes(tmp_path))
     sweep.estimate, sweep.facts = Estimate(9, 1.0, 1.0), {"rows": "a", "tokens": "b"}
     sweep.rungs, sweep.level = [1 / 3, 1.0], 1
     first = Trial(0, {}, "job_000000000000", rung=1, losses=[2.0], ends=["t"], steps=[3])
@@ -227,7 +231,7 @@ async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: P
     await store.write(Store.keep, first.job, 3)
     await store.write(Store.finish, first.job, Verdict("completed", {}))
     scheduler = scheduler_of(store, tmp_path)
-    sweeps = sweeps_of(store, tmp_path, scheduler)
+    sweeps = Sweeps(store, scheduler, Known(), tmp_path, tmp_path)  # type: ignore[arg-type]
     await store.write(Store.arrange, None, True)
 
     async def queued() -> list[str]:
@@ -322,7 +326,14 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
             await asyncio.sleep(0.002)
             continue
         job, config = started
+        read = hash_of_readable_data(config, folder, FileHashes(folder))
         await asyncio.sleep(chance.uniform(0, 0.01))
+        if (before := files_read(job_folder(folder, job))) not in (None, read):
+            error = f"The job does not resume after step 3: {DATA_CHANGED}. Restore the original"
+            await store.write(Store.finish, job, Verdict("failed", {"error": error}))
+            continue
+        if before is None:
+            keep_rows(job_folder(folder, job), [], [], read)
         loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
         told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
         await store.write(Store.append, job, told, config["maxSteps"])
@@ -375,3 +386,46 @@ async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
     jobs = await store.read(Store.of_sweep, begun["id"])
     assert sorted(trial["jobId"] for trial in found["trials"]) == sorted(jobs)
     assert {job["status"] for job in jobs.values()} == {"completed"}
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_edit_of_the_data_that_is_undone_does_no_harm(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """While the rows differ the sweep waits and says so; a trial that read them is run again."""
+    monkeypatch.setattr(service, "TICK_SECONDS", 0.001)
+    monkeypatch.setattr(service, "MOST_REPEATS", 50)
+    make_project(tmp_path)
+    chance, file = random.Random(seed), tmp_path / TINY["datasetSource"]["path"]
+    original = file.read_bytes()
+    other = original.replace(b"a", b"b", 1)
+    config = {**TINY, "maxSteps": 27}
+    body = {"name": "s", "config": config, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}, "jobs": 6}
+    sweeps = Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
+    begun = await sweeps.start(body)
+
+    def now() -> dict[str, Any]:
+        return sweeps.view(begun["id"])
+
+    async with asyncio.timeout(60), sweeps.running():
+        training = asyncio.create_task(train(store, tmp_path, chance))
+        file.write_bytes(other)
+        await until_async(lambda: "held" in now())
+        assert "Restore them to continue" in now()["held"]
+        while now()["state"] == "running":
+            file.write_bytes(original)
+            await asyncio.sleep(chance.uniform(0.02, 0.15))
+            file.write_bytes(other)
+            await asyncio.sleep(chance.uniform(0, 0.05))
+        training.cancel()
+        await asyncio.gather(training, return_exceptions=True)
+    found = now()
+    assert (found["state"], found["best"]) == ("completed", 3), found
+    assert "held" not in found
+    steps = [[each["step"] for each in trial["results"]] for trial in found["trials"]]
+    assert steps == [[3, 9, 27], [3], [3], [3, 9, 27], [3, 9], [3], *[[27]] * 6]
+    folders = [job_folder(tmp_path, trial["jobId"]) for trial in found["trials"]]
+    file.write_bytes(original)
+    read = hash_of_readable_data(config, tmp_path, FileHashes(tmp_path))
+    assert {files_read(folder) for folder in folders} == {read}

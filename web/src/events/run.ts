@@ -129,6 +129,8 @@ export class Run {
   /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
+  /** When the end came that was withdrawn. */
+  #withdrawn: number | null = null;
   #fields = new Float64Array(FIELDS);
 
   /** The training method's own figures, in its order. */
@@ -148,6 +150,15 @@ export class Run {
 
   get lastStep(): number {
     return this.rows.step.last();
+  }
+
+  /** Whether the job was resumed or extended after `outcome`: a worker that loads its model sends no event for a while. */
+  get isContinued(): boolean {
+    return Object.is(this.endedAt, this.#withdrawn);
+  }
+
+  withdrawEnd(): void {
+    this.#withdrawn = this.endedAt;
   }
 
   clear(): void {

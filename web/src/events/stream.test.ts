@@ -293,7 +293,7 @@ test("a job that was over is read on from its whole history", async () => {
   daemon.send("event: end\ndata: {}\n\n");
   await open();
   daemon.frames.pop(); // the daemon forgets the end at the question for more
-  expect(stream.reopen()).toBe(true);
+  expect(stream.reopen(true)).toBe(true);
   expect(stream.state.value).toBe("loading");
   await vi.advanceTimersByTimeAsync(10);
   expect(stream.state.value).toBe("live");
@@ -309,7 +309,7 @@ test("a job that was over is read on from its whole history", async () => {
 test("what is not over is not read anew", async () => {
   daemon.log(1);
   await open();
-  expect(stream.reopen()).toBe(false);
+  expect(stream.reopen(true)).toBe(false);
   await vi.advanceTimersByTimeAsync(10);
   expect(daemon.asked).toHaveLength(2);
 });

@@ -57,9 +57,10 @@ export class JobStream {
     clearTimeout(this.#timer);
   }
 
-  /** Continues after a job's end that was withdrawn; false if there was none. */
-  reopen(): boolean {
+  /** Continues after the end; false if it has not come. `withdrawn`: the job is known to continue after it. */
+  reopen(withdrawn: boolean): boolean {
     if (this.state.peek() !== "over") return false;
+    if (withdrawn) this.run.withdrawEnd();
     this.#cursor = null;
     this.#again = true;
     this.state.value = "loading";

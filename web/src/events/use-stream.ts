@@ -12,7 +12,7 @@ const openStreams = new Map<
     stream: JobStream;
     users: number;
     timer?: ReturnType<typeof setTimeout> | undefined;
-    /** Whether it has continued since the list last reported that the job had ended. */
+    /** Whether it has continued since the list last reported that the job had ended; undefined before such a report. */
     again?: boolean;
   }
 >();
@@ -37,13 +37,13 @@ function retain(id: string): () => void {
   };
 }
 
-/** Reopens the streams of jobs that were over and have been resumed. */
-export function reopenStreams(isOver: (id: string) => boolean): void {
+/** Reopens the streams of jobs that were over and have been resumed. `isOver`: undefined for a job not in the list. */
+export function reopenStreams(isOver: (id: string) => boolean | undefined): void {
   for (const [id, known] of openStreams) {
-    const active = !isOver(id);
-    // The list may lag behind the events: once is enough.
-    if (active && !known.again) known.again = known.stream.reopen();
-    else if (!active) known.again = false;
+    const over = isOver(id);
+    if (over) known.again = false;
+    // The list may lag behind the events: once is enough, and only a list that had the end withdraws it.
+    else if (over === false && !known.again && known.stream.reopen(known.again === false)) known.again = true;
   }
 }
 

@@ -67,7 +67,7 @@ async function readJobs(): Promise<void> {
     jobsState.value = { loaded: true, error: null };
     reopenStreams((id) => {
       const job = jobById(id);
-      return job === undefined || isOver(job);
+      return job && isOver(job);
     });
   } catch (error) {
     // The shell reports an unreachable daemon; every other error is the backend's.

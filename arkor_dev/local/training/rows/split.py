@@ -123,14 +123,12 @@ def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
     return chosen
 
 
-def too_few(groups: int, fewest: int) -> str:
+def too_few(groups: int) -> str:
     """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not."""
-    if groups >= fewest:
+    if groups >= ROWS:
         return ""
     held = "No row is" if groups == 0 else "Only 1 row is" if groups == 1 else f"Only {groups} rows are"
-    return (
-        f"{held} held out. A verdict about your task needs at least {fewest}: raise eval_split, or add rows"
-    )
+    return f"{held} held out. A verdict about your task needs at least {ROWS}: raise eval_split, or add rows"
 
 
 def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:

@@ -106,7 +106,8 @@ describe("messagesFor", () => {
     conversation("Be brief."),
     ["a", null, "one", answer("base 1"), answer("adapter 1")],
     ["b", "a", "two", answer("base 2")],
-    ["c", "b", "three", answer("", "failed")],
+    ["refused", "b", "far too long", answer("", "failed")],
+    ["c", "refused", "three", answer("", "stopped")],
     ["d", "c", "four"],
   );
   const contents = (column: number) => messagesFor(c, "d", column).map((m) => `${m.role}: ${m.content}`);

@@ -82,6 +82,10 @@ export function answerFor(turn: Turn, column: number): Answer | null {
   return turn.answers.find(hasText) ?? null;
 }
 
+/** Whether no column has an answer with text, and one was refused. */
+export const hasFailed = (turn: Turn): boolean =>
+  !turn.answers.some(hasText) && turn.answers.some((answer) => answer?.state === "failed" && !answer.calls);
+
 const RANK: Readonly<Record<AnswerState, number>> = {
   done: 3,
   full: 3,

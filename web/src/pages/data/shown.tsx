@@ -82,7 +82,11 @@ export function Shown({
   const meaning = useMeaning(meant);
   const pressed = useRef(false);
   const marks = useMemo(() => (judging ? new Marks(trainer.name) : null), [judging, trainer.name]);
-  const checked = useCheck(trainer, view.state === "opening" ? null : view.id);
+  // The rows are those of the file, not of a different data set chosen for the next run.
+  const ofFile =
+    JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
+  const inFile = useCheck(trainer, ofFile && view.state !== "opening" ? view.id : null);
+  const checked = ofFile ? inFile : null;
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
   const skips = drafted(trainer).config?.skipBadRows === true;
@@ -99,9 +103,6 @@ export function Shown({
       return { label: `Set max_length to ${number(room)}`, run: () => use(room) };
     return null;
   };
-  // The rows are those of the file, not of a different data set chosen for the next run.
-  const ofFile =
-    JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
   const exclude =
     ofFile && manifest.value?.revision !== undefined
       ? (rows: readonly number[], excluded: boolean): void => {
@@ -498,7 +499,7 @@ export function Shown({
   );
 }
 
-/** The findings in the rows themselves, once they are shown; without a response, only the tokenizer's are listed. */
+/** The findings in the rows of the file, once view `id` of them is shown; without a response, only the tokenizer's are listed. */
 function useCheck({ name }: Trainer, id: string | null): DataCheck | null {
   const [checked, setChecked] = useState<DataCheck | null>(null);
   useEffect(() => {

@@ -3,7 +3,7 @@ import type { Job } from "../../contract.gen";
 import { Run } from "../../events/run";
 import { eventText } from "./details/event-text";
 import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./progress/pace";
-import { isActive, originOf, ranFor, resumed, statusOf, stepsOf } from "./state";
+import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -183,18 +183,23 @@ test("a pause and what follows it are told by whichever of list and events knows
   expect(statusOf(job({ status: "queued" }), run)).toBe("queued");
 });
 
-test("a job that was resumed here is no longer failed, although its next event takes a while", () => {
+test("a job that goes on after its end is what the list says until its events go on, too", () => {
   const run = runOf(3, () => 1);
-  feed(run, "training.failed", { error: "e" });
-  expect(statusOf(job({ status: "running" }), run)).toBe("failed");
-  resumed.value = { id: job({}).id, events: run.records.length };
+  const end = (minute: number): void =>
+    feed(run, "training.completed", { timestamp: new Date(START + minute * 60_000).toISOString() });
+  end(1);
+  expect(statusOf(job({ status: "running" }), run)).toBe("completed");
+  run.withdrawEnd();
   expect(statusOf(job({ status: "running" }), run)).toBe("running");
   expect(statusOf(job({ status: "queued" }), run)).toBe("queued");
-  expect(statusOf(job({ id: "another", status: "running" }), run)).toBe("failed");
-  feed(run, "training.resumed", { step: 3 });
-  feed(run, "training.failed", { error: "e" });
-  expect(statusOf(job({ status: "running" }), run)).toBe("failed");
-  resumed.value = null;
+  feed(run, "model.progress", { label: "Loading", done: 1, total: 2 });
+  expect(statusOf(job({ status: "running" }), run)).toBe("running");
+  // The history is read again, and still ends with the end.
+  run.clear();
+  end(1);
+  expect(statusOf(job({ status: "running" }), run)).toBe("running");
+  end(2);
+  expect(statusOf(job({ status: "running" }), run)).toBe("completed");
 });
 
 test("a job that was cancelled before its first step does not wait, whatever the list says", () => {

@@ -1,5 +1,4 @@
 /** Merges the list's and the events' knowledge of a job: the events are faster, the list is complete. */
-import { signal } from "@preact/signals";
 import type { Job } from "../../contract.gen";
 import { TERMINAL } from "../../contract.gen";
 import type { Run } from "../../events/run";
@@ -15,12 +14,6 @@ export interface JobNow {
   status: string;
 }
 
-/**
- * The job that was last resumed here, and its number of events then: a worker that loads its model sends none for a
- * while, and until one comes the run's outcome is of before.
- */
-export const resumed = signal<{ id: string; events: number } | null>(null);
-
 /** The status of an ended job if neither the list nor the events say how it ended. */
 const ENDED = "ended";
 
@@ -29,8 +22,7 @@ export function statusOf(job: Job | undefined, run: Run): string {
   const listed = job?.status ?? (run.over ? ENDED : "queued");
   // A job that has run is listed as queued only after it was resumed.
   if (job && listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
-  const awaited = resumed.value?.id === job?.id && resumed.value?.events === run.records.length;
-  if (run.outcome !== null && !awaited) return run.outcome;
+  if (run.outcome !== null && !run.isContinued) return run.outcome;
   if (TERMINAL.has(listed)) return listed;
   if (run.pause) return "paused";
   const begun = run.rows.length > 0 || Number.isFinite(run.startedAt) || run.progress;

@@ -225,14 +225,14 @@ export default function Jobs() {
             selected.value = new Set();
           }}
         />
-        {selected.value.size === 0 && all.length > 0 && (manages || !narrow.value) && (
+        {selected.value.size === 0 && (manages || (all.length > 0 && !narrow.value)) && (
           <div class="jobs-view">
             {features.value.has("sweeps") && (
               <a class="ui-button ui-button-quiet ui-button-small" href="#/sweeps">
                 Search for better settings
               </a>
             )}
-            {!narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
+            {all.length > 0 && !narrow.value && <Menu small label="Columns" items={columnItems(columns)} />}
             {canJudge() && (
               <Button small kind="quiet" onClick={() => void openJudge()}>
                 Judge an adapter

@@ -181,6 +181,7 @@ async function askToDelete(sweep: Sweep): Promise<boolean> {
 function progressWords(sweep: Sweep): string {
   const done = searched(sweep).filter(({ results }) => results.length > 0).length;
   if (sweep.state !== "running") return "";
+  if (sweep.held) return clean(sweep.held, 1000);
   const ends = time(sweep.plan?.endsAt);
   const confirming = sweep.trials.some(({ role }) => role === "winner");
   const parts = [

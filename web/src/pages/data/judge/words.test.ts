@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Job, Trainer } from "../../../contract.gen";
-import { lossesPath, trainedFor } from "./losses";
+import { fewOf, lossesPath, trainedFor } from "./losses";
 import { agreementWords, countWords, queueOf, reviewWords, rubricWords, tagsOf } from "./words";
 
 it("reads tags as they are typed", () => {
@@ -59,5 +59,12 @@ it("offers the losses of finished adapters of the same base", () => {
   const trainer = { name: "bot", config: { model: "m" } } as unknown as Trainer;
   const every = [job("a", "m"), job("b", "other"), job("c", "m"), job("d", "m", "running")];
   expect(trainedFor(every, trainer).map(({ id }) => id)).toEqual(["c", "a"]);
+  const trial = (n: number) => ({
+    ...job(`t${n}`, "m"),
+    sweep: { id: "s", name: "s", trial: n },
+    metrics: { bestEvalLoss: [5, 1, 4, 2, 3][n]! },
+  });
+  const listed = fewOf([job("e", "m"), ...[0, 1, 2, 3, 4].map(trial), job("f", "m")] as Job[]);
+  expect(listed.map(({ id }) => id)).toEqual(["e", "t1", "t3", "t4", "f"]);
   expect([lossesPath(""), lossesPath("c")]).toEqual(["/losses", "/losses/c"]);
 });

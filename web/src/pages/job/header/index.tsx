@@ -46,7 +46,7 @@ interface JobAction extends Action {
 export function Header({ id, job, run, status, again }: Props) {
   const name = displayName(job?.name ?? id);
   const cancelling = useCancel(id, name);
-  const lifecycle = useLifecycle(id, job, run, status);
+  const lifecycle = useLifecycle(id, job, status);
   const active = isActive(status);
   const actions = actionsOf({ id, job, run, status, again, cancelling, lifecycle });
   useActions(actions.map((action) => linked(action)));

@@ -3,12 +3,10 @@ import { useState } from "preact/hooks";
 import type { Action } from "../../../actions/actions";
 import { errorText } from "../../../api/client";
 import type { Job } from "../../../contract.gen";
-import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
 import { features } from "../../../store/features";
 import { actOnJob } from "../../../store/jobs";
 import { announce, say } from "../../../ui/controls/live";
-import { resumed } from "../state";
 import { openExtend } from "./open-extend";
 import { unlessChanged } from "./unless-changed";
 
@@ -20,7 +18,7 @@ interface Lifecycle {
   fault: { title: string; error: string } | null;
 }
 
-export function useLifecycle(id: string, job: Job | undefined, run: Run, status: string): Lifecycle {
+export function useLifecycle(id: string, job: Job | undefined, status: string): Lifecycle {
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<Lifecycle["fault"]>(null);
   const attempt = async (title: string, action: () => Promise<void>): Promise<void> => {
@@ -56,11 +54,7 @@ export function useLifecycle(id: string, job: Job | undefined, run: Run, status:
       when: () => couldResume(job, status) && features.value.has("resume"),
       run: () =>
         void attempt("The job was not resumed", async () => {
-          const events = run.records.length;
-          if (await unlessChanged("Resume", (force) => actOnJob(id, "resume", force))) {
-            resumed.value = { id, events };
-            say("Job resumed");
-          }
+          if (await unlessChanged("Resume", (force) => actOnJob(id, "resume", force))) say("Job resumed");
         }),
     },
     extend: {

@@ -29,9 +29,11 @@ interface Props {
   target: Target;
   compared: boolean;
   last: boolean;
+  /** Edits the question. */
+  edit: () => void;
 }
 
-export function AnswerView({ turn, column, target, compared, last }: Props) {
+export function AnswerView({ turn, column, target, compared, last, edit }: Props) {
   const answer = turn.answers[column];
   const live = liveAnswer(turn.id, column);
   if (!answer) return <NotAsked turn={turn} column={column} target={target} last={last} />;
@@ -45,7 +47,7 @@ export function AnswerView({ turn, column, target, compared, last }: Props) {
       ) : answer.state === "streaming" ? (
         <Elsewhere answer={answer} />
       ) : (
-        <Ended turn={turn} column={column} answer={answer} />
+        <Ended {...{ turn, column, answer, edit }} />
       )}
       {other && last && !live && (
         <p class="chat-note">
@@ -88,7 +90,7 @@ function Waiting({ since }: { since: number }) {
   return <p class="chat-waiting">Waiting for the first token{seconds >= 3 ? ` · ${seconds} s` : ""}</p>;
 }
 
-function NotAsked({ turn, column, target, last }: Omit<Props, "compared">) {
+function NotAsked({ turn, column, target, last }: Omit<Props, "compared" | "edit">) {
   if (!last) return <p class="chat-note">Not asked.</p>;
   return (
     <p class="chat-note">
@@ -105,7 +107,7 @@ const TITLES: Readonly<Record<number, string>> = {
   504: "The answer took too long",
 };
 
-function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: Answer }) {
+function Ended({ turn, column, answer, edit }: Pick<Props, "turn" | "column" | "edit"> & { answer: Answer }) {
   const calls = useStructured(answer.calls !== undefined);
   const [editing, setEditing] = useState(false);
   const [asksWhy, setAsksWhy] = useState(false);
@@ -116,7 +118,13 @@ function Ended({ turn, column, answer }: { turn: Turn; column: number; answer: A
   if ((failed || cut) && answer.text === "" && !answer.calls) {
     // The text itself already reports that the daemon is unreachable.
     const title = answer.status === 0 ? {} : { title: TITLES[answer.status ?? -1] ?? "No answer came" };
-    return <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)} />;
+    return (
+      <ErrorNote {...title} error={answer.error ?? ""} retry={() => askColumn(turn, column)}>
+        <Button small disabled={busy.value} onClick={edit}>
+          Edit the question
+        </Button>
+      </ErrorNote>
+    );
   }
   return (
     <>

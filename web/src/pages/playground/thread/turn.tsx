@@ -64,6 +64,7 @@ export function TurnView({ conversation, turn, last, busy }: Props) {
                 target={target}
                 compared={columns.length > 1}
                 last={last}
+                edit={() => setEditing(true)}
               />
             )
           );
