@@ -165,9 +165,11 @@ class _Fixes:
     def shape(self, rows: Sequence[tuple[int, int]]) -> Shape:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
-    def peak(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
+    def peak(
+        self, batch: int, length: int | None = None, recomputed: bool = False, offloaded: bool = False
+    ) -> float:
         """Return a run's peak with this batch size, truncation ``length``, and layers ``recomputed`` or
-        not.
+        not, and what they save ``offloaded`` or not.
         """
         rows = self.measured.longest
         # A pack holds several rows.
@@ -176,6 +178,8 @@ class _Fixes:
             batch_rows = [(min(tokens, length), min(learned, length)) for tokens, learned in batch_rows]
         line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
         sizes = self.cheaper if recomputed else self.measured.sizes
+        if offloaded:
+            sizes = replace(sizes, offloaded=True)
         return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus
 
     def search(self) -> Iterator[ForecastFix]:
@@ -186,6 +190,13 @@ class _Fixes:
         recomputed_peak = self.peak(size, recomputed=True)
         if recompute and recomputed_peak <= self.limit:
             yield self._fix({"gradientCheckpointing": True}, recomputed_peak)
+        checkpoints = recompute or self.measured.sizes.recomputed
+        if self.measured.device == "cuda" and checkpoints and recomputed_peak > self.limit:
+            # Only where checkpointing is not enough: it costs less time.
+            offloaded_peak = self.peak(size, recomputed=recompute, offloaded=True)
+            if offloaded_peak <= self.limit and not self.config.get("activationOffloading"):
+                also = {"gradientCheckpointing": True} if recompute else {}
+                yield self._fix({**also, "activationOffloading": True}, offloaded_peak)
         if recompute and not batch and recomputed_peak > self.limit:
             batch = self._most(range(1, size), lambda rows: self.peak(rows, recomputed=True))
             if batch:
@@ -244,6 +255,8 @@ class _Fixes:
                     parts[-1] += f", {value:,} accumulated"
                 case "gradientCheckpointing":
                     parts.append(f"gradient checkpointing ({self._slower()} slower)")
+                case "activationOffloading":
+                    parts.append("activations in the computer's memory")
                 case "maxLength":
                     parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
                 case "gpus":

@@ -194,6 +194,8 @@ class Preparation:
         self._set_up_template()
         if why := why_processor():
             self.say(why)
+        if self.settings.get("activationOffloading") and self.base.device != "cuda":
+            self.say("activation_offloading changes nothing here: only a GPU with memory of its own needs it")
         self.parameters = self.base.model.num_parameters()
         self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
