@@ -233,6 +233,7 @@ export interface JobMetrics {
   evalLoss?: number | null;
   bestEvalLoss?: number | null;
   peakBytes?: number;
+  gpuPeakBytes?: number[];
 }
 
 /** The job that a queued one waits for. */
@@ -1068,6 +1069,7 @@ export interface RunMetrics {
   seconds?: number;
   secondsIn?: Record<string, number>;
   peakBytes?: number;
+  gpuPeakBytes?: number[];
 }
 
 /** A figure that the training method adds to `training.log`. */

@@ -59,6 +59,11 @@ class Base:
         uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
         return f"GPU-{uuid}" if uuid else None
 
+    def gpu_peaks(self) -> list[int]:
+        """Return the most bytes that this process has allocated on each NVIDIA or AMD GPU in use."""
+        used = range(self.gpus if self.device == "cuda" else 0)
+        return [torch.cuda.max_memory_allocated(gpu) for gpu in used]
+
 
 def why_processor() -> str | None:
     """Return why a machine with a GPU computes on its CPU, and what to do about it; None if that is as

@@ -66,6 +66,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
         run.going_on = points(tmp_path / "two")
         assert run.run().status == "completed"
         assert {weight.device.index for weight in run.trainable} == {0, 1}
+        assert run.base.gpu_peaks() == [card.peak for card in cards]
         assert max(card.peak for card in cards) < 0.7 * alone.peak
     assert events_of(run).figures("loss") == losses[1:]
     assert events_of(run).figures("evalLoss") == events_of(whole).figures("evalLoss")
