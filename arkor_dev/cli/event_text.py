@@ -321,6 +321,8 @@ def forecast_line(forecast: object) -> str | None:
         sentences.append(
             f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
         )
+    if isinstance(gpus := facts.get("gpus"), list):
+        sentences.append(f"spread over {len(gpus)} GPUs")
     cut = figure(facts.get("cutRows"))
     if cut:
         sentences.append(f"{cut:,.0f} rows truncated")

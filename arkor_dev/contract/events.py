@@ -93,9 +93,9 @@ class RunMetadata(TypedDict):
 class RunMetrics(TypedDict):
     """Totals of a run; null for what was not measured.
 
-    ``peakBytes`` is the peak resident memory of the training process after loading its model. ``secondsIn``
-    divides the time into ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``, ``save`` and
-    ``other``.
+    ``peakBytes`` is the peak resident memory of the training process after loading its model,
+    ``gpuPeakBytes`` what it allocated at most on each of its GPUs. ``secondsIn`` divides the time into
+    ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``, ``save`` and ``other``.
     """
 
     loss: NotRequired[float | None]
@@ -105,6 +105,7 @@ class RunMetrics(TypedDict):
     seconds: NotRequired[float]
     secondsIn: NotRequired[dict[str, float]]
     peakBytes: NotRequired[int]
+    gpuPeakBytes: NotRequired[list[int]]
 
 
 class Figure(TypedDict):

@@ -86,7 +86,7 @@ class JobConfig(TypedDict):
 class JobMetrics(TypedDict):
     """A job's progress. The local backend adds it to each job; others may not.
 
-    ``peakBytes`` is the peak memory of a completed training.
+    ``peakBytes`` is the peak memory of a completed training, ``gpuPeakBytes`` that of each of its GPUs.
     """
 
     step: NotRequired[int]
@@ -95,6 +95,7 @@ class JobMetrics(TypedDict):
     evalLoss: NotRequired[float | None]
     bestEvalLoss: NotRequired[float | None]
     peakBytes: NotRequired[int]
+    gpuPeakBytes: NotRequired[list[int]]
 
 
 class QueuedBehind(TypedDict):

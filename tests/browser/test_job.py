@@ -655,8 +655,10 @@ async def test_a_forecast_stays_beside_what_came(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     forecast = {"state": "measured", "seconds": 110.4, "memory": {"peakBytes": 1.7e9}}
+    forecast["gpus"] = [{"peakBytes": 4.9e9, "totalBytes": 8e9}, {"peakBytes": 4.2e9, "totalBytes": 8e9}]
     times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
-    job = fake_backend.add_job("completed", forecast=forecast, metrics={"peakBytes": 1_600_000_000}, **times)
+    took = {"peakBytes": 1_600_000_000, "gpuPeakBytes": [4_800_000_000, 4_300_000_000]}
+    job = fake_backend.add_job("completed", forecast=forecast, metrics=took, **times)
     fake_backend.finish(job)
     fake_backend.jobs[job] |= times
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
@@ -664,6 +666,7 @@ async def test_a_forecast_stays_beside_what_came(
         facts = page.get_by_role("tabpanel")
         await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
         await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
+        await expect(facts).to_contain_text("4.9 GB and 4.2 GB, took 4.8 GB and 4.3 GB")
 
 
 async def test_a_method_s_own_figures_are_curves(

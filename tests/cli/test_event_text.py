@@ -212,6 +212,7 @@ def test_a_forecast_in_one_line() -> None:
     assert "12 rows truncated, which does not fit; this would: a batch" in line
     assert "\x1b" not in line
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
+    assert "free, spread over 2 GPUs" in (forecast_line({**forecast, "gpus": [{}, {}]}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
         assert forecast_line(nothing) is None
 

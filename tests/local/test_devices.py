@@ -236,9 +236,9 @@ def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
     import torch
 
     from arkor_dev.local.exports.export import Export
-    from arkor_dev.local.gguf.files import weights_of
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.gpu_count import weights_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.workers.errors import JobFailure

@@ -362,6 +362,18 @@ def emulated(devices: list[Device], patches: dict[str, Any]) -> Iterator[Device]
                 found[own or where, dtype] = parts, [places[place] for place in some] if places else places
         return found
 
+    def hooks(pack: Any, unpack: Any) -> Any:
+        # They are called from C++, inside of calls for which the mode is switched off.
+        def seeing(hook: Any) -> Any:
+            def seen(value: Any) -> Any:
+                with _Calls(world), torch.no_grad():
+                    return hook(value)
+
+            return seen
+
+        return real_hooks(seeing(pack), seeing(unpack))
+
+    real_hooks = torch.autograd.graph.saved_tensors_hooks
     real_load_file = safetensors.torch.load_file
     real_scaler, real_grouping = torch.amp.GradScaler, clip_grad._group_tensors_by_device_and_dtype
     with contextlib.ExitStack() as stack:
@@ -373,6 +385,7 @@ def emulated(devices: list[Device], patches: dict[str, Any]) -> Iterator[Device]
             "torch.get_autocast_dtype": mapped(torch.get_autocast_dtype),
             "torch.amp.GradScaler": scaler,
             "peft.utils.save_and_load.safe_load_file": load_file,
+            "torch.autograd.graph.saved_tensors_hooks": hooks,
             "torch.nn.utils.clip_grad._group_tensors_by_device_and_dtype": grouped,
             "torch.optim.optimizer._group_tensors_by_device_and_dtype": grouped,
             **patches,

@@ -199,6 +199,8 @@ export interface JobConfig {
   fp16?: boolean;
   /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
+  /** Keep activations in the computer's memory until the backward pass: less GPU memory, slower. */
+  activationOffloading?: boolean;
   /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
   /** Separate random seed for the order of the rows. */
@@ -231,6 +233,7 @@ export interface JobMetrics {
   evalLoss?: number | null;
   bestEvalLoss?: number | null;
   peakBytes?: number;
+  gpuPeakBytes?: number[];
 }
 
 /** The job that a queued one waits for. */
@@ -1067,6 +1070,7 @@ export interface RunMetrics {
   seconds?: number;
   secondsIn?: Record<string, number>;
   peakBytes?: number;
+  gpuPeakBytes?: number[];
 }
 
 /** A figure that the training method adds to `training.log`. */
@@ -1819,7 +1823,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1896,6 +1900,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "bf16", label: "Use bfloat16", style: "flag" },
   { field: "fp16", label: "Use float16", style: "flag" },
   { field: "gradientCheckpointing", label: "Gradient checkpointing", style: "flag" },
+  { field: "activationOffloading", label: "Activation offloading", style: "flag" },
   { field: "seed", label: "Seed", style: "text" },
   { field: "dataSeed", label: "Data seed", style: "text" },
   { field: "splitSeed", label: "Split seed", style: "text" },

@@ -119,6 +119,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   bf16: { group: "precision", kind: "flag", defaultWords: "from number_format", where: "the local backend" },
   fp16: { group: "precision", kind: "flag", defaultWords: "from number_format", where: "the local backend" },
   gradientCheckpointing: { group: "precision", kind: "flag", defaultWords: "on with load_in_4bit only", where: "the local backend" },
+  activationOffloading: { group: "precision", kind: "flag", default: false, where: "CUDA GPUs" },
   seed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, default: 42, where: "the local backend" },
   dataSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
   splitSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
@@ -127,7 +128,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   pauseOnBattery: { group: "advanced", kind: "flag", default: false, where: "the local backend" },
   dryRun: { group: "advanced", kind: "flag", default: false },
   cpus: { group: "advanced", kind: "whole", low: 1, high: 1024, defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
-  gpus: { group: "advanced", kind: "whole", low: 0, high: 16, defaultWords: "one here, none on a cluster", where: "the local backend" },
+  gpus: { group: "advanced", kind: "whole", low: 0, high: 16, defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
   memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
   workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
 };

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 KEPT: Final = frozenset(
     {
         "model", "method", "datasetSource", "evalDatasetSource", "datasetFormat", "datasetSplit", "batchSize",
-        "gradientAccumulationSteps", "gradientCheckpointing", "maxLength", "packing", "loadIn4bit",
-        "numberFormat", "fullFineTuning", "loraR", "loraAlpha", "loraTargetModules", "optim", "learningRate",
-        "seed",
+        "gradientAccumulationSteps", "gradientCheckpointing", "activationOffloading", "maxLength", "packing",
+        "loadIn4bit", "numberFormat", "fullFineTuning", "loraR", "loraAlpha", "loraTargetModules", "optim",
+        "learningRate", "seed",
     }
 )  # fmt: skip
 """A trainer's settings that affect how it computes, which the check uses."""

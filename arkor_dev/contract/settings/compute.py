@@ -32,7 +32,7 @@ ROWS: Final = (
         rule=integer(0, 16),
         style="count",
         group="advanced",
-        default_words="one here, none on a cluster",
+        default_words="one here, more if the model needs them; none on a cluster",
         example=2,
         where=LOCAL,
     ),

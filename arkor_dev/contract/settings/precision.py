@@ -69,4 +69,15 @@ ROWS: Final = (
         example=True,
         where=LOCAL,
     ),
+    Setting(
+        key="activation_offloading",
+        field="activationOffloading",
+        label="Activation offloading",
+        help="Keep activations in the computer's memory until the backward pass: less GPU memory, slower.",
+        rule=FLAG,
+        style="flag",
+        group="precision",
+        default=False,
+        where="CUDA GPUs",
+    ),
 )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
-from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
 from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
+from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure

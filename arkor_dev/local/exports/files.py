@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.modeling.adapted_model import with_adapter
@@ -17,6 +16,7 @@ from arkor_dev.local.modeling.auto_class import auto_class
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.gate import SENSES
+from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole

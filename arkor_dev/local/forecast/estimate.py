@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.modeling.gpu_count import CONTEXT, leaves_open
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 
@@ -30,8 +31,6 @@ MARGIN: Final = 1.05
 LENGTH_STEP: Final = 32
 SHORTEST: Final = 64
 FIXES: Final = 4
-CONTEXT: Final = 500_000_000
-"""Bytes of GPU memory that CUDA itself takes per process, in addition to what torch allocates."""
 QUARTER: Final = 0.3
 """Size of 4-bit weights relative to 16-bit ones, scales included."""
 
@@ -52,7 +51,7 @@ def estimate(
     """
     if measured.four_bit:  # the model itself may be stored in 4 bits
         config = {**config, "loadIn4bit": True}
-    plan = Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
+    plan = _plan(measured, config)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
     time_factor = measured.late
@@ -73,7 +72,7 @@ def estimate(
         )
     seconds_of["evaluationSeconds"] += comparison
     parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
-    peak = measured.peak(plan.steps)
+    count, peak = spread_over(measured, config, gpus)
     # The best checkpoint is kept in addition to the newest ones.
     kept_checkpoints = (
         min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
@@ -108,10 +107,11 @@ def estimate(
             "freeBytes": available,
             "totalBytes": measured.device_total,
         }
-        if measured.gpus:
-            most = max(used for used, _ in measured.gpus)
+        if count > 1:
+            each = measured.gpus or [(peak, measured.device_total)] * count
+            most = max(used for used, _ in each)
             forecast["gpus"] = [
-                {"peakBytes": round(peak * used / most), "totalBytes": total} for used, total in measured.gpus
+                {"peakBytes": round(peak * used / most), "totalBytes": total} for used, total in each
             ]
     if available is not None and not busy:
         forecast["fits"] = peak * MARGIN <= available and (disk is None or disk > written)
@@ -120,10 +120,32 @@ def estimate(
     return forecast
 
 
-def fit_together(jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int) -> bool:
-    """Return whether jobs, the first of them new, fit together in ``free_bytes`` and on their device."""
+def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> tuple[int, int]:
+    """Return over how many of the machine's ``gpus`` a job of ``config`` is spread, and the peak on the
+    fullest.
+
+    If the settings leave that open and one GPU is too small, it is the smallest number that holds the job.
+    """
+    plan = _plan(measured, config)
+    peak = measured.peak(plan.steps)
+    if measured.gpus:
+        return len(measured.gpus), peak
+    limit = (measured.device_total - CONTEXT) / MARGIN
+    if gpus > 1 and leaves_open(config) and measured.host and peak > limit:
+        fix = _Fixes(measured, config, plan, peak, limit).over(gpus)
+        if fix:
+            return int(fix["settings"]["gpus"]), fix["peakBytes"]  # type: ignore[call-overload]
+    return 1, peak
+
+
+def fit_together(
+    jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int, gpus: int = 1
+) -> bool:
+    """Return whether jobs, the first of them new, fit together in ``free_bytes`` and on their device, of
+    which the machine has ``gpus``.
+    """
     peaks = [
-        (measured, job, measured.peak(_steps(measured, job.config))) for measured, job in jobs if measured
+        (measured, job, spread_over(measured, job.config, gpus)[1]) for measured, job in jobs if measured
     ]
     if MARGIN * sum(measured.host or peak for measured, _, peak in peaks) > free_bytes:
         return False
@@ -132,8 +154,8 @@ def fit_together(jobs: Sequence[tuple[Measurement | None, RunningJob]], free_byt
     return not first.host or MARGIN * on_device <= first.device_total
 
 
-def _steps(measured: Measurement, config: Mapping[str, Any]) -> int:
-    return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to).steps
+def _plan(measured: Measurement, config: Mapping[str, Any]) -> Plan:
+    return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
 
 
 def _times(every: int, steps: int) -> int:
@@ -165,9 +187,11 @@ class _Fixes:
     def shape(self, rows: Sequence[tuple[int, int]]) -> Shape:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
-    def peak(self, batch: int, length: int | None = None, recomputed: bool = False) -> float:
+    def peak(
+        self, batch: int, length: int | None = None, recomputed: bool = False, offloaded: bool = False
+    ) -> float:
         """Return a run's peak with this batch size, truncation ``length``, and layers ``recomputed`` or
-        not.
+        not, and what they save ``offloaded`` or not.
         """
         rows = self.measured.longest
         # A pack holds several rows.
@@ -176,6 +200,8 @@ class _Fixes:
             batch_rows = [(min(tokens, length), min(learned, length)) for tokens, learned in batch_rows]
         line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
         sizes = self.cheaper if recomputed else self.measured.sizes
+        if offloaded:
+            sizes = replace(sizes, offloaded=True)
         return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus
 
     def search(self) -> Iterator[ForecastFix]:
@@ -186,6 +212,13 @@ class _Fixes:
         recomputed_peak = self.peak(size, recomputed=True)
         if recompute and recomputed_peak <= self.limit:
             yield self._fix({"gradientCheckpointing": True}, recomputed_peak)
+        checkpoints = recompute or self.measured.sizes.recomputed
+        if self.measured.device == "cuda" and checkpoints and recomputed_peak > self.limit:
+            # Only where checkpointing is not enough: it costs less time.
+            offloaded_peak = self.peak(size, recomputed=recompute, offloaded=True)
+            if offloaded_peak <= self.limit and not self.config.get("activationOffloading"):
+                also = {"gradientCheckpointing": True} if recompute else {}
+                yield self._fix({**also, "activationOffloading": True}, offloaded_peak)
         if recompute and not batch and recomputed_peak > self.limit:
             batch = self._most(range(1, size), lambda rows: self.peak(rows, recomputed=True))
             if batch:
@@ -244,6 +277,8 @@ class _Fixes:
                     parts[-1] += f", {value:,} accumulated"
                 case "gradientCheckpointing":
                     parts.append(f"gradient checkpointing ({self._slower()} slower)")
+                case "activationOffloading":
+                    parts.append("activations in the computer's memory")
                 case "maxLength":
                     parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
                 case "gpus":

@@ -45,7 +45,8 @@ class Sizes:
 
     ``saved`` is the bytes per token that a layer saves for the backward pass, adapter included. ``value`` is
     the size in bytes of a number in the compute dtype. ``recomputed``: layers save only their input
-    (activation checkpointing). ``fused``: of the output layer, only the gradient of its input is held.
+    (activation checkpointing). ``offloaded``: what they save is not in the GPU's memory. ``fused``: of the
+    output layer, only the gradient of its input is held.
     The layers are spread over so many ``gpus``, of which the fullest counts.
     """
 
@@ -57,6 +58,7 @@ class Sizes:
     value: int = 4
     recomputed: bool = False
     fused: bool = False
+    offloaded: bool = False
     gpus: int = 1
 
     def work(self, shape: Shape) -> float:
@@ -71,6 +73,8 @@ class Sizes:
         layers = math.ceil(self.layers / self.gpus)
         inputs = layers * self.value * self.hidden
         per_token = inputs + self.saved if self.recomputed else layers * self.saved
+        if self.offloaded:
+            per_token = self.saved if self.recomputed else 0.0
         return shape.tokens * (per_token + self.saved) + self._answer(shape)
 
     def evaluation_bytes(self, shape: Shape) -> float:

@@ -16,16 +16,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
+from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, least_bytes, leaves_open
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
 from arkor_dev.local.workers.process import Child
 
 from .advice import advice, refusal
-from .estimate import estimate, fit_together
+from .estimate import estimate, fit_together, spread_over
 from .measurement import Measurement, MeasurementStore, data_parts, key_of
 
 if TYPE_CHECKING:
@@ -168,9 +170,32 @@ class Forecasts:
         with contextlib.suppress(JobFailure):
             measurements = [self._store.get((await self._entry(job.config)).key) for job in jobs]
             return None not in measurements and fit_together(
-                list(zip(measurements, jobs, strict=True)), free_bytes
+                list(zip(measurements, jobs, strict=True)), free_bytes, self._gpus
             )
         return False
+
+    async def gpus_needed(self, config: dict[str, Any]) -> int:
+        """Return over how many GPUs a job's model is spread because one does not hold it; 1 if one does, if
+        its settings forbid that, or if it is unknown.
+
+        Known by a stored measurement, or else by the model's files.
+        """
+        if self._gpus < 2 or is_elsewhere(config) or not leaves_open(config):
+            return 1
+        with contextlib.suppress(JobFailure):
+            if measured := self._store.get((await self._entry(config)).key):
+                return spread_over(measured, config, self._gpus)[0]
+        with contextlib.suppress(JobFailure):
+            if model := self._models.find_local(config["model"]):
+                return await asyncio.to_thread(self._enough_gpus, model.path, config)
+        return 1
+
+    def _enough_gpus(self, model: Path, config: Mapping[str, Any]) -> int:
+        sizes = [gpu.total - CONTEXT for gpu in nvidia_gpus() if gpu.total]
+        try:
+            return enough_gpus(least_bytes(model, config), sizes[: self._gpus])
+        except Exception:  # noqa: BLE001 - an unreadable file, which the worker reports when it loads it
+            return 1
 
     # Internal
 

@@ -96,6 +96,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
         value=run.choice.dtype.itemsize,
         recomputed=run.plan.compute_again,
         fused=run.loss.fused,
+        offloaded=run.plan.offload and run.base.device == "cuda",
         gpus=run.base.gpus,
     )
 

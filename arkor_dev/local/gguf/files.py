@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
@@ -38,26 +39,6 @@ FULL: Final = "f16"
 MOST_ADAPTERS: Final = 64
 SPARE: Final = 1.1
 SCRATCH: Final = ".gguf-"
-
-
-def weights_of(folder: Path) -> tuple[int, int]:
-    """Return the number of weights in a folder's safetensors, and their size in bytes.
-
-    A byte holds two weights that were saved in 4 bit.
-    """
-    from safetensors import safe_open
-
-    count = size = 0
-    for path in folder.glob("*.safetensors"):
-        size += path.stat().st_size
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - not a mapping
-                part = file.get_slice(name)
-                product = 2 if part.get_dtype() == "U8" else 1
-                for side in part.get_shape():
-                    product *= side
-                count += product
-    return count, size
 
 
 def file_bytes(count: int, quantization: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import shutil
 import sys
@@ -10,6 +11,7 @@ from typing import Final
 from arkor_dev.contract.extras import install_command
 
 PACKAGES: Final = ("llama_cpp", "sentencepiece")
+ASK: Final = "import llama_cpp; print(bool(llama_cpp.llama_supports_gpu_offload()))"
 COMPILERS: Final = ("c++", "g++", "clang++", "cl")
 COMPILER_HINTS: Final = {
     "linux": "on Debian and Ubuntu: apt install g++ cmake",
@@ -27,6 +29,21 @@ def lacking() -> str | None:
         hint = COMPILER_HINTS.get(sys.platform, COMPILER_HINTS["linux"])
         compiler += f" and needs a C++ compiler, which this machine lacks; {hint}"
     return f"GGUF needs llama.cpp, which is not installed ({compiler}). Install it with: {install()}"
+
+
+async def offloads() -> bool:
+    """Return whether the installed llama.cpp computes on a GPU.
+
+    Another process asks it, because the library opens CUDA.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", ASK),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return (await process.communicate())[0].strip() == b"True"
 
 
 def install() -> str:

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from peft import PeftModel
 
-from arkor_dev.local.gguf.files import weights_of
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
 
@@ -49,8 +49,6 @@ SCORED: Final = "\0scored"
 """Suffix if prompts are scored: no faster dtype, so that the figures agree with those of other programs."""
 LOADED_FACTOR: Final = 1.2
 """Memory of a loaded model with the keys and values of conversations, as a multiple of its weights."""
-FOUR_BIT_BYTES: Final = 0.6
-"""Mean bytes per 4-bit weight, including scales and the layers that stay in 16 bits."""
 TRAINING_SHARE: Final = 0.25
 """Share of the GPU's memory that a training job keeps in reserve, as its batches vary in length."""
 PIECE: Final = 64
@@ -292,7 +290,8 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
         free, total = torch.cuda.mem_get_info()
         needed = LOADED_FACTOR * weights_of(path)[0] * (FOUR_BIT_BYTES if four_bit else dtype.itemsize)
         if needed > free - (TRAINING_SHARE * total if with_training else 0):
-            if not with_training and (gpus := _enough_gpus(needed)):
+            sizes = [torch.cuda.mem_get_info(gpu)[0] for gpu in range(torch.cuda.device_count())]
+            if not with_training and (gpus := enough_gpus(needed, sizes)) > 1:
                 return load_base(path, four_bit, gpus=gpus), None
             reason = (
                 f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
@@ -311,12 +310,6 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
     if four_bit:
         return load_dequantized(path), reason
     return load_base(path, device="cpu" if reason else None), reason
-
-
-def _enough_gpus(needed: float) -> int:
-    """Return the smallest number of GPUs whose free memory holds ``needed`` bytes together; 0 if none do."""
-    free = [torch.cuda.mem_get_info(gpu)[0] for gpu in range(torch.cuda.device_count())]
-    return next((count for count in range(2, len(free) + 1) if needed < count * min(free[:count])), 0)
 
 
 def _is_scored(ask: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
+from arkor_dev.local.modeling.gpu_count import leaves_open
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -246,7 +247,7 @@ class Scheduler:
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if started:
-                self._start(*started)
+                await self._start(*started)
                 continue
             await self._yield()
             timeout = auto_resume.CHECK_SECONDS if waits or for_room else None
@@ -267,16 +268,18 @@ class Scheduler:
         next_job = await self._store.read(Store.peek_next, passed)
         if next_job is None:
             return None, False
-        devices = self._devices_for(next_job[1])
+        if is_elsewhere(next_job[1]):  # it takes no memory on this machine
+            return await self._store.write(Store.start_next, passed, next_job[0]), False
+        devices = await self._devices_for(next_job[1])
         local_runners = [runner for runner, _ in self._running.values() if not is_elsewhere(runner.config)]
         others = [
             RunningJob(runner.config, not devices or not set(devices).isdisjoint(runner.devices))
             for runner in local_runners
         ]
-        # A job on a cluster takes no memory on this machine.
-        if not is_elsewhere(next_job[1]) and not await self.observer.fits_beside(
-            next_job[1], others, self._free_bytes
-        ):
+        is_spread = len(devices) > 1 and leaves_open(next_job[1])
+        if is_spread and any(other.same_device for other in others):
+            return None, True
+        if not await self.observer.fits_beside(next_job[1], others, self._free_bytes):
             return None, True
         return await self._store.write(Store.start_next, passed, next_job[0]), False
 
@@ -293,16 +296,18 @@ class Scheduler:
                 runner.pause(auto_resume.YIELDED)
                 return
 
-    def _devices_for(self, config: Mapping[str, Any]) -> list[str]:
+    async def _devices_for(self, config: dict[str, Any]) -> list[str]:
         """Return the devices with the fewest jobs, one for each worker of the job or each GPU of
         its one process; empty if there is only one.
         """
         used = [device for runner, _ in self._running.values() for device in runner.devices]
         count = max(config.get("workers") or 1, config.get("gpus") or 1)
+        if self._devices and self.observer and leaves_open(config):
+            count = await self.observer.gpus_needed(config)
         return sorted(self._devices, key=used.count)[:count]
 
-    def _start(self, job_id: str, config: dict[str, Any]) -> None:
-        devices = [] if is_elsewhere(config) else self._devices_for(config)
+    async def _start(self, job_id: str, config: dict[str, Any]) -> None:
+        devices = [] if is_elsewhere(config) else await self._devices_for(config)
         collaborators = self._reporting, self._placement_queue, self.observer
         runner = JobRunner(self._store, self.models, *collaborators, job_id, config, devices)
         if job_id in self._cancelled:

@@ -344,9 +344,10 @@ class Store(EventLog):
             return
         metrics = json.loads(metrics)
         step = metrics.get("step")
-        peak = verdict.fields.get("metrics", {}).get("peakBytes")
-        if peak is not None:
-            metrics["peakBytes"] = peak
+        peaks = verdict.fields.get("metrics", {})
+        metrics |= {
+            name: peaks[name] for name in ("peakBytes", "gpuPeakBytes") if peaks.get(name) is not None
+        }
         at_step = {} if step is None or verdict.status == "completed" else {"step": step}
         self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **at_step})])
         self._thin_out(job_id)

@@ -21,7 +21,7 @@ from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_buil
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
 from .auto_class import auto_class
-from .gate import SENSES, comes_in_4_bit, comes_in_mxfp4
+from .gate import DEQUANTIZED, SENSES, comes_in_4_bit, dequantized_from
 from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
@@ -58,6 +58,11 @@ class Base:
             return None
         uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
         return f"GPU-{uuid}" if uuid else None
+
+    def gpu_peaks(self) -> list[int]:
+        """Return the most bytes that this process has allocated on each NVIDIA or AMD GPU in use."""
+        used = range(self.gpus if self.device == "cuda" else 0)
+        return [torch.cuda.max_memory_allocated(gpu) for gpu in used]
 
 
 def why_processor() -> str | None:
@@ -214,10 +219,10 @@ def load_base(
         extra["device_map"] = {"": detected}  # load directly to the device, not through CPU memory
     stored_so = comes_in_4_bit(path)
     four_bit = four_bit or stored_so
-    if four_bit and comes_in_mxfp4(path):
+    if four_bit and (stored_in := dequantized_from(path)):
         raise JobFailure(
-            "loadIn4bit quantizes full weights, and the experts of this model come in MXFP4, which is loaded "
-            "in 16 bit: remove loadIn4bit from the trainer"
+            f"loadIn4bit quantizes full weights, and this model has weights in {stored_in.upper()}, which "
+            "are loaded in 16 bit: remove loadIn4bit from the trainer"
         )
     if four_bit:
         if detected != "cuda":
@@ -226,7 +231,7 @@ def load_base(
                 subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
             raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")
         extra |= _four_bit(path, dtype)
-    elif comes_in_mxfp4(path):
+    elif dequantized_from(path):
         config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         config.quantization_config = {**config.quantization_config, "dequantize": True}
         extra["config"] = config
@@ -294,8 +299,8 @@ def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **o
 
 def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutOfMemory:
     """Return the error that the model in ``path`` does not fit into the device's memory, with advice."""
-    files, mxfp4 = sum(file.stat().st_size for file in path.glob("*.safetensors")), comes_in_mxfp4(path)
-    dequantized = ", almost four times that once dequantized" if mxfp4 else ""
+    files, stored_in = sum(file.stat().st_size for file in path.glob("*.safetensors")), dequantized_from(path)
+    dequantized = f", {DEQUANTIZED[stored_in][1]}" if stored_in else ""
     text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
     if device == "cuda":
         sizes = [torch.cuda.mem_get_info(gpu) for gpu in range(gpus)]
@@ -306,7 +311,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
         text += "this machine's memory"
     reliefs = ["choose a smaller model", "end other programs that use the GPU"]
     if device == "cuda":
-        if not (four_bit or mxfp4):
+        if not (four_bit or stored_in):
             reliefs.insert(0, "load it in 4 bit (load_in_4bit = true)")
         if (count := max(len(nvidia_gpus()), torch.cuda.device_count())) > gpus:
             reliefs.insert(0, f"spread it over several GPUs (gpus = {count})")

@@ -18,10 +18,23 @@ METHODS: Final = {
     "awq": "AWQ",
     "bitsandbytes": "bitsandbytes",
     "compressed-tensors": "compressed-tensors",
-    "fp8": "FP8",
     "gptq": "GPTQ",
 }
 """Names of the common formats of quantized weights in repositories."""
+DEQUANTIZED: Final = {
+    "fp8": (
+        "The weights of this model come in FP8 and are dequantized to 16 bit, twice their size",
+        "twice that once dequantized",
+    ),
+    "mxfp4": (
+        (
+            "The experts of this model come in MXFP4 and are dequantized to 16 bit, almost four times their "
+            "size. An adapter learns on its other linear layers, the experts stay as they are"
+        ),
+        "almost four times that once dequantized",
+    ),
+}
+"""Formats whose weights transformers dequantizes on any device: how they are trained, and their size."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
 CARD: Final = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 BASE: Final = re.compile(r"^base_model:\s*(?:-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", re.MULTILINE)
@@ -35,15 +48,14 @@ def check_trainable(path: Path) -> str | None:
     """
     config = _config_of(path)
     quantized = config.get("quantization_config")
-    if isinstance(quantized, dict) and not (_is_four_bit(quantized) or comes_in_mxfp4(path)):
+    if isinstance(quantized, dict) and not (_is_four_bit(quantized) or dequantized_from(path)):
         in_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
         kind = quantized.get("quant_method", "bitsandbytes" if in_bits else None)
         method = METHODS.get(kind) if isinstance(kind, str) else None
         if method and quantized.get("load_in_8bit"):
             method += " in 8 bit"
         other = (
-            "Choose the repository with the full ones, often the same name without the ending -GPTQ, -AWQ or "
-            "-FP8"
+            "Choose the repository with the full ones, often the same name without the ending -GPTQ or -AWQ"
         )
         if name := _base_of(path):
             other = f"Choose {name}, from which they were made"
@@ -58,11 +70,8 @@ def check_trainable(path: Path) -> str | None:
             f"This model also takes {' and '.join(senses)}. Its language part is trained, on text; the rest "
             "stays as it is"
         )
-    if comes_in_mxfp4(path):
-        sentences.append(
-            "The experts of this model come in MXFP4 and are dequantized to 16 bit, almost four times their "
-            "size. An adapter learns on its other linear layers, the experts stay as they are"
-        )
+    if stored := dequantized_from(path):
+        sentences.append(DEQUANTIZED[stored][0])
     elif quantized:
         sentences.append("The weights of this model come in 4 bit: it is trained as with load_in_4bit = true")
     return ". ".join(sentences) or None
@@ -74,10 +83,13 @@ def comes_in_4_bit(path: Path) -> bool:
     return isinstance(quantized, dict) and _is_four_bit(quantized)
 
 
-def comes_in_mxfp4(path: Path) -> bool:
-    """Return whether the experts in ``path`` were saved in MXFP4, like those of gpt-oss."""
+def dequantized_from(path: Path) -> str | None:
+    """Return the format of `DEQUANTIZED` in which weights in ``path`` were saved, such as gpt-oss's experts;
+    None if they were not.
+    """
     quantized = _config_of(path).get("quantization_config")
-    return isinstance(quantized, dict) and quantized.get("quant_method") == "mxfp4"
+    kind = quantized.get("quant_method") if isinstance(quantized, dict) else None
+    return kind if isinstance(kind, str) and kind in DEQUANTIZED else None
 
 
 def _config_of(path: Path) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class JobObservers:
     ) -> bool:
         return await self._forecasts.fits_beside(config, running, free_bytes)
 
+    async def gpus_needed(self, config: dict[str, Any]) -> int:
+        return await self._forecasts.gpus_needed(config)
+
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         return await self._forecasts.what_fits(config, progress)
 

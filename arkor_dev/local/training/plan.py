@@ -111,7 +111,8 @@ class Plan:
     ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
     epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
     groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
-    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``order_seed`` shuffles the rows.
+    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``compute_again``: activation checkpointing,
+    ``offload``: activations wait in CPU memory. ``order_seed`` shuffles the rows.
     ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
     evaluations without an improvement of more than ``threshold`` stop the run. ``goes_back``: roll back once
     after a non-finite loss. ``method`` holds the training method's settings, by field.
@@ -129,6 +130,7 @@ class Plan:
     smoothing: float
     noise: float
     compute_again: bool
+    offload: bool
     order_seed: int
     logging: int
     save: int
@@ -188,6 +190,7 @@ class Plan:
             smoothing=get("labelSmoothingFactor"),
             noise=get("neftuneNoiseAlpha") or 0.0,
             compute_again=get("gradientCheckpointing", get("loadIn4bit")),
+            offload=get("activationOffloading"),
             order_seed=get("dataSeed", get("seed")),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=settle("saveSteps", save),

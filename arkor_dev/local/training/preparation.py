@@ -19,6 +19,7 @@ from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
+from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, least_bytes, leaves_open
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -62,6 +63,7 @@ class Preparation:
         self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
     ) -> None:
         self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
+        self._device: str | None = job.get("device")
         self.project, self._rank = Path(job["project"]), (job.get("group") or {"rank": 0})["rank"]
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
@@ -193,9 +195,12 @@ class Preparation:
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus)
         if gpus > 1:
             self._say_gpus(gpus)
+            self.settings.settle("gpus", self.base.gpus)
         self._set_up_template()
         if why := why_processor():
             self.say(why)
+        if self.settings.get("activationOffloading") and self.base.device != "cuda":
+            self.say("activation_offloading changes nothing here: only a GPU with memory of its own needs it")
         self.parameters = self.base.model.num_parameters()
         self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
@@ -206,7 +211,14 @@ class Preparation:
     def _gpus(self) -> int:
         """Return the number of GPUs over which the model is spread. Raises JobFailure beside several
         workers.
+
+        If the settings leave it open, a job is spread over the GPUs that the scheduler gave it. An estimate
+        has no such GPUs: its model is spread if one of all is too small for its weights.
         """
+        if leaves_open(self.config):
+            if device := self._device:
+                return device.count(",") + 1
+            return self._enough_gpus()
         gpus = self.settings.get("gpus") or 1
         if gpus > 1 and (self.settings.get("workers") or 1) > 1:
             raise JobFailure(
@@ -215,10 +227,21 @@ class Preparation:
             )
         return gpus
 
+    def _enough_gpus(self) -> int:
+        """Return the smallest number of this machine's GPUs that hold the weights; 1 if all do not."""
+        import torch
+
+        if not torch.cuda.is_available():
+            return 1
+        sizes = [torch.cuda.mem_get_info(gpu)[1] - CONTEXT for gpu in range(torch.cuda.device_count())]
+        config = {**self.config, "loadIn4bit": self.settings.get("loadIn4bit")}
+        return enough_gpus(least_bytes(self.path, config), sizes)
+
     def _say_gpus(self, asked: int) -> None:
         """Report over how many GPUs the model is spread."""
         if self.base.gpus > 1:
-            self.say(f"The layers of {self.name} are spread over {self.base.gpus} GPUs")
+            why = ", because one is too small; gpus = 1 forbids that" if leaves_open(self.config) else ""
+            self.say(f"The layers of {self.name} are spread over {self.base.gpus} GPUs{why}")
         if self.base.gpus < asked:
             found = "one GPU" if self.base.device == "cuda" else "no GPU that PyTorch can use"
             found = f"{self.base.gpus} GPUs" if self.base.gpus > 1 else found

@@ -37,7 +37,7 @@ from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
 from .run_events import metadata_of
 from .samples.greedy import switched_off
-from .training_hooks import add_noise, compute_again
+from .training_hooks import add_noise, compute_again, offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -393,7 +393,8 @@ class Run:
         """
         losses = []
         for batch in batches:
-            loss = self.loss(batch)[0] / count
+            with offload(self.model) if self.plan.offload else nullcontext():
+                loss = self.loss(batch)[0] / count
             losses.append(loss.detach() - self.loss.of_replayed() / count)
             if self.base.device == "cpu":
                 self._finite(float(losses[-1]), batch)

@@ -1,14 +1,20 @@
-"""Hooks that are active only in training mode: noise on embeddings, and activation checkpointing."""
+"""Hooks that are active only in training: noise on embeddings, activation checkpointing and offloading."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from arkor_dev.local.cpu_kernels.attention import CurrentBatch
 from arkor_dev.local.modeling.base_model import bare
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+LEAST_OFFLOADED: Final = 1024
+"""Bytes of the smallest tensor that is offloaded."""
 
 
 def add_noise(model: Any, alpha: float) -> None:
@@ -35,3 +41,25 @@ def compute_again(model: Any) -> None:
         bare(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
     else:  # before transformers 5.24
         bare(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+
+
+def offload(model: Any) -> AbstractContextManager[Any]:
+    """Move what a forward pass in the block saves for its backward pass to CPU memory, and back when needed.
+
+    A GPU's weights stay there: torch's ``save_on_cpu`` would copy them, too. With activation checkpointing
+    the inputs of the blocks are moved.
+    """
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+
+    def pack(tensor: Any) -> tuple[Any, Any]:
+        stays = tensor.device.type == "cpu" or tensor.untyped_storage().data_ptr() in weights
+        if stays or tensor.nbytes < LEAST_OFFLOADED:
+            return None, tensor
+        return tensor.device, tensor.detach().cpu()
+
+    def unpack(packed: tuple[Any, Any]) -> Any:
+        device, tensor = packed
+        return tensor if device is None else tensor.to(device)
+
+    hooks: AbstractContextManager[Any] = torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+    return hooks

@@ -127,6 +127,8 @@ class Work:
         if status == "completed":
             if samples.end() and judging.judge():
                 fields["metrics"]["peakBytes"] = resources.peak_memory()
+                if peaks := run.base.gpu_peaks():
+                    fields["metrics"]["gpuPeakBytes"] = peaks
             elif self.cancel.is_set():
                 status, fields = "cancelled", {}
             else:  # all steps are saved: the comparison follows after resuming

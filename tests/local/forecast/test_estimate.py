@@ -18,6 +18,7 @@ from arkor_dev.local.forecast.linear_models import LinearModel, Sizes, shape_of
 from arkor_dev.local.forecast.measurement import FILE_NAME, Measurement, MeasurementStore, key_of
 from arkor_dev.local.forecast.worker import LOOKED_ROWS, sample_of
 from arkor_dev.local.jobs.running.job_runner import RunningJob
+from arkor_dev.local.modeling.gpu_count import CONTEXT
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.machine import Memory, memory
 
@@ -122,6 +123,20 @@ def test_a_model_too_large_for_a_gpu_can_be_spread_over_as_many_as_there_are() -
     assert 0.5 * on_gpu.worst < spread["peakBytes"] < 0.55 * on_gpu.worst
     for fixes in (fixes_of(1), fixes_of(3, workers=2)):
         assert not [fix for fix in fixes if "gpus" in fix["settings"]]
+
+
+def test_a_job_too_large_for_a_gpu_is_forecast_as_it_will_be_spread() -> None:
+    total = round(0.6 * MEASURED.worst) + CONTEXT
+    large = replace(MEASURED, device="cuda", host=300 * MB, device_total=total)
+    spread = estimate(large, CONFIG, PLENTY, None, False, total, 3)
+    assert spread["fits"]
+    assert 0.5 * large.worst < spread["device"]["peakBytes"] < 0.6 * large.worst
+    assert spread["gpus"] == [{"peakBytes": spread["device"]["peakBytes"], "totalBytes": total}] * 2
+    assert fit_together([(large, RunningJob(CONFIG, True))], PLENTY.free or 0, 2)
+    for gpus, config in ((1, CONFIG), (3, {**CONFIG, "gpus": 1}), (3, {**CONFIG, "workers": 2})):
+        one = estimate(large, config, PLENTY, None, False, total, gpus)
+        assert (one["fits"], one["device"]["peakBytes"]) == (False, large.worst)
+        assert "gpus" not in one
 
 
 WRITING = GenerationSpeed.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
@@ -244,6 +259,24 @@ def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_non
     assert set(fix["settings"]) >= {"batchSize"} or set(fix["settings"]) >= {"gradientCheckpointing"}
     assert 1.05 * fix["peakBytes"] <= 1400 * MB
     assert estimate(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
+
+
+def test_offloading_is_proposed_where_checkpointing_is_not_enough() -> None:
+    gpu = replace(MEASURED, device="cuda", host=700 * MB, device_total=9000 * MB)
+    inputs = replace(SIZES, recomputed=True).saved_bytes(shape_of(ROWS, padded=False))
+    both = {"gradientCheckpointing": True, "activationOffloading": True}
+
+    def proposed(room: float, measured: Measurement = gpu, **config: Any) -> list[Any]:
+        told = estimate(measured, {**CONFIG, **config}, PLENTY, None, False, round(room) + CONTEXT)
+        return [fix["settings"] for fix in told["fixes"]]
+
+    enough = 1.05 * (950e6 + inputs)
+    assert both not in proposed(enough + MB)
+    assert both in proposed(enough - MB)
+    assert both not in proposed(enough - MB, activationOffloading=True)
+    again = replace(gpu, sizes=replace(SIZES, recomputed=True), recomputed=None, worst=round(900e6 + inputs))
+    found = proposed(1.05 * again.worst - MB, again, gradientCheckpointing=True)
+    assert {"activationOffloading": True} in found
 
 
 def test_a_gpu_s_memory_is_what_counts_there() -> None:

@@ -174,6 +174,9 @@ class Refusing:
     async def what_fits(self, *_: object) -> str:
         return ""
 
+    async def gpus_needed(self, *_: object) -> int:
+        return 1
+
 
 async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
     store: AsyncStore, tmp_path: Path
@@ -413,10 +416,14 @@ async def test_on_battery_nothing_is_loaded_first(store: AsyncStore, tmp_path: P
 
 
 class Knowing:
-    """Knows what each job takes by its ``batchSize``, and that 10 are free; of another it knows nothing."""
+    """Knows what each job takes by its ``batchSize``, and that 10 are free; of another it knows nothing.
 
-    def __init__(self) -> None:
+    ``large`` are the sizes that one GPU does not hold.
+    """
+
+    def __init__(self, *large: int) -> None:
         self.ended: list[float] = []
+        self.large = list(large)
 
     def training_begins(self) -> None:
         pass
@@ -435,6 +442,9 @@ class Knowing:
             each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
         ]
         return sum(sizes) <= room
+
+    async def gpus_needed(self, config: dict[str, Any]) -> int:
+        return 2 if config.get("batchSize") in self.large else 1
 
     async def what_fits(self, *_: object) -> str:
         return ""
@@ -525,7 +535,7 @@ async def test_the_end_lets_all_of_them_stand_and_they_go_on(
 async def test_a_model_is_spread_over_as_many_gpus_as_asked_for(store: AsyncStore, tmp_path: Path) -> None:
     (job,) = await made(store, 1)
     scheduler = several(store, tmp_path, None, "0", "1", "GPU-f00d")
-    assert scheduler._devices_for({"gpus": 2}) == ["0", "1"]
+    assert await scheduler._devices_for({"gpus": 2}) == ["0", "1"]
     config = {"model": "m", "gpus": 2}
     async with asyncio.timeout(60):
         runner = worker_session.WorkerSession(store, Here(tmp_path), job, config, {}, devices=["0", "1"])  # type: ignore[arg-type]
@@ -534,6 +544,44 @@ async def test_a_model_is_spread_over_as_many_gpus_as_asked_for(store: AsyncStor
         runner.cancel()
         await running
     assert Worker.started[0].job["device"] == "0,1"
+
+
+async def test_a_job_too_large_for_one_gpu_is_spread_over_two_that_are_free(
+    store: AsyncStore, tmp_path: Path
+) -> None:
+    """It waits until two are free, unless it was told to use one."""
+    small, large = await made(store, 1, 2)
+    forbidden = (await store.write(Store.create, "a", {**CONFIG, "batchSize": 2, "gpus": 1}))["id"]
+    knowing = Knowing(2)
+    scheduler = several(store, tmp_path, None, "0", "1", knowing=knowing)
+    async with asyncio.timeout(60), scheduler.running():
+        await trains(store, small)
+        await asyncio.sleep(0.1)
+        assert await status_of(store, large) == "queued"
+        await scheduler.cancel(small)
+        await trains(store, large)
+        await scheduler.cancel(large)
+        await trains(store, forbidden)
+    devices = {worker.job["id"]: worker.job["device"] for worker in Worker.started}
+    assert devices == {small: "0", large: "0,1", forbidden: "0"}
+
+
+async def test_a_job_that_one_gpu_turns_out_not_to_hold_begins_again_on_two(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: then it fails as any other."""
+    (job,) = await made(store, 1)
+    knowing = Knowing()
+
+    async def batches(worker: Worker) -> AsyncIterator[list[dict[str, Any]]]:
+        knowing.large = [1]  # as is known once its model was downloaded
+        yield [{"end": "failed", "fields": {"error": "It does not fit.", "outOfMemory": True}}]
+
+    monkeypatch.setattr(Worker, "batches", batches)
+    async with asyncio.timeout(60), several(store, tmp_path, None, "0", "1", knowing=knowing).running():
+        await has_status(store, job, "failed")
+    assert [worker.job["device"] for worker in Worker.started] == ["0", "0,1"]
+    assert "its model is spread over 2" in Worker.started[1].job["resume"]["why"]
 
 
 async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:

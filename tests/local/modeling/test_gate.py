@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
+from arkor_dev.local.modeling.gate import DEQUANTIZED, check_trainable, comes_in_4_bit
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of, set_up
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     ("quantized", "named"),
     [
         ({"quant_method": "gptq", "bits": 4}, "GPTQ"),
-        ({"quant_method": "fp8"}, "FP8"),
+        ({"quant_method": "awq"}, "AWQ"),
         ({"load_in_8bit": True}, "bitsandbytes in 8 bit"),
         ({"load_in_4bit": True, "bnb_4bit_quant_type": "int4"}, "bitsandbytes"),
         ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
@@ -106,6 +107,56 @@ def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
     save_merged(merged, base.tokenizer, "oss", torch.bfloat16, tmp_path / "out")
     exported = load_file(tmp_path / "out" / "model.safetensors")
     assert all(torch.equal(exported[name], weight.bfloat16()) for name, weight in known.items())
+    assert check_trainable(tmp_path / "out") is None
+
+
+@pytest.mark.engine
+@pytest.mark.filterwarnings("ignore")
+def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path) -> None:
+    """To number times scale of its block; trained, answered and merged so, on an emulated GPU as well."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from arkor_dev.local.exports.files import load_in_float32, merge, save_merged
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.adapted_model import with_adapter
+    from arkor_dev.local.modeling.base_model import load_base
+    from tests.local.inference.asking import answer, ask
+    from tests.support import devices
+
+    model, known = tmp_path / "fp8", {}
+    shutil.copytree(tiny, model)
+    weights = load_file(model / "model.safetensors")
+    for name in [name for name in weights if name.endswith("_proj.weight")]:
+        blocks = weights.pop(name).float().unflatten(1, (-1, 64)).unflatten(0, (-1, 64))
+        scales = blocks.abs().amax((1, 3)) / 448  # the largest number of the format
+        numbers = (blocks / scales[:, None, :, None]).to(torch.float8_e4m3fn)
+        weights |= {name: numbers.flatten(2).flatten(0, 1), f"{name}_scale_inv": scales}
+        known[name] = (numbers.float() * scales[:, None, :, None]).flatten(2).flatten(0, 1)
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    written = json.loads((model / "config.json").read_text())
+    quantized = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [64, 64]}
+    (model / "config.json").write_text(json.dumps({**written, "quantization_config": quantized}))
+    assert check_trainable(model) == DEQUANTIZED["fp8"][0]
+    with pytest.raises(JobFailure, match="weights in FP8, which are loaded in 16 bit: remove loadIn4bit"):
+        load_base(model, four_bit=True)
+    with devices.cuda():
+        losses = losses_of(set_up(model, tmp_path / "gpu", {"maxSteps": 4, "learningRate": 3e-2}))
+        assert losses[-1] < losses[0]
+    with devices.two_cards(2**30, 2**30):
+        assert load_base(model, gpus=2).gpus == 2
+    run = set_up(model, tmp_path, {"maxSteps": 4, "batchSize": 12, "learningRate": 3e-2})
+    losses = losses_of(run)
+    assert losses[-1] < losses[0]
+    adapter = tmp_path / "jobs" / run.job_id / "final"
+    base = load_in_float32(model)
+    assert all(torch.equal(base.model.state_dict()[name], weight) for name, weight in known.items())
+    assert answer(TransformersEngine(), ask(model, adapter))[1]["completionTokens"] > 0
+    merged = merge(with_adapter(base.model, adapter))
+    expected = {name: weight.bfloat16() for name, weight in merged.state_dict().items()}
+    save_merged(merged, base.tokenizer, "fp8", torch.bfloat16, tmp_path / "out")
+    exported = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(exported[name], expected[name]) for name in known)
     assert check_trainable(tmp_path / "out") is None
 
 

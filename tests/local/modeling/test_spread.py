@@ -66,6 +66,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
         run.going_on = points(tmp_path / "two")
         assert run.run().status == "completed"
         assert {weight.device.index for weight in run.trainable} == {0, 1}
+        assert run.base.gpu_peaks() == [card.peak for card in cards]
         assert max(card.peak for card in cards) < 0.7 * alone.peak
     assert events_of(run).figures("loss") == losses[1:]
     assert events_of(run).figures("evalLoss") == events_of(whole).figures("evalLoss")
@@ -84,9 +85,58 @@ def test_a_model_is_either_spread_or_loaded_by_several_workers(tmp_path: Path) -
         return Preparation(job, ignored, ignored)
 
     assert of(gpus=2)._gpus() == 2
+    assert (
+        Preparation(
+            {"id": "job", "config": {}, "data": "", "project": "", "device": "GPU-1,GPU-2"}, ignored, ignored
+        )._gpus()
+        == 2
+    )
     assert of(gpus=1, workers=2)._gpus() == 1
     with pytest.raises(JobFailure, match="set only one of both"):
         of(gpus=2, workers=2)._gpus()
+
+
+def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
+    deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.training import preparation as module
+    from arkor_dev.local.workers.errors import OutOfMemory
+    from tests.local.test_devices import measure
+    from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+    from tests.support import devices
+
+    write_jsonl(tmp_path / "rows.jsonl", [{"prompt": asked, "completion": PHRASE} for asked in QUESTIONS])
+    model = {"name": "deep", "path": str(deep), "note": None}
+    monkeypatch.setattr(module, "CONTEXT", 0)
+
+    def loaded(**config: Any) -> tuple[Any, list[str]]:
+        said: list[str] = []
+        source = {"type": "file", "path": "rows.jsonl"}
+        job = {"id": "job", "config": {**CONFIG, "datasetSource": source, **config}}
+        job |= {"data": str(tmp_path), "project": str(tmp_path)}
+        preparation = module.Preparation(
+            job, lambda _, **fields: said.append(str(fields.get("message"))), lambda *_: None
+        )
+        preparation.read()
+        preparation.load(model)
+        return preparation, said
+
+    why = "The layers of deep are spread over 2 GPUs, because one is too small; gpus = 1 forbids that"
+    with devices.two_cards(2_000_000, 2_000_000) as cards:
+        preparation, said = loaded()
+        assert (preparation.base.gpus, preparation.settings.used["gpus"]) == (2, 2)
+        assert why in said
+        assert all(card.allocated for card in cards)
+        del preparation
+        gc.collect()
+        with pytest.raises(OutOfMemory, match=r"spread it over several GPUs \(gpus = 2\)"):
+            loaded(gpus=1)
+    with devices.two_cards(2**30, 2**30):
+        preparation, said = loaded()
+        assert preparation.base.gpus == 1
+        assert not any("spread" in each for each in said)
+        monkeypatch.setattr(module, "CONTEXT", 2**30 - 2_000_000)  # so little is left
+        assert len(measure(deep, tmp_path, 1).gpus) == 2
 
 
 def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path) -> None:

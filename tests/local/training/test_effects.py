@@ -145,6 +145,36 @@ def test_activations_are_computed_again_and_nothing_else_changes(tiny: Path, tmp
     assert again == pytest.approx(kept, abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_offloaded_activations_leave_the_gpu_and_give_the_same_gradients(tmp_path: Path) -> None:
+    """To the same bits, without checkpointing and with it. Emulated, in float32; weights are not copied."""
+    import torch
+
+    from arkor_dev.local.modeling.base_model import load_base
+    from tests.local.tiny_model import make
+    from tests.support import devices
+
+    make(tmp_path / "deep", layers=6)
+
+    def gradients(**config: bool) -> tuple[list[Any], int]:
+        with devices.cuda() as gpu:
+            base = load_base(tmp_path / "deep", dtype_name="float32")
+            run = set_up(tmp_path / "deep", tmp_path, {**BRIEF, "loraR": 1, **config}, base=base)
+            run.begin()
+            run.optimizer.step = run.optimizer.zero_grad = lambda **_: None
+            gpu.reset_peak()
+            at_rest = gpu.allocated
+            run.learn(run.train[:8])
+            return [weight.grad.cpu().clone() for weight in run.trainable], gpu.peak - at_rest
+
+    for again, most in ((False, 0.4), (True, 0.9)):
+        kept, peak = gradients(gradientCheckpointing=again)
+        moved, less = gradients(gradientCheckpointing=again, activationOffloading=True)
+        assert all(map(torch.equal, kept, moved))
+        assert any(gradient.any() for gradient in kept)
+        assert less < most * peak
+
+
 @pytest.mark.parametrize(
     ("config", "wanted"),
     [

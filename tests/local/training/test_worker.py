@@ -57,13 +57,14 @@ class Preparation:
     load = encode = lambda self, *_: None
 
     def make_run(self, *_: Any) -> Any:
-        return SimpleNamespace(step=9, run=lambda: Ending("completed", {"metrics": {"steps": 9}}))
+        base = SimpleNamespace(gpu_peaks=lambda: [4_800_000_000])
+        return SimpleNamespace(step=9, base=base, run=lambda: Ending("completed", {"metrics": {"steps": 9}}))
 
 
 @pytest.mark.parametrize(
     ("stopped", "end", "fields"),
     [
-        (lambda work: None, "completed", {"steps": 9}),
+        (lambda work: None, "completed", {"steps": 9, "gpuPeakBytes": [4_800_000_000]}),
         (lambda work: work.cancel.set(), "cancelled", {}),
         (lambda work: work._pause({"reason": "ended"}), "paused", {"step": 9, "reason": "ended"}),
     ],

@@ -28,10 +28,10 @@ from arkor_dev.local.gguf.files import (
     make_lora,
     quantize,
     require_space,
-    weights_of,
 )
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.modeling.chat_template import with_arguments
+from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama

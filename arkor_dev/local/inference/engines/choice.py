@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUTO, EXACT, LLAMA = ENGINES
 ON_GPU: Final = "this machine has a GPU, on which transformers answers"
+NO_ROOM: Final = "the GPU has too little free memory for llama.cpp's file of this model"
 MEASURED: Final = 5
 ENOUGH: Final = 3
 """Number of slower answers after which llama.cpp is no longer chosen."""

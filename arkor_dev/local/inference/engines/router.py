@@ -7,13 +7,15 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.gguf.installed import lacking
+from arkor_dev.contract.gpus import nvidia_gpus
+from arkor_dev.local.gguf.installed import lacking, offloads
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
+from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
-from .choice import AUTO, EXACT, LLAMA, ON_GPU, Pace
+from .choice import AUTO, EXACT, LLAMA, NO_ROOM, ON_GPU, Pace
 from .gguf_files import MAKING, LlamaFiles
 from .weights_names import WeightsNames
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
 """Seconds for which a model stays in memory after the other engine has taken over."""
+FILE_BYTES: Final = 1.1
+"""Bytes per weight of llama.cpp's file, in 8 bits, with its scales."""
+KEYS_BYTES: Final = 3 * 2**30
+"""GPU memory for the keys and values of llama.cpp's conversations, its buffers, and CUDA itself."""
 NOT_INSTALLED: Final = "llama.cpp, which is faster, is not installed"
 AFTER_TRAINING: Final = "its file for llama.cpp is not created while a job is training"
 FOUR_BIT: Final = "this model answers on 4-bit weights, which only transformers can use"
@@ -51,6 +57,9 @@ class EngineRouter:
         self._names = WeightsNames()
         self._active: list[dict[str, Any]] = []
         self._started = 0
+        self._offloads: bool | None = None
+        self._on_gpu: str | None = None
+        """The base that llama.cpp has loaded, whose memory is no longer free."""
 
     @contextlib.asynccontextmanager
     async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
@@ -80,6 +89,7 @@ class EngineRouter:
 
     def training_begins(self) -> None:
         """Leave the GPU's memory to the job."""
+        self._on_gpu = None
         if self._shared:
             for engine in self._engines.values():
                 engine.free_memory()
@@ -121,10 +131,10 @@ class EngineRouter:
         """Say why llama.cpp should not answer this request, which names no engine; None if it should."""
         if lacking():
             return NOT_INSTALLED
-        if self._gpu:
-            return ON_GPU
         if ask.get("fourBit"):
             return FOUR_BIT
+        if self._gpu and (reason := await self._reason_against_gpu(ask)):
+            return reason
         model = _model(ask)
         if slower := self._pace.slower(ask["base"]):
             return slower
@@ -143,6 +153,22 @@ class EngineRouter:
             return AFTER_TRAINING
         self._files.convert_soon(model)
         return MAKING
+
+    async def _reason_against_gpu(self, ask: dict[str, Any]) -> str | None:
+        """Say why llama.cpp should not answer on this machine's GPU; None if it should."""
+        if self._offloads is None:
+            self._offloads = await offloads()
+        if not self._offloads or ask.get("training"):
+            return ON_GPU
+        if ask["base"] != self._on_gpu:
+            try:
+                weights = (await asyncio.to_thread(weights_of, Path(ask["base"])))[0]
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whoever loads it says why
+                return ON_GPU
+            free = [gpu.free or 0 for gpu in await asyncio.to_thread(nvidia_gpus)]
+            if FILE_BYTES * weights + KEYS_BYTES > max(free, default=0):
+                return NO_ROOM
+        return None
 
     async def _llama_messages(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answer's messages, preceded by ``progress`` while its files are created."""
@@ -171,6 +197,7 @@ class EngineRouter:
             async for message in messages:
                 if "done" in message:
                     weights = await asyncio.to_thread(self._weights, ask)
+                    self._on_gpu = ask["base"] if engine == LLAMA else None
                     message = {**message, "done": {**message["done"], "weights": weights}}
                     if alone and self._started == started_before:
                         self._pace.add(engine, ask["base"], message["done"])

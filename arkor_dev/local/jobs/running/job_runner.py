@@ -57,6 +57,11 @@ class Observer(Protocol):
     ) -> bool:
         """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
+    async def gpus_needed(self, config: dict[str, Any]) -> int:
+        """Return over how many GPUs a job's model must be spread; 1 if one holds it, or if that is unknown
+        or not allowed.
+        """
+
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """Return advice, in sentences, for a job that ran out of memory; may be empty."""
 
@@ -156,6 +161,11 @@ class JobRunner:
             verdict = await self._crashed(verdict)
         if self._observer and verdict.fields.get("outOfMemory"):
             verdict = await self._advised(self._observer, training, verdict)
+            count = 1 if self._cancelled else await self._observer.gpus_needed(config)
+            if count > max(1, len(self.devices)):
+                why = f"One GPU has too little memory for this job, so its model is spread over {count}."
+                verdict = Verdict(CRASHED, {**verdict.fields, "why": why})
+                verdict = await self._store.write(Store.crashed, job_id, verdict, self._pause)
         if verdict.status == PAUSED:
             await self._store.write(Store.pause, job_id, verdict.fields)
         elif verdict.status == WAITS and not self._cancelled:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 
+from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.inference.engines import router as module
-from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, ON_GPU, Pace
+from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, NO_ROOM, ON_GPU, Pace
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
 from arkor_dev.local.inference.engines.router import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, EngineRouter
 from arkor_dev.local.inference.engines.weights_names import WeightsNames
@@ -147,13 +150,39 @@ async def test_where_it_cannot_the_exact_one_answers_and_says_why(
     assert await asked() == ("exact", MAKING)
     assert [model.path for model in made] == [asked.model]
     asked.of(AUTO, gpu=True)
-    assert await asked() == ("exact", ON_GPU)
+    assert await asked() == ("exact", ON_GPU), "this llama.cpp is built for the processor"
     monkeypatch.setattr(module, "lacking", lambda: "pip install it")
     asked.of(AUTO)
     assert await asked() == ("exact", NOT_INSTALLED)
     with pytest.raises(JobFailure, match="pip install it"):
         await asked(LLAMA)
     assert not asked.llama.asked
+
+
+async def test_on_a_gpu_the_quick_engine_answers_if_it_computes_there_and_has_room(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emulated: the choice alone."""
+    header = json.dumps({"weight": {"dtype": "BF16", "shape": [8, 10**9]}}).encode()
+    (asked.model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    asked.place = base_path(asked.model, QUANTIZATION, asked.cache)
+    asked.place.parent.mkdir(parents=True, exist_ok=True)
+    asked.place.write_bytes(b"GGUF")
+    free = 11 * 10**9
+    monkeypatch.setattr(module, "offloads", AsyncMock(return_value=True))
+    monkeypatch.setattr(module, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-1", free, 24 * 10**9)])
+    asked.of(AUTO, gpu=True)
+    assert await asked() == ("exact", NO_ROOM)
+    free = 13 * 10**9
+    assert await asked() == ("llama", None)
+    assert await asked(training=True) == ("exact", ON_GPU)
+    assert await asked() == ("llama", None)
+    free = 2 * 10**9
+    assert await asked() == ("llama", None), "it has taken the rest itself"
+    asked.answers.training_begins()
+    assert await asked() == ("exact", NO_ROOM)
+    (asked.model / "model.safetensors").write_bytes(b"unreadable")
+    assert await asked() == ("exact", ON_GPU)
 
 
 async def test_what_could_not_be_made_is_tried_again_only_by_name(

@@ -36,6 +36,8 @@ describe("a forecast in words", () => {
     ]);
     const device = { peakBytes: 5e9, freeBytes: null, totalBytes: null };
     expect(forecastNotes({ ...FORECAST, device }, false)[0]).toBe("peak 5.0 GB");
+    const gpu = { peakBytes: 5e9, totalBytes: 8e9 };
+    expect(forecastNotes({ ...FORECAST, device, gpus: [gpu, gpu] }, false)[1]).toBe("spread over 2 GPUs");
     expect(forecastNotes({ state: "measured" }, true)).toEqual([]);
   });
 

@@ -25,6 +25,7 @@ export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
   // Training by epochs leaves the number of steps open.
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
   if (memory) notes.push(memoryWords(memory));
+  if (forecast.gpus) notes.push(`spread over ${plural(forecast.gpus.length, "GPU")}`);
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
   // Of a large data set only a sample was read.
   const about = (lookedAtRows ?? 0) < (rows ?? 0) ? "about " : "";

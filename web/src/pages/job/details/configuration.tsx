@@ -192,11 +192,15 @@ export function Reproducibility({ job, run: { metadata } }: JobNow) {
   );
 }
 
+const eachOf = (sizes: number[]) => sizes.map(bytes).join(" and ");
+
 /** The forecast made with the job, next to the result, or to a prediction from the current pace. */
 function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: Run; version: number }) {
   const { seconds } = forecast;
   const peak = forecast.memory?.peakBytes;
   const came = job.metrics?.peakBytes;
+  const gpus = [forecast.gpus ?? forecast.device ?? []].flat();
+  const took = job.metrics?.gpuPeakBytes;
   return (
     <Group title="Forecast">
       {typeof seconds === "number" && (
@@ -207,6 +211,13 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
           name="Peak memory"
           help="Peak memory of the training process since its model was loaded"
           value={`${bytes(peak)}${typeof came === "number" ? `, took ${bytes(came)}` : ""}`}
+        />
+      )}
+      {gpus.length > 0 && (
+        <Fact
+          name="Peak GPU memory"
+          help="Peak memory that training allocated, on each GPU"
+          value={`${eachOf(gpus.map((gpu) => gpu.peakBytes))}${took ? `, took ${eachOf(took)}` : ""}`}
         />
       )}
       {typeof forecast.learnedTokens === "number" && (
