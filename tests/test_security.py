@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import functools
 import re
 from pathlib import Path
 
@@ -22,6 +22,12 @@ def names(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
+@functools.cache
+def functions(path: Path) -> set[str]:
+    """The names of a module's functions."""
+    return set(re.findall(r"^(?:async )?def (\w+)\(", path.read_text(), re.MULTILINE))
+
+
 def test_every_threat_has_an_answer_a_room_and_a_test() -> None:
     assert len(ROWS) > 15
     for row in ROWS:
@@ -37,6 +43,4 @@ def test_the_modules_and_tests_are_there(row: list[str]) -> None:
         assert (ROOT / "arkor_dev" / module).is_file(), module
     for test in names(row[3]):
         path, _, function = test.partition("::")
-        tree = ast.parse((ROOT / path).read_text())
-        found = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
-        assert function in found, test
+        assert function in functions(ROOT / path), test

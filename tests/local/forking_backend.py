@@ -40,7 +40,7 @@ FORKED: Final = (
     "arkor_dev.local.inference.worker",
     "arkor_dev.local.training.worker",
 )
-QUESTIONS, ANSWERS, TOKENS = 12, (8, 8), 32
+QUESTIONS, ANSWERS, TOKENS = 8, (4, 8), 32
 """What forked workers ask of a short run (``short_evaluation.py``): general questions; how many of them are
 answered, and with how many tokens; tokens of any other answer. The tests' phrase has fewer."""
 LIGHT: Final = "arkor_dev.local.datasets.worker"
@@ -51,9 +51,12 @@ LIBRARIES: Final = (
     "arkor_dev.local.training.run",
     "arkor_dev.local.training.final_evaluation.measure",
     "arkor_dev.local.training.samples.sampler",
+    "arkor_dev.local.exports.export",
+    "arkor_dev.local.inference.generation.loop",
     "arkor_dev.local.inference.transformers_engine",
     "transformers.models.llama.modeling_llama",
     "torch.fx.experimental.symbolic_shapes",  # a model's first shapes are computed by it
+    "tests.local.warmed",
 )
 
 

@@ -78,7 +78,7 @@ def bounded(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-async def test_in_place_of_arkor_toml(
+async def test_in_place_of_every_file(
     make: Callable[[Path], None], home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     project = tmp_path / "project"
@@ -91,16 +91,7 @@ async def test_in_place_of_arkor_toml(
         async with daemon.stream("POST", "/api/train", json={}) as answer:
             assert answer.status == 400
             assert "arkor.toml" in await answer.text()
-        await ends_well(daemon)
-
-
-@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-async def test_in_place_of_everything_else(
-    make: Callable[[Path], None], home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
-) -> None:
-    project = tmp_path / "project"
-    async with running_daemon(home, unused_tcp_port, "--project", str(project)) as daemon:
-        bounded(daemon)
+        (project / "arkor.toml").unlink()
         make(project / "package.json")
         assert await asked(daemon, "/api/manifest") == (200, '{"trainer": null, "trainers": []}')
         (project / "arkor.toml").write_text(TRAINER)

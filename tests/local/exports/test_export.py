@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 ROWS = [Row(row["messages"], f"row {number}") for number, row in enumerate(chats(8), 1)]
-CONFIG: dict[str, Any] = {"maxSteps": 20, "learningRate": 5e-3, "batchSize": 4, "evalSteps": 0}
+CONFIG: dict[str, Any] = {"maxSteps": 12, "learningRate": 8e-3, "batchSize": 4, "evalSteps": 0}
 
 
 def nothing(*_: Any) -> None:

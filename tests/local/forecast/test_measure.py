@@ -54,7 +54,7 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
     config = {
         **CONFIG,
         "datasetSource": {"type": "file", "path": "data/long.jsonl"},
-        "batchSize": 48,
+        "batchSize": 32,
         "gradientAccumulationSteps": 2,
         "loraTargetModules": "all-linear",
         "useDora": True,

@@ -300,8 +300,8 @@ async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
 async def test_a_stalled_reader_costs_nobody_anything(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
-    """1 GB of output to a reader that never reads: RSS grows by less than 20 MiB, others wait for nothing."""
-    program = "import os\npiece = b'x' * 65536\nfor _ in range(16384): os.write(1, piece)"
+    """512 MiB of output to one who never reads: RSS grows by less than 20 MiB, others wait for nothing."""
+    program = "import os\npiece = b'x' * 65536\nfor _ in range(8192): os.write(1, piece)"
     training_command(tmp_path / "project", program)
     arguments = ("--project", str(tmp_path / "project"))
     async with running_daemon(home, unused_tcp_port, *arguments) as daemon:

@@ -201,14 +201,14 @@ async def test_the_page_is_for_its_user(sent: bytes, studio: Studio) -> None:
     assert_safe(answer)
 
 
-@pytest.mark.parametrize("sent", ATTACKS.values(), ids=ATTACKS)
-async def test_attack(sent: bytes, studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
-    answer = await exchange(studio.port, sent.replace(b"TOKEN", studio.token.encode()))
-    assert 400 <= answer.status < 500
-    assert studio.token.encode() not in answer.body
-    assert_safe(answer)
-    assert answer.header("cache-control") == "no-store"
-    assert not caplog.records
+async def test_attack(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+    for name, sent in ATTACKS.items():
+        answer = await exchange(studio.port, sent.replace(b"TOKEN", studio.token.encode()))
+        assert 400 <= answer.status < 500, name
+        assert studio.token.encode() not in answer.body, name
+        assert_safe(answer)
+        assert answer.header("cache-control") == "no-store", name
+        assert not caplog.records, name
 
 
 async def test_a_query_s_token_is_for_reading_only(studio: Studio) -> None:

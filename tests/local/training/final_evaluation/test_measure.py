@@ -30,8 +30,9 @@ pytestmark = [
     pytest.mark.usefixtures("forked_workers"),
 ]
 HELD_OUT = 12
-FEWEST = forking_backend.QUESTIONS
-"""So many general questions are asked of so short a run."""
+FEWEST, WRITTEN = forking_backend.QUESTIONS, forking_backend.ANSWERS[0]
+"""So many general questions are asked of so short a run, and so many of them are answered."""
+MARKED = min(FEWEST, MOST)
 ANSWERED: dict[str, Any] = {
     **SAMPLED,
     "maxSteps": 12,
@@ -181,7 +182,10 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     # The base may be known from a run before.
     assert last["done"] == last["total"]
     assert last["total"] in (
-        FEWEST + 8 + 2 * MOST + a + b + c for a in (0, FEWEST) for b in (0, 2 * HELD_OUT) for c in (0, 8)
+        FEWEST + WRITTEN + 2 * MARKED + a + b + c
+        for a in (0, FEWEST)
+        for b in (0, 2 * HELD_OUT)
+        for c in (0, WRITTEN)
     )
     assert shared.job(job)["evaluation"] == evaluation
 
@@ -192,7 +196,7 @@ def test_the_base_is_measured_once_and_then_known(
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
     job, second = judged(shared, {**ANSWERED, "learningRate": 5e-3})
-    assert rows_measured(second) == FEWEST + 8 + 2 * MOST
+    assert rows_measured(second) == FEWEST + WRITTEN + 2 * MARKED
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
         assert before[name]["base"] == after[name]["base"]
@@ -207,7 +211,7 @@ def test_the_base_is_measured_once_and_then_known(
     assert json.loads((shared_data / "base-losses.json").read_text()) == entries
     if bfloat16_computes():
         _, other = judged(shared, {**ANSWERED, "numberFormat": "bfloat16", "maxSteps": 1})
-        assert rows_measured(other) == 2 * (FEWEST + HELD_OUT + MOST + 8)
+        assert rows_measured(other) == 2 * (FEWEST + HELD_OUT + MARKED + WRITTEN)
 
 
 def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(

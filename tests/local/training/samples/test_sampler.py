@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -131,17 +132,24 @@ def test_what_is_learned_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, con
     assert not any("could not be answered" in text for text in messages_of(first) + messages_of(then))
 
 
-def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
-    """The libraries' own greedy answer, alone."""
+@functools.lru_cache(maxsize=2)
+def loaded(model: Path, adapter: Path | None) -> tuple[Any, Any]:
+    """A tokenizer and a model, by the libraries alone."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
     answering: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     if adapter:
         answering = PeftModel.from_pretrained(answering, str(adapter))
-    answering.eval()
+    return AutoTokenizer.from_pretrained(model), answering.eval()
+
+
+def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
+    """The libraries' own greedy answer, alone."""
+    import torch
+
+    tokenizer, answering = loaded(model, adapter)
     turns = [{"role": "user", "content": question}]
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]

@@ -1,0 +1,79 @@
+"""Importing this runs one short job in this process, so that each process that is forked from it need not.
+
+What a job does for the first time in a process is a quarter of a short one: modules that are imported late,
+tables that libraries make once, the processor's kernels. ``test_forked.py`` holds such a worker to the bits
+of a true one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.distributed.tensor  # a whole model's weights are saved by it
+
+from arkor_dev.local.training import worker
+
+from .tiny_model import chats, make, write_jsonl
+
+CONFIG: dict[str, Any] = {
+    "model": "tiny",
+    "datasetSource": {"type": "file", "path": "chats.jsonl"},
+    "datasetSplit": 0.2,
+    "maxSteps": 2,
+    "evalSteps": 2,
+    "saveSteps": 1,
+    "numberFormat": "float32",
+}
+
+
+class Link:
+    """Tells of the job, and takes what is said of it."""
+
+    def __init__(self, _: object) -> None:
+        self._told: list[dict[str, Any]] = []
+        self.end = ""
+
+    def of(self, folder: Path) -> None:
+        """Tell of one in ``folder``."""
+        job = {"id": "warm", "config": CONFIG, "data": str(folder / "data"), "project": str(folder)}
+        self._told = [job, {"path": str(folder / "tiny"), "name": "tiny", "note": None}]
+
+    def receive(self) -> dict[str, Any]:
+        return self._told.pop(0)
+
+    def send(self, **fields: Any) -> None:
+        self.end = fields.get("end", self.end)
+
+    def progress(self, *_: object) -> None:
+        pass
+
+
+def warm() -> None:
+    """Run it; what is drawn by chance later is what it would have been."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    room = patch.dict(os.environ, ARKOR_LEAST_FREE_BYTES="0")
+    with TemporaryDirectory() as name, patch.object(worker, "Link", Link), room:
+        folder = Path(name)
+        make(folder / "tiny")
+        write_jsonl(folder / "chats.jsonl", chats(20))
+        work: Any = worker.Work()
+        work.link.of(folder)
+        work.train()
+    assert work.link.end == "completed"
+    assert threading.active_count() == 1, "a process forks well that has one thread"
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    del sys.modules[worker.__name__]  # which each of those processes runs as its program
+
+
+warm()
