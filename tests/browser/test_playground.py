@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from asyncio import create_subprocess_exec, subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
 from .conftest import FIREFOX
-from .steps import at_rest, soon
+from .steps import at_rest, lasting, soon
 from .talk import CHAT, answers, ask, asked, put, send, start
 
 if TYPE_CHECKING:
@@ -526,6 +527,9 @@ OUTSIDE = """() => [...document.querySelectorAll('.pg *, dialog *')].flatMap((no
 })"""
 
 
+FITS = "(({ scrollWidth, clientWidth }) => scrollWidth === clientWidth)(document.querySelector('.pg-panel'))"
+
+
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 24}, firefox={"font.minimum-size.x-western": 24})
 async def test_large_letters_leave_words_whole(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
@@ -533,12 +537,12 @@ async def test_large_letters_leave_words_whole(
     fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/playground") as page:
         await expect(page.get_by_label("System prompt")).to_be_visible()
-        assert await page.locator(".pg-panel").evaluate("each => each.scrollWidth - each.clientWidth") == 0
+        await page.wait_for_function(FITS)
         for label in await page.locator(".pg-param label, .pg-preset-line button").all():
             box = await label.bounding_box()
             assert box
             assert box["height"] < 48, await label.inner_text()
-        assert await page.evaluate(OUTSIDE) == []
+        assert await lasting(lambda: page.evaluate(OUTSIDE)) == []
 
 
 @pytest.mark.parametrize("touch", [False, True])
@@ -555,17 +559,18 @@ async def test_no_width_cuts_the_panel(
         await page.get_by_label("Name of the preset").fill("W" * 40)
         await page.get_by_role("button", name="Save", exact=True).click()
         await put(page.get_by_role("spinbutton", name="Top-p"), "7")
+        outside = partial(page.evaluate, OUTSIDE)
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 800})
-            await page.evaluate(DRAWN)  # the panel becomes a sheet, or back, before it is looked for
-            if await page.get_by_label("System prompt").count() == 0:
-                assert await page.evaluate(OUTSIDE) == [], width
+            # The panel becomes a sheet, or back, before it is looked for.
+            if await at_rest(page.get_by_label("System prompt").count) == 0:
+                assert await lasting(outside) == [], width
                 await page.get_by_role("button", name="Settings and conversations").click()
             await expect(page.get_by_role("button", name="Delete “How do I")).to_be_attached()
             for inside in (".pg-panel", ".ui-dialog", ".pg-panel-sheet"):
                 over = "all => all.map(each => each.scrollWidth - each.clientWidth)"
                 assert await page.locator(inside).evaluate_all(over) in ([], [0]), (width, inside)
-            assert await page.evaluate(OUTSIDE) == [], width
+            assert await lasting(outside) == [], width
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
             if touch:
                 box = await page.get_by_role("button", name="Delete “How do I").bounding_box()
@@ -573,3 +578,4 @@ async def test_no_width_cuts_the_panel(
                 assert min(box["width"], box["height"]) >= 24
             if await page.get_by_role("dialog").count():
                 await page.keyboard.press("Escape")
+                await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -11,6 +11,7 @@ from playwright.async_api import expect
 from tests.support.fake_evaluation import EVALUATION, GENERAL
 
 from .states import trained
+from .steps import at_rest
 from .talk import answers, ask, asked
 from .test_home import START, declare
 
@@ -77,7 +78,7 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
         await expect(verdict).to_contain_text("its answers are 4 times longer")
         await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
         # The words stand at the line that they are about.
-        zero = await verdict.locator(".job-interval-zero").first.bounding_box()
+        zero = await at_rest(verdict.locator(".job-interval-zero").first.bounding_box)
         words = await verdict.get_by_text("no difference", exact=True).bounding_box()
         assert zero
         assert words
