@@ -417,7 +417,7 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
     )  # fmt: skip
     evaluate.add_argument(
         "--strengths", action="store_true",
-        help="measure the final adapter at 25, 50 and 75 %% strength, too: what each keeps and costs",
+        help="measure the final adapter at 25, 50 and 75 % strength, too: what each keeps and costs",
     )  # fmt: skip
     evaluate.add_argument("--force", action="store_true", help="even if the job's data have changed since")
     evaluate.add_argument(

@@ -29,6 +29,9 @@ def confirm(stake: str, question: str, *, yes: bool) -> bool:
         raise BadRequestError(f"{stake} There is no terminal to ask at: add --yes to confirm.")
     try:
         answer = input(f"{stake}\n{question} [y/N] ")
-    except EOFError:
-        return False
+    except (EOFError, KeyboardInterrupt) as key:
+        print()  # noqa: T201 (the terminal's cursor is still behind the question)
+        if isinstance(key, EOFError):
+            return False
+        raise
     return answer.strip().lower() in ("y", "yes")

@@ -52,12 +52,12 @@ class RunLines:
 
     total: int | None = None
     step: int | None = None
-    loss: float | None = None
-    eval_loss: float | None = None
     checkpoint: int | None = None
     ended: str | None = None
     phase: str | None = None
     measure: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    """The latest figures by which the method is judged, of training and of held-out rows, by their labels."""
     now: Callable[[], float] = time.monotonic
     _time_left: tuple[float, float] | None = None
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
@@ -194,26 +194,21 @@ class RunLines:
         if step is not None and step >= 0:
             self.step = int(step)
             self._clock(data.get("timestamp"))
-        if loss is not None:
-            self.loss = loss
-        if eval_loss is not None:
-            self.eval_loss = eval_loss
-        parts = [self.position_text()]
-        parts += self._measured(data) or [
-            f"{words} {value:.3f}"
-            for words, value in (("loss", loss), ("eval", eval_loss))
-            if value is not None
-        ]
+        row = self._measured(data) or {
+            words: value for words, value in (("loss", loss), ("eval", eval_loss)) if value is not None
+        }
+        self.figures |= row
+        parts = [self.position_text(), *(f"{words} {value:.3f}" for words, value in row.items())]
         parts += [f"lr {rate:.1e}"] if rate is not None else []
         parts += self.outlook() if loss is not None or eval_loss is None else []
         return "  ".join(parts)
 
-    def _measured(self, data: dict[str, object]) -> list[str]:
+    def _measured(self, data: dict[str, object]) -> dict[str, float]:
         """Return the figures by which the training method is judged; empty if that is the loss."""
         name = self.measure
         fields = {name: name, f"eval{name[:1].upper()}{name[1:]}": f"eval {name}"} if name else {}
         values = ((words, figure(data.get(field))) for field, words in fields.items())
-        return [f"{words} {value:.3f}" for words, value in values if value is not None]
+        return {words: value for words, value in values if value is not None}
 
     def position_text(self) -> str:
         """``step 12/40``, or the known part of it."""
@@ -244,11 +239,9 @@ class RunLines:
 
     def _completed(self, metrics: object) -> str:
         facts = metrics if isinstance(metrics, dict) else {}
-        sentences = []
-        for key, words in (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss")):
-            value = figure(facts.get(key))
-            if value is not None:
-                sentences.append(f"{words} {value:.3f}")
+        losses = (("loss", "loss"), ("evalLoss", "eval loss"), ("bestEvalLoss", "best eval loss"))
+        values = self.figures if self.measure else {words: figure(facts.get(key)) for key, words in losses}
+        sentences = [f"{words} {value:.3f}" for words, value in values.items() if value is not None]
         steps, seconds = figure(facts.get("steps")), figure(facts.get("seconds"))
         if steps is not None and seconds is not None:
             sentences.append(f"{steps:g} steps in {clock(seconds)}")

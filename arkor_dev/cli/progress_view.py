@@ -172,10 +172,9 @@ class LiveView(PlainView):
 
     def _figures(self) -> str:
         run = self.run
+        parts = [f"{words} {value:.3f}" for words, value in run.figures.items()]
         if self.console.width < ROOMY:
-            return "  ".join(([f"loss {run.loss:.3f}"] if run.loss is not None else []) + run.left_words())
-        parts = [f"loss {run.loss:.3f}"] if run.loss is not None else []
-        parts += [f"eval {run.eval_loss:.3f}"] if run.eval_loss is not None else []
+            return "  ".join(parts[:1] + run.left_words())
         return "  ".join(parts + run.outlook())
 
     def _progress(self, data: dict[str, object]) -> None:

@@ -29,6 +29,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -48,6 +49,8 @@ from arkor_dev.local.workers.socket_folder import SocketFolder
 EXIT_USAGE: Final = 2
 EXIT_NO_SOCKET: Final = 73
 EXIT_DATABASE: Final = 74
+LEAST_BYTES: Final = 1_000_000
+"""A disk with less free space counts as full: SQLite could not write beside its database."""
 EXIT_LOCKED: Final = 75
 EXIT_FORMAT: Final = 76
 EXIT_DAMAGED: Final = 77
@@ -194,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_DAMAGED
     except (sqlite3.Error, OSError) as error:
-        sys.stderr.write(f"{args.data / DATABASE} cannot be opened: {error}\n")
+        sys.stderr.write(f"{_not_opened(args.data, error)}\n")
         return EXIT_DATABASE
     try:
         folder = SocketFolder.make()
@@ -208,6 +211,14 @@ def main(argv: list[str] | None = None) -> int:
         setup.store.close()
         lock_file.close()
     return 0
+
+
+def _not_opened(data: Path, error: Exception) -> str:
+    """Say that the database cannot be opened. On a full disk SQLite only calls it an I/O error."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(data).free < LEAST_BYTES:
+            return f"The disk of {data} is full: free some space"
+    return f"{data / DATABASE} cannot be opened: {error}"
 
 
 def _rebuild(data: Path) -> int:

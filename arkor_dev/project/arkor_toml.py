@@ -99,7 +99,10 @@ def index_of(trainers: list[Trainer], name: str | None) -> int:
             return index
     assert name is not None  # an arkor.toml without a trainer is a problem of the whole file
     names = [trainer["name"] for trainer in trainers]
-    raise BadRequestError(f"{FILE} has no trainer {quoted(name)}.{suggest(name, names, 'It has')}")
+    # The one that is meant may be among those whose name is not allowed.
+    nameless = [trainer["problem"] for trainer in trainers if trainer["name"].startswith("(trainer ")]
+    more = "".join(f" {problem}" for problem in nameless[:1])
+    raise BadRequestError(f"{FILE} has no trainer {quoted(name)}.{suggest(name, names, 'It has')}{more}")
 
 
 def _trainers(project: Path, document: dict[str, object], problems: Problems) -> list[Trainer]:

@@ -135,9 +135,10 @@ class Tools:
         return AsyncStudio.of(self._settings, idle=True)
 
     async def list_trainers(self) -> list[dict[str, Any]]:
-        """List the trainers of the project's arkor.toml, with their settings."""
+        """List the trainers of the project's arkor.toml, with their settings, or what is wrong in them."""
         trainers = await asyncio.to_thread(load_trainers, self._settings.project)
-        return [{"name": trainer["name"], "config": trainer["config"]} for trainer in trainers]
+        shown = ("name", "config", "problem")
+        return [{key: value for key, value in trainer.items() if key in shown} for trainer in trainers]
 
     async def list_jobs(self, status: str | None = None) -> list[dict[str, Any]]:
         """List the newest runs with their status and verdict.

@@ -569,6 +569,21 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
         await soon(in_a_row)
 
 
+async def test_checkpoints_of_a_run_by_rewards_have_their_reward(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job()
+    reward = {"name": "reward", "label": "Mean reward"}
+    fake_backend.emit(job, "training.started", metadata={"measure": reward, "figures": [reward]})
+    fake_backend.log(job, 10, loss=-0.07, reward=0.25)
+    fake_backend.log(job, 10, evalReward=0.5)
+    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[{"kind": "checkpoint", "bytes": 4096}])
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        region = page.get_by_role("region", name="Checkpoints")
+        await expect(region.locator("thead")).to_have_text(re.compile("Mean reward *Eval mean reward"))
+        await expect(region.locator("tbody tr")).to_have_text(re.compile("Step 10.*0.2500.*0.5000"))
+
+
 async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = fake_backend.add_job()
     async with open_page(studio.url, f"/#/jobs/{job}") as page:

@@ -52,7 +52,7 @@ def test_a_whole_run() -> None:
         "step 20: checkpoint saved, 1.5 MB",
         "completed: loss 0.500, eval loss 1.250, best eval loss 1.000, 40 steps in 1:02",
     ]
-    assert (run.step, run.total, run.loss, run.eval_loss, run.ended) == (12, 40, 2, 2.3, "completed")
+    assert (run.step, run.total, run.figures, run.ended) == (12, 40, {"loss": 2, "eval": 2.3}, "completed")
 
 
 def test_an_answer_is_one_line_whatever_it_holds() -> None:
@@ -294,5 +294,7 @@ def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
     )
     evaluated: dict[str, object] = {"step": 2, "evalLoss": -0.5, "evalReward": 0.5}
     assert run.read(JobEvent("training.log", evaluated)) == "step 2  eval reward 0.500"
+    completed = JobEvent("training.completed", {"metrics": {"loss": -0.5, "steps": 2, "seconds": 9}})
+    assert run.read(completed) == "completed: reward 0.250, eval reward 0.500, 2 steps in 0:09"
     run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "\x1b[2J"}}}))
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"

@@ -124,6 +124,18 @@ def test_the_bar_shows_the_figures_and_the_log_only_what_lasts() -> None:
     assert printed.endswith("\x1b[?25h")
 
 
+def test_the_bar_shows_the_figure_that_the_method_is_judged_by() -> None:
+    view, out = live()
+    with view:
+        metadata = {"totalSteps": 40, "measure": {"name": "reward"}}
+        view.show(JobEvent("training.started", {"metadata": metadata}))
+        view.show(row(1, loss=-0.07, reward=0.25))
+        view.show(row(1, evalReward=0.5))
+    last = CONTROLS.sub("", out.getvalue()).rstrip().splitlines()[-1]
+    assert last.endswith("reward 0.250  eval reward 0.500")
+    assert "loss" not in last
+
+
 def test_markup_in_labels_is_text() -> None:
     view, out = live()
     with view:

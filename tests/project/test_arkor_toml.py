@@ -377,6 +377,9 @@ def test_choosing(project: Path) -> None:
         choose(both, "second_one")
     with pytest.raises(ArkorError, match=r'no trainer "zzz". It has: a, Second-One'):
         choose(both, "zzz")
+    lengthy = load_trainers(write(project, SMALL + SMALL.replace('"a"', f'"{"x" * 81}"')))
+    with pytest.raises(ArkorError, match=r"It has: a, \(trainer 2\) arkor.toml:\d+: .*80"):
+        choose(lengthy, "x" * 81)
 
 
 def long(project: Path, text: str) -> str:

@@ -19,6 +19,7 @@ from mcp.types import CallToolResult, Implementation
 from arkor_dev.cli.main import parser
 from arkor_dev.core.settings import Settings
 from arkor_dev.project.start_requests import answer, folder_of, waiting
+from arkor_dev.sdk.mcp_server import Tools
 from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
 from tests.local.harness import Backend
@@ -76,6 +77,16 @@ async def refused(client: Client, tool: str, **given: Any) -> str:
 
 def text_of(result: CallToolResult) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
+
+
+async def test_a_trainer_that_cannot_run_is_listed_with_its_mistake(tmp_path: Path) -> None:
+    (tmp_path / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    good = '[[trainer]]\nname = "good"\nmodel = "m"\ndataset = "chats.jsonl"\nsteps = 1\n'
+    (tmp_path / "arkor.toml").write_text(good + '[[trainer]]\nname = "bad"\nsteps = -1\n')
+    settings = Settings(tmp_path, tmp_path, tmp_path / "data", tmp_path / "cache", local=True)
+    first, second = await Tools(settings, allow_start=False).list_trainers()
+    assert (first["name"], first["config"]["model"], "problem" in first) == ("good", "m", False)
+    assert (second["name"], "steps" in second["problem"], "config" in second) == ("bad", True, False)
 
 
 async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(project: Settings) -> None:

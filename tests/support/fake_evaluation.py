@@ -182,6 +182,10 @@ class FakeEvaluations:
         self.done[job_id, step, data] = evaluation
         return evaluation
 
+    def begun(self, job_id: str) -> None:
+        """An evaluation of the final adapter that someone else has asked for."""
+        self._asked[job_id] = (None, None, 0)
+
     def told(self, job_id: str) -> dict[str, Any] | None:
         """How far it has come, one look further."""
         if job_id not in self._asked:

@@ -17,7 +17,7 @@ from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from arkor_dev.cli.command_line import CommandLine
 
@@ -29,7 +29,7 @@ _ACTION: Final = re.compile(r"(?:^\[?|\| ?)([a-z]+)")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option: its spellings, its explanation, and what its value is; ``takes`` is "" for a flag.
+    """An option: its spellings, a short explanation, and what its value is; ``takes`` is "" for a flag.
 
     ``takes`` is ``word`` (one of ``words``, if there are any), ``folder`` or ``file``.
     """
@@ -64,21 +64,24 @@ def run_completion(shell: str | None, program: CommandLine) -> int:
 
 def completed(program: CommandLine) -> list[Completed]:
     """Return the program and each of its commands."""
-    names = tuple((name, command.help) for name, command in COMMANDS.items())
-    commands = [Completed("", "", names, tuple(_options(program)), files=False)]
+    names = tuple((name, _short(command.help)) for name, command in COMMANDS.items())
+    commands = [Completed("", "", names, tuple(_options(program, ())), files=False)]
     for name, command in COMMANDS.items():
         parser = command.parser()
-        actions = tuple((action, "") for action in _ACTION.findall(command.usage))
+        actions = _ACTION.findall(command.usage)
+        options = tuple(_options(parser, actions))
         metavars = {str(declared.metavar) for declared in parser.declared if not declared.option_strings}
         files = bool(metavars & {*FOLDERS, *FILES}) or bool(re.search("FILE|FOLDER", command.usage))
-        commands.append(Completed(name, command.help, actions, tuple(_options(parser)), files))
+        words = tuple((action, "") for action in actions)
+        commands.append(Completed(name, command.help, words, options, files))
     return commands
 
 
-def _options(parser: CommandLine) -> Iterator[Option]:
-    for action in parser.declared:
-        if action.option_strings:
-            yield Option(tuple(action.option_strings), action.help or "", *_value(action))
+def _options(parser: CommandLine, actions: Iterable[str]) -> Iterator[Option]:
+    for option in parser.declared:
+        if option.option_strings:
+            text = _short(option.help or "", actions)
+            yield Option(tuple(option.option_strings), text, *_value(option))
 
 
 def _value(action: argparse.Action) -> tuple[str, tuple[str, ...]]:
@@ -149,7 +152,7 @@ def _zsh(commands: list[Completed]) -> Iterator[str]:
             *command.words,
             *((spelling, o.text) for o in command.options for spelling in o.spellings),
         ]
-        word_list = " ".join(_quoted(f"{name}:{_short(text)}" if text else name) for name, text in described)
+        word_list = " ".join(_quoted(f"{name}:{text}" if text else name) for name, text in described)
         files = " && _files" if command.files else ""
         reply = f"found=({word_list}); _describe 'arkor-dev' found"
         yield f"    ({command.name or chr(39) * 2}) {reply}{'; _files' if files else ''} ;;"
@@ -166,7 +169,7 @@ def _fish(commands: list[Completed]) -> Iterator[str]:
         condition = f"__fish_seen_subcommand_from {command.name}" if command.name else "__fish_use_subcommand"
         begins = f"complete -c arkor-dev -n '{condition}'"
         for name, text in command.words:
-            yield f"{begins} -a {name}" + (f" -d {_quoted(_short(text))}" if text else "")
+            yield f"{begins} -a {name}" + (f" -d {_quoted(text)}" if text else "")
         if command.files:
             yield f"{begins} -F"
         for option in command.options:
@@ -174,20 +177,30 @@ def _fish(commands: list[Completed]) -> Iterator[str]:
                 f"-l {spelling[2:]}" if spelling.startswith("--") else f"-s {spelling[1:]}"
                 for spelling in option.spellings
             )
+            # The tab ends each word, since the option's description is not the words'.
+            words = " ".join(word + r"\t" for word in option.words)
             value = {"": "", "folder": " -r -a '(__fish_complete_directories)'", "file": " -r -F"}.get(
-                option.takes, f" -x -a '{' '.join(option.words)}'" if option.words else " -x"
+                option.takes, f" -x -a '{words}'" if words else " -x"
             )
-            yield f"{begins} {spelled}{value} -d {_quoted(_short(option.text))}"
+            yield f"{begins} {spelled}{value} -d {_quoted(option.text)}"
 
 
 SHELLS: Final = {"bash": _bash, "zsh": _zsh, "fish": _fish}
 
 
-def _short(text: str) -> str:
-    """Return the first part of an explanation: a list of words has one line for each."""
-    return re.split(r"[;:(]|, (?=without)", text)[0].strip()
+def _short(text: str, actions: Iterable[str] = ()) -> str:
+    """Return the first part of an explanation: a list of words has one line for each.
+
+    An option of some of a command's ``actions`` names them first, as in ``extend: train to this step``.
+    """
+    if text.startswith("print {"):
+        return "print JSON"
+    names = "|".join(actions)
+    for_actions = re.match(rf"(?:(?:{names})(?:, | and |: ))*", text) if names else None
+    begins = for_actions.end() if for_actions else 0
+    return text[:begins] + re.split(r"[;:(]|\. |, (?=without)", text[begins:])[0].strip()
 
 
 def _quoted(text: str) -> str:
     """Quote for any of the shells, without characters that are special in one of them."""
-    return "'" + text.replace("\\", "").replace("'", "").replace("`", "") + "'"
+    return "'" + text.replace("\\", "").replace("'", r"'\''").replace("`", "") + "'"

@@ -181,7 +181,11 @@ async def _evaluate(
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
-        raise
+        # An interrupted command leaves its evaluation running where Studio is open: wait for that one.
+        running = await _evaluating(backend, job_id) or {}
+        same = all(running.get(name) == body.get(name) for name in ("step", "data"))
+        if not running or not same or "strengths" in body:
+            raise
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
     await _done(backend, job_id, quiet=quiet)
@@ -198,13 +202,19 @@ async def evaluated(
     return evaluation
 
 
+async def _evaluating(backend: Backend, job_id: str) -> dict[str, Any] | None:
+    """Return the progress of a job's evaluation; None if there is none."""
+    answered = json.loads((await backend.get_job(job_id)).body)
+    evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
+    return evaluating if isinstance(evaluating, dict) else None
+
+
 async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
     """Wait for the evaluation, with progress on a terminal; raise its failure."""
     with shown_progress(quiet=quiet) as show:
         while True:
-            answered = json.loads((await backend.get_job(job_id)).body)
-            evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
-            if not isinstance(evaluating, dict):
+            evaluating = await _evaluating(backend, job_id)
+            if evaluating is None:
                 return
             if evaluating.get("state") == "failed":
                 raise BackendError(f"Evaluation failed: {one_line(evaluating.get('error'), 1000)}")

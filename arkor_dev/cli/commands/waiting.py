@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from rich.cells import chop_cells
 
 from arkor_dev.cli.commands.local import size
 from arkor_dev.core.plain_text import one_line
@@ -57,7 +60,9 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
         nonlocal printed, label, printed_at
         if redraws:
             if words != printed:
-                sys.stderr.write(f"\r\x1b[K{words}")
+                # A line that wraps would stay: the next one clears only the last of its rows.
+                columns = shutil.get_terminal_size().columns - 1
+                sys.stderr.write(f"\r\x1b[K{chop_cells(words, columns)[0] if words else words}")
                 sys.stderr.flush()
                 printed = words
             return

@@ -68,6 +68,37 @@ def test_bash_offers_what_can_follow(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert offered(script, tmp_path, "arkor-dev", "start", "--set", "") == set()
 
 
+def test_zsh_and_fish_say_what_an_option_does(capsys: pytest.CaptureFixture[str]) -> None:
+    zsh, fish = script_of("zsh", capsys), script_of("fish", capsys)
+    for said in (
+        "--project:the project'\\''s folder'",
+        "'--steps:extend: train to this step,",
+        "--json:print JSON'",
+    ):
+        assert said in zsh
+    for said in (
+        "-a 'csv\\t jsonl\\t tensorboard\\t' -d 'figures: csv'",
+        "-d 'make, more: the teacher'\\''s model'",
+    ):
+        assert said in fish
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_describes_the_option_and_not_each_of_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    ask = (
+        script_of("fish", capsys)
+        + "\ncomplete -C'arkor-dev export --format g'\ncomplete -C'arkor-dev evaluate --aga'"
+    )
+    done = subprocess.run(
+        [shutil.which("fish") or "fish", "--no-config", "-c", ask], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "gguf",
+        "gguf-lora",
+        "--against\tcompare with this job's final adapter on the same rows, not with the base",
+    ]
+
+
 def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", "tcsh"]) == 2
     assert "tcsh is not supported: one of bash, zsh, fish" in capsys.readouterr().err

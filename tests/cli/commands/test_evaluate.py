@@ -57,6 +57,18 @@ async def test_a_checkpoint_is_named_by_its_step(
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"step": 20}
 
 
+async def test_the_same_evaluation_again_waits_for_the_one_that_an_interrupted_command_left(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    fake_backend.features = ["evaluation"]
+    job = fake_backend.add_job("completed")
+    fake_backend.emit(job, "checkpoint.saved", step=20)
+    fake_backend.evaluations.begun(job)
+    assert "being evaluated already" in await command.run(2, "evaluate", job, "--checkpoint", "20")
+    found = json.loads(await command.run(0, "evaluate", job, "--json"))
+    assert found["evaluation"]["verdict"] == "mixed"
+
+
 async def test_rows_of_a_file_of_the_project_are_measured(
     command: Command, signed_in: None, fake_backend: FakeBackend, settings: Settings, tmp_path: Path
 ) -> None:

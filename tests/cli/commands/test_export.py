@@ -38,12 +38,12 @@ def job(signed_in: None, fake_backend: FakeBackend) -> str:
 async def test_it_writes_the_files_and_says_that_they_are_the_same(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
+    out = tmp_path / "صادر 🦜"
     said = await command.run(0, "export", job, "--out", str(out))
     assert PROOF["sentence"] in said
     assert f'PeftModel.from_pretrained(base, "{out}")' in said
     assert {path.name: path.read_bytes() for path in out.iterdir()} == FILES
-    assert list(tmp_path.glob(".out*")) == []
+    assert list(tmp_path.glob(".صادر*")) == []
     assert fake_backend.exports.of(job) == {}, "what lies here need not lie there too"
     found = json.loads(await command.run(0, "export", job, "--out", str(tmp_path / "b"), "--json"))
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))

@@ -62,3 +62,17 @@ def test_words_replace_those_before_or_each_piece_of_work_is_a_line(
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert terminal.getvalue() == written
+
+
+@pytest.mark.parametrize(
+    ("words", "visible"), [("Testing: 3 of 44", "Testing: "), ("a: 日本語日本語", "a: 日本語")]
+)
+def test_a_line_never_wraps_since_only_one_row_is_cleared(
+    monkeypatch: pytest.MonkeyPatch, words: str, visible: str
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "10")
+    with shown_progress() as show:
+        show(words)
+    assert terminal.getvalue() == f"\r\x1b[K{visible}\r\x1b[K"

@@ -148,6 +148,27 @@ def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -
     assert (tmp_path / "data" / "backend.sqlite").read_bytes() == b"not a data base" * 100
 
 
+def test_a_full_disk_is_called_full(tmp_path: Path, project: Path) -> None:
+    # SQLite cannot create its file here either, and its own words are of no help.
+    code = (
+        "import shutil, sys, types; from arkor_dev.local import __main__ as main; "
+        "shutil.disk_usage = lambda _: types.SimpleNamespace(free=4096); "
+        "sys.exit(main.main(sys.argv[1:]))"
+    )
+    data = tmp_path / "data"
+    (data / "backend.sqlite").mkdir(parents=True)
+    arguments = ["--data", str(data), "--project", str(project), "--cache", str(tmp_path / "cache")]
+    hello = json.dumps({"token": "t", "orgSlug": "local", "projectSlug": "tests"})
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        input=f"{hello}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (74, f"The disk of {data} is full: free some space\n")
+
+
 @pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])
 def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: bytes) -> None:
     process = launch(tmp_path / "data", project, tmp_path / "cache", {})

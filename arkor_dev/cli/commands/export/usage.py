@@ -29,7 +29,8 @@ def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
 
     def path(match: re.Match[str]) -> str:
         text = f"{folder}{match[2] or ''}"
-        return json.dumps(text) if match[1] else shlex.quote(text)
+        # Not JSON's escapes: Python reads its two of an emoji as two characters that no path has.
+        return json.dumps(text, ensure_ascii=False) if match[1] else shlex.quote(text)
 
     usage = export.get("usage")
     lines = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []

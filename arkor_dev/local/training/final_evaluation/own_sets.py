@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.groups import groups_of
+from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
 from arkor_dev.local.evaluation.own_set_scores import score_part, scored
@@ -161,10 +162,12 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
                 f"method {run.method.name} has no loss of rows: give it another metric",
             )
             continue
+        forms = run.method.forms
+        if set_settings.get("metric", "loss") != "loss":
+            # Answers are scored by themselves, so whatever the method learns from, a prompt is enough.
+            forms = {**forms, **PROMPTS}
         try:
-            all_rows = load_rows(
-                source, preparation.project, scratch, preparation.progress, run.method.forms, None
-            )
+            all_rows = load_rows(source, preparation.project, scratch, preparation.progress, forms, None)
             rows = _some(all_rows, set_settings, run)
         except JobFailure as failure:
             say(str(set_settings["name"]), str(failure))

@@ -1,7 +1,8 @@
-/** The job's final adapter and checkpoints, each with its losses and actions. */
+/** The job's final adapter and checkpoints, each with its losses, or what its method is judged by, and actions. */
 import { useState } from "preact/hooks";
 import type { Artifact } from "../../contract.gen";
-import type { Rows } from "../../events/rows";
+import type { Column, Rows } from "../../events/rows";
+import { evalName } from "../../events/run";
 import { answererOf, bestStep } from "../../lib/best-step";
 import { bytes, loss, number } from "../../lib/format";
 import { clean } from "../../lib/text";
@@ -46,6 +47,10 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
+  const { judged, rows } = run;
+  const heldOut = judged ? `Eval ${judged.label[0]!.toLowerCase()}${judged.label.slice(1)}` : "Eval loss";
+  const column = rows.column(judged?.name ?? "loss");
+  const evalColumn = rows.column(judged ? evalName(judged.name) : "evalLoss");
   return (
     <section aria-label="Checkpoints" class="job-checkpoints">
       <h2>Checkpoints</h2>
@@ -54,10 +59,10 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           <tr>
             <th scope="col">Name</th>
             <th scope="col" class="job-table-number job-table-wide">
-              Training loss
+              {judged ? judged.label : "Training loss"}
             </th>
             <th scope="col" class="job-table-number">
-              Eval loss
+              {heldOut}
             </th>
             <th scope="col" class="job-table-number job-table-wide">
               Size
@@ -76,8 +81,8 @@ export function Checkpoints({ id, job, run, branch }: Props) {
                   <span class="job-best">{better === null ? "lowest eval loss" : "best"}</span>
                 )}
               </th>
-              <td class="job-table-number job-table-wide">{loss(valueAt(run.rows, "loss", one.step))}</td>
-              <td class="job-table-number">{loss(valueAt(run.rows, "evalLoss", one.step))}</td>
+              <td class="job-table-number job-table-wide">{loss(valueAt(rows, column, one.step))}</td>
+              <td class="job-table-number">{loss(valueAt(rows, evalColumn, one.step))}</td>
               <td class="job-table-number job-table-wide">{bytes(one.bytes)}</td>
               <td class="job-table-actions">
                 {one.target !== null && (
@@ -171,7 +176,7 @@ function checkpointsOf(id: string, run: JobNow["run"]): Saved[] {
 }
 
 /** The last value that was logged at a step, or the last of all if it is null. Steps don't decrease. */
-export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | null): number {
+function valueAt(rows: Rows, column: Column, step: number | null): number {
   let end = rows.length;
   if (step !== null) {
     let low = 0;
@@ -183,7 +188,7 @@ export function valueAt(rows: Rows, field: "loss" | "evalLoss", step: number | n
   }
   for (let row = end - 1; row >= Math.max(0, end - NEAR); row--) {
     if (step !== null && rows.step.at(row) !== step) break;
-    if (Number.isFinite(rows[field].at(row))) return rows[field].at(row);
+    if (Number.isFinite(column.at(row))) return column.at(row);
   }
   return NaN;
 }
