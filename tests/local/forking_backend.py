@@ -51,7 +51,7 @@ LIBRARIES: Final = (
     "arkor_dev.local.training.run",
     "arkor_dev.local.training.final_evaluation.measure",
     "arkor_dev.local.training.samples.sampler",
-    "arkor_dev.local.exports.export",
+    "tests.local.short_exports",
     "arkor_dev.local.inference.generation.loop",
     "arkor_dev.local.inference.transformers_engine",
     "transformers.models.llama.modeling_llama",

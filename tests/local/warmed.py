@@ -60,6 +60,8 @@ class Link:
 def warm() -> None:
     """Run it; what is drawn by chance later is what it would have been."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a pool of OpenMP's threads would be lost in what is forked, which waits for it
     room = patch.dict(os.environ, ARKOR_LEAST_FREE_BYTES="0")
     with TemporaryDirectory() as name, patch.object(worker, "Link", Link), room:
         folder = Path(name)
@@ -70,6 +72,7 @@ def warm() -> None:
         work.train()
     assert work.link.end == "completed"
     assert threading.active_count() == 1, "a process forks well that has one thread"
+    torch.set_num_threads(threads)
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])

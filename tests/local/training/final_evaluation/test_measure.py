@@ -316,7 +316,9 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
     (project_with_held_out / "checks.py").write_text(
         "def length(question, answer, wanted):\n    return len(answer)\n"
     )
-    job, frames = judged(shared, {**JUDGED, "maxSteps": 30, "evaluations": OWN})
+    job, frames = judged(
+        shared, {**JUDGED, "maxSteps": 30, "evalSteps": 15, "saveSteps": 15, "evaluations": OWN}
+    )
     evaluation = evaluation_in(frames)
     phrases, parrots, losses, lengths = evaluation["sets"]
     # The adapter says the phrase that it was taught, and the base does not.
@@ -339,9 +341,9 @@ def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_
         in said[-1]
     )
     # The checkpoints can be measured on them as well.
-    shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 4})
+    shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 15})
     until(lambda: "evaluating" not in shared.job(job), 60)
-    found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=4").json["evaluation"]
+    found = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=15").json["evaluation"]
     assert [part["name"] for part in found["sets"]] == ["phrases", "parrots", "losses", "lengths"]
 
 
