@@ -89,6 +89,16 @@ def test_a_wrong_request_is_refused_before_a_backend_is_asked(
     assert said in capsys.readouterr().err
 
 
+def test_where_a_sweep_was_started_is_remembered(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "arkor.toml").write_text(TOML)
+    wrong = ["--until", "25:00", "--project", str(tmp_path)]
+    assert cli.main(["sweep", "start", "--local", *wrong]) == 2
+    assert cli.main(["sweep", "start", *wrong]) == 2
+    assert "This project was last opened with --local" in capsys.readouterr().err
+
+
 def test_only_a_named_sweep_is_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sweep", "delete", "--local", "--project", str(tmp_path)]) == 2
     assert "Name the sweep to delete" in capsys.readouterr().err
