@@ -134,7 +134,9 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         settings, note = settings_for(settings, names, anywhere=anywhere)
         if note:
             print(note, file=sys.stderr)  # noqa: T201
-    if arguments.command in (None, "start", "serve"):
+    if arguments.command in (None, "start", "serve") or (
+        arguments.command == "sweep" and arguments.action == "start"
+    ):
         remember(settings)
     return settings
 

@@ -360,10 +360,13 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ):
         if text:
             yield label, one_line(text, LONG)
-    for field, label in LOSSES.items():
+    evaluation = _table(job, "evaluation")
+    # The loss of a method that maximises rewards says nothing; the verdict has the rewards.
+    rewarded = _table(_table(evaluation, "heldOut"), "measure").get("higher") is True
+    for field, label in ({} if rewarded else LOSSES).items():
         if (loss := figure(metrics.get(field))) is not None:
             yield label, f"{loss:.3f}"
-    if evaluation := _table(job, "evaluation"):
+    if evaluation:
         yield "verdict", verdict_text(evaluation)
 
 

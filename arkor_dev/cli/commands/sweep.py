@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
 LOOK_SECONDS: Final = 2.0
+LEFT: Final = (
+    "The sweep is kept: `arkor-dev --local` continues it, and `arkor-dev sweep stop --local` ends it."
+)
 NAME: Final = 60
 SHOWN: Final = 10
 """Maximum number of trials in the table, the best first."""
@@ -103,15 +107,19 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
 
 
 async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Print a sweep's progress until its end."""
+    """Print a sweep's progress until its end. Ctrl-C leaves it to the next backend of the project."""
     printed = ""
-    while sweep.get("state") == "running":
-        line = _progress(sweep)
-        if line != printed and not quiet:
-            print(line, flush=True)  # noqa: T201
-        printed = line
-        await asyncio.sleep(LOOK_SECONDS)
-        sweep = await _answer(backend.get_sweep(sweep["id"]))
+    try:
+        while sweep.get("state") == "running":
+            line = _progress(sweep)
+            if line != printed and not quiet:
+                print(line, flush=True)  # noqa: T201
+            printed = line
+            await asyncio.sleep(LOOK_SECONDS)
+            sweep = await _answer(backend.get_sweep(sweep["id"]))
+    except asyncio.CancelledError:
+        print(f"\n{LEFT}", file=sys.stderr)  # noqa: T201
+        raise
     return sweep
 
 

@@ -41,7 +41,7 @@ def default_rate(parameters: int, *, full: bool, optimizer: str) -> Rate:
         value *= LION
         subject = f"lion and {subject}"
     value = float(f"{value:g}")  # 2e-05, not 2.0000000000000003e-05
-    size = f"{parameters / BILLION:.1f} B" if parameters >= BILLION else f"{parameters / 10**6:.0f} M"
+    size = f"{parameters / BILLION:.1f} B" if parameters >= BILLION else f"{parameters / 10**6:.3g} M"
     return Rate(value, f"automatic, for {subject} with {size} parameters")
 
 

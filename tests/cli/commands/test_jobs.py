@@ -227,7 +227,7 @@ def recorded(fake: FakeBackend, status: str = "completed") -> str:
 async def test_one_job_is_shown_with_its_verdict_and_its_files(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
-    evaluation = {"verdict": "better", "sentence": "Better\x1b[31m than the base."}
+    evaluation: dict[str, Any] = {"verdict": "better", "sentence": "Better\x1b[31m than the base."}
     metrics = {"step": 3, "totalSteps": 3, "loss": 1.5, "evalLoss": "nan"}
     job = fake_backend.add_job("completed", name="bot", evaluation=evaluation, metrics=metrics)
     for step in range(1, 13):
@@ -252,6 +252,8 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
     assert told["job"] == fake_backend.jobs[job]
     assert [each["name"] for each in told["artifacts"]][-2:] == ["step 12", "final"]
     assert "--steps, --epochs" in await command.run(2, "jobs", "show", job, "--steps", "3")
+    evaluation["heldOut"] = {"measure": {"label": "Mean reward", "unit": "", "higher": True}}
+    assert "  loss" not in await command.run(0, "jobs", "show", job)
 
 
 async def test_the_rows_of_two_jobs_are_compared(

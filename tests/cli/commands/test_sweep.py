@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from arkor_dev.cli import main as cli
-from arkor_dev.cli.commands.sweep import lines_of
+from arkor_dev.cli.commands.sweep import _follow, lines_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.backend.client import Backend
 
 SWEEP: dict[str, Any] = {
     "id": "sweep_00000000000a", "name": "bot sweep", "state": "completed", "createdAt": "-",
@@ -86,6 +89,25 @@ def test_a_wrong_request_is_refused_before_a_backend_is_asked(
     assert said in capsys.readouterr().err
 
 
+def test_where_a_sweep_was_started_is_remembered(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "arkor.toml").write_text(TOML)
+    wrong = ["--until", "25:00", "--project", str(tmp_path)]
+    assert cli.main(["sweep", "start", "--local", *wrong]) == 2
+    assert cli.main(["sweep", "start", *wrong]) == 2
+    assert "This project was last opened with --local" in capsys.readouterr().err
+
+
 def test_only_a_named_sweep_is_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sweep", "delete", "--local", "--project", str(tmp_path)]) == 2
     assert "Name the sweep to delete" in capsys.readouterr().err
+
+
+async def test_ctrl_c_says_how_the_sweep_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    following = asyncio.create_task(_follow(cast("Backend", None), {**SWEEP, "state": "running"}, quiet=True))
+    await asyncio.sleep(0)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    assert "`arkor-dev --local` continues it" in capsys.readouterr().err

@@ -140,6 +140,8 @@ def test_only_a_setting_of_the_table_can_be_asked_for() -> None:
 def test_an_automatic_rate_has_its_reason() -> None:
     rate, reason = default_rate(134_500_000, full=False, optimizer="adamw")
     assert (rate, reason) == (5e-4, "automatic, for an adapter of a model with 134 M parameters")
+    _, reason = default_rate(426_500, full=False, optimizer="adamw")
+    assert reason.endswith("with 0.426 M parameters"), "not 0 M"
     assert default_rate(8 * 10**9, full=True, optimizer="lion") == (
         4e-6,
         "automatic, for lion and full fine-tuning of a model with 8.0 B parameters",
