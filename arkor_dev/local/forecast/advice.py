@@ -33,7 +33,7 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
         return {
             "error": "Not started, since it cannot fit. Its checkpoints and its result take "
             f"{size(need)} of disk space, and {size(free)} are free. Free disk space, or keep fewer "
-            "checkpoints (saveTotalLimit, saveSteps)"
+            "checkpoints (save_total_limit, save_every)"
         }
     return {}
 

@@ -216,12 +216,12 @@ def load_base(
     four_bit = four_bit or stored_so
     if four_bit and comes_in_mxfp4(path):
         raise JobFailure(
-            "loadIn4bit quantizes full weights, and the experts of this model come in MXFP4, which is loaded "
-            "in 16 bit: remove loadIn4bit from the trainer"
+            "load_in_4bit quantizes full weights, and the experts of this model come in MXFP4, which is "
+            "loaded in 16 bit: remove load_in_4bit from the trainer"
         )
     if four_bit:
         if detected != "cuda":
-            subject, instead = "loadIn4bit needs", "remove loadIn4bit from the trainer"
+            subject, instead = "load_in_4bit needs", "remove load_in_4bit from the trainer"
             if stored_so:
                 subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
             raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")
