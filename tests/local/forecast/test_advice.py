@@ -60,5 +60,6 @@ def test_what_has_no_room_on_the_disk_is_not() -> None:
     said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
     assert said == {
         "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of disk "
-        "space, and 3.0 GB are free. Free disk space, or keep fewer checkpoints (saveTotalLimit, saveSteps)"
+        "space, and 3.0 GB are free. Free disk space, or keep fewer checkpoints (save_total_limit, "
+        "save_every)"
     }
