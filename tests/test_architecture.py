@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import arkor_dev
+from arkor_dev.contract.settings import by_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +241,21 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
         "arkor_dev.project.toml.edit",
         "webbrowser",
     }
+
+
+def test_messages_name_settings_as_arkor_toml_does() -> None:
+    """Only `check_config`, whose readers write the wire's fields, names these."""
+    wire = {field for field, setting in by_field().items() if setting.key != field and not field.islower()}
+    found = []
+    for name, tree in TREES.items():
+        if not name.startswith("local/") or name == "local/jobs/job_config":
+            continue
+        docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+                words = re.findall(r"\w+", node.value) if " " in node.value.strip() else []
+                found += [f"{name}:{node.lineno}: {word}" for word in words if word in wire]
+    assert found == []
 
 
 @pytest.mark.parametrize(

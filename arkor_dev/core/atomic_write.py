@@ -10,12 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ABANDONED_SECONDS: Final = 60
+"""Age from which a temporary file belongs to a process that was killed."""
 
 
 def check_writable(folder: Path, mode: int = 0o700) -> None:
@@ -85,9 +90,26 @@ def _state(of: os.stat_result) -> tuple[int, ...]:
     return (of.st_dev, of.st_ino, of.st_mtime_ns, of.st_ctime_ns, of.st_size)
 
 
+def temporary_beside(path: Path) -> Path:
+    """Return the name of a new temporary file for the content of ``path``.
+
+    Deletes this user's older ones, which a killed process has left.
+    """
+    own = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    user, now = getattr(os, "geteuid", lambda: 0)(), time.time()
+    with contextlib.suppress(OSError):
+        for other in [entry for entry in path.parent.iterdir() if own.fullmatch(entry.name)]:
+            state = other.lstat()
+            # The ctime, too: a file that was just swapped for the new one has its old mtime.
+            is_old = now - max(state.st_mtime, state.st_ctime) > ABANDONED_SECONDS
+            if is_old and state.st_uid == user and stat.S_ISREG(state.st_mode):
+                other.unlink()
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
 def _temporary(path: Path, content: bytes, mode: int) -> Path:
     """Write ``content`` to a temporary file beside ``path``, flushed to disk; leave none on failure."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = temporary_beside(path)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import mmap
 import os
-import secrets
 import stat
 import sys
 import threading
@@ -18,7 +17,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .atomic_write import ChangedError
+from .atomic_write import ChangedError, temporary_beside
 from .unbuffered_copy import FULL, Segment, write_unbuffered
 
 try:
@@ -105,7 +104,7 @@ class SplicedFile:
         """
         parts, segments = self._parts(splices), self._segments(splices)
         size = segments[-1].end if segments else 0
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
+        temporary = temporary_beside(self.path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         out = os.open(temporary, flags, 0o600)
         try:

@@ -221,6 +221,7 @@ async def test_rows_are_judged_by_key_one_after_another(
     known = [f"{row_hash(row.encode()):016x}" for row in rows]
     told = {"row": known[2], "verdict": "accepted", "by": "Bo", "comment": "<b>Fine</b>"}
     (project / FILE).write_text(json.dumps(told) + "\n")
+    fake_backend.datasets.left_out = {2}
 
     def written() -> list[tuple[str, Any]]:
         lines = [json.loads(line) for line in (project / FILE).read_text().splitlines()]
@@ -229,7 +230,11 @@ async def test_rows_are_judged_by_key_one_after_another(
     async with open_page(studio.url, "/#/data?by=Ann") as page:
         heading = page.locator(".data-one h2")
         await expect(heading).to_contain_text("Row 1 ")
+        struck = page.locator(".data-row-out")
+        await expect(struck).to_have_count(1)
         await page.keyboard.press("v")
+        # A judgement may have changed by now which rows are left out.
+        await expect(struck).to_have_count(0)
         panel = page.get_by_role("region", name="Judge rows")
         counts = panel.get_by_role("status")
         await expect(counts).to_have_text("1 accepted · 0 rejected · 0 flagged · 3 unseen")
@@ -267,6 +272,7 @@ async def test_rows_are_judged_by_key_one_after_another(
         await expect(heading).to_contain_text("Row 3 ")
         await panel.get_by_role("button", name="Done").click()
         await expect(panel).to_have_count(0)
+        await expect(struck).to_have_count(1)
 
 
 async def test_rows_are_found_by_meaning_and_judged_by_loss_with_keys_alone(

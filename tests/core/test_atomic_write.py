@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.core.atomic_write import ChangedError, replace_regular, write_private
+from arkor_dev.core.spliced_file import Splice, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,3 +85,32 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, kind: str) -> None:
         replace_regular(path, b"new", b"old")
     assert path.is_symlink() is (kind == "link")
     assert not (tmp_path / "target").exists() or (tmp_path / "target").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("spliced", [False, True])
+def test_what_a_killed_edit_left_is_deleted_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spliced: bool
+) -> None:
+    """Only the edited file's own temporary files, and only old ones: a recent one is still being written."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"old")
+    left = tmp_path / ".rows.jsonl.0123456789abcdef.tmp"
+    others = [".rows.jsonl.swp", ".rows.jsonl.draft.tmp", ".other.jsonl.0123456789abcdef.tmp", "a.tmp"]
+    for name in (left.name, *others):
+        (tmp_path / name).write_bytes(b"partial")
+    (tmp_path / ".rows.jsonl.00000000000000aa.tmp").symlink_to(path)
+    kept = {entry.name for entry in tmp_path.iterdir()}
+
+    def edit(new: bytes) -> set[str]:
+        if spliced:
+            with opened(path) as file:
+                file.replace([Splice(0, 3, new)])
+        else:
+            replace_regular(path, new, path.read_bytes())
+        return {entry.name for entry in tmp_path.iterdir()}
+
+    assert edit(b"new") == kept
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert edit(b"two") == kept - {left.name}
+    assert path.read_bytes() == b"two"

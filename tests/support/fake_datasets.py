@@ -66,6 +66,7 @@ class FakeDatasets:
         self.rows: list[list[dict[str, str]] | str] = [*([[ask, answer]] * 20), [long, answer]]
         self.shown = 4_000
         self.reading: int | None = None
+        self.left_out: set[int] = set()
         self.findings: list[dict[str, Any]] = []
         self.more: dict[str, Any] = {}
         self.views: dict[str, dict[str, Any]] = {}
@@ -271,6 +272,8 @@ class FakeDatasets:
         tokens = tokens_of(row)
         excerpt = next((message["content"] for message in row if message["role"] == "user"), "")
         learned = sum(is_learned for _, is_learned, _ in tokens)
+        if number in self.left_out:
+            short["leftOut"] = True
         return {**short, "excerpt": excerpt[:120], "length": len(tokens), "learned": learned}
 
     async def _list(self, request: web.Request) -> web.Response:

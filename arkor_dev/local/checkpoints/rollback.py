@@ -88,13 +88,13 @@ def non_finite(
     if locations and len(locations) < len(rows):
         return NonFiniteError(
             f"The loss became {value} at step {step}, by {listed}; the batch's other rows are finite. "
-            f"Check these rows, or try learningRate {rate / 10:g}",
+            f"Check these rows, or try learning_rate {rate / 10:g}",
             step,
         )
     cause = f", on {listed}" if listed else ""
     return NonFiniteError(
         f"The loss became {value} at step {step}{cause}: the learning rate {rate:g} is too high for this "
-        f"model and data; try learningRate {rate / 10:g}",
+        f"model and data; try learning_rate {rate / 10:g}",
         step,
     )
 
@@ -108,6 +108,6 @@ def check_finite(step: int, weights: Iterable[Any]) -> None:
     """Raise NonFiniteError if a weight is not finite: saved weights must be usable."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         raise NonFiniteError(
-            f"Non-finite weights after step {step}: lower learningRate or max_grad_norm",
+            f"Non-finite weights after step {step}: lower learning_rate or max_grad_norm",
             step,
         )

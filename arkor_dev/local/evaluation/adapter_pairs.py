@@ -147,7 +147,7 @@ def _on_same_rows(
         )
     if first["tokens"] != second["tokens"]:
         raise ConflictError(
-            f"{both} tokenize the same rows differently (another model, chat template or maxLength): "
+            f"{both} tokenize the same rows differently (another model, chat template or max_length): "
             "their losses per token are not comparable"
         )
     return first, second

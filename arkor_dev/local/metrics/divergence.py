@@ -49,7 +49,7 @@ class Divergence:
         return {
             "message": (
                 f"The loss is rising: the median of the last {WINDOW} logged values is {middle:.3f}, and was "
-                f"{self._best:.3f} at step {self._best_step}. A lower learningRate, or a warmup, may help"
+                f"{self._best:.3f} at step {self._best_step}. A lower learning_rate, or a warmup, may help"
             ),
             "code": DIVERGING,
             "step": step,

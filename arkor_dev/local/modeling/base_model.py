@@ -221,12 +221,12 @@ def load_base(
     four_bit = four_bit or stored_so
     if four_bit and (stored_in := dequantized_from(path)):
         raise JobFailure(
-            f"loadIn4bit quantizes full weights, and this model has weights in {stored_in.upper()}, which "
-            "are loaded in 16 bit: remove loadIn4bit from the trainer"
+            f"load_in_4bit quantizes full weights, and this model has weights in {stored_in.upper()}, which "
+            "are loaded in 16 bit: remove load_in_4bit from the trainer"
         )
     if four_bit:
         if detected != "cuda":
-            subject, instead = "loadIn4bit needs", "remove loadIn4bit from the trainer"
+            subject, instead = "load_in_4bit needs", "remove load_in_4bit from the trainer"
             if stored_so:
                 subject, instead = "A model in 4 bit needs", "choose the repository with the full weights"
             raise JobFailure(f"{subject} an NVIDIA GPU, and this machine computes on {detected}: {instead}")

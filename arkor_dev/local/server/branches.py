@@ -64,10 +64,10 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         setting = of.get(field)
         return by_field()[field].default if setting is None else setting
 
-    def differs(subject: str, requested: object, trained: object) -> ConflictError:
+    def differs(field: str, requested: object, trained: object) -> ConflictError:
         return ConflictError(
-            f"The job {job['name']} has different weights from this config: {subject} is {trained} there, "
-            f"{requested} here"
+            f"The job {job['name']} has different weights from this config: {by_field()[field].key} is "
+            f"{trained} there, {requested} here"
         )
 
     model, other = config["model"], job["config"]["model"]

@@ -604,13 +604,13 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
     if body.get("deadline") is None and body.get("jobs") is None:
         raise BadRequestError("A sweep needs a deadline or a number of jobs")
     if config.get("dryRun"):
-        raise BadRequestError("A dry run says nothing about settings: sweep without dryRun")
+        raise BadRequestError("A dry run says nothing about settings: sweep without dry_run")
     if config.get("evalSteps") == 0 or (
         config.get("datasetSplit") == 0 and not config.get("evalDatasetSource")
     ):
         raise BadRequestError(
-            "A sweep compares settings on held-out rows, and this trainer holds out none: set datasetSplit, "
-            "or evalDatasetSource"
+            "A sweep compares settings on held-out rows, and this trainer holds out none: set eval_split, "
+            "or eval_dataset"
         )
     grid_size = combinations(space)
     if (grid_size is None or grid_size > GRID_MOST) and importlib.util.find_spec("optuna") is None:

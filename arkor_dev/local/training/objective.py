@@ -59,8 +59,8 @@ class Objective(ABC):
     """Computes the loss of ``model``, which runs on ``device`` in ``dtype``.
 
     ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is the reason
-    that rows are padded, or None if they are packed. ``headless``: the logits are exactly a frozen output
-    layer applied to the last hidden states. ``fused``: the logits of all tokens are never in memory at once.
+    that rows are padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory
+    at once.
 
     A training method implements :meth:`__call__` and :meth:`row_losses` using :meth:`logits`; one that
     generates its own training data also implements :meth:`updates`. ``together`` is the minimum number of
@@ -77,7 +77,7 @@ class Objective(ABC):
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
         self.padded: str | None = None
-        self.fused = self.headless = False
+        self.fused = False
         self._speed_up(rows)
 
     @abstractmethod
@@ -245,13 +245,19 @@ class Objective(ABC):
             if not self.padded and not self._answers_alike(probe, known):
                 use_plain_attention(self._inner)
                 self.padded = "its layers do not keep packed rows apart"
-            if can_be_fused(self._inner.get_output_embeddings()):
-                hidden, head, _ = self._before_head(probe)
-                self.headless = alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
-                CurrentBatch.packed = None  # the probe is over
             # On a CPU, computing few logits at a time costs more than it saves.
-            self.fused = self.headless and self.device != "cpu"
+            self.fused = self.device != "cpu" and self._is_headless(probe, known)
         self.model.train()
+
+    def _is_headless(self, probe: Sequence[Example], known: Any) -> bool:
+        """Return whether ``known``, the logits of ``probe``, are exactly a frozen output layer applied to the
+        last hidden states.
+        """
+        if not can_be_fused(self._inner.get_output_embeddings()):
+            return False
+        hidden, head, _ = self._before_head(probe)
+        CurrentBatch.packed = None  # the probe is over
+        return alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
 
     def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
         """Return the inputs of the output layer, ``[learned, size]``, the layer itself, and the learned
@@ -393,8 +399,13 @@ class CrossEntropy(Objective):
         memory.
         """
         size = 0
-        if not self._penalized or not self.headless:
+        if not self._penalized or not rows:
             return True
+        if not self.fused:
+            probe = _probe(rows)
+            with self._as_base():
+                if not self._is_headless(probe, self.logits(probe)[0]):
+                    return True
         for start in range(0, len(rows), TOGETHER):
             chunk = rows[start : start + TOGETHER]
             if stopped():

@@ -173,8 +173,8 @@ class Plan:
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
-                "earlyStoppingPatience requires evaluations, but no rows are held out: set datasetSplit, "
-                "or remove earlyStoppingPatience"
+                "early_stopping_patience requires evaluations, but no rows are held out: set eval_split, "
+                "or remove early_stopping_patience"
             )
         optimizer = OptimizerPlan.of(settings, parameters)
         return cls(

@@ -61,5 +61,5 @@ def adapter_alone(method: str, settings: JobSettings) -> None:
     if settings.get("fullFineTuning"):
         raise JobFailure(
             f"{method} compares the adapter with the model below it, so it cannot train the whole model: "
-            "remove fullFineTuning, or use cpo or orpo, which need no reference"
+            "remove full_fine_tuning, or use cpo or orpo, which need no reference"
         )

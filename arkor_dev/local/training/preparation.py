@@ -143,7 +143,7 @@ class Preparation:
         if not unseen:
             raise JobFailure(
                 f"{self.config[REPLAY]}: the verdict measures all of its rows, or near duplicates of them. "
-                "Add other prompts to the replay data set, or remove replayDataset"
+                "Add other prompts to the replay data set, or remove replay_dataset"
             )
         if count := len(rows) - len(unseen):
             self.say(

@@ -46,6 +46,7 @@ def many(scene: Scene, count: int = 60) -> None:
 
 @state("jobs-empty", "Before the first job")
 async def empty(scene: Scene) -> None:
+    scene.fake.features = ["delete", "sweeps"]
     await scene.go("/#/jobs")
     await expect(scene.page.get_by_text("No job has run yet.")).to_be_visible()
 

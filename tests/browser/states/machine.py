@@ -79,7 +79,7 @@ async def rising(scene: Scene) -> None:
     words = (
         "The loss is rising: the median of the last 10 logged values is 1.983, and was 1.012 at step 118. "
     )
-    words += "A lower learningRate, or a warm-up, may help"
+    words += "A lower learning_rate, or a warm-up, may help"
     scene.fake.emit(job, "training.message", message=words, code="diverging", step=132, timestamp=ago(38))
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.locator(".job-rising")).to_contain_text("The loss is rising", timeout=PROMPTLY)

@@ -209,7 +209,7 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
         lambda: (found := ask(forecasting, {**LONG, "maxLength": 8}))["state"] == "failed" and found, SECONDS
     )
     assert answer["id"] == short["id"]
-    assert "maxLength 8 truncates it before the answer" in answer["error"]
+    assert "max_length 8 truncates it before the answer" in answer["error"]
 
 
 def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> None:

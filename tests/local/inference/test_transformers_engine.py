@@ -110,7 +110,7 @@ def test_four_bit_needs_a_gpu(tiny: Path) -> None:
 
     if pick_device()[0] == "cuda":
         pytest.skip("this machine has one")
-    with pytest.raises(JobFailure, match="loadIn4bit needs an NVIDIA GPU"):
+    with pytest.raises(JobFailure, match="load_in_4bit needs an NVIDIA GPU"):
         load_base(tiny, four_bit=True)
 
 

@@ -139,7 +139,7 @@ def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
     assert cut
     assert (example.ids, example.labels) == (whole.ids[: first + 1], whole.labels[: first + 1])
     with pytest.raises(
-        JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and maxLength {first} truncates"
+        JobFailure, match=rf"d, line 1: {len(whole.ids)} tokens long, and max_length {first} truncates"
     ):
         encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first))
 

@@ -94,7 +94,7 @@ def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
         json.dumps({**written, "quantization_config": {"quant_method": "mxfp4"}})
     )
     assert "come in MXFP4 and are dequantized to 16 bit" in (check_trainable(model) or "")
-    with pytest.raises(JobFailure, match="remove loadIn4bit"):
+    with pytest.raises(JobFailure, match="remove load_in_4bit"):
         load_base(model, four_bit=True)
     base = load_in_float32(model)
     state = base.model.state_dict()

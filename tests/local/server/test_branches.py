@@ -38,13 +38,13 @@ def test_the_same_form_of_adapter_fits(folder: Path, more: dict[str, Any]) -> No
     ("more", "what"),
     [
         ({"model": "other"}, "model is m there, other here"),
-        ({"loraR": 16}, "loraR is 8 there, 16 here"),
-        ({"loraAlpha": 8}, "loraAlpha is 16 there, 8 here"),
-        ({"useDora": True}, "useDora is False there, True here"),
-        ({"loraTargetModules": "q"}, "loraTargetModules"),
-        ({"loraTargetModules": None}, "loraTargetModules is .* there, .'all-linear'. here"),
-        ({"fullFineTuning": True}, "fullFineTuning is False there, True here"),
-        ({"initLoraWeights": "pissa"}, "initLoraWeights"),
+        ({"loraR": 16}, "lora.r is 8 there, 16 here"),
+        ({"loraAlpha": 8}, "lora.alpha is 16 there, 8 here"),
+        ({"useDora": True}, "lora.use_dora is False there, True here"),
+        ({"loraTargetModules": "q"}, "lora.target_modules"),
+        ({"loraTargetModules": None}, "lora.target_modules is .* there, .'all-linear'. here"),
+        ({"fullFineTuning": True}, "full_fine_tuning is False there, True here"),
+        ({"initLoraWeights": "pissa"}, "lora.init_lora_weights"),
     ],
 )
 def test_another_form_is_refused_in_words(folder: Path, more: dict[str, Any], what: str) -> None:

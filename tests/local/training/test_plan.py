@@ -90,7 +90,7 @@ def test_no_evaluation_without_rows_for_it() -> None:
 
 def test_patience_without_rows_to_measure_on_is_refused() -> None:
     with pytest.raises(
-        JobFailure, match="earlyStoppingPatience requires evaluations, but no rows are held out"
+        JobFailure, match="early_stopping_patience requires evaluations, but no rows are held out"
     ):
         plan_of({**GOOD, "earlyStoppingPatience": 2}, 9, 0)
 

@@ -255,7 +255,7 @@ def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path)
     plan = Plan.of(JobSettings(config), ROWS, 0)
     plan = replace(plan, schedule=replace(plan.schedule, height=10.0))
     run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), Events())
-    with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learningRate 1"):
+    with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learning_rate 1"):
         run.run()
 
 

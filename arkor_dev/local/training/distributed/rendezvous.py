@@ -80,7 +80,7 @@ class Rendezvous:
         """Raise JobFailure if a batch has fewer rows than there are workers."""
         if batch < self.count:
             raise JobFailure(
-                f"{self.count} workers share each batch, and a batch has {batch} rows: set batchSize to "
+                f"{self.count} workers share each batch, and a batch has {batch} rows: set batch_size to "
                 f"{self.count} or more, or workers to {batch} or less"
             )
 

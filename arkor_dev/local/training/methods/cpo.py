@@ -27,7 +27,7 @@ class ContrastivePreferenceOptimization(PairMethod):
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure for a loss that only DPO supports."""
         if settings.get("lossType") == "apo_zero":
-            raise JobFailure("lossType apo_zero compares with a reference: use it with method dpo")
+            raise JobFailure("loss_type apo_zero compares with a reference: use it with method dpo")
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan

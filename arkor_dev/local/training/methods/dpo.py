@@ -29,7 +29,7 @@ class DirectPreferenceOptimization(PairMethod):
         """Raise JobFailure for full fine-tuning, and for a loss without a reference."""
         adapter_alone(self.name, settings)
         if settings.get("lossType") == "simpo":
-            raise JobFailure("lossType simpo needs no reference: use it with method cpo")
+            raise JobFailure("loss_type simpo needs no reference: use it with method cpo")
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan

@@ -39,7 +39,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
         adapter_alone(self.name, settings)
         if settings.get("batchSize") < 2:
             raise JobFailure(
-                "kto pairs each prompt with another answer of its batch, so it needs batchSize 2 or more"
+                "kto pairs each prompt with another answer of its batch, so it needs batch_size 2 or more"
             )
         if (settings.get("workers") or 1) > 1:
             raise JobFailure("kto estimates one figure from the whole batch, so it trains on one worker")

@@ -112,8 +112,8 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
     if not examples:
         if longest > max_length:
             raise JobFailure(
-                f"{row.where}: {longest} tokens long, and maxLength {max_length} truncates it before the "
-                "answer: raise maxLength or shorten the row"
+                f"{row.where}: {longest} tokens long, and max_length {max_length} truncates it before the "
+                "answer: raise max_length or shorten the row"
             )
         if any(message.get("tool_calls") for message in row.messages):
             raise JobFailure(

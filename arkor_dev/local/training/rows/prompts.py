@@ -38,8 +38,8 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
     ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
     if len(ids) >= longest:
         raise JobFailure(
-            f"{row.where}: the prompt is {len(ids)} tokens long, and maxLength {longest} leaves no room for "
-            "an answer: raise maxLength or shorten the prompt"
+            f"{row.where}: the prompt is {len(ids)} tokens long, and max_length {longest} leaves no room for "
+            "an answer: raise max_length or shorten the prompt"
         )
     question, reference = texts_of(row)
     columns = row.extra.get("columns", {})

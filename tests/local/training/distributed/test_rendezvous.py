@@ -75,5 +75,5 @@ def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
 def test_a_batch_has_a_row_for_each() -> None:
     meeting = Rendezvous(1, 4, "127.0.0.4", "127.0.0.3", 4321)
     meeting.check(4)
-    with pytest.raises(JobFailure, match="set batchSize to 4 or more, or workers to 3 or less"):
+    with pytest.raises(JobFailure, match="set batch_size to 4 or more, or workers to 3 or less"):
         meeting.check(3)

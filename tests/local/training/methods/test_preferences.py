@@ -334,7 +334,7 @@ def test_settings_that_a_method_cannot_have_are_refused() -> None:
         ("dpo", {"lossType": "simpo"}, "method cpo"),
         ("cpo", {"lossType": "apo_zero"}, "method dpo"),
         ("kto", {"fullFineTuning": True}, "use cpo or orpo"),
-        ("kto", {"batchSize": 1}, "batchSize 2 or more"),
+        ("kto", {"batchSize": 1}, "batch_size 2 or more"),
         ("kto", {"workers": 2}, "one worker"),
     ):
         with pytest.raises(JobFailure, match=says):

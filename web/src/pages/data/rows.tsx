@@ -94,6 +94,8 @@ const SIGNS: Readonly<Record<string, readonly [string, string]>> = {
 
 function Row({ number: at, row, on, cut, choose, mark }: RowProps) {
   const sign = SIGNS[mark?.verdict ?? ""] ?? (mark?.made ? ["◇", "made by a program"] : ["", ""]);
+  // Whether judgements leave a row out is known again once the judging is done; until then its mark shows the verdict.
+  const leftOut = row?.leftOut && mark === undefined;
   const isCut = row !== undefined && row.length > cut;
   return (
     <button
@@ -112,14 +114,14 @@ function Row({ number: at, row, on, cut, choose, mark }: RowProps) {
         </span>
       )}
       <bdi
-        class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded || row?.leftOut ? " data-row-out" : ""}`}
+        class={`data-row-text${row?.error ? " data-row-bad" : row?.excluded || leftOut ? " data-row-out" : ""}`}
       >
         {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
         {row?.excluded
           ? "excluded"
-          : row?.leftOut
+          : leftOut
             ? "left out"
             : row && !row.error && row.length > 0
               ? number(row.length)
