@@ -54,6 +54,19 @@ def test_the_quick_tests_take_no_arguments() -> None:
     assert "--quick takes no arguments" in done.stderr
 
 
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_each_part_of_the_check_of_a_gpu_runs_on_an_emulated_one() -> None:
+    """But for those that start programs or measure time, and four_bit, which needs bitsandbytes."""
+    pytest.importorskip("torch")
+    parts = ("packing", "merge", "chat", "memory")
+    command = [sys.executable, "-W", "ignore", str(ROOT / "scripts" / "gpu-check"), "--emulated", *parts]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert {line.partition(":")[0] for line in said.splitlines()} >= set(parts), said
+    assert not re.search(r"^\w+: \w*Error", said, re.MULTILINE), said
+    assert "memory: OutOfMemory: " in said
+
+
 def test_the_notebooks_test_pins_its_versions_and_knows_what_it_tests() -> None:
     pins = (ROOT / "scripts" / "notebooks.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", pin) for pin in pins)

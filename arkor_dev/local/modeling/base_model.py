@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+import transformers
 from transformers import AutoConfig, BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
@@ -243,6 +244,11 @@ def load_base(
     model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=max(1, len(totals)), **extra)
     if stored_so:
         _compute_in(model, dtype)
+    elif not four_bit and any(weight.element_size() == 1 for weight in model.parameters()):
+        raise JobFailure(
+            f"transformers {transformers.__version__} cannot dequantize this model's weights. Update it: "
+            "pip install -U transformers"
+        )
     if len(totals) > 1:
         spread(model, extra["device_map"])
     if detected == "cuda":

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.gpus import Gpu
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.forecast import measurement
 from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
 from arkor_dev.local.forecast.estimate import estimate, fit_together
 from arkor_dev.local.forecast.linear_models import LinearModel, Sizes, shape_of
@@ -338,7 +340,7 @@ def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) 
     )
 
 
-def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
+def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = tmp_path / "model", tmp_path / "rows.jsonl"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -353,6 +355,12 @@ def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path) -> None:
     own = {"evaluations": [{"name": "own", "path": "data/own.jsonl"}]}
     for other in ({"batchSize": 2}, {"loraR": 4}, {"maxLength": 64}, {"evalSteps": 0}, {"seed": 1}, own):
         assert key(**other) != first, other
+    monkeypatch.setattr(machine, "speed_factors", machine.speed_factors.__wrapped__)  # each time anew
+    monkeypatch.setattr(measurement, "speed_factors", machine.speed_factors)
+    monkeypatch.setattr(machine, "nvidia_gpus", lambda: [Gpu("Tesla T4", "GPU-1")])
+    assert key() != first, "another GPU"
+    monkeypatch.undo()
+    assert key() == first
     data.write_text("{}\n{}\n")
     assert key() != first
 

@@ -112,10 +112,11 @@ def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore")
-def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path) -> None:
+def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To number times scale of its block; trained, answered and merged so, on an emulated GPU as well."""
     import torch
     from safetensors.torch import load_file, save_file
+    from transformers import FineGrainedFP8Config
 
     from arkor_dev.local.exports.files import load_in_float32, merge, save_merged
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
@@ -145,6 +146,11 @@ def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path) -> None:
         assert losses[-1] < losses[0]
     with devices.two_cards(2**30, 2**30):
         assert load_base(model, gpus=2).gpus == 2
+    with monkeypatch.context() as patched, devices.cuda(capability=(9, 0)):
+        # as transformers before 5, which does not know the option
+        patched.setattr(FineGrainedFP8Config, "dequantize", property(lambda _: False, lambda *_: None), False)
+        with pytest.raises(JobFailure, match="cannot dequantize this model's weights"):
+            load_base(model)
     run = set_up(model, tmp_path, {"maxSteps": 4, "batchSize": 12, "learningRate": 3e-2})
     losses = losses_of(run)
     assert losses[-1] < losses[0]

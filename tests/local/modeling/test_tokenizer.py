@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.contract.gpus import Gpu
+from arkor_dev.local.modeling import tokenizer
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -41,3 +44,23 @@ def test_a_model_is_the_same_without_torch(tiny: Path) -> None:
     base = load_base(tiny)
     assert without == [base.device, base.context, base.tokenizer("my parcel").input_ids]
     assert without[1] == 256
+
+
+@pytest.mark.parametrize(
+    ("system", "build", "amd", "device", "length"),
+    [
+        ("linux", "rocm", 1, "cuda", 1024),
+        ("linux", "rocm", 0, "cpu", 512),
+        ("linux", "cpu", 1, "cpu", 512),
+        ("darwin", "cpu", 0, "mps", 1024),
+    ],
+)
+def test_data_are_cut_as_on_the_device_that_will_train(
+    monkeypatch: pytest.MonkeyPatch, system: str, build: str, amd: int, device: str, length: int
+) -> None:
+    monkeypatch.setattr(tokenizer, "torch_build", lambda: build)
+    monkeypatch.setattr(tokenizer, "amd_gpus", lambda: [Gpu("AMD GPU", "0")] * amd)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert tokenizer.likely_device() == device
+    assert tokenizer.default_length(device) == length

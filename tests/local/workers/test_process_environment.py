@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.workers.process import DEFAULTS
+from arkor_dev.local.workers.process import DEFAULTS, passed
 
 pytestmark = pytest.mark.engine
 LENGTHS = """
@@ -27,6 +27,14 @@ for tokens in range(65, 365):
     learn(tokens)
 print(resources.resident_memory() - before)
 """
+
+
+@pytest.mark.parametrize("name", ["HIP_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION", "CUDA_VISIBLE_DEVICES"])
+def test_which_gpu_is_meant_reaches_every_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert passed()[name] == "1"
+    assert "HF_TOKEN" not in passed()
 
 
 def test_what_is_compiled_for_each_length_of_a_line_is_not_kept_for_ever() -> None:

@@ -217,7 +217,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
         <Fact
           name="Peak GPU memory"
           help="Peak memory that training allocated, on each GPU"
-          value={`${eachOf(gpus.map((gpu) => gpu.peakBytes))}${took ? `, took ${eachOf(took)}` : ""}`}
+          value={`${eachOf(gpus.map((gpu) => gpu?.peakBytes))}${Array.isArray(took) ? `, took ${eachOf(took)}` : ""}`}
         />
       )}
       {typeof forecast.learnedTokens === "number" && (
