@@ -41,7 +41,7 @@ async def shows(page: Page, step: str) -> None:
     await expect(slider).to_have_attribute("aria-valuetext", step)
 
 
-async def test_keys_go_through_the_steps_and_what_differs_is_marked(
+async def test_keys_and_the_chart_s_cursor_go_through_the_steps_and_what_differs_is_marked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 100, 200)
@@ -61,9 +61,18 @@ async def test_keys_go_through_the_steps_and_what_differs_is_marked(
         await page.keyboard.press("ArrowRight")
         await shows(page, "Step 200")
         await expect(first.locator("ins").first).to_have_text(" overboard, easily replaced")
+        chart = page.locator(".chart")
+        await chart.scroll_into_view_if_needed()
+        box = await at_rest(chart.bounding_box)
+        assert box
+        await page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + 100)
+        await shows(page, "Step 100")
+        await expect(page.get_by_text("at the chart's cursor")).to_be_visible()
+        await page.mouse.move(5, 5)
+        await shows(page, "Step 200")
 
 
-async def test_new_steps_come_without_moving_a_reader_who_looks_back(
+async def test_new_steps_come_without_moving_a_reader_and_those_after_a_resume_are_dropped(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 50, 100)
@@ -80,35 +89,11 @@ async def test_new_steps_come_without_moving_a_reader_who_looks_back(
         await slider.press("End")
         answer_prompts(fake_backend, job, 400)
         await shows(page, "Step 400")
-
-
-async def test_a_run_that_goes_on_drops_the_answers_of_later_steps(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = answered(fake_backend, 0, 100, 200)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await shows(page, "Step 200")
         fake_backend.resuming.go_on(job, 100)
         await expect(page.get_by_role("heading", name="Adapter, step 100")).to_have_count(3)
         answer_prompts(fake_backend, job, 150, ["Another one."])
         await shows(page, "Step 150")
         await expect(page.get_by_role("region", name="Answers")).to_contain_text("Another one.")
-
-
-async def test_the_chart_s_cursor_chooses_the_step(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = answered(fake_backend, 0, 100, 200)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await shows(page, "Step 200")
-        chart = page.locator(".chart")
-        box = await at_rest(chart.bounding_box)
-        assert box
-        await page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + 100)
-        await shows(page, "Step 100")
-        await expect(page.get_by_text("at the chart's cursor")).to_be_visible()
-        await page.mouse.move(5, 5)
-        await shows(page, "Step 200")
 
 
 async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(

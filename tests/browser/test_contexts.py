@@ -98,15 +98,15 @@ CHANGES: dict[str, Callable[[Page], Awaitable[object] | None]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-async def test_a_changed_context_is_not_used_again(studio: Studio, open_page: OpenPage, change: str) -> None:
-    async with open_page(studio.url, None) as page:
-        changed = page.context
-        done = CHANGES[change](page)
-        if done is not None:
-            await done
-    async with open_page(studio.url, None) as page:
-        assert page.context is not changed
+async def test_a_changed_context_is_not_used_again(studio: Studio, open_page: OpenPage) -> None:
+    changed: dict[BrowserContext, str] = {}
+    for name, change in [*CHANGES.items(), ("nothing", lambda _: None)]:
+        async with open_page(studio.url, None) as page:
+            assert page.context not in changed, changed[page.context]
+            changed[page.context] = name
+            done = change(page)
+            if done is not None:
+                await done
 
 
 async def test_the_context_of_a_failure_is_not_used_again(studio: Studio, open_page: OpenPage) -> None:

@@ -163,21 +163,6 @@ async def test_each_fact_can_be_changed(
         await expect(page.get_by_text("keys are not checked")).to_be_visible()
 
 
-async def test_a_refused_change_stays_open_and_says_why(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend)
-    fake_backend.fault(
-        "PATCH /v1/endpoints/{id}", status=409, body=b'{"error": "This adapter is being deleted."}'
-    )
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}", faulty=True) as page:
-        await page.get_by_role("button", name="Change: access").click()
-        await page.get_by_role("radio", name="Open to all").check()
-        await page.get_by_role("button", name="Save", exact=True).click()
-        await expect(page.get_by_role("alert")).to_contain_text("This adapter is being deleted.")
-        await expect(page.get_by_role("radio", name="Open to all")).to_be_checked()
-
-
 async def test_a_key_is_shown_once_and_guarded_meanwhile(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -255,10 +240,11 @@ async def test_a_backend_without_endpoints_is_one_calm_sentence(
         await expect(page.get_by_role("button", name="New endpoint")).to_have_count(0)
 
 
-async def test_a_key_stays_however_often_escape_is_pressed(
+async def test_a_key_stays_however_often_escape_is_pressed_and_is_shown_to_who_leaves_meanwhile(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
+    made = asyncio.Event()
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         shown = await issue_key(page)
         question = page.get_by_role("dialog", name="Leave without the key?")
@@ -267,25 +253,16 @@ async def test_a_key_stays_however_often_escape_is_pressed(
             await page.keyboard.press("Escape")
             await page.evaluate("new Promise(requestAnimationFrame)")
             await expect(shown).to_be_visible()
-        if await question.is_hidden():
+        if await at_rest(question.is_hidden):
             await page.keyboard.press("Escape")
         await question.get_by_role("button", name="Back").click()
         await page.get_by_role("button", name="I have stored it").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await expect(page.get_by_label("Label of a new key")).to_be_focused()
-
-
-async def test_who_leaves_while_a_key_is_made_is_asked_and_then_shown_it(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend)
-    made = asyncio.Event()
-    fake_backend.fault("POST /v1/endpoints/{id}/keys", times=1, until=made)
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        fake_backend.fault("POST /v1/endpoints/{id}/keys", times=1, until=made)
         await page.get_by_label("Label of a new key").fill("web shop")
         await page.keyboard.press("Enter")
         await page.get_by_role("link", name="Jobs").click()
-        question = page.get_by_role("dialog", name="Leave without the key?")
         await expect(question).to_be_visible()
         made.set()
         await expect(page.get_by_label("API key", exact=True)).to_be_visible()
@@ -360,21 +337,11 @@ async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
     assert fake_backend.count("POST /v1/endpoints") == 1
 
 
-async def test_a_key_that_is_off_cannot_be_revoked_again(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend)
-    add_key(fake_backend, endpoint, "leaked", enabled=False)
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
-        row = page.get_by_role("row", name="leaked")
-        await expect(row).to_contain_text("Revoked")
-        await expect(row.get_by_role("button")).to_have_count(0)
-
-
 async def test_the_focus_stays_with_what_is_done(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    endpoint = add_endpoint(fake_backend)
+    off, endpoint = add_endpoint(fake_backend, "off"), add_endpoint(fake_backend)
+    add_key(fake_backend, off, "leaked", enabled=False)
     add_key(fake_backend, endpoint, "old")
     add_key(fake_backend, endpoint, "new")
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
@@ -408,13 +375,21 @@ async def test_the_focus_stays_with_what_is_done(
             await page.get_by_role("button", name=f"Revoke {label}").press("Enter")
             await page.get_by_role("button", name="Revoke key").press("Enter")
             await expect(then).to_be_focused()
+        # What is off cannot be revoked again.
+        await page.goto(f"{studio.url}/#/endpoints?id={off}")
+        row = page.get_by_role("row", name="leaked")
+        await expect(row).to_contain_text("Revoked")
+        await expect(row.get_by_role("button")).to_have_count(0)
 
 
-async def test_what_belongs_together_stands_together(
+async def test_what_belongs_together_stands_together_and_a_refused_change_stays_open(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, "shop")
     fake_backend.fault("DELETE /v1/endpoints/{id}", status=500)
+    fake_backend.fault(
+        "PATCH /v1/endpoints/{id}", status=409, body=b'{"error": "This adapter is being deleted."}'
+    )
     async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
         radio = await at_rest(page.get_by_role("radio", name="For days").bounding_box)
         days = await page.get_by_role("spinbutton", name="Days").bounding_box()
@@ -432,6 +407,14 @@ async def test_what_belongs_together_stands_together(
         assert note
         assert above
         assert note["y"] - above["y"] - above["height"] > 8
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.get_by_role("button", name="Change: access").click()
+        await page.get_by_role("radio", name="Open to all").check()
+        await page.get_by_role("button", name="Save", exact=True).click()
+        refused = page.get_by_role("alert").filter(has_text="This adapter is being deleted.")
+        await expect(refused).to_be_visible()
+        await expect(page.get_by_role("radio", name="Open to all")).to_be_checked()
 
 
 ASKED = [
@@ -467,10 +450,15 @@ async def test_an_endpoint_of_this_machine_is_at_studio_s_own_address(
         await expect(page.get_by_text("Every program on this machine can call it.")).to_be_visible()
 
 
-async def test_requests_are_listed_and_older_ones_on_demand(
+async def test_requests_are_listed_older_ones_on_demand_and_why_none_is_answered(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
+    textless = add_endpoint(fake_backend, "textless", runRetentionMode="disabled")
+    add_request(fake_backend, textless)
+    target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": "job_gone"}}
+    broken = add_endpoint(fake_backend, "broken", target=target)
+    fake_backend.serving.trouble["job_gone"] = "The job keeper has no final adapter."
     for number in range(60):
         add_request(fake_backend, endpoint, promptTokens=1000 + number)
     add_request(fake_backend, endpoint, status=401, key=None, error="The key is wrong", answers=[])
@@ -486,6 +474,16 @@ async def test_requests_are_listed_and_older_ones_on_demand(
         await expect(table.get_by_role("row")).to_have_count(62)
         await expect(table.get_by_role("row").last).to_contain_text("1,000")
         await expect(page.get_by_role("button", name="Show older requests")).to_have_count(0)
+        # A text that is not kept is not offered.
+        await page.goto(f"{studio.url}/#/endpoints?id={textless}")
+        await expect(page.get_by_text("Answered")).to_have_count(1)
+        await expect(page.get_by_role("button", name="Show the text")).to_have_count(0)
+        await page.goto(f"{studio.url}/#/endpoints/{broken}")
+        alert = page.get_by_role("alert").filter(has_text="This endpoint can't answer")
+        await expect(alert).to_contain_text("The job keeper has no final adapter.")
+        fake_backend.serving.trouble.clear()
+        await ask_again(page)
+        await expect(alert).to_have_count(0)
 
 
 async def test_a_kept_request_is_gone_on_with_in_the_playground(
@@ -512,33 +510,19 @@ async def test_a_kept_request_is_gone_on_with_in_the_playground(
     assert asked["baseModel"] == "tiny"
 
 
-async def test_a_kept_answer_of_an_adapter_is_traced_to_rows(
+async def test_a_kept_answer_is_corrected_becomes_a_row_and_is_traced_to_rows(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    job = fake_backend.add_job()
-    adapter = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
-    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited", target=adapter)
+    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
     add_request(fake_backend, endpoint)
+    adapter = {"kind": "adapter", "adapter": {"kind": "final", "jobId": fake_backend.add_job()}}
+    trained = add_endpoint(fake_backend, "trained", runRetentionMode="unlimited", target=adapter)
+    add_request(fake_backend, trained)
     fake_backend.features = ["endpoints", "serving", "attribution"]
     fake_backend.attributions.told |= {
         "adapter": {"logp": -9.0, "tokens": 10},
         "base": {"logp": -8.0, "tokens": 10},
     }
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
-        await page.get_by_role("button", name="Show the text").click()
-        await page.get_by_role("button", name="Why this answer to: Where is my parcel?").click()
-        shown = page.get_by_role("region", name="Why this answer")
-        await expect(shown.get_by_text("The base model says this too.")).to_be_visible()
-        await expect(shown.get_by_role("list")).to_have_count(0)
-    asked = fake_backend.last("POST /v1/jobs/{id}/attributions").json()
-    assert asked == {"messages": ASKED, "answer": "In the attic."}
-
-
-async def test_a_kept_answer_is_corrected_and_becomes_a_row(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
-    add_request(fake_backend, endpoint)
     file = studio.settings.project / "data" / "corrections.jsonl"
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         await page.get_by_role("button", name="Show the text").click()
@@ -566,27 +550,11 @@ async def test_a_kept_answer_is_corrected_and_becomes_a_row(
         await bad.click()
         await expect(bad).to_have_attribute("aria-pressed", "false")
         assert rated.read_text() == ""
-
-
-async def test_a_text_that_is_not_kept_is_not_offered(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend, runRetentionMode="disabled")
-    add_request(fake_backend, endpoint)
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
-        await expect(page.get_by_text("Answered")).to_be_visible()
-        await expect(page.get_by_role("button", name="Show the text")).to_have_count(0)
-
-
-async def test_an_endpoint_that_cannot_answer_says_why(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": "job_gone"}}
-    endpoint = add_endpoint(fake_backend, target=target)
-    fake_backend.serving.trouble["job_gone"] = "The job keeper has no final adapter."
-    async with open_page(studio.url, f"/#/endpoints/{endpoint}") as page:
-        alert = page.get_by_role("alert").filter(has_text="This endpoint can't answer")
-        await expect(alert).to_contain_text("The job keeper has no final adapter.")
-        fake_backend.serving.trouble.clear()
-        await ask_again(page)
-        await expect(alert).to_have_count(0)
+        await page.goto(f"{studio.url}/#/endpoints?id={trained}")
+        await page.get_by_role("button", name="Show the text").click()
+        await page.get_by_role("button", name="Why this answer to: Where is my parcel?").click()
+        shown = page.get_by_role("region", name="Why this answer")
+        await expect(shown.get_by_text("The base model says this too.")).to_be_visible()
+        await expect(shown.get_by_role("list")).to_have_count(0)
+    asked = fake_backend.last("POST /v1/jobs/{id}/attributions").json()
+    assert asked == {"messages": ASKED, "answer": "In the attic."}

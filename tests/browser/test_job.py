@@ -107,11 +107,16 @@ async def test_a_run_is_followed_to_its_end(
         await expect(page.get_by_role("button", name="Cancel job")).to_have_count(0)
 
 
-async def test_time_left_is_told_only_where_it_is_known(
+async def test_time_left_and_speed_are_told_only_where_they_are_known(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    job = fake_backend.add_job()
-    fake_backend.emit(job, "training.started", metadata={"totalSteps": 1000})
+    job, late, quick = (fake_backend.add_job() for _ in range(3))
+    for each in (job, late):
+        fake_backend.emit(each, "training.started", metadata={"totalSteps": 1000})
+    behind = datetime.now(UTC) - timedelta(minutes=5)
+    for step in range(1, 6):
+        fake_backend.log(late, step, loss=2.0, timestamp=(behind + timedelta(seconds=step)).isoformat())
+    steps(fake_backend, quick, 1, 10, samplesPerSecond=12.5)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(figure(page, "Time left")).to_contain_text("no step yet")
         now = datetime.now(UTC)
@@ -124,20 +129,17 @@ async def test_time_left_is_told_only_where_it_is_known(
             job, "training.phase", phase="evaluating", secondsLeft=200, timestamp=now.isoformat()
         )
         await expect(figure(page, "Time left")).to_contain_text(re.compile(r"^Time left3 min .*Evaluating"))
-
-
-async def test_a_backend_whose_clock_is_behind_is_not_silent(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job()
-    fake_backend.emit(job, "training.started", metadata={"totalSteps": 1000})
-    behind = datetime.now(UTC) - timedelta(minutes=5)
-    for step in range(1, 6):
-        fake_backend.log(job, step, loss=2.0, timestamp=(behind + timedelta(seconds=step)).isoformat())
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        # A backend whose clock is behind is not silent.
+        await page.goto(f"{studio.url}/#/jobs/{late}")
         await expect(figure(page, "Time left")).to_contain_text("no step for")
-        fake_backend.log(job, 6, loss=2.0, timestamp=(behind + timedelta(seconds=6)).isoformat())
+        fake_backend.log(late, 6, loss=2.0, timestamp=(behind + timedelta(seconds=6)).isoformat())
         await expect(figure(page, "Time left")).to_contain_text(re.compile(r"1[67] min"))
+        # Speed is told in what the backend counts.
+        await page.goto(f"{studio.url}/#/jobs/{quick}")
+        await expect(figure(page, "Samples/s")).to_contain_text("12.5")
+        await expect(page.get_by_role("log", name="Event log")).to_contain_text("12.5 samples/s")
+        steps(fake_backend, quick, 11, 12, tokensPerSecond=900)
+        await expect(figure(page, "Tokens/s")).to_contain_text("900")
 
 
 async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
@@ -178,13 +180,22 @@ async def test_zoom_by_hand_wheel_and_keys_lives_in_the_address(
 
 
 @pytest.mark.chromium_only("touch is sent by Chromium's own protocol")
-async def test_two_fingers_zoom_and_stay_on_their_points(
+async def test_a_tap_reads_and_two_fingers_zoom_and_stay_on_their_points(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = finished(fake_backend, 400)
     async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
-        chart = page.locator(".chart")
+        chart, readout = page.locator(".chart"), page.locator(".chart-readout")
         await expect(figure(page, "Step")).to_contain_text("400 / 400")
+        await chart.tap(position={"x": 150, "y": 120})
+        await expect(readout).to_be_visible()
+        await page.wait_for_timeout(400)  # a second tap at once would be another gesture
+        first = await readout.text_content()
+        await chart.tap(position={"x": 250, "y": 120})
+        await expect(readout).not_to_have_text(first or "")
+        await expect(readout).to_be_visible()
+        await page.locator(".job-metric").first.tap()
+        await expect(readout).to_have_count(0)
         await chart.scroll_into_view_if_needed()
         box = await at_rest(chart.bounding_box)
         assert box
@@ -196,11 +207,11 @@ async def test_two_fingers_zoom_and_stay_on_their_points(
 
         await touch("touchStart", 100)
         await touch("touchMove", 140)
-        await expect(page.locator(".chart-readout")).to_be_visible()
+        await expect(readout).to_be_visible()
         await touch("touchStart", 140, 220)
         for spread in range(0, 81, 10):
             await touch("touchMove", 140 - spread, 220 + spread)
-        await expect(page.locator(".chart-readout")).to_have_count(0)
+        await expect(readout).to_have_count(0)
         await touch("touchEnd")
         await until(lambda: "zoom=" in page.url, 30)
         nearer = zoom(await address_at_rest(page))
@@ -234,7 +245,7 @@ BESIDE_THE_POINT = """(part) => {
 
 
 @pytest.mark.smoke
-async def test_the_crosshair_reads_points_and_never_covers_them(
+async def test_the_crosshair_covers_no_point_and_escape_takes_a_drag_back(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = finished(fake_backend, 100)
@@ -257,6 +268,16 @@ async def test_the_crosshair_reads_points_and_never_covers_them(
         await expect(page.locator(".chart-readout")).to_contain_text("step 12 ")
         await page.keyboard.press("End")
         await expect(page.locator(".chart-readout")).to_contain_text("step 100 ")
+        await page.mouse.move(box["x"] + 300, box["y"] + 100)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + 500, box["y"] + 100, steps=4)
+        await expect(page.locator(".chart-brush")).to_have_count(1)
+        await page.keyboard.press("Escape")
+        await page.mouse.move(box["x"] + 600, box["y"] + 100, steps=4)
+        await expect(page.locator(".chart-brush")).to_have_count(0)
+        await page.mouse.up()
+        await page.wait_for_timeout(400)
+        assert "zoom" not in page.url
 
 
 async def test_keys_walk_along_and_between_curves(
@@ -288,46 +309,6 @@ async def test_keys_walk_along_and_between_curves(
         await expect(readout).to_contain_text("step 50 ")
 
 
-async def test_escape_takes_a_drag_back(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = finished(fake_backend, 100)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        chart = page.locator(".chart")
-        await expect(chart).to_contain_text("100")
-        box = await at_rest(chart.bounding_box)
-        assert box
-        await page.mouse.move(box["x"] + 300, box["y"] + 100)
-        await page.mouse.down()
-        await page.mouse.move(box["x"] + 500, box["y"] + 100, steps=4)
-        await expect(page.locator(".chart-brush")).to_have_count(1)
-        await page.keyboard.press("Escape")
-        await page.mouse.move(box["x"] + 600, box["y"] + 100, steps=4)
-        await expect(page.locator(".chart-brush")).to_have_count(0)
-        await page.mouse.up()
-        await page.wait_for_timeout(400)
-        assert "zoom" not in page.url
-
-
-@pytest.mark.chromium_only("the driver of Firefox emulates no touch screen")
-async def test_a_tap_reads_until_something_else_is_tapped(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = finished(fake_backend, 100)
-    async with open_page(studio.url, f"/#/jobs/{job}", width=390, height=844, has_touch=True) as page:
-        chart = page.locator(".chart")
-        await expect(chart).to_contain_text("100")
-        await chart.tap(position={"x": 150, "y": 120})
-        await page.wait_for_timeout(200)
-        readout = page.locator(".chart-readout")
-        first = await readout.text_content()
-        await chart.tap(position={"x": 250, "y": 120})
-        await expect(readout).not_to_have_text(first or "")
-        await expect(readout).to_be_visible()
-        await page.locator(".job-metric").first.tap()
-        await expect(readout).to_have_count(0)
-
-
 async def test_settings_outlive_live_updates_and_a_reload(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -354,7 +335,9 @@ async def test_settings_outlive_live_updates_and_a_reload(
             await page.reload()
 
 
-async def test_gaps_are_gaps(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_gaps_are_gaps_and_a_resumed_run_is_one_curve_with_its_earlier_pass_behind(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     job = fake_backend.add_job()
     steps(fake_backend, job, 1, 10)
     fake_backend.log(job, 11, loss=None)
@@ -362,49 +345,39 @@ async def test_gaps_are_gaps(studio: Studio, fake_backend: FakeBackend, open_pag
     fake_backend.emit_raw(job, frame)
     steps(fake_backend, job, 13, 20)
     fake_backend.finish(job)
+    resumed = finished(fake_backend, 100)
+    fake_backend.emit(resumed, "training.started", timestamp=stamp(110))
+    steps(fake_backend, resumed, 51, 150, loss=9)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_text("2 values not a number")).to_be_visible()
         await expect(page.locator(".chart-curve").last).to_have_attribute("d", re.compile("^M[^M]+M[^M]+$"))
-
-
-async def test_a_resumed_run_is_one_curve_with_its_earlier_pass_behind(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = finished(fake_backend, 100)
-    fake_backend.emit(job, "training.started", timestamp=stamp(110))
-    steps(fake_backend, job, 51, 150, loss=9)
-    async with open_page(studio.url, f"/#/jobs/{job}?smooth=0") as page:
+        await page.goto(f"{studio.url}/#/jobs/{resumed}?smooth=0")
         await expect(page.get_by_text("50 points of an earlier pass")).to_be_visible()
         await expect(page.locator(".chart-curve").last).to_have_attribute("d", re.compile("^M[^M]+$"))
-        assert await page.locator(".chart-raw").first.get_attribute("d")
+        await expect(page.locator(".chart-raw").first).to_have_attribute("d", re.compile("^M"))
         await page.get_by_text("elapsed", exact=True).click()
         await expect(page.get_by_text("earlier pass")).to_have_count(0)
         assert "\u2212" not in "".join(await page.locator(".chart-tick").all_text_contents())
 
 
-async def test_a_chart_without_a_curve_says_why(
+async def test_a_chart_without_a_curve_says_why_and_what_has_no_data_is_not_drawn(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = finished(fake_backend, 30)
+    rates = fake_backend.add_job()
+    fake_backend.log(rates, 1, learningRate=1e-3)
+    nothing = fake_backend.add_job("failed", error="out of memory")
+    once = fake_backend.add_job()
+    steps(fake_backend, once, 1, 1)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.get_by_role("button", name="training loss").click()
         await expect(page.get_by_text("All curves are switched off in the legend.")).to_be_visible()
         await until(lambda: "hide=" in page.url, 30)
         await page.goto(f"{studio.url}/#/jobs/{job}?zoom=50..60")
         await expect(page.get_by_text("No step was logged in this range")).to_be_visible()
-    rates = fake_backend.add_job()
-    fake_backend.log(rates, 1, learningRate=1e-3)
-    async with open_page(studio.url, f"/#/jobs/{rates}") as page:
+        await page.goto(f"{studio.url}/#/jobs/{rates}")
         await expect(page.get_by_text("No loss was logged so far.")).to_be_visible()
-
-
-async def test_what_has_no_data_is_not_drawn(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    nothing = fake_backend.add_job("failed", error="out of memory")
-    once = fake_backend.add_job()
-    steps(fake_backend, once, 1, 1)
-    async with open_page(studio.url, f"/#/jobs/{nothing}") as page:
+        await page.goto(f"{studio.url}/#/jobs/{nothing}")
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
         for absent in (".chart", ".chart-controls", ".chart-statistics-table"):
             await expect(page.locator(absent)).to_have_count(0)
@@ -496,36 +469,22 @@ async def test_hostile_events_are_text_and_bounded(
         assert await page.locator("main img, main script").count() == 0
 
 
-async def test_a_failed_run_says_why_in_full(
+async def test_a_failed_run_says_why_in_full_and_an_unknown_job_that_there_is_none(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("failed", error="line 12 is not JSON\nFix it and run again.")
     fake_backend.emit(job, "training.failed", error="line 12 is not JSON\nFix it and run again.")
+    listed = fake_backend.add_job("failed", error="out of memory")
+    fake_backend.emit(listed, "training.failed")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("alert")).to_contain_text("line 12 is not JSON Fix it and run again.")
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
-
-
-async def test_a_failure_without_a_reason_shows_the_lists(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job("failed", error="out of memory")
-    fake_backend.emit(job, "training.failed")
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        # Without a reason of the event's, that of the list is shown.
+        await page.goto(f"{studio.url}/#/jobs/{listed}")
         await expect(page.get_by_role("alert")).to_contain_text("out of memory")
         await expect(page.get_by_role("log", name="Event log")).to_contain_text("no reason given")
-
-
-async def test_speed_is_told_in_what_the_backend_counts(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job()
-    steps(fake_backend, job, 1, 10, samplesPerSecond=12.5)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(figure(page, "Samples/s")).to_contain_text("12.5")
-        await expect(page.get_by_role("log", name="Event log")).to_contain_text("12.5 samples/s")
-        steps(fake_backend, job, 11, 12, tokensPerSecond=900)
-        await expect(figure(page, "Tokens/s")).to_contain_text("900")
+        await page.goto(f"{studio.url}/#/jobs/none")
+        await expect(page.get_by_text("No job has this id")).to_be_visible()
 
 
 async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_asked(
@@ -533,6 +492,11 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
 ) -> None:
     config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "batchSize": 64}
     job = fake_backend.add_job(config=config, settings={"model": "tiny", "batchSize": 18, "seed": 42})
+    forecast = {"state": "measured", "seconds": 110.4, "memory": {"peakBytes": 1.7e9}}
+    times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
+    measured = fake_backend.add_job("completed", forecast=forecast, metrics={"peakBytes": 1_600_000_000})
+    fake_backend.finish(measured)
+    fake_backend.jobs[measured] |= times
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await page.get_by_role("tab", name="Events").press("ArrowRight")
         await expect(page.get_by_role("tab", name="Configuration")).to_be_focused()
@@ -552,6 +516,12 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
         await page.get_by_text("1 more (defaults)").click()
         await expect(seed).to_be_visible()
         await expect(seed).to_have_attribute("title", re.compile("^Random seed"))
+        # A forecast stays beside what came.
+        await page.goto(f"{studio.url}/#/jobs/{measured}")
+        await page.get_by_role("tab", name="Configuration").click()
+        facts = page.get_by_role("tabpanel")
+        await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
+        await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
 
 
 async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
@@ -609,13 +579,6 @@ async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, 
         await expect(page.locator(".job-line")).to_contain_text("Cancelled")
 
 
-async def test_a_job_that_is_not_there(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    async with open_page(studio.url, "/#/jobs/none") as page:
-        await expect(page.get_by_text("No job has this id")).to_be_visible()
-
-
 async def test_a_cut_stream_loses_and_doubles_nothing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -649,21 +612,6 @@ async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open
             steps(fake_backend, job, 11, 20)
         for tab in [page, *tabs[4:]]:
             await expect(figure(tab, "Step")).to_contain_text("20")
-
-
-async def test_a_forecast_stays_beside_what_came(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    forecast = {"state": "measured", "seconds": 110.4, "memory": {"peakBytes": 1.7e9}}
-    times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
-    job = fake_backend.add_job("completed", forecast=forecast, metrics={"peakBytes": 1_600_000_000}, **times)
-    fake_backend.finish(job)
-    fake_backend.jobs[job] |= times
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("tab", name="Configuration").click()
-        facts = page.get_by_role("tabpanel")
-        await expect(facts).to_contain_text("1 min 50 s, took 1 min 44 s")
-        await expect(facts).to_contain_text("1.7 GB, took 1.6 GB")
 
 
 async def test_a_method_s_own_figures_are_curves(

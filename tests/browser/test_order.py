@@ -206,28 +206,13 @@ async def test_waiting_jobs_are_put_in_order_and_held(
     assert fake_backend.jobs[running]["status"] == "running"
 
 
-async def test_what_jobs_take_on_the_disk_leads_to_the_job(
+async def test_what_jobs_take_leads_to_them_and_what_none_needs_is_removed_after_a_question(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
     small, large = (fake_backend.add_job("completed", name=name) for name in ("small", "large"))
-    fake_backend.order.sizes = {small: 1_000, large: 5_000_000_000}
-    async with open_page(studio.url, "/#/jobs") as page:
-        await page.get_by_role("button", name="Disk use").click()
-        dialog = page.get_by_role("dialog")
-        await expect(dialog.get_by_role("link")).to_have_text(["large", "small"])
-        await expect(dialog).to_contain_text("2 jobs take 5.0 GB")
-        await dialog.get_by_role("link", name="large").click()
-        await expect(page.get_by_role("heading", name="large", level=1)).to_be_visible()
-        await expect(dialog).to_have_count(0)
-
-
-async def test_what_no_job_needs_is_removed_after_a_question(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = FEATURES
-    fake_backend.add_job("completed", name="kept")
     order = fake_backend.order
+    order.sizes = {small: 1_000, large: 5_000_000_000}
     order.leftovers, order.unused = 48_000_000, 2_000_000
     order.models.append({"name": "spare", "bytes": 10**9, "used": False, "shared": False})
     async with open_page(studio.url, "/#/jobs", faulty=True) as page:
@@ -252,3 +237,8 @@ async def test_what_no_job_needs_is_removed_after_a_question(
         await expect(asked.get_by_role("status")).to_have_text("1.1 GB removed.")
         await expect(dialog.get_by_role("button", name="Remove unused files")).to_have_count(0)
         await expect(dialog).not_to_contain_text("spare")
+        await expect(dialog.get_by_role("link")).to_have_text(["large", "small"])
+        await expect(dialog).to_contain_text("2 jobs take 5.0 GB")
+        await dialog.get_by_role("link", name="large").click()
+        await expect(page.get_by_role("heading", name="large", level=1)).to_be_visible()
+        await expect(dialog).to_have_count(0)

@@ -85,7 +85,7 @@ async def test_a_failed_job_goes_on_and_every_step_is_there_once(
         await page.get_by_label("Kind of event").select_option(label="training.log (14)")
 
 
-async def test_what_has_changed_is_asked_about(
+async def test_what_has_changed_is_asked_about_and_a_refusal_is_said(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -93,6 +93,8 @@ async def test_what_has_changed_is_asked_about(
     steps(fake_backend, job, 1, 5)
     fake_backend.resuming.pause(job)
     fake_backend.resuming.changed[job] = "data.jsonl has other rows."
+    busy = fake_backend.add_job(name="busy")
+    steps(fake_backend, busy, 1, 5)
     async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
         resume = page.get_by_role("button", name="Resume", exact=True)
         await resume.click()
@@ -105,14 +107,8 @@ async def test_what_has_changed_is_asked_about(
         await dialog.get_by_role("button", name="Resume anyway").click()
         await expect(page.locator(".job-line")).to_contain_text("Queued")
         assert fake_backend.last("POST /v1/jobs/{id}/resume").json() == {"force": True}
-
-
-async def test_a_refusal_is_said(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    able(fake_backend)
-    job = fake_backend.add_job(name="busy")
-    steps(fake_backend, job, 1, 5)
-    fake_backend.fault("POST /v1/jobs/{id}/pause", status=409, body=b'{"error": "It is saving."}')
-    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        fake_backend.fault("POST /v1/jobs/{id}/pause", status=409, body=b'{"error": "It is saving."}')
+        await page.goto(f"{studio.url}/#/jobs/{busy}")
         await page.get_by_role("button", name="Pause", exact=True).click()
         await expect(page.get_by_role("alert")).to_contain_text("The job was not paused")
         await expect(page.get_by_role("alert")).to_contain_text("It is saving.")

@@ -41,29 +41,22 @@ def kept_port() -> Iterator[int]:
         yield place.getsockname()[1]
 
 
-async def test_each_page_by_its_link(studio: Studio, open_page: OpenPage) -> None:
+async def test_the_bar_says_who_and_where_and_leads_to_each_page(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
+        await expect(page.get_by_role("banner")).to_contain_text(
+            re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+ · to sign in: arkor-dev login")
+        )
         for name in ("Jobs", "Playground", "Endpoints", "Home"):
             link = page.get_by_role("navigation", name="Pages").get_by_role("link", name=name)
             await link.click()
             await expect(link).to_have_attribute("aria-current", "page")
             # A screen reader starts reading at the page's name.
             await expect(page.locator("main h1").first).to_be_focused()
-
-
-async def test_the_bar_says_who_and_where(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url) as page:
-        await expect(page.get_by_role("banner")).to_contain_text(
-            re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+ · to sign in: arkor-dev login")
-        )
-
-
-async def test_an_address_that_is_no_page(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url, "/#/nothing") as page:
+        await page.goto(f"{studio.url}/#/nothing")
         await expect(page.get_by_text("There is no page at this address.")).to_be_visible()
 
 
-async def test_keys_and_their_sheet(studio: Studio, open_page: OpenPage) -> None:
+async def test_keys_and_their_sheet_which_turns_them_off(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await expect(page.locator("main h1").first).to_be_attached()
         await page.keyboard.type("gj")
@@ -77,6 +70,15 @@ async def test_keys_and_their_sheet(studio: Studio, open_page: OpenPage) -> None
         await expect(page.get_by_role("searchbox")).to_be_focused()
         await page.keyboard.type("g h")
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+        await page.locator("main h1").first.focus()
+        await page.keyboard.press("?")
+        await page.get_by_role("switch", name="Single-key shortcuts").uncheck()
+        await page.reload()
+        await expect(page.locator("main h1").first).to_be_attached()
+        await page.keyboard.press("?")
+        await page.keyboard.press("Control+k")
+        await expect(page.get_by_role("dialog")).to_have_count(1)
+        await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
 
 
 async def test_the_palette_jumps_to_a_job(
@@ -215,19 +217,6 @@ async def test_an_expired_token_never_leaves_a_dead_page(
         async with hurried(page, studio):
             await expect(page.locator("body[data-old]")).to_have_count(0, timeout=POLL)
             await expect(page.get_by_role("link", name="alive")).to_be_visible()
-
-
-async def test_single_keys_can_be_turned_off(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url) as page:
-        await expect(page.locator("main h1").first).to_be_attached()
-        await page.keyboard.press("?")
-        await page.get_by_role("switch", name="Single-key shortcuts").uncheck()
-        await page.reload()
-        await expect(page.locator("main h1").first).to_be_attached()
-        await page.keyboard.press("?")
-        await page.keyboard.press("Control+k")
-        await expect(page.get_by_role("dialog")).to_have_count(1)
-        await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
 
 
 async def test_only_pages_that_the_backend_has_are_in_the_bar(
