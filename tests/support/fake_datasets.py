@@ -6,6 +6,7 @@ A word, with the space before it, is a token, and so is each sign and each line'
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
@@ -43,13 +44,18 @@ Token = tuple[str, bool, str]
 
 def tokens_of(messages: list[dict[str, str]]) -> list[Token]:
     """A conversation, token by token."""
-    tokens: list[Token] = []
-    for message in messages:
-        role, learned = message["role"], message["role"] == "assistant"
-        tokens += [(text, False, "template") for text in ("<s>", role, "\n")]
-        tokens += [(text, learned, role) for text in TOKEN.findall(message["content"])]
-        tokens += [("</s>", learned, role if learned else "template"), ("\n", False, "template")]
-    return tokens
+    return [token for message in messages for token in _tokens(message["role"], message["content"])]
+
+
+@functools.lru_cache(4096)  # all rows are counted again for each answer
+def _tokens(role: str, content: str) -> tuple[Token, ...]:
+    learned = role == "assistant"
+    return (
+        *((text, False, "template") for text in ("<s>", role, "\n")),
+        *((text, learned, role) for text in TOKEN.findall(content)),
+        ("</s>", learned, role if learned else "template"),
+        ("\n", False, "template"),
+    )
 
 
 class FakeDatasets:

@@ -36,15 +36,18 @@ epochs = 3
 [trainer.lora]
 r = 32
 """
-ROW = {
-    "messages": [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "On its way."}]
-}
+
+
+def row(number: int) -> dict[str, object]:
+    """One of the rows, of which none is like another: a check finds nothing in them, early or late."""
+    said = ("user", f"Where is parcel {number}?"), ("assistant", f"Parcel {number} is on its way.")
+    return {"messages": [{"role": role, "content": content} for role, content in said]}
 
 
 def declare(project: Path, toml: str) -> None:
     """What a person would write."""
     (project / "data").mkdir()
-    (project / "data" / "support.jsonl").write_text((json.dumps(ROW) + "\n") * 102)
+    (project / "data" / "support.jsonl").write_text("".join(f"{json.dumps(row(n))}\n" for n in range(102)))
     (project / "arkor.toml").write_text(toml)
 
 
