@@ -79,6 +79,31 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
         return scaled.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
 
 
+class Rotate(torch.autograd.Function):  # type: ignore[misc]
+    """Rotary position embedding of queries and keys, ``[rows, heads, positions, size]``: ``apply(q, k, cos,
+    sin)`` returns both.
+
+    ``cos`` and ``sin`` broadcast to both; each position's halves are rotated against each other.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Any, k: Any, cos: Any, sin: Any) -> tuple[Any, Any]:
+        half = cos.shape[-1] // 2
+        sin = torch.cat((-sin[..., :half], sin[..., half:]), -1)
+        ctx.save_for_backward(cos, sin)
+        return _rotated(q, cos, sin), _rotated(k, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        cos, sin = ctx.saved_tensors
+        back = sin.roll(sin.shape[-1] // 2, -1)
+        return (*(_rotated(grad, cos, back) for grad in grads), None, None)
+
+
+def _rotated(x: Any, cos: Any, sin: Any) -> Any:
+    return (x * cos).addcmul_(x.roll(x.shape[-1] // 2, -1), sin)
+
+
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
     """``down(activation(gate(x)) * up(x))``: ``apply(x, activation, scales, *tensors)``.
 
