@@ -131,9 +131,10 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
                 gradient.new_zeros(places, *gradient.shape[2:], dtype=dtype) for gradient in gradients
             ]
             for into, gradient in zip(grads, gradients, strict=True):
-                flat = gradient.flatten(0, 1)
+                flat = gradient.to(dtype, memory_format=torch.contiguous_format).flatten(0, 1)
                 for at, start, end in group.spans:
-                    into[start:end] += flat[at : at + end - start]
+                    # Unlike +=, this does not copy the sum onto itself.
+                    into[start:end].add_(flat[at : at + end - start])
         return (*(gradient[None].to(grad.dtype).transpose(1, 2) for gradient in grads), None, None)
 
 
@@ -209,7 +210,8 @@ def _probabilities(block: Any, k: Any, future: Any, start: int, end: int, scale:
     in ``k``'s dtype.
     """
     queries = end - start
-    scores = torch.bmm(block, k[:, :end].transpose(1, 2)).mul_(scale)
+    scores = block.new_empty(len(k), block.shape[1], end)
+    scores.baddbmm_(block, k[:, :end].transpose(1, 2), beta=0, alpha=scale)
     scores.view(len(k), -1, queries, end)[..., start:].add_(future[:queries, :queries])
     return scores.softmax(-1)  # computed in float32 and rounded once
 

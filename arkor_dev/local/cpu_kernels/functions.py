@@ -68,14 +68,40 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         inverse = length.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, gain, inverse)
-        return (x * inverse).to(x.dtype) * gain
+        # On a CPU, casting first is faster than multiplying tensors of two dtypes.
+        return (x.float() * inverse).to(x.dtype).mul_(gain)
 
     @staticmethod
     def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
         x, gain, inverse = ctx.saved_tensors
-        scaled, unit = (grad * gain).float(), x * inverse
+        scaled, unit = (grad * gain).float(), x.float() * inverse
         along = torch.linalg.vecdot(scaled, unit).unsqueeze(-1).div_(x.shape[-1])
         return scaled.addcmul_(unit, along, value=-1).mul_(inverse).to(x.dtype), None, None
+
+
+class Rotate(torch.autograd.Function):  # type: ignore[misc]
+    """Rotary position embedding of queries and keys, ``[rows, heads, positions, size]``: ``apply(q, k, cos,
+    sin)`` returns both.
+
+    ``cos`` and ``sin`` broadcast to both; each position's halves are rotated against each other.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Any, k: Any, cos: Any, sin: Any) -> tuple[Any, Any]:
+        half = cos.shape[-1] // 2
+        sin = torch.cat((-sin[..., :half], sin[..., half:]), -1)
+        ctx.save_for_backward(cos, sin)
+        return _rotated(q, cos, sin), _rotated(k, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        cos, sin = ctx.saved_tensors
+        back = sin.roll(sin.shape[-1] // 2, -1)
+        return (*(_rotated(grad, cos, back) for grad in grads), None, None)
+
+
+def _rotated(x: Any, cos: Any, sin: Any) -> Any:
+    return (x * cos).addcmul_(x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
@@ -197,9 +223,11 @@ def _gradients(
 
 
 def _through(activation: Any, value: Any, grad: Any) -> Any:
-    """Return the gradient of ``value``, from ``grad``, the gradient of ``activation(given)``."""
+    """Return the gradient of ``value``, from ``grad``, the gradient of ``activation(value)``, which may be
+    overwritten.
+    """
     if isinstance(activation, torch.nn.SiLU | SiLUActivation):  # without recomputing the activation
-        return torch.ops.aten.silu_backward(grad, value)
+        return torch.ops.aten.silu_backward.grad_input(grad, value, grad_input=grad)
     with torch.enable_grad():
         value = value.detach().requires_grad_()
         return torch.autograd.grad(activation(value), value, grad)[0]

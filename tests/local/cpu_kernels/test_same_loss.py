@@ -181,3 +181,28 @@ def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
         measured(batch)
         assert CurrentBatch.packed is not None
         assert CurrentBatch.packed.saved == saved
+
+
+def test_positions_rotate_packed_batches_alone_and_teach_what_they_teach_in_transformers() -> None:
+    """Other batches keep the model's own function, which the gradients are compared with."""
+    import torch
+    from transformers.models.llama import modeling_llama
+
+    from arkor_dev.local.cpu_kernels.attention import CurrentBatch
+    from arkor_dev.local.training.objective import CrossEntropy
+
+    batch = rows_of([41, 9])
+    CrossEntropy(wearing(model_of("Llama")), "cpu", torch.float32, batch)(batch)
+    assert CurrentBatch.packed is not None
+    chance = torch.Generator().manual_seed(4)
+    found = []
+    for rows in (1, 2):
+        given = torch.randn(4, 1, 50, 8, generator=chance.manual_seed(4))
+        q, k = (given[:2].expand(2, 3, 50, 8)[:, None].expand(2, rows, 3, 50, 8)).clone().requires_grad_()
+        outputs = modeling_llama.apply_rotary_pos_emb(q, k, given[2], given[3])
+        assert all(("Rotate" in type(output.grad_fn).__name__) == (rows == 1) for output in outputs)
+        weights = torch.arange(8.0)
+        gradients = torch.autograd.grad(sum((output[0] * weights).sum() for output in outputs), (q, k))
+        found.append([*outputs, *gradients])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours[0], theirs[0])
