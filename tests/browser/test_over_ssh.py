@@ -1,0 +1,79 @@
+"""The page of a project whose backend is on another machine: installed there, cut off, switched off, and back.
+
+A real sshd and a true training, of a tiny model.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.local.conftest import made_once, make_project
+from tests.support.daemon import running_daemon
+from tests.support.sshd import HOST, running_sshd
+
+from .steps import MINUTE, completed, go_to, open_job, press_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import OpenPage
+
+TOML = f"""
+[compute]
+ssh = "{HOST}"
+python = "{sys.executable}"
+
+[[trainer]]
+name = "parrot"
+model = "./models/tiny"
+dataset = "data/chats.jsonl"
+steps = 8
+learning_rate = 1e-2
+samples = "off"
+eval_split = 0.4
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.beside
+@pytest.mark.browser
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+async def test_a_run_on_another_machine(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    held_port: Callable[[], int],
+    open_page: OpenPage,
+) -> None:
+    project = make_project(tmp_path / "own", made_once(tmp_path_factory))
+    (project / "arkor.toml").write_text(TOML)
+    with running_sshd(tmp_path / "sshd", held_port(), monkeypatch) as there:
+        async with (
+            running_daemon(tmp_path / "home", held_port(), "--project", str(project)) as daemon,
+            open_page(daemon.origin) as page,
+        ):
+            header = page.get_by_role("banner")
+            await expect(header).to_contain_text(HOST, timeout=MINUTE)
+            job = await press_run(page)
+            await open_job(page, job)
+            there.cut()  # it connects again by itself
+            await completed(page)
+            await expect(page.get_by_role("region", name="Verdict")).to_contain_text("Your task", timeout=MINUTE)
+
+            there.power_off()
+            await go_to(page, "Jobs")
+            lost = page.get_by_text(f"connection to {HOST} is lost; reconnecting")
+            await expect(lost.first).to_be_visible(timeout=MINUTE)
+            there.start()
+            await expect(lost).to_have_count(0, timeout=MINUTE)
+            await expect(page.get_by_role("row", name="parrot")).to_contain_text("Completed")
+            await go_to(page, "Playground")
+            await page.get_by_label("Message").fill("Where is my parcel?")
+            await page.get_by_role("button", name="Send").click()
+            await expect(page.locator(".chat-answer")).to_contain_text("parrot", timeout=MINUTE)
