@@ -497,8 +497,6 @@ async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_as
     times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
     took = {"peakBytes": 1_600_000_000, "gpuPeakBytes": [4_800_000_000, 4_300_000_000]}
     measured = fake_backend.add_job("completed", forecast=forecast, metrics=took)
-    times = {"startedAt": "2026-01-01T00:00:00Z", "completedAt": "2026-01-01T00:01:44Z"}
-    measured = fake_backend.add_job("completed", forecast=forecast, metrics={"peakBytes": 1_600_000_000})
     fake_backend.finish(measured)
     fake_backend.jobs[measured] |= times
     async with open_page(studio.url, f"/#/jobs/{job}") as page:

@@ -117,6 +117,7 @@ async def test_a_backend_without_the_feature_is_never_asked_for_a_part(
 ) -> None:
     job = fake_backend.add_job("completed", name="bot")
     async with open_page(studio.url, f"/#/playground?target=final*0.5:{job}") as page:
+        await expect(page.get_by_role("button", name="Answers: bot")).to_be_visible()
         await ask(page, "Hello?")
         await expect(page.get_by_text("Adapter strength")).to_have_count(0)
         whole = page.get_by_role("article", name="Answer of bot · final adapter", exact=True)

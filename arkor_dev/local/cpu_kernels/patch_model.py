@@ -207,7 +207,8 @@ def _try(module: Any, *replacements: Callable[..., Any]) -> None:
 def _patch_rotation(code: Any) -> None:
     """Replace the function of the module ``code`` that rotates queries and keys, if the results agree.
 
-    Models look it up in their module, so other models get it too: it computes only packed batches itself.
+    Models look it up in their module, so other models get it too: it computes only batches that were packed
+    for a CPU itself.
     """
     original = getattr(code, ROTATION, None)
     if original is None or hasattr(original, "packed"):
@@ -215,9 +216,8 @@ def _patch_rotation(code: Any) -> None:
 
     def rotation(q: Any, k: Any, cos: Any, sin: Any, *args: Any, **kwargs: Any) -> Any:
         packed = CurrentBatch.packed
-        plain = (
-            packed is not None and packed.ids.shape == (q.shape[0], q.shape[2]) and not args and not kwargs
-        )
+        plain = packed is not None and packed.groups and packed.ids.shape == (q.shape[0], q.shape[2])
+        plain = plain and not args and not kwargs
         if plain and q.shape[-1] == k.shape[-1] == cos.shape[-1] and q.dtype == cos.dtype:
             return Rotate.apply(q, k, cos.unsqueeze(1), sin.unsqueeze(1))
         return original(q, k, cos, sin, *args, **kwargs)

@@ -27,7 +27,7 @@ def test_a_loss_that_rises_is_told_of_once_with_its_figures() -> None:
     assert 25 <= message["step"] <= 40
     middle = median(losses[message["step"] - WINDOW : message["step"]])
     assert f"is {middle:.3f}, and was" in message["message"]
-    assert "learningRate" in message["message"]
+    assert "learning_rate" in message["message"]
 
 
 @pytest.mark.parametrize("seed", range(20))

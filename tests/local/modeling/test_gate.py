@@ -139,7 +139,7 @@ def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch:
     quantized = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [64, 64]}
     (model / "config.json").write_text(json.dumps({**written, "quantization_config": quantized}))
     assert check_trainable(model) == DEQUANTIZED["fp8"][0]
-    with pytest.raises(JobFailure, match="weights in FP8, which are loaded in 16 bit: remove loadIn4bit"):
+    with pytest.raises(JobFailure, match="weights in FP8, which are loaded in 16 bit: remove load_in_4bit"):
         load_base(model, four_bit=True)
     with devices.cuda():
         losses = losses_of(set_up(model, tmp_path / "gpu", {"maxSteps": 4, "learningRate": 3e-2}))

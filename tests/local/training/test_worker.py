@@ -107,7 +107,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     monkeypatch.setattr(measure, "FinalEvaluation", FinalEvaluation)
     monkeypatch.setattr(sampler, "Samples", Samples)
     work = Work.__new__(Work)
-    link = Link({"id": "job", "data": str(tmp_path), "resume": None})
+    link = Link({"id": "job", "data": str(tmp_path), "project": str(tmp_path), "config": {}, "resume": None})
     work.cancel, work.pause, work.divergence = threading.Event(), None, Divergence()
     work.link = link  # type: ignore[assignment]
     work.train()
