@@ -62,8 +62,10 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
         "evalSteps": 0,
     }
     few, whole = (measured(template[FORKS], project, tiny, config, seconds) for seconds in (0, 100))
-    assert whole["worst"] > 1.5 * whole["memory"]["base"]  # the batch is a large part of it
-    assert few["worst"] == pytest.approx(whole["worst"], rel=0.12)
+    # The batch is a large part of it. The rest, with the libraries, differs from build to build.
+    assert whole["worst"] > whole["memory"]["base"] + 150_000_000
+    # Too little would end a run that was said to fit.
+    assert 0.95 * whole["worst"] < few["worst"] < 1.2 * whole["worst"]
 
 
 def test_rows_that_are_shorter_than_replayed_ones_are_measured(
