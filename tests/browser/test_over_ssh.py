@@ -5,13 +5,13 @@ A real sshd and a true training, of a tiny model.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
 from tests.local.conftest import made_once, make_project
+from tests.local.test_over_ssh import TOML
 from tests.support.daemon import running_daemon
 from tests.support.sshd import HOST, running_sshd
 
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .conftest import OpenPage
-
-TOML = f"""
-[compute]
-ssh = "{HOST}"
-python = "{sys.executable}"
-
-[[trainer]]
-name = "parrot"
-model = "./models/tiny"
-dataset = "data/chats.jsonl"
-steps = 8
-learning_rate = 1e-2
-samples = "off"
-eval_split = 0.4
-"""
 
 
 @pytest.mark.slow
@@ -52,7 +37,7 @@ async def test_a_run_on_another_machine(
     open_page: OpenPage,
 ) -> None:
     project = make_project(tmp_path / "own", made_once(tmp_path_factory))
-    (project / "arkor.toml").write_text(TOML)
+    (project / "arkor.toml").write_text(TOML + "eval_split = 0.4\n")
     with running_sshd(tmp_path / "sshd", held_port(), monkeypatch) as there:
         async with (
             running_daemon(tmp_path / "home", held_port(), "--project", str(project)) as daemon,

@@ -36,19 +36,19 @@ CONFIG: dict[str, Any] = {
 
 
 class Link:
-    """Tells of the job, and takes what is said of it."""
+    """A worker's link to the backend: has the job's messages, and remembers how the job ended."""
 
     def __init__(self, _: object) -> None:
-        self._told: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
         self.end = ""
 
     def of(self, folder: Path) -> None:
-        """Tell of one in ``folder``."""
+        """Prepare the messages of a job whose files are in ``folder``."""
         job = {"id": "warm", "config": CONFIG, "data": str(folder / "data"), "project": str(folder)}
-        self._told = [job, {"path": str(folder / "tiny"), "name": "tiny", "note": None}]
+        self._messages = [job, {"path": str(folder / "tiny"), "name": "tiny", "note": None}]
 
     def receive(self) -> dict[str, Any]:
-        return self._told.pop(0)
+        return self._messages.pop(0)
 
     def send(self, **fields: Any) -> None:
         self.end = fields.get("end", self.end)

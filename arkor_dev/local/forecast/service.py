@@ -194,7 +194,7 @@ class Forecasts:
         sizes = [gpu.total - CONTEXT for gpu in nvidia_gpus() if gpu.total]
         try:
             return enough_gpus(least_bytes(model, config), sizes[: self._gpus])
-        except Exception:  # noqa: BLE001 - an unreadable file, which the worker reports when it loads it
+        except (OSError, ValueError):  # an unreadable file, which the worker reports when it loads it
             return 1
 
     # Internal

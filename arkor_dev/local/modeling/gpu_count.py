@@ -39,15 +39,21 @@ def weights_of(folder: Path) -> tuple[int, int]:
     count = size = 0
     for path in folder.glob("*.safetensors"):
         size += path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > HEADER_BYTES:
-                raise ValueError(f"{path.name} is not a safetensors file")
-            tensors = json.loads(file.read(length))
-        tensors.pop("__metadata__", None)
-        for tensor in tensors.values():
-            count += math.prod(tensor["shape"]) * (2 if tensor["dtype"] == "U8" else 1)
+        try:
+            count += _weights_in(path)
+        except (AttributeError, KeyError, RecursionError, TypeError) as error:
+            raise ValueError(f"{path.name} is not a safetensors file") from error
     return count, size
+
+
+def _weights_in(path: Path) -> int:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > HEADER_BYTES:
+            raise ValueError(f"{path.name} is not a safetensors file")
+        tensors = json.loads(file.read(length))
+    tensors.pop("__metadata__", None)
+    return sum(math.prod(each["shape"]) * (2 if each["dtype"] == "U8" else 1) for each in tensors.values())
 
 
 def leaves_open(config: Mapping[str, Any]) -> bool:

@@ -63,9 +63,9 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
     }
     few, whole = (measured(template[FORKS], project, tiny, config, seconds) for seconds in (0, 100))
     # The batch is a large part of it. The rest, with the libraries, differs from build to build.
-    assert whole["worst"] > whole["memory"]["base"] + 150_000_000
+    assert whole["worst"] > whole["memory"]["base"] + 160_000_000
     # Too little would end a run that was said to fit.
-    assert 0.95 * whole["worst"] < few["worst"] < 1.2 * whole["worst"]
+    assert 0.95 * whole["worst"] < few["worst"] < 1.12 * whole["worst"]
 
 
 def test_rows_that_are_shorter_than_replayed_ones_are_measured(

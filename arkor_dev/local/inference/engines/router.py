@@ -163,7 +163,7 @@ class EngineRouter:
         if ask["base"] != self._on_gpu:
             try:
                 weights = (await asyncio.to_thread(weights_of, Path(ask["base"])))[0]
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whoever loads it says why
+            except (OSError, ValueError):  # whoever loads it says why
                 return ON_GPU
             free = [gpu.free or 0 for gpu in await asyncio.to_thread(nvidia_gpus)]
             if FILE_BYTES * weights + KEYS_BYTES > max(free, default=0):
