@@ -172,9 +172,7 @@ def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -
     assert first["peakBytes"] == said["device"]["peakBytes"]
 
 
-@pytest.mark.parametrize(
-    "header", [b"[]", b'{"a": 1}', b'{"a": {"shape": "4", "dtype": "F32"}}', b"{", b"\xff"]
-)
+@pytest.mark.parametrize("header", [b"[]", b'{"a": 1}', b'{"a": {"shape": "4"}}', b"{", b"\xff"])
 def test_weights_are_not_counted_in_what_is_no_safetensors_file(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     from arkor_dev.local.modeling.gpu_count import weights_of
