@@ -6,6 +6,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+pytest.importorskip("transformers")
+
 from transformers import AutoTokenizer
 
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
