@@ -41,11 +41,15 @@ FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
 """Settings that list fully trained layers."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
+NAME_LENGTH: Final = 200
+"""Maximum length of an adapted layer's name, in characters."""
 PATTERNS: Final = 256
 PATTERN: Final = 200
 """Maximum length of a pattern for layers with their own alpha, in characters."""
 REPEATS: Final = 2
 """Maximum number of repetitions in one pattern: matching then takes at most the cube of a name's length."""
+BRANCHES: Final = 16
+"""Maximum number of ``|`` in one pattern; in several groups, they would multiply."""
 SECONDS: Final = 3.0
 """Time limit in seconds for all patterns together."""
 
@@ -171,6 +175,8 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         second = matrices.get("lora_B") or matrices.get("lora_embedding_B") or ()
         if len(first) < 2 or len(second) < 2 or first[0] != second[1] or first[0] < 1:
             raise _unusable(f"the weights of {quoted(module)} do not belong together: {first} and {second}")
+        if len(module) > NAME_LENGTH:
+            raise _unusable(f"the name of {quoted(module)} is longer than {NAME_LENGTH} characters")
         ranks[module] = first[0]
     return ranks
 
@@ -219,8 +225,9 @@ def _alphas(patterns: object, modules: Mapping[str, object]) -> Iterator[tuple[s
 
 def _pattern(key: str) -> re.Pattern[str]:
     """Return a key of ``alpha_pattern``; reject one that may take unlimited time."""
-    grouped = re.search(r"\)[*+?{]", key)
-    if len(key) > PATTERN or grouped or len(re.findall(r"(?<!\\)[*+?{]", key)) > REPEATS:
+    multiplied = re.search(r"\)[*+?{]|\\\\", key) or ("|" in key and key.count("(") > 1)
+    repeats = len(re.findall(r"(?<!\\)[*+?{]", key))
+    if len(key) > PATTERN or multiplied or repeats > REPEATS or key.count("|") > BRANCHES:
         raise _unusable(f"its alpha_pattern has an expression that is too complex: {quoted(key)}")
     try:
         return re.compile(rf"(.*\.)?({key})$")

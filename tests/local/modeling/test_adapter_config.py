@@ -72,6 +72,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "an alpha without end": ({"lora_alpha": 1e308}, "lora_alpha"),
     "an invalid alpha": ({"lora_alpha": True}, "lora_alpha"),
     "an expression": ({"alpha_pattern": {CATASTROPHE: 3}}, "too complex"),
+    "branches, each of them twice": ({"alpha_pattern": {"(|)" * 60: 3}}, "too complex"),
+    "repetitions that look escaped": ({"alpha_pattern": {r"\\*" * 20: 3}}, "too complex"),
     "half an expression": ({"alpha_pattern": {"[": 3}}, "not a valid expression"),
     "many expressions": ({"alpha_pattern": {f"{n}": 3 for n in range(300)}}, "more than 256"),
     "another beginning": (
@@ -104,6 +106,10 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
     save_file({"x": np.zeros(1)}, folder / WEIGHTS)
     with pytest.raises(JobFailure, match="adapt no layer"):
         read_lora(folder)
+    began = time.process_time()
+    with pytest.raises(JobFailure, match="longer than 200"):
+        read_lora(adapter(tmp_path / "c", {"a." * 4000: 4}, alpha_pattern={".*.*!": 3}))
+    assert time.process_time() - began < 1
     # A header that promises more than the file has: nothing is allocated by it.
     content = (adapter(tmp_path / "b") / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content.replace(b"[4,16]", b"[9,99]"))
