@@ -85,6 +85,14 @@ def endless(unit: str) -> DataError:
     )
 
 
+def blank(unit: str) -> DataError:
+    """Return the error for so many blank lines that nothing after them was looked for."""
+    return DataError(
+        f"more than {MAX_ROW // 2**20} MiB of blank lines before {unit}, so nothing after it was read; "
+        "remove them"
+    )
+
+
 def too_long() -> RowError:
     """Return the error for a row beyond the length limit."""
     return RowError(f"longer than {MAX_ROW // 2**20} MiB; split it into smaller rows", "size")

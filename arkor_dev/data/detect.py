@@ -192,7 +192,7 @@ def _container(
     if head.startswith(PARQUET):
         if packed:
             raise DataError("is a Parquet file inside gzip; unpack it, since Parquet packs its own")
-        return Parquet(file, seconds)
+        return Parquet(file, limit, seconds)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError("is written in UTF-16; save the file as UTF-8")
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()

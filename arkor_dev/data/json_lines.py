@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from .containers import Record, lines_in, too_long
+from .containers import Record, blank, lines_in, too_long
 from .json_text import parsed
-from .rows import DataError
+from .rows import MAX_ROW, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ class JsonLines:
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
         """See ``Container.scan``."""
+        passed = 0
         try:
             for at, number, raw, size in lines_in(self._file, offset, line, self._limit):
                 if raw is None:
@@ -34,6 +35,9 @@ class JsonLines:
                     raw = raw.removeprefix(BYTE_ORDER_MARK)
                 if raw.strip():
                     yield Record(at, number, size, raw)
+                    passed = 0
+                elif (passed := passed + size) > MAX_ROW:
+                    raise blank(f"line {number}")
         except DataError as fault:
             yield Record(offset, 0, 0, fault)
 

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import MOST_PASSED, Record, TooLargeError, endless, too_long
+from .containers import MOST_PASSED, Record, TooLargeError, blank, endless, too_long
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import parsed
 from .rows import MAX_ROW, DataError, RowError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE: Final = 2**18
+MOST_OPEN: Final = 100_000
+"""Maximum number of brackets that are open: as many take a fraction of a second to find."""
 _BETWEEN: Final = re.compile(rb'["\[\]{},]')
 _INSIDE: Final = re.compile(rb'["\[\]{}]')
 _TEXT: Final = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
@@ -100,6 +102,8 @@ class _Splitter:
                 self._pass_text()
             elif token in b"[{":
                 depth += 1
+                if depth > MOST_OPEN:
+                    raise DataError(f"not JSON: more than {MOST_OPEN:,} brackets are never closed")
             elif token == b",":
                 yield self._row(self.at - 1)
                 self._next(self.at)
@@ -143,8 +147,11 @@ class _Splitter:
             except (ValueError, RecursionError):
                 raise DataError("not JSON: there is text after the end of the list") from None
             return
+        end = self.offset + self.start
         while not self.buffer[self.start :].strip():
             self._next(len(self.buffer))
+            if self.offset + self.start - end > MAX_ROW:
+                raise blank(f"line {self.line}")
             if not self._read_more():
                 return
         raise DataError("not JSON: there is text after the end of the list")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 
-from .containers import Record, SlowError, too_long
+from .containers import Record, SlowError, TooLargeError, too_long
 from .json_text import parsed
 from .rows import MAX_ROW, DataError
 
@@ -36,15 +36,15 @@ class Parquet:
     unit = "row"
     words = "Parquet"
 
-    def __init__(self, file: BinaryIO, seconds: float = SECONDS) -> None:
-        self._file, self._seconds = file, seconds
+    def __init__(self, file: BinaryIO, limit: int, seconds: float = SECONDS) -> None:
+        self._file, self._limit, self._seconds = file, limit, seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._partial = b""
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
         """See ``Container.scan``; the raw record is JSON."""
         del line
-        number, count = offset, 1
+        number, count, size = offset, 1, 0
         try:
             while True:
                 for reply in self._request_rows(number, count):
@@ -53,6 +53,9 @@ class Parquet:
                     raw = too_long() if reply == b"!" else reply[1:]
                     yield Record(number, number + 1, len(reply), raw)
                     number += 1
+                    size += len(reply)
+                if size > self._limit:
+                    raise TooLargeError(self._limit)
                 count = min(4 * count, MOST_AT_ONCE)
         except DataError as fault:
             yield Record(number, 0, 0, fault)

@@ -16,7 +16,7 @@ from .detect import Restarts, open_container
 from .exclusions import Exclusions, row_hash
 from .forms import FORMS, Form, row_of, wanted_keys
 from .parquet import SECONDS
-from .rows import DataError, Row, RowError
+from .rows import MAX_ROW, DataError, Row, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -194,11 +194,13 @@ class DataSet:
         except DataError:
             return "unknown"
         with closing(container):
-            form = None
+            form, size = None, 0
             for record in islice(container.scan(), FIRST_ROWS):
                 row = self.item(LocatedRow(RowLocation(1, index, *record[:3]), record, container)).row
                 if isinstance(row, Row):
                     form = self.files[index].forms[row.form].label
+                size += record.size
+                if form or size > MAX_ROW:
                     break
         return ", ".join([*([form] if form else []), container.words, *(["gzip"] if packed else [])])
 

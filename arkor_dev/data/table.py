@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import MOST_PASSED, Record, TooLargeError, endless, too_long
+from .containers import MOST_PASSED, Record, TooLargeError, blank, endless, too_long
 from .forms import COLUMNS as OURS
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import decoded
@@ -42,6 +42,7 @@ class Table:
 
     def scan(self, offset: int = 0, line: int = 1) -> Iterator[Record]:
         """See ``Container.scan``; the raw record is its cells."""
+        passed = 0
         try:
             if self._header is None:
                 self._read_header()
@@ -50,6 +51,9 @@ class Table:
             for record in self._records(offset, line):
                 if record.raw:
                     yield record
+                    passed = 0
+                elif (passed := passed + record.size) > MAX_ROW:
+                    raise blank(f"line {record.line}")
         except DataError as fault:
             yield Record(offset, 0, 0, fault)
 
@@ -110,6 +114,7 @@ class Table:
         csv.field_size_limit(MAX_ROW)
         lines = _Lines(self._file, offset, line, self._limit)
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        read_twice = 0
         while True:
             lines.begin()
             start, number = lines.offset, lines.line
@@ -122,7 +127,14 @@ class Table:
                     raise
                 yield Record(start, number, lines.offset - start, _reason(fault, lines))
                 # An unclosed quote makes one cell of everything that follows: continue at the next line.
+                end = lines.offset
                 lines.back(start, number)
+                read_twice += max(0, end - lines.offset)
+                if read_twice > MOST_PASSED:
+                    raise DataError(
+                        f"so many quotes are never closed that nothing after line {number} was read; close "
+                        "each quote"
+                    ) from None
                 reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
                 continue
             yield Record(start, number, lines.offset - start, cells)

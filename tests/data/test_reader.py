@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.extras import install_command
-from arkor_dev.data import detect
+from arkor_dev.data import detect, table
 from arkor_dev.data.containers import TooLargeError
 from arkor_dev.data.reader import DataFile, Item, open_data
 from arkor_dev.data.rows import MAX_ROW, DataError, Row, RowError
@@ -150,6 +150,9 @@ def test_a_small_parquet_file_that_needs_much_memory_is_bounded(tmp_path: Path) 
     assert said(items)[0] == TURN
     assert {str(item.row) for item in items[1:]} == {"longer than 4 MiB; split it into smaller rows"}
     assert len(items) == 65
+    with opened_again("much.parquet", ["a"] * 65, shared) as data:
+        data.limit = 20
+        assert isinstance(list(data)[-1].row, TooLargeError)
     one_cell = arrow.DictionaryArray.from_arrays([0] * 300, [long])
     with opened_again("cell.parquet", ["a"], arrow.ListArray.from_arrays([0, 300], one_cell)) as data:
         assert said(list(data)) == ["cell.parquet: row 1 needs more than 1024 MiB of memory"]
@@ -358,24 +361,46 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
 
 
 @pytest.mark.parametrize(
-    ("start", "reason"),
+    ("start", "fill", "reason"),
     [
-        (b'prompt,completion\na,b\na,"', "line 3 is longer than 64 MiB"),
-        (GOOD + b'\n{"prompt": "', "line 2 is longer than 64 MiB"),
-        (b"[" + GOOD + b',{"prompt": "', "the row that reaches line 1 is longer than 64 MiB"),
+        (b'prompt,completion\na,b\na,"', b"x", "line 3 is longer than 64 MiB"),
+        (GOOD + b'\n{"prompt": "', b"x", "line 2 is longer than 64 MiB"),
+        (b"[" + GOOD + b',{"prompt": "', b"x", "the row that reaches line 1 is longer than 64 MiB"),
+        (b"[" + GOOD + b",", b"[", "not JSON: more than 100,000 brackets are never closed"),
+        (b"[" + GOOD + b"]", b" ", "more than 4 MiB of blank lines before line 1"),
+        (GOOD + b"\n", b"\n", "more than 4 MiB of blank lines before line 419430"),
+        (b"prompt,completion\na,b\n", b"\n", "more than 4 MiB of blank lines before line 419430"),
     ],
 )
-def test_a_row_without_an_end_is_not_read_to_the_end(tmp_path: Path, start: bytes, reason: str) -> None:
+def test_a_row_without_an_end_is_not_read_to_the_end(
+    tmp_path: Path, start: bytes, fill: bytes, reason: str
+) -> None:
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
         for _ in range(100):
-            file.write(b"x" * 2**20)
+            file.write(fill * 2**20)
+    began = time.process_time()
     with open_data([DataFile(path, "d")]) as data:
         good, *_, bad = [item.row for item in data]
     assert isinstance(good, Row)
     assert isinstance(bad, DataError)
     assert str(bad).startswith(reason)
+    assert time.process_time() - began < 20
+
+
+def test_quotes_that_are_never_closed_are_not_read_again_for_each_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that leaves a quote open both as a row and as a part of one: every row reaches to the end."""
+    monkeypatch.setattr(table, "MOST_PASSED", 2**20)
+    path = tmp_path / "d.csv"
+    path.write_bytes(b"prompt,completion\na,b\n" + b'a","\n' * 20_000)
+    with open_data([DataFile(path, "d")]) as data:
+        good, *others, last = [item.row for item in data]
+    assert isinstance(good, Row)
+    assert {str(row) for row in others} == {"a quote that is never closed"}
+    assert str(last).startswith("so many quotes are never closed that nothing after line 13 was read")
 
 
 def test_a_hundred_thousand_rows_are_found_in_a_second(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("error", "warning", "note")
 EVERY: Final = 200
 LARGE: Final = 2**16
-"""Rows between two checks of the clock, and the row size in bytes that always triggers one."""
+"""Rows between two reports of progress, and the row size in bytes that always triggers one."""
 TOKENIZER: Final = (
     "Checks that need the model's tokenizer: rows that max_length truncates or that leave "
     "nothing to learn, and what the chat template drops. Studio's Data page shows it."
@@ -118,7 +118,7 @@ class _Reading:
                     self.unreadable.add(item.location.number, item.where, item.row)
                 else:
                     self.leaks.learn(CheckedRow.of(item.location.number, item.row))
-                if (item.location.number % EVERY == 0 or item.location.size > LARGE) and self._is_late():
+                if self._is_late():
                     self.left_out.append("Part of the evaluation set: the time was up.")
                     return
 
@@ -144,9 +144,9 @@ class _Reading:
                         check.see(checked)
                 if self.rows % EVERY == 0 or item.location.size > LARGE:
                     self.progress("Checking", done, total)
-                    if self._is_late():
-                        self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
-                        break
+                if self._is_late():
+                    self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
+                    break
             else:
                 if unmatched := data.exclusions.unmatched:
                     entries = "1 entry" if unmatched == 1 else f"{unmatched:,} entries"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from arkor_dev.data.exclusions import entry_of, row_hash
 from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, RowLocation, open_data
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.data.reader import DataFile, Item
-
-LOOK_EVERY: Final = 256
-"""Number of rows between two checks of the clock."""
 
 
 class Index:
@@ -41,14 +38,14 @@ class Index:
     def step(self, seconds: float) -> None:
         """Continue indexing for ``seconds``."""
         until = time.monotonic() + seconds
-        for count, scanned in enumerate(self._scan, 1):
+        for scanned in self._scan:
             self._files.append(scanned.location.file)
             self._offsets.append(scanned.location.offset)
             self._lines.append(scanned.location.line)
             self._hashes.append(row_hash(scanned.record.raw))
             if scanned.out:
                 self.out[scanned.out].add(scanned.location.number)
-            if count % LOOK_EVERY == 0 and time.monotonic() > until:
+            if time.monotonic() > until:
                 return
         self.complete = True
 

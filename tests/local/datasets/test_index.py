@@ -19,3 +19,11 @@ def test_a_row_of_a_table_is_shown_as_it_is_written(tmp_path: Path) -> None:
         index.step(1)
         assert index.raw(1, 1000) == row
         index.close()
+
+
+def test_large_rows_do_not_delay_the_clock(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\n" + f"{',' * 2**20}\n" * 60)
+    index = Index([DataFile(tmp_path / "a.csv", "a.csv")])
+    index.step(0.02)
+    assert 1 <= len(index) < 60
+    index.close()
