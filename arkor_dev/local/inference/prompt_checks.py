@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
+from arkor_dev.local.inference.prompt_length import TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,6 @@ SHORT: Final = 8192
 """Maximum length of a conversation that needs no check, in bytes: tokenizing it takes milliseconds."""
 THOUGHTS_END: Final = "</think>"
 """Marker in an earlier answer: templates drop the part before it and keep the rest."""
-TOO_LONG: Final = "The conversation has more than {0} tokens, and {1} reads at most {0}: shorten it"
-"""The error message that ``generation.prompt`` raises after counting."""
 
 
 class PromptChecks(LimitedChecks):

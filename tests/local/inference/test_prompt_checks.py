@@ -13,8 +13,11 @@ pytest.importorskip("tokenizers")
 from arkor_dev.contract.errors import BadRequestError, RateLimitedError
 from arkor_dev.local.endpoints.openai import context_fault
 from arkor_dev.local.inference import prompt_check_worker as worker
+from arkor_dev.local.inference.generation.prompt import prompt_of
 from arkor_dev.local.inference.limited_checks import WAITING_OF_ONE
 from arkor_dev.local.inference.prompt_checks import SHORT, PromptChecks, texts_of
+from arkor_dev.local.inference.prompt_length import PIECE, exceeds
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,19 +76,37 @@ async def test_a_flood_of_one_caller_waits_for_no_more_than_a_few(checks: Prompt
 def test_a_count_stops_at_the_context(tiny: Path) -> None:
     seen: list[int] = []
 
-    class Counting:
-        def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[str]:
-            assert not add_special_tokens
-            seen.append(len(texts[0]))
-            return texts
+    def count(piece: str) -> int:
+        seen.append(len(piece))
+        return len(piece)
 
-        def no_padding(self) -> None: ...
-
-        no_truncation = no_padding
-
-    assert worker.exceeds(Counting(), [MEGABYTE], 10_000)
-    assert sum(seen) <= 10_000 + 2 * worker.PIECE
+    assert exceeds(count, [MEGABYTE], 10_000)
+    assert sum(seen) <= 10_000 + 2 * PIECE
     assert worker.context(tiny) == 256
+
+
+@pytest.mark.parametrize("hidden", ["in thoughts", "in an id of a call"])
+def test_what_the_checks_do_not_count_stops_at_the_context_in_the_loop(hidden: str) -> None:
+    thoughts = {"role": "assistant", "content": f"<think>{MEGABYTE}</think>"}
+    called = {"role": "tool", "content": "", "tool_call_id": MEGABYTE}
+    messages = [thoughts if hidden == "in thoughts" else called]
+    assert sum(map(len, texts_of({"messages": messages}))) <= SHORT
+    seen: list[int] = []
+
+    class Tokenizer:
+        chat_template = ""
+
+        def apply_chat_template(self, messages: list[Any], **_: Any) -> str:
+            return json.dumps(messages)
+
+        def __call__(self, text: str, **_: Any) -> dict[str, Any]:
+            seen.append(len(text))
+            return {"input_ids": [0] * len(text)}
+
+    with pytest.raises(JobFailure) as fault:
+        prompt_of(Tokenizer(), {"messages": messages, "name": "tiny"}, 10_000)
+    assert context_fault(str(fault.value))
+    assert sum(seen) <= 10_000 + 2 * PIECE
 
 
 def test_thoughts_that_templates_drop_do_not_count() -> None:

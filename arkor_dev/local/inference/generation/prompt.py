@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.inference.prompt_length import TOO_LONG, exceeds
 from arkor_dev.local.modeling.chat_template import render, with_arguments
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+CHARACTERS: Final = 8
+"""Characters per token of the context above which a text is counted before it is tokenized as a whole."""
 
 
 def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
@@ -33,6 +37,11 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
             tools=ask.get("tools"),
         )
     )
+    # `prompt_checks` cannot count what the model's template makes of a conversation.
+    if len(text) > CHARACTERS * context and exceeds(
+        lambda piece: len(tokenizer(piece, add_special_tokens=False)["input_ids"]), [text], context
+    ):
+        raise JobFailure(TOO_LONG.format(context, ask["name"]))
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
     # A model needs at least one token.
     ids = (
