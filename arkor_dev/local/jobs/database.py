@@ -166,7 +166,7 @@ def refuse_empty(path: Path) -> None:
 
     A new list would contain none of them, and `arkor-dev local gc` would offer to delete their files.
     """
-    if path.exists() and path.stat().st_size:
+    if path.exists() and path.stat().st_size > 1:  # SQLite opens a file of one byte as an empty one, too
         return
     if count := len(job_ids(path.parent)):
         problem = "is empty" if path.exists() else "is missing"

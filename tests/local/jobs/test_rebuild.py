@@ -49,21 +49,23 @@ def events_in(data: Path, job_id: str) -> list[tuple[int, str, str]]:
         return store.events(job_id, 0, 10_000)
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["empty", "missing"])
-def test_an_empty_list_beside_folders_is_refused_and_rebuilt_of_them(tmp_path: Path, *, there: bool) -> None:
+@pytest.mark.parametrize("content", [b"", b"\0", None], ids=["empty", "one byte", "missing"])
+def test_an_empty_list_beside_folders_is_refused_and_rebuilt_of_them(
+    tmp_path: Path, content: bytes | None
+) -> None:
     refuse_empty(tmp_path / DATABASE)  # a new project
     done, paused, runs, _ = filled(tmp_path)
     before = jobs_in(tmp_path)
     assert "s3cret" not in record_file(tmp_path, done).path.read_text()
     (tmp_path / DATABASE).unlink()
-    if there:
-        (tmp_path / DATABASE).touch()
+    if content is not None:
+        (tmp_path / DATABASE).write_bytes(content)
     with pytest.raises(DamagedError, match=r"folders of 3 jobs .*arkor-dev local rebuild"):
         refuse_empty(tmp_path / DATABASE)
     (job_folder(tmp_path, "job_0123456789ab") / "final").mkdir(parents=True)
     rebuilt = rebuild(tmp_path, "local")
     assert (rebuilt.jobs, rebuilt.read, sorted(rebuilt.added)) == (3, 0, ["done", "paused", "runs"])
-    assert (rebuilt.unusable, bool(rebuilt.damaged_file)) == (["job_0123456789ab"], there)
+    assert (rebuilt.unusable, bool(rebuilt.damaged_file)) == (["job_0123456789ab"], content is not None)
     refuse_empty(tmp_path / DATABASE)
     after = jobs_in(tmp_path)
     assert {
