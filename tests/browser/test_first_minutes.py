@@ -52,7 +52,7 @@ async def test_from_an_empty_folder_to_an_export(
     local = ("--local", "--project", str(project))
     async with (
         running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(template)) as daemon,
-        open_page(daemon.origin) as page,
+        open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         await page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv")
         await page.get_by_label("Prompt").select_option("Frage")

@@ -41,7 +41,7 @@ async def test_a_run_on_another_machine(
     with running_sshd(tmp_path / "sshd", held_port(), monkeypatch) as there:
         async with (
             running_daemon(tmp_path / "home", held_port(), "--project", str(project)) as daemon,
-            open_page(daemon.origin, faulty=True) as page,
+            open_page(daemon.origin, faulty=True, reduced_motion="reduce") as page,
         ):
             header = page.get_by_role("banner")
             await expect(header).to_contain_text(HOST, timeout=MINUTE)

@@ -1,4 +1,4 @@
-"""From a blind test of 20 votes, over training, to the blind test after it: on the example project, for real.
+"""From a blind test of 12 votes, over training, to the blind test after it: on the example project, for real.
 
 A true daemon and true trainings, of a tiny model in place of the example's. The person who votes prefers the
 shorter answer, whoever gave it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,17 +22,17 @@ from .steps import MINUTE, completed, copy_example, press_run, soon
 from .test_blind import begin, place
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.async_api import Page
 
     from tests.support.daemon import Daemon
 
     from .conftest import OpenPage
 
-VOTES = 20
+VOTES = 12
 AGAIN = 10
 """A result needs as many."""
+CONTEXT = 96
+"""Tokens: a model of random weights answers to the end of its context, each time."""
 BRIEFER = {
     'model = "smollm2-135m-instruct"': 'model = "./models/tiny"',
     "steps = 40\n": "steps = 24\n",
@@ -87,7 +88,9 @@ async def test_votes_train_an_adapter_that_is_voted_on_again(
     open_page: OpenPage,
 ) -> None:
     project = copy_example(tmp_path)
-    shutil.copytree(made_once(tmp_path_factory), project / "models" / "tiny")
+    tiny = Path(shutil.copytree(made_once(tmp_path_factory), project / "models" / "tiny"))
+    facts = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({**facts, "max_position_embeddings": CONTEXT}))
     text = (project / "arkor.toml").read_text()
     for said, briefer in BRIEFER.items():
         assert said in text
@@ -97,7 +100,7 @@ async def test_votes_train_an_adapter_that_is_voted_on_again(
     local = ("--local", "--project", str(project))
     async with (
         running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(template)) as daemon,
-        open_page(daemon.origin) as page,
+        open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         first = await press_run(page)
         await page.goto(f"{daemon.origin}/#/jobs/{first}")

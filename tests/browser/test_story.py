@@ -51,7 +51,7 @@ async def test_run_training_and_talk_to_the_result(
     declared.write_text(text)
     async with (
         running_daemon(tmp_path / "home", free_port(), "--local", "--project", str(project)) as daemon,
-        open_page(daemon.origin) as page,
+        open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         clicked = time.monotonic()
         job_id = await press_run(page)

@@ -257,7 +257,7 @@ class Story:
 
     def is_settled(self, *, tend: bool = True) -> bool:
         """Whether all is done, and every job is over."""
-        time.sleep(0.1)  # each look is a dozen requests, of which a busy machine should be spared some
+        time.sleep(0.3)  # each look is a dozen requests, of which a busy machine should be spared some
         if tend:
             self.tend()
         here = [name for name in self.names if name not in self.deleted]
