@@ -514,6 +514,8 @@ export interface TrainingRun {
   jobId: string | null;
 }
 
+export const CANCELLED_ERROR = "Job cancelled";
+
 export const NON_FINITE = "non-finite";
 
 export const DIVERGING = "diverging";

@@ -66,6 +66,8 @@ FORECAST_LOOK_SECONDS: Final = 0.3
 TOML: Final = "arkor.toml"
 SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
 OWN_DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
+APPEARS_WITHIN: Final = 20.0
+"""How many seconds after its creation a job's stream may still be unknown."""
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for a job to end after we have cancelled it."""
 
@@ -332,7 +334,7 @@ async def create(
 
 async def watch(backend: Backend, job_id: str, view: PlainView, notify: Callable[[JobEvent], None]) -> str:
     """Print the job's events to the last; return its final status. A pause that needs a person is final."""
-    async with aclosing(follow(backend, job_id)) as items:
+    async with aclosing(follow(backend, job_id, appears_within=APPEARS_WITHIN)) as items:
         async for item in items:
             view.show(item)
             if isinstance(item, JobEvent):

@@ -277,6 +277,20 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
 
 
+async def test_a_stream_that_does_not_exist_yet_is_waited_for(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    """A new job is visible a moment later on the other machines of a backend."""
+    fake_backend.fault(STREAM, times=3, status=404, body=b'{"error": "No such job."}')
+    started = Started(settings)
+    await fake_backend.until(lambda: fake_backend.count(STREAM) == 4)
+    job = next(reversed(fake_backend.jobs))
+    fake_backend.begin(job)
+    fake_backend.finish(job)
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (0, f"Job {job} finished with status=completed")
+
+
 async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:
     """Cancelled, then deleted, before the command has heard of either."""
     started = Started(settings)
