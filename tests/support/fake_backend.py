@@ -514,7 +514,7 @@ class FakeBackend:
 
     async def _create_job(self, request: web.Request) -> web.Response:
         body, query = parsed(await request.read()), request.query
-        check_job(body)
+        check_job(body, managed=self.features is None)
         parent = self.resuming.parent_of(body)
         source = body["config"]["datasetSource"]
         if source.get("token"):

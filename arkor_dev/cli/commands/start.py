@@ -25,7 +25,7 @@ from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import BackendEndedError, joined
-from arkor_dev.contract.changes import applied, complete, conflict
+from arkor_dev.contract.changes import applied, complete, conflict, for_managed
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.run_names import free_name
@@ -314,7 +314,7 @@ async def create(
 ) -> tuple[str, str, object]:
     """Create a job; return its name, id and estimate, if the backend has one."""
     try:
-        answer = await backend.create_job(name, config, parent)
+        answer = await backend.create_job(name, config if settings.local else for_managed(config), parent)
     except BadRequestError as fault:
         source = config.get("datasetSource")
         if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
