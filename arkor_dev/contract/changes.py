@@ -57,3 +57,27 @@ def applied(config: Mapping[str, object], changes: Mapping[str, object]) -> dict
     """Apply changes without a `problem` to ``config``."""
     merged = {**config, **complete(config, changes)}
     return {field: value for field, value in merged.items() if value is not None}
+
+
+def for_managed(config: Mapping[str, object]) -> dict[str, object]:
+    """Return a job's config as the managed backend reads it: how rows are held out is an object there."""
+    share, asked = config.get("datasetSplit"), dict(config)
+    if config.get("evalSteps") == 0:
+        share = asked.pop("evalSteps")
+    if isinstance(share, int | float):
+        split: dict[str, object] = {"enabled": False}
+        if share > 0:
+            seed = config.get("splitSeed")
+            split = {"enabled": True, "testSize": share, **({} if seed is None else {"seed": seed})}
+        asked["datasetSplit"] = split
+    return asked
+
+
+def from_managed(config: Mapping[str, object]) -> dict[str, object]:
+    """Return a config of the managed backend in our form, as far as it has one."""
+    match config.get("datasetSplit"):
+        case {"enabled": False}:
+            return {**config, "datasetSplit": 0}
+        case {"testSize": int() | float() as share}:
+            return {**config, "datasetSplit": share}
+    return dict(config)

@@ -46,6 +46,8 @@ CHAT_DONE: Final = "[DONE]"
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
 """The last event of a job, by final status."""
+MANAGED_METRICS: Final = {"finalLoss": "loss", "totalSteps": "steps", "totalTime": "seconds"}
+"""The managed backend's names in `RunMetrics`."""
 
 
 FIGURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
@@ -95,7 +97,8 @@ class RunMetrics(TypedDict):
 
     ``peakBytes`` is the peak resident memory of the training process after loading its model,
     ``gpuPeakBytes`` what it allocated at most on each of its GPUs. ``secondsIn`` divides the time into
-    ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``, ``save`` and ``other``.
+    ``data``, ``forward``, ``backward``, ``optimizer``, ``eval``, ``save`` and ``other``. The managed backend
+    sends ``finalLoss``, ``totalSteps`` and ``totalTime`` for ``loss``, ``steps`` and ``seconds``.
     """
 
     loss: NotRequired[float | None]
@@ -333,7 +336,7 @@ class TrainingFailed(AnyEvent):
     """The job ended without a result; ``error`` explains why. From the backend.
 
     ``outOfMemory`` is true if memory ran out, or most likely did; ``nonFinite`` if a loss or a weight was not
-    finite.
+    finite. The error ``Job cancelled`` is the managed backend's way to say that a person cancelled the job.
     """
 
     type: Literal["training.failed"]
@@ -344,7 +347,10 @@ class TrainingFailed(AnyEvent):
 
 
 class TrainingCancelled(AnyEvent):
-    """A person cancelled the job; ``step`` is the last one reported. From the local backend."""
+    """A person cancelled the job; ``step`` is the last one reported. From the local backend.
+
+    The managed backend sends ``training.failed`` instead.
+    """
 
     type: Literal["training.cancelled"]
     step: NotRequired[int]

@@ -468,6 +468,8 @@ class TrainingRun(TypedDict):
     jobId: str | None
 
 
+CANCELLED_ERROR: Final = "Job cancelled"
+"""The ``error`` of the managed backend's ``training.failed`` for a cancelled job."""
 NON_FINITE: Final = "non-finite"
 DIVERGING: Final = "diverging"
 """A ``code`` of ``training.message``."""

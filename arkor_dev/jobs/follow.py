@@ -13,8 +13,14 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from arkor_dev.contract.errors import ArkorError, PassingError
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.errors import ArkorError, NotFoundError, PassingError
+from arkor_dev.contract.events import (
+    MANAGED_METRICS,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+)
+from arkor_dev.contract.shapes import CANCELLED_ERROR, TERMINAL
 
 from .event_dedup import Deduplicator
 from .sse_frames import FrameSplitter, frames_in
@@ -66,17 +72,19 @@ class Waiting:
 
 
 async def follow(
-    backend: Backend, job_id: str, sleep: Sleep = asyncio.sleep
+    backend: Backend, job_id: str, sleep: Sleep = asyncio.sleep, *, appears_within: float = 0.0
 ) -> AsyncGenerator[JobEvent | Connection | Waiting, None]:
     """Yield each of the job's events once, in order, until the backend says that there are no more.
 
-    Before the first one, the job's position in the queue is yielded, too, whenever it changes.
+    Before the first one, the job's position in the queue is yielded, too, whenever it changes. A job that was
+    just created may be unknown for ``appears_within`` seconds: parts of a backend learn of it later.
 
     Raises ArkorError if the backend refuses the job or the identity.
     """
     deduplicator = Deduplicator()
     pause, reasons = BACKOFF[0], set[str]()
     queue = _Queue(backend, job_id)
+    appears_by = asyncio.get_running_loop().time() + appears_within
     while True:
         received = False
         try:
@@ -85,7 +93,7 @@ async def follow(
                 job_id, resume.decode(errors="surrogateescape") if resume else None
             ) as answer:
                 deduplicator.resumed()
-                splitter = FrameSplitter()
+                splitter, appears_by = FrameSplitter(), 0.0
                 if reasons:
                     reasons.clear()
                     yield Connection(None)
@@ -109,6 +117,9 @@ async def follow(
             if fault.text not in reasons and len(reasons) < REASONS:
                 reasons.add(fault.text)
                 yield Connection(fault.text)
+        except NotFoundError:
+            if asyncio.get_running_loop().time() >= appears_by:
+                raise
         else:
             # A backend may close without `end`. Connect once more to make sure that nothing is missing.
             if not received and await _is_over(backend, job_id):
@@ -158,7 +169,10 @@ def waiting_of(job: dict[str, object]) -> Waiting | None:
 
 
 def read_event(frame: bytes) -> JobEvent:
-    """Parse one frame (WHATWG HTML, §9.2 "Server-sent events"); never fails."""
+    """Parse one frame (WHATWG HTML, §9.2 "Server-sent events"); never fails.
+
+    What only the managed backend writes differently reads as in `contract.events`.
+    """
     name, lines = "message", []
     for line in frame.split(b"\n"):
         field, _, value = line.partition(b":")
@@ -172,7 +186,15 @@ def read_event(frame: bytes) -> JobEvent:
         data = json.loads(text)
     except (ValueError, RecursionError):
         data = None
-    return JobEvent(name, data if isinstance(data, dict) else text)
+    if not isinstance(data, dict):
+        return JobEvent(name, text)
+    if name == TRAINING_FAILED and data.get("error") == CANCELLED_ERROR:
+        del data["error"]
+        return JobEvent(TRAINING_CANCELLED, data)
+    if name == TRAINING_COMPLETED and isinstance(sent := data.get("metrics"), dict):
+        renamed = {MANAGED_METRICS[key]: sent[key] for key in MANAGED_METRICS if sent.get(key) is not None}
+        data["metrics"] = renamed | {key: sent[key] for key in sent if key not in MANAGED_METRICS}
+    return JobEvent(name, data)
 
 
 async def job_of(backend: Backend, job_id: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ the `supervisor`, too: a build that hangs must not outlive Studio.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from arkor_dev.core.plain_text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 KEPT = 64 * 1024
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -29,8 +30,16 @@ class ChildOutput:
     text: str
 
 
-async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: int = KEPT) -> ChildOutput:
+async def run_child(
+    argv: Sequence[str],
+    cwd: Path,
+    seconds: float,
+    kept_bytes: int = KEPT,
+    environ: Mapping[str, str] | None = None,
+) -> ChildOutput:
     """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
+
+    ``environ`` is added to this process's environment.
 
     It and everything that it has started are killed after ``seconds``, and when the caller is cancelled.
     Raises OSError if the command cannot be started.
@@ -38,7 +47,7 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: 
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
         cwd=cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True, env={**os.environ, **(environ or {})},
     )  # fmt: skip
     stdin, stdout, stderr = child.stdin, child.stdout, child.stderr
     if stdin is None or stdout is None or stderr is None:

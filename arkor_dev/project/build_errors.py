@@ -15,6 +15,7 @@ SHOWN_PROBLEMS: Final = 8
 SHOWN_CHARACTERS: Final = 2000
 KEPT_CHARACTERS: Final = 8000
 _ESBUILD: Final = re.compile(r"^(\S.*?:\d+:\d+): ERROR: (.*)$", re.MULTILINE)
+_ROLLDOWN: Final = re.compile(r"^\[[A-Z_]+\] (.*)\n\s*╭─\[ (\S.*?:\d+:\d+) \]", re.MULTILINE)
 _STACK: Final = re.compile(r"^\s+at .+$|^Node\.js v\d.*$", re.MULTILINE)
 
 
@@ -23,7 +24,8 @@ def build_fault(summary: str, output: str) -> ArkorError:
 
     ``details`` holds its whole output if the text omits some of it.
     """
-    problems = list(dict.fromkeys(f"{location}: {text}" for location, text in _ESBUILD.findall(output)))
+    found = _ESBUILD.findall(output) or [(location, text) for text, location in _ROLLDOWN.findall(output)]
+    problems = list(dict.fromkeys(f"{location}: {text}" for location, text in found))
     if problems:
         if len(problems) > SHOWN_PROBLEMS:
             problems[SHOWN_PROBLEMS:] = [f"… and {len(problems) - SHOWN_PROBLEMS} more"]

@@ -37,11 +37,11 @@ export const trainer = createTrainer({
   datasetFormat: { type: "chatml" },
   maxSteps: 100,
   evalSteps: 25,
-  lora: { r: 16, alpha: 16 },
+  lora: { r: 16, alpha: 16, loadIn4bit: false },
   // A few rows and steps, to see that every stage works:
   // dryRun: true,
   callbacks: {
-    onLog: ({ step, loss }) => console.log(`step ${step}: loss ${loss ?? "not measured"}`),
+    onLog: ({ step, loss, evalLoss }) => console.log(`step ${step}:`, { loss, evalLoss }),
     onCheckpoint: ({ step }) => console.log(`step ${step}: checkpoint saved`),
   },
 });

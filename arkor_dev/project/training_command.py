@@ -25,7 +25,7 @@ NO_COMMAND = (
 )
 
 NOT_LOCAL = (
-    "`arkor start` trains on the managed backend only. To train this project on this machine, describe a "
+    "Here a TypeScript project trains on the managed backend only. To train it on this machine, describe a "
     "trainer in arkor.toml (`arkor-dev init` writes one); or use the managed backend: arkor-dev --managed"
 )
 

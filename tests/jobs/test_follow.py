@@ -220,6 +220,21 @@ async def test_a_hundred_random_cuts_lose_and_repeat_nothing(fake_backend: FakeB
         (b"data: one\ndata: two", JobEvent("message", "one\ntwo")),
         (b"event: \xff\nretry: 3\n: comment", JobEvent("\ufffd", "")),
         (b"event: a\ndata: " + b"[" * 100_000, JobEvent("a", "[" * 100_000)),
+        # As the managed backend says what others have their own event or names for.
+        (
+            b'event: training.failed\ndata: {"error": "Job cancelled", "step": 3}',
+            JobEvent("training.cancelled", {"step": 3}),
+        ),
+        (b'event: training.failed\ndata: {"error": ["x"]}', JobEvent("training.failed", {"error": ["x"]})),
+        (
+            b'event: training.completed\ndata: {"metrics": {"finalLoss": 1, "totalSteps": 9, "seconds": 2}}',
+            JobEvent("training.completed", {"metrics": {"loss": 1, "steps": 9, "seconds": 2}}),
+        ),
+        (
+            b'event: training.completed\ndata: {"metrics": {"totalTime": 7.5, "totalSteps": null}}',
+            JobEvent("training.completed", {"metrics": {"seconds": 7.5}}),
+        ),
+        (b'event: training.completed\ndata: {"metrics": 3}', JobEvent("training.completed", {"metrics": 3})),
     ],
 )
 def test_reading_a_frame(frame: bytes, event: JobEvent) -> None:

@@ -287,6 +287,39 @@ async def test_errors_of_esbuild_are_places_and_messages(typescript_project: Rea
     assert "failureErrorWithLog" in str(error.extra["details"])
 
 
+async def test_errors_of_rolldown_are_places_and_messages(project: Path) -> None:
+    """A newer CLI builds with it; each of its errors is a drawing over several lines."""
+    drawing = """Error: Build failed with 2 errors:
+
+[UNRESOLVED_IMPORT] Could not resolve './nope' in src/arkor/index.ts
+   ╭─[ src/arkor/index.ts:1:8 ]
+   │
+ 1 │ import "./nope";
+   │        ────┬───
+   │            ╰───── Module not found.
+───╯
+
+[PARSE_ERROR] Missing initializer in const declaration
+   ╭─[ src/arkor/two.ts:1:14 ]
+   │
+   │ Help: Add an initializer (e.g. ` = undefined`) here
+───╯
+
+    at aggregateBindingErrorsIntoJsError (file:///n/error.mjs:110:18)
+"""
+    cli = project / "node_modules" / ".bin" / "arkor"
+    cli.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({drawing!r})\n")
+    source(project, "")
+    with pytest.raises(ArkorError) as caught:
+        await TypeScriptProject(project).read()
+    assert caught.value.text == (
+        "`arkor build` failed (exit code 1).\n"
+        "src/arkor/index.ts:1:8: Could not resolve './nope' in src/arkor/index.ts\n"
+        "src/arkor/two.ts:1:14: Missing initializer in const declaration"
+    )
+    assert "Help: Add an initializer" in str(caught.value.extra["details"])
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -316,11 +316,13 @@ class FakeBackend:
         return point
 
     def finish(self, job_id: str, status: str = "completed") -> None:
-        """The job's last event and its status; streams end with ``end``."""
-        name = {"completed": "training.completed", "failed": "training.failed"}.get(
-            status, f"training.{status}"
-        )
-        why = {"error": "it broke"} if status == "failed" else {}
+        """The job's last event and its status; streams end with ``end``.
+
+        The managed backend, which has no features, knows no event of its own for a cancelled job.
+        """
+        as_failed = status == "cancelled" and self.features is None
+        name = "training.failed" if as_failed else f"training.{status}"
+        why = {"error": "Job cancelled" if as_failed else "it broke"} if name == "training.failed" else {}
         self.emit(job_id, name, **why)
         for gone in ("queue", "pause"):
             self.jobs[job_id].pop(gone, None)
@@ -512,7 +514,7 @@ class FakeBackend:
 
     async def _create_job(self, request: web.Request) -> web.Response:
         body, query = parsed(await request.read()), request.query
-        check_job(body)
+        check_job(body, managed=self.features is None)
         parent = self.resuming.parent_of(body)
         source = body["config"]["datasetSource"]
         if source.get("token"):

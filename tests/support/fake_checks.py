@@ -73,9 +73,16 @@ def check_project(body: dict[str, Any]) -> None:
     text(body, "slug", 40)
 
 
-def check_job(body: dict[str, Any]) -> None:
+def check_job(body: dict[str, Any], *, managed: bool = False) -> None:
     text(body, "name")
     check_config(body.get("config"))
+    split = body["config"].get("datasetSplit") if managed else None
+    if split is None:
+        return
+    if not isinstance(split, dict) or not set(split) <= {"enabled", "testSize", "seed"}:
+        wrong("datasetSplit has to be an object of enabled, testSize and seed.")
+    if not isinstance(split.get("enabled"), bool | None) or not 0 < split.get("testSize", 0.1) < 1:
+        wrong("datasetSplit has to say whether, and a share between 0 and 1.")
 
 
 def check_config(config: object) -> None:

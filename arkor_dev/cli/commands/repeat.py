@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
-from arkor_dev.contract.changes import complete
+from arkor_dev.contract.changes import complete, from_managed
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
@@ -41,7 +41,7 @@ async def repeated(
     """
     async with joined(settings, lambda _: None, idle=True) as backend:
         job = choose_job(await jobs_of(backend), like)
-    repeated_config = job["config"] if isinstance(job.get("config"), dict) else {}
+    repeated_config = from_managed(job["config"]) if isinstance(job.get("config"), dict) else {}
     own = trainer_of(job.get("name"), [known["name"] for known in trainers])
     if trainer is None and own is None:
         raise BadRequestError(

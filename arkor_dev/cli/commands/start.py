@@ -25,7 +25,7 @@ from arkor_dev.cli.interrupt import Ending, Words
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import BackendEndedError, joined
-from arkor_dev.contract.changes import applied, complete, conflict
+from arkor_dev.contract.changes import applied, complete, conflict, for_managed
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.run_names import free_name
@@ -66,6 +66,8 @@ FORECAST_LOOK_SECONDS: Final = 0.3
 TOML: Final = "arkor.toml"
 SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
 OWN_DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
+APPEARS_WITHIN: Final = 20.0
+"""How many seconds after its creation a job's stream may still be unknown."""
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for a job to end after we have cancelled it."""
 
@@ -312,7 +314,7 @@ async def create(
 ) -> tuple[str, str, object]:
     """Create a job; return its name, id and estimate, if the backend has one."""
     try:
-        answer = await backend.create_job(name, config, parent)
+        answer = await backend.create_job(name, config if settings.local else for_managed(config), parent)
     except BadRequestError as fault:
         source = config.get("datasetSource")
         if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
@@ -332,7 +334,7 @@ async def create(
 
 async def watch(backend: Backend, job_id: str, view: PlainView, notify: Callable[[JobEvent], None]) -> str:
     """Print the job's events to the last; return its final status. A pause that needs a person is final."""
-    async with aclosing(follow(backend, job_id)) as items:
+    async with aclosing(follow(backend, job_id, appears_within=APPEARS_WITHIN)) as items:
         async for item in items:
             view.show(item)
             if isinstance(item, JobEvent):

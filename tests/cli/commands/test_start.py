@@ -192,6 +192,31 @@ async def test_settings_by_hand_go_before_the_files_and_are_named(
     }
 
 
+@pytest.mark.parametrize(
+    ("lines", "sent"),
+    [
+        ("eval_split = 0.2\nsplit_seed = 7", {"datasetSplit": {"enabled": True, "testSize": 0.2, "seed": 7}}),
+        ("eval_split = 0", {"datasetSplit": {"enabled": False}}),
+        ("eval_every = 0", {"datasetSplit": {"enabled": False}, "evalSteps": None}),
+    ],
+)
+async def test_held_out_rows_are_asked_for_in_the_managed_backends_form(
+    settings: Settings, fake_backend: FakeBackend, lines: str, sent: dict[str, object]
+) -> None:
+    (settings.project / "arkor.toml").write_text(TOML.replace("steps = 3", f"steps = 3\n{lines}", 1))
+    started = Started(settings)
+    job = await started.job(fake_backend)
+    fake_backend.finish(job)
+    assert (await started.end())[0] == 0
+    config = fake_backend.last("POST /v1/jobs").json()["config"]
+    assert {field: config.get(field) for field in sent} == sent
+    again = Started(settings, like=job)
+    fake_backend.finish(await again.job(fake_backend))
+    assert (await again.end())[0] == 0
+    repeated = fake_backend.last("POST /v1/jobs").json()["config"]
+    assert {**repeated, "setByHand": []} == {**config, "setByHand": []}
+
+
 async def test_settings_that_do_not_go_together_start_nothing(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
@@ -275,6 +300,20 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     code, lines = await started.end()
     assert code == 1
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
+
+
+async def test_a_stream_that_does_not_exist_yet_is_waited_for(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
+    """A new job is visible a moment later on the other machines of a backend."""
+    fake_backend.fault(STREAM, times=3, status=404, body=b'{"error": "No such job."}')
+    started = Started(settings)
+    await fake_backend.until(lambda: fake_backend.count(STREAM) == 4)
+    job = next(reversed(fake_backend.jobs))
+    fake_backend.begin(job)
+    fake_backend.finish(job)
+    code, lines = await started.end()
+    assert (code, lines[-1]) == (0, f"Job {job} finished with status=completed")
 
 
 async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:

@@ -61,6 +61,35 @@ async def test_a_press_after_an_edit_trains_the_new_code(
     assert b"Started job job-two\n" in printed
 
 
+async def test_the_trainer_that_is_shown_is_the_one_that_is_started(
+    studio: Studio, typescript_project: TypeScriptProject
+) -> None:
+    """`arkor` may also be a trainer itself, and then goes before `trainer`."""
+    made = 'import { createTrainer } from "arkor";\nconst model = "smollm2-135m-instruct";\n'
+    exports = ("arkor", "trainer")
+    typescript_project.write(
+        made
+        + "".join(
+            f'export const {name} = createTrainer({{ name: "as {name}", model }});\n' for name in exports
+        )
+    )
+    assert (await manifest(studio))["trainer"] == {"name": "as arkor"}
+    assert b"Started job job-as arkor\n" in (await train(studio))[1]
+
+
+async def test_only_what_a_person_starts_is_reported(
+    studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command tells its maker of each call, and waits for that: a build that nobody asked for is none."""
+    for name in ("DO_NOT_TRACK", "ARKOR_TELEMETRY_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    typescript_project.write(trainer("one"))
+    await manifest(studio)
+    await train(studio)
+    assert typescript_project.calls() == ["build", "build", "start"]
+    assert (typescript_project.path / ".arkor" / "telemetry").read_text() == "start\n"
+
+
 async def test_code_that_does_not_build_is_refused(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:

@@ -5,9 +5,10 @@
 //   start [entry]   trains with the bundle that is there; builds it when there is none, or when an entry is given
 //
 // Like esbuild itself it writes the bundle in place. ARKOR_TEST_SLOW_WRITE (ms) is the time that half of it
-// stands on the disk. `.arkor/calls` gets a line for each call.
+// stands on the disk. `.arkor/calls` gets a line for each call, `.arkor/telemetry` one for each that the real
+// command would report to its maker.
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -25,7 +26,10 @@ async function write(bytes) {
 }
 
 async function bundle(entry = "src/arkor/index.ts") {
-  if (!existsSync(entry)) throw new Error(`Build entry not found: ${resolve(entry)}.`);
+  if (!existsSync(entry)) {
+    const hint = "Create src/arkor/index.ts or pass an explicit entry argument.";
+    throw new Error(`Build entry not found: ${resolve(entry)}. ${hint}`);
+  }
   const { outputFiles } = await build({
     entryPoints: [resolve(entry)],
     outfile: OUT,
@@ -38,15 +42,21 @@ async function bundle(entry = "src/arkor/index.ts") {
     logLevel: "warning",
   });
   await write(outputFiles[0].contents);
+  console.log(`Built ${relative(".", entry)} → ${relative(".", OUT)}`);
 }
+
+const isTrainer = (it) =>
+  typeof it === "object" && it !== null && ["start", "wait", "cancel"].every((name) => typeof it[name] === "function");
+// Only what createArkor returns is a manifest: any other object of that name has no trainer for us.
+const inManifest = (it) => (it?._kind === "arkor" ? it.trainer : undefined);
 
 async function start(entry) {
   if (entry || !existsSync(OUT)) await bundle(entry);
   const found = await import(pathToFileURL(OUT).href);
-  // Only what createArkor returns is a manifest: any other object named `arkor` is passed over.
-  const manifest = found.arkor?._kind === "arkor" ? found.arkor : undefined;
-  const trainer = manifest?.trainer ?? found.trainer ?? found.default?.trainer ?? found.default;
-  if (!trainer) throw new Error("Training entry must export `arkor` or `trainer`.");
+  const { arkor, trainer: named, default: main } = found;
+  const candidates = [inManifest(arkor), arkor, named, inManifest(main), main, main?.trainer];
+  const trainer = candidates.find(isTrainer);
+  if (!trainer) throw new Error("Training entry must export `arkor` (from createArkor({...})) or `trainer`.");
   const { jobId } = await trainer.start();
   process.stdout.write(`Started job ${jobId}\n`);
   const { job } = await trainer.wait();
@@ -55,6 +65,8 @@ async function start(entry) {
 
 const [command, entry] = process.argv.slice(2);
 mkdirSync(".arkor", { recursive: true });
+const refuses = (name) => !["", "0", "false"].includes((process.env[name] ?? "").toLowerCase());
+if (!["DO_NOT_TRACK", "ARKOR_TELEMETRY_DISABLED"].some(refuses)) appendFileSync(".arkor/telemetry", `${command}\n`);
 appendFileSync(".arkor/calls", `${[command, entry].filter(Boolean).join(" ")}\n`);
 try {
   await { build: bundle, start }[command](entry);

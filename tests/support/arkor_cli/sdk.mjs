@@ -31,5 +31,5 @@ export function createTrainer({ name, model }) {
 }
 
 export function createArkor({ trainer }) {
-  return { _kind: "arkor", trainer };
+  return Object.freeze({ _kind: "arkor", trainer });
 }

@@ -4,6 +4,7 @@
  */
 import {
   type Artifact,
+  CANCELLED_ERROR,
   CHECKPOINT_REMOVED,
   CHECKPOINT_SAVED,
   DIVERGING,
@@ -296,6 +297,11 @@ export class Run {
         this.#close("completed", time);
         break;
       case TRAINING_FAILED:
+        // So says the managed backend that a job was cancelled.
+        if (data.error === CANCELLED_ERROR) {
+          this.#close("cancelled", time);
+          break;
+        }
         this.error =
           typeof data.error === "object" && data.error
             ? JSON.stringify(data.error)

@@ -80,6 +80,15 @@ describe("settings", () => {
     });
   });
 
+  it.each([
+    [{ enabled: true, testSize: 0.2 }, "20 %"],
+    [{ enabled: false, testSize: 0.2 }, "0"],
+    [{}, "{}"],
+  ])("shows how the managed backend holds rows out: %j", (datasetSplit, value) => {
+    const config = { ...CONFIG, datasetSplit } as unknown as JobConfig;
+    expect(settings(config).find(({ field }) => field === "datasetSplit")?.value).toBe(value);
+  });
+
   it("takes any type a backend may send", () => {
     const odd = {
       model: 5,

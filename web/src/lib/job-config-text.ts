@@ -1,6 +1,7 @@
 /** Formats a job's configuration: one line, and a complete list. */
 import { type DatasetSource, type Job, type JobConfig, SETTINGS, type Setting } from "../contract.gen";
 import { modelName, number, plural, rate } from "./format";
+import { isObject } from "./json";
 import { clean } from "./text";
 
 /** A setting and its value as text. */
@@ -75,10 +76,13 @@ const WORDS: Readonly<Record<Setting["style"], Words>> = {
   tokens: ((value: number) => plural(value, "token")) as Words,
   interval: ((value: number) => (value > 0 ? plural(value, "step") : "never")) as Words,
   rate: ((value: number) => rate(value)) as Words,
-  share: ((value: unknown) =>
-    typeof value === "number" && value > 0 && value < 1
+  share: ((sent: unknown) => {
+    // The managed backend's form is an object.
+    const value = isObject(sent) ? (sent.enabled === false ? 0 : (sent.testSize ?? sent)) : sent;
+    return typeof value === "number" && value > 0 && value < 1
       ? `${Number((value * 100).toFixed(1))} %`
-      : raw(value)) as Words,
+      : raw(value);
+  }) as Words,
   list: ((value: unknown) => (Array.isArray(value) ? value.map(String).join(", ") : raw(value))) as Words,
   flag: ((value: boolean) => (value ? "yes" : "no")) as Words,
 };

@@ -148,6 +148,9 @@ test("each event is told in a line of words", () => {
     "started",
     "completed",
   ]);
+  // By the managed backend's names.
+  const managed = { finalLoss: 0.5, totalSteps: 9, totalTime: 61.4 };
+  expect(words("training.completed", { metrics: managed })).toBe("9 steps · loss 0.5000 · 61 s");
   expect(words("training.failed", { error: null, step: 9 })).toBe("no reason given · step 9");
   expect(words("model.progress", { label: "Fetching", done: 5, total: 9 })).toBe("Fetching · 55 %");
   expect(words("odd.event", { a: 1 })).toBe('{"a":1}');
@@ -206,6 +209,16 @@ test("a job that was cancelled before its first step does not wait, whatever the
   const run = new Run();
   feed(run, "training.cancelled", {});
   expect(statusOf(job({ status: "queued" }), run)).toBe("cancelled");
+});
+
+test("a cancelled job of the managed backend, whose event says that it failed, has not failed", () => {
+  const run = new Run();
+  feed(run, "training.failed", { error: "Job cancelled", step: 3 });
+  expect([statusOf(job({ status: "running" }), run), run.error]).toEqual(["cancelled", null]);
+  const other = new Run();
+  feed(other, "training.failed", { error: "stopped by a person" });
+  expect(statusOf(job({ status: "running" }), other)).toBe("failed");
+  expect(statusOf(job({ status: "cancelled" }), other)).toBe("cancelled");
 });
 
 test("a job that no list has is what its stream says, and is over when that is", () => {

@@ -22,6 +22,8 @@ export function statusOf(job: Job | undefined, run: Run): string {
   const listed = job?.status ?? (run.over ? ENDED : "queued");
   // A job that has run is listed as queued only after it was resumed.
   if (job && listed === "queued" && (run.outcome ?? run.pause) && run.rows.length > 0) return listed;
+  // A backend without an event for a cancelled job tells only the list.
+  if (run.outcome === "failed" && listed === "cancelled") return listed;
   if (run.outcome !== null && !run.isContinued) return run.outcome;
   if (TERMINAL.has(listed)) return listed;
   if (run.pause) return "paused";

@@ -61,12 +61,13 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   [CHECKPOINT_SAVED]: (data) => line(step(data), ...artifacts(data.artifacts)),
   [TRAINING_COMPLETED]: ({ metrics, artifacts: left }) => {
     const facts = isObject(metrics) ? metrics : {};
+    const seconds = facts.seconds ?? facts.totalTime;
     const words = line(
-      count(facts.steps, "step"),
-      labelled("loss", facts.loss, loss),
+      count(facts.steps ?? facts.totalSteps, "step"),
+      labelled("loss", facts.loss ?? facts.finalLoss, loss),
       labelled("eval loss", facts.evalLoss, loss),
       labelled("best", facts.bestEvalLoss, loss),
-      unit(typeof facts.seconds === "number" ? Math.round(facts.seconds) : null, "s"),
+      unit(typeof seconds === "number" ? Math.round(seconds) : null, "s"),
       ...artifacts(left),
     );
     return words || "completed";
