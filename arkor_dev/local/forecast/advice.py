@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.workers.errors import MAKE_ROOM
+
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
 
@@ -32,8 +34,8 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     if free is not None and need > free:
         return {
             "error": "Not started, since it cannot fit. Its checkpoints and its result take "
-            f"{size(need)} of disk space, and {size(free)} are free. Free disk space, or keep fewer "
-            "checkpoints (save_total_limit, save_every)"
+            f"{size(need)} of disk space, and {size(free)} are free: keep fewer checkpoints "
+            f"(save_total_limit, save_every). {MAKE_ROOM}"
         }
     return {}
 

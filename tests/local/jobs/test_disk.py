@@ -194,7 +194,8 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
     said = disk_shortage(tmp_path)
     assert (said is not None) is short
     if said:
-        assert said.startswith(f"The disk has {free:.1f} GiB free")
+        assert said.startswith(f"The disk has {free * gib / 1e9:.1f} GB free")
+        assert "arkor-dev local gc" in said
 
 
 def test_the_room_of_deleted_jobs_is_given_back_where_it_is_much(data: Path) -> None:

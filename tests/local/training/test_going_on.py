@@ -196,6 +196,8 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
         status, fields = run.run()
         assert (status, fields["reason"], place.exists()) == ("paused", "disk", False)
         assert fields["needs"] > 0
+        assert f"The job resumes when {fields['needs'] / 1e9:.1f} GB are free." in fields["message"]
+        assert "arkor-dev local gc" in fields["message"]
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]

@@ -4,6 +4,8 @@ import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
+import { Button } from "../../../ui/controls/button";
+import { openDisk } from "../../jobs/open-disk";
 import { isActive } from "../state";
 import "./notices.css";
 
@@ -46,7 +48,12 @@ function Paused({ step, reason, message }: { step: number; reason: string; messa
           "Paused."
         )}
       </strong>{" "}
-      {why}
+      {why}{" "}
+      {reason === "disk" && features.value.has("delete") && (
+        <Button small onClick={() => void openDisk()}>
+          Disk use
+        </Button>
+      )}
     </p>
   );
 }
