@@ -18,7 +18,7 @@ from arkor_dev.local.jobs.job_folder import (
     resume_folder,
 )
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM
+from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
 
 from .resume_points import drop_before
 from .state import write_state
@@ -135,8 +135,8 @@ class CheckpointWriter:
             free = shutil.disk_usage(self._data).free
             needs = free + MORE_ROOM
             raise NoSpaceError(
-                f"The disk is full: the state of step {step} could not be written with {free / 1e9:.1f} GB "
-                f"free. The job resumes when {needs / 1e9:.1f} GB are free. {MAKE_ROOM}",
+                f"The disk is full: the state of step {step} could not be written with {human_size(free)} "
+                f"free. The job resumes when {human_size(needs)} are free. {MAKE_ROOM}",
                 needs,
             ) from None
 

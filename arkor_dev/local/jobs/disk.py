@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM
+from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
 
 from .job_folder import job_folder, jobs_folder
 
@@ -80,7 +80,7 @@ def disk_shortage(folder: Path) -> str | None:
     if usage.free >= least:
         return None
     return (
-        f"The disk has {usage.free / 1e9:.1f} GB free, and {least / 1e9:.1f} GB must stay free (or as many "
+        f"The disk has {human_size(usage.free)} free, and {human_size(least)} must stay free (or as many "
         f"bytes as {LEAST_FREE} says). {MAKE_ROOM}"
     )
 

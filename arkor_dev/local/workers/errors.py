@@ -28,6 +28,11 @@ class OutOfMemory(JobFailure):
     """There is not enough memory for a job or a model."""
 
 
+def human_size(count: float) -> str:
+    """Format bytes as gigabytes, or as megabytes below one."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 def write_failure(what: str, error: OSError) -> str:
     """Return that ``what`` could not be written, and why; for a full disk, also what frees space."""
     if error.errno in FULL:
