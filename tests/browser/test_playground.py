@@ -62,6 +62,18 @@ async def test_the_newest_adapter_beside_its_base(
     assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
 
 
+async def test_both_names_are_whole_on_a_tablet(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="support-bot, cosine")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="Compare").click()
+        await page.set_viewport_size({"width": 768, "height": 1024})
+        names = page.locator(".chat-target .ellipsis")
+        await expect(names).to_have_count(2)
+        assert await names.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
+
+
 async def test_a_project_without_jobs_asks_the_backends_own_model(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

@@ -48,11 +48,13 @@ function Paused({ step, reason, message }: { step: number; reason: string; messa
           "Paused."
         )}
       </strong>{" "}
-      {why}{" "}
+      {why}
       {reason === "disk" && features.value.has("delete") && (
-        <Button small onClick={() => void openDisk()}>
-          Disk use
-        </Button>
+        <span class="job-notice-way">
+          <Button small onClick={() => void openDisk()}>
+            Disk use
+          </Button>
+        </span>
       )}
     </p>
   );
