@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import os
@@ -17,10 +16,11 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, InternalError
 
 from .command_line import CommandLine
 from .command_table import COMMANDS
-from .options import add_launch, add_placement, add_port, add_yes, whole_number
+from .options import OneOf, add_launch, add_placement, add_port, add_yes, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import argparse
+    from collections.abc import Collection, Iterator, Sequence
 
     from arkor_dev.core.settings import Settings
 
@@ -40,12 +40,10 @@ EXIT_CODES = {
 }
 
 
-def _engine(text: str) -> str:
+def _engines() -> Collection[str]:
     from arkor_dev.contract.bodies import ENGINES  # not needed for the page's first byte
 
-    if text not in ENGINES:
-        raise argparse.ArgumentTypeError(f"{text} is not a valid engine. Choose one of {', '.join(ENGINES)}.")
-    return text
+    return ENGINES
 
 
 def parser() -> CommandLine:
@@ -75,7 +73,7 @@ def parser() -> CommandLine:
             "per GPU, or one)",
     )  # fmt: skip
     program.add_argument(
-        "--engine", metavar="NAME", type=_engine,
+        "--engine", metavar="NAME", type=OneOf("engine", _engines),
         help="engine for chats on this machine: exact (transformers), llama.cpp, or auto, the faster one "
             "available (ARKOR_ENGINE; default: auto)",
     )  # fmt: skip

@@ -15,10 +15,17 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class OneOf:
-    """The type of an option that takes one of ``names``; ``label`` describes it."""
+    """The type of an option that takes one of ``names``; ``label`` describes it.
 
-    def __init__(self, label: str, names: Collection[str]) -> None:
-        self._label, self.names = label, names
+    ``names`` may be a function, for names whose import --help does not need.
+    """
+
+    def __init__(self, label: str, names: Collection[str] | Callable[[], Collection[str]]) -> None:
+        self._label, self._names = label, names
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._names() if callable(self._names) else self._names
 
     def __call__(self, text: str) -> str:
         if text not in self.names:

@@ -560,7 +560,8 @@ class EvaluationPart(TypedDict):
     ``verdict`` is ``better`` or ``worse`` (the whole interval lies beyond the margin), ``same`` (all of it
     lies within the margin) or ``unclear`` (neither, or too few rows); ``sentence`` has the figures.
     ``confidence`` is the interval's level in percent; ``rowsToSettle`` estimates the rows needed to settle
-    ``unclear``. ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
+    ``unclear``. ``tooFew``: there are too few independent rows for a verdict, and the interval means nothing.
+    ``of`` is the full number of rows if only some were measured to save time. If ``metric`` is
     present and not ``loss``, ``base`` and ``adapter`` are mean scores (higher is better); a positive
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
     ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
@@ -576,6 +577,7 @@ class EvaluationPart(TypedDict):
     verdict: str
     sentence: str
     rowsToSettle: NotRequired[int]
+    tooFew: NotRequired[bool]
     of: NotRequired[int]
     metric: NotRequired[str]
     answers: NotRequired[EvaluationAnswers]

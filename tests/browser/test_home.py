@@ -450,6 +450,11 @@ async def test_a_forecast_is_measured_cancelled_and_known(
         await line.get_by_role("button", name="Estimate now").click()
         await expect(line).to_contain_text("About 1 min 50 s")
         await expect(line).to_contain_text("peak 1.7 GB of 20.1 GB free")
+        await page.set_viewport_size({"width": 768, "height": 1024})  # two rows of two, not three and one
+        tops = await page.locator(".home-fact").evaluate_all(
+            "all => all.map((one) => Math.round(one.getBoundingClientRect().top))"
+        )
+        assert tops[0] == tops[1] < tops[2] == tops[3]
         await page.get_by_role("switch", name="Quick test").check()
         await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("dryRun") is True)
 

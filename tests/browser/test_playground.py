@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from .talk import CHAT, answers, ask, asked, put, send, start
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.async_api import Route
 
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -59,6 +62,18 @@ async def test_the_newest_adapter_beside_its_base(
     assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
 
 
+async def test_both_names_are_whole_on_a_tablet(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="support-bot, cosine")
+    async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_role("button", name="Compare").click()
+        await page.set_viewport_size({"width": 768, "height": 1024})
+        names = page.locator(".chat-target .ellipsis")
+        await expect(names).to_have_count(2)
+        assert await names.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
+
+
 async def test_a_project_without_jobs_asks_the_backends_own_model(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -70,6 +85,30 @@ async def test_a_project_without_jobs_asks_the_backends_own_model(
         # A link of `arkor dev` to an adapter.
         await page.goto(f"{studio.url}/#/playground?adapter=j1")
         await expect(page).to_have_url(re.compile("/playground.target=final%3Aj1"))
+
+
+async def test_an_answer_asked_before_the_jobs_are_known_has_its_jobs_name(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="newer")
+    known = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await known.wait()
+        await route.continue_()
+
+    fake_backend.chat.endless = True
+    fake_backend.chat.delay = 0.02
+    async with open_page(studio.url) as page:
+        await page.route("**/api/jobs", held)
+        await page.goto(f"{studio.url}/#/playground?target=final%3A{job}")
+        await page.reload()
+        await start(page, "Hello?")
+        await expect(answers(page)).to_have_accessible_name(f"Answer of {job} · final adapter")
+        known.set()
+        await expect(page.get_by_role("button", name="newer, final adapter")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(answers(page)).to_have_accessible_name("Answer of newer · final adapter")
 
 
 async def test_stop_ends_the_backends_work_and_regenerating_makes_a_version(

@@ -593,6 +593,7 @@ export interface EvaluationPart {
   verdict: string;
   sentence: string;
   rowsToSettle?: number;
+  tooFew?: boolean;
   of?: number;
   metric?: string;
   answers?: EvaluationAnswers;

@@ -338,6 +338,8 @@ class Card:
             if all((*losses, *ends)):
                 confidence = _count(part.get("confidence"))
                 interval = f"{' to '.join(ends)}{confidence and f' ({confidence} %)'}"
+                if part.get("tooFew") is True:
+                    interval = "too few rows"
                 cells = [f"{_count(part.get('rows'))} {name}".strip(), *losses, interval]
                 rows.append(f"| {' | '.join(cells)} |")
         if rows:

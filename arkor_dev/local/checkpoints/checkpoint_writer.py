@@ -18,6 +18,7 @@ from arkor_dev.local.jobs.job_folder import (
     resume_folder,
 )
 from arkor_dev.local.models.downloads import size_of
+from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
 
 from .resume_points import drop_before
 from .state import write_state
@@ -131,10 +132,12 @@ class CheckpointWriter:
         try:
             return write_atomically(folder, write, facts, describe_files)
         except DiskFullError:
+            free = shutil.disk_usage(self._data).free
+            needs = free + MORE_ROOM
             raise NoSpaceError(
-                f"The disk is full: the state of step {step} could not be written. Free disk space "
-                "(arkor-dev local status shows what uses it)",
-                shutil.disk_usage(self._data).free + MORE_ROOM,
+                f"The disk is full: the state of step {step} could not be written with {human_size(free)} "
+                f"free. The job resumes when {human_size(needs)} are free. {MAKE_ROOM}",
+                needs,
             ) from None
 
     def _keep(self, step: int) -> None:

@@ -6,9 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.jobs.atomic_folder import FULL, PART
+from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import PROBE, job_folder
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import FULL, JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -194,6 +194,8 @@ def score_part(
         "verdict": compared.verdict,
         "sentence": sentence(settings["name"], metric, compared),
     }
+    if compared.groups < compared.fewest:
+        part["tooFew"] = True
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
         part["rowsToSettle"] = needed
     if of > compared.rows:
@@ -224,4 +226,4 @@ def sentence(name: str, metric: str, compared: Comparison) -> str:
         figures = f"{right} of {rows:,} {answers} {RATES[metric]} vs. {before} for the base"
     else:
         figures = f"mean score {compared.adapter:.2f} vs. {compared.base:.2f} for the base on {rows:,} rows"
-    return f"{name}: {verdict_words(compared)}, {figures}; {interval(compared, 2)}."
+    return f"{name}: {verdict_words(compared)}, {figures}{interval(compared, 2)}."

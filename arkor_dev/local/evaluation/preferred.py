@@ -109,8 +109,11 @@ class Preferred:
             f"{_percent(high)} %)"
         )
         margin = self.margins
-        more = f"reward margin {margin.mean:+.2g}, interval {margin.low:.2g} to {margin.high:.2g}"
-        needed = f" A verdict needs at least {ROWS}." if self.groups < ROWS and not dry else ""
+        more, needed = f"reward margin {margin.mean:+.2g}", ""
+        if self.groups >= ROWS:
+            more += f", interval {margin.low:.2g} to {margin.high:.2g}"
+        elif not dry:
+            needed = f" A verdict needs at least {ROWS}."
         return f"Your task: {words}; {share}; {more}.{self._at_equal_length()}{needed}"
 
     def _at_equal_length(self) -> str:

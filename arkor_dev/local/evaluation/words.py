@@ -43,6 +43,8 @@ def part(name: str, compared: Comparison, sentence: str, of: int = 0) -> Evaluat
         "verdict": compared.verdict,
         "sentence": sentence,
     }
+    if compared.groups < ROWS:
+        fields["tooFew"] = True
     if of > compared.rows:
         fields["of"] = of
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
@@ -61,7 +63,7 @@ def beside_base(
     subject = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
     rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else _rows(compared, kind)
-    start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}; "
+    start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}"
     more = f"; its answers are {length}" if length else ""
     return f"{start}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
 
@@ -76,9 +78,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
     }[compared.verdict]
     rows = _rows(compared, "held-out row" if name == HELD_OUT else "row")
     rows += "" if name == HELD_OUT else f" of {name}"
-    return (
-        f"{words}: {_losses(compared)} on {rows}; {interval(compared)}.{_settled(compared)} {ADAPTERS_ONLY}"
-    )
+    return f"{words}: {_losses(compared)} on {rows}{interval(compared)}.{_settled(compared)} {ADAPTERS_ONLY}"
 
 
 def verdict_words(compared: Comparison) -> str:
@@ -94,12 +94,17 @@ def verdict_words(compared: Comparison) -> str:
 
 
 def interval(compared: Comparison, decimals: int | None = None) -> str:
-    """Format the interval; if the result is worse, as the amount by which it is worse."""
+    """Format the interval, after a semicolon; if the result is worse, as the amount by which it is worse.
+
+    Empty with too few rows for a verdict: a bootstrap of so few rows has ends far beyond any loss.
+    """
+    if compared.groups < ROWS:
+        return ""
     ends = (compared.low, compared.high)
     if compared.verdict == "worse":
         ends = (-compared.high, -compared.low)
     low, high = (_number(end, compared, decimals) for end in ends)
-    return f"{compared.confidence} % interval of the difference {low} to {high}"
+    return f"; {compared.confidence} % interval of the difference {low} to {high}"
 
 
 class Ends(NamedTuple):
@@ -128,7 +133,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     if compared and compared.verdict == "better":
         gone = "" if saved else f" No checkpoint was saved at step {step}: save_every sets the interval."
         return (
-            f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows, "
+            f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows"
             f"{interval(compared)}. {_after(ends)}{gone}"
         )
     seen = f"step {step} had an evaluation loss of {ends.lowest:.3f}, the last step {ends.last:.3f}"

@@ -19,7 +19,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render, with_argumen
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
 
 from .files import (
     copy_adapter,
@@ -151,8 +151,8 @@ class Export:
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
             raise JobFailure(
-                f"The export takes {needed / 1e9:,.1f} GB, and the disk has {free / 1e9:,.1f} GB free: "
-                "make room first"
+                f"The export takes {human_size(needed)}, and the disk has {human_size(free)} free. "
+                f"{MAKE_ROOM}"
             )
 
     def _copy(self) -> None:

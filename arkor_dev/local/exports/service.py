@@ -30,7 +30,7 @@ from arkor_dev.local.jobs.job_folder import (
 )
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import background_task
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, write_failure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 from .formats import FORMATS, described, refusal, usage
@@ -251,7 +251,7 @@ class Exports(WorkerService[ExportRequest]):
         try:
             await asyncio.to_thread(file.write_json, completed)
         except OSError as error:
-            request.record |= {"state": "failed", "error": f"It could not be stored: {error.strerror}"}
+            request.record |= {"state": "failed", "error": write_failure("the export", error)}
             return
         self._tasks.pop(completed["id"], None)
 

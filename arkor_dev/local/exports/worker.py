@@ -11,7 +11,7 @@ from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
-from arkor_dev.local.workers.errors import JobFailure, out_of_memory
+from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve_one
 
 from .formats import ON_4_BIT
@@ -69,7 +69,7 @@ def _rows(request: dict[str, Any], link: Link) -> list[Row]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"It could not be written: {error.strerror or error}"
+        return write_failure("the export", error)
     if out_of_memory(error):
         return "The machine ran out of memory: the whole model must fit into it in float32"
     return f"{type(error).__name__}: {error}"

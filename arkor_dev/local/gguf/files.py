@@ -15,7 +15,7 @@ from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
 
 from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters
@@ -51,8 +51,8 @@ def require_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
         raise JobFailure(
-            f"The GGUF file and its intermediate files take {needed / 1e9:,.1f} GB, and the disk has "
-            f"{free / 1e9:,.1f} GB free: free up disk space first"
+            f"The GGUF file and its intermediate files take {human_size(needed)}, and the disk has "
+            f"{human_size(free)} free. {MAKE_ROOM}"
         )
 
 

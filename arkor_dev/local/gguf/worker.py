@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.workers.errors import write_failure
 from arkor_dev.local.workers.link import serve_one
 
 from .files import cached_base, cached_lora
@@ -29,7 +30,7 @@ def main() -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"The GGUF file could not be written: {error.strerror or error}"
+        return write_failure("the GGUF file", error)
     return f"The GGUF file could not be made: {type(error).__name__}: {error}"
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.regular_files import open_inside, read_inside
+from arkor_dev.local.workers.errors import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +31,6 @@ LIMIT: Final = 1 << 20
 """Size limit of a manifest, in bytes."""
 
 
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""Error numbers for a full disk or quota."""
 PROBE_BYTES: Final = 4 << 20
 """Bytes of the test write: a disk without space for them is full. The write that failed may have been larger.
 """

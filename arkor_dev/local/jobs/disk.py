@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
+from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
 
 from .job_folder import job_folder, jobs_folder
 
@@ -79,8 +80,8 @@ def disk_shortage(folder: Path) -> str | None:
     if usage.free >= least:
         return None
     return (
-        f"The disk has {usage.free / 2**30:.1f} GiB free, and {least / 2**30:.1f} GiB must stay free: "
-        f"free disk space (arkor-dev local status shows what uses it), or set {LEAST_FREE}"
+        f"The disk has {human_size(usage.free)} free, and {human_size(least)} must stay free (or as many "
+        f"bytes as {LEAST_FREE} says). {MAKE_ROOM}"
     )
 
 

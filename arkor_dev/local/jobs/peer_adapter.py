@@ -19,6 +19,7 @@ from arkor_dev.contract.errors import BadRequestError, InternalError
 from arkor_dev.contract.events import TRAINING_COMPLETED
 from arkor_dev.contract.regular_files import open_regular, read_small
 from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.local.workers.errors import write_failure
 
 from .atomic_folder import write_atomically
 from .disk import remove_files
@@ -113,7 +114,7 @@ class PeerAdapter:
         try:
             size = write_atomically(folder, write)
         except OSError as error:
-            raise InternalError(f"The adapter could not be copied: {error.strerror}") from None
+            raise InternalError(write_failure("the adapter", error)) from None
         return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
 
     def remove_copies(self, data: Path) -> None:

@@ -12,7 +12,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,8 +86,8 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
     free = shutil.disk_usage(existing).free
     if total > free:
         raise JobFailure(
-            f"The model has {total / 1e9:.1f} GB, and the disk of {existing} has room for {free / 1e9:.1f} "
-            "GB: free disk space, or choose a smaller model"
+            f"The model has {human_size(total)}, and the disk of {existing} has room for "
+            f"{human_size(free)}: choose a smaller model. {MAKE_ROOM}"
         )
     return (total, total + SLACK) if len(announced) == len(sizes) else (None, free - RESERVED_BYTES)
 

@@ -78,20 +78,24 @@ async def stream_events(request: web.Request, store: AsyncStore, job_id: str) ->
     """Serve ``GET /v1/jobs/:id/events/stream``."""
     after = await resume_point(store, job_id, request.headers.get("Last-Event-ID"))
     response = await open_stream(request)
+    loop = asyncio.get_running_loop()
+    sent = loop.time()
     while True:
         news = store.pulse.next()
         over, rows = await store.read(Store.read_events, job_id, after, CHUNK)
         if rows:
             await response.write(b"".join(frame(name, data, event_id) for event_id, name, data in rows))
-            after = rows[-1][0]
+            after, sent = rows[-1][0], loop.time()
         if len(rows) == CHUNK:
             continue
         if over:
             break
-        try:
-            await asyncio.wait_for(news.wait(), PING_SECONDS)
+        try:  # Other jobs' news wakes this one too, and must not delay the ping.
+            async with asyncio.timeout_at(sent + PING_SECONDS):
+                await news.wait()
         except TimeoutError:
             await response.write(_mark(PING, job_id))
+            sent = loop.time()
     await response.write(_mark(END, job_id))
     await response.write_eof()
     return response

@@ -5,6 +5,15 @@ Any other exception is a bug, and is logged as one.
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers for a full disk or quota."""
+MAKE_ROOM: Final = (
+    "To make room, run arkor-dev local gc, which deletes what no job uses, or delete jobs: arkor-dev local "
+    "status, or Disk use on the Jobs page, shows what takes space"
+)
 TRY_AGAIN = "close other programs and try again"
 SMALLER_MODEL = "close other programs, or choose a smaller model"
 SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
@@ -17,6 +26,18 @@ class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the 
 
 class OutOfMemory(JobFailure):
     """There is not enough memory for a job or a model."""
+
+
+def human_size(count: float) -> str:
+    """Format bytes as gigabytes, or as megabytes below one."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def write_failure(what: str, error: OSError) -> str:
+    """Return that ``what`` could not be written, and why; for a full disk, also what frees space."""
+    if error.errno in FULL:
+        return f"The disk is full: {what} could not be written. {MAKE_ROOM}"
+    return f"{what[:1].upper()}{what[1:]} could not be written: {error.strerror or error}"
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -207,6 +207,8 @@ async def queue(scene: Scene) -> AsyncGenerator[None]:
     scene.fake.order.held = True
     await scene.go("/#/jobs")
     await expect(scene.page.get_by_text("The queue is held")).to_be_visible()
+    whole = "cells => cells.every((cell) => cell.scrollWidth <= cell.clientWidth)"
+    assert await scene.page.locator("td.jobs-col-status").evaluate_all(whole)
     yield
     await scene.page.get_by_role("button", name="Change order").click()
     await expect(scene.page.get_by_role("dialog").get_by_role("listitem")).to_have_count(12)

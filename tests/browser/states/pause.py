@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from arkor_dev.local.workers.errors import MAKE_ROOM
+
 from . import PROMPTLY, Scene, ago, end, state, steps_of, trained, walk
 
 if TYPE_CHECKING:
@@ -63,14 +65,14 @@ async def paused(scene: Scene) -> AsyncGenerator[None]:
 
 @state("job-paused-disk", "A job that was paused because the disk is full says so", tour="pause")
 async def paused_for_disk(scene: Scene) -> None:
-    message = (
-        "1.3 GB of the disk are free, and 2.0 GB have to be for a save. "
-        "It goes on by itself when there is room: `arkor-dev local gc` removes what no job needs."
-    )
+    message = f"The disk has 1.3 GB free, and 2.0 GB must stay free. {MAKE_ROOM}"
     job = standing(scene.fake, "disk", name="support-bot " + "with a long name " * 6, message=message)
     await scene.go(f"/#/jobs/{job}")
-    said = scene.page.get_by_role("status").filter(has_text="1.3 GB of the disk are free")
+    said = scene.page.get_by_role("status").filter(has_text="The disk has 1.3 GB free")
     await expect(said).to_be_visible(timeout=PROMPTLY)
+    await said.get_by_role("button", name="Disk use").click()
+    await expect(scene.page.get_by_role("dialog", name="Disk use")).to_contain_text("are free")
+    await scene.page.keyboard.press("Escape")
 
 
 @state(

@@ -63,6 +63,7 @@ def test_bash_offers_what_can_follow(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert offered(script, tmp_path, "arkor-dev", "data", "f") == {"fix"}
     assert offered(script, tmp_path, "arkor-dev", "export", "--format", "gg") == {"gguf", "gguf-lora"}
     assert offered(script, tmp_path, "arkor-dev", "start", "--log-level", "d") == {"debug"}
+    assert offered(script, tmp_path, "arkor-dev", "--engine", "") == {"auto", "exact", "llama.cpp"}
     assert offered(script, tmp_path, "arkor-dev", "evaluate", "--data", "") == {"a", "folder", "chats.jsonl"}
     assert offered(script, tmp_path, "arkor-dev", "evaluate", "--adapter", "") == {"a", "folder"}
     assert offered(script, tmp_path, "arkor-dev", "start", "--set", "") == set()

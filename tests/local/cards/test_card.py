@@ -200,6 +200,15 @@ def test_a_number_that_is_none_is_not_told() -> None:
         assert data_of(card) is not None
 
 
+def test_a_card_omits_the_interval_of_too_few_rows() -> None:
+    part = {**EVALUATION["heldOut"], "rows": 5, "difference": {"mean": 40, "low": -360, "high": 440}}
+    for few, interval in ((False, "-360"), (True, "| too few rows |")):
+        found = whole(evaluation={**EVALUATION, "heldOut": {**part, "tooFew": few}})
+        line = next(line for line in found.splitlines() if "held-out rows |" in line)
+        assert interval in line
+        assert ("-360" in line) is not few
+
+
 def test_a_card_has_the_verdict_on_preferences_in_words_and_not_as_a_loss() -> None:
     told = {
         **EVALUATION,

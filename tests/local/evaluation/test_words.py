@@ -40,7 +40,7 @@ CLOSE = " They are so close that even many more rows may not settle it."
         (UNCLEAR, "no clear difference", "3.40 vs. 3.42", "40 held-out rows", "-0.05 to 0.09", SETTLED),
         (SAME, "no difference that matters (less than 0.01)", "3.419 vs. 3.420", "40 held-out rows",
          "-0.004 to 0.006", ""),
-        (FEW, "too few rows to tell", "1.91 vs. 3.42", "1 held-out row", "1.21 to 1.80", LEAST),
+        (FEW, "too few rows to tell", "1.91 vs. 3.42", "1 held-out row", "", LEAST),
         (replace(UNCLEAR, mean=0.0), "no clear difference", "3.40 vs. 3.42", "40 held-out rows",
          "-0.05 to 0.09", CLOSE),
     ],
@@ -50,10 +50,9 @@ def test_the_figures_are_a_sentence(
 ) -> None:
     told = part(HELD_OUT, compared, beside_base(HELD_OUT, compared))
     percent = 95 if compared.groups >= 30 else 99
-    assert told["sentence"] == (
-        f"Your task: {words}, loss {losses} for the base on {rows}; {percent} % interval of the difference "
-        f"{ends}.{more}"
-    )
+    interval = f"; {percent} % interval of the difference {ends}" if ends else ""
+    assert told["sentence"] == f"Your task: {words}, loss {losses} for the base on {rows}{interval}.{more}"
+    assert told.get("tooFew", False) is (compared is FEW)
     assert (told["verdict"], told["confidence"]) == (compared.verdict, percent)
     assert ("rowsToSettle" in told) == (more in (SETTLED, LEAST))
 

@@ -257,6 +257,6 @@ def test_where_there_is_no_room_nothing_is_begun(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))
-    with pytest.raises(JobFailure, match="make room first"):
+    with pytest.raises(JobFailure, match=r"free\. To make room, run arkor-dev local gc"):
         export(adapter, tiny, tmp_path / "out")
     assert not (tmp_path / "out").exists()

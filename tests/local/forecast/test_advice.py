@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.forecast.advice import refusal
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
@@ -60,6 +61,5 @@ def test_what_has_no_room_on_the_disk_is_not() -> None:
     said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
     assert said == {
         "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of disk "
-        "space, and 3.0 GB are free. Free disk space, or keep fewer checkpoints (save_total_limit, "
-        "save_every)"
+        "space, and 3.0 GB are free: keep fewer checkpoints (save_total_limit, save_every). " + MAKE_ROOM
     }

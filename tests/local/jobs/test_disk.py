@@ -27,6 +27,7 @@ from arkor_dev.local.jobs.disk import (
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import STARTER_FOLDER
+from arkor_dev.local.workers.errors import human_size
 
 from .test_order import fill
 from .test_store import CONFIG
@@ -194,7 +195,8 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
     said = disk_shortage(tmp_path)
     assert (said is not None) is short
     if said:
-        assert said.startswith(f"The disk has {free:.1f} GiB free")
+        assert said.startswith(f"The disk has {human_size(free * gib)} free")
+        assert "arkor-dev local gc" in said
 
 
 def test_the_room_of_deleted_jobs_is_given_back_where_it_is_much(data: Path) -> None:

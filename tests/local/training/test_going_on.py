@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.job_folder import (
     final_folder,
     resume_steps,
 )
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import JobFailure, human_size
 from tests.local.tiny_run import events_of, made_up, set_up
 
 if TYPE_CHECKING:
@@ -196,6 +196,8 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
         status, fields = run.run()
         assert (status, fields["reason"], place.exists()) == ("paused", "disk", False)
         assert fields["needs"] > 0
+        assert f"The job resumes when {human_size(fields['needs'])} are free." in fields["message"]
+        assert "arkor-dev local gc" in fields["message"]
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]

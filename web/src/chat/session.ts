@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
 import { project } from "../store/credentials";
 import { features } from "../store/features";
-import { jobs } from "../store/jobs";
+import { jobById, jobs } from "../store/jobs";
 import { announce } from "../ui/controls/live";
 import { LiveAnswer } from "./live-answer";
 import { addTurn, setAnswer } from "./model/tree";
@@ -109,6 +109,9 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
     state: "streaming",
     asked: { params, system, ...(Object.keys(more).length > 0 && { more }) },
   };
+  // The list of jobs may arrive after the question, and may have lost the job by the end.
+  const named = (): string =>
+    target.kind !== "base" && jobById(target.jobId) ? fullName(target, jobs.peek()) : begun.name;
   const record = (next: Answer): void =>
     changeById(id, (conversation) => setAnswer(conversation, turnId, column, next));
   let savedAt = Date.now();
@@ -124,7 +127,13 @@ async function answer(turnId: string, column: number, exact = false): Promise<vo
   announce(waitingText(id));
   await whileAnswering(id, async () => {
     const { status, ...outcome } = await outcomeOf(body, abort.signal, live);
-    record({ ...begun, text: live.finish(), ...outcome, ...(status === undefined ? {} : { status }) });
+    record({
+      ...begun,
+      name: named(),
+      text: live.finish(),
+      ...outcome,
+      ...(status === undefined ? {} : { status }),
+    });
     setRunning(key, null);
     announce(announcement(begun.name, outcome));
     // A tab that waits for the end reads it from storage.

@@ -13,6 +13,7 @@ import { copyText } from "../../ui/controls/copy";
 import { say } from "../../ui/controls/live";
 import { Menu, type MenuItem } from "../../ui/controls/menu";
 import { openCard } from "./card/open";
+import { within } from "./progress/own-figures";
 import type { JobNow } from "./state";
 
 /** Rows that are shown before all are requested. */
@@ -48,7 +49,7 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
   const { judged, rows } = run;
-  const heldOut = judged ? `Eval ${judged.label[0]!.toLowerCase()}${judged.label.slice(1)}` : "Eval loss";
+  const heldOut = judged ? `Eval ${within(judged.label)}` : "Eval loss";
   const column = rows.column(judged?.name ?? "loss");
   const evalColumn = rows.column(judged ? evalName(judged.name) : "evalLoss");
   return (

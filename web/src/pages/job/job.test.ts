@@ -157,6 +157,21 @@ test("each event is told in a line of words", () => {
   expect(words("training.log", "not { json")).toBe("not { json");
 });
 
+test("a method that is judged by a figure of its own is told by it, and not by its loss", () => {
+  const run = new Run();
+  const reward = { name: "reward", label: "Mean reward" };
+  const words = (name: string, data: object): string => {
+    feed(run, name, data);
+    return eventText(run.records.entry(run.records.length - 1), run.judged);
+  };
+  words("training.started", { metadata: { measure: reward, figures: [reward] } });
+  expect(words("training.log", { step: 3, loss: 0.02, reward: 0.5, learningRate: 2e-4 })).toBe(
+    "step 3 · mean reward 0.5000 · lr 0.0002",
+  );
+  expect(words("training.log", { step: 3, evalReward: 0.25 })).toBe("step 3 · eval mean reward 0.2500");
+  expect(words("training.completed", { metrics: { steps: 3, loss: 0.02 } })).toBe("3 steps");
+});
+
 test("hostile text loses its controls and stays short", () => {
   const run = new Run();
   feed(run, "training.message", {

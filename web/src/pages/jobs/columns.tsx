@@ -104,7 +104,7 @@ export const COLUMNS: readonly Column[] = [
     cell: (job) => <Status job={job} />,
     hint: (job) => (job.status === "queued" ? queueWords(job) : undefined),
     sort: { key: (job) => lifeOrder(job.status), words: ["queued first", "cancelled first"] },
-    width: 8.5,
+    width: 9.25,
   },
   {
     name: "name",

@@ -16,30 +16,28 @@ import {
   TRAINING_STARTED,
 } from "../../../contract.gen";
 import type { Entry } from "../../../events/records";
+import { evalName, type Figure } from "../../../events/run";
 import { bytes, loss, number, plural, rate } from "../../../lib/format";
 import { isObject, type JsonObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { within } from "../progress/own-figures";
 
 const MAX = 400;
 
-export function eventText(entry: Entry): string {
+/** `judged` is the figure that the training method is judged by, instead of the loss. */
+export function eventText(entry: Entry, judged?: Figure): string {
   const data = entry.size === entry.data.length || entry.data.length < 4096 ? parsed(entry.data) : null;
-  const words = data && (KNOWN[entry.name]?.(data) ?? rest(data));
+  const words = data && (KNOWN[entry.name]?.(data, judged) ?? rest(data));
   if (words) return clean(words, MAX);
   const size = entry.size > entry.data.length ? ` (${bytes(entry.size)})` : "";
   return clean(entry.data, MAX) + size;
 }
 
-const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
-  [TRAINING_LOG]: (data) =>
+const KNOWN: Readonly<Record<string, (data: JsonObject, judged?: Figure) => string>> = {
+  [TRAINING_LOG]: (data, judged) =>
     line(
       step(data),
-      labelled(
-        "loss",
-        data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null),
-        loss,
-      ),
-      labelled("eval loss", data.evalLoss, loss),
+      ...(judged ? figures(data, judged) : losses(data)),
       labelled("lr", data.learningRate, rate),
       labelled("epoch", data.epoch, (value) => value.toFixed(2)),
       unit(data.tokensPerSecond, "tokens/s") || unit(data.samplesPerSecond, "samples/s"),
@@ -59,14 +57,14 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
   },
   [CHECKPOINT_REMOVED]: step,
   [CHECKPOINT_SAVED]: (data) => line(step(data), ...artifacts(data.artifacts)),
-  [TRAINING_COMPLETED]: ({ metrics, artifacts: left }) => {
+  [TRAINING_COMPLETED]: ({ metrics, artifacts: left }, judged) => {
     const facts = isObject(metrics) ? metrics : {};
     const seconds = facts.seconds ?? facts.totalTime;
     const words = line(
       count(facts.steps ?? facts.totalSteps, "step"),
-      labelled("loss", facts.loss ?? facts.finalLoss, loss),
-      labelled("eval loss", facts.evalLoss, loss),
-      labelled("best", facts.bestEvalLoss, loss),
+      labelled("loss", !judged && (facts.loss ?? facts.finalLoss), loss),
+      labelled("eval loss", !judged && facts.evalLoss, loss),
+      labelled("best", !judged && facts.bestEvalLoss, loss),
       unit(typeof seconds === "number" ? Math.round(seconds) : null, "s"),
       ...artifacts(left),
     );
@@ -96,6 +94,16 @@ const KNOWN: Readonly<Record<string, (data: JsonObject) => string>> = {
     return line(text(data.label), part);
   },
 };
+
+const losses = (data: JsonObject): string[] => [
+  labelled("loss", data.loss ?? (data.loss === null && typeof data.evalLoss !== "number" ? NaN : null), loss),
+  labelled("eval loss", data.evalLoss, loss),
+];
+
+function figures(data: JsonObject, { name, label }: Figure): string[] {
+  const words = clean(within(label), MAX);
+  return [labelled(words, data[name], loss), labelled(`eval ${words}`, data[evalName(name)], loss)];
+}
 
 function parsed(data: string): JsonObject | null {
   try {

@@ -1,7 +1,8 @@
 /** The event log: the last fifty, or all on demand; one line each, with the whole event in a dialog. */
 import { useState } from "preact/hooks";
 import { TRAINING_FAILED } from "../../../contract.gen";
-import type { Records } from "../../../events/records";
+import type { Entry, Records } from "../../../events/records";
+import type { Figure, Run } from "../../../events/run";
 import { fileName, saveFile } from "../../../lib/download";
 import { bytes, clock, number } from "../../../lib/format";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -17,7 +18,8 @@ const REST = 50;
 const ROW = 1.2;
 const COPY_MOST = 5000;
 
-export function Events({ records, name }: { records: Records; version: number; name: string }) {
+export function Events({ run, name }: { run: Run; version: number; name: string }) {
+  const { records, judged } = run;
   const [kind, setKind] = useState("");
   const [all, setAll] = useState(false);
   const [open, setOpen] = useState<number | null>(null);
@@ -28,7 +30,9 @@ export function Events({ records, name }: { records: Records; version: number; n
     indices ? indices.at(count - limit + row) : records.indexInRow(count - limit + row);
   const text = (): string => {
     const last = Math.min(limit, COPY_MOST);
-    return Array.from({ length: last }, (_, row) => line(records, indexAt(limit - last + row))).join("\n");
+    return Array.from({ length: last }, (_, row) =>
+      line(records.entry(indexAt(limit - last + row)), judged),
+    ).join("\n");
   };
   return (
     <div class="job-events">
@@ -81,7 +85,9 @@ export function Events({ records, name }: { records: Records; version: number; n
             follow
             count={limit}
             rowHeight={ROW * lineHeight.value}
-            render={(row) => <Row key={indexAt(row)} records={records} index={indexAt(row)} open={setOpen} />}
+            render={(row) => (
+              <Row key={indexAt(row)} entry={records.entry(indexAt(row))} judged={judged} open={setOpen} />
+            )}
           />
         </div>
       )}
@@ -92,15 +98,20 @@ export function Events({ records, name }: { records: Records; version: number; n
   );
 }
 
-function Row({ records, index, open }: { records: Records; index: number; open: (index: number) => void }) {
-  const entry = records.entry(index);
+interface RowProps {
+  entry: Entry;
+  judged: Figure | undefined;
+  open: (index: number) => void;
+}
+
+function Row({ entry, judged, open }: RowProps) {
   return (
-    <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(index)}>
+    <button type="button" class="job-log-row" tabIndex={-1} onClick={() => open(entry.index)}>
       <span class="job-log-time">{when(entry.time)}</span>
       <span class={`job-log-name${entry.name === TRAINING_FAILED ? " job-log-bad" : ""}`}>
         {clean(entry.name, 60)}
       </span>
-      <span class="job-log-text">{eventText(entry)}</span>
+      <span class="job-log-text">{eventText(entry, judged)}</span>
     </button>
   );
 }
@@ -148,9 +159,8 @@ function pretty(data: string): string {
   }
 }
 
-function line(records: Records, index: number): string {
-  const entry = records.entry(index);
-  return `${when(entry.time)}  ${clean(entry.name, 60)}  ${eventText(entry)}`;
+function line(entry: Entry, judged: Figure | undefined): string {
+  return `${when(entry.time)}  ${clean(entry.name, 60)}  ${eventText(entry, judged)}`;
 }
 
 /** One JSON object per line, the data unchanged. */

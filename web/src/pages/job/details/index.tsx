@@ -42,9 +42,7 @@ export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
           choose(next);
         }}
       >
-        {tab === "events" && (
-          <Events records={run.records} version={version} name={displayName(job?.name ?? id)} />
-        )}
+        {tab === "events" && <Events run={run} version={version} name={displayName(job?.name ?? id)} />}
         {tab === "configuration" && facts && <facts.Configuration {...now} />}
         {tab === "machine" && machine && (
           <machine.Machine

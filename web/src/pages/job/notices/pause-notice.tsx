@@ -4,6 +4,8 @@ import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
 import { features } from "../../../store/features";
+import { Button } from "../../../ui/controls/button";
+import { openDisk } from "../../jobs/open-disk";
 import { isActive } from "../state";
 import "./notices.css";
 
@@ -47,6 +49,13 @@ function Paused({ step, reason, message }: { step: number; reason: string; messa
         )}
       </strong>{" "}
       {why}
+      {reason === "disk" && features.value.has("delete") && (
+        <span class="job-notice-way">
+          <Button small onClick={() => void openDisk()}>
+            Disk use
+          </Button>
+        </span>
+      )}
     </p>
   );
 }

@@ -18,7 +18,7 @@ import { route, setQuery } from "../../../router";
 import { Chips } from "../../../ui/controls/switch";
 import { tryHref } from "../checkpoints";
 import { isActive, type JobNow, originOf, stepsOf } from "../state";
-import { drift, lossOf } from "./own-figures";
+import { drift, lossOf, within } from "./own-figures";
 
 /** State that the curve shares with the answers and the machine's charts. */
 export interface JobChart {
@@ -120,10 +120,6 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
 }
 
 const LOSS = "loss";
-
-/** A label within a phrase: "mean reward", but "KL divergence". */
-const within = (label: string): string =>
-  /^[A-Z][a-z]/.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 
 const nameOf = ({ label, unit }: Figure): string => (unit ? `${label} (${unit})` : label);
 

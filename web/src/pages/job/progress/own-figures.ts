@@ -8,6 +8,10 @@ const SOME = 5;
 /** The loss within a label: `loss`, or `DPO loss`. */
 export const lossOf = ({ measure }: Pick<Run, "measure">): string => (measure === "Loss" ? "loss" : measure);
 
+/** A label within a phrase: "mean reward", but "KL divergence". */
+export const within = (label: string): string =>
+  /^[A-Z][a-z]/.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
+
 /** What to do if a preference method makes both answers less likely; empty if it does not. */
 export function drift(chosen: Column, rejected: Column): string {
   const [first, other] = [change(chosen), change(rejected)];

@@ -45,6 +45,15 @@ describe("the parts of an evaluation", () => {
     ]);
   });
 
+  it("have no interval with too few rows to tell", () => {
+    const few = { ...part(-360, 1, 440), tooFew: true };
+    expect(partsOf({ verdict: "unclear", sentence: "", heldOut: few })[0]).toMatchObject({
+      tooFew: true,
+      low: 1,
+      high: 1,
+    });
+  });
+
   it.each([
     [{}],
     [{ heldOut: null }],
@@ -111,6 +120,7 @@ describe("the bar's scale", () => {
   const shown = {
     name: "",
     verdict: "",
+    tooFew: false,
     confidence: 95,
     measure,
     losses: null,

@@ -10,6 +10,8 @@ const MOST_SETS = 20;
 export interface Part {
   name: string;
   verdict: string;
+  /** Too few rows for a verdict: the backend's interval means nothing, and `low` and `high` are the mean. */
+  tooFew: boolean;
   mean: number;
   low: number;
   high: number;
@@ -49,6 +51,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
     const difference = isObject(part.difference) ? part.difference : {};
     const [mean, low, high] = [finite(difference.mean), finite(difference.low), finite(difference.high)];
     if (mean === null || low === null || high === null || low > high) return [];
+    const tooFew = part.tooFew === true;
     const rows = finite(part.rows);
     const both = [finite(part.base), finite(part.adapter)] as const;
     const [base, adapter] = losses(...both);
@@ -57,9 +60,10 @@ export function partsOf(evaluation: Evaluation): Part[] {
       {
         name,
         verdict: String(part.verdict),
+        tooFew,
         mean,
-        low,
-        high,
+        low: tooFew ? mean : low,
+        high: tooFew ? mean : high,
         confidence: finite(part.confidence) ?? 95,
         measure: measureOf(part),
         losses: before === null || after === null ? null : [before, after],

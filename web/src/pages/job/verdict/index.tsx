@@ -101,12 +101,12 @@ function LazyTrade(props: { job: Job; parts: readonly Part[] }) {
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
 function Tile({ job, part }: { job: Job; part: Part }) {
-  const { name, verdict, measure, base, adapter, count, preferred } = part;
+  const { name, verdict, tooFew, measure, base, adapter, count, preferred } = part;
   const forgets = name === GENERAL && verdict === "worse";
   return (
     <div class="job-tile">
       <p class="job-tile-head">
-        {name} <VerdictMark verdict={verdict} />
+        {name} <VerdictMark verdict={verdict} {...(tooFew && { label: "Too few rows" })} />
       </p>
       <p class="job-tile-value num">
         {preferred ? (

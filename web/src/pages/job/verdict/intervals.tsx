@@ -5,6 +5,8 @@ import { type Part, scaleOf } from "./figures";
 /** The part of the scale, in percent, that an end's label and half of the middle one occupy on a phone. */
 const ROOM = 38;
 
+const TOO_FEW = "too few rows";
+
 /** One part per row: right of zero the adapter is better. `margin` is the largest difference that does not matter. */
 export function Intervals({ parts, margin }: { parts: readonly Part[]; margin: number }) {
   if (parts.length === 0) return null;
@@ -26,17 +28,17 @@ interface IntervalProps {
 }
 
 function Interval({ part, at, margin }: IntervalProps) {
-  const { name, low, mean, high, confidence } = part;
+  const { name, tooFew, low, mean, high, confidence } = part;
   const tone = `var(${toneOf(part.verdict)})`;
   const [from, middle, to, zero] = [low, mean, high, 0].map((value) => `${at(value)}%`);
-  const label = `${name}: difference ${mean.toFixed(2)}, ${confidence} % interval ${low.toFixed(2)} to ${high.toFixed(2)}; above zero the adapter is better`;
+  const ends = `${low.toFixed(2)} to ${high.toFixed(2)}`;
+  const interval = tooFew ? TOO_FEW : `${confidence} % interval ${ends}`;
+  const label = `${name}: difference ${mean.toFixed(2)}, ${interval}; above zero the adapter is better`;
   return (
     <>
       <div class="job-interval-name">
         <span>{name}</span>
-        <small>
-          {low.toFixed(2)} to {high.toFixed(2)}
-        </small>
+        <small>{tooFew ? TOO_FEW : ends}</small>
       </div>
       <svg width="100%" height="30" role="img" aria-label={label}>
         <rect

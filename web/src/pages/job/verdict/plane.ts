@@ -159,7 +159,8 @@ function arrowOf(from: Point, to: Point): Plane["arrow"] {
   return { from: at(after / length), to: at(1 - before / length) };
 }
 
-function saidOf({ base, adapter, low, high, confidence }: Part): string {
+function saidOf({ base, adapter, tooFew, low, high, confidence }: Part): string {
   const ends = [-high, -low].map((value) => number(value, 2)).join(" to ");
-  return `${base} for the base, ${adapter} for the adapter (${confidence} % interval of the change ${ends})`;
+  const both = `${base} for the base, ${adapter} for the adapter`;
+  return tooFew ? both : `${both} (${confidence} % interval of the change ${ends})`;
 }
