@@ -86,7 +86,7 @@ export function Events({ records, name }: { records: Records; version: number; n
         </div>
       )}
       {open !== null && open < records.length && (
-        <Whole records={records} index={open} close={() => setOpen(null)} />
+        <EventDialog records={records} index={open} close={() => setOpen(null)} />
       )}
     </div>
   );
@@ -118,7 +118,7 @@ function walk(event: KeyboardEvent): void {
   next.scrollIntoView({ block: "nearest" });
 }
 
-function Whole({ records, index, close }: { records: Records; index: number; close: () => void }) {
+function EventDialog({ records, index, close }: { records: Records; index: number; close: () => void }) {
   const entry = records.entry(index);
   return (
     <Dialog title={clean(entry.name, 60)} onClose={close} wide>
