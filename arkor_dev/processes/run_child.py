@@ -17,7 +17,7 @@ from arkor_dev.core.plain_text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-KEPT = 64 * 1024
+TAIL = 64 * 1024
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
@@ -29,7 +29,7 @@ class ChildOutput:
     text: str
 
 
-async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: int = KEPT) -> ChildOutput:
+async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: int = TAIL) -> ChildOutput:
     """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
 
     It and everything that it has started are killed after ``seconds``, and when the caller is cancelled.
@@ -47,7 +47,7 @@ async def run_child(argv: Sequence[str], cwd: Path, seconds: float, kept_bytes: 
     report = ""
     try:
         async with asyncio.timeout(seconds):
-            while data := await stderr.read(KEPT):
+            while data := await stderr.read(TAIL):
                 output += data
                 del output[:-kept_bytes]
             report = (await stdout.read()).decode()
