@@ -115,11 +115,11 @@ class Terminal:
                 self._print(label, "dim")
             return
         if self._progress is None:
-            whole = Column(no_wrap=True)
+            unwrapped = Column(no_wrap=True)
             amount = (
-                DownloadColumn(table_column=whole)
+                DownloadColumn(table_column=unwrapped)
                 if unit == "B"
-                else TextColumn("{task.completed}/{task.total}", table_column=whole)
+                else TextColumn("{task.completed}/{task.total}", table_column=unwrapped)
             )
             self._progress = Progress(
                 TextColumn("{task.description}", table_column=label_column(self._console)),

@@ -277,8 +277,8 @@ def left_of(job: Mapping[str, object], now: float) -> str | None:
         since = datetime.fromisoformat(str(phase.get("estimatedAt"))).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    left = None if seconds is None else seconds - max(0.0, now - since)
-    return f"{clock(left)} left" if left is not None and left >= 0.5 else None
+    remaining = None if seconds is None else seconds - max(0.0, now - since)
+    return f"{clock(remaining)} left" if remaining is not None and remaining >= 0.5 else None
 
 
 def phase_of(job: Mapping[str, object]) -> str | None:

@@ -21,7 +21,7 @@ PATIENCE: Final = 1.0
 """Seconds to wait for a job's events."""
 QUIET: Final = 0.15
 """Seconds without an event after which a job's history counts as complete."""
-SHOWN: Final = 5
+MOST_JOBS: Final = 5
 
 
 async def lost_with_studio(backend: Backend) -> list[str]:
@@ -37,12 +37,16 @@ async def lost_with_studio(backend: Backend) -> list[str]:
         running = [job for job in jobs if job.get("status") == "running" and isinstance(job.get("id"), str)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
-    progress = await asyncio.gather(*(_progress(backend, job["id"]) for job in running[:SHOWN]))
+    progress = await asyncio.gather(*(_progress(backend, job["id"]) for job in running[:MOST_JOBS]))
     lines = [
         loss_line(str(job.get("name") or job["id"]), run, "Studio")
         for job, run in zip(running, progress, strict=False)
     ]
-    return [*lines, f"{len(running) - SHOWN} more jobs stop with Studio."] if len(running) > SHOWN else lines
+    return (
+        [*lines, f"{len(running) - MOST_JOBS} more jobs stop with Studio."]
+        if len(running) > MOST_JOBS
+        else lines
+    )
 
 
 async def features_of(backend: Backend) -> list[object]:

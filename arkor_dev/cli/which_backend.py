@@ -26,7 +26,7 @@ MARK: Final = "opened-here"
 """A file in a project's data folder, with the project's path: it was last opened with ``--local``."""
 SHORTEST: Final = 8
 """Shortest prefix of a local job's id, in characters; a shorter one also matches other backends' ids."""
-WHOLE: Final = 16
+ID_LENGTH: Final = 16
 """Length of a complete local id, in characters."""
 BUSY_SECONDS: Final = 1.0
 
@@ -43,7 +43,7 @@ def settings_for(
         name = (job or "").partition(":")[0]
         if _has_job(settings, name):
             return replace(settings, local=True), f"{one_line(name, 100)} is a job of this machine."
-        for other in _opened_here(settings) if anywhere and len(name) == WHOLE else ():
+        for other in _opened_here(settings) if anywhere and len(name) == ID_LENGTH else ():
             if _has_job(other, name):
                 text = f"{one_line(name, 100)} is a job of the project {one_line(other.project, 300)}."
                 return replace(other, local=True), text

@@ -11,7 +11,7 @@ AUTO: Final = "auto"
 """The cluster that this machine is a node of."""
 HERE: Final = "here"
 """No cluster: this machine."""
-NAMED: Final = re.compile(r"(?:ray://)?([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,45}\]):([0-9]{1,5})")
+NODE_ADDRESS: Final = re.compile(r"(?:ray://)?([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:]{2,45}\]):([0-9]{1,5})")
 CLUSTER: Final = "cluster"
 INSECURE: Final = "insecureCluster"
 STORAGE: Final = "storage"
@@ -22,7 +22,7 @@ def is_address(value: object) -> bool:
     """Return whether ``value`` names a cluster: ``auto``, ``ray://HOST:PORT`` or ``HOST:PORT``."""
     if not isinstance(value, str):
         return False
-    match = NAMED.fullmatch(value)
+    match = NODE_ADDRESS.fullmatch(value)
     return value == AUTO or (match is not None and 1 <= int(match[2]) <= 65535)
 
 
@@ -43,7 +43,7 @@ ON: Final = Rule(
 
 def host_of(address: str) -> str | None:
     """Return the host of an address; None for ``auto``."""
-    match = NAMED.fullmatch(address)
+    match = NODE_ADDRESS.fullmatch(address)
     return match[1].strip("[]") if match else None
 
 

@@ -48,15 +48,15 @@ def write_unbuffered(out: int, source: int, segments: Sequence[Segment]) -> bool
 
     flags = fcntl.fcntl(out, fcntl.F_GETFL)
     size = segments[-1].end
-    whole = size - size % BLOCK
+    aligned = size - size % BLOCK
     try:
         fcntl.fcntl(out, fcntl.F_SETFL, flags | os.O_DIRECT)
         os.posix_fallocate(out, 0, size)
-        _Writer(out, source, segments).write(whole)
+        _Writer(out, source, segments).write(aligned)
         fcntl.fcntl(out, fcntl.F_SETFL, flags)
-        rest = bytearray(size - whole)
-        _fill(memoryview(rest), whole, source, segments)
-        if os.pwrite(out, rest, whole) != len(rest):
+        rest = bytearray(size - aligned)
+        _fill(memoryview(rest), aligned, source, segments)
+        if os.pwrite(out, rest, aligned) != len(rest):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     except (OSError, ValueError) as fault:  # ValueError: an empty source cannot be mapped
         if isinstance(fault, OSError) and fault.errno in FULL:

@@ -32,9 +32,9 @@ IN_EVAL: Final = "in-eval"
 KINDS: Final = (*TEXTS, *REMOVES, IN_EVAL)
 ON_REQUEST: Final = frozenset({"near-duplicate", "e-mail"})
 """Findings that may be intended: their rows are changed only if they are named."""
-_KEPT: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_id"})
+_NAME_KEYS: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_id"})
 """Keys inside messages and tools whose values are names, not texts."""
-_SPOKEN: Final = frozenset({"content", "value", "text"})
+_TEXT_KEYS: Final = frozenset({"content", "value", "text"})
 
 
 def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -45,7 +45,9 @@ def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[s
 
     def walk(value: Any, name: str, depth: int) -> Any:
         if isinstance(value, dict):
-            return {key: item if key in _KEPT else walk(item, key, depth + 1) for key, item in value.items()}
+            return {
+                key: item if key in _NAME_KEYS else walk(item, key, depth + 1) for key, item in value.items()
+            }
         if isinstance(value, list):
             return [walk(item, name, depth + 1) for item in value]
         if not isinstance(value, str):
@@ -56,7 +58,7 @@ def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[s
             return value if changed == inner else rewritten(value, changed)
         for kind, fix in fixes:
             # White space inside a plain text, or a tool's argument, may mean something.
-            if kind != "white-space" or (name in _SPOKEN if depth else name != plain):
+            if kind != "white-space" or (name in _TEXT_KEYS if depth else name != plain):
                 value = fix(value)
         return value
 

@@ -169,7 +169,7 @@ def _selection(reviews: Reviews, only: str) -> Selection | None:
 
 
 _cache: dict[tuple[Path, int | None], Reviews] = {}
-KEPT: Final = 4
+CACHED: Final = 4
 
 
 def read_reviews(project: Path, size: int | None = None) -> Reviews:
@@ -186,7 +186,7 @@ def read_reviews(project: Path, size: int | None = None) -> Reviews:
         )
     reviews = _cache.pop((project, size), Reviews()).update(content[:size])
     _cache[project, size] = reviews  # the latest last
-    for oldest in list(_cache)[:-KEPT]:
+    for oldest in list(_cache)[:-CACHED]:
         _cache.pop(oldest, None)
     return reviews
 

@@ -151,9 +151,9 @@ class Maker:
         """Return the tasks whose rows are not in the file yet, with the hashes of their requests."""
         written = self._ledger.written(self.name)
         hashed = [(task.request.hash(self._teacher.address), task) for task in tasks]
-        left = [(hash_, task) for hash_, task in dict(hashed).items() if hash_ not in written]
-        self.done = self.reused = len(tasks) - len(left)
-        return left
+        remaining = [(hash_, task) for hash_, task in dict(hashed).items() if hash_ not in written]
+        self.done = self.reused = len(tasks) - len(remaining)
+        return remaining
 
     async def _work(self, waiting: Iterator[tuple[str, Task]]) -> None:
         for hash_, task in waiting:
@@ -229,11 +229,11 @@ class Maker:
     async def _may_send(self) -> bool:
         """Wait until requests may be sent; return False if the run stops first."""
         while not self._stop.is_set():
-            left = self._not_before - time.monotonic()
-            if left <= 0:
+            remaining = self._not_before - time.monotonic()
+            if remaining <= 0:
                 return True
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(remaining):
                     await self._stop.wait()
             except TimeoutError:
                 continue
@@ -298,8 +298,10 @@ class Maker:
         return {"messages": messages, "document": task.source, "made": origin}
 
     def _waiting_now(self) -> str | None:
-        left = self._not_before - time.monotonic()
-        return f"{self._waiting}, for {left:.0f} s" if left > 0 and self.state == "running" else None
+        remaining = self._not_before - time.monotonic()
+        return (
+            f"{self._waiting}, for {remaining:.0f} s" if remaining > 0 and self.state == "running" else None
+        )
 
     def _end(self, state: str) -> None:
         self._ending = self._ending or state

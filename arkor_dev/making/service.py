@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .making import Maker
 
 log = logging.getLogger(__name__)
-SHOWN = 20
+MOST_RUNS = 20
 """Maximum number of past making runs to list."""
 
 
@@ -106,7 +106,7 @@ class MakingService:
             return []
         ledger = Ledger(self._settings.local_data)
         try:
-            rows = ledger.makings()[:SHOWN]
+            rows = ledger.makings()[:MOST_RUNS]
         finally:
             ledger.close()
         return [

@@ -117,19 +117,19 @@ async def estimate(options: MakingOptions, settings: Settings) -> MakingEstimate
     ledger = Ledger(settings.local_data)
     try:
         address = _address(options)
-        left = [task for task in tasks if ledger.answer(task.request.hash(address)) is None]
+        remaining = [task for task in tasks if ledger.answer(task.request.hash(address)) is None]
     finally:
         ledger.close()
-    output = LIKELY * _per_passage(options) * len(left)
-    likely = sum(task.request.likely_input() for task in left)
+    output = LIKELY * _per_passage(options) * len(remaining)
+    likely = sum(task.request.likely_input() for task in remaining)
     return {
         "name": name_of(options),
         "documents": len({task.source for task in tasks}),
         "passages": len(tasks),
-        "requests": len(left),
-        "kept": len(tasks) - len(left),
+        "requests": len(remaining),
+        "kept": len(tasks) - len(remaining),
         "tokens": likely + output,
-        "mostTokens": sum(task.request.most_input() + task.request.max_tokens for task in left),
+        "mostTokens": sum(task.request.most_input() + task.request.max_tokens for task in remaining),
         "money": float(_budget(options).price.of(likely, output)),
         "leftOut": left_out,
     }

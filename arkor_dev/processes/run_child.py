@@ -18,7 +18,7 @@ from arkor_dev.core.plain_text import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-KEPT = 64 * 1024
+TAIL = 64 * 1024
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
@@ -34,7 +34,7 @@ async def run_child(
     argv: Sequence[str],
     cwd: Path,
     seconds: float,
-    kept_bytes: int = KEPT,
+    kept_bytes: int = TAIL,
     environ: Mapping[str, str] | None = None,
 ) -> ChildOutput:
     """Run ``argv`` to its end and return its last 64 KiB of output, stdout and stderr together.
@@ -56,7 +56,7 @@ async def run_child(
     report = ""
     try:
         async with asyncio.timeout(seconds):
-            while data := await stderr.read(KEPT):
+            while data := await stderr.read(TAIL):
                 output += data
                 del output[:-kept_bytes]
             report = (await stdout.read()).decode()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
-SHOWN: Final = 200
+MOST_LINES: Final = 200
 """Maximum number of lines to read back, newest ones."""
 _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,20})\.([0-9a-f]{32})")
 
@@ -94,7 +94,7 @@ def read_corrections(project: Path) -> tuple[list[Correction], int]:
                 if isinstance(correction.get(key), str):
                     read[key] = correction[key]
         rows.append(read)
-    return rows[-SHOWN:], max(0, len(rows) - SHOWN)
+    return rows[-MOST_LINES:], max(0, len(rows) - MOST_LINES)
 
 
 def count_of_pairs(project: Path) -> int:

@@ -407,13 +407,13 @@ def _rows_with(hashes: array[int], digests: set[int]) -> list[int]:
     """Return the rows with any of ``digests``, in order; few digests are found ten times as fast."""
     if len(digests) > FEW:
         return [row for row, digest in enumerate(hashes) if digest in digests]
-    found = []
+    rows = []
     for digest in digests:
         row = -1
         with contextlib.suppress(ValueError):
             while True:
-                found.append(row := hashes.index(digest, row + 1))
-    return sorted(found)
+                rows.append(row := hashes.index(digest, row + 1))
+    return sorted(rows)
 
 
 def _edit(rows: FileRows, row: int, change: RowChange, file: SplicedFile) -> RowEdit:

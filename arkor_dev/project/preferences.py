@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "preferences.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
-SHOWN: Final = 500
+MOST_LINES: Final = 500
 """Maximum number of lines to read back, newest ones."""
 
 
@@ -102,7 +102,7 @@ def read_preferences(project: Path) -> Preferences:
         rows.append(_preference_of(number, record))  # type: ignore[arg-type]
     for row in rows:
         preferences["pairs" if row["kind"] == "pair" else "ratings"] += 1
-    preferences["rows"], preferences["older"] = rows[-SHOWN:], max(0, len(rows) - SHOWN)
+    preferences["rows"], preferences["older"] = rows[-MOST_LINES:], max(0, len(rows) - MOST_LINES)
     preferences["corrections"] = corrections.count_of_pairs(project)
     return preferences
 

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
 NAME: Final = FILE.removeprefix(f"{FOLDER}/")
 UNSEEN: Final = "unseen"
-MADE: Final = "made"
+GENERATED: Final = "made"
 DISPUTED: Final = "disputed"
-WANTED: Final = (UNSEEN, *VERDICTS, MADE, DISPUTED)
+WANTED: Final = (UNSEEN, *VERDICTS, GENERATED, DISPUTED)
 """Which rows to go through: not judged by a person, with a certain verdict, made and undecided, or disputed.
 """
 SHOWN_TAGS: Final = 50
@@ -264,7 +264,7 @@ def next_row(
             return False
         if want == UNSEEN:
             return by not in row.verdicts
-        if want == MADE:
+        if want == GENERATED:
             return row.made is not None and row.verdict not in ("accepted", "rejected")
         if want == DISPUTED:
             return _is_disputed(row)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CHART_SECONDS: Final = 10.0
 """How long a chart of an ended run may take to show its end."""
-WHOLE: Final = 32 * 2**20
+MOST_ANSWER_BYTES: Final = 32 * 2**20
 """Maximum number of bytes of one model answer."""
 
 
@@ -402,7 +402,7 @@ class AsyncAdapter:
             splitter, size = FrameSplitter(), 0
             while data := await answer.content.readany():
                 size += len(data)
-                if size > WHOLE:
+                if size > MOST_ANSWER_BYTES:
                     raise BackendError("The answer is too long.")
                 for frame in frames_in(splitter.feed(data)):
                     text = _delta(frame)

@@ -137,8 +137,8 @@ class Tools:
     async def list_trainers(self) -> list[dict[str, Any]]:
         """List the trainers of the project's arkor.toml, with their settings, or what is wrong in them."""
         trainers = await asyncio.to_thread(load_trainers, self._settings.project)
-        shown = ("name", "config", "problem")
-        return [{key: value for key, value in trainer.items() if key in shown} for trainer in trainers]
+        public = ("name", "config", "problem")
+        return [{key: value for key, value in trainer.items() if key in public} for trainer in trainers]
 
     async def list_jobs(self, status: str | None = None) -> list[dict[str, Any]]:
         """List the newest runs with their status and verdict.

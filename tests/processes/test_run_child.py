@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.processes.run_child import KEPT, run_child
+from arkor_dev.processes.run_child import TAIL, run_child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ async def test_it_runs_in_the_folder_with_nothing_to_read(tmp_path: Path) -> Non
 async def test_only_the_end_of_a_flood_is_kept(tmp_path: Path) -> None:
     output = await run_child(python("print('x' * 3_000_000); print('the end')"), tmp_path, 60)
     assert output.text.endswith("x\nthe end")
-    assert len(output.text) < KEPT
+    assert len(output.text) < TAIL
 
 
 async def test_a_command_that_is_not_there(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_many_at_once_are_all_there(project: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_newest_are_read_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHOWN", 2)
+    monkeypatch.setattr(module, "MOST_LINES", 2)
     for number in range(5):
         add(project, str(number), "x")
     rows, older = read_corrections(project)

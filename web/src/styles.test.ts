@@ -16,8 +16,8 @@ function target(from: string, spec: string): string | undefined {
 }
 
 function imports(path: string, pattern: RegExp): string[] {
-  const found = [...(text.get(path) ?? "").matchAll(pattern)].map(([, spec]) => target(path, spec!));
-  return found.filter((each) => each !== undefined);
+  const specs = [...(text.get(path) ?? "").matchAll(pattern)].map(([, spec]) => target(path, spec!));
+  return specs.filter((path) => path !== undefined);
 }
 
 const STATIC = /^(?:import|export)\s(?!type\s)(?:[^;"]*?from\s+)?"(\.[^"]+)"/gm;

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-SHOWN: Final = 3
+MOST_ROWS: Final = 3
 """How many of the most changed rows are printed, for improvements and for regressions."""
 TEXT: Final = 72
 
@@ -246,8 +246,8 @@ def lines(rows: object) -> list[str]:
     order = sorted(
         (index for index, gain in gains.items() if gain is not None), key=lambda p: -(gains[p] or 0)
     )
-    better = [index for index in order if (gains[index] or 0) > 0][:SHOWN]
-    worse = [index for index in reversed(order) if (gains[index] or 0) < 0][:SHOWN]
+    better = [index for index in order if (gains[index] or 0) > 0][:MOST_ROWS]
+    worse = [index for index in reversed(order) if (gains[index] or 0) < 0][:MOST_ROWS]
     text_lines = []
     for title, indices in (("Most improved:", better), ("Most degraded:", worse)):
         if indices:

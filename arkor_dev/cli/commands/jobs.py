@@ -38,7 +38,7 @@ LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
 DIFFERENCES: Final = ("added", "removed", "changed", "same")
-SHOWN: Final = 5
+MOST_IDS: Final = 5
 """Maximum number of ids listed when a name is ambiguous."""
 
 
@@ -287,8 +287,8 @@ def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
         return matches[0]
     if not matches:
         raise BadRequestError(f"There is no job {one_line(text, 100)}. `arkor-dev jobs` lists them.")
-    ids = ", ".join(one_line(job["id"], 100) for job in matches[:SHOWN])
-    rest = f" and {len(matches) - SHOWN} more" if len(matches) > SHOWN else ""
+    ids = ", ".join(one_line(job["id"], 100) for job in matches[:MOST_IDS])
+    rest = f" and {len(matches) - MOST_IDS} more" if len(matches) > MOST_IDS else ""
     raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{rest}. Give more of the id.")
 
 

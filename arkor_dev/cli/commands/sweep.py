@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
 LOOK_SECONDS: Final = 2.0
-LEFT: Final = (
+DETACHED: Final = (
     "The sweep is kept: `arkor-dev --local` continues it, and `arkor-dev sweep stop --local` ends it."
 )
 NAME: Final = 60
-SHOWN: Final = 10
+MOST_TRIALS: Final = 10
 """Maximum number of trials in the table, the best first."""
 
 
@@ -118,7 +118,7 @@ async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> di
             await asyncio.sleep(LOOK_SECONDS)
             sweep = await _answer(backend.get_sweep(sweep["id"]))
     except asyncio.CancelledError:
-        print(f"\n{LEFT}", file=sys.stderr)  # noqa: T201
+        print(f"\n{DETACHED}", file=sys.stderr)  # noqa: T201
         raise
     return sweep
 
@@ -209,15 +209,15 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
     if trials_shown:
         yield ""
         yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
-    for result, trial in trials_shown[:SHOWN]:
+    for result, trial in trials_shown[:MOST_TRIALS]:
         settings = trial.get("settings")
         words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
             f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
         )
-    if len(trials_shown) > SHOWN:
-        yield f"… and {len(trials_shown) - SHOWN} more"
+    if len(trials_shown) > MOST_TRIALS:
+        yield f"… and {len(trials_shown) - MOST_TRIALS} more"
     mattered = [
         f"{key_of(one_line(importance.get('setting'), NAME))} {_number(importance.get('mean')):.0%} "
         f"({_number(importance.get('low')):.0%} to {_number(importance.get('high')):.0%})"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
 
-KEPT: Final = frozenset(
+COST_FIELDS: Final = frozenset(
     {
         "model", "method", "datasetSource", "evalDatasetSource", "datasetFormat", "datasetSplit", "batchSize",
         "gradientAccumulationSteps", "gradientCheckpointing", "activationOffloading", "maxLength", "packing",
@@ -115,7 +115,7 @@ def config_of(project: Path) -> dict[str, Any]:
         raise BadRequestError(
             f"The trainer {one_line(trainer['name'], 80)} cannot run: {one_line(problem, 500)}"
         )
-    config = {key: value for key, value in trainer["config"].items() if key in KEPT}
+    config = {key: value for key, value in trainer["config"].items() if key in COST_FIELDS}
     if not config.get("evalDatasetSource"):
         config["datasetSplit"] = config.get("datasetSplit") or HELD_OUT
     return config

@@ -51,7 +51,7 @@ WAIT_SECONDS: Final = 10.0
 PAUSES: Final = (0.5, 15.0)
 """The first and the longest pause between attempts to connect again, in seconds."""
 RENEW_SECONDS: Final = 5.0
-NAMED: Final = 5
+MOST_FILES: Final = 5
 
 
 class SshBackend:
@@ -359,5 +359,7 @@ def size(count: int) -> str:
 
 
 def _file_list(files: list[Leaving]) -> str:
-    descriptions = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:NAMED]]
-    return ", ".join(descriptions) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
+    descriptions = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:MOST_FILES]]
+    return ", ".join(descriptions) + (
+        f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
+    )

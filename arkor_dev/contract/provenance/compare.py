@@ -37,23 +37,23 @@ EXTENTS: Final = 10_000
 """Maximum number of data extents of a sparse file that are examined."""
 
 
-class Found(NamedTuple):
+class FileState(NamedTuple):
     """One file and its state."""
 
     name: str
     state: State
 
 
-def compare(folder: Path, statement: Statement, only: str | None = None) -> list[Found]:
+def compare(folder: Path, statement: Statement, only: str | None = None) -> list[FileState]:
     """Return the state of each file of ``folder``, or of the file ``only`` alone.
 
     Follows no links. A file of another size is not read, as it may be endless.
     """
     subjects = {resource["name"]: resource for resource in statement["subject"]}
     if only is not None:
-        return [Found(only, _look(folder, subjects[only]) if only in subjects else "unexpected")]
-    states = [Found(name, _look(folder, resource)) for name, resource in subjects.items()]
-    return [*states, *(Found(name, "unexpected") for name in _unlisted(folder, set(subjects)))]
+        return [FileState(only, _look(folder, subjects[only]) if only in subjects else "unexpected")]
+    states = [FileState(name, _look(folder, resource)) for name, resource in subjects.items()]
+    return [*states, *(FileState(name, "unexpected") for name in _unlisted(folder, set(subjects)))]
 
 
 def _look(folder: Path, resource: Resource) -> State:

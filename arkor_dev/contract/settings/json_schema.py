@@ -26,11 +26,11 @@ TYPES: Final[Mapping[str, Callable[[object], bool]]] = {
 }
 COUNTS: Final = ("minLength", "maxLength", "minItems", "maxItems")
 BOUNDS: Final = ("minimum", "maximum")
-SAID: Final = ("$schema", "$id", "title", "description", "default", "examples", "$comment")
+ANNOTATIONS: Final = ("$schema", "$id", "title", "description", "default", "examples", "$comment")
 """Annotations, which constrain nothing."""
 WORDS: Final = (
     "type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "pattern",
-    *COUNTS, *BOUNDS, *SAID,
+    *COUNTS, *BOUNDS, *ANNOTATIONS,
 )  # fmt: skip
 DEPTH: Final = 20
 LIMIT: Final = 20_000

@@ -44,7 +44,7 @@ ROWS: Final = "rows"
 """The id of the search for contradicting rows, which a job has only once."""
 QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
 """Fields that a proof's jobs don't need and that have no effect on their training."""
-SHOWN: Final = (
+RESULT_FIELDS: Final = (
     "messages",
     "contradicting",
     "answer",
@@ -122,7 +122,7 @@ class Attributions(WorkerService[Task]):
         state: Attribution
         if stored is not None:
             state = {"id": name, "state": "completed"}
-            state |= {key: stored[key] for key in SHOWN if key in stored}  # type: ignore[typeddict-item]
+            state |= {key: stored[key] for key in RESULT_FIELDS if key in stored}  # type: ignore[typeddict-item]
             if name != ROWS:
                 state["reliability"] = await asyncio.to_thread(self._reliability, job["id"])
             if "proof" in stored:

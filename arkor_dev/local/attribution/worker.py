@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .trained import Scored, Trained
 
 EXCERPT: Final = 300
-SHOWN: Final = 5
+PROPOSED: Final = 5
 """Number of rows proposed for an answer."""
 MOST: Final = 100
 """Maximum number of contradicting rows listed."""
@@ -101,7 +101,7 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
     where = list(dict.fromkeys(example.where for example in trained.train))
     scores = bm25([rows.text(location) for location in where], f"{messages[-1]['content']} {answer}")
     order_of = sorted(range(len(where)), key=lambda row: -scores[row])
-    similar = [row for row in order_of if scores[row] > 0][:SHOWN]
+    similar = [row for row in order_of if scores[row] > 0][:PROPOSED]
     unlike = [row for row in range(len(where)) if row not in similar]
     # Seeded by the answer: repeated requests get the same rows, and other answers get others.
     drawn = random.Random(answer).sample(unlike, min(len(similar), len(unlike)))  # noqa: S311 - no secret

@@ -36,7 +36,7 @@ def cross_entropies(logits: Any, targets: Any) -> Any:
 
     The backward pass overwrites ``logits`` with the gradient, so nothing else may need them by then.
     """
-    return _Each.apply(logits, targets)
+    return _TokenLosses.apply(logits, targets)
 
 
 def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
@@ -64,7 +64,7 @@ def _chunks(logits: Any) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(logits), step)]
 
 
-class _Each(torch.autograd.Function):  # type: ignore[misc]
+class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(ctx: Any, logits: Any, targets: Any) -> Any:
         ctx.save_for_backward(logits, targets)

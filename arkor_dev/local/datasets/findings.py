@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .tokens import TokenizedRow
 
-NAMED: Final = 20
+MOST_ROWS: Final = 20
 """Maximum number of rows listed for one finding."""
 EXCERPT: Final = 120
 (
@@ -194,7 +194,7 @@ class Findings:
             rows = self._rows[kind.flag]
             rows.count += 1
             entry = (weight, -row, where, excerpt)
-            if len(rows.heap) < NAMED:
+            if len(rows.heap) < MOST_ROWS:
                 heapq.heappush(rows.heap, entry)
             else:
                 heapq.heappushpop(rows.heap, entry)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Coded, Encoding
 
-SHOWN: Final = 4_000
+MOST_TOKENS: Final = 4_000
 """Maximum number of a row's tokens that are shown individually."""
-SHOWN_TEXT: Final = 200_000
+MOST_CHARACTERS: Final = 200_000
 """Maximum number of characters in these tokens; a tokenizer may encode a whole row as a single token."""
 TEMPLATE: Final = "template"
 """The role of tokens added by the chat template."""
@@ -220,7 +220,7 @@ def to_wire(specials: frozenset[int], number: int, tokenized: TokenizedRow) -> D
     size = 0
     for text in chain.from_iterable(_texts(part.coded) for part in tokenized.parts):
         size += len(text)
-        if len(texts) == SHOWN or size > SHOWN_TEXT:
+        if len(texts) == MOST_TOKENS or size > MOST_CHARACTERS:
             break
         texts.append(text)
     ids = list(chain.from_iterable(part.coded.ids for part in tokenized.parts))[: len(texts)]

@@ -85,13 +85,13 @@ def standing_out(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
     if not counts:
         return None
     vectors = principal(vectors, WIDTH)
-    found = [_silhouettes(_placed(rows, vectors), counts, chance)]
+    scored = [_silhouettes(_placed(rows, vectors), counts, chance)]
     dealt = [dict(row) for row in rows]
     _deal(dealt, TRADES * len(rows), chance)
     for _ in range(REFERENCES):
         _deal(dealt, TRADES * len(rows), chance)
-        found.append(_silhouettes(_placed(dealt, vectors), counts, chance))
-    every = np.array(found)
+        scored.append(_silhouettes(_placed(dealt, vectors), counts, chance))
+    every = np.array(scored)
     # Larger numbers of groups have higher silhouettes, and vary less.
     scores = (every - every.mean(0)) / (every.std(0) + STEADY)
     best = int(scores[0].argmax())

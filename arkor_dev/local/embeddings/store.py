@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = 2
-KEPT: Final = 6
+MOST_FILES: Final = 6
 """Maximum number of files of a kind; the oldest ones are removed."""
 PART: Final = ".part"
 
@@ -108,8 +108,8 @@ class RowLosses(_Stored):
 
 
 def remove_old(folder: Path, kind: str) -> None:
-    """Remove all files of a kind except the newest `KEPT`."""
-    for path in list(_files(folder, f"{kind}-*.npz"))[:-KEPT]:
+    """Remove all files of a kind except the newest `MOST_FILES`."""
+    for path in list(_files(folder, f"{kind}-*.npz"))[:-MOST_FILES]:
         path.unlink(missing_ok=True)
 
 

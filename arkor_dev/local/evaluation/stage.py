@@ -52,7 +52,7 @@ CONVERSATION: Final = 4000
 """Maximum length of a stored conversation before a question, in characters of JSON."""
 EXAMPLES: Final = 3
 """Number of rows that a warning shows."""
-TOLD: Final = ("role", "content", "tool_calls", "tool_call_id")
+MESSAGE_KEYS: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 class Uncached:
@@ -551,7 +551,7 @@ def context_of(row: Row) -> dict[str, Any]:
     before = row.messages[:last]
     if len(before) < 2 and all(turn["role"] == "user" for turn in before):
         return {}
-    turns = [{key: turn[key] for key in TOLD if key in turn} for turn in before]
+    turns = [{key: turn[key] for key in MESSAGE_KEYS if key in turn} for turn in before]
     return {"messages": turns if len(json.dumps(turns)) <= CONVERSATION else []}
 
 

@@ -29,7 +29,7 @@ _WRITING: Final = Lock()
 """Serialises writes, which only this process makes: a vote that arrives while another is removed must not be
 lost.
 """
-KEPT: Final = ("voter", "one", "other", "choice", "left", "question")
+FIELDS: Final = ("voter", "one", "other", "choice", "left", "question")
 
 
 def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
     Raises ConflictError past the limit or if the file is not writable.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    record = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in KEPT}}
+    record = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in FIELDS}}
     line = _line(record)
     file, limit = votes_file(job), LIMITS[VOTES]
     try:
@@ -58,10 +58,10 @@ def remove_vote(job: Path, vote_id: str) -> None:
     try:
         with _WRITING:
             votes = votes_of(job)
-            left = [vote for vote in votes if vote["id"] != vote_id]
-            if len(left) == len(votes):
+            remaining = [vote for vote in votes if vote["id"] != vote_id]
+            if len(remaining) == len(votes):
                 raise NotFoundError("There is no such vote")
-            file.write(b"".join(_line(vote) + b"\n" for vote in left))
+            file.write(b"".join(_line(vote) + b"\n" for vote in remaining))
     except OSError as error:
         raise ConflictError(f"The vote could not be removed: {file.path} is {error.strerror}") from None
 
@@ -89,4 +89,4 @@ def _vote(line: bytes) -> dict[str, Any] | None:
     marks = (vote.get("id"), vote.get("at"))
     if not all(isinstance(mark, str) and 0 < len(mark) <= MARK and mark.isprintable() for mark in marks):
         return None
-    return {key: vote[key] for key in ("id", "at", *KEPT)}
+    return {key: vote[key] for key in ("id", "at", *FIELDS)}

@@ -108,10 +108,10 @@ def estimate(
             "totalBytes": measured.device_total,
         }
         if count > 1:
-            each = measured.gpus or [(peak, measured.device_total)] * count
-            most = max(used for used, _ in each)
+            per_gpu = measured.gpus or [(peak, measured.device_total)] * count
+            most = max(used for used, _ in per_gpu)
             forecast["gpus"] = [
-                {"peakBytes": round(peak * used / most), "totalBytes": total} for used, total in each
+                {"peakBytes": round(peak * used / most), "totalBytes": total} for used, total in per_gpu
             ]
     if available is not None and not busy:
         forecast["fits"] = peak * MARGIN <= available and (disk is None or disk > written)

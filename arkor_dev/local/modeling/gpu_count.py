@@ -53,7 +53,9 @@ def _weights_in(path: Path) -> int:
             raise ValueError(f"{path.name} is not a safetensors file")
         tensors = json.loads(file.read(length))
     tensors.pop("__metadata__", None)
-    return sum(math.prod(each["shape"]) * (2 if each["dtype"] == "U8" else 1) for each in tensors.values())
+    return sum(
+        math.prod(tensor["shape"]) * (2 if tensor["dtype"] == "U8" else 1) for tensor in tensors.values()
+    )
 
 
 def leaves_open(config: Mapping[str, Any]) -> bool:

@@ -53,21 +53,21 @@ def _moved(value: Any, gpu: int) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(f"cuda:{gpu}")
     if isinstance(value, tuple | list):
-        return type(value)([_moved(each, gpu) for each in value])
+        return type(value)([_moved(item, gpu) for item in value])
     if isinstance(value, dict):
-        return {key: _moved(each, gpu) for key, each in value.items()}
+        return {key: _moved(item, gpu) for key, item in value.items()}
     return value
 
 
 def _layers(model: Any) -> tuple[str, Any]:
     """Return the language model's layers with their name. Raises ValueError if they are unusual."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    found = [
+    candidates = [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) == count
     ]
-    language = [each for each in found if "language_model" in each[0].split(".")] or found
+    language = [entry for entry in candidates if "language_model" in entry[0].split(".")] or candidates
     if len(language) != 1:
         raise ValueError("its layers are not one list")
     return language[0]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LENGTHS: Final = ("maxSteps", "numTrainEpochs")
-ASKED: Final = "It was resumed by a person."
+BY_PERSON: Final = "It was resumed by a person."
 EXTENDED: Final = "It was extended."
 
 
@@ -52,7 +52,7 @@ async def resume(request: web.Request) -> web.Response:
             config = _moved(config, body["on"])
         if "workers" in body:
             config = check_config({**config, "workers": body["workers"]})
-    return await _go_on(request, job, ASKED, {"force": force}, config)
+    return await _go_on(request, job, BY_PERSON, {"force": force}, config)
 
 
 @routes.post("/v1/jobs/{id}/extend")
@@ -118,8 +118,8 @@ def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
     """
     if config.get(CLUSTER) == on:
         return dict(config)
-    left = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
-    stays = {key: value for key, value in config.items() if key not in left}
+    dropped = {CLUSTER, INSECURE, *((STORAGE,) if on == HERE else ())}
+    stays = {key: value for key, value in config.items() if key not in dropped}
     return stays if on == HERE else {**stays, CLUSTER: on}
 
 

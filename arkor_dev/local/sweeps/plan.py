@@ -219,7 +219,7 @@ def most_trials(sweep: Sweep) -> int:
     return min(limits)
 
 
-def planned(sweep: Sweep, left: float) -> tuple[int, float]:
+def planned(sweep: Sweep, seconds_left: float) -> tuple[int, float]:
     """Return the planned number of trials, and the seconds until the end of the sweep."""
     search = sweep.search
     running = sum(trial.under_way for trial in search if trial.rung == 0)
@@ -230,7 +230,7 @@ def planned(sweep: Sweep, left: float) -> tuple[int, float]:
 
     count = len(search)
     if sweep.level == 0:
-        while count < most and needed(count + 1) <= left:
+        while count < most and needed(count + 1) <= seconds_left:
             count += 1
         return count, needed(count)
     total = 0.0
@@ -243,8 +243,8 @@ def planned(sweep: Sweep, left: float) -> tuple[int, float]:
 # The next action
 
 
-def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | None:
-    """Return the action to take with ``left`` seconds before the deadline; None to wait for a job.
+def next_action(sweep: Sweep, seconds_left: float, exhausted: bool = False) -> Action | None:
+    """Return the action to take with ``seconds_left`` seconds before the deadline; None to wait for a job.
 
     ``exhausted``: all different settings have been tried. Sets ``level`` and ``best`` as the sweep
     advances.
@@ -260,7 +260,7 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
         first = seconds_of(sweep, 0.0, sweep.rungs[0])
         running = sum(trial.under_way for trial in search) * first
         after = halving_seconds(sweep, count + 1) + confirming_seconds(sweep)
-        if count < most_trials(sweep) and not exhausted and running + first + after <= left:
+        if count < most_trials(sweep) and not exhausted and running + first + after <= seconds_left:
             return Try()
         if count < 2:
             return None if waiting else Conclude("There was no time for a trial")
@@ -277,14 +277,14 @@ def next_action(sweep: Sweep, left: float, exhausted: bool = False) -> Action | 
             count = max(
                 1, sum(candidate.rung < sweep.level or candidate.under_way for candidate in ahead[:2])
             )
-            if count * rest + confirming_seconds(sweep) <= left:
+            if count * rest + confirming_seconds(sweep) <= seconds_left:
                 return Extend(trial)
         if waiting:
             return None
         sweep.level += 1
     if waiting and sweep.best is None:
         return None
-    return _confirmation(sweep, left, waiting=waiting)
+    return _confirmation(sweep, seconds_left, waiting=waiting)
 
 
 def _promoted(sweep: Sweep, level: int) -> list[Trial]:
@@ -306,7 +306,7 @@ def furthest(sweep: Sweep) -> list[Trial]:
     return sorted(evaluated, key=lambda trial: (trial.losses[rung - 1], trial.number))
 
 
-def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
+def _confirmation(sweep: Sweep, seconds_left: float, *, waiting: bool) -> Action | None:
     if sweep.best is None:
         if error := sweep.search[0].error:
             return Conclude(f"The run with your settings failed: {error}")
@@ -323,7 +323,7 @@ def _confirmation(sweep: Sweep, left: float, *, waiting: bool) -> Action | None:
     for seed in fresh_seeds(sweep):
         for role in (WINNER, START):
             if (role, seed) not in begun:
-                fits = seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= left
+                fits = seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= seconds_left
                 return Confirm(role, seed) if fits else _late(waiting=waiting)
     return None if waiting else Conclude()
 

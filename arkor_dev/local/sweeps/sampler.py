@@ -29,7 +29,7 @@ FEWEST: Final = 8
 """Minimum number of trials for importances."""
 DRAWS: Final = 40
 """Number of bootstrap resamples of the trials, for the uncertainty of importances."""
-Told = tuple[dict[str, Any], float | None]
+Observation = tuple[dict[str, Any], float | None]
 """The settings of a trial and its loss; None if unknown, or if the trial failed."""
 
 
@@ -46,7 +46,7 @@ def import_optuna() -> Any:
 
 
 def ask(
-    space: Mapping[str, Any], config: Mapping[str, Any], history: Sequence[Told], seed: int
+    space: Mapping[str, Any], config: Mapping[str, Any], history: Sequence[Observation], seed: int
 ) -> dict[str, Any] | None:
     """Return the settings of the next trial; None if all have been tried.
 

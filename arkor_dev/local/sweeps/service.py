@@ -267,8 +267,8 @@ class Sweeps:
         """Plan the search from the estimate; set the sweep's error if there is no time for it."""
         sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
-        left = plan.left_of(sweep, time.time())
-        count, needed = plan.planned(sweep, left)
+        seconds_left = plan.left_of(sweep, time.time())
+        count, needed = plan.planned(sweep, seconds_left)
         if count < 2:
             full_run = plan.seconds_of(sweep, 0, 1)
             least = _minutes(needed + 2 * full_run)

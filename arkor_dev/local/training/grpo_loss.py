@@ -34,7 +34,7 @@ TOGETHER: Final = 2048
 """Maximum number of answer tokens per batch; a longer answer forms its own batch."""
 LEAST: Final = 1e-4
 """Added to the rewards' standard deviation when advantages are divided by it, as in TRL."""
-SHOWN: Final = 5
+EVENT_ROLLOUTS: Final = 5
 """Number of a step's rollouts that are included in an event."""
 TEXT: Final = 1000
 """Maximum length of each of their prompts and answers, in characters."""
@@ -283,7 +283,7 @@ class GrpoLoss(Objective):
     def _selection(self, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
         """Return a few rollouts for an event, ordered from lowest to highest reward."""
         order = sorted(rollouts, key=lambda rollout: rollout.reward)
-        count = min(SHOWN, len(order))
+        count = min(EVENT_ROLLOUTS, len(order))
         chosen = [order[index * (len(order) - 1) // max(1, count - 1)] for index in range(count)]
         return [
             {

@@ -81,7 +81,7 @@ class Phases:
         saves = plan.steps // plan.save - step // plan.save if plan.save else 0
         self._due = {EVALUATING: evaluations + bool(last), SAVING: saves + 1}
 
-    def made(self, step: int, seconds: float) -> None:
+    def record_step(self, step: int, seconds: float) -> None:
         """Record the duration of ``step``."""
         self._step = step
         self._paces.append(seconds)
@@ -96,8 +96,8 @@ class Phases:
         seconds = self.seconds()
         if seconds is None or self._sent is None:
             return
-        left, moment = self._sent
-        expected = max(0.0, left - (self._clock() - moment))
+        estimate, moment = self._sent
+        expected = max(0.0, estimate - (self._clock() - moment))
         if abs(seconds - expected) > max(DRIFT_SECONDS, DRIFT * max(seconds, expected)):
             self._announce(self._phase)
 
@@ -119,7 +119,7 @@ class Phases:
         if phase in self._due:
             self._due[phase] = max(0, self._due[phase] - 1)
 
-    def left(self) -> dict[str, float]:
+    def remaining(self) -> dict[str, float]:
         """Return the event field ``secondsLeft``; empty if unknown."""
         seconds = self.seconds()
         if seconds is None:
@@ -161,5 +161,5 @@ class Phases:
 
     def _announce(self, phase: str) -> None:
         self._phase = phase
-        fields: dict[str, Any] = self.left()
+        fields: dict[str, Any] = self.remaining()
         self._emit(TRAINING_PHASE, phase=phase, **fields)

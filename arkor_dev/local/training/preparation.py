@@ -237,15 +237,15 @@ class Preparation:
         config = {**self.config, "loadIn4bit": self.settings.get("loadIn4bit")}
         return enough_gpus(least_bytes(self.path, config), sizes)
 
-    def _say_gpus(self, asked: int) -> None:
+    def _say_gpus(self, requested: int) -> None:
         """Report over how many GPUs the model is spread."""
         if self.base.gpus > 1:
             why = ", because one is too small; gpus = 1 forbids that" if leaves_open(self.config) else ""
             self.say(f"The layers of {self.name} are spread over {self.base.gpus} GPUs{why}")
-        if self.base.gpus < asked:
-            found = "one GPU" if self.base.device == "cuda" else "no GPU that PyTorch can use"
-            found = f"{self.base.gpus} GPUs" if self.base.gpus > 1 else found
-            self.say(f"gpus is {asked}, and this job has {found}")
+        if self.base.gpus < requested:
+            actual = "one GPU" if self.base.device == "cuda" else "no GPU that PyTorch can use"
+            actual = f"{self.base.gpus} GPUs" if self.base.gpus > 1 else actual
+            self.say(f"gpus is {requested}, and this job has {actual}")
 
     def _accept_4_bit(self) -> None:
         """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if settings forbid

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.evaluation.own_set_scores import Scorer
 
-SHOWN: Final = 200
+EXCERPT: Final = 200
 """Maximum length of an answer's excerpt in an error, in characters."""
 
 
@@ -89,7 +89,7 @@ class Scoring:
                 row = rows[min(failure.index, len(rows) - 1)]
                 raise JobFailure(
                     f"{row['where']}: the reward {reward.name} has no score for the answer "
-                    f"{row['answer'][:SHOWN]!r}. {failure}"
+                    f"{row['answer'][:EXCERPT]!r}. {failure}"
                 ) from None
         return [list(scores) for scores in zip(*by_reward, strict=True)]
 

@@ -218,14 +218,14 @@ class Run:
         pace.note(self.loss.figures())
         seconds = time.monotonic() - began
         pace.seconds += seconds
-        self.phases.made(step, seconds)
+        self.phases.record_step(step, seconds)
         pace.samples += sum(len(batch) for batch in batches)
         pace.tokens += sum(row.tokens for batch in updated for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
             row = {**pace.report(), "learningRate": rate}
             self.last_loss = row["loss"]
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.left())
+            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.remaining())
         if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
             self.clock.lap("other")
             with self.phases.during(EVALUATING):

@@ -16,7 +16,7 @@ BILLION: Final = 10**9
 RATES: Final = ((4 * BILLION, 5e-4), (20 * BILLION, 2e-4))
 """Default learning rates for an adapter with AdamW, each up to a number of model parameters."""
 LARGEST: Final = 1e-4
-WHOLE: Final = 0.1
+FULL_FINE_TUNING: Final = 0.1
 """Learning rate for full fine-tuning, as a fraction of an adapter's."""
 LION: Final = 0.2
 """Learning rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
@@ -36,7 +36,7 @@ def default_rate(parameters: int, *, full: bool, optimizer: str) -> Rate:
     value = next((rate for bound, rate in RATES if parameters < bound), LARGEST)
     subject = "full fine-tuning of a model" if full else "an adapter of a model"
     if full:
-        value *= WHOLE
+        value *= FULL_FINE_TUNING
     if optimizer == "lion":
         value *= LION
         subject = f"lion and {subject}"

@@ -25,7 +25,7 @@ STORE: Final = "store"
 PREFIX: Final = "arkor-dev-"
 LONGEST: Final = 103
 """Maximum bytes of a socket's path: macOS has space for 104 with the final NUL, Linux for 108."""
-_MADE = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # in mkdtemp's format
+_TEMPORARY = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # in mkdtemp's format
 
 
 class SocketFolder:
@@ -103,7 +103,7 @@ def _sweep(base: Path) -> None:
     """Remove the unlocked folders in ``base``."""
     with contextlib.suppress(OSError):
         for folder in base.iterdir():
-            if _MADE.fullmatch(folder.name):
+            if _TEMPORARY.fullmatch(folder.name):
                 _settle(folder)
 
 

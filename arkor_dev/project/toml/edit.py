@@ -245,7 +245,7 @@ def _longer(value: str, member: str, *, in_list: bool) -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Insertion:
     """The position of a new line: after that of ``at``, with ``indent``, spaced like the pair ``like``."""
 
     at: int
@@ -321,7 +321,7 @@ class _Editor:
             return f"{self.text[:end]}, {pair}{self.text[end:]}"
         return f"{self.text[: opening + 1]} {pair} {self.text[opening + 1 :].lstrip(' ')}"
 
-    def _insertion(self, header: Header, key: str) -> _Place:
+    def _insertion(self, header: Header, key: str) -> _Insertion:
         """Return the place below the comment that shows the key, the last pair before it, or the header."""
         after = [next_header.start for next_header in self.layout.headers if next_header.start > header.start]
         end = min(after, default=len(self.text))
@@ -332,15 +332,15 @@ class _Editor:
         for match in reversed(list(commented.finditer(self.text, header.end, end))):
             above = bisect_left(pairs, match.start(), key=lambda pair: pair.start) - 1
             if above < 0 or pairs[above].end <= match.start():  # not inside a multi-line text
-                return _Place(match.end(), match[1], like)
+                return _Insertion(match.end(), match[1], like)
         first = key.partition(".")[0]
         before = [pair for pair in pairs if pair.path[depth] == first]  # of the same table, under dotted keys
         before = before or [pair for pair in pairs if _rank(str(pair.path[depth])) < _rank(first)]
         if not before:
-            return _Place(header.end, self._indent(header.start), like)
-        return _Place(before[-1].end, self._indent(before[-1].start), before[-1])
+            return _Insertion(header.end, self._indent(header.start), like)
+        return _Insertion(before[-1].end, self._indent(before[-1].start), before[-1])
 
-    def _line(self, insertion: _Place, key: str, value: object) -> str:
+    def _line(self, insertion: _Insertion, key: str, value: object) -> str:
         at = self._next_line(insertion.at)
         line_end = self._line_end(self._line_start(insertion.at))
         line = f"{insertion.indent}{key}{self._equals(insertion.like, key)}{to_toml(value)}"

@@ -28,7 +28,7 @@ KEY: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
 """Variables that the page may name: other secrets in the environment must not go to an address that the page
 chooses.
 """
-MADE: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
+GENERATED: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
 OPTIONS = Schema(
@@ -58,7 +58,7 @@ DATASET = Schema(
         Field("revision", FILLED, needed=True),
         Field(
             "file",
-            Rule("other", noun="a file of data/made", test=lambda text: bool(MADE.fullmatch(str(text)))),
+            Rule("other", noun="a file of data/made", test=lambda text: bool(GENERATED.fullmatch(str(text)))),
             needed=True,
         ),
         Field("preview", FLAG, null=True),

@@ -28,7 +28,7 @@ def test_what_was_sent_is_kept_and_nothing_beside_it(tmp_path: Path) -> None:
     first = add_vote(job, ballot(aFieldThatNobodyKnows=1))
     second = add_vote(job, ballot(voter="Ben", choice="tie"))
     assert votes_of(job) == [first, second]
-    assert first.keys() == {"id", "at", *module.KEPT}
+    assert first.keys() == {"id", "at", *module.FIELDS}
     assert (job / VOTES).stat().st_mode & 0o777 == 0o600
 
 

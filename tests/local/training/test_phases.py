@@ -34,14 +34,14 @@ def run_of(steps: int = 40, evaluate: int = 10, save: int = 20) -> tuple[Phases,
 def test_the_estimate_is_right_from_the_first_measured_round_on() -> None:
     """Steps of 3 s, evaluations of 5 s, checkpoints of 1 s, 20 s of sample answers and comparison."""
     phases, clock, sent = run_of()
-    assert phases.left() == {}, "nothing is known before the first step"
+    assert phases.remaining() == {}, "nothing is known before the first step"
     phases.later.append(lambda: 20.0)
     said: list[tuple[float, float]] = []
     for step in range(1, 41):
         phases.enter("training")
         clock.now += 3
-        phases.made(step, 3)
-        said.append((phases.left()["secondsLeft"], clock.now))
+        phases.record_step(step, 3)
+        said.append((phases.remaining()["secondsLeft"], clock.now))
         for every, phase, seconds in ((10, "evaluating", 5), (20, "saving", 1)):
             if step % every == 0:
                 with phases.during(phase):
@@ -61,7 +61,7 @@ def test_brief_phases_between_steps_are_not_announced() -> None:
     phases, clock, sent = run_of(steps=100, evaluate=1, save=0)
     for step in range(1, 100):
         phases.enter("training")
-        phases.made(step, 1)
+        phases.record_step(step, 1)
         with phases.during("evaluating"):
             clock.now += 0.1
     assert [each["phase"] for each in sent] == ["training", "evaluating", "training"]
@@ -69,7 +69,7 @@ def test_brief_phases_between_steps_are_not_announced() -> None:
 
 def test_a_wrong_estimate_is_sent_again() -> None:
     phases, clock, sent = run_of(steps=1)
-    phases.made(1, 1)
+    phases.record_step(1, 1)
     left = [40.0]
     phases.later.append(lambda: left[0])
     phases.enter("evaluating")
@@ -87,13 +87,13 @@ def test_a_wrong_estimate_is_sent_again() -> None:
 def test_a_phase_within_another_counts_for_itself() -> None:
     """A checkpoint's event has its sample answers follow at once."""
     phases, clock, _ = run_of(save=1)
-    phases.made(1, 1)
+    phases.record_step(1, 1)
     with phases.during("saving"):
         clock.now += 2
         with phases.during("sampling", always=True):
             clock.now += 30
     before = phases.seconds()
-    phases.made(2, 1)
+    phases.record_step(2, 1)
     with phases.during("saving"):
         clock.now += 2
     assert before is not None

@@ -57,7 +57,7 @@ export function hiddenSignal(): AbortSignal {
 }
 
 /** Resolves when the tab is visible: hidden tabs leave the connections to visible ones. */
-export async function shown(signal: AbortSignal): Promise<void> {
+export async function tabVisible(signal: AbortSignal): Promise<void> {
   if (!document.hidden) return;
   await new Promise<void>((resolve, reject) => {
     const done = (): void => {

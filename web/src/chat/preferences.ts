@@ -55,6 +55,6 @@ export function includes(source: DatasetSource | undefined, ...files: string[]):
 /** The votes and ratings that a job learned from: those given before it was created. */
 export function learnedFrom(job: Job, { file, rows }: Preferences): Preference[] {
   if (!includes(job.config?.datasetSource, file)) return [];
-  const made = Date.parse(job.createdAt);
-  return rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
+  const createdAt = Date.parse(job.createdAt);
+  return rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > createdAt));
 }

@@ -11,12 +11,12 @@ function answer(
 ) {
   let now = 1000;
   let cancelled = false;
-  const left = pieces.map((piece) => (typeof piece === "string" ? encode(piece) : piece));
+  const queue = pieces.map((piece) => (typeof piece === "string" ? encode(piece) : piece));
   const body = new ReadableStream<Uint8Array>(
     {
       pull(controller) {
         now += 10;
-        const next = left.shift();
+        const next = queue.shift();
         if (next) controller.enqueue(next);
         else if (broken) controller.error(broken);
         else controller.close();

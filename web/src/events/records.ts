@@ -194,14 +194,14 @@ export class Records {
   #data(index: number): Uint8Array {
     if (!(this.#starts.at(index) >= 0)) return new Uint8Array(0);
     const data = new Uint8Array(Math.min(this.#sizes.at(index), MAX_EVENT_BYTES));
-    let left = data.length;
-    for (let from = index; left > 0; from--) {
+    let remaining = data.length;
+    for (let from = index; remaining > 0; from--) {
       const shared = this.#shared.at(from);
-      if (shared >= left) continue;
+      if (shared >= remaining) continue;
       const start = this.#starts.at(from);
       const at = start & ((1 << BLOCK) - 1);
-      data.set(this.#blocks[start >> BLOCK]!.subarray(at, at + left - shared), shared);
-      left = shared;
+      data.set(this.#blocks[start >> BLOCK]!.subarray(at, at + remaining - shared), shared);
+      remaining = shared;
     }
     return data;
   }

@@ -308,10 +308,10 @@ test("the log has every step once, and not the end that was taken back", () => {
   feed(run, "training.resumed", { step: 1 });
   feed(run, "model.progress", { label: "Saving", done: 2, total: 2 });
   feed(run, "training.log", { step: 2, loss: 2 });
-  const shown = Array.from({ length: run.records.rows }, (_, row) =>
+  const entries = Array.from({ length: run.records.rows }, (_, row) =>
     run.records.entry(run.records.indexInRow(row)),
   );
-  expect(shown.map(({ name }) => name)).toEqual([
+  expect(entries.map(({ name }) => name)).toEqual([
     "training.message",
     "training.log",
     "training.started",
@@ -320,7 +320,7 @@ test("the log has every step once, and not the end that was taken back", () => {
     "model.progress",
     "training.log",
   ]);
-  expect(JSON.parse(shown[6]!.data).loss).toBe(2);
+  expect(JSON.parse(entries[6]!.data).loss).toBe(2);
   const counts = ["training.log", "training.paused", "training.message"].map((name) =>
     run.records.count(name),
   );

@@ -186,8 +186,9 @@ export class Run {
       pick(data, fields);
       if (name === "message" && typeof data?.type === "string") name = data.type;
     }
-    const left = fields[SECONDS_LEFT]!;
-    if (left >= 0 && left < Infinity) this.timeLeft = { ms: 1000 * left, from: fields[TIMESTAMP]! };
+    const secondsLeft = fields[SECONDS_LEFT]!;
+    if (secondsLeft >= 0 && secondsLeft < Infinity)
+      this.timeLeft = { ms: 1000 * secondsLeft, from: fields[TIMESTAMP]! };
     if (name === TRAINING_PHASE) {
       const phase = String(data?.phase ?? "").slice(0, MAX_NAME);
       if (phase !== this.phase?.name) this.phase = { name: phase, since: fields[TIMESTAMP]! };

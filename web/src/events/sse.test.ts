@@ -37,10 +37,10 @@ for (const [label, newline] of [
   ["CR", "\r"],
 ] as const) {
   test(`frames with ${label} are the same at every cut`, () => {
-    const whole = bytes(STREAM.replaceAll("\n", newline));
-    for (let size = 1; size <= whole.length; size++) {
+    const stream = bytes(STREAM.replaceAll("\n", newline));
+    for (let size = 1; size <= stream.length; size++) {
       const { events, comments, parser } = collect();
-      for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
+      for (let i = 0; i < stream.length; i += size) parser.push(stream.slice(i, i + size));
       expect(events, `pieces of ${size}`).toEqual(EVENTS);
       expect(comments).toEqual(["connected", "bye"]);
     }
@@ -61,11 +61,11 @@ test("the bytes of whole frames are counted, comments left out, at every cut", (
     ": reconnecting\n\n",
     "id: 8\n: note\ndata: x\n\n",
   ];
-  const whole = bytes(frames.join(""));
-  const expected = whole.length - bytes(frames[3]!).length;
-  for (let size = 1; size <= whole.length; size++) {
+  const stream = bytes(frames.join(""));
+  const expected = stream.length - bytes(frames[3]!).length;
+  for (let size = 1; size <= stream.length; size++) {
     const { parser } = collect();
-    for (let i = 0; i < whole.length; i += size) parser.push(whole.slice(i, i + size));
+    for (let i = 0; i < stream.length; i += size) parser.push(stream.slice(i, i + size));
     parser.push(bytes("data: not whole yet\n"));
     expect(parser.consumed, `pieces of ${size}`).toBe(expected);
     parser.reset();

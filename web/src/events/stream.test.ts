@@ -34,10 +34,10 @@ class Daemon {
     if (this.refuse?.status === 204) return new Response(null, { status: 204 });
     if (this.refuse)
       return new Response(JSON.stringify({ error: this.refuse.error }), { status: this.refuse.status });
-    const whole = bytes(this.frames.join(""));
-    const cursor = `${this.feed}.${whole.length}`;
+    const stream = bytes(this.frames.join(""));
+    const cursor = `${this.feed}.${stream.length}`;
     if (url.includes("/history")) {
-      return new Response(whole as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
+      return new Response(stream as BodyInit, { headers: { "X-Arkor-Cursor": cursor } });
     }
     const after = new URL(url, "http://x").searchParams.get("after") ?? "";
     const offset = after.startsWith(`${this.feed}.`) ? Number(after.split(".")[1]) : 0;
@@ -49,7 +49,7 @@ class Daemon {
         init.signal?.addEventListener("abort", () => {
           if (this.tabs.delete(tab)) tab.error(new DOMException("", "AbortError"));
         });
-        if (whole.length > from) tab.enqueue(whole.slice(from));
+        if (stream.length > from) tab.enqueue(stream.slice(from));
       },
     });
     return new Response(body, { headers: { "X-Arkor-From": `${this.feed}.${from}` } });
@@ -105,13 +105,13 @@ test("history first, then live frames from exactly there, until the end", async 
 test("a backlog that comes behind an empty history is read without a pause", async () => {
   const row = 'event: training.log\ndata: {"type":"training.log","step":1,"loss":1}\n\n';
   const piece = bytes(row.repeat(1000));
-  let left = 100;
+  let remaining = 100;
   // As a browser hands them on: the next piece comes shortly after the one before was taken.
   const body = new ReadableStream<Uint8Array>(
     {
       pull: async (tab) => {
         await new Promise((wake) => setTimeout(wake, 2));
-        if (left-- > 0) tab.enqueue(piece.slice());
+        if (remaining-- > 0) tab.enqueue(piece.slice());
         else await new Promise(() => undefined);
       },
     },

@@ -6,7 +6,7 @@
  */
 import { signal } from "@preact/signals";
 import { ApiError, CURSOR_HEADER, errorText, FROM_HEADER, isAbort, request } from "../api/client";
-import { pause, shown, withStream } from "../api/stream-slots";
+import { pause, tabVisible, withStream } from "../api/stream-slots";
 import { STREAM_CONNECTED, STREAM_RECONNECTING } from "../contract.gen";
 import { Run } from "./run";
 import { SseParser } from "./sse";
@@ -84,7 +84,7 @@ export class JobStream {
       try {
         if (this.#cursor === null) await this.#history(signal);
         if (this.run.over) break;
-        await shown(signal);
+        await tabVisible(signal);
         const followed = await withStream(signal, (inner) => this.#follow(inner, false), { wait: false });
         if (followed === null) {
           await inOneTab(signal, () => this.#follow(signal, true));

@@ -25,16 +25,16 @@ test("says so of the same texts as JSON.parse does", () => {
   const text = '{"a":[1,-2.5e+3,{"b":null,"c":[]},"x\\u0041\\n"],"d":{},"e":true}';
   expect(jsonFault(text)).toBeNull();
   const marks = ["", "{", "}", "[", "]", ",", ":", '"', "0", "\\", " ", "-", "e", "\n"];
-  for (let place = 0; place < text.length; place++)
+  for (let position = 0; position < text.length; position++)
     for (const mark of marks) {
-      const changed = text.slice(0, place) + mark + text.slice(place + 1);
-      let whole = true;
+      const changed = text.slice(0, position) + mark + text.slice(position + 1);
+      let valid = true;
       try {
         JSON.parse(changed);
       } catch {
-        whole = false;
+        valid = false;
       }
-      expect([changed, jsonFault(changed) === null]).toEqual([changed, whole]);
+      expect([changed, jsonFault(changed) === null]).toEqual([changed, valid]);
     }
   expect(jsonFault(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)).toBeNull();
 });

@@ -198,12 +198,12 @@ it("is the fallback, and says so, where the browser stores nothing", () => {
 it("tells what another tab has stored", () => {
   const page = new EventTarget();
   vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
-  const told: string[] = [];
-  onStored(THEME, (theme) => told.push(theme));
+  const notices: string[] = [];
+  onStored(THEME, (theme) => notices.push(theme));
   browser.set(keyOf(THEME), "light");
   for (const key of [keyOf(THEME), keyOf(DRAFT), `${keyOf(THEME)}.2`])
     page.dispatchEvent(Object.assign(new Event("storage"), { key }));
-  expect(told).toEqual(["light"]);
+  expect(notices).toEqual(["light"]);
 });
 
 it.each([

@@ -15,13 +15,13 @@ const shape = (tokens: readonly Token[]) =>
 
 describe("MarkdownStream", () => {
   it.each(documents)("reads %j in any pieces as it reads the whole", (source) => {
-    const whole = shape(lex(source.replace(/\r\n?/gu, "\n")));
+    const expected = shape(lex(source.replace(/\r\n?/gu, "\n")));
     for (const size of [1, 2, 3, 7, 19]) {
       const stream = new MarkdownStream();
       let blocks: readonly Token[] = [];
       for (let end = size; end < source.length + size; end += size)
         blocks = stream.read(source.slice(0, end)).blocks;
-      expect(shape(blocks)).toEqual(whole);
+      expect(shape(blocks)).toEqual(expected);
     }
   });
 

@@ -14,7 +14,7 @@ export function safeHref(href: string): string | null {
   }
 }
 
-const NAMED: Readonly<Record<string, string>> = {
+const ENTITIES: Readonly<Record<string, string>> = {
   amp: "&",
   lt: "<",
   gt: ">",
@@ -54,7 +54,7 @@ export function decodeEntities(text: string): string {
   const read = text.replace(
     /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z]{2,8}));/gu,
     (entity, decimal, hex, name) => {
-      if (name !== undefined) return Object.hasOwn(NAMED, name) ? NAMED[name]! : entity;
+      if (name !== undefined) return Object.hasOwn(ENTITIES, name) ? ENTITIES[name]! : entity;
       const code = decimal !== undefined ? Number(decimal) : Number.parseInt(hex, 16);
       const character =
         code === 9 || code === 10 || (code >= 32 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));

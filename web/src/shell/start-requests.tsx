@@ -37,13 +37,13 @@ export function StartRequests({ count }: { count: number }) {
   return (
     <>
       {requests.value.map((request) => (
-        <Asked key={request.id} request={request} />
+        <StartRequestNote key={request.id} request={request} />
       ))}
     </>
   );
 }
 
-function Asked({ request }: { request: StartRequest }) {
+function StartRequestNote({ request }: { request: StartRequest }) {
   const { client, name, model, data, changes, dryRun, id } = request;
   const busy = answering.value.has(id);
   return (

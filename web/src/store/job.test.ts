@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { asJob } from "./job";
 
-const WHOLE = {
+const JOB = {
   id: "a",
   orgId: "o",
   projectId: "p",
@@ -12,7 +12,7 @@ const WHOLE = {
   metrics: {},
 };
 
-it("a whole job is the same object", () => expect(asJob(WHOLE)).toBe(WHOLE));
+it("a whole job is the same object", () => expect(asJob(JOB)).toBe(JOB));
 
 it.each([null, 7, "a", [], {}, { id: 7 }, { id: "" }])("%j is no job", (sent) =>
   expect(asJob(sent)).toBeNull(),
@@ -28,24 +28,24 @@ it("what is missing or of another kind is empty, and the rest stays", () => {
     createdAt: "",
     config: {},
   });
-  expect(asJob({ ...WHOLE, name: 7, config: "none", error: { code: 1 }, more: true })).toEqual({
-    ...WHOLE,
+  expect(asJob({ ...JOB, name: 7, config: "none", error: { code: 1 }, more: true })).toEqual({
+    ...JOB,
     name: "",
     config: {},
     error: '{"code":1}',
     more: true,
   });
-  expect(asJob({ ...WHOLE, settings: "none" })).toEqual(WHOLE);
-  expect(asJob({ ...WHOLE, settings: { loraR: 8 } })?.settings).toEqual({ loraR: 8 });
+  expect(asJob({ ...JOB, settings: "none" })).toEqual(JOB);
+  expect(asJob({ ...JOB, settings: { loraR: 8 } })?.settings).toEqual({ loraR: 8 });
 });
 
 it("what a person has said of it is text, a list of texts, and yes or no", () => {
-  const said = { ...WHOLE, notes: "n", tags: ["a"], starred: true };
-  expect(asJob(said)).toBe(said);
-  expect(asJob({ ...WHOLE, notes: 5, tags: ["a", 5, null], starred: "yes" })).toEqual({
-    ...WHOLE,
+  const annotated = { ...JOB, notes: "n", tags: ["a"], starred: true };
+  expect(asJob(annotated)).toBe(annotated);
+  expect(asJob({ ...JOB, notes: 5, tags: ["a", 5, null], starred: "yes" })).toEqual({
+    ...JOB,
     tags: ["a"],
     starred: false,
   });
-  expect(asJob({ ...WHOLE, tags: { a: 1 } })?.tags).toBeUndefined();
+  expect(asJob({ ...JOB, tags: { a: 1 } })?.tags).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 /** A run's output: read from its start, followed to its end, and read again after a broken connection. */
 import { signal } from "@preact/signals";
 import { ApiError, errorText, isAbort, request } from "../api/client";
-import { hiddenSignal, pause, shown, withStream } from "../api/stream-slots";
+import { hiddenSignal, pause, tabVisible, withStream } from "../api/stream-slots";
 import { inOneTab } from "../events/waits";
 import { type Ending, endingOf, endsAt, startedJob } from "../terminal/ending";
 import { Terminal } from "../terminal/terminal";
@@ -56,7 +56,7 @@ export class RunOutput {
     const { signal: stop } = this.#stopped;
     while (!stop.aborted) {
       try {
-        await shown(stop);
+        await tabVisible(stop);
         const signals = AbortSignal.any([stop, hiddenSignal()]);
         const followed = await withStream(signals, (signal) => this.#follow(signal).then(() => true), {
           wait: false,

@@ -20,27 +20,27 @@ test("once the daemon is found again, a poll runs at once and not at its next ti
   vi.stubGlobal("fetch", () =>
     answers ? Promise.resolve(new Response("")) : Promise.reject(new TypeError("away")),
   );
-  let asked = 0;
+  let calls = 0;
   const polled = poll(
     async () => {
-      asked += 1;
+      calls += 1;
       if (answers) daemonAnswered();
       else daemonGone();
     },
     () => EVERY_MS,
   );
   await vi.advanceTimersByTimeAsync(0);
-  expect([asked, connection.value]).toEqual([1, "live"]);
+  expect([calls, connection.value]).toEqual([1, "live"]);
   answers = false;
   // The request fails before the daemon is known to be gone: the next one is a whole period away.
   await vi.advanceTimersByTimeAsync(EVERY_MS);
-  expect([asked, connection.value]).toEqual([2, "gone"]);
+  expect([calls, connection.value]).toEqual([2, "gone"]);
   await vi.advanceTimersByTimeAsync(3 * EVERY_MS);
-  expect(asked).toBe(2);
+  expect(calls).toBe(2);
   answers = true;
   await vi.advanceTimersByTimeAsync(1000);
-  expect([asked, connection.value]).toEqual([3, "live"]);
+  expect([calls, connection.value]).toEqual([3, "live"]);
   polled.stop();
   await vi.advanceTimersByTimeAsync(3 * EVERY_MS);
-  expect(asked).toBe(3);
+  expect(calls).toBe(3);
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { classOf, PLAIN, paramsOf, sgr } from "./style";
 import { Terminal } from "./terminal";
 
-function shown(...chunks: string[]): string[] {
+function linesOf(...chunks: string[]): string[] {
   const terminal = new Terminal();
   for (const chunk of chunks) terminal.write(chunk);
   return Array.from({ length: terminal.count }, (_, index) => terminal.text(index));
@@ -36,7 +36,7 @@ describe("text", () => {
     ["cursor to a column", ["abc\u001b[2GX\n"], ["aXc"]],
     ["a sequence cut by chunks", ["\u001b", "[3", "1mred\u001b[", "0m\n"], ["red"]],
     ["emoji", ["🦊👩‍👧\n"], ["🦊👩‍👧"]],
-  ])("%s", (_, chunks, lines) => expect(shown(...chunks)).toEqual(lines));
+  ])("%s", (_, chunks, lines) => expect(linesOf(...chunks)).toEqual(lines));
 });
 
 describe("what a terminal would obey", () => {
@@ -50,15 +50,15 @@ describe("what a terminal would obey", () => {
     ["direction overrides", "\u202eok\u202c\u2066\n"],
     ["controls", "\u0000\u0001\u0007o\u007f\u0085k\n"],
     ["one-byte controls", "\u009b31mok\n"],
-  ])("%s leaves only the text", (_, text) => expect(shown(text)).toEqual(["ok"]));
+  ])("%s leaves only the text", (_, text) => expect(linesOf(text)).toEqual(["ok"]));
 
   it("keeps HTML as the text that it is", () => {
-    expect(shown("<img src=x onerror=alert(1)>\n")).toEqual(["<img src=x onerror=alert(1)>"]);
+    expect(linesOf("<img src=x onerror=alert(1)>\n")).toEqual(["<img src=x onerror=alert(1)>"]);
   });
 
   it("does not swallow the output after a title that never ends", () => {
-    expect(shown(`\u001b]0;${"x".repeat(10)}\nnext\n`).at(-1)).toBe("next");
-    expect(shown(`\u001b]0;${"x".repeat(5000)}tail\n`).at(-1)).toMatch(/tail$/);
+    expect(linesOf(`\u001b]0;${"x".repeat(10)}\nnext\n`).at(-1)).toBe("next");
+    expect(linesOf(`\u001b]0;${"x".repeat(5000)}tail\n`).at(-1)).toMatch(/tail$/);
   });
 });
 
@@ -76,8 +76,8 @@ describe("bounds", () => {
     const lines = Array.from({ length: 300 }, (_, index) => `line ${index}`);
     const terminal = new Terminal();
     terminal.write(`${lines.join("\n")}\u001b[999A\rX`);
-    const shown = Array.from({ length: terminal.count }, (_, index) => terminal.text(index));
-    expect(shown.filter((text, index) => text !== lines[index])).toEqual(["Xine 200"]);
+    const rows = Array.from({ length: terminal.count }, (_, index) => terminal.text(index));
+    expect(rows.filter((text, index) => text !== lines[index])).toEqual(["Xine 200"]);
   });
 
   it("hands over what is finished, and all of it at the end", () => {

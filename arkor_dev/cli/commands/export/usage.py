@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OLLAMA: Final = "ollama"
 CREATE_SECONDS: Final = 3600
-PLACE: Final = re.compile(r'("?)FOLDER(/[\w.-]+)?"?')
+PLACEHOLDER: Final = re.compile(r'("?)FOLDER(/[\w.-]+)?"?')
 
 
 def model_name(name: object) -> str:
@@ -35,7 +35,7 @@ def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
     usage = export.get("usage")
     lines = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []
     text_lines = [
-        f"{program}: {PLACE.sub(path, str(line).replace('NAME', name))}"
+        f"{program}: {PLACEHOLDER.sub(path, str(line).replace('NAME', name))}"
         for program, line in (entry for entry in lines if len(entry) == 2)
     ]
     if (

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from arkor_dev.cli.commands.jobs import LATEST
 from arkor_dev.cli.which_backend import ids
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.provenance.compare import SOUND, WORDS, Found, compare
+from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compare
 from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
-SHOWN = 50
+MOST_FILES = 50
 """Maximum number of files listed."""
 
 
@@ -104,12 +104,12 @@ def target_of(settings: Settings, reference: str) -> Target:
     )
 
 
-def lines(results: list[Found]) -> list[str]:
+def lines(results: list[FileState]) -> list[str]:
     """Format the files' states, changed files first."""
     wrong = [result for result in results if result.state not in SOUND]
-    text_lines = [f"{one_line(result.name, 300)} {WORDS[result.state]}" for result in wrong[:SHOWN]]
-    if len(wrong) > SHOWN:
-        text_lines.append(f"and {len(wrong) - SHOWN:,} more")
+    text_lines = [f"{one_line(result.name, 300)} {WORDS[result.state]}" for result in wrong[:MOST_FILES]]
+    if len(wrong) > MOST_FILES:
+        text_lines.append(f"and {len(wrong) - MOST_FILES:,} more")
     same_count = sum(result.state == "same" for result in results)
     if not wrong:
         text_lines.append(

@@ -36,7 +36,7 @@ PING_SECONDS: Final = 5.0
 PING: Final = b": ping\n\n"
 """An SSE comment rather than an event, since OpenAI's clients parse every event as a chunk."""
 DONE: Final = "[DONE]"
-LEFT: Final = 499
+CLIENT_CLOSED: Final = 499
 """Nginx's status for a client that has disconnected; no one receives it."""
 KNOWN: Final = frozenset(field.name for field in ASK.fields)
 """Fields of the chat call that a caller may set."""
@@ -116,7 +116,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         record.status, record.error = status_of(fault), fault.text
         raise
     except (asyncio.CancelledError, ConnectionError):
-        record.status = LEFT
+        record.status = CLIENT_CLOSED
         raise
     finally:
         record.seconds = round(time.monotonic() - began, 4)

@@ -39,7 +39,7 @@ LOSSES: Final = 1000
 ANSWERS: Final = 64
 """Maximum number of rows answered in a set: generating one token takes as long as reading dozens."""
 AT_ONCE: Final = 8
-ASKED: Final = 512
+PROMPT_TOKENS: Final = 512
 """Maximum number of prompt tokens per batch, padding included; a longer prompt forms its own batch."""
 
 
@@ -106,7 +106,7 @@ class OwnSet:
         references = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
         return [
             [(len(prompts[index]), len(references[index]) + 1) for index in places]
-            for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED)
+            for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS)
         ]
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
@@ -125,7 +125,7 @@ class OwnSet:
         ends = end_ids(tokenizer, self.run.base.model)
         prompts = [_prompt(tokenizer, row) for row in self.rows]
         texts: list[str] = [""] * len(prompts)
-        for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, ASKED):
+        for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS):
             watch = Watch(lambda first, _: MOST_TOKENS, stopped)
             generated = answers(model, tokenizer, ends, [prompts[index] for index in places], watch)
             if watch.interrupted:

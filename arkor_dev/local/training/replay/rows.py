@@ -157,12 +157,15 @@ class Replay:
         """
         joined = [list(batch) for batch in batches]
         room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
-        left: list[Example] = []
+        overflow: list[Example] = []
         for row in self.chosen(step, sum(map(len, batches))):
             index = max(range(len(room)), key=room.__getitem__)
-            (joined[index] if row.tokens <= room[index] else left).append(row)
+            (joined[index] if row.tokens <= room[index] else overflow).append(row)
             room[index] -= row.tokens if row.tokens <= room[index] else 0
-        return [*joined, *(left[start : start + self.size] for start in range(0, len(left), self.size))]
+        return [
+            *joined,
+            *(overflow[start : start + self.size] for start in range(0, len(overflow), self.size)),
+        ]
 
     def chosen(self, step: int, rows: int) -> list[Example]:
         """Return the rows that ``step`` replays along with ``rows`` rows of the data."""

@@ -29,13 +29,13 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
         size = row.tokens
         position = bisect.bisect_left(room, (size, -1))
         if position < len(room):
-            left, number = room.pop(position)
+            free, number = room.pop(position)
             batches[number].append(row)
         else:
-            left, number = tokens, len(batches)
+            free, number = tokens, len(batches)
             batches.append([row])
-        if left > size:
-            bisect.insort(room, (left - size, number))
+        if free > size:
+            bisect.insort(room, (free - size, number))
     return batches
 
 

@@ -45,7 +45,7 @@ class SampleBudget:
         and ``token`` the time to generate one token of every answer, in seconds.
         """
         tokens = self.tokens or MOST_TOKENS
-        if self.tokens is None and self._left(duration) < self._due * (first + MOST_TOKENS * token):
+        if self.tokens is None and self._seconds_left(duration) < self._due * (first + MOST_TOKENS * token):
             tokens = USEFUL_TOKENS
         self._cost = first + tokens * token
         return tokens
@@ -56,7 +56,7 @@ class SampleBudget:
         """
         if not self._cost:
             return self.optional
-        return min(self.optional, max(0, int(self._left(duration) / self._cost) - self.required))
+        return min(self.optional, max(0, int(self._seconds_left(duration) / self._cost) - self.required))
 
     def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
         """Record a round that took ``seconds``, with answers of at most ``tokens``."""
@@ -76,7 +76,7 @@ class SampleBudget:
     def _due(self) -> int:
         return max(1, self.required + self.optional)
 
-    def _left(self, duration: float) -> float:
+    def _seconds_left(self, duration: float) -> float:
         return max(0.0, max(MINIMUM_SECONDS, SHARE * duration) - self.spent)
 
 

@@ -42,8 +42,8 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
     """Stops generation at the length limit, or as soon as ``stopped`` returns true.
 
     ``limit`` returns the maximum number of tokens in an answer. It is called at each token from the second
-    on, with the time to read the prompts and the time per token, in seconds by ``clock``. ``made`` counts
-    tokens; ``interrupted`` is true if ``stopped`` ended the answers.
+    on, with the time to read the prompts and the time per token, in seconds by ``clock``. ``tokens`` counts
+    them; ``interrupted`` is true if ``stopped`` ended the answers.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
         self._limit, self._stopped, self._clock = limit, stopped, clock
         self._began = self._first = clock()
         self._most: float = math.inf
-        self.made = 0
+        self.tokens = 0
         self.interrupted = False
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        self.made += 1
-        if input_ids.device.type == "cuda" and self.made <= SYNCHRONIZED:
+        self.tokens += 1
+        if input_ids.device.type == "cuda" and self.tokens <= SYNCHRONIZED:
             torch.cuda.synchronize()
-        if self.made == 1:
+        if self.tokens == 1:
             self._first = self._clock()
         else:
-            per_token = (self._clock() - self._first) / (self.made - 1)
+            per_token = (self._clock() - self._first) / (self.tokens - 1)
             self._most = self._limit(self._first - self._began, per_token)
         self.interrupted = self._stopped()
-        over = self.interrupted or self.made >= self._most
+        over = self.interrupted or self.tokens >= self._most
         return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
 
 

@@ -105,10 +105,10 @@ class Samples:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         if step == run.plan.steps:
             return True
-        left = sum(step <= due < run.plan.steps for due in self._due)
+        remaining = sum(step <= due < run.plan.steps for due in self._due)
         spare = self._budget.affordable(self._run_seconds(run))
         self._passed += 1
-        if spare > 0 and self._passed >= (left + 1) / (spare + 1):
+        if spare > 0 and self._passed >= (remaining + 1) / (spare + 1):
             self._passed = 0
             return True
         self._budget.skip()
@@ -123,9 +123,9 @@ class Samples:
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         interval = max(1, -(-len(checkpoints) // MOST_ROUNDS))
         self._due = {0, plan.steps, *checkpoints[interval - 1 :: interval]}
-        left = {step for step in self._due - self._sent if step >= run.step or not step}
-        self._budget.required = len(left & {0, plan.steps})
-        self._budget.optional = len(left - {0, plan.steps})
+        remaining = {step for step in self._due - self._sent if step >= run.step or not step}
+        self._budget.required = len(remaining & {0, plan.steps})
+        self._budget.optional = len(remaining - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
         if run.step in self._due and (not run.step or run.keeper.has_checkpoint(run.step)):
             self._take(run, run.step, "other")
@@ -174,7 +174,7 @@ class Samples:
         if watch.interrupted:
             return
         required = step in (0, run.plan.steps, run.kept_step)
-        self._budget.finish(self._clock() - began, tokens or watch.made, required=required)
+        self._budget.finish(self._clock() - began, tokens or watch.tokens, required=required)
         for prompt, answer in zip(self._prompts, written, strict=True):
             cut = {"truncated": True} if answer.truncated else {}
             self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=answer.text[:ANSWER_TEXT], **cut)

@@ -97,13 +97,13 @@ test("a constant stays what it is, and a gap neither moves the average nor is fi
 
 test("extending in pieces gives what all at once gives", () => {
   const all = Array.from({ length: 200 }, (_, i) => Math.sin(i * 1.7));
-  const whole = new Smoothing(0.9);
-  whole.extend(numbers(all));
+  const full = new Smoothing(0.9);
+  full.extend(numbers(all));
   const source = new Numbers();
   const pieces = new Smoothing(0.9);
   for (const value of all) {
     source.push(value);
     pieces.extend(source);
   }
-  expect([...pieces.values.view()]).toEqual([...whole.values.view()]);
+  expect([...pieces.values.view()]).toEqual([...full.values.view()]);
 });

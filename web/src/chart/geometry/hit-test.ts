@@ -96,7 +96,7 @@ export function pointNear({ raw }: Series, at: number, start = 0, end = raw.leng
 export function stepAlong({ series }: DrawnSeries, index: number, by: number): number {
   const step = Math.sign(by);
   let at = index;
-  for (let left = Math.abs(by); left > 0; left--) {
+  for (let remaining = Math.abs(by); remaining > 0; remaining--) {
     let next = at + step;
     while (next >= 0 && next < series.ys.length && !Number.isFinite(series.ys.at(next))) next += step;
     if (next < 0 || next >= series.ys.length) break;

@@ -88,7 +88,7 @@ describe("the tree", () => {
 
   it("fills a column without touching the old conversation", () => {
     const next = setAnswer(c, "b", 1, answer("other"));
-    expect(next.turns.b!.answers.map((each) => each?.text)).toEqual(["2", "other"]);
+    expect(next.turns.b!.answers.map((answer) => answer?.text)).toEqual(["2", "other"]);
     expect(c.turns.b!.answers).toHaveLength(1);
     expect(setAnswer(c, "nope", 0, answer("x"))).toBe(c);
   });
@@ -221,10 +221,10 @@ describe("columns", () => {
 
   it("keeps a closed column's target, and finds it again", () => {
     const two = showTargets(one, [base, adapter], sameTarget);
-    const left = showTargets(two, [base], sameTarget);
-    expect(left.columns).toEqual([1]);
-    expect(left.targets).toEqual([adapter, base]);
-    expect(showTargets(left, [base, adapter], sameTarget).columns).toEqual([1, 0]);
+    const remaining = showTargets(two, [base], sameTarget);
+    expect(remaining.columns).toEqual([1]);
+    expect(remaining.targets).toEqual([adapter, base]);
+    expect(showTargets(remaining, [base, adapter], sameTarget).columns).toEqual([1, 0]);
   });
 
   it("shows the same target twice", () => {

@@ -14,7 +14,7 @@ const job = (n: number, name = `bot ${n}`): Job => ({
 
 describe("optionsFor", () => {
   it("offers models, then jobs", () => {
-    expect(optionsFor("", ["hub/m"], [job(1)]).options.map((each) => each.key)).toEqual([
+    expect(optionsFor("", ["hub/m"], [job(1)]).options.map((option) => option.key)).toEqual([
       "base:hub/m",
       "final:id1",
     ]);
@@ -22,7 +22,7 @@ describe("optionsFor", () => {
 
   it("finds all words anywhere in name, id, model and status", () => {
     const jobs = [job(1, "Support Bot"), job(2, "haiku")];
-    expect(optionsFor("bot support", [], jobs).options.map((each) => each.key)).toEqual([
+    expect(optionsFor("bot support", [], jobs).options.map((option) => option.key)).toEqual([
       "base:bot support",
       "final:id1",
     ]);

@@ -9,15 +9,15 @@ const db = {
 };
 vi.mock("./db", async (original) => ({ ...(await original<typeof import("./db")>()), ...db }));
 
-let kept: Map<string, string>;
+let disk: Map<string, string>;
 let page: EventTarget;
 
 beforeEach(() => {
-  kept = new Map();
+  disk = new Map();
   vi.stubGlobal("localStorage", {
-    getItem: (key: string) => kept.get(key) ?? null,
-    setItem: (key: string, value: string) => kept.set(key, value),
-    removeItem: (key: string) => kept.delete(key),
+    getItem: (key: string) => disk.get(key) ?? null,
+    setItem: (key: string, value: string) => disk.set(key, value),
+    removeItem: (key: string) => disk.delete(key),
   });
 });
 
@@ -31,7 +31,7 @@ async function load(): Promise<typeof import("./conversations")> {
   return import("./conversations");
 }
 
-function asked(
+function conversation(
   conversations: typeof import("./conversations"),
   state: "done" | "failed" | "streaming",
 ): Conversation {
@@ -49,7 +49,7 @@ function asked(
 test("an answer that was not stored yet outlives the page", async () => {
   db.store.mockReturnValue(new Promise(() => {}));
   const before = await load();
-  before.changeCurrent(asked(before, "done"));
+  before.changeCurrent(conversation(before, "done"));
   page.dispatchEvent(new Event("pagehide"));
   db.store.mockResolvedValue(undefined);
   const after = await load();
@@ -57,15 +57,15 @@ test("an answer that was not stored yet outlives the page", async () => {
   expect(await after.openConversation("c")).toBe(true);
   expect(after.current.value.turns.t?.answers[0]).toMatchObject({ text: "Ho", state: "done" });
   expect(db.store).toHaveBeenLastCalledWith(expect.objectContaining({ id: "c" }));
-  expect(kept.size).toBe(0);
+  expect(disk.size).toBe(0);
 });
 
 test("one that was still coming is cut", async () => {
   db.store.mockReturnValue(new Promise(() => {}));
   const before = await load();
-  before.changeCurrent(asked(before, "streaming"));
+  before.changeCurrent(conversation(before, "streaming"));
   page.dispatchEvent(new Event("beforeunload"));
-  before.changeCurrent(asked(before, "failed")); // its request was aborted by leaving the page
+  before.changeCurrent(conversation(before, "failed")); // its request was aborted by leaving the page
   page.dispatchEvent(new Event("pagehide"));
   const after = await load();
   await after.openConversation("c");
@@ -75,18 +75,18 @@ test("one that was still coming is cut", async () => {
 test("what is stored is not noted down, nor what a page that comes back still writes", async () => {
   db.store.mockResolvedValue(undefined);
   const stored = await load();
-  stored.changeCurrent(asked(stored, "done"));
+  stored.changeCurrent(conversation(stored, "done"));
   await vi.waitFor(() => expect(db.store).toHaveBeenCalled());
   await Promise.resolve();
   page.dispatchEvent(new Event("pagehide"));
-  expect(kept.size).toBe(0);
+  expect(disk.size).toBe(0);
   db.store.mockReturnValue(new Promise(() => {}));
   const away = await load();
-  away.changeCurrent(asked(away, "done"));
+  away.changeCurrent(conversation(away, "done"));
   page.dispatchEvent(new Event("pagehide"));
-  expect(kept.size).toBe(1);
+  expect(disk.size).toBe(1);
   page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
-  expect(kept.size).toBe(0);
+  expect(disk.size).toBe(0);
 });
 
 test("what was asked in another project at the same address is not listed in this one", async () => {
@@ -99,7 +99,7 @@ test("what was asked in another project at the same address is not listed in thi
     ["there", "o/there"],
     ["old", undefined],
   ] as const) {
-    conversations.changeCurrent({ ...asked(conversations, "done"), id, project: where });
+    conversations.changeCurrent({ ...conversation(conversations, "done"), id, project: where });
   }
   expect(conversations.summaries.value.map(({ id }) => id).sort()).toEqual(["here", "old"]);
   credentials.value = { ...credentials.value, projectSlug: null };
@@ -108,7 +108,7 @@ test("what was asked in another project at the same address is not listed in thi
 
 test("nonsense in the storage is nothing", async () => {
   for (const text of ["{", "7", '[1, null, {"id": 3}]']) {
-    kept.set("arkor.unsaved", text);
+    disk.set("arkor.unsaved", text);
     expect((await load()).summaries.value).toEqual([]);
   }
 });

@@ -52,13 +52,13 @@ export function idsToDelete(
   size = MAX_SIZE,
 ): string[] {
   const oldest = [...list].sort((a, b) => a.updated - b.updated).filter((entry) => entry.id !== keep);
-  let left = list.length;
+  let remaining = list.length;
   let total = list.reduce((sum, entry) => sum + entry.size, 0);
   const gone: string[] = [];
   for (const entry of oldest) {
-    if (left <= count && total <= size) break;
+    if (remaining <= count && total <= size) break;
     gone.push(entry.id);
-    left -= 1;
+    remaining -= 1;
     total -= entry.size;
   }
   return gone;

@@ -18,9 +18,9 @@ export function saveUnsaved(conversations: readonly Conversation[]): void {
 
 /** Takes the conversations that the last page left behind. Unreadable ones stay there. */
 export function takeUnsaved(): Conversation[] {
-  const left = readStored(UNSAVED_CONVERSATIONS);
-  const unreadable = left.filter((entry) => !isConversation(entry));
-  if (unreadable.length < left.length)
+  const stored = readStored(UNSAVED_CONVERSATIONS);
+  const unreadable = stored.filter((entry) => !isConversation(entry));
+  if (unreadable.length < stored.length)
     writeStored(UNSAVED_CONVERSATIONS, unreadable.length > 0 ? unreadable : null);
-  return left.filter(isConversation);
+  return stored.filter(isConversation);
 }

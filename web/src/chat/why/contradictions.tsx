@@ -13,24 +13,24 @@ import { timeOf } from "./time";
 import { keepWords } from "./words";
 
 export function Contradictions({ jobId }: { jobId: string }) {
-  const { result: told, failed, ask, again } = useAttribution(jobId, {});
+  const { result: attribution, failed, ask, again } = useAttribution(jobId, {});
   const [busy, setBusy] = useState(false);
   const start = async (): Promise<void> => {
     setBusy(true);
     await ask("/proof");
     setBusy(false);
   };
-  const proof = told?.proof;
+  const proof = attribution?.proof;
   if (failed) return <ErrorNote title="The rows were not compared" error={failed} retry={again} />;
-  if (told?.state !== "completed") return <p class="hint">{progressOf(told)}</p>;
-  const rows = told.contradicting ?? [];
+  if (attribution?.state !== "completed") return <p class="hint">{progressOf(attribution)}</p>;
+  const rows = attribution.contradicting ?? [];
   if (rows.length === 0) return <p>Nothing stands out: no row contradicts the rows most like it.</p>;
   const them = rows.length === 1 ? "it" : "them";
   const without = proof?.jobs.without ?? "";
   return (
     <div class="why-found">
       <Ranked
-        title={`${plural(rows.length, "row")} of ${told.rows} against the rows most like ${them}`}
+        title={`${plural(rows.length, "row")} of ${attribution.rows} against the rows most like ${them}`}
         rows={rows}
         jobId={jobId}
         score="Agreement with the rows most like it, from −1 to 1"

@@ -21,7 +21,7 @@ interface Props {
 }
 
 export function Why({ jobId, messages, answer, onClose }: Props) {
-  const { result: told, failed, waits, ask, again } = useAttribution(jobId, { messages, answer });
+  const { result: attribution, failed, waits, ask, again } = useAttribution(jobId, { messages, answer });
   return (
     <section class="why" aria-label="Why this answer" aria-busy={waits}>
       <header class="why-head">
@@ -30,16 +30,16 @@ export function Why({ jobId, messages, answer, onClose }: Props) {
       </header>
       {failed ? (
         <ErrorNote title="This answer was not traced" error={failed} retry={again} />
-      ) : told?.state === "completed" ? (
-        <Found attribution={told} jobId={jobId} prove={() => ask("/proof")} />
+      ) : attribution?.state === "completed" ? (
+        <Rows attribution={attribution} jobId={jobId} prove={() => ask("/proof")} />
       ) : (
-        <p class="hint">{progressOf(told)}</p>
+        <p class="hint">{progressOf(attribution)}</p>
       )}
     </section>
   );
 }
 
-function Found({
+function Rows({
   attribution,
   jobId,
   prove,

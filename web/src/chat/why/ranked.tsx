@@ -40,7 +40,7 @@ export function Ranked({ title, rows, jobId, score }: Props) {
                 <p dir="auto" class="dim">
                   {cleanBlock(row.answer, TEXT)}
                 </p>
-                <Place row={row} jobId={jobId} />
+                <RowLink row={row} jobId={jobId} />
               </div>
             </li>
           ))}
@@ -51,7 +51,7 @@ export function Ranked({ title, rows, jobId, score }: Props) {
 }
 
 /** The row's location; a link if the Data page shows this job's data. */
-function Place({ row, jobId }: { row: TracedRow; jobId: string }) {
+function RowLink({ row, jobId }: { row: TracedRow; jobId: string }) {
   const job = jobs.value.find(({ id }) => id === jobId);
   const trainer = job && trainerOfJob(job.name);
   const where = clean(row.where, 120);

@@ -44,10 +44,11 @@ describe("an attribution in words", () => {
   });
 
   it("waits for the worker and for the trainings", () => {
-    const told = (state: string, of?: string) => ({ state, proof: of && { state: of } }) as Attribution;
-    expect(pending(told("running"))).toBe(true);
-    expect(pending(told("completed", "training"))).toBe(true);
-    expect(pending(told("completed", "failed"))).toBe(false);
-    expect(pending(told("failed"))).toBe(false);
+    const attribution = (state: string, of?: string) =>
+      ({ state, proof: of && { state: of } }) as Attribution;
+    expect(pending(attribution("running"))).toBe(true);
+    expect(pending(attribution("completed", "training"))).toBe(true);
+    expect(pending(attribution("completed", "failed"))).toBe(false);
+    expect(pending(attribution("failed"))).toBe(false);
   });
 });

@@ -77,20 +77,20 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
   const job = id === null ? undefined : jobById(id);
   const names = { one: fullName(firstTarget, jobs.value), other: fullName(other, jobs.value) };
   const [phase, setPhase] = useState<Phase>("start");
-  const [kept, setKept] = useState<readonly Vote[]>([]);
+  const [storedVotes, setStoredVotes] = useState<readonly Vote[]>([]);
   const [pairs, setPairs] = useState<Pairs | null>(null);
   const [index, setIndex] = useState(0);
   const ballots = useMemo(() => new Ballots(id), [id]);
   /** The indices of the questions that were voted on, and why the last vote could not be undone. */
   const [votedOn, setVotedOn] = useState<readonly number[]>([]);
   const [stays, setStays] = useState("");
-  const given = ballots.given.value;
+  const newVotes = ballots.given.value;
   useEffect(() => {
-    if (id !== null) void keptVotes(job, id, firstTarget, other).then(setKept, () => undefined);
+    if (id !== null) void keptVotes(job, id, firstTarget, other).then(setStoredVotes, () => undefined);
   }, [id, features.value]);
   useEffect(() => () => pairs?.stop(), [pairs]);
 
-  const mine = votesOf(voter.value, [...kept, ...given]);
+  const mine = votesOf(voter.value, [...storedVotes, ...newVotes]);
   const begin = (questions: readonly Question[]): void => {
     const targets = { one: firstTarget, other };
     setPairs(new Pairs(questions, (question, signal) => pairFor(question, targets, signal)));
@@ -129,7 +129,10 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
     if (index + 1 < count) {
       setIndex(index + 1);
       announce(`Question ${index + 2} of ${count}`);
-    } else setPhase(votesOf(voter.peek(), [...kept, ...ballots.given.peek()]) >= LEAST ? "result" : "start");
+    } else
+      setPhase(
+        votesOf(voter.peek(), [...storedVotes, ...ballots.given.peek()]) >= LEAST ? "result" : "start",
+      );
   };
 
   return (
@@ -150,13 +153,13 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
           retry={() => ballots.send()}
         />
       )}
-      {phase === "start" && <Start job={job} given={given.length} mine={mine} begin={begin} />}
+      {phase === "start" && <Start job={job} given={newVotes.length} mine={mine} begin={begin} />}
       {phase === "voting" && pairs && <Voting pairs={pairs} index={index} next={next} skip={advance} />}
       {phase === "result" && (
         <Result
           keys={{ one: targetKey(firstTarget), other: targetKey(other) }}
           names={names}
-          ballots={[...kept, ...given]}
+          ballots={[...storedVotes, ...newVotes]}
         />
       )}
       {votedOn.length > 0 && (

@@ -8,14 +8,14 @@ const { signal } = new AbortController();
 test("whose answer is on the left is tossed, and so is who is asked first", async () => {
   for (const first of [true, false])
     for (const left of [true, false]) {
-      const asked: string[] = [];
+      const requests: string[] = [];
       const tosses = [first, left];
       const ask = (_: Question, target: Target): Promise<string> => {
-        asked.push(target.kind);
+        requests.push(target.kind);
         return Promise.resolve(`said by ${target.kind}`);
       };
       const pair = await pairFor({ text: "?" }, targets, signal, ask, () => tosses.shift()!);
-      expect(asked).toEqual(first ? ["base", "final"] : ["final", "base"]);
+      expect(requests).toEqual(first ? ["base", "final"] : ["final", "base"]);
       expect(pair.leftIs).toBe(left ? "one" : "other");
       expect(pair.left).toBe(left ? "said by base" : "said by final");
       expect(pair.right).toBe(left ? "said by final" : "said by base");
@@ -34,26 +34,26 @@ test("both sides come up, by a coin of the browser's", async () => {
 });
 
 test("the next pair is asked for while one is read, and a failed one again", async () => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   let broken = true;
   const questions = ["a", "b", "c"].map((text) => ({ text }));
   const pairs = new Pairs(questions, ({ text: question }) => {
-    asked.push(question);
+    requests.push(question);
     return question === "b" && broken
       ? Promise.reject(new Error("away"))
       : Promise.resolve({ question, left: "", right: "", leftIs: "one" });
   });
   expect((await pairs.at(0)).question).toBe("a");
-  expect(asked).toEqual(["a", "b"]);
+  expect(requests).toEqual(["a", "b"]);
   await new Promise((done) => setTimeout(done));
   await expect(pairs.at(1)).rejects.toThrow("away");
   broken = false;
   await new Promise((done) => setTimeout(done));
   expect((await pairs.at(1)).question).toBe("b");
-  expect(asked).toEqual(["a", "b", "b", "b", "c"]);
+  expect(requests).toEqual(["a", "b", "b", "b", "c"]);
   await pairs.at(2);
   await pairs.at(2);
-  expect(asked).toHaveLength(5);
+  expect(requests).toHaveLength(5);
 });
 
 test("questions are lines, each once", () => {
@@ -62,7 +62,7 @@ test("questions are lines, each once", () => {
 });
 
 test("the same words after others are another question", () => {
-  const said = (before: string): Question => ({
+  const after = (before: string): Question => ({
     text: "And then?",
     messages: [
       { role: "user", content: before },
@@ -70,7 +70,9 @@ test("the same words after others are another question", () => {
       { role: "user", content: "And then?" },
     ],
   });
-  expect(distinct([said("a"), said("b"), said("a"), { text: "And then?" }, { text: " " }])).toHaveLength(3);
+  expect(distinct([after("a"), after("b"), after("a"), { text: "And then?" }, { text: " " }])).toHaveLength(
+    3,
+  );
 });
 
 test("held-out questions come in another order, none lost", () => {

@@ -112,16 +112,16 @@ test("names that are the same are told apart by the id", () => {
 });
 
 test("what two adapters have forgotten is told beside each other", () => {
-  const asked = (mean?: unknown): Job =>
+  const jobWith = (mean?: unknown): Job =>
     ({ evaluation: mean === undefined ? {} : { general: { difference: { mean } } } }) as unknown as Job;
-  expect(generalSentence(asked(-0.93), asked(0.001), "one")).toBe(
+  expect(generalSentence(jobWith(-0.93), jobWith(0.001), "one")).toBe(
     "General questions: its loss rose by 0.93; that of one is unchanged.",
   );
-  expect(generalSentence(asked(0.2), asked(-0.31), "one")).toContain(
+  expect(generalSentence(jobWith(0.2), jobWith(-0.31), "one")).toContain(
     "its loss fell by 0.20; that of one rose",
   );
-  for (const other of [undefined, asked(), asked("0.3")])
-    expect(generalSentence(asked(-0.93), other, "one")).toBe("");
+  for (const other of [undefined, jobWith(), jobWith("0.3")])
+    expect(generalSentence(jobWith(-0.93), other, "one")).toBe("");
 });
 
 test("rows that differ are counted", () => {

@@ -28,7 +28,7 @@ export function differences(jobs: readonly (Job | undefined)[]): Difference[] {
     const all = values.filter((_, index) => jobs[index] !== undefined);
     // A job that does not report its defaults may have run with the same value as one that does.
     const present = all.filter((value) => value !== null);
-    const known = present.some(({ given }) => given) ? all : present;
+    const known = present.some(({ explicit }) => explicit) ? all : present;
     const kinds = (of: (value: Value) => string): number =>
       new Set(known.map((value) => value && of(value))).size;
     const ambiguous = kinds(({ words }) => words) < kinds(({ raw }) => raw);
@@ -47,7 +47,7 @@ interface Value {
   raw: string;
   field: string;
   /** Whether the job's config sets it; otherwise it is a default. */
-  given: boolean;
+  explicit: boolean;
 }
 
 function valuesOf(config: JobConfig, requested: JobConfig): Map<string, Value> {
@@ -59,7 +59,7 @@ function valuesOf(config: JobConfig, requested: JobConfig): Map<string, Value> {
   return new Map(
     settings(config).map(({ field, label, value }) => [
       label,
-      { words: value, raw: raw.get(label) ?? value, field, given: field in requested },
+      { words: value, raw: raw.get(label) ?? value, field, explicit: field in requested },
     ]),
   );
 }

@@ -121,8 +121,8 @@ function ticks(end: number, width: number): number[] {
   const room = Math.max(1, Math.floor(width / 90));
   let step = 1;
   for (let power = 1; end / step > room; power *= 10) {
-    for (const each of ROUND) {
-      step = each * power;
+    for (const digit of ROUND) {
+      step = digit * power;
       if (end / step <= room) break;
     }
   }

@@ -13,7 +13,7 @@ import { drafted } from "../../store/trainer-draft";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { UseFile } from "../home/use-file";
-import { Progress, Shown } from "./shown";
+import { Dataset, Progress } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
 
@@ -169,7 +169,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
       {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="Couldn't show the data" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
-        <Shown opened={opened} view={view} trainer={trainer} />
+        <Dataset opened={opened} view={view} trainer={trainer} />
       ) : view && view.rows === 0 ? (
         <Empty title="This data set has no rows." />
       ) : (

@@ -50,7 +50,7 @@ export function Progress({ view }: { view: DatasetView | null }) {
   );
 }
 
-export function Shown({
+export function Dataset({
   opened,
   view,
   trainer,
@@ -132,11 +132,11 @@ export function Shown({
       const query = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
       const { source, entry, problem } = await api<EditableRow>(`/data/row?${query}`);
       if (!entry) throw new Error(problem ?? "This row can't be edited.");
-      const named = { source, entry };
+      const address = { source, entry };
       const [done, label] =
         what === "delete"
-          ? [{ ...named, delete: true as const }, `Deleted row ${number(chosen)}`]
-          : [{ ...named, insert: true as const }, `Duplicated row ${number(chosen)}`];
+          ? [{ ...address, delete: true as const }, `Deleted row ${number(chosen)}`]
+          : [{ ...address, insert: true as const }, `Duplicated row ${number(chosen)}`];
       await write(trainer.name, [done], label, chosen);
       say(label);
       await shows(what === "delete" ? Math.min(chosen, view.indexed - 1) : chosen + 1);
@@ -370,8 +370,8 @@ export function Shown({
         <editor.FixDialog
           {...fixing}
           {...{ trainer: trainer.name, chosen }}
-          written={(said) => {
-            say(said);
+          written={(label) => {
+            say(label);
             void shows(chosen);
           }}
           onClose={() => setFixing(null)}

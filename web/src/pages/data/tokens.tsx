@@ -30,8 +30,8 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
     if (id === undefined) return undefined;
     const abort = new AbortController();
     opened.tokens(chosen, abort.signal).then(
-      (found) => {
-        setRow(found);
+      (loaded) => {
+        setRow(loaded);
         setError(null);
       },
       (failure: unknown) => {
@@ -118,13 +118,13 @@ export function tokensOf(row: Pick<DatasetTokens, "examples" | "runs" | "special
   let example = 0;
   let start = 0;
   for (const { count, learned, role } of row.runs)
-    for (let left = count; left > 0; left -= 1) {
-      const place = tokens.length;
-      if (place - start >= (row.examples[example] ?? Infinity)) {
+    for (let remaining = count; remaining > 0; remaining -= 1) {
+      const index = tokens.length;
+      if (index - start >= (row.examples[example] ?? Infinity)) {
         start += row.examples[example] ?? 0;
         example += 1;
       }
-      tokens.push({ learned, role, special: special.has(place), at: place - start });
+      tokens.push({ learned, role, special: special.has(index), at: index - start });
     }
   return tokens;
 }
@@ -150,10 +150,10 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
   const [byKey, setByKey] = useState(false);
   const drawn = useMemo(
     () =>
-      tokens.map((token, place) => [
-        place > 0 && token.at === 0 && <hr key={`before-${place}`} class="data-next" />,
-        <span key={place} data-place={place} class={classOf(token, cut)}>
-          {pieces(row.texts[place] ?? "").map(({ text, drawn }, index) =>
+      tokens.map((token, tokenIndex) => [
+        tokenIndex > 0 && token.at === 0 && <hr key={`before-${tokenIndex}`} class="data-next" />,
+        <span key={tokenIndex} data-place={tokenIndex} class={classOf(token, cut)}>
+          {pieces(row.texts[tokenIndex] ?? "").map(({ text, drawn }, index) =>
             drawn ? (
               <i key={index} class={text.startsWith("U+") ? "data-drawn data-named" : "data-drawn"}>
                 {text}
@@ -166,11 +166,11 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
       ]),
     [tokens, cut],
   );
-  const words = (place: number): string => {
-    const token = tokens[place];
+  const words = (index: number): string => {
+    const token = tokens[index];
     if (!token) return "";
     const state = token.at >= cut ? "truncated" : token.learned ? "learned" : "ignored";
-    return `id ${row.ids[place]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
+    return `id ${row.ids[index]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
   };
   const placeOf = (target: EventTarget | null): number | null => {
     const token = target instanceof Element ? target.closest<HTMLElement>("[data-place]") : null;

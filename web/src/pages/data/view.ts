@@ -18,7 +18,7 @@ const OFTEN_MS = 80;
 const REST_MS = 20_000;
 /** Rows per request, and the number of requests whose rows are kept. */
 const CHUNK = 50;
-const KEPT = 40;
+const MAX_CHUNKS = 40;
 const NOT_THERE = 404;
 /** A view that repeatedly ends is not opened again. */
 const AGAIN_MS = 5000;
@@ -138,8 +138,8 @@ export class OpenedView {
 
   /** The next match after `after`, then from the first row on; null if there is none. */
   async find(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
-    const found = await this.searched(search, after, abort);
-    if (found !== null || after === 0) return found;
+    const row = await this.searched(search, after, abort);
+    if (row !== null || after === 0) return row;
     return this.searched(search, 0, abort);
   }
 
@@ -228,7 +228,7 @@ export class OpenedView {
     if (!this.view.peek()) return;
     this.chunks.set(at, null);
     for (const oldest of this.chunks.keys()) {
-      if (this.chunks.size <= KEPT) break;
+      if (this.chunks.size <= MAX_CHUNKS) break;
       this.chunks.delete(oldest);
     }
     try {

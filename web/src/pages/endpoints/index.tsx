@@ -26,7 +26,7 @@ const NEW_ENDPOINT: Action = {
 export default function Endpoints() {
   const { query } = route.value;
   const id = query.get("id");
-  const chosen = id ? deployments.value.find((each) => each.id === id) : undefined;
+  const chosen = id ? deployments.value.find((deployment) => deployment.id === id) : undefined;
   const creating = query.get("new") !== null;
   const { absent, loaded } = endpointsState.value;
   useEffect(watchEndpoints, []);

@@ -23,8 +23,8 @@ export function EndpointList({ list }: { list: readonly Deployment[] }) {
         </tr>
       </thead>
       <tbody>
-        {list.map((each) => (
-          <Row key={each.id} deployment={each} />
+        {list.map((endpoint) => (
+          <Row key={endpoint.id} deployment={endpoint} />
         ))}
       </tbody>
     </table>

@@ -59,7 +59,7 @@ export function watchEndpoints(): () => void {
 
 function put(deployment: Deployment): Deployment {
   changes += 1;
-  const others = deployments.peek().filter((each) => each.id !== deployment.id);
+  const others = deployments.peek().filter((existing) => existing.id !== deployment.id);
   deployments.value = [deployment, ...others].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   return deployment;
 }
@@ -92,7 +92,7 @@ export async function troubleOf(id: string, signal: AbortSignal): Promise<string
 export async function deleteEndpoint(id: string): Promise<void> {
   await api(path(id), { method: "DELETE" });
   changes += 1;
-  deployments.value = deployments.peek().filter((each) => each.id !== id);
+  deployments.value = deployments.peek().filter((existing) => existing.id !== id);
 }
 
 export async function listKeys(id: string): Promise<DeploymentKey[]> {

@@ -9,7 +9,7 @@ import { manifest } from "../../store/manifest";
 import { type Changes, hasOtherData } from "../../store/trainer-draft";
 import { confirm } from "../../ui/dialog";
 
-const SHOWN = 4;
+const MAX_FINDINGS = 4;
 
 /**
  * The settings with which the start continues: none, or without unreadable rows. Null if it does not. A check that
@@ -50,7 +50,7 @@ function actionFor(errors: readonly Finding[], unreadable: boolean): { action: s
 function Errors({ errors }: { errors: readonly Finding[] }) {
   return (
     <>
-      {errors.slice(0, SHOWN).map(({ code, title, why, rows }) => (
+      {errors.slice(0, MAX_FINDINGS).map(({ code, title, why, rows }) => (
         <span key={code} class="home-error">
           <strong>{clean(title, 200)}.</strong> {!INVALID.has(code) && clean(why, 300)}
           {rows[0] && (
@@ -60,7 +60,9 @@ function Errors({ errors }: { errors: readonly Finding[] }) {
           )}
         </span>
       ))}
-      {errors.length > SHOWN && <span class="home-error">And {errors.length - SHOWN} more.</span>}
+      {errors.length > MAX_FINDINGS && (
+        <span class="home-error">And {errors.length - MAX_FINDINGS} more.</span>
+      )}
     </>
   );
 }

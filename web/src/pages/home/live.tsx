@@ -61,7 +61,7 @@ export function LiveJob({
           </Figure>
           <Figure name="Phase" value={status === "running" ? phaseWords(run) : statusWord(status)} words />
           {active ? (
-            <Left job={job} run={run} total={total} status={status} />
+            <TimeLeft job={job} run={run} total={total} status={status} />
           ) : (
             <Figure name="Took" value={duration(ranFor(job, run, now.value))} />
           )}
@@ -122,7 +122,7 @@ function Figure({
   );
 }
 
-function Left({
+function TimeLeft({
   job,
   run,
   total,
@@ -135,14 +135,14 @@ function Left({
 }) {
   if (status !== "running")
     return <Figure name="Time left" value="–" note={job && status === "queued" ? queueWords(job) : ""} />;
-  const left = jobTimeLeft(run, total, now.value - run.behind);
-  return "ms" in left ? (
+  const remaining = jobTimeLeft(run, total, now.value - run.behind);
+  return "ms" in remaining ? (
     <Figure
       name="Time left"
-      value={shortDuration(left.ms)}
-      note={`done about ${clock(now.value + left.ms, false)}`}
+      value={shortDuration(remaining.ms)}
+      note={`done about ${clock(now.value + remaining.ms, false)}`}
     />
   ) : (
-    <Figure name="Time left" value="–" note={left.why} />
+    <Figure name="Time left" value="–" note={remaining.why} />
   );
 }

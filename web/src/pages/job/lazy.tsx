@@ -54,8 +54,8 @@ export function LazyCorrections({ job }: { job: Job | undefined }) {
 
 /** Searched for on request: it takes as long as an epoch of training. */
 export function LazyContradictions({ job, status }: JobNow) {
-  const [asked, setAsked] = useState(false);
-  const code = useContradictions(asked);
+  const [requested, setRequested] = useState(false);
+  const code = useContradictions(requested);
   if (!job || status !== "completed" || !features.value.has("attribution")) return null;
   return (
     <section aria-label="Contradicting rows">
@@ -65,7 +65,7 @@ export function LazyContradictions({ job, status }: JobNow) {
       ) : (
         <>
           <p>
-            <Button busy={asked} onClick={() => setAsked(true)}>
+            <Button busy={requested} onClick={() => setRequested(true)}>
               Look for rows that hurt
             </Button>
           </p>

@@ -58,15 +58,15 @@ function columnsIn(room: number, jobs: readonly Job[], ordered: Column): Column[
   const candidates = COLUMNS.filter(
     (column) => chosen(column) || (!choices.value.includes(`-${column.name}`) && usefulFor(jobs).has(column)),
   ).sort((one, other) => priority(one) - priority(other));
-  const kept = new Set<Column>();
-  let left = room;
+  const visible = new Set<Column>();
+  let remaining = room;
   for (const column of candidates) {
     const { width = NAME } = column;
-    if (width > left && !chosen(column)) continue;
-    kept.add(column);
-    left -= width;
+    if (width > remaining && !chosen(column)) continue;
+    visible.add(column);
+    remaining -= width;
   }
-  return COLUMNS.filter((column) => kept.has(column));
+  return COLUMNS.filter((column) => visible.has(column));
 }
 
 /** The columns that can be chosen, as a menu; `visible` are those in the table. */

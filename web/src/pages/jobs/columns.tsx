@@ -179,14 +179,14 @@ export const COLUMNS: readonly Column[] = [
 function Status({ job }: { job: Job }) {
   const { status, metrics } = job;
   const queued = status === "queued";
-  const place = queued ? ordinal(job.queue?.position) : "";
+  const position = queued ? ordinal(job.queue?.position) : "";
   const part =
     status === "running" && metrics?.step !== undefined && metrics.totalSteps
       ? Math.min(1, metrics.step / metrics.totalSteps)
       : null;
   return (
     <>
-      <StatusDot status={status} label={queued ? `Queued${place && `, ${place}`}` : undefined} />
+      <StatusDot status={status} label={queued ? `Queued${position && `, ${position}`}` : undefined} />
       {part !== null && (
         <span class="jobs-bar" aria-hidden="true">
           <span style={{ width: `${100 * part}%` }} />
@@ -247,11 +247,11 @@ const inSweep = computed(() => {
 const SHOWN_TAGS = 3;
 
 function Tags({ tags }: { tags: readonly string[] }) {
-  const shown = tags.slice(0, SHOWN_TAGS).map((tag) => clean(tag, 24));
-  if (tags.length > SHOWN_TAGS) shown.push(`+${number(tags.length - SHOWN_TAGS)}`);
+  const labels = tags.slice(0, SHOWN_TAGS).map((tag) => clean(tag, 24));
+  if (tags.length > SHOWN_TAGS) labels.push(`+${number(tags.length - SHOWN_TAGS)}`);
   return (
     <span class="jobs-tags ellipsis" title={clean(tags.join(", "), 400)}>
-      {shown.map((tag, index) => (
+      {labels.map((tag, index) => (
         <bdi key={index}>{tag}</bdi>
       ))}
     </span>

@@ -12,7 +12,7 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import "./disk.css";
 
-const SHOWN = 50;
+const MAX_JOBS = 50;
 
 export function DiskDialog({ onClose }: { onClose: () => void }) {
   const [disk, setDisk] = useState<Disk | null>(null);
@@ -50,7 +50,7 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
       {jobs.length > 0 && (
         <Sizes
           title="Jobs"
-          rows={jobs.slice(0, SHOWN).map((job) => ({
+          rows={jobs.slice(0, MAX_JOBS).map((job) => ({
             size: job.bytes,
             name: (
               <a href={jobHref(job.id)} onClick={onClose}>
@@ -60,7 +60,7 @@ function Uses({ disk, onClose }: { disk: Disk; onClose: () => void }) {
           }))}
         />
       )}
-      {jobs.length > SHOWN && <p class="hint">and {number(jobs.length - SHOWN)} smaller ones</p>}
+      {jobs.length > MAX_JOBS && <p class="hint">and {number(jobs.length - MAX_JOBS)} smaller ones</p>}
       {disk.models.length > 0 && (
         <Sizes
           title="Models"

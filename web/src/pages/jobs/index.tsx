@@ -54,8 +54,8 @@ export default function Jobs() {
   const sweep = query.get("sweep") ?? "";
   // A text search may look for a single trial, so it does not group them by sweep.
   const matches = useMemo(() => {
-    const found = marked(search(all, typed), tag, starred);
-    return typed && !sweep ? found : bySweep(found, sweep);
+    const matching = marked(search(all, typed), tag, starred);
+    return typed && !sweep ? matching : bySweep(matching, sweep);
   }, [all, typed, tag, starred, sweep]);
   const counts = useMemo(() => countByStatus(matches), [matches]);
   const list = useMemo(

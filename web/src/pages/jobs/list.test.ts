@@ -17,7 +17,7 @@ function job(id: string, fields: Partial<Job> = {}): Job {
   };
 }
 
-const column = (name: string): Column => COLUMNS.find((each) => each.name === name)!;
+const column = (name: string): Column => COLUMNS.find((column) => column.name === name)!;
 const ids = (jobs: readonly Job[]): string[] => jobs.map(({ id }) => id);
 
 // @ts-expect-error A column without a sort does not compile.
@@ -62,7 +62,7 @@ describe("search", () => {
     ["bot supp", ["a1"]],
     ["b2", ["b2"]],
     ["bot sql", []],
-  ])("%j", (typed, found) => expect(ids(search(jobs, typed))).toEqual(found));
+  ])("%j", (typed, matches) => expect(ids(search(jobs, typed))).toEqual(matches));
 });
 
 describe("sorted", () => {
@@ -113,7 +113,7 @@ describe("sorted", () => {
 });
 
 describe("parts", () => {
-  const shown = (held: number): number[][] =>
+  const windows = (held: number): number[][] =>
     parts(10, 20, held, 100).map(({ gap, from, to }) => [gap, from, to]);
   it.each([
     [
@@ -162,7 +162,7 @@ describe("parts", () => {
         [0, 100, 100],
       ],
     ],
-  ])("with %i held", (held, drawn) => expect(shown(held)).toEqual(drawn));
+  ])("with %i held", (held, drawn) => expect(windows(held)).toEqual(drawn));
 });
 
 describe("durationOf", () => {
@@ -195,7 +195,7 @@ describe("what a person has said of jobs", () => {
     job("b", { tags: ["good", "good"] }),
     job("c"),
   ];
-  const ids = (found: readonly Job[]): string => found.map(({ id }) => id).join("");
+  const ids = (list: readonly Job[]): string => list.map(({ id }) => id).join("");
 
   it("is searched", () => {
     expect([ids(search(list, "rate")), ids(search(list, "later"))]).toEqual(["a", "a"]);

@@ -30,16 +30,18 @@ export function marked(jobs: readonly Job[], tag: string, starred: boolean): rea
 /** The jobs of one sweep; without it, of each sweep one job only: one that runs, else the newest. */
 export function bySweep(jobs: readonly Job[], sweep: string): readonly Job[] {
   if (sweep) return jobs.filter((job) => job.sweep?.id === sweep);
-  const shown = new Map<string, Job>();
+  const representative = new Map<string, Job>();
   for (const job of jobs) {
     const id = job.sweep?.id;
     if (
       id !== undefined &&
-      (!shown.has(id) || (job.status === "running" && shown.get(id)!.status !== "running"))
+      (!representative.has(id) || (job.status === "running" && representative.get(id)!.status !== "running"))
     )
-      shown.set(id, job);
+      representative.set(id, job);
   }
-  return shown.size === 0 ? jobs : jobs.filter((job) => !job.sweep || shown.get(job.sweep.id) === job);
+  return representative.size === 0
+    ? jobs
+    : jobs.filter((job) => !job.sweep || representative.get(job.sweep.id) === job);
 }
 
 /** Every tag with its number of jobs, by name. */

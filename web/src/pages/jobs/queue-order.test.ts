@@ -10,7 +10,7 @@ it.each([
 
 it("is the same list where nothing moves", () => {
   const list = [..."abc"];
-  expect([moved(list, 1, 1), moved(list, 0, -1), moved(list, 7, 0)].every((each) => each === list)).toBe(
+  expect([moved(list, 1, 1), moved(list, 0, -1), moved(list, 7, 0)].every((order) => order === list)).toBe(
     true,
   );
 });

@@ -17,12 +17,12 @@ export function Heads() {
   };
   return (
     <div class={two ? "pg-heads pg-heads-two" : "pg-heads"}>
-      {columns.map((column, place) => {
+      {columns.map((column, index) => {
         const timing = two ? last?.answers[column]?.timing : undefined;
         return (
           <Head
             key={column}
-            place={two ? (place === 0 ? "Left " : "Right ") : ""}
+            place={two ? (index === 0 ? "Left " : "Right ") : ""}
             target={targets[column]}
             timingText={timing ? timingText(timing) : ""}
             onPick={(target) => changeCurrent(setTarget(current.peek(), column, target))}

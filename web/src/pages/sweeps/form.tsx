@@ -139,9 +139,9 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
               }
             >
               <option value={field}>{label}</option>
-              {free.map((each) => (
-                <option key={each.field} value={each.field}>
-                  {each.label}
+              {free.map((option) => (
+                <option key={option.field} value={option.field}>
+                  {option.label}
                 </option>
               ))}
             </select>

@@ -47,8 +47,8 @@ describe("a sweep's trials", () => {
   });
 
   it("have a best loss so far at each rung", () => {
-    const found = bestSoFar(sweep);
-    expect(found.map(({ step, points }) => [step, points.map(({ y }) => y)])).toEqual([
+    const best = bestSoFar(sweep);
+    expect(best.map(({ step, points }) => [step, points.map(({ y }) => y)])).toEqual([
       [3, [2, 2, 1]],
       [9, [1.5]],
     ]);

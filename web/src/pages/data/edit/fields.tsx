@@ -73,23 +73,23 @@ interface MessagesProps extends Pick<Props, "split"> {
 }
 
 function Messages({ field, list, set, split }: MessagesProps) {
-  const { who, said } = field;
+  const { roleKey, contentKey } = field;
   const put = (at: number, message: Record_): void => set(list.with(at, message));
   const add = (at: number): void =>
-    set(list.toSpliced(at + 1, 0, { [who]: nextRole(list, at, who), [said]: "" }));
-  const system = list[0]?.[who] === "system";
+    set(list.toSpliced(at + 1, 0, { [roleKey]: nextRole(list, at, roleKey), [contentKey]: "" }));
+  const system = list[0]?.[roleKey] === "system";
   return (
     <fieldset class="data-edit-messages">
       <legend class="visually-hidden">{clean(field.label, 100)}</legend>
       {!system && (
-        <Button small kind="quiet" onClick={() => set([{ [who]: "system", [said]: "" }, ...list])}>
+        <Button small kind="quiet" onClick={() => set([{ [roleKey]: "system", [contentKey]: "" }, ...list])}>
           Add a system prompt
         </Button>
       )}
       {list.map((message, at) => {
         const name = `Message ${at + 1}`;
-        const role = message[who];
-        const content = message[said];
+        const role = message[roleKey];
+        const content = message[contentKey];
         return (
           <div key={at} class="data-edit-message">
             <div class="data-edit-line">
@@ -97,16 +97,16 @@ function Messages({ field, list, set, split }: MessagesProps) {
                 class="ui-input"
                 aria-label={`${name}, role`}
                 value={typeof role === "string" ? role : ""}
-                onChange={(event) => put(at, withPart(message, who, event.currentTarget.value))}
+                onChange={(event) => put(at, withPart(message, roleKey, event.currentTarget.value))}
               >
-                {rolesFor(who, role).map((each) => (
-                  <option key={each} value={each}>
-                    {clean(each, 40)}
+                {rolesFor(roleKey, role).map((option) => (
+                  <option key={option} value={option}>
+                    {clean(option, 40)}
                   </option>
                 ))}
               </select>
               <span class="data-edit-tools">
-                {message.tool_calls === undefined && who === "role" && role === "assistant" && (
+                {message.tool_calls === undefined && roleKey === "role" && role === "assistant" && (
                   <Button
                     small
                     kind="quiet"
@@ -116,7 +116,7 @@ function Messages({ field, list, set, split }: MessagesProps) {
                     Add tool call
                   </Button>
                 )}
-                {split && canSplit(list, who, at) && (
+                {split && canSplit(list, roleKey, at) && (
                   <Button
                     small
                     kind="quiet"
@@ -146,13 +146,13 @@ function Messages({ field, list, set, split }: MessagesProps) {
                 label={`${name}, text`}
                 bare
                 value={content ?? ""}
-                set={(text) => put(at, withPart(message, said, text))}
+                set={(text) => put(at, withPart(message, contentKey, text))}
               />
             ) : (
               <AsJson
                 label={`${name}, content`}
                 value={content}
-                set={(value) => put(at, withPart(message, said, value))}
+                set={(value) => put(at, withPart(message, contentKey, value))}
               />
             )}
             {message.tool_calls !== undefined && message.tool_calls !== null && (
@@ -215,7 +215,7 @@ function AsJson({ label, value, set }: { label: string; value: Json; set: (value
   const [fault, setFault] = useState("");
   const area = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => fitHeight(area.current), [text]);
-  const told = (reason: string): void => {
+  const setProblem = (reason: string): void => {
     setFault(reason);
     // Saving would lose the typed text.
     area.current?.setCustomValidity(reason);
@@ -224,9 +224,9 @@ function AsJson({ label, value, set }: { label: string; value: Json; set: (value
     setText(typed);
     try {
       set(JSON.parse(typed) as Json);
-      told("");
+      setProblem("");
     } catch (error) {
-      told(error instanceof Error ? error.message : String(error));
+      setProblem(error instanceof Error ? error.message : String(error));
     }
   };
   return (

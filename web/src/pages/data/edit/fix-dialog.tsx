@@ -12,7 +12,7 @@ import { Skeleton } from "../../../ui/skeleton";
 import { remember } from "./history";
 
 /** Rows in the preview; the rest is counted. */
-const SHOWN = 100;
+const MAX_PREVIEW_ROWS = 100;
 
 interface Props {
   trainer: string;
@@ -20,7 +20,7 @@ interface Props {
   row?: number | undefined;
   /** The row on screen. */
   chosen: number;
-  written: (said: string) => void;
+  written: (label: string) => void;
   onClose: () => void;
 }
 
@@ -44,10 +44,10 @@ export function FixDialog({ trainer, code, row, chosen, written, onClose }: Prop
     setBusy(true);
     try {
       const { undo, rows } = await api<DataFixes>("/data/fixes", { method: "POST", body });
-      const said = `Fixed ${plural(rows, "row")}`;
-      if (undo !== undefined) remember({ label: said, undo, row: chosen });
+      const label = `Fixed ${plural(rows, "row")}`;
+      if (undo !== undefined) remember({ label, undo, row: chosen });
       onClose();
-      written(said);
+      written(label);
     } catch (failure) {
       setError(errorText(failure));
       setBusy(false);
@@ -67,7 +67,7 @@ export function FixDialog({ trainer, code, row, chosen, written, onClose }: Prop
           ))}
           {hunks.length > 0 ? (
             <div class="data-fix-hunks">
-              {hunks.slice(0, SHOWN).map((hunk) => {
+              {hunks.slice(0, MAX_PREVIEW_ROWS).map((hunk) => {
                 const [head = "", ...lines] = hunk.split("\n");
                 return (
                   <div key={head}>
@@ -82,7 +82,9 @@ export function FixDialog({ trainer, code, row, chosen, written, onClose }: Prop
               <p>Nothing here can be fixed without losing text. Edit these rows by hand.</p>
             )
           )}
-          {hunks.length > SHOWN && <p class="hint num">and {number(hunks.length - SHOWN)} more rows</p>}
+          {hunks.length > MAX_PREVIEW_ROWS && (
+            <p class="hint num">and {number(hunks.length - MAX_PREVIEW_ROWS)} more rows</p>
+          )}
         </>
       )}
       <div class="ui-dialog-actions">

@@ -54,13 +54,13 @@ export async function step(back: boolean): Promise<Step | null> {
   if (!last) return null;
   try {
     const { undo } = await api<DataChanged>("/data/undo", { method: "POST", body: { undo: last.undo } });
-    from.value = from.peek().filter((each) => each !== last);
+    from.value = from.peek().filter((entry) => entry !== last);
     to.value = [...to.peek(), { ...last, undo }];
     return last;
   } catch (error) {
     // It would fail later, too: the file's content has changed there.
     if (error instanceof ApiError && error.status === 409)
-      from.value = from.peek().filter((each) => each !== last);
+      from.value = from.peek().filter((entry) => entry !== last);
     throw error;
   }
 }

@@ -53,9 +53,9 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
     setError(null);
     const query = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
     api<EditableRow>(`/data/row?${query}`, { signal: abort.signal }).then(
-      (found) => {
-        setRow(found);
-        setDraft(drafts.get(keyOf(found, mode)) ?? fresh(found, mode));
+      (loaded) => {
+        setRow(loaded);
+        setDraft(drafts.get(keyOf(loaded, mode)) ?? fresh(loaded, mode));
       },
       (failure: unknown) => {
         if (!isAbort(failure)) setError(errorText(failure));
@@ -89,8 +89,9 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
     if (!row || !draft || same || busy || !box.current?.reportValidity()) return;
     setBusy(true);
     setError(null);
-    const named = { source: row.source, entry: row.entry };
-    const changed: Change = mode === "add" ? { ...named, ...draft, insert: true } : { ...named, ...draft };
+    const address = { source: row.source, entry: row.entry };
+    const changed: Change =
+      mode === "add" ? { ...address, ...draft, insert: true } : { ...address, ...draft };
     const at = mode === "add" ? chosen + 1 : chosen;
     try {
       await write(
@@ -112,12 +113,12 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
     setBusy(true);
     setError(null);
     const [first, rest] = split(record, field, at);
-    const said = `Split row ${number(chosen)}`;
+    const label = `Split row ${number(chosen)}`;
     try {
       const { source, entry } = row;
-      await write(trainer.name, [{ source, entry, record: first, after: [rest] }], said, chosen);
+      await write(trainer.name, [{ source, entry, record: first, after: [rest] }], label, chosen);
       drafts.delete(keyOf(row, mode));
-      announce(said);
+      announce(label);
       written(chosen);
     } catch (failure) {
       setError(errorText(failure));
@@ -271,8 +272,8 @@ function Live({
     const timer = setTimeout(
       () => {
         opened.render(source, record, abort.signal).then(
-          (found) => {
-            setRow(found);
+          (tokens) => {
+            setRow(tokens);
             setNote("");
           },
           (failure: unknown) => {

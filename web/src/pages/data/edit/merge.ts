@@ -19,12 +19,12 @@ export async function mergeWithNext(trainer: string, row: number): Promise<strin
     throw new Error(
       "Only two conversations with the same system prompt, or two texts, can be merged. Edit the rows by hand.",
     );
-  const said = `Merged rows ${number(row)} and ${number(row + 1)}`;
+  const label = `Merged rows ${number(row)} and ${number(row + 1)}`;
   const { source } = one;
   const changes = [
     { source, entry: one.entry, record: both },
     { source, entry: next.entry, delete: true as const, into: one.entry },
   ];
-  await write(trainer, changes, said, row);
-  return said;
+  await write(trainer, changes, label, row);
+  return label;
 }

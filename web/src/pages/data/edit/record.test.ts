@@ -26,7 +26,7 @@ describe("fieldsOf", () => {
   it("puts what is learned from first, and the rest apart", () => {
     const { main, other } = fieldsOf(CHAT, {});
     expect(main).toEqual([
-      { kind: "messages", name: "messages", label: "messages", who: "role", said: "content" },
+      { kind: "messages", name: "messages", label: "messages", roleKey: "role", contentKey: "content" },
     ]);
     expect(other).toEqual([{ kind: "json", name: "id", label: "id" }]);
   });
@@ -44,7 +44,7 @@ describe("fieldsOf", () => {
     const cell = JSON.stringify([{ from: "human", value: "a" }]);
     const record = { conversations: cell };
     const [field] = fieldsOf(record, {}).main;
-    expect(field).toMatchObject({ kind: "messages", who: "from", said: "value" });
+    expect(field).toMatchObject({ kind: "messages", roleKey: "from", contentKey: "value" });
     expect(listOf(record, field!)).toEqual([{ from: "human", value: "a" }]);
   });
 
@@ -95,13 +95,13 @@ describe("split and merged", () => {
   const more = { role: "user", content: "And then?" };
 
   it("give both parts the system prompt, and take it back", () => {
-    const whole = { ...CHAT, messages: [...CHAT.messages, more] };
-    const field = conversationOf(whole, {})!;
-    const [first, rest] = split(whole, field, 3);
+    const unsplit = { ...CHAT, messages: [...CHAT.messages, more] };
+    const field = conversationOf(unsplit, {})!;
+    const [first, rest] = split(unsplit, field, 3);
     expect(first).toEqual(CHAT);
     expect(rest).toEqual({ id: 7, messages: [system, more] });
-    expect(merged(first, rest, {})).toEqual(whole);
-    expect([0, 1, 2, 3].map((at) => canSplit(whole.messages, "role", at))).toEqual([
+    expect(merged(first, rest, {})).toEqual(unsplit);
+    expect([0, 1, 2, 3].map((at) => canSplit(unsplit.messages, "role", at))).toEqual([
       false,
       false,
       true,

@@ -6,7 +6,7 @@ export type Fields = { [key: string]: Json };
 
 export type Field =
   | { kind: "text"; name: string; label: string }
-  | { kind: "messages"; name: string; label: string; who: string; said: string }
+  | { kind: "messages"; name: string; label: string; roleKey: string; contentKey: string }
   /** Anything else, as JSON. */
   | { kind: "json"; name: string; label: string };
 
@@ -34,8 +34,8 @@ function unwrapped(value: Json | undefined): Json | undefined {
 function messagesOf(value: Json | undefined): Fields[] | null {
   const list = unwrapped(value);
   if (!Array.isArray(list) || list.length === 0) return null;
-  const named = list.every((each) => isFields(each) && ("role" in each || "from" in each));
-  return named ? (list as Fields[]) : null;
+  const haveRoles = list.every((message) => isFields(message) && ("role" in message || "from" in message));
+  return haveRoles ? (list as Fields[]) : null;
 }
 
 /** The fields of a record, learned ones first; `columns` maps our keys to the record's. */
@@ -44,16 +44,16 @@ export function fieldsOf(
   columns: Readonly<Record<string, string>>,
 ): { main: Field[]; other: Field[] } {
   const main: Field[] = [];
-  const taken = new Set<string>();
+  const names = new Set<string>();
   for (const ours of KNOWN) {
     const name = columns[ours] ?? ours;
     const value = record[name];
-    if (value === undefined || value === null || taken.has(name)) continue;
-    taken.add(name);
+    if (value === undefined || value === null || names.has(name)) continue;
+    names.add(name);
     main.push(fieldOf(name, columns[ours] === undefined ? ours : `${name} (${ours})`, value));
   }
   const other = Object.keys(record)
-    .filter((name) => !taken.has(name))
+    .filter((name) => !names.has(name))
     .map((name) => fieldOf(name, name, record[name] ?? null));
   return { main, other };
 }
@@ -67,8 +67,8 @@ function fieldOf(name: string, label: string, value: Json): Field {
       kind: "messages",
       name,
       label,
-      who: sharegpt ? "from" : "role",
-      said: sharegpt ? "value" : "content",
+      roleKey: sharegpt ? "from" : "role",
+      contentKey: sharegpt ? "value" : "content",
     };
   }
   return { kind: typeof value === "string" ? "text" : "json", name, label };
@@ -93,9 +93,9 @@ export function withPart(message: Fields, name: string, value: Json | undefined)
 const ANSWERS = new Set(["assistant", "gpt", "model", "chatgpt", "bot"]);
 
 /** The role that usually follows, spelled as in this list. */
-export function nextRole(messages: readonly Fields[], at: number, who: string): string {
-  const before = messages[at]?.[who];
-  const [user, assistant] = who === "from" ? ["human", "gpt"] : ["user", "assistant"];
+export function nextRole(messages: readonly Fields[], at: number, roleKey: string): string {
+  const before = messages[at]?.[roleKey];
+  const [user, assistant] = roleKey === "from" ? ["human", "gpt"] : ["user", "assistant"];
   return typeof before === "string" && ANSWERS.has(before)
     ? user!
     : before === undefined
@@ -105,29 +105,30 @@ export function nextRole(messages: readonly Fields[], at: number, who: string): 
 
 /** The same shape with empty texts: a new row like this one. The system prompt stays. */
 export function emptied(record: Fields, columns: Readonly<Record<string, string>>): Fields {
-  const made = { ...record };
+  const empty = { ...record };
   for (const field of fieldsOf(record, columns).main) {
-    if (field.kind === "text" && field.label !== "system") made[field.name] = "";
+    if (field.kind === "text" && field.label !== "system") empty[field.name] = "";
     if (field.kind !== "messages") continue;
     const list = listOf(record, field);
-    const system = list.filter((each) => each[field.who] === "system").slice(0, 1);
-    const [user, assistant] = field.who === "from" ? ["human", "gpt"] : ["user", "assistant"];
-    made[field.name] = [
+    const system = list.filter((message) => message[field.roleKey] === "system").slice(0, 1);
+    const [user, assistant] = field.roleKey === "from" ? ["human", "gpt"] : ["user", "assistant"];
+    empty[field.name] = [
       ...system,
-      { [field.who]: user!, [field.said]: "" },
-      { [field.who]: assistant!, [field.said]: "" },
+      { [field.roleKey]: user!, [field.contentKey]: "" },
+      { [field.roleKey]: assistant!, [field.contentKey]: "" },
     ];
   }
-  return made;
+  return empty;
 }
 
 /** Roles to choose from: those of chat templates, and what the message has. */
-export function rolesFor(who: string, current: Json | undefined): string[] {
-  const usual = who === "from" ? ["system", "human", "gpt", "tool"] : ["system", "user", "assistant", "tool"];
+export function rolesFor(roleKey: string, current: Json | undefined): string[] {
+  const usual =
+    roleKey === "from" ? ["system", "human", "gpt", "tool"] : ["system", "user", "assistant", "tool"];
   return typeof current === "string" && !usual.includes(current) ? [...usual, current] : usual;
 }
 
-const isSystem = (message: Fields | undefined, who: string): boolean => message?.[who] === "system";
+const isSystem = (message: Fields | undefined, roleKey: string): boolean => message?.[roleKey] === "system";
 
 /** The conversation of a record, if it has one. */
 export function conversationOf(
@@ -140,13 +141,13 @@ export function conversationOf(
 }
 
 /** Whether a row can be split before its message `at`. */
-export const canSplit = (list: readonly Fields[], who: string, at: number): boolean =>
-  at > (isSystem(list[0], who) ? 1 : 0);
+export const canSplit = (list: readonly Fields[], roleKey: string, at: number): boolean =>
+  at > (isSystem(list[0], roleKey) ? 1 : 0);
 
 /** Two records: the messages before `at`, and those from it on; each has the system prompt. */
 export function split(record: Fields, field: MessagesField, at: number): [Fields, Fields] {
   const list = listOf(record, field);
-  const system = isSystem(list[0], field.who) ? list.slice(0, 1) : [];
+  const system = isSystem(list[0], field.roleKey) ? list.slice(0, 1) : [];
   return [
     { ...record, [field.name]: list.slice(0, at) },
     { ...record, [field.name]: [...system, ...list.slice(at)] },
@@ -162,11 +163,11 @@ export function merged(
   columns: Readonly<Record<string, string>>,
 ): Fields | null {
   const [one, other] = [conversationOf(record, columns), conversationOf(next, columns)];
-  if (one && other && one.name === other.name && one.who === other.who) {
+  if (one && other && one.name === other.name && one.roleKey === other.roleKey) {
     const [before, after] = [listOf(record, one), listOf(next, other)];
     // The same system prompt is not repeated; a different one can't be in the middle.
     const [system] = after;
-    const repeated = isSystem(system, one.who);
+    const repeated = isSystem(system, one.roleKey);
     if (repeated && JSON.stringify(system) !== JSON.stringify(before[0])) return null;
     return { ...record, [one.name]: [...before, ...after.slice(repeated ? 1 : 0)] };
   }

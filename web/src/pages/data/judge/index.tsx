@@ -52,7 +52,7 @@ interface Before {
   review: Review | undefined;
 }
 
-const taken: Before[] = [];
+const undoStack: Before[] = [];
 const MOST = 500;
 /** Maximum number of rows that are ordered by the model's loss, and how many are requested at once. */
 const UNCERTAIN = 1000;
@@ -79,13 +79,13 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   const mine = row?.reviews.find((review) => (review.by ?? "") === name);
 
   const load = (signal?: AbortSignal): void => {
-    const asked = new URLSearchParams({ trainer: trainer.name });
+    const params = new URLSearchParams({ trainer: trainer.name });
     const failed = (failure: unknown): void => {
       if (!isAbort(failure)) setError(errorText(failure));
     };
     const options = signal ? { signal } : {};
-    api<ReviewSummary>(`/data/reviews?${asked}`, options).then((found) => {
-      setSummary(found);
+    api<ReviewSummary>(`/data/reviews?${params}`, options).then((loaded) => {
+      setSummary(loaded);
       setError(null);
     }, failed);
   };
@@ -97,17 +97,17 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   useEffect(() => {
     if (summary === null) return undefined;
     const abort = new AbortController();
-    const asked = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
+    const params = new URLSearchParams({ trainer: trainer.name, row: String(chosen) });
     const find = async (): Promise<ReviewedRow> => {
       // Only the backend knows the hash of a row from outside the project.
       if (chosen > summary.rows)
-        asked.set("entry", (await opened.tokens(chosen, abort.signal)).exclusion?.entry ?? "");
-      return api<ReviewedRow>(`/data/reviews/row?${asked}`, { signal: abort.signal });
+        params.set("entry", (await opened.tokens(chosen, abort.signal)).exclusion?.entry ?? "");
+      return api<ReviewedRow>(`/data/reviews/row?${params}`, { signal: abort.signal });
     };
     find().then(
-      (found) => {
-        const own = found.reviews.find((review) => (review.by ?? "") === name);
-        setRow(found);
+      (loaded) => {
+        const own = loaded.reviews.find((review) => (review.by ?? "") === name);
+        setRow(loaded);
         setTags((own?.tags ?? []).join(", "));
         setComment(own?.comment ?? "");
         setError(null);
@@ -124,8 +124,8 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     writing.current = writing.current.then(work).catch((failure: unknown) => setError(errorText(failure)));
   };
   const nextOf = async (want: string, after: number, tagged: string, among = ""): Promise<number | null> => {
-    const asked = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
-    return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(asked)}`)).row;
+    const criteria = { trainer: trainer.name, after: String(after), want, by: name, tag: tagged, among };
+    return (await api<{ row: number | null }>(`/data/reviews/next?${new URLSearchParams(criteria)}`)).row;
   };
   /** The next row of a queue. Rows from outside the project, whose judgements are not counted, are gone through one
    * by one after the project's own. */
@@ -141,8 +141,8 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   const uncertain = async (after: number, tagged: string): Promise<number | null | undefined> => {
     const { losses } = await opened.get<{ losses: RowEmbeddings }>(lossesPath(under));
     if (losses.state !== "completed") return undefined;
-    const asked = new URLSearchParams({ count: String(UNCERTAIN), ...(under ? { job: under } : {}) });
-    const { surprising } = await opened.get<{ surprising: SurprisingRow[] }>(`/surprising?${asked}`);
+    const params = new URLSearchParams({ count: String(UNCERTAIN), ...(under ? { job: under } : {}) });
+    const { surprising } = await opened.get<{ surprising: SurprisingRow[] }>(`/surprising?${params}`);
     const rows = surprising.map(({ row }) => row);
     const from = after === chosen ? rows.indexOf(chosen) + 1 : 0;
     const order = [...rows.slice(from), ...rows.slice(0, from)];
@@ -182,14 +182,14 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     moving.current = next;
     const { hash, file } = row;
     attempt(async () => {
-      const said = { file, by: name, tags: tagsOf(tags), comment: comment.trim() };
+      const details = { file, by: name, tags: tagsOf(tags), comment: comment.trim() };
       try {
-        await write(verdict === undefined ? said : { ...said, verdict }, hash);
+        await write(verdict === undefined ? details : { ...details, verdict }, hash);
         setError(null);
         setLoads((count) => count + 1);
         if (!next || verdict === undefined) return;
-        taken.push({ row: chosen, hash, file, by: name, review: mine });
-        if (taken.length > MOST) taken.shift();
+        undoStack.push({ row: chosen, hash, file, by: name, review: mine });
+        if (undoStack.length > MOST) undoStack.shift();
         announce(`${DONE[verdict]} row ${number(chosen)}`);
         await goOn(chosen);
       } finally {
@@ -199,12 +199,12 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
   };
   const undo = (): void =>
     attempt(async () => {
-      const last = taken.at(-1);
+      const last = undoStack.at(-1);
       if (!last) return;
       const { file, hash, review } = last;
       const { row: _, at: __, made: ___, ...before } = review ?? { row: hash };
       await write({ file, ...before, by: last.by }, hash);
-      taken.pop();
+      undoStack.pop();
       setLoads((count) => count + 1);
       announce(`Judgement of row ${number(last.row)} taken back`);
       choose(last.row);
@@ -254,7 +254,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       label: "Take the last judgement back",
       keys: "u",
       section,
-      when: () => taken.length > 0,
+      when: () => undoStack.length > 0,
       run: () => undo(),
     },
   ]);
@@ -271,15 +271,15 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         </Button>
       </ErrorNote>
     );
-  const verdict = (which: Verdict, label: string, key: string) => (
+  const verdict = (value: Verdict, label: string, key: string) => (
     <Button
       small
       disabled={row === null}
-      aria-pressed={mine?.verdict === which}
+      aria-pressed={mine?.verdict === value}
       aria-keyshortcuts={key}
       title={`${label} (${key})`}
-      class={`judge-verdict judge-${which}`}
-      onClick={() => judge(which, true)}
+      class={`judge-verdict judge-${value}`}
+      onClick={() => judge(value, true)}
     >
       {label}
     </Button>
@@ -308,8 +308,8 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
           onKeyDown={onKeyDown}
         />
         <datalist id="judge-known-tags">
-          {summary?.tags.map((each) => (
-            <option key={each.name} value={clean(each.name, 50)} />
+          {summary?.tags.map((entry) => (
+            <option key={entry.name} value={clean(entry.name, 50)} />
           ))}
         </datalist>
         <input
@@ -360,10 +360,10 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
               }}
             >
               <option value="">any</option>
-              {[...new Set([...(summary?.tags ?? []).map((each) => each.name), ...(tag ? [tag] : [])])].map(
-                (each) => (
-                  <option key={each} value={each}>
-                    {clean(each, 50)}
+              {[...new Set([...(summary?.tags ?? []).map((entry) => entry.name), ...(tag ? [tag] : [])])].map(
+                (option) => (
+                  <option key={option} value={option}>
+                    {clean(option, 50)}
                   </option>
                 ),
               )}
@@ -373,7 +373,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         <Button small kind="quiet" title="Next row to judge (s)" onClick={() => attempt(() => goOn(chosen))}>
           Next
         </Button>
-        {taken.length > 0 && (
+        {undoStack.length > 0 && (
           <Button small kind="quiet" title="Take the last judgement back (u)" onClick={() => undo()}>
             Take back
           </Button>
@@ -422,14 +422,14 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         </p>
       ))}
       {hidden > 0 && <p class="hint">Others have judged it: shown after your verdict.</p>}
-      {summary?.rubrics.map((each) => (
-        <p key={each.by} class="hint num">
-          {rubricWords(each)}
+      {summary?.rubrics.map((rubric) => (
+        <p key={rubric.by} class="hint num">
+          {rubricWords(rubric)}
         </p>
       ))}
-      {summary?.agreement.map((each) => (
-        <p key={each.people.join("\n")} class="hint num">
-          {agreementWords(each)}
+      {summary?.agreement.map((agreement) => (
+        <p key={agreement.people.join("\n")} class="hint num">
+          {agreementWords(agreement)}
         </p>
       ))}
     </section>
@@ -437,9 +437,9 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
 }
 
 /** ` (by qwen3, from docs/faq.md)`, with the parts that the mark has. */
-function madeBy(made: Readonly<Record<string, unknown>>): string {
-  const said = (["by", "model", "from", "source"] as const)
-    .map((key) => made[key])
+function madeBy(mark: Readonly<Record<string, unknown>>): string {
+  const parts = (["by", "model", "from", "source"] as const)
+    .map((key) => mark[key])
     .filter((value): value is string => typeof value === "string" && value !== "");
-  return said.length > 0 ? ` (${said.map((value) => clean(value, 100)).join(", ")})` : "";
+  return parts.length > 0 ? ` (${parts.map((value) => clean(value, 100)).join(", ")})` : "";
 }

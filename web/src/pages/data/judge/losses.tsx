@@ -27,9 +27,9 @@ interface Props {
 export function Losses({ opened, trainer, job, choose, measured }: Props) {
   const [requested, setRequested] = useState<Requested | null>(null);
   useEffect(() => {
-    const made = new Requested(opened, "losses", lossesPath(job));
-    setRequested(made);
-    return () => made.close();
+    const request = new Requested(opened, "losses", lossesPath(job));
+    setRequested(request);
+    return () => request.close();
   }, [opened, job]);
   const state = requested?.state.value?.state;
   const known = useRef<string | null>(job);

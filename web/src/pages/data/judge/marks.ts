@@ -23,9 +23,9 @@ export class Marks {
 
   /** Requests everything again; what is shown stays until it arrives. */
   refresh(): void {
-    const shown = [...this.chunks.keys()].slice(-3);
-    for (const at of this.chunks.keys()) if (!shown.includes(at)) this.chunks.delete(at);
-    for (const at of shown) void this.fetch(at);
+    const recent = [...this.chunks.keys()].slice(-3);
+    for (const at of this.chunks.keys()) if (!recent.includes(at)) this.chunks.delete(at);
+    for (const at of recent) void this.fetch(at);
   }
 
   private async fetch(at: number): Promise<void> {

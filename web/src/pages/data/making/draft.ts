@@ -89,13 +89,13 @@ export function optionsOf(draft: Draft): MakingOptions | string {
   if (ofRows && rows === null) return "Give the numbers of rows, such as 3,7-9.";
   if (!draft.base && draft.model.trim() === "") return "Name the teacher's model.";
   if (draft.kind === "rewrite" && draft.voice.trim() === "") return "Describe the voice to rewrite in.";
-  const each = whole(draft.each);
-  if (each === null || each > 10) return "A passage gives 1 to 10 rows.";
+  const perPassage = positiveInteger(draft.each);
+  if (perPassage === null || perPassage > 10) return "A passage gives 1 to 10 rows.";
   const options: MakingOptions = {
     kind: draft.kind,
     teacher: draft.base ? BASE : draft.teacher.trim(),
     model: draft.base ? "" : draft.model.trim(),
-    perPassage: each,
+    perPassage,
   };
   if (!ofRows) options.paths = [...draft.paths];
   else options.trainer = draft.trainer;
@@ -108,7 +108,7 @@ export function optionsOf(draft: Draft): MakingOptions | string {
   }
   if (!draft.base && draft.keyEnv.trim() !== "") options.keyEnv = draft.keyEnv.trim();
   if (draft.tokens.trim() !== "") {
-    const tokens = whole(draft.tokens);
+    const tokens = positiveInteger(draft.tokens);
     if (tokens === null) return "The budget of tokens is not a whole number.";
     options.budgetTokens = tokens;
   }
@@ -116,10 +116,10 @@ export function optionsOf(draft: Draft): MakingOptions | string {
 }
 
 function withMoney(draft: Draft, options: MakingOptions): MakingOptions | string {
-  const given = [draft.priceIn, draft.priceOut].some((text) => text.trim() !== "");
+  const hasPrice = [draft.priceIn, draft.priceOut].some((text) => text.trim() !== "");
   const prices = [draft.priceIn, draft.priceOut].map((text) => Number(text.trim() || "0"));
-  if (draft.base || !(given || draft.money.trim() !== "")) return options;
-  if (!given) return "A budget of money needs the price of a million tokens.";
+  if (draft.base || !(hasPrice || draft.money.trim() !== "")) return options;
+  if (!hasPrice) return "A budget of money needs the price of a million tokens.";
   if (!prices.every((price) => price >= 0)) return "A price is not a number.";
   options.price = prices;
   if (draft.money.trim() !== "") {
@@ -134,18 +134,18 @@ const MOST_ROWS = 10_000;
 
 /** The numbers in `3,7-9`, in order; null for anything else. */
 export function numbersOf(text: string): number[] | null {
-  const found = new Set<number>();
+  const rows = new Set<number>();
   for (const part of text.split(",")) {
     if (part.trim() === "") continue;
     const [, first, last] = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9}))?\s*$/.exec(part) ?? [];
     const [from, to] = [Number(first), Number(last ?? first)];
     if (!(from >= 1 && to >= from && to - from < MOST_ROWS)) return null;
-    for (let row = from; row <= to; row++) found.add(row);
+    for (let row = from; row <= to; row++) rows.add(row);
   }
-  return found.size <= MOST_ROWS ? [...found].sort((one, other) => one - other) : null;
+  return rows.size <= MOST_ROWS ? [...rows].sort((one, other) => one - other) : null;
 }
 
-function whole(text: string): number | null {
+function positiveInteger(text: string): number | null {
   const value = Number(text.trim());
   return Number.isInteger(value) && value > 0 && value <= 1e12 ? value : null;
 }

@@ -35,10 +35,10 @@ export function MakeRows() {
   useEffect(() => {
     const look = poll(
       async () => {
-        const found = await api<Makings>("/making").catch(() => null);
-        if (!found) return;
-        setKnown(found);
-        const last = found.known[0];
+        const makings = await api<Makings>("/making").catch(() => null);
+        if (!makings) return;
+        setKnown(makings);
+        const last = makings.known[0];
         if (last && !touched.current) setDraft(begunWith(draftOf(last.options)));
         touched.current = true;
       },
@@ -141,7 +141,7 @@ export function MakeRows() {
                     label={draft.trainer === "" ? "Rows per passage, at most" : "Rows of each, at most"}
                     value={draft.each}
                     numeric
-                    change={(each) => change({ each })}
+                    change={(rows) => change({ each: rows })}
                   />
                 )}
               </fieldset>
@@ -154,7 +154,7 @@ export function MakeRows() {
                     { value: "base", label: "This project's base model" },
                   ]}
                   value={draft.base ? "base" : "server"}
-                  onChange={(which) => change({ base: which === "base" })}
+                  onChange={(source) => change({ base: source === "base" })}
                 />
                 {draft.base ? (
                   <p class="hint">
@@ -248,13 +248,13 @@ function begunWith(draft: Draft): Draft {
 
 /** The estimate, requested once the form has not changed for a moment. */
 function Estimate({ options }: { options: MakingOptions }) {
-  const [found, setFound] = useState<MakingEstimate | null>(null);
+  const [estimate, setEstimate] = useState<MakingEstimate | null>(null);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => {
       const call = { method: "POST", body: options, signal: abort.signal } as const;
-      api<MakingEstimate>("/making/estimate", call).then(setFound, (failure: unknown) => {
+      api<MakingEstimate>("/making/estimate", call).then(setEstimate, (failure: unknown) => {
         if (!isAbort(failure)) setError(errorText(failure));
       });
     }, SETTLED_MS);
@@ -264,16 +264,16 @@ function Estimate({ options }: { options: MakingOptions }) {
     };
   }, []);
   if (error !== null) return <p class="hint making-wrong">{clean(error, 400)}</p>;
-  if (!found) return <p class="hint">Estimating</p>;
-  const kept = found.kept > 0 ? `, ${number(found.kept)} already answered` : "";
+  if (!estimate) return <p class="hint">Estimating</p>;
+  const reused = estimate.kept > 0 ? `, ${number(estimate.kept)} already answered` : "";
   return (
     <div class="hint num" role="status">
       {options.trainer === undefined &&
-        `${plural(found.passages, "passage")} of ${plural(found.documents, "document")}: `}
-      {plural(found.requests, "request")}
-      {kept}, about {number(found.tokens)} tokens
-      {found.money > 0 && ` (${number(found.money, 2)})`}, at most {number(found.mostTokens)}.
-      {found.leftOut.slice(0, 5).map((sentence) => (
+        `${plural(estimate.passages, "passage")} of ${plural(estimate.documents, "document")}: `}
+      {plural(estimate.requests, "request")}
+      {reused}, about {number(estimate.tokens)} tokens
+      {estimate.money > 0 && ` (${number(estimate.money, 2)})`}, at most {number(estimate.mostTokens)}.
+      {estimate.leftOut.slice(0, 5).map((sentence) => (
         <div key={sentence}>Left out: {clean(sentence, 300)}</div>
       ))}
     </div>

@@ -33,9 +33,9 @@ export function ByMeaning({ opened, chosen, trainer, version, choose, showGroup,
   }, []);
   const [meaning, setMeaning] = useState<Meaning | null>(null);
   useEffect(() => {
-    const made = new Meaning(opened);
-    setMeaning(made);
-    return () => made.close();
+    const loader = new Meaning(opened);
+    setMeaning(loader);
+    return () => loader.close();
   }, [opened, version]);
   const state = meaning?.state.value ?? null;
   const groups = meaning?.groups.value ?? null;
@@ -141,9 +141,9 @@ function Similar({
   version,
 }: Pick<Props, "opened" | "chosen" | "choose" | "version">) {
   const [of, setOf] = useState(chosen);
-  const [found, setFound] = useState<readonly SimilarRow[]>([]);
+  const [similarRows, setSimilarRows] = useState<readonly SimilarRow[]>([]);
   const [error, setError] = useState(false);
-  const listed = chosen === of || found.some(({ row }) => row === chosen);
+  const listed = chosen === of || similarRows.some(({ row }) => row === chosen);
   useEffect(() => {
     if (!listed) setOf(chosen);
   }, [listed, chosen]);
@@ -152,11 +152,11 @@ function Similar({
     opened.get<{ similar: SimilarRow[] }>(`/similar?row=${of}&count=10`, abort.signal).then(
       ({ similar }) => {
         setError(false);
-        setFound(similar);
+        setSimilarRows(similar);
       },
       (failure: unknown) => {
         if (isAbort(failure)) return;
-        setFound([]);
+        setSimilarRows([]);
         setError(true);
       },
     );
@@ -167,7 +167,7 @@ function Similar({
       <h3>Similar to row {number(of)}</h3>
       {error && <p class="hint">Row {number(of)} has no embedding.</p>}
       <ol>
-        {found.map(({ row, similarity, excerpt, heldOut }) => (
+        {similarRows.map(({ row, similarity, excerpt, heldOut }) => (
           <li key={row}>
             <Button
               small

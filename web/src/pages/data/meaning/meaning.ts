@@ -57,10 +57,10 @@ export const isSmall = ({ rows }: RowGroup, { groups, rows: all }: RowGroups): b
 
 /** What was grouped, or why there are no groups. */
 export function groupsWords({ rows, skipped, groups }: RowGroups): string {
-  const left = skipped > 0 ? ` ${plural(skipped, "row")} could not be embedded.` : "";
+  const skippedNote = skipped > 0 ? ` ${plural(skipped, "row")} could not be embedded.` : "";
   if (groups.length === 0)
-    return `The ${plural(rows, "row")} form no clear groups: any cut through them would be arbitrary.${left}`;
-  return `${plural(rows, "row")} in ${number(groups.length)} groups of similar meaning.${left}`;
+    return `The ${plural(rows, "row")} form no clear groups: any cut through them would be arbitrary.${skippedNote}`;
+  return `${plural(rows, "row")} in ${number(groups.length)} groups of similar meaning.${skippedNote}`;
 }
 
 /** The point that an arrow key leads to: the nearest one in that direction, within 45 degrees; -1 if none. */

@@ -61,14 +61,14 @@ export function Create() {
     setBusy(true);
     setFault(null);
     try {
-      const made = await createEndpoint({
+      const endpoint = await createEndpoint({
         slug,
         target: toWire(target),
         authMode: auth,
         ...retentionBody(keep.mode, keep.days),
       });
-      announce(`Endpoint ${made.slug} created`);
-      go(href("/endpoints", { id: made.id }));
+      announce(`Endpoint ${endpoint.slug} created`);
+      go(href("/endpoints", { id: endpoint.id }));
     } catch (error) {
       setFault({ status: error instanceof ApiError ? error.status : -1, text: errorText(error) });
       setBusy(false);

@@ -53,7 +53,7 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
         </Button>
       </form>
       {busy && <Held />}
-      {plaintext !== null && <Shown plaintext={plaintext} onDone={() => setPlaintext(null)} />}
+      {plaintext !== null && <KeyDialog plaintext={plaintext} onDone={() => setPlaintext(null)} />}
     </>
   );
 }
@@ -70,7 +70,7 @@ function Held() {
   return null;
 }
 
-function Shown({ plaintext, onDone }: { plaintext: string; onDone: () => void }) {
+function KeyDialog({ plaintext, onDone }: { plaintext: string; onDone: () => void }) {
   const field = useRef<HTMLInputElement>(null);
   useGuard(LEAVE);
   const leave = async (): Promise<void> => {

@@ -7,7 +7,7 @@ import { isConversation } from "../../../chat/storage/check";
 import type { ChatMessage, EndpointRequest } from "../../../contract.gen";
 import { conversationOf, conversationTrouble } from "./conversation";
 
-function asked(messages: ChatMessage[], answers: string[]): EndpointRequest {
+function requestWith(messages: ChatMessage[], answers: string[]): EndpointRequest {
   return {
     id: "1",
     at: "2026-06-01T00:00:00.000Z",
@@ -25,7 +25,7 @@ function asked(messages: ChatMessage[], answers: string[]): EndpointRequest {
   };
 }
 
-function made(request: EndpointRequest): Conversation {
+function storedConversation(request: EndpointRequest): Conversation {
   let count = 0;
   const handed = conversationOf(request, { kind: "base", model: "m" }, "bot", () => `t${count++}`);
   return { id: "c", created: 1, updated: 1, params: DEFAULT_PARAMS, columns: [0], ...handed };
@@ -40,14 +40,14 @@ const MESSAGES: ChatMessage[] = [
 
 describe("a request as a conversation", () => {
   it("asks exactly what was asked", () => {
-    const conversation = made(asked(MESSAGES, ["At the door."]));
+    const conversation = storedConversation(requestWith(MESSAGES, ["At the door."]));
     expect(isConversation(conversation)).toBe(true);
     expect(messagesFor(conversation, conversation.leaf!, 0)).toEqual(MESSAGES);
     expect(branch(conversation).at(-1)?.answers[0]).toMatchObject({ text: "At the door.", state: "done" });
   });
 
   it("has several answers as versions of the last turn", () => {
-    const conversation = made(asked(MESSAGES, ["a", "b", "c"]));
+    const conversation = storedConversation(requestWith(MESSAGES, ["a", "b", "c"]));
     const last = branch(conversation).at(-1)!;
     expect(versions(conversation, last).map(({ answers }) => answers[0]?.text)).toEqual(["a", "b", "c"]);
     expect(last.answers[0]?.text).toBe("c");
@@ -58,12 +58,14 @@ describe("a request as a conversation", () => {
       { role: "user", content: "a" },
       { role: "user", content: "b" },
     ];
-    const conversation = made(asked(two, ["x"]));
+    const conversation = storedConversation(requestWith(two, ["x"]));
     expect(branch(conversation).map(({ user }) => user)).toEqual(["a\n\nb"]);
   });
 
   it("may begin with an answer", () => {
-    const conversation = made(asked([{ role: "assistant", content: "Hi" }, ...MESSAGES.slice(3)], ["x"]));
+    const conversation = storedConversation(
+      requestWith([{ role: "assistant", content: "Hi" }, ...MESSAGES.slice(3)], ["x"]),
+    );
     expect(branch(conversation).map(({ user, answers }) => [user, answers[0]?.text])).toEqual([
       ["", "Hi"],
       ["Where is it?", "x"],
@@ -80,6 +82,6 @@ describe("what is no conversation", () => {
     [[{ role: "assistant", content: "", tool_calls: [{}] }, ...MESSAGES], ["x"], false],
     [[], ["x"], false],
   ])("%j with %j: %j", (messages, answers, good) =>
-    expect(conversationTrouble(asked(messages, answers)) === null).toBe(good),
+    expect(conversationTrouble(requestWith(messages, answers)) === null).toBe(good),
   );
 });

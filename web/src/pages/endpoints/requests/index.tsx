@@ -13,7 +13,7 @@ import { RelativeTime } from "../../../ui/time";
 import { KeptText } from "./kept-text";
 
 const EVERY_MS = 5_000;
-const LEFT = 499;
+const CLIENT_CLOSED = 499;
 
 const pathOf = (id: string): string => `/deployments/${encodeURIComponent(id)}/requests`;
 /** With the precision of a comparison: 210 ms, 1.8 s, 31 s. */
@@ -187,7 +187,7 @@ function Row({ request, opened, onToggle, deployment }: RowProps) {
 /** How a request ended, as text. */
 function outcomeOf({ status, stream }: EndpointRequest): string {
   if (status < 400) return stream ? "Streamed" : "Answered";
-  if (status === LEFT) return "Caller left";
+  if (status === CLIENT_CLOSED) return "Caller left";
   if (status === 429) return "Too many requests";
   return status === 401 ? "Wrong key" : `Refused (${status})`;
 }

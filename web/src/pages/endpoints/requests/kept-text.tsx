@@ -52,11 +52,11 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
   return (
     <div class="ep-text">
       {messages.map(({ role, content }, index) => (
-        <Said key={index} by={ROLES[role] ?? clean(role, 20)} text={content} />
+        <Message key={index} by={ROLES[role] ?? clean(role, 20)} text={content} />
       ))}
       {answers.map((answer, index) => (
         <div key={index}>
-          <Said by={answers.length > 1 ? `Answer ${index + 1}` : "Answer"} text={answer} />
+          <Message by={answers.length > 1 ? `Answer ${index + 1}` : "Answer"} text={answer} />
           {editing === index ? (
             <Correct
               request={request}
@@ -102,7 +102,7 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
   );
 }
 
-function Said({ by, text }: { by: string; text: string }) {
+function Message({ by, text }: { by: string; text: string }) {
   return (
     <section class="ep-said" aria-label={by}>
       <h3>{by}</h3>
@@ -184,9 +184,9 @@ function Correct({ request, answer, by, onClose }: CorrectProps) {
   const add = (): Promise<void> =>
     act(async () => {
       const messages = [...(request.messages ?? []), { role: "assistant" as const, content: text }];
-      const made = await addCorrection(messages, answer, `endpoint ${by}`);
-      setAdded(made);
-      announce(`Added to ${made.file}`);
+      const correction = await addCorrection(messages, answer, `endpoint ${by}`);
+      setAdded(correction);
+      announce(`Added to ${correction.file}`);
     });
   const undo = (undo: string): Promise<void> =>
     act(async () => {

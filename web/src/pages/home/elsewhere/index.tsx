@@ -22,10 +22,10 @@ export function Elsewhere({ paused }: { paused: boolean }) {
   const foreign = jobs.value.filter(({ id }) => !own.has(id));
   const running = foreign.find(({ status }) => status === "running");
   const job = paused ? !running && foreign.find(({ status }) => status === "paused") : running;
-  return job ? <Told key={job.id} job={job} /> : null;
+  return job ? <ForeignJob key={job.id} job={job} /> : null;
 }
 
-function Told({ job }: { job: Job }) {
+function ForeignJob({ job }: { job: Job }) {
   const stream = useStream(job.id);
   void stream.version.value;
   const status = statusOf(job, stream.run);

@@ -20,9 +20,9 @@ describe("the rules of the table", () => {
   });
 
   it("say which settings do not go together, as Python does", () => {
-    const found = PROBES.conflicts.map(([config]) => [config, [...conflictsIn(config).keys()]]);
-    expect(found).toEqual(PROBES.conflicts.map(([config, fields]) => [config, [...new Set(fields)]]));
-    expect(found.filter(([, fields]) => fields!.length === 0).length).toBeGreaterThan(5);
+    const conflicts = PROBES.conflicts.map(([config]) => [config, [...conflictsIn(config).keys()]]);
+    expect(conflicts).toEqual(PROBES.conflicts.map(([config, fields]) => [config, [...new Set(fields)]]));
+    expect(conflicts.filter(([, fields]) => fields!.length === 0).length).toBeGreaterThan(5);
   });
 
   it("are left behind with the method that has them", () => {
@@ -43,12 +43,12 @@ describe("the rules of the table", () => {
 describe("the settings in a form", () => {
   const methods = ["sft", "dpo"].map((name) => ({ name, label: name.toUpperCase() }));
   const own = { ...FORM.find(({ field }) => field === "adamBeta1")!, methods: ["dpo"] };
-  const shown = (config: object, announced = methods) =>
+  const fieldsFor = (config: object, announced = methods) =>
     settingsFor(config as Record<string, unknown>, announced, [
-      ...FORM.filter((each) => each.field !== own.field),
+      ...FORM.filter((setting) => setting.field !== own.field),
       own,
     ]);
-  const fields = (...given: Parameters<typeof shown>) => shown(...given).map(({ field }) => field);
+  const fields = (...given: Parameters<typeof fieldsFor>) => fieldsFor(...given).map(({ field }) => field);
 
   it("are those of its training method, and what is set", () => {
     expect(fields({})).not.toContain(own.field);
@@ -66,7 +66,7 @@ describe("the settings in a form", () => {
 
   it("have a choice of methods where the backend announces several", () => {
     expect(fields({}, methods.slice(1))).not.toContain("method");
-    expect(shown({}).find(({ field }) => field === "method")).toMatchObject({
+    expect(fieldsFor({}).find(({ field }) => field === "method")).toMatchObject({
       kind: "choice",
       choices: ["sft", "dpo"],
     });
@@ -75,7 +75,7 @@ describe("the settings in a form", () => {
   });
 });
 
-const setting = (field: string) => FORM.find((each) => each.field === field)!;
+const setting = (field: string) => FORM.find((row) => row.field === field)!;
 
 it("says what a value must be, and that one may be left out unless it is required", () => {
   expect(problemOf(setting("loraR"), 0)).toBe("Must be a whole number from 1 to 1,024.");

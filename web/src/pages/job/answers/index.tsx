@@ -60,7 +60,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
       <ol class="answers-list">
         {prompts.map((prompt) => (
           <li key={prompt.number}>
-            <Asked
+            <PromptAnswer
               prompt={prompt}
               steps={steps}
               step={step}
@@ -99,7 +99,7 @@ function targetOf(id: string, job: Job | undefined, run: Run, step: number): str
   return run.outcome === "completed" && step === run.lastStep ? `final:${id}` : null;
 }
 
-interface AskedProps {
+interface PromptAnswerProps {
   prompt: Prompt;
   steps: readonly number[];
   step: number;
@@ -108,7 +108,7 @@ interface AskedProps {
   marked: boolean;
 }
 
-function Asked({ prompt, steps, step, target, marked }: AskedProps) {
+function PromptAnswer({ prompt, steps, step, target, marked }: PromptAnswerProps) {
   const [answer, before] = answerAt(prompt, steps, step);
   const base = prompt.answers.get(0);
   const system = systemOf(prompt.before);

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { answerAt, newestAt, samplesOf, systemOf } from "./samples";
 
-const told = (step: unknown, number: unknown, answer: unknown, more = {}) => ({
+const sample = (step: unknown, number: unknown, answer: unknown, more = {}) => ({
   step,
   number,
   answer,
@@ -11,11 +11,11 @@ const told = (step: unknown, number: unknown, answer: unknown, more = {}) => ({
 
 it("answers are found by step and prompt, whatever order they came in", () => {
   const { steps, prompts } = samplesOf([
-    told(20, 2, "b20"),
-    told(20, 1, "a20", { truncated: true }),
-    told(0, 1, "a0", { wanted: "A", row: 7 }),
-    told(0, 2, "b0"),
-    told(20, 2, "b20 again"),
+    sample(20, 2, "b20"),
+    sample(20, 1, "a20", { truncated: true }),
+    sample(0, 1, "a0", { wanted: "A", row: 7 }),
+    sample(0, 2, "b0"),
+    sample(20, 2, "b20 again"),
   ]);
   expect(steps).toEqual([0, 20]);
   expect(prompts.map(({ number, text }) => [number, text])).toEqual([
@@ -30,17 +30,19 @@ it("answers are found by step and prompt, whatever order they came in", () => {
 
 it("invalid answers are left out", () => {
   const wrong = [
-    told("20", 1, "x"),
-    told(20, null, "x"),
-    told(20, 1, 5),
-    told(-1, 1, "x"),
-    told(NaN, 1, "x"),
+    sample("20", 1, "x"),
+    sample(20, null, "x"),
+    sample(20, 1, 5),
+    sample(-1, 1, "x"),
+    sample(NaN, 1, "x"),
     {},
   ];
   expect(samplesOf(wrong)).toEqual({ steps: [], prompts: [] });
-  expect(samplesOf(Array.from({ length: 500 }, (_, number) => told(1, number, "x"))).prompts.length).toBe(50);
+  expect(samplesOf(Array.from({ length: 500 }, (_, number) => sample(1, number, "x"))).prompts.length).toBe(
+    50,
+  );
   const { prompts } = samplesOf([
-    told(1, 1, "x", { prompt: 5, messages: [1, { role: "x" }, { role: "user" }] }),
+    sample(1, 1, "x", { prompt: 5, messages: [1, { role: "x" }, { role: "user" }] }),
   ]);
   expect(prompts[0]).toMatchObject({ text: "", before: null, wanted: "", row: null });
 });
@@ -54,7 +56,7 @@ it("a place along the curve has the answers of the step before it", () => {
 it("a system prompt is known where it is all that comes before", () => {
   const system = { role: "system", content: "Be brief." };
   const user = { role: "user", content: "Q?" };
-  const first = (messages: unknown) => samplesOf([told(1, 1, "x", { messages })]).prompts[0]!.before;
+  const first = (messages: unknown) => samplesOf([sample(1, 1, "x", { messages })]).prompts[0]!.before;
   expect(systemOf(first(undefined))).toBe("");
   expect(systemOf(first([system, user]))).toBe("Be brief.");
   expect(systemOf(first([]))).toBeNull();

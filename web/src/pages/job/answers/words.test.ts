@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { differences, type Piece } from "./words";
 
-const WHOLE = { before: false, after: false };
+const NO_CUTS = { before: false, after: false };
 /** `+new+`, `-gone-`. */
-const shown = (pieces: readonly Piece[] | null): string | undefined =>
+const marked = (pieces: readonly Piece[] | null): string | undefined =>
   pieces
     ?.map(({ text, kind }) => (kind === "new" ? `+${text}+` : kind === "gone" ? `-${text}-` : text))
     .join("");
-const between = (before: string, after: string, cut = WHOLE): string | undefined =>
-  shown(differences(before, after, cut));
+const between = (before: string, after: string, cut = NO_CUTS): string | undefined =>
+  marked(differences(before, after, cut));
 
 describe("two answers", () => {
   it.each([
@@ -18,13 +18,13 @@ describe("two answers", () => {
     ["keep the lamp lit", "the lamp lit", "-keep -the lamp lit"],
     ["one two\nthree", "one two\nfour three", "one two\n+four +three"],
     ["", "", ""],
-  ])("%j, then %j", (before, after, said) => {
-    expect(between(before, after)).toBe(said);
+  ])("%j, then %j", (before, after, expected) => {
+    expect(between(before, after)).toBe(expected);
   });
 
   it("are whole when what is gone is left out, and when what is new is", () => {
     const [before, after] = ["a b c d e f g h", "a c x d e y z h i"];
-    const pieces = differences(before, after, WHOLE)!;
+    const pieces = differences(before, after, NO_CUTS)!;
     const text = (without: Piece["kind"]) =>
       pieces.map((piece) => (piece.kind === without ? "" : piece.text)).join("");
     expect([text("new"), text("gone")]).toEqual([before, after]);

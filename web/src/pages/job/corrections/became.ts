@@ -13,9 +13,9 @@ export function became(row: Correction, answer: string): Became {
 
 /** The rows that existed when the job was created, each wanted answer to a question once. */
 export function learnedBy(job: Job, rows: readonly Correction[]): Correction[] {
-  const made = Date.parse(job.createdAt);
+  const createdAt = Date.parse(job.createdAt);
   // A row without a time may have existed.
-  const known = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > made));
+  const known = rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > createdAt));
   return known.filter(
     (row) =>
       rowWith(

@@ -231,7 +231,7 @@ function Foretold({ job, forecast, run }: { job: Job; forecast: Forecast; run: R
 function timeThatCame(job: Job, run: Run): string {
   if (job.status === "completed") return `, took ${duration(ranFor(job, run, 0))}`;
   if (job.status !== "running") return "";
-  const left = jobTimeLeft(run, stepsOf(job, run).total, now.value - run.behind);
+  const remaining = jobTimeLeft(run, stepsOf(job, run).total, now.value - run.behind);
   const gone = ranFor(job, run, now.value);
-  return "ms" in left && gone !== null ? `, now about ${duration(gone + left.ms)}` : "";
+  return "ms" in remaining && gone !== null ? `, now about ${duration(gone + remaining.ms)}` : "";
 }

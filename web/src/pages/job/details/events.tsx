@@ -92,7 +92,7 @@ export function Events({ run, name }: { run: Run; version: number; name: string 
         </div>
       )}
       {open !== null && open < records.length && (
-        <Whole records={records} index={open} close={() => setOpen(null)} />
+        <EventDialog records={records} index={open} close={() => setOpen(null)} />
       )}
     </div>
   );
@@ -129,7 +129,7 @@ function walk(event: KeyboardEvent): void {
   next.scrollIntoView({ block: "nearest" });
 }
 
-function Whole({ records, index, close }: { records: Records; index: number; close: () => void }) {
+function EventDialog({ records, index, close }: { records: Records; index: number; close: () => void }) {
   const entry = records.entry(index);
   return (
     <Dialog title={clean(entry.name, 60)} onClose={close} wide>

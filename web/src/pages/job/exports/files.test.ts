@@ -9,39 +9,39 @@ const body = new Uint8Array(40_000_000).map((_, at) => at % 251);
 
 /** A daemon that gives ranges; `faults` answers are cut first. */
 function daemon(faults: number, ranges = true): string[] {
-  const asked: string[] = [];
+  const requests: string[] = [];
   vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
     if (url !== "/api/x") return new Response("{}"); // whether the daemon is there
     const range = new Headers(init.headers).get("Range") ?? "";
-    asked.push(range);
-    if (asked.length <= faults) throw new TypeError("cut");
+    requests.push(range);
+    if (requests.length <= faults) throw new TypeError("cut");
     if (!ranges) return new Response(body);
     const [from, to] = range.slice("bytes=".length).split("-").map(Number);
     return new Response(body.slice(from, (to ?? 0) + 1), { status: 206 });
   });
-  return asked;
+  return requests;
 }
 
 test("a file comes in parts, and a part that was cut is asked for again", async () => {
-  const asked = daemon(2);
-  const told: number[] = [];
-  const whole = await fetched("/x", body.length, new AbortController().signal, (done) => told.push(done));
-  expect(asked.slice(2)).toEqual(["bytes=0-16777215", "bytes=16777216-33554431", "bytes=33554432-39999999"]);
-  expect(told.at(-1)).toBe(body.length);
-  const bytes = new Uint8Array(await whole.arrayBuffer());
+  const ranges = daemon(2);
+  const progress: number[] = [];
+  const file = await fetched("/x", body.length, new AbortController().signal, (done) => progress.push(done));
+  expect(ranges.slice(2)).toEqual(["bytes=0-16777215", "bytes=16777216-33554431", "bytes=33554432-39999999"]);
+  expect(progress.at(-1)).toBe(body.length);
+  const bytes = new Uint8Array(await file.arrayBuffer());
   expect([bytes.length, bytes.findIndex((byte, at) => byte !== at % 251)]).toEqual([body.length, -1]);
 });
 
 test("a backend without ranges gives the whole file at once", async () => {
-  const asked = daemon(0, false);
-  const whole = await fetched("/x", body.length, new AbortController().signal, () => undefined);
-  expect([asked.length, whole.size]).toEqual([1, body.length]);
+  const ranges = daemon(0, false);
+  const file = await fetched("/x", body.length, new AbortController().signal, () => undefined);
+  expect([ranges.length, file.size]).toEqual([1, body.length]);
 });
 
 test("after three cuts it is given up", async () => {
-  const asked = daemon(9);
+  const ranges = daemon(9);
   await expect(fetched("/x", 10, new AbortController().signal, () => undefined)).rejects.toThrow();
-  expect(asked.length).toBe(3);
+  expect(ranges.length).toBe(3);
 });
 
 test("what a backend lists is read as far as it can be", () => {

@@ -18,14 +18,14 @@ export function JobPreferences({ job }: { job: Job }) {
   const learned = known ? learnedFrom(job, known).length : 0;
   return (
     <section style={styles.section} aria-label="Preferences">
-      {learned > 0 && <Asked job={job} learned={learned} />}
+      {learned > 0 && <BeforeAndAfter job={job} learned={learned} />}
       <TrainOnPreferences job={job} step={bestStep(job)} />
     </section>
   );
 }
 
 /** The new adapter against its starting point, on the prompts that it learned from. */
-function Asked({ job, learned }: { job: Job; learned: number }) {
+function BeforeAndAfter({ job, learned }: { job: Job; learned: number }) {
   const [votes, setVotes] = useState<readonly Vote[]>([]);
   const keys = { one: beforeOf(job), other: answererOf(job) };
   const [first, other] = [parseTarget(keys.one), parseTarget(keys.other)];

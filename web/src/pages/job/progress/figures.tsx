@@ -20,7 +20,7 @@ export function Figures({ job, run, version, status }: JobNow) {
         {status !== "completed" && <Bar step={step} total={total} />}
       </Figure>
       {isActive(status) ? (
-        <Left run={run} version={version} total={total} status={status} />
+        <TimeLeft run={run} version={version} total={total} status={status} />
       ) : (
         <Took job={job} run={run} version={version} />
       )}
@@ -97,13 +97,26 @@ function Bar({ step, total }: { step: number | null; total: number | null }) {
   );
 }
 
-function Left({ run, total, status }: { run: Run; version: number; total: number | null; status: string }) {
-  const left = jobTimeLeft(run, total, now.value - run.behind);
-  const known = status === "running" && "ms" in left;
-  const outlook = known ? `done about ${clock(now.value + left.ms, false)}` : "why" in left ? left.why : "";
+function TimeLeft({
+  run,
+  total,
+  status,
+}: {
+  run: Run;
+  version: number;
+  total: number | null;
+  status: string;
+}) {
+  const remaining = jobTimeLeft(run, total, now.value - run.behind);
+  const known = status === "running" && "ms" in remaining;
+  const outlook = known
+    ? `done about ${clock(now.value + remaining.ms, false)}`
+    : "why" in remaining
+      ? remaining.why
+      : "";
   const note = run.phase ? `${phaseWords(run)} · ${outlook}` : outlook;
   return (
-    <Figure name="Time left" value={known ? shortDuration(left.ms) : "–"}>
+    <Figure name="Time left" value={known ? shortDuration(remaining.ms) : "–"}>
       {status === "queued" ? "waits for its turn" : status === "paused" ? "paused" : note}
     </Figure>
   );

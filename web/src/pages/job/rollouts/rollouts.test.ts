@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { rolloutsOf, stepsOf } from "./rollouts";
 
 test("the answers of a step are read as they come, and text stays text", () => {
-  const told = {
+  const event = {
     step: 2,
     rollouts: [
       {
@@ -19,7 +19,7 @@ test("the answers of a step are read as they come, and text stays text", () => {
       "no object",
     ],
   };
-  expect(rolloutsOf(told)).toEqual([
+  expect(rolloutsOf(event)).toEqual([
     {
       where: "line 1",
       prompt: "Q?",

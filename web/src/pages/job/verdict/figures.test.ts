@@ -27,19 +27,19 @@ const part = (low: number, mean: number, high: number) => ({
 
 describe("the parts of an evaluation", () => {
   it("are the held-out rows and the general questions, where they have an interval", () => {
-    const told = {
+    const evaluation = {
       verdict: "better",
       sentence: "",
       heldOut: part(1, 1.5, 2),
       general: part(-0.4, -0.3, -0.2),
     };
-    expect(partsOf(told)[0]).toMatchObject({
+    expect(partsOf(evaluation)[0]).toMatchObject({
       confidence: 99,
       base: "3.00",
       adapter: "2.00",
       count: "12 held-out rows",
     });
-    expect(partsOf(told).map(({ name, mean }) => [name, mean])).toEqual([
+    expect(partsOf(evaluation).map(({ name, mean }) => [name, mean])).toEqual([
       ["Your task", 1.5],
       ["General ability", -0.3],
     ]);
@@ -61,17 +61,17 @@ describe("the parts of an evaluation", () => {
     [{ heldOut: { difference: { mean: 1, low: "1", high: 2 } } }],
     [{ heldOut: { difference: { mean: 1, low: 2, high: 1 } } }],
     [{ heldOut: { difference: { mean: Number.NaN, low: 0, high: 1 } } }],
-  ])("leave out invalid ones: %j", (told) => {
-    expect(partsOf(told as unknown as Evaluation)).toEqual([]);
+  ])("leave out invalid ones: %j", (evaluation) => {
+    expect(partsOf(evaluation as unknown as Evaluation)).toEqual([]);
   });
 });
 
 describe("what is said of own sets", () => {
   it("is each sentence that is one, made plain", () => {
     const sets = [part(0, 0.1, 0.2), { sentence: "refunds: \u202ebetter" }, { sentence: 7 }, null, "no"];
-    const told = { verdict: "better", sentence: "", sets } as unknown as Evaluation;
-    expect(ownSentences(told)).toEqual(["refunds: better"]);
-    expect(ownSentences({ ...told, sets: "x" as never })).toEqual([]);
+    const evaluation = { verdict: "better", sentence: "", sets } as unknown as Evaluation;
+    expect(ownSentences(evaluation)).toEqual(["refunds: better"]);
+    expect(ownSentences({ ...evaluation, sets: "x" as never })).toEqual([]);
     expect(ownSentences({ verdict: "better", sentence: "" })).toEqual([]);
   });
 });
@@ -80,7 +80,7 @@ describe("the answers to general questions", () => {
   const rates = (tokens: number, truncated: number) => ({ tokens, truncated, repeating: 6, refusing: 0 });
   const sentence = "Its 16 sampled answers have 58 tokens on average, instead of 14.5.";
   const answers = { count: 16, longest: 64, base: rates(14.5, 0), adapter: rates(58, 11), sentence };
-  const told = (some: unknown) =>
+  const judged = (some: unknown) =>
     ({
       verdict: "better",
       sentence: "",
@@ -89,7 +89,7 @@ describe("the answers to general questions", () => {
     }) as unknown as Evaluation;
 
   it("are counted of both", () => {
-    expect(answerFigures(told(answers))).toEqual({
+    expect(answerFigures(judged(answers))).toEqual({
       sentence,
       stopping: "It stops.",
       rows: [
@@ -102,22 +102,22 @@ describe("the answers to general questions", () => {
   });
 
   it.each([[null], ["many"], [{}], [{ ...answers, sentence: 7 }]])("are none: %j", (some) => {
-    expect(answerFigures(told(some))).toBeNull();
+    expect(answerFigures(judged(some))).toBeNull();
     expect(answerFigures({ verdict: "", sentence: "" })).toBeNull();
   });
 
   it("leave out non-numbers, and incomplete answers", () => {
     const odd = { ...answers, base: { tokens: "many", refusing: 1 }, adapter: null };
-    expect(answerFigures(told(odd))?.rows).toEqual([]);
-    const whole = { question: "q", base: "", adapter: "a" };
-    expect(saidOf([whole, { question: "q", base: "b" }, null, "q"])).toEqual([whole]);
+    expect(answerFigures(judged(odd))?.rows).toEqual([]);
+    const complete = { question: "q", base: "", adapter: "a" };
+    expect(saidOf([complete, { question: "q", base: "b" }, null, "q"])).toEqual([complete]);
     expect(saidOf({})).toEqual([]);
   });
 });
 
 describe("the bar's scale", () => {
   const measure = measureOf({});
-  const shown = {
+  const expected = {
     name: "",
     verdict: "",
     tooFew: false,
@@ -131,8 +131,8 @@ describe("the bar's scale", () => {
   };
   it("has zero and both intervals inside", () => {
     const at = scaleOf([
-      { ...shown, ...difference(1, 1.5, 2) },
-      { ...shown, ...difference(-0.4, -0.3, -0.2) },
+      { ...expected, ...difference(1, 1.5, 2) },
+      { ...expected, ...difference(-0.4, -0.3, -0.2) },
     ]);
     const places = [-0.4, 0, 1, 2].map(at);
     expect(places).toEqual([...places].sort((a, b) => a - b));
@@ -146,13 +146,13 @@ describe("the bar's scale", () => {
       [-2, -1],
       [0.001, 50],
     ] as const) {
-      const zero = scaleOf([{ ...shown, ...difference(low, (low + high) / 2, high) }])(0);
+      const zero = scaleOf([{ ...expected, ...difference(low, (low + high) / 2, high) }])(0);
       expect(Math.min(zero, 100 - zero)).toBeGreaterThanOrEqual(19.99);
     }
   });
 
   it("stands where nothing differs", () => {
-    expect(scaleOf([{ ...shown, ...difference(0, 0, 0) }])(0)).toBe(50);
+    expect(scaleOf([{ ...expected, ...difference(0, 0, 0) }])(0)).toBe(50);
   });
 });
 

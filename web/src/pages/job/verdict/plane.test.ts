@@ -89,9 +89,10 @@ describe("the plane of both losses", () => {
 
   it("claims nothing for a strength that keeps more of the harm, or where there is none", () => {
     const strengths = [{ strength: 0.5, heldOut: 3, general: 2.6 }];
-    const told = (general: object) => partsOf({ heldOut: part(4, 2, 0.3), general } as unknown as Evaluation);
-    expect(bestKept(told(part(2, 3, 0.3)), strengths)).toContain("At no measured strength");
-    expect(bestKept(told(part(2, 1.9, 0.3)), strengths)).toContain("Nothing was lost in general");
+    const parts = (general: object) =>
+      partsOf({ heldOut: part(4, 2, 0.3), general } as unknown as Evaluation);
+    expect(bestKept(parts(part(2, 3, 0.3)), strengths)).toContain("At no measured strength");
+    expect(bestKept(parts(part(2, 1.9, 0.3)), strengths)).toContain("Nothing was lost in general");
     expect(bestKept(partsOf({ general: part(2, 3, 0.3) } as unknown as Evaluation), strengths)).toContain(
       "Nothing was gained",
     );
@@ -102,13 +103,15 @@ describe("the plane of both losses", () => {
   });
 
   it("is left out where a figure is missing, or is no loss of the same unit", () => {
-    const whole = part(4, 2, 0.3);
+    const reference = part(4, 2, 0.3);
     const measure = { label: "Reward", unit: "", higher: true };
-    expect(planeFor(whole, undefined)).toBeNull();
-    expect(planeFor(undefined, whole)).toBeNull();
-    expect(planeFor(part(4, 2, 0.3, { base: "4" }), whole)).toBeNull();
-    expect(planeFor(part(4, 2, 0.3, { measure }), whole)).toBeNull();
-    expect(planeFor(part(4, 2, 0.3, { measure: { label: "Loss", unit: "nats" } }), whole)).toBeNull();
-    expect(planeFor(part(4, 2, 0.3, { preferred: { won: 9, of: 10, low: 0.5, high: 1 } }), whole)).toBeNull();
+    expect(planeFor(reference, undefined)).toBeNull();
+    expect(planeFor(undefined, reference)).toBeNull();
+    expect(planeFor(part(4, 2, 0.3, { base: "4" }), reference)).toBeNull();
+    expect(planeFor(part(4, 2, 0.3, { measure }), reference)).toBeNull();
+    expect(planeFor(part(4, 2, 0.3, { measure: { label: "Loss", unit: "nats" } }), reference)).toBeNull();
+    expect(
+      planeFor(part(4, 2, 0.3, { preferred: { won: 9, of: 10, low: 0.5, high: 1 } }), reference),
+    ).toBeNull();
   });
 });

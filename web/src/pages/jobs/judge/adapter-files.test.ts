@@ -15,14 +15,14 @@ test("the adapter nearest to the top is found, with its base", async () => {
     config("outputs/adapter_config.json"),
     file("outputs/adapter_model.safetensors"),
   ];
-  const found = await adapterIn(files);
-  expect([found.name, found.base, found.weights]).toEqual(["outputs", "hub/base", files[3]!.file]);
+  const adapter = await adapterIn(files);
+  expect([adapter.name, adapter.base, adapter.weights]).toEqual(["outputs", "hub/base", files[3]!.file]);
   expect((await adapterIn([files[2]!, files[3]!])).name).toBe("outputs");
 });
 
 test("files without a folder have a name, too, and a base that is not a text is none", async () => {
-  const found = await adapterIn([config("adapter_config.json", 7), file("adapter_model.safetensors")]);
-  expect([found.name, found.base]).toEqual(["adapter", null]);
+  const adapter = await adapterIn([config("adapter_config.json", 7), file("adapter_model.safetensors")]);
+  expect([adapter.name, adapter.base]).toEqual(["adapter", null]);
   const broken = [file("a/adapter_config.json", "{"), file("a/adapter_model.safetensors")];
   expect((await adapterIn(broken)).base).toBe(null);
 });

@@ -40,7 +40,7 @@ export function NumberField(props: Props) {
     setWrong(true);
     setNote(`A ${step >= 1 ? "whole number" : "number"} from ${number(min)} to ${number(max)}.`);
   };
-  const left = (input: HTMLInputElement): void => {
+  const onBlur = (input: HTMLInputElement): void => {
     const entered = input.valueAsNumber;
     const next = Number.isNaN(entered) ? value : bounded(entered);
     input.value = String(next);
@@ -62,7 +62,7 @@ export function NumberField(props: Props) {
         aria-invalid={wrong}
         aria-describedby={note ? `${id}-note` : undefined}
         onInput={(event) => typing(event.currentTarget)}
-        onBlur={(event) => left(event.currentTarget)}
+        onBlur={(event) => onBlur(event.currentTarget)}
       />
       {note && (
         <p id={`${id}-note`} class="pg-param-note" role="status">

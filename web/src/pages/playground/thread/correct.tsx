@@ -168,7 +168,7 @@ export function Corrected(props: Props & { corrected: KeptCorrection }) {
   );
 }
 
-const SHOWN = 4;
+const MAX_TRAINERS = 4;
 
 /** The trainers whose data set includes the file; it can be added to the others. */
 function Users({ onList }: { onList: (trainer: string) => void }) {
@@ -182,7 +182,7 @@ function Users({ onList }: { onList: (trainer: string) => void }) {
       {using.length > 0 && (
         <p class="hint">
           {using
-            .slice(0, SHOWN)
+            .slice(0, MAX_TRAINERS)
             .map(({ name }) => displayName(name))
             .join(", ")}{" "}
           {using.length === 1 ? "learns" : "learn"} from it in the next run.
@@ -191,14 +191,16 @@ function Users({ onList }: { onList: (trainer: string) => void }) {
       {using.length === 0 && unlisted.length > 0 && (
         <p class="hint">No trainer uses it yet: a trainer's dataset in arkor.toml must list the file.</p>
       )}
-      {unlisted.slice(0, SHOWN).map(({ name }) => (
+      {unlisted.slice(0, MAX_TRAINERS).map(({ name }) => (
         <p key={name}>
           <Button small onClick={() => onList(name)}>
             Add the file to the data of {clean(name, 60)}
           </Button>
         </p>
       ))}
-      {unlisted.length > SHOWN && <p class="hint">And {plural(unlisted.length - SHOWN, "more trainer")}.</p>}
+      {unlisted.length > MAX_TRAINERS && (
+        <p class="hint">And {plural(unlisted.length - MAX_TRAINERS, "more trainer")}.</p>
+      )}
     </>
   );
 }

@@ -15,19 +15,19 @@ const LONGEST = 300;
 export function useOpeners(target: Target | undefined): readonly string[] {
   const job = target && target.kind !== "base" ? jobById(target.jobId) : undefined;
   const own = promptsOf(job);
-  const asked = own.length === 0 && job?.evaluation && features.value.has("evaluation") ? job.id : "";
+  const evaluatedJob = own.length === 0 && job?.evaluation && features.value.has("evaluation") ? job.id : "";
   const [heldOut, setHeldOut] = useState<{ id: string; questions: string[] }>({ id: "", questions: [] });
   useEffect(() => {
-    if (!asked) return;
+    if (!evaluatedJob) return;
     const gone = new AbortController();
-    api<{ rows?: unknown }>(`/jobs/${encodeURIComponent(asked)}/evaluation`, { signal: gone.signal })
+    api<{ rows?: unknown }>(`/jobs/${encodeURIComponent(evaluatedJob)}/evaluation`, { signal: gone.signal })
       .then(({ rows }) => questionsOf(rows))
       .catch(() => [])
-      .then((questions) => gone.signal.aborted || setHeldOut({ id: asked, questions }));
+      .then((questions) => gone.signal.aborted || setHeldOut({ id: evaluatedJob, questions }));
     return () => gone.abort();
-  }, [asked]);
+  }, [evaluatedJob]);
   if (own.length > 0) return own;
-  if (heldOut.id !== asked) return asked ? [] : GENERAL;
+  if (heldOut.id !== evaluatedJob) return evaluatedJob ? [] : GENERAL;
   return heldOut.questions.length > 0 ? heldOut.questions : GENERAL;
 }
 
