@@ -71,7 +71,7 @@ def test_nothing_is_written_or_read_through_a_link(tmp_path: Path) -> None:
     for name in ("votes.jsonl", "evaluation/kept"):
         file = JobFile(job, name)
         for use in (partial(file.append, b"x", flush=False), file.open, file.size, file.read):
-            with pytest.raises(OSError, match="link|symbolic"):
+            with pytest.raises(OSError, match=r"link|symbolic"):
                 use()
     JobFile(job, "votes.jsonl").write(b"new")  # replaces the link itself
     with pytest.raises(OSError, match="link"):
