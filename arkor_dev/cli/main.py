@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -17,6 +18,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, InternalError
 from .command_line import CommandLine
 from .command_table import COMMANDS
 from .options import OneOf, add_launch, add_placement, add_port, add_yes, whole_number
+from .standard_error import StandardError
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +30,7 @@ NOT_ON_WINDOWS = (
     "Arkor Studio does not run on Windows itself, but it does in WSL, which uses an NVIDIA GPU too: run "
     "`wsl --install`, open Ubuntu, and install and start it there."
 )
+FULL = (errno.ENOSPC, errno.EDQUOT)
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
 """Arguments, of any command, that name a job."""
 EXIT_CODES = {
@@ -167,14 +170,20 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 0
             return _run(arguments)
     except ArkorError as error:
-        print(f"arkor-dev: {error.text}", file=sys.stderr)  # noqa: T201
+        _report(error.text)
         return 2
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second failing flush would print a traceback at exit
-        print("arkor-dev: interrupted", file=sys.stderr)  # noqa: T201
+        _report("interrupted")
         return 130
+
+
+def _report(text: str) -> None:
+    """Print ``text`` on standard error, if that can be written."""
+    if sys.stderr is not None:
+        StandardError().write(f"arkor-dev: {text}\n")
 
 
 def _as_options(argv: Sequence[str]) -> list[str]:
@@ -196,6 +205,11 @@ def _standard_output() -> Iterator[None]:
     """
     try:
         yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = error.filename or "The output"
+        raise InternalError(f"{where} cannot be written: {error.strerror}.") from None
     finally:
         try:
             if sys.stdout is not None:

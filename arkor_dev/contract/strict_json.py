@@ -1,19 +1,22 @@
 r"""Strict JSON parsing for requests: accepts only what every other program can read, too.
 
-Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into a lone surrogate, and
-nests as deep as its stack allows; such values would fail later, on a disk, a command line or in another
-parser. Studio and the local backend refuse them alike, so this module belongs to neither, and imports no
-other module of the package.
+Python's parser accepts ``NaN``, turns ``1e999`` into infinity and ``"\ud800"`` into a lone surrogate, has
+integers that no float can hold, and nests as deep as its stack allows; such values would fail later,
+on a disk, a command line or in another parser. Studio and the local backend refuse them alike, so this module
+belongs to neither, and imports no other module of the package.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final
 
 DEPTH: Final = 100
 """Deepest nesting of lists and objects."""
+_LONG: Final = re.compile(rb"(?<![0-9])[0-9]{309}")
+"""Digits of an integer that may be too large for a float."""
 _TOO_DEEP: Final = f"is nested more than {DEPTH} deep"
 
 
@@ -24,7 +27,8 @@ class StrictJSONError(ValueError):
 def parse(body: bytes) -> Any:
     """Parse ``body``, in UTF-8. Raises StrictJSONError."""
     try:
-        value = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
+        whole = _whole if _LONG.search(body) else None
+        value = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite, parse_int=whole)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise StrictJSONError("is not JSON") from None
     except ValueError:
@@ -44,6 +48,11 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _is_deeper(value: object) -> bool:

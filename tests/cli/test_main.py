@@ -275,9 +275,6 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert capsys.readouterr().err == "arkor-dev: interrupted\n"
 
 
-FULL = b"arkor-dev: Standard output cannot be written: No space left on device.\n"
-
-
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
@@ -288,13 +285,20 @@ FULL = b"arkor-dev: Standard output cannot be written: No space left on device.\
             2,
             b"arkor-dev: Standard output cannot be written: No space left on device.\n",
         ),
+        (
+            "--version >/dev/full  # unbuffered",
+            2,
+            b"arkor-dev: The output cannot be written: No space left on device.\n",
+        ),
+        ("--nothing 2>/dev/full", 2, b""),
     ],
 )
 def test_output_that_nobody_reads_is_no_traceback(home: Path, command: str, code: int, said: bytes) -> None:
     """As ``arkor-dev jobs | head -1`` has it."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", f'exec "{sys.executable}" -m arkor_dev {command}'],
-        env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(home) | ({"PYTHONUNBUFFERED": "1"} if "unbuffered" in command else {}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     with process:
         assert process.stdout is not None

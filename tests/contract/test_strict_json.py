@@ -19,10 +19,9 @@ def test_whatever_is_taken_can_be_written_again() -> None:
             continue
         taken.append(name)
         assert parse(json.dumps(read, allow_nan=False, ensure_ascii=False).encode()) == read
-    assert {"400 digits", "a fraction", "NUL", "null", "nested 100 deep"} <= set(taken)
-    assert not {"5,000 digits", "1e999", "NaN", "Infinity", "half a character", "nested 980 deep"} & set(
-        taken
-    )
+    assert {"a fraction", "NUL", "null", "nested 100 deep"} <= set(taken)
+    odd = {"400 digits", "5,000 digits", "1e999", "NaN", "Infinity", "half a character", "nested 980 deep"}
+    assert not odd & set(taken)
 
 
 @pytest.mark.parametrize("text", ["[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH + "1" + "}" * DEPTH])

@@ -76,6 +76,7 @@ IMPORTING: Final = ".import-"
 """Prefix of the folder into which an archive is read."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW_ID: Final = re.compile(r"job_[0-9a-f]{12}")
+_STEP: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 _EXPORT_ID: Final = re.compile(r"exp_[0-9a-f]{12}")
 _ATTRIBUTION_ID: Final = re.compile(r"why_[0-9a-f]{16}|rows")
 _ENDINGS: Final = (".safetensors", ".json", ".jsonl", ".md", ".txt", ".jinja", ".model")
@@ -297,7 +298,7 @@ def _steps_in(folder: Path) -> list[int]:
 
 
 def _is_step(name: str) -> bool:
-    return name.isascii() and name.isdigit() and len(name) < 19
+    return bool(_STEP.fullmatch(name))
 
 
 # Files

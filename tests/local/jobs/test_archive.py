@@ -281,6 +281,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "half a character": lambda: whole(*built(events=b'["a", {"x": "\\ud800"}]\n')),
     "no json": lambda: whole(*built(events=b"nonsense\n")),
     "two events in a line": lambda: whole(*built(events=b'["a", {}],["b", {}]\n')),
+    "figure of 400 digits": lambda: whole(*built(events=b'["a", {"loss": 1%s}]\n' % (b"0" * 400))),
     "infinite figure": lambda: whole(*built(events=b'["a", {"loss": 1e999}]\n')),
     "end": lambda: whole(*built(events=b'["end", {}]\n["training.log", {}]\n')),
     "no name": lambda: whole(*built(name=None)),
@@ -306,6 +307,7 @@ for _name in (
     "final.part/a.json",
     "checkpoints/5.part/a.json",
     "checkpoints/a/a.json",
+    "checkpoints/007/a.json",
     "resume/../exports/a.json",
     "final",
 ):

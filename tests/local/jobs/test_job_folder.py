@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from arkor_dev.local.jobs.job_folder import sweep, sweep_data
+import pytest
+
+from arkor_dev.local.jobs.job_folder import JobFile, sweep, sweep_data
 from arkor_dev.local.jobs.verdict_file import drop_verdict
 
 if TYPE_CHECKING:
@@ -57,3 +60,20 @@ def test_a_verdict_is_forgotten_wherever_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "jobs").write_text("a file where a folder should be")
     drop_verdict(tmp_path / "other", "job_1")
+
+
+def test_nothing_is_written_or_read_through_a_link(tmp_path: Path) -> None:
+    kept, job = tmp_path / "kept", tmp_path / "job"
+    kept.write_text("kept")
+    job.mkdir()
+    (job / "votes.jsonl").symlink_to(kept)
+    (job / "evaluation").symlink_to(tmp_path)
+    for name in ("votes.jsonl", "evaluation/kept"):
+        file = JobFile(job, name)
+        for use in (partial(file.append, b"x", flush=False), file.open, file.size, file.read):
+            with pytest.raises(OSError, match=r"link|symbolic"):
+                use()
+    JobFile(job, "votes.jsonl").write(b"new")  # replaces the link itself
+    with pytest.raises(OSError, match="link"):
+        JobFile(job, "evaluation/kept").remove()
+    assert kept.read_text() == "kept"
