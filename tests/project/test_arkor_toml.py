@@ -102,6 +102,7 @@ train_on_responses_only = true
 optimizer = "sgd"
 number_format = "bfloat16"
 load_in_4bit = false
+gpu_types = ["b", "a"]
 dry_run = true
 
 [trainer.lora]
@@ -137,6 +138,7 @@ lora = { r = 4 }
             "optim": "sgd",
             "numberFormat": "bfloat16",
             "loadIn4bit": False,
+            "gpuTypes": ["b", "a"],
             "dryRun": True,
             "loraR": 8,
             "loraAlpha": 16,

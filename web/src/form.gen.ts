@@ -131,6 +131,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   gpus: { group: "advanced", kind: "whole", low: 0, high: 16, defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
   memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
   workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
+  gpuTypes: { group: "advanced", kind: "list", low: 1, high: 16, of: {"kind": "text", "low": 1, "high": 100}, allowed: "a GPU type or a list of up to 16", defaultWords: "the backend's choice", where: "the managed backend" },
 };
 
 /** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of

@@ -1,13 +1,16 @@
-"""Resources that a job reserves on a cluster node; on this machine it uses whatever is free."""
+"""Resources that a job reserves on a cluster node, and GPU types of the managed backend.
+
+On this machine a job uses whatever is free.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from arkor_dev.contract.placement import WORKERS
-from arkor_dev.contract.rules import above_zero, integer
+from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
-from .setting import LOCAL, Setting
+from .setting import LOCAL, MANAGED, Setting
 
 CLUSTER: Final = "the local backend, on a cluster"
 
@@ -60,5 +63,17 @@ ROWS: Final = (
         default_words="one",
         example=2,
         where=LOCAL,
+    ),
+    Setting(
+        key="gpu_types",
+        field="gpuTypes",
+        label="GPU types",
+        help="Types of GPU to run on, by the backend's names: the preferred one first, then its substitutes.",
+        rule=Rule("list", 1, 16, "a GPU type or a list of up to 16", of=text_line(100)),
+        style="list",
+        group="advanced",
+        default_words="the backend's choice",
+        example=["a100"],
+        where=MANAGED,
     ),
 )

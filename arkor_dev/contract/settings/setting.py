@@ -33,6 +33,7 @@ Value = str | float | bool | list[str] | list[int] | list[float]
 
 EVERYWHERE: Final = "every backend"
 LOCAL: Final = "the local backend"
+MANAGED: Final = "the managed backend"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract import settings
+from arkor_dev.contract.settings.setting import MANAGED
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training import plan as plan_module
 from arkor_dev.local.training.job_settings import JobSettings
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 
 def unread(used: dict[str, Any]) -> list[str]:
-    """The settings of the table that a run has not asked for."""
-    return [setting.key for setting in settings.SETTINGS if setting.field not in used]
+    """The settings of the table that a run has not asked for, but those of the managed backend alone."""
+    own = [setting for setting in settings.SETTINGS if setting.where != MANAGED]
+    return [setting.key for setting in own if setting.field not in used]
 
 
 OTHERS: tuple[dict[str, Any], ...] = (
