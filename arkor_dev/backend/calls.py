@@ -33,6 +33,13 @@ EVENT_STREAM: Final = "text/event-stream"
 # A compressed stream would arrive in the compressor's chunks instead of the model's.
 STREAMED: Final = {"Accept": f"{EVENT_STREAM}, application/json", "Accept-Encoding": "identity"}
 CLIENT: Final = f"arkor-dev/{__version__}"
+ANONYMOUS_ENDS: Final = {
+    "anonymous_token_single_device": (
+        "An anonymous identity is for one machine, and another one has used it since."
+    ),
+    "anonymous_account_not_found": "The backend has removed this anonymous account.",
+}
+"""Why an anonymous identity is refused, by the managed backend's code."""
 
 
 class ScopedCalls:
@@ -83,7 +90,7 @@ class ScopedCalls:
             except UnauthorizedError as refusal:
                 if refusal.answered is None:  # not the backend's refusal: another token would not help
                     raise
-                credentials = await self.identity.renew(credentials)
+                credentials = await self._renewed(credentials, refusal)
         raise refused(credentials)
 
     @asynccontextmanager
@@ -121,7 +128,7 @@ class ScopedCalls:
                 except UnauthorizedError as refusal:
                     if refusal.answered is None:
                         raise
-                    credentials = await self.identity.renew(credentials)
+                    credentials = await self._renewed(credentials, refusal)
             if response is None:
                 raise refused(credentials)
             if path[-2:] == ("events", "stream") and response.content_type != EVENT_STREAM:
@@ -129,6 +136,14 @@ class ScopedCalls:
                     "The backend answered with no event stream. Check its address, or try again later."
                 )
             yield response
+
+    async def _renewed(self, credentials: Credentials, refusal: UnauthorizedError) -> Credentials:
+        try:
+            return await self.identity.renew(credentials)
+        except UnauthorizedError as error:
+            if (why := ANONYMOUS_ENDS.get(str(refusal.extra.get("code")))) is None:
+                raise
+            raise error.reworded(f"{why} {error.text}") from None
 
     async def _query(self, credentials: Credentials, need: Need) -> dict[str, str] | None:
         """Return the scope as a query; None if a read has no usable scope."""

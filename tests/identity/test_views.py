@@ -702,6 +702,26 @@ async def test_a_refused_anonymous_identity_is_not_thrown_away(
     assert fake_backend.count(ANONYMOUS) == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("anonymous_token_single_device", "is for one machine, and another one has used it since."),
+        ("anonymous_account_not_found", "The backend has removed this anonymous account."),
+    ],
+)
+async def test_a_refused_anonymous_identity_is_told_why(
+    identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend, code: str, why: str
+) -> None:
+    put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
+    body = json.dumps({"error": "Unauthorized", "code": code}).encode()
+    backend, job = backend_of(identity, http), fake_backend.add_job()
+    fake_backend.fault("*", status=401, body=body)
+    for error in (await fails(backend.me()), await fails(backend.events(job).__aenter__())):
+        assert status_of(error) == 401
+        assert why in error.text
+        assert "credentials.json away" in error.text
+
+
 async def test_a_sign_in_between_the_call_and_its_401_is_used(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:

@@ -710,8 +710,13 @@ class FakeBackend:
         return web.json_response({"key": {**key, "plaintext": plaintext}}, status=201)
 
     async def _delete_key(self, request: web.Request) -> web.Response:
-        if self.keys[self._endpoint(request)["id"]].pop(request.match_info["key"], None) is None:
+        keys, key_id = self.keys[self._endpoint(request)["id"]], request.match_info["key"]
+        if key_id not in keys or not keys[key_id]["enabled"]:
             return _error(404, "No such key.")
+        if self.features is None:  # the managed backend lists revoked keys, too
+            keys[key_id]["enabled"] = False
+        else:
+            del keys[key_id]
         return web.Response(status=204)
 
 

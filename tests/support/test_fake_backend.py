@@ -163,6 +163,8 @@ async def test_deployments_and_keys_live_and_die(session: aiohttp.ClientSession)
     _, listed = await call("GET", f"{path}/keys")
     assert listed == {"keys": [{name: value for name, value in key["key"].items() if name != "plaintext"}]}
     assert (await call("DELETE", f"{path}/keys/{key['key']['id']}"))[0] == 204
+    listed["keys"][0]["enabled"] = False  # type: ignore[index]
+    assert (await call("GET", f"{path}/keys"))[1] == listed
     assert (await call("PATCH", path, enabled=False))[1]["deployment"] == {
         **made["deployment"],
         "enabled": False,

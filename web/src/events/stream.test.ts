@@ -237,6 +237,15 @@ test.each([204, 404])("an error answer is told and tried again, a %i is missing"
   expect([stream.state.value, stream.trouble.value, steps()]).toEqual(["live", null, [1]]);
 });
 
+test("a new job that its backend does not know yet is there a moment later", async () => {
+  daemon.refuse = { status: 204, error: "" };
+  await open();
+  expect(stream.state.value).toBe("missing");
+  daemon.refuse = null;
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(stream.state.value).toBe("live");
+});
+
 test("without a free slot it reads for short times and misses nothing", async () => {
   locks = {
     request: vi.fn(async (name: string, _options: object, use: (lock: object | null) => unknown) =>

@@ -10,7 +10,7 @@ import { pause, tabVisible, withStream } from "../api/stream-slots";
 import { STREAM_CONNECTED, STREAM_RECONNECTING } from "../contract.gen";
 import { Run } from "./run";
 import { SseParser } from "./sse";
-import { inOneTab, isSettled, LAST_RETRY_MS, retryDelay, whenHidden } from "./waits";
+import { inOneTab, isSettled, retryDelay, whenHidden } from "./waits";
 
 /** `reconnecting`: the daemon, or its connection to the backend, is being retried. */
 type StreamState = "loading" | "live" | "reconnecting" | "over" | "missing";
@@ -96,7 +96,7 @@ export class JobStream {
         const missing = error instanceof JobMissing || (error instanceof ApiError && error.status === 404);
         this.state.value = missing ? "missing" : "reconnecting";
         this.trouble.value = error instanceof ApiError ? errorText(error) : null;
-        await pause(missing ? LAST_RETRY_MS : retryDelay(this.#failures++), signal).catch(() => undefined);
+        await pause(retryDelay(this.#failures++), signal).catch(() => undefined);
         if (signal.aborted) return;
       }
     }

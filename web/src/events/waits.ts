@@ -3,7 +3,7 @@ import { locked } from "../lib/locks";
 
 const HIDDEN_MS = 10_000;
 const FIRST_RETRY_MS = 400;
-export const LAST_RETRY_MS = 15_000;
+const LAST_RETRY_MS = 15_000;
 
 /** Whether the promise is settled already. Browsers never join the server's writes: each is its own chunk. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {

@@ -41,14 +41,14 @@ export function Keys({ deployment }: { deployment: Deployment }) {
     if (!(await confirm(question))) return;
     try {
       await revokeKey(id, key.id);
-      // The focused button is removed together with its row.
+      // The focused button is removed, on some backends together with its row.
       if (document.activeElement === button || document.activeElement === document.body) {
         const row = button.closest("tr");
         const next = (row?.nextElementSibling ?? row?.previousElementSibling)?.querySelector("button");
         (next ?? heading.current)?.focus();
       }
-      setKeys((now) => now?.filter((other) => other.id !== key.id) ?? null);
       announce(`Key ${label} revoked`);
+      await read();
     } catch (fault) {
       setError(errorText(fault));
     }
