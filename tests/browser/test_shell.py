@@ -284,7 +284,8 @@ async def test_a_run_that_a_program_wants_is_started_by_a_press_only(
             await page.get_by_role("link", name="Playground").click()
             thread = await page.locator(".pg-top").bounding_box()
             note = await asked.bounding_box()
-            assert thread is not None and note is not None
+            assert thread is not None
+            assert note is not None
             assert note["y"] + note["height"] <= thread["y"]  # what is allowed must not be covered
             await asked.get_by_role("button", name="Allow", exact=True).click()
             await expect(asked).to_have_count(0)
