@@ -217,7 +217,7 @@ def _not_opened(data: Path, error: Exception) -> str:
     """Say that the database cannot be opened. On a full disk SQLite only calls it an I/O error."""
     with contextlib.suppress(OSError):
         if shutil.disk_usage(data).free < LEAST_BYTES:
-            return f"The disk of {data} is full: free some space"
+            return f"The disk of {data} is full: delete other files on it, then run arkor-dev local gc"
     return f"{data / DATABASE} cannot be opened: {error}"
 
 

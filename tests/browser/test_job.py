@@ -487,6 +487,18 @@ async def test_a_failed_run_says_why_in_full_and_an_unknown_job_that_there_is_no
         await expect(page.get_by_text("No job has this id")).to_be_visible()
 
 
+async def test_a_job_that_another_tab_deletes_is_said_to_be_deleted(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = fake_backend.add_job("completed", name="support-bot")
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(page.get_by_role("heading", name="support-bot")).to_be_visible()
+        del fake_backend.jobs[job]
+        await expect(page.get_by_text("This job was deleted")).to_be_visible(timeout=10_000)
+        await expect(page.get_by_text("support-bot is no longer in this project.")).to_be_visible()
+        await expect(page.get_by_role("button", name="Open in Playground")).to_have_count(0)
+
+
 async def test_the_configuration_is_what_ran_and_tells_defaults_from_what_was_asked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -545,7 +557,7 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
         region = page.get_by_role("region", name="Checkpoints")
         rows = region.locator("tbody tr")
         await expect(rows).to_have_count(7)
-        await expect(rows.nth(0)).to_have_text(re.compile("^final.*0.1500.*0.2500.*2.0 kB"))
+        await expect(rows.nth(0)).to_have_text(re.compile("^Final adapter.*0.1500.*0.2500.*2.0 kB"))
         await expect(rows.nth(1)).to_have_text(re.compile("^Step 20lowest eval loss.*0.1500.*0.2500.*4.1 kB"))
         for name, path, target in (
             ("final", "/data/one/final", f"final%3A{job}"),

@@ -281,6 +281,12 @@ async def test_a_run_that_a_program_wants_is_started_by_a_press_only(
             asked = page.get_by_role("alert").filter(has_text="Assistant wants to start training bot")
             await expect(asked).to_contain_text("learning_rate = 0.02")
             assert request.answer() is None
+            await page.get_by_role("link", name="Playground").click()
+            thread = await page.locator(".pg-top").bounding_box()
+            note = await asked.bounding_box()
+            assert thread is not None
+            assert note is not None
+            assert note["y"] + note["height"] <= thread["y"]  # what is allowed must not be covered
             await asked.get_by_role("button", name="Allow", exact=True).click()
             await expect(asked).to_have_count(0)
             assert request.answer() is True

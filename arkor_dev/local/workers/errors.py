@@ -29,8 +29,10 @@ class OutOfMemory(JobFailure):
 
 
 def human_size(count: float) -> str:
-    """Format bytes as gigabytes, or as megabytes below one."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Format bytes as gigabytes, or in a smaller unit below one."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def write_failure(what: str, error: OSError) -> str:

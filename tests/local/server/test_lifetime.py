@@ -166,7 +166,8 @@ def test_a_full_disk_is_called_full(tmp_path: Path, project: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (74, f"The disk of {data} is full: free some space\n")
+    advice = "delete other files on it, then run arkor-dev local gc"
+    assert (done.returncode, done.stderr) == (74, f"The disk of {data} is full: {advice}\n")
 
 
 @pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])

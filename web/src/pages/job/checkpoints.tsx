@@ -147,15 +147,17 @@ function itemsFor(
   return items;
 }
 
-function finalOf(id: string, { kind, name, step, bytes: size, path }: Artifact): Saved {
+/** An artifact of the result; the local backend calls them `final` and `best`. */
+export function finalOf(id: string, { kind, name, step, bytes: size, path }: Artifact): Saved {
   const trained = kind === "adapter" || kind === "model";
   const at = typeof step === "number" ? step : null;
   const suffix = at === null ? "" : ` (step ${number(at)})`;
+  const called = clean(name ?? kind, 60) || "artifact";
   return {
     name:
-      trained && (!name || name === kind)
+      trained && (!name || name === kind || name === "final")
         ? `Final ${kind}`
-        : `${clean(name ?? kind, 60) || "artifact"}${suffix}`,
+        : `${called[0]!.toUpperCase()}${called.slice(1)}${suffix}`,
     step: at,
     bytes: size,
     path,

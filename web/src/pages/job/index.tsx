@@ -45,14 +45,18 @@ function JobView({ id }: { id: string }) {
   // The run is one object that changes in place; `version` re-renders the components that read it.
   const version = stream.version.value;
   const status = statusOf(job, run);
-  const name = displayName(job?.name ?? id);
+  const last = useRef(job?.name);
+  if (job) last.current = job.name;
+  const name = displayName(last.current ?? id);
   const chart = useJobChart();
   useEffect(() => setTitle(name), [name]);
   useEnding(status, name);
   const again = useRunAgain(job);
   const held = useHeldBack(version === 0 && stream.state.value === "loading");
-  if (stream.state.value === "missing" && job === undefined && jobsState.value.loaded)
-    return <Missing id={id} />;
+  if (job === undefined && jobsState.value.loaded) {
+    if (last.current !== undefined) return <Deleted name={name} />;
+    if (stream.state.value === "missing") return <Missing id={id} />;
+  }
   const now: JobNow = { id, job, run, version, status };
   const reported = isReported(job);
   const answers = <LazyAnswers key="answers" {...now} chart={chart} />;
@@ -104,6 +108,20 @@ function useEnding(status: string, name: string): void {
     void refreshJobs();
     if (ended) announce(`${name}: ${statusWord(status)}`);
   }, [status]);
+}
+
+/** In another tab, or by another program, while its page was open. */
+function Deleted({ name }: { name: string }) {
+  return (
+    <>
+      <h1 tabIndex={-1} class="visually-hidden">
+        Job deleted
+      </h1>
+      <Empty title="This job was deleted" action={<a href="#/jobs">See all jobs</a>}>
+        {name} is no longer in this project.
+      </Empty>
+    </>
+  );
 }
 
 function Missing({ id }: { id: string }) {

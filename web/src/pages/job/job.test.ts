@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import type { Job } from "../../contract.gen";
+import type { Artifact, Job } from "../../contract.gen";
 import { Run } from "../../events/run";
+import { finalOf } from "./checkpoints";
 import { eventText } from "./details/event-text";
 import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
@@ -170,6 +171,15 @@ test("a method that is judged by a figure of its own is told by it, and not by i
   );
   expect(words("training.log", { step: 3, evalReward: 0.25 })).toBe("step 3 · eval mean reward 0.2500");
   expect(words("training.completed", { metrics: { steps: 3, loss: 0.02 } })).toBe("3 steps");
+});
+
+test("the artifacts of a result have names for a person", () => {
+  const names = [
+    { kind: "adapter", name: "final", bytes: 1 },
+    { kind: "adapter", bytes: 1 },
+    { kind: "checkpoint", name: "best", step: 20, bytes: 1 },
+  ].map((artifact) => finalOf("job", artifact as Artifact).name);
+  expect(names).toEqual(["Final adapter", "Final adapter", "Best (step 20)"]);
 });
 
 test("hostile text loses its controls and stays short", () => {
