@@ -38,9 +38,7 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one bounded
-    answer.
-    """
+    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one answer."""
 
     connect: float = 5
     first_byte: float = 15

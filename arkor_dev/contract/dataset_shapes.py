@@ -179,9 +179,7 @@ class DatasetFound(TypedDict):
 
 
 class RowEmbeddings(TypedDict):
-    """Whether the rows of a view are embedded, or their losses measured: ``none`` until this is requested for
-    their current content.
-    """
+    """The state of a view's embeddings or losses: ``none`` until requested for the rows' current content."""
 
     state: Literal["none", "waiting", "running", "completed", "failed"]
     progress: NotRequired[Preparation]

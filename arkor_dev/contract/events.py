@@ -299,9 +299,7 @@ class CheckpointSaved(AnyEvent):
 
 
 class CheckpointRemoved(AnyEvent):
-    """The checkpoint of ``step`` was deleted because of ``saveTotalLimit``. From the local backend's
-    trainer.
-    """
+    """The checkpoint of ``step`` was deleted because of ``saveTotalLimit``. From the local trainer."""
 
     type: Literal["checkpoint.removed"]
     step: int
@@ -372,8 +370,6 @@ class ChatProgress(TypedDict):
 
 
 class ChatError(TypedDict):
-    """Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut
-    off.
-    """
+    """Why the answer ends here, in a chat's stream. From the local backend, or from Studio if cut off."""
 
     error: str

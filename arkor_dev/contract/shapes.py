@@ -812,9 +812,7 @@ class ForecastGpu(TypedDict):
 
 
 class ForecastFix(TypedDict):
-    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
-    peak.
-    """
+    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is the peak."""
 
     settings: dict[str, object]
     words: str

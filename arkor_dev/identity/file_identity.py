@@ -180,9 +180,7 @@ class FileIdentity:
             return await self._read()
 
     def _check_folder(self) -> None:
-        """Check that the file is writable before creating an identity: otherwise each attempt would create
-        another one.
-        """
+        """Check that the file is writable before creating an identity, or each attempt would create one."""
         try:
             check_writable(self._path.parent)
         except OSError as fault:

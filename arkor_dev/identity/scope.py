@@ -112,9 +112,7 @@ class FileScopes:
         self._creating = asyncio.Lock()
 
     async def for_read(self, credentials: Credentials) -> Scope | None:
-        """Return the usable scope, or None. An unreadable file counts as none: a list is then empty, not
-        broken.
-        """
+        """Return the usable scope, or None, also for an unreadable file: lists are empty, not broken."""
         try:
             scope = await asyncio.to_thread(read_state, self._project)
         except ArkorError:

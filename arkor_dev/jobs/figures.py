@@ -1,6 +1,4 @@
-"""Exports a job's metrics as a file: CSV, JSON Lines, or TensorBoard's event files; so far, for a running
-job.
-"""
+"""Exports a job's metrics as CSV, JSON Lines, or TensorBoard's event files; of a running job, so far."""
 
 from __future__ import annotations
 

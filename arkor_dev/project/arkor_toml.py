@@ -91,9 +91,7 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
 
 def index_of(trainers: list[Trainer], name: str | None) -> int:
-    """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError if it
-    does not exist.
-    """
+    """Return the index of the trainer ``name``, or of the first for None. Raises BadRequestError."""
     for index, trainer in enumerate(trainers):
         if name is None or trainer["name"] == name:
             return index
@@ -290,9 +288,7 @@ def read(project: Path) -> str:
 
 
 def _syntax_error(error: Exception, text: str) -> str:
-    """Return tomllib's message with its position first; only from 3.14 on does the exception have it as
-    numbers.
-    """
+    """Return tomllib's message, position first; only from 3.14 on does the exception have the numbers."""
     match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
     if match:
         return f"{FILE}:{match[2]}: not valid TOML at column {match[3]}: {match[1]}"

@@ -49,9 +49,7 @@ SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
 COLUMN = text_line(200)
 CHECKED_ROW = MIB
-"""Longest row, in bytes: a longer one is left to training, since its objects could take a hundred times that
-here.
-"""
+"""Longest row, in bytes; longer ones are left to training, as their objects could take 100 times that."""
 
 
 def read_source(project: Path, value: object) -> DatasetSource:

@@ -1,6 +1,4 @@
-"""The command that trains a project (docs/contract.md#training-command), as a list of arguments, without a
-shell.
-"""
+"""The command that trains a project (docs/contract.md#training-command), as arguments without a shell."""
 
 from __future__ import annotations
 

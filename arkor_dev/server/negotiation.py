@@ -21,7 +21,5 @@ def takes(accept_encoding: str, coding: str) -> bool:
 
 
 def has(request: web.Request, etag: str) -> bool:
-    """Return whether the browser has cached the response with this tag (without quotes): then 304
-    suffices.
-    """
+    """Return whether the browser has cached the response with this tag (unquoted): then 304 suffices."""
     return any(candidate.value in (etag, "*") for candidate in request.if_none_match or ())

@@ -762,7 +762,7 @@ export interface ForecastGpu {
   totalBytes: number;
 }
 
-/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
+/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is the peak. */
 export interface ForecastFix {
   settings: Record<string, unknown>;
   words: string;
@@ -1188,7 +1188,7 @@ export interface CheckpointSaved extends AnyEvent {
   artifacts?: Artifact[];
 }
 
-/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local backend's trainer. */
+/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local trainer. */
 export interface CheckpointRemoved extends AnyEvent {
   type: "checkpoint.removed";
   step: number;
@@ -1243,7 +1243,7 @@ export interface ChatProgress {
   unit?: string;
 }
 
-/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut off. */
+/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if cut off. */
 export interface ChatError {
   error: string;
 }
@@ -1371,7 +1371,7 @@ export interface DatasetFound {
   reached: number;
 }
 
-/** Whether the rows of a view are embedded, or their losses measured: `none` until this is requested for their current content. */
+/** The state of a view's embeddings or losses: `none` until requested for the rows' current content. */
 export interface RowEmbeddings {
   state: "none" | "waiting" | "running" | "completed" | "failed";
   progress?: Preparation;
@@ -1720,7 +1720,7 @@ export interface EndpointRequests {
   more: boolean;
 }
 
-/** The log-probability of an answer in nats, and its number of tokens; `text` is the answer that is likelier instead. */
+/** The log-probability of an answer in nats, its number of tokens, and `text`, the likelier answer. */
 export interface AnswerScore {
   logp: number;
   tokens: number;

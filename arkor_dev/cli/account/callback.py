@@ -93,9 +93,7 @@ class Callback:
         self._sock.close()
 
     async def query(self, patience: float = PATIENCE) -> Mapping[str, list[str]]:
-        """Return the query that the browser sent. Raises SlowRequestError after ``patience`` seconds without
-        one.
-        """
+        """Return the query that the browser sent. Raises SlowRequestError after ``patience`` seconds."""
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(self._query)

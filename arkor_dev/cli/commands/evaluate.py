@@ -223,9 +223,7 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
 
 
 def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none if
-    nothing was gained.
-    """
+    """Format what the adapter keeps of its gain, and of the harm, at each strength; none without a gain."""
     try:
         task, general = evaluation["heldOut"], evaluation["general"]
         gain, harm = task["base"] - task["adapter"], general["adapter"] - general["base"]

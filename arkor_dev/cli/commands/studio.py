@@ -130,9 +130,7 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
 
 @contextlib.asynccontextmanager
 async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
-    """Connect Studio to its backend: over ssh before the page opens, since that may take long or ask a
-    question.
-    """
+    """Connect Studio to its backend; over ssh before the page opens, since that may be slow or ask."""
     if settings.ssh is None:
         yield functools.partial(connected, awaits_engine=True)  # the page offers to install it
         return

@@ -155,9 +155,7 @@ class SshBackend:
         await self._use(link, started)
 
     async def _prepare(self, link: Link, python: str | None) -> str | None:
-        """Install the package and its environment there; return the environment's name, None for
-        ``python``.
-        """
+        """Install the package and its environment there; return its name, None for ``python``."""
         if not self._code:  # as it was when this process started
             self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])

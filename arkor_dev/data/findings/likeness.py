@@ -55,9 +55,7 @@ def runs_of(text: str) -> set[int]:
 
 
 def common_runs(rows: Iterable[set[int]]) -> set[int]:
-    """Return runs that occur in very many of some rows: a common beginning of all prompts makes no two rows
-    similar.
-    """
+    """Return runs of words in very many of some rows: a prompt's common beginning makes no rows similar."""
     all_rows = list(rows)
     counts = Counter(run for runs in all_rows for run in runs)
     enough = max(5, COMMON * len(all_rows))

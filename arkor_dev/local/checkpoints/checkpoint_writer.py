@@ -78,9 +78,7 @@ class CheckpointWriter:
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Create a checkpoint with ``write``: the trained weights, and next to them the training state.
-        Raises NoSpaceError.
-        """
+        """Create a checkpoint: weights by ``write``, and the training state. Raises NoSpaceError."""
         if short := disk_shortage(self._data):
             raise NoSpaceError(short)
         folder = checkpoint_folder(self._data, self._job, step)

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
-"""Number of attempts if the head's server for this client dies when starting; each failure takes
-some 40 s.
-"""
+"""Attempts if the head's server for this client dies when starting; each failure takes some 40 s."""
 CONNECT_SECONDS: Final = 150.0
 """Time limit of all attempts together, in seconds."""
 

@@ -123,9 +123,7 @@ class SpareActor:
 
 
 def reuse_actor(actor: ActorClient, lease: Lease) -> bool:
-    """Assign the job of ``lease`` to a closed actor; on failure kill it, delete the lease and
-    return False.
-    """
+    """Assign the job of ``lease`` to a closed actor. On failure kill it, delete the lease, return False."""
     with contextlib.suppress(NodeLostError, ProtocolError, OSError):
         actor.reuse(lease)
         return True

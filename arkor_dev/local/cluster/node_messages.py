@@ -123,9 +123,7 @@ def _is_message(message: object) -> bool:
 
 
 def localize_paths(value: Any, remote_home: str, folders: Mapping[str, str]) -> Any:
-    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's folders,
-    by name.
-    """
+    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's, by name."""
     if isinstance(value, str):
         if remote_home in value:
             for name, folder in folders.items():

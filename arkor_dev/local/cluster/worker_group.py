@@ -37,9 +37,7 @@ because they have lost the first."""
 
 
 class WorkerGroup:
-    """The actors of one job's workers, rank 0 first, and their Ray ``placement_group`` if there are
-    several.
-    """
+    """The actors of one job's workers, rank 0 first, and the Ray ``placement_group`` of several."""
 
     def __init__(self, actors: Sequence[ActorClient], placement_group: Any = None) -> None:
         self.actors, self._placement_group = list(actors), placement_group

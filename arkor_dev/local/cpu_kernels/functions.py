@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 class Linear(NamedTuple):
-    """The weights of a layer that computes ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None
-    without an adapter.
-    """
+    """The weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None without an adapter."""
 
     weight: Any
     bias: Any

@@ -108,9 +108,7 @@ def _children(module: Any, *names: str) -> list[Any]:
 
 
 def _reads_same(module: Any) -> list[Any]:
-    """Return an attention layer's projections of the same input if one of them has an adapter; else an empty
-    list.
-    """
+    """Return an attention layer's projections of the same input if one has an adapter; else an empty list."""
     layers = _children(module, "q", "k", "v")
     adapted = any(map(_plain_lora, layers))
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []

@@ -141,9 +141,7 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest
 
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``completions``: one or more texts (or their token ids) to continue. See
-    `read_chat`.
-    """
+    """Parse a body of ``completions``: one or more texts (or token ids) to continue. See `read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
     prompt = checked["prompt"]

@@ -69,9 +69,7 @@ def _profile(level: float, x: Any, wins: Any) -> float:
 
 
 def _where_it_falls(profile: Callable[[float], float], best: float, end: float, least: float) -> float:
-    """Return the point between ``best`` and ``end`` at which the profile falls to ``least``; ``end`` if it
-    doesn't.
-    """
+    """Return the point between ``best`` and ``end`` where the profile falls to ``least``, or ``end``."""
     if profile(end) >= least:
         return end
     for _ in range(STEPS):

@@ -114,9 +114,7 @@ class Scorer:
         _end(self._process)
 
     def _line(self, until: float) -> bytes:
-        """Return the next line of the process's output. Raises TimeoutError, and EOFError if the process has
-        ended.
-        """
+        """Return the next line of the process's output. Raises TimeoutError, and EOFError after the end."""
         assert self._process.stdout is not None
         while b"\n" not in self._read:
             wait = until - time.monotonic()

@@ -8,9 +8,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
 
 TOO_MUCH: Final = 1.1
-"""A job is refused if it needs this multiple of the free memory; below that, the estimate may be too
-inaccurate.
-"""
+"""A job is refused if it needs this multiple of the free memory; below that, estimates are too inexact."""
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:

@@ -78,9 +78,7 @@ class EvaluationCosts:
         )
 
     def evaluation(self, writing: GenerationSpeed | None) -> dict[str, Any]:
-        """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and
-        those of the last evaluation.
-        """
+        """Return an evaluation's seconds, extrapolated from a few rows, and those of the last one."""
         run, held_out = self._run, list(self._run.held_out)
         indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)
         batches = self.batches = [[held_out[index] for index in group] for group in indices]

@@ -26,9 +26,7 @@ MOST_STEPS: Final = 512
 QUESTION: Final = 512
 """Maximum length of a question in tokens, as for a sample prompt."""
 MOST_TOKENS: Final = 3_000_000
-"""Numbers of steps, and of tokens in them, that are examined one by one; later ones are assumed to be
-alike.
-"""
+"""Numbers of steps, and of tokens in them, examined one by one; later ones are assumed to be alike."""
 COUNTED: Final = (32, 96)
 """Lengths of the two pieces of a row that are used to measure how much memory layers save."""
 Batch = list["Example"]
@@ -58,9 +56,7 @@ def question_of(row: Example) -> list[int]:
 
 
 def thinned(row: Example, tokens: int) -> Example:
-    """Shorten a row to about this many tokens, with the same share of learned ones and at least one per
-    sequence.
-    """
+    """Shorten a row to about this many tokens: same share of learned ones, at least one per sequence."""
     every = max(1, row.tokens // tokens)
 
     def part(sequence: Example) -> Example:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from .generation.sampling import Chosen
 
 GROWTH: Final = 128
-"""Number of tokens of free space added when a buffer is full: copying the whole cache at each step would be
-slow.
-"""
+"""Tokens of free space added when a buffer is full: copying the whole cache at each step is slow."""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
@@ -78,9 +76,7 @@ def layers_of(cache: Any) -> Layers:
 
 
 class Forward:
-    """A model's ``forward`` on rows of tokens, independent of the name that this version of transformers has
-    for the cache argument.
-    """
+    """A model's ``forward`` on rows of tokens, whatever this version of transformers calls the cache."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -139,9 +135,7 @@ class Row:
     """The row's own cache while its prompt is read."""
     fallback: StepwiseGenerate | None = None
     scores: list[Chosen] | None = None
-    """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if they are
-    requested.
-    """
+    """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if requested."""
     alternatives: int = 0
 
 
@@ -187,9 +181,7 @@ class Batch:
         return logits[[index_of[id(row)] for row in rows]]
 
     def remove(self, row: Row) -> Layers:
-        """Remove a row; return its keys and values, one for each of its tokens, or None if they are
-        incomplete.
-        """
+        """Remove a row; return its keys and values, one per token, or None if they are incomplete."""
         index = self.rows.index(row)
         del self.rows[index]
         if not self._consistent:

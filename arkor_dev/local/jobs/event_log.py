@@ -154,9 +154,7 @@ class EventLog(Records):
         ).fetchall()
 
     def read_events(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
-        """Return whether the job has ended, and its ``events``; read in this order so that none is
-        missed.
-        """
+        """Return whether the job has ended, and its ``events``, read in this order so that none is missed."""
         is_over = self.is_over(job_id)
         return is_over, self.events(job_id, after, limit)
 

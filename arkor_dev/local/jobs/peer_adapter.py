@@ -41,9 +41,7 @@ UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the mode
 
 @dataclass(frozen=True, slots=True)
 class PeerAdapter:
-    """An adapter in ``folder``: its unchanged settings, its base model, and an id derived from its
-    content.
-    """
+    """An adapter in ``folder``: its unchanged settings, its base model, an id derived from its content."""
 
     folder: Path
     settings: bytes

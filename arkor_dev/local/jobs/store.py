@@ -303,9 +303,7 @@ class Store(EventLog):
     def start_next(
         self, excluded: Sequence[str] = (), only: str | None = None
     ) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job not in ``excluded``, but only if it is ``only``; return id and config with
-        secrets.
-        """
+        """Start the next job not in ``excluded``, if it is ``only``; return id and config with secrets."""
         with transaction(self._db):
             next_job = waiting.first(self._db, excluded)
             next_job = next_job if next_job and only in (None, next_job[0]) else None

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def on_battery() -> bool:
-    """Return True only if that is certain; without a battery or a report, the machine counts as on mains
-    power.
-    """
+    """Return True only if that is certain; without a battery or report, the machine counts as on mains."""
     try:
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 

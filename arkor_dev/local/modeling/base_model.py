@@ -67,9 +67,7 @@ class Base:
 
 
 def why_processor() -> str | None:
-    """Return why a machine with a GPU computes on its CPU, and what to do about it; None if that is as
-    expected.
-    """
+    """Return why a machine with a GPU computes on its CPU, and what to do; None if that is expected."""
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
     if gpu_and_build := idle_gpu(kind := torch_build() or "cpu"):
@@ -137,9 +135,7 @@ def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
 
 
 def _unquantized(config: Any) -> list[str] | None:
-    """Return the modules that must not be quantized: towers, for example, are exported bit for bit. None for
-    transformers' default.
-    """
+    """Return modules that must not be quantized, such as towers, exported bit for bit. None: the default."""
     if not any(hasattr(config, key) for key in SENSES):
         return None
     with torch.device("meta"):
@@ -328,9 +324,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
 
 
 def _in_one_piece(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Make the last positions of several rows contiguous: otherwise torch would copy the output layer for
-    each row.
-    """
+    """Make the last positions of several rows contiguous, or torch would copy the output layer per row."""
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 

@@ -184,9 +184,7 @@ def renderings(
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
-    """Return the position after the cue at which the last of ``messages`` begins in its rendering
-    ``after``.
-    """
+    """Return the position after the cue where the last of ``messages`` begins in its rendering ``after``."""
     if len(messages) == 1:
         return 0
     before = render(tokenizer, messages[:-1], add_generation_prompt=True, tools=tools)
@@ -237,9 +235,7 @@ def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], aft
 
 
 def end_ids(tokenizer: Any, model: Any) -> list[int]:
-    """Return the token ids that end an answer: the model's end tokens, and the template's mark after an
-    assistant turn.
-    """
+    """Return the token ids that end an answer: the model's, and the template's mark after assistant turns."""
     ids = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id
     ids.update(configured if isinstance(configured, list) else [configured])

@@ -75,9 +75,7 @@ def starter_gguf(cache: Path) -> Path:
 
 
 def pickled_weights(folder: Path) -> str | None:
-    """Return the name of a pickled weights file, which is executable code, if a folder has no other
-    weights.
-    """
+    """Return the name of a pickled weights file, which is executable code, if there are no other weights."""
     if any(folder.glob("*.safetensors")):
         return None
     return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)

@@ -212,9 +212,7 @@ class Chat:
         return job["config"]["model"], folder, job["config"]
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that has changed since it was written; each is checked only
-        once.
-        """
+        """Raise ConflictError for an adapter that has changed since it was written; each is checked once."""
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:

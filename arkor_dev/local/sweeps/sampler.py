@@ -167,9 +167,7 @@ def _encoded(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 
 
 def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings from Optuna's values; a range's value is rounded to as many digits as a person would
-    write.
-    """
+    """Return settings from Optuna's values; a range's value is rounded to as few digits as people write."""
     decoded: dict[str, Any] = {}
     for field, values in space.items():
         value = params[field]

@@ -60,9 +60,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
 
 
 def full_model(model: Any, name: str) -> Any:
-    """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as in
-    :func:`adapted`.
-    """
+    """Prepare ``model`` for training with all weights requiring gradients. ``name`` as in :func:`adapted`."""
     _name(model, name)
     model.requires_grad_(True)
     model.train()
@@ -186,9 +184,7 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write_no_card(_: str) -> None:
-    """Prevent PEFT from writing its model card, which takes longer than writing the adapter; ours replaces
-    it.
-    """
+    """Prevent PEFT from writing its model card, which is slower than the adapter; ours replaces it."""
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -109,9 +109,7 @@ class Objective(ABC):
         yield batches
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Run the base model on the replayed ``rows`` and keep the results that the loss needs; return False
-        if stopped.
-        """
+        """Run the base model on the replayed ``rows`` and keep its results; return False if stopped."""
         return True
 
     def of_replayed(self) -> Any:
@@ -260,9 +258,7 @@ class Objective(ABC):
         return alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
 
     def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
-        """Return the inputs of the output layer, ``[learned, size]``, the layer itself, and the learned
-        tokens; see :meth:`logits`.
-        """
+        """Return the output layer's inputs ``[learned, size]``, the layer, and the learned tokens."""
         with headless(self._inner) as head:
             hidden, targets = self.logits(rows)
         return hidden, head, targets
@@ -446,9 +442,7 @@ class CrossEntropy(Objective):
         return logits, None, targets
 
     def _summed(self, values: Any, head: Any, targets: Any, smoothing: float) -> Any:
-        """Return the summed cross entropy of the logits ``values``, or of the logits that ``head`` computes
-        from ``values``.
-        """
+        """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them."""
         if head is None:
             return summed_cross_entropy(values, targets, smoothing)
         with self._autocast():

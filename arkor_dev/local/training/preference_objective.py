@@ -95,9 +95,7 @@ class Reference:
         self._known.clear()
 
     def of(self, rows: Sequence[Example]) -> Any:
-        """Return the log-probabilities ``[rows, sequences]`` of examples, all with the same number of
-        sequences.
-        """
+        """Return the log-probabilities ``[rows, sequences]`` of examples with equally many sequences."""
         sums = []
         for row in rows:
             key = _key(row)

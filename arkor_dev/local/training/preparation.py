@@ -157,9 +157,7 @@ class Preparation:
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
-        """Load the ``model`` located by the backend as ``base``, and determine its context limit
-        ``longest``.
-        """
+        """Load the ``model`` located by the backend as ``base``; determine its context limit ``longest``."""
         # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.lean_transformers import lean_imports
@@ -248,9 +246,7 @@ class Preparation:
             self.say(f"gpus is {requested}, and this job has {actual}")
 
     def _accept_4_bit(self) -> None:
-        """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if settings forbid
-        that.
-        """
+        """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if forbidden."""
         for field, refused in (("fullFineTuning", (True,)), ("initLoraWeights", FROM_BASE)):
             if self.config.get(field) in refused:
                 raise JobFailure(
@@ -277,9 +273,7 @@ class Preparation:
             self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
-        """Encode the rows as the examples ``train`` and ``held_out``, and count the truncated rows in
-        ``cut``.
-        """
+        """Encode the rows as the examples ``train`` and ``held_out``; count the truncated rows in ``cut``."""
         encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 

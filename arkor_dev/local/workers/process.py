@@ -186,9 +186,7 @@ class Child:
         await self._process.wait()
 
     async def ended(self) -> int:
-        """Wait for the end and return the exit status, negative for a signal. Kills the rest of its process
-        group.
-        """
+        """Wait for the end; return the exit status, negative for a signal. Kills its whole process group."""
         status = await self._process.wait()
         self.kill()
         with contextlib.suppress(TimeoutError):
@@ -208,9 +206,7 @@ class Child:
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
     def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
-        """Return why a worker ended without reporting a reason; ``relief`` is the advice if memory
-        ran out.
-        """
+        """Return why a worker ended without a reason; ``relief`` is the advice if memory ran out."""
         status = self._process.returncode
         if self._strange:
             return f"{subject} sent an invalid message, and was killed: {self._strange[:200]}"

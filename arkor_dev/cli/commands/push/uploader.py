@@ -36,9 +36,7 @@ WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "
 LIMIT: Final = 2**24
 CHUNK: Final = 2**22
 LEAST: Final = 12
-"""Shortest path or secret, in characters, to search for in weights and vocabularies: shorter ones match by
-chance.
-"""
+"""Shortest path or secret, in characters, to search for in weights: shorter ones match by chance."""
 
 
 def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
@@ -235,9 +233,7 @@ class Hub:
     repo: str
 
     def look(self) -> dict[str, Any]:
-        """Return the user and the repository's state. Raises :class:`PushError` if it can never be
-        written.
-        """
+        """Return the user and the repository's state. Raises :class:`PushError` if it is not writable."""
         account = self.api.whoami()
         user = str(account.get("name") or "")
         names = [user, *(str(org.get("name")) for org in account.get("orgs") or () if isinstance(org, dict))]

@@ -88,9 +88,7 @@ class SharedFiles:
             self._succeeds(COPY_SECONDS, work)
 
     def fetch(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
-        """Copy the file of that hash and ``size`` to ``target``; return whether the store had an
-        intact one.
-        """
+        """Copy the file of that hash and ``size`` to ``target``; return whether the store has it intact."""
         store = self._store
         if store is None or not SHA256.fullmatch(sha256):
             return False

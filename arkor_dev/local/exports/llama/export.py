@@ -48,9 +48,7 @@ MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 @dataclass
 class LlamaExport(Export):
-    """The export of ``source`` as GGUF with ``quantization``; ``cache`` contains converters and
-    base models.
-    """
+    """The export of ``source`` as GGUF with ``quantization``; ``cache`` has converters and base models."""
 
     quantization: str = FULL
     cache: Path = field(default_factory=Path)

@@ -117,9 +117,7 @@ def _literal(text: str) -> str:
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
-    """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` for content that it cannot
-    express.
-    """
+    """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` if it cannot be expressed."""
     lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
     if parts.default:
         lines.append(_instruction("SYSTEM", parts.default))

@@ -41,9 +41,7 @@ class Sampling:
 
     @classmethod
     def of(cls, ask: Mapping[str, Any], repetition: float = 1.0) -> Sampling:
-        """Return the options in a request's fields; ``repetition`` is the model's own, used if the request
-        has none.
-        """
+        """Return the options in a request's fields; ``repetition`` is the model's own, the default."""
         return cls(
             temperature=ask["temperature"],
             top_p=ask["topP"],
@@ -155,9 +153,7 @@ class Sampler:
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return the indices of the ``count`` largest values, largest first; equal values are in the order of
-    their indices.
-    """
+    """Return the indices of the ``count`` largest values, largest first; ties are in index order."""
     indices = np.arange(values.size)
     if count < values.size:
         least = values[np.argpartition(values, -count)[-count:]].min()

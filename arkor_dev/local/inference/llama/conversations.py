@@ -35,9 +35,7 @@ class Conversations:
         self._cached: list[_Cached] = []
 
     def open(self, group: Hashable, prompt: Sequence[int]) -> tuple[int, int]:
-        """Return a sequence for ``prompt``, and how many of its tokens are already in that sequence's memory,
-        never counting the last one.
-        """
+        """Return a sequence for ``prompt``, and how many of its tokens are in its memory, except the last."""
         best, longest = None, LEAST_TOKENS - 1
         if self._native.shares:
             for cached in self._cached:

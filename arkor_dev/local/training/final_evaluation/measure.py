@@ -293,9 +293,7 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
 
 @contextmanager
 def _scaled(model: Any, strength: float) -> Iterator[None]:
-    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, for the duration of
-    the block.
-    """
+    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, within the block."""
     weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
     weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]
     trained = [weight.detach().clone() for weight in weights]
@@ -426,9 +424,7 @@ def _stopping(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """Load the base of ``run``, which has not begun, with the adapter in ``folder``, set up as in
-    training.
-    """
+    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, set up as in training."""
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)

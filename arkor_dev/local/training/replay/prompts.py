@@ -32,9 +32,7 @@ def built_in() -> list[Row]:
 
 
 def unlike(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
-    """Return those of ``rows`` that the verdict does not measure: drop held-out rows, general questions, and
-    near duplicates of either.
-    """
+    """Drop held-out rows, general questions, and near duplicates of either, which the verdict measures."""
     measured = [*questions(), *held_out]
     groups = groups_of([*measured, *rows], guess=False).ids
     known = set(groups[: len(measured)])

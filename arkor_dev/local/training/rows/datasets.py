@@ -42,9 +42,7 @@ def load_rows(
     limit: int | None,
     bad: list[str] | None = None,
 ) -> list[Row]:
-    """Return the rows of ``source`` in one of ``forms``, or the first ``limit`` of them; see
-    ``read_rows``.
-    """
+    """Return the rows of ``source`` in one of ``forms``, or the first ``limit``; see ``read_rows``."""
     return read_rows(fetched(source, project, scratch, progress, forms, limit), limit, bad)
 
 
