@@ -55,7 +55,6 @@ class Command:
     on_backend: bool | Callable[[argparse.Namespace], bool] = False
 
     def parser(self) -> CommandLine:
-        """Build its parser."""
         parser = CommandLine(f"arkor-dev {self.name}", self.text, f"[options] {self.usage}".rstrip())
         self.add(parser)
         return parser

@@ -69,7 +69,6 @@ class PlainView:
         self.console.print(Text(plain(text), style), soft_wrap=True)
 
     def show(self, item: JobEvent | Connection | Waiting) -> None:
-        """Print an event."""
         if isinstance(item, Connection):
             self._connection(item)
         elif isinstance(item, Waiting):
@@ -127,7 +126,6 @@ class _Words(ProgressColumn):
     """Redraws a task's ``words()``, so that the time left counts down between two events."""
 
     def render(self, task: Task) -> Text:
-        """Return the words of ``task``."""
         return Text(task.fields["words"]())
 
 

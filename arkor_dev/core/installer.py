@@ -242,7 +242,6 @@ def fetched_by_uv(words: str) -> int:
 
 
 def progress_line(progress: Progress) -> str:
-    """Return the progress as a line."""
     clock = f"{int(progress.seconds) // 60}:{int(progress.seconds) % 60:02}"
     fetched, unpacked = progress.fetched / GIGABYTE, progress.unpacked / GIGABYTE
     return f"{clock}  {fetched:.2f} GB fetched, {unpacked:.2f} GB unpacked  {progress.now}"

@@ -144,7 +144,6 @@ class DataSet:
                     yield LocatedRow(location, record, container, out)
 
     def item(self, located: LocatedRow) -> Item:
-        """Return the row that ``scan`` has located."""
         location, record, container, _ = located
         file = self.files[location.file]
         where = (

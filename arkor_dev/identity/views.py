@@ -37,7 +37,6 @@ class FixedIdentity:
         self._shared: asyncio.Future[Credentials] | None = None
 
     async def credentials(self) -> Credentials:
-        """Return the identity."""
         if isinstance(self._source, Credentials):
             return self._source
         if isinstance(self._source, Awaitable):

@@ -102,7 +102,6 @@ class MadeFile:
 
 
 def line_of(row: dict[str, Any]) -> bytes:
-    """Return a row as a line of the file."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -98,7 +98,6 @@ class BackendTeacher:
         self._backend = backend
 
     async def ask(self, request: Request) -> Reply:
-        """See ``Teacher.ask``."""
         body = {
             "messages": list(request.messages),
             "baseModel": request.model,

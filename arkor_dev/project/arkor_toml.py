@@ -141,8 +141,6 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
 
 
 class _TableReader:
-    """Reads one ``[[trainer]]``."""
-
     def __init__(self, project: Path, lines: dict[KeyPath, int], at: KeyPath) -> None:
         self.project = project
         self.at = at

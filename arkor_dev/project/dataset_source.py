@@ -337,7 +337,6 @@ class _Unreadable:
         self.readable: set[str] = set()
 
     def add(self, file: str, located: LocatedRow, where: str, error: RowError) -> None:
-        """Count a row."""
         self.count += 1
         self.flaw = self.flaw or f"{where}: {error}"
         if error.kind != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):

@@ -12,7 +12,6 @@ _REFUSED = re.compile(r"\s*q=0(\.0*)?\s*")
 
 
 def takes(accept_encoding: str, coding: str) -> bool:
-    """Return whether ``Accept-Encoding`` accepts ``coding``."""
     for choice in accept_encoding.split(","):
         name, _, parameters = choice.partition(";")
         if name.strip().lower() == coding:

@@ -41,7 +41,6 @@ class StudioEntry:
         self._project = project
 
     def publish(self, port: int) -> None:
-        """Publish the port of this Studio."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.seek(0)

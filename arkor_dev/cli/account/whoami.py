@@ -53,7 +53,6 @@ class Account:
 
     @property
     def slugs(self) -> list[str]:
-        """The slugs of the organisations."""
         return [str(org["slug"]) for org in self.orgs if org.get("slug")]
 
     def __str__(self) -> str:

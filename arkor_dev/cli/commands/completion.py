@@ -63,7 +63,6 @@ def run_completion(shell: str | None, program: CommandLine) -> int:
 
 
 def completed(program: CommandLine) -> list[Completed]:
-    """Return the program and each of its commands."""
     names = tuple((name, _short(command.help)) for name, command in COMMANDS.items())
     commands = [Completed("", "", names, tuple(_options(program, ())), files=False)]
     for name, command in COMMANDS.items():

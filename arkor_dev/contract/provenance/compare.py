@@ -38,8 +38,6 @@ EXTENTS: Final = 10_000
 
 
 class FileState(NamedTuple):
-    """One file and its state."""
-
     name: str
     state: State
 

@@ -40,7 +40,6 @@ class Conflict:
     unless: str | None = None
 
     def arises(self, config: Mapping[str, Any]) -> bool:
-        """Return whether ``config`` has this conflict."""
         value, row = config.get(self.field), by_field()[self.other]
         if not value or value == by_field()[self.field].of(config.get("method")).default:
             return False

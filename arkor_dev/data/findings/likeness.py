@@ -95,7 +95,6 @@ class Likeness(Check):
         self._near_duplicates = RowGroup()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -143,7 +142,6 @@ class Likeness(Check):
         return {*self._pairs, *self._earlier}
 
     def see_again(self, checked: CheckedRow) -> None:
-        """See ``Check.again``."""
         if checked.number not in self._pairs and checked.number not in self._earlier:
             return
         runs = runs_of(_text_of(checked)) - self._common

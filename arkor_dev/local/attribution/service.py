@@ -67,7 +67,6 @@ class Task(WorkerTask):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The task's key."""
         return self.job["id"], self.name
 
 

@@ -200,7 +200,6 @@ class Card:
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
     def text(self) -> str:
-        """Return the whole card."""
         body = [
             f"# {self._title(escaped=True)}",
             self._beginning(),

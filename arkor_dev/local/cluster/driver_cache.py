@@ -36,7 +36,6 @@ class ClusterConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` has succeeded."""
         return bool(self._key)
 
     def open(self, address: str, data: Path, on_timeout: Callable[[str], None], *, insecure: bool) -> None:

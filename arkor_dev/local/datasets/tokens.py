@@ -82,7 +82,6 @@ class TokenizedRow:
 
     @property
     def learned(self) -> int:
-        """The number of learned tokens."""
         return sum(label != IGNORED for part in self.parts for label in part.coded.labels)
 
     @property
@@ -207,7 +206,6 @@ def special_pattern(tokenizer: Any) -> re.Pattern[str]:
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of all special tokens."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return frozenset(tokenizer.all_special_ids).union(
         number for number, token in added.items() if getattr(token, "special", False)

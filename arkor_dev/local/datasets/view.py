@@ -98,7 +98,6 @@ class View:
             self._read_next()
 
     def close(self) -> None:
-        """Close the files."""
         self._walk.close()
         self.index.close()
 
@@ -158,7 +157,6 @@ class View:
         return self._tokens_of(0, Item(RowLocation(0, 0, 0, 0, 0), where, row))[0]
 
     def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
-        """Return a row token by token, and whether it has tokens."""
         tokenized = self._seen(item)
         if tokenized is not None and not isinstance(tokenized, str):
             return to_wire(self._special_ids, number, tokenized), True
@@ -233,11 +231,9 @@ class View:
         return rows
 
     def groups(self, file: str) -> RowGroups:
-        """Return the groups of the rows."""
         return self.embedded(file).groups()
 
     def map(self, file: str) -> RowMap:
-        """Return the rows' positions on a map."""
         return self.embedded(file).map()
 
     def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:

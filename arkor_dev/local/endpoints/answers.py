@@ -23,7 +23,6 @@ class Choice:
     done: dict[str, Any] | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Add a message from the engine."""
         self.text += message.get("text", "")
         self.done = message.get("done", self.done)
         self.tokens += _tokens(message)

@@ -232,7 +232,6 @@ def _check_model(body: Mapping[str, Any], slug: str) -> None:
 
 
 def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are set."""
     return {
         name: value
         for name, value in body.items()

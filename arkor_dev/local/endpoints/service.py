@@ -98,7 +98,6 @@ class _EngineChoice:
                 self._lock.release()
 
     def settle(self, engine: str) -> None:
-        """Use ``engine`` from now on."""
         if self.engine is None:
             self.engine = engine
             if self._lock.locked():
@@ -212,7 +211,6 @@ class Endpoints:
         self.log_request(requests.Request(deployment, "", status=status, error=text))
 
     def log_request(self, request: Request) -> None:
-        """Log a finished request."""
         if request.status >= requests.FAULT:
             now = time.monotonic()
             if now - self._refused.get(request.deployment, -REFUSALS_SECONDS) < REFUSALS_SECONDS:

@@ -214,7 +214,6 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:
-    """Return a sentence that describes the scores."""
     rows = compared.rows
     if metric in RATES:
         right, before = (round(mean * rows) for mean in (compared.adapter, compared.base))

@@ -203,7 +203,6 @@ class TransformersEngine:
         self._active = active
 
     def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Load the base and the adapter, and activate it."""
         if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
             self._base_key, self._base, self._active, self._forward = None, None, None, None

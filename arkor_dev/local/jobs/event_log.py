@@ -164,7 +164,6 @@ class EventLog(Records):
         return row[0] or 0
 
     def newest(self, job_id: str, name: str) -> list[Event]:
-        """Return the newest event of a job with this name, if any."""
         rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )

@@ -115,7 +115,6 @@ class PeerAdapter:
         return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
 
     def remove_copies(self, data: Path) -> None:
-        """Remove the copied files."""
         remove_files(data, self.job_id)
 
 

@@ -124,7 +124,6 @@ class Scheduler:
 
     @property
     def busy(self) -> bool:
-        """Return whether a job is training."""
         return bool(self._running)
 
     @property

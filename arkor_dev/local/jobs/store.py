@@ -44,7 +44,6 @@ class Verdict(NamedTuple):
 
 
 def new_id() -> str:
-    """Return the id of a new job."""
     return f"job_{secrets.token_hex(6)}"
 
 
@@ -77,8 +76,6 @@ def _is_evaluation(evaluation: object) -> bool:
 
 
 class Store(EventLog):
-    """The jobs and events of one project."""
-
     def recover(
         self,
         verdict_of: Callable[[str], Verdict | None] = lambda _: None,

@@ -108,7 +108,6 @@ class Sweep:
 
     @property
     def search(self) -> list[Trial]:
-        """The trials of the search."""
         return [trial for trial in self.trials if trial.role == SEARCH]
 
     @property

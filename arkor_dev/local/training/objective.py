@@ -380,7 +380,6 @@ class CrossEntropy(Objective):
         return loss, weight_of([rows])
 
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return :meth:`cross_entropy`."""
         return self.cross_entropy(rows)
 
     def of_replayed(self) -> Any:

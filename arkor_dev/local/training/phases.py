@@ -78,7 +78,6 @@ class Phases:
         self._due = {EVALUATING: evaluations + bool(last), SAVING: saves + 1}
 
     def record_step(self, step: int, seconds: float) -> None:
-        """Record the duration of ``step``."""
         self._step = step
         self._paces.append(seconds)
 

@@ -148,7 +148,6 @@ class Child:
                 return
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield messages one by one until the worker ends."""
         async for batch in self.batches():
             for message in batch:
                 yield message

@@ -94,7 +94,6 @@ class Kernel:
                 return answer
 
     def close(self) -> None:
-        """Close the socket."""
         self._socket.close()
 
 
@@ -142,7 +141,6 @@ class Tables:
         return None
 
     def close(self) -> None:
-        """Close the tables."""
         self._open.close()
 
 

@@ -178,7 +178,6 @@ class RemoteStore:
             yield file
 
     def remove(self, name: str) -> None:
-        """Remove a file from the store."""
         with self._store() as store:
             store.rm_file(f"{self._folder}/{name}")
 

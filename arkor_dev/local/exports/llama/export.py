@@ -64,7 +64,6 @@ class LlamaExport(Export):
         return FULL if self.form == "gguf-lora" else self.quantization
 
     def make(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """See ``Export.make``."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for path in self.target.parent.glob(
             f"{self.target.name}.*.part"

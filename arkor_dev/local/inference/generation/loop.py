@@ -44,8 +44,6 @@ LOGPROBS_PER_MESSAGE: Final = 256
 
 @dataclass(eq=False)
 class _Answer:
-    """A running answer."""
-
     request: GenerationRequest
     conversation: Any
     sampler: Sampler

@@ -182,7 +182,6 @@ class LlamaEngine:
         self._base_key = base_key
 
     def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Load the base and the adapter."""
         if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
             self._base_key = None

@@ -96,14 +96,12 @@ class JobRunner:
         self._pause: str | None = None
 
     def cancel(self) -> None:
-        """Cancel the job."""
         self._cancelled = True
         if self.training:
             self.training.cancel()
 
     @property
     def pausing(self) -> bool:
-        """Return whether the job is pausing or ending."""
         return self._cancelled or self._pause is not None
 
     def pause(self, reason: str) -> None:

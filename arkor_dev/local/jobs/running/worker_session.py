@@ -121,7 +121,6 @@ class WorkerSession:
         self.attached = False
 
     def cancel(self) -> None:
-        """Cancel the job."""
         self._cancel.set()
 
     async def cancelled(self) -> None:

@@ -24,7 +24,6 @@ def prompts() -> list[str]:
 
 
 def built_in() -> list[Row]:
-    """Return the built-in prompts as rows without answers."""
     return [
         Row([{"role": "user", "content": prompt}, {"role": "assistant", "content": ""}], f"prompt {number}")
         for number, prompt in enumerate(prompts(), 1)
