@@ -1,7 +1,6 @@
 """Shows a run: a progress bar on a terminal, plain lines anywhere else.
 
-Plain lines are written whole and flushed, so that a reader of the pipe (such as Studio) sees each one at
-once.
+Plain lines are written whole and flushed, so that a reader of the pipe (such as Studio) sees each at once.
 """
 
 from __future__ import annotations

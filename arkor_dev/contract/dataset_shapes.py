@@ -143,8 +143,7 @@ class TokenRun(TypedDict):
 
 
 class DatasetTokens(TypedDict):
-    """A row token by token, before truncation. ``ids``, ``texts`` and ``runs`` cover its first ``shown``
-    tokens.
+    """A row token by token, before truncation. ``ids``, ``texts`` and ``runs`` cover ``shown`` tokens.
 
     ``examples`` holds the token counts of its examples: one, or several if the chat template rewrites earlier
     turns. ``length`` is the longest. Joined, the texts are the template's output; a token that completes a

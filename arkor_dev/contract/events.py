@@ -249,8 +249,7 @@ class SampleCreated(AnyEvent):
     See docs/contract.md#samples. Step 0 is the base model. ``number`` is the prompt's number from 1, and
     ``prompt`` its last user message. ``messages`` is included if the model saw more than that, and empty if
     it is too long. For a held-out row, its number (as in ``EvaluationRow``) and its ``wanted`` answer are
-    included. ``truncated`` is true if the answer reached its length limit. Long texts are shortened to their
-    beginning.
+    included. ``truncated`` is true if the answer reached its length limit. Long texts are truncated.
     """
 
     type: Literal["sample.created"]

@@ -95,8 +95,7 @@ def amd_gpus(nodes: Path = AMD) -> list[Gpu]:
 def idle_gpu(build: str) -> tuple[str, str] | None:
     """Return the name of a GPU that this ``build`` of torch cannot use, and what to install.
 
-    ``build`` is "cuda", "rocm" or "cpu". The GPU may be unusable for another reason, too, such as an old
-    driver.
+    ``build`` is "cuda", "rocm" or "cpu". The GPU may be unusable for other reasons, such as an old driver.
     """
     if sys.platform == "darwin":
         return None

@@ -1,8 +1,7 @@
 """Core shapes of the wire contract between Studio, the local backend and the page.
 
 Names and shapes without behaviour; ``scripts/generate.py`` generates the page's TypeScript types from these
-``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists known fields and tolerates
-more.
+``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists only the known ones.
 """
 
 from __future__ import annotations
@@ -530,8 +529,7 @@ class EvaluationDifference(TypedDict):
 
 
 class AnswerRates(TypedDict):
-    """Statistics of a model's answers: mean length in ``tokens``, and shares truncated, repetitive and
-    refusing.
+    """Statistics of a model's answers: mean length in ``tokens``, shares truncated, repetitive, refusing.
 
     Refusals are detected by an answer's first words, in English.
     """
@@ -703,8 +701,7 @@ class Evaluation(TypedDict):
 
 
 class EvaluationRow(TypedDict):
-    """One held-out row: its mean losses per token over ``tokens`` learned tokens, its prompt and wanted
-    answer.
+    """One held-out row: its mean losses per token over ``tokens`` learned tokens, prompt and wanted answer.
 
     ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
@@ -986,8 +983,7 @@ class ExportProof(TypedDict):
     """How an exported model compares with the trained one and the base: docs/contract.md#exports.
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
-    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is the mean per token of each
-    model.
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token.
     """
 
     verdict: str
@@ -1093,8 +1089,7 @@ class EngineProgress(TypedDict):
 class EngineSetup(TypedDict):
     """The engine for training on this machine.
 
-    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and then
-    continues by itself.
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and continues.
     """
 
     state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]

@@ -153,8 +153,7 @@ class Installer:
         return build
 
     def install(self, packages: Sequence[str], folder: Path, display: Display) -> int:
-        """Install into the environment ``folder``, with the installer's output in its log; return the exit
-        code.
+        """Install into the environment ``folder``, logging the installer's output; return the exit code.
 
         After `resolve_torch`, this installs the PyTorch that it found.
         """

@@ -103,8 +103,7 @@ class FileIdentity:
 
     @asynccontextmanager
     async def opened(self, patience: float = 3.0) -> AsyncIterator[FileIdentity]:
-        """Open for a launch: raise ArkorError if it can never work, else continue within ``patience``
-        seconds.
+        """Open for a launch: raise ArkorError if it can never work, else continue within ``patience`` s.
 
         An anonymous identity that cannot be created yet, because the backend is unavailable, is requested
         again until it succeeds. An account is only read, so that starting waits for no network.

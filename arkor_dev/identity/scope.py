@@ -1,8 +1,7 @@
 """The project of a call: ``state.json`` and its rules (docs/contract.md#scope).
 
 State of another anonymous identity is *unusable*: reads act as if there were none, writes say what to do. A
-state file that names a scope is never overwritten or deleted: it may be the only trace of where somebody's
-jobs are.
+state file that names a scope is never overwritten or deleted: it may be the only trace of jobs.
 """
 
 from __future__ import annotations

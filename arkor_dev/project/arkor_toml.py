@@ -1,8 +1,7 @@
 """``arkor.toml``: the trainers that a project declares without writing code.
 
 One reading reports every problem of a file with file, line, key and the allowed values: a user who corrects
-three lines at once should not need three attempts. An invalid trainer does not prevent the others from
-running.
+three lines at once should not need three attempts. An invalid trainer does not stop the others.
 """
 
 from __future__ import annotations

@@ -147,8 +147,7 @@ class DataLook:
     """The result of reading data files: their rows, if counted, and the first error.
 
     ``rows`` counts valid rows among those read, ``unreadable`` invalid ones, and ``flaw`` is the first error.
-    With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
-    match no known form.
+    With a ``problem`` nothing can be trained on. ``unmapped`` are rows in no known form.
     """
 
     rows: int | None = None

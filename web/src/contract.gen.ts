@@ -561,7 +561,7 @@ export interface EvaluationDifference {
   high: number;
 }
 
-/** Statistics of a model's answers: mean length in `tokens`, and shares truncated, repetitive and refusing. */
+/** Statistics of a model's answers: mean length in `tokens`, shares truncated, repetitive, refusing. */
 export interface AnswerRates {
   tokens: number;
   truncated: number;
@@ -676,7 +676,7 @@ export interface Evaluation {
   seconds?: number;
 }
 
-/** One held-out row: its mean losses per token over `tokens` learned tokens, its prompt and wanted answer. */
+/** One held-out row: its mean losses per token over `tokens` learned tokens, prompt and wanted answer. */
 export interface EvaluationRow {
   row: number;
   where?: string;
@@ -1346,7 +1346,7 @@ export interface TokenRun {
   role: string;
 }
 
-/** A row token by token, before truncation. `ids`, `texts` and `runs` cover its first `shown` tokens. */
+/** A row token by token, before truncation. `ids`, `texts` and `runs` cover `shown` tokens. */
 export interface DatasetTokens {
   row: number;
   where: string;

@@ -1,7 +1,6 @@
 """``arkor-dev completion``: a script with which a shell completes commands, options and their values.
 
-Generated from the table of commands, like ``--help``, so it is always complete. It contains only our own
-words.
+Generated from the table of commands, like ``--help``, so it is always complete.
 """
 
 from __future__ import annotations

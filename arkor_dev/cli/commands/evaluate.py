@@ -41,8 +41,7 @@ TEXT: Final = 72
 async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
     """Evaluate as the ``arguments`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for an unknown job or a file outside the project, and passes on the backend's
-    errors.
+    Raises BadRequestError for an unknown job or a file outside the project.
     """
     if arguments.settings and not arguments.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")

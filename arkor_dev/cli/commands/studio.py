@@ -1,7 +1,6 @@
 """``arkor-dev`` without a command: serves Studio until a signal ends it.
 
-The page comes first. Code that only the terminal or the shutdown needs is imported after the first request
-has been served.
+The page comes first. Code that only the terminal or the shutdown needs is imported after the first request.
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ class Conflict:
     """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
 
     The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty; or else the
-    setting ``unless`` must be set. In ``text``, ``{field}`` stands for a setting's name in the reader's
-    spelling.
+    setting ``unless`` must be set. In ``text``, ``{field}`` is a setting's name as the reader spells it.
     """
 
     field: str

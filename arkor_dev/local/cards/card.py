@@ -35,8 +35,7 @@ ANSWER: Final = 600
 
 
 def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
-    """Yield a section with the answers of ``step`` to the first few questions, next to the base model's, if
-    any.
+    """Yield a section with the answers of ``step`` to the first few questions, next to the base's, if any.
 
     Each sample has the fields of ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; step 0 is
     the base model. A question with private content is omitted with its answers.

@@ -43,8 +43,7 @@ PART: Final = "card.part"
 
 
 class CardWriter:
-    """Writes both into each folder that a run saves; ``preparation`` belongs to the run that is about to
-    begin.
+    """Writes both into each folder that a run saves; ``preparation`` is that of the next run.
 
     Nothing is read before the first folder is saved, since a forecast saves none.
     """

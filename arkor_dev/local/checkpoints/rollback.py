@@ -1,7 +1,6 @@
 """Handles a non-finite loss or weight: reports its source, and rolls back once.
 
-The state to return to is kept in memory, saved after evaluations and checkpoints. Imported by workers only:
-it imports torch.
+The state to return to is kept in memory, saved after evaluations and checkpoints. Worker-only: imports torch.
 """
 
 from __future__ import annotations

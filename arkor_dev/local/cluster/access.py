@@ -90,8 +90,7 @@ def token_refused(address: str) -> str:
 def check_access(address: str, *, insecure: bool) -> bool | None:
     """Return whether the cluster requires a token; None if that is not tested (``auto``).
 
-    Sets Ray's authentication mode for this process. Raises JobFailure if the cluster must not be used or does
-    not respond.
+    Sets Ray's authentication mode for this process. Raises JobFailure if the cluster is forbidden or silent.
     """
     host = host_of(address)
     if host is None:

@@ -1,7 +1,6 @@
 """Connects this process to a Ray cluster, and explains failures.
 
-Functions import Ray only after `access` has approved the cluster. Ray's own output goes to this process's
-log.
+Functions import Ray only after `access` has approved the cluster. Ray's output goes to the log.
 """
 
 from __future__ import annotations

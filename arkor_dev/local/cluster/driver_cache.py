@@ -41,8 +41,7 @@ class ClusterConnection:
     def open(self, address: str, data: Path, on_timeout: Callable[[str], None], *, insecure: bool) -> None:
         """Connect to the cluster if it may be used; our packaged code is cached in ``data``.
 
-        ``on_timeout`` is called from another thread, with a reason, if that takes too long. Raises
-        JobFailure.
+        ``on_timeout`` is called from another thread, with a reason, on a timeout. Raises JobFailure.
         """
         reason = f"Couldn't connect to the cluster {address} after {CONNECT_SECONDS:.0f} s"
         timer = threading.Timer(CONNECT_SECONDS, on_timeout, (reason,))

@@ -1,5 +1,4 @@
-"""Definitions shared by both ends of a cluster job: file names, hashes, chunk size, an actor's identity
-proof.
+"""Definitions shared by both ends of a cluster job: file names, hashes, chunk size, identity proof.
 
 Standard library only, since both ends import it.
 """

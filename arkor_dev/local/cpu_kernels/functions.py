@@ -192,8 +192,7 @@ def _gradients(
     scales: Sequence[float],
     needs_input: bool,
 ) -> tuple[Any, list[Any]]:
-    """Return the gradient of ``x`` if ``needs_input``, and those of weight, bias, ``a`` and ``b`` of each
-    layer.
+    """Return the gradient of ``x`` if ``needs_input``, and of each layer's weight, bias, ``a`` and ``b``.
 
     ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the other arguments come from
     `_lower`.

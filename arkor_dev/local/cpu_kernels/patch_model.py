@@ -24,8 +24,7 @@ SETS_OWN_MASK: Final = ("attention_chunk_size",)
 
 
 def patch_model(model: Any) -> bool:
-    """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
-    cast.
+    """Patch the layers of ``model``; return whether all trained weights are in them, which need no cast.
 
     Call once per model, with its final adapter: patched layers hold the adapter's weights.
     """

@@ -118,8 +118,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
 def _messages_in(row: Row, coding: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
-    For an answer, it is the range that training learns, including its end mark; for other messages, only the
-    content.
+    For an answer, it is the range that training learns, including its end mark; for others, only the content.
     """
     text, cursor = coding.text, 0
     if row.text is not None:

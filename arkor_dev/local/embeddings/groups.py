@@ -140,8 +140,7 @@ def separated(points: Any, labels: Any, centers: Any) -> float:
     """Return the share of points whose group is separate from the nearest other group.
 
     Separate means: projected onto the line through both centers, fewer than half as many points of both
-    groups are near the midpoint as near either center. A tail, an arc or a block that k-means has cut shows
-    no such dip.
+    groups are near the midpoint as near either center. A shape that k-means has merely cut shows no such dip.
     """
     apart = np.zeros(len(centers), bool)
     between = _distances(centers, centers)

@@ -54,8 +54,7 @@ class Task(WorkerTask):
 
 
 class Embeddings(WorkerService[Task]):
-    """Embeds rows, or measures their losses, in order of the requests. ``busy`` says whether a job is
-    training.
+    """Embeds rows, or measures their losses, in order of the requests. ``busy``: whether a job is training.
 
     Calls without ``losses`` concern embeddings.
     """

@@ -129,8 +129,7 @@ class ChatRequest:
 
 
 def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``chat/completions``; ``supported`` are the chat call's fields that the engine
-    supports.
+    """Parse a body of ``chat/completions``; ``supported`` are the fields that the engine supports.
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """

@@ -113,8 +113,7 @@ class CallerFault(Exception):  # noqa: N818 - a fault's other form
 
 
 class Endpoints:
-    """The served deployments of one project; ``concurrent`` is the number of answers that the engine can
-    generate concurrently.
+    """The served deployments of one project; ``concurrent`` is the number of answers generated at once.
 
     ``launched`` is the launch's default engine.
     """

@@ -86,8 +86,7 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
 
 
 def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
-    """Describe how many times longer or shorter the adapter's answers are; None if the difference is small or
-    insignificant.
+    """Describe how many times longer or shorter the adapter's answers are; None if insignificant.
 
     A truncated answer counts with its truncated length, so the true ratio may be larger.
     """

@@ -1,5 +1,4 @@
-"""General questions, unrelated to the training data, which show whether an adapter has forgotten general
-knowledge.
+"""General questions, unrelated to the training data, which show whether an adapter has forgotten knowledge.
 
 Written by hand for this purpose, under this package's licence: mostly short questions on facts, arithmetic,
 summaries, language, code and everyday matters.

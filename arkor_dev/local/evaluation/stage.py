@@ -39,8 +39,7 @@ TOGETHER: Final = 16
 """Maximum number of rows computed at once, except for the held-out ones."""
 PADDED: Final = 256
 """Maximum number of tokens in a batch of those rows, padding included, unless a single row is longer. It is
-below what nearly any training step needs for its backward pass, so that the memory peak is reached in
-training.
+below what nearly any training step needs for its backward pass, so the peak is reached in training.
 """
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32

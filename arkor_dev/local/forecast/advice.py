@@ -12,8 +12,7 @@ TOO_MUCH: Final = 1.1
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is
-    accepted.
+    """Return why a job with this estimate is refused, as fields of ``training.failed``, else empty.
 
     For a GPU, compare with its total memory: the free memory was measured some time ago.
     """

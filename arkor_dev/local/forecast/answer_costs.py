@@ -71,8 +71,7 @@ class GenerationSpeed:
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
-        Assumes that the base's answers have the maximum length, and the adapter's the length of the reference
-        answers.
+        Assumes that the base's answers have the maximum length, and the adapter's the references' length.
         """
         seconds = 2 * SCORER_SECONDS if batches else 0.0
         for batch in batches:

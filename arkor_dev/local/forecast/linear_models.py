@@ -27,8 +27,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
-    """Return the shape of a batch of rows of ``(tokens, learned tokens)``, ``padded`` to the longest or
-    packed.
+    """Return the shape of a batch of rows of ``(tokens, learned tokens)``, ``padded`` or packed.
 
     In a packed batch the ``shared`` first tokens are computed once.
     """

@@ -1,5 +1,4 @@
-"""Estimates for one project: known ones are returned at once, others are measured in turn while no job is
-training.
+"""Estimates for one project: known ones are returned at once, others are measured in turn between jobs.
 
 Measuring never delays a job: the measurement is killed when a job starts, and repeated afterwards; requests
 that are no longer polled are dropped. Measurements are stored and corrected by later runs.

@@ -100,8 +100,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
 def _saved_bytes(loss: Objective, row: Example) -> tuple[int, int]:
     """Return a row's number of tokens, and the bytes that its forward pass saves for the backward pass.
 
-    Only the last token is learned, so that the output layer hardly counts. Saved weights are included,
-    equally for every row.
+    Only the last token is learned, so that the output layer hardly counts. Saved weights are included.
     """
     saved: list[weakref.ref[torch.Tensor]] = []
 

@@ -1,8 +1,7 @@
 """Batches conversations: their keys and values are in one cache, left-padded to the same length.
 
 transformers computes; this module manages the rows of the batch. A row joins with the cache of its prompt,
-and takes its part of the cache with it when it leaves, so that the conversation's next question can continue
-from there.
+and takes its part of the cache with it when it leaves, so that the next question continues there.
 """
 
 from __future__ import annotations
@@ -89,8 +88,7 @@ class Forward:
     def __call__(
         self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
     ) -> Any:
-        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has the same number per
-        row.
+        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, equally many per row.
 
         With ``every`` they are ``[rows, tokens, vocabulary]``, after each token. ``lengths`` has each row's
         number of tokens in ``cache``, which is left-padded to the longest.

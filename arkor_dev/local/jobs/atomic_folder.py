@@ -57,8 +57,7 @@ def write_atomically(
     sha256}`` by name, and adds files that are not in the manifest, since they may be rewritten. Everything is
     flushed first: a rename that survives a power cut must not refer to empty files. On failure nothing has
     changed.
-    Raises OSError for disk errors, and DiskFullError for a full disk whichever exception ``write`` has
-    raised.
+    Raises OSError for disk errors, and DiskFullError for a full disk whatever ``write`` has raised.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))

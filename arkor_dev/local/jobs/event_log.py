@@ -41,8 +41,7 @@ class EventLog(Records):
         """Append events in one commit, and update the job's metrics and settings.
 
         The same commit stores ``resumable``, the step from which the job can resume, and ``mark``, the
-        position in its worker's messages: a reader who continues from it misses nothing and sees nothing
-        twice.
+        position in its worker's messages: a reader who continues from it misses and repeats nothing.
         """
         with transaction(self._db):
             last = self._last(job_id)

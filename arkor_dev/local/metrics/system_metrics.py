@@ -104,8 +104,7 @@ class _Gpu:
 
 
 class Sampler:
-    """Sends ``system.metrics`` through ``emit`` every ``seconds`` while its ``with`` block runs; never
-    raises.
+    """Sends ``system.metrics`` through ``emit`` every ``seconds`` in its ``with`` block; never raises.
 
     ``step()`` returns the current step; ``machine()`` creates the object to sample.
     """

@@ -85,8 +85,7 @@ def why_processor() -> str | None:
 
 
 def pick_device() -> tuple[str, Any]:
-    """Return the device and number format. bfloat16 is only used on a GPU: on most CPUs it is 50 times
-    slower.
+    """Return the device and number format. bfloat16 only on a GPU: most CPUs are 50 times slower with it.
 
     NVIDIA GPUs before Ampere (T4, V100, RTX 20) only emulate bfloat16; they get float16. A Mac before macOS
     14 has no bfloat16 on its GPU, and gets float32.
@@ -198,8 +197,7 @@ def load_base(
     device: str | None = None,
     gpus: int = 1,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit into
-    memory.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if unreadable or too large for memory.
 
     On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
@@ -334,8 +332,7 @@ def bare(model: Any) -> Any:
 
 
 def linear_targets(model: Any) -> str | list[str]:
-    """Return the ``target_modules`` for PEFT: every linear layer of the language model except its output
-    layer.
+    """Return the ``target_modules`` for PEFT: the language model's linear layers except the output layer.
 
     These are the last components of the layers' names if no other module has one of them. In models with
     vision or audio towers, the towers have the same names, with classes that PEFT rejects: then a pattern

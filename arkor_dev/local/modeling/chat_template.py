@@ -75,8 +75,7 @@ def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
-    """Return a copy of ``tokenizer`` whose template has these defaults, for arguments that a caller does not
-    set.
+    """Return a copy of ``tokenizer`` whose template has these defaults for its arguments.
 
     They become part of the template, so that files saved with it, and programs that read them, use them, too.
     """
@@ -208,8 +207,7 @@ def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
 
 
 def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
-    """Return the positions at which the answer ``message`` may end in its rendering ``after``, furthest
-    first.
+    """Return the positions at which the answer ``message`` may end in ``after``, furthest first.
 
     Phi-3 closes a text with its own end token, which disappears once the conversation continues.
     """

@@ -1,5 +1,4 @@
-"""Resolves a base model's name to a folder: the backend's side, with at most one download per model at a
-time.
+"""Resolves a base model's name to a folder: the backend's side, with one download per model at a time.
 
 A name is a folder (in the project or elsewhere), the starter model, or a model hub's id. Folders and cached
 models are returned immediately. All others are downloaded by a child process (``worker``), whose progress is

@@ -1,5 +1,4 @@
-"""Chooses the settings that a sweep tries next, and ranks their importance: Optuna's samplers and
-importances.
+"""Chooses the settings that a sweep tries next, and ranks their importance, with Optuna.
 
 Stateless: each call rebuilds the study from the trials, so a killed backend loses nothing, and the result
 depends only on the seed and the trials. Small spaces are searched exhaustively, in random order.

@@ -199,8 +199,7 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
     """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
-    ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: one product of concatenated
-    matrices.
+    ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: a product of concatenations.
     """
     weights = load_file(folder / WEIGHTS)
     for name, first in begun.items():

@@ -143,8 +143,7 @@ class Objective(ABC):
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
         """Return the batches of answers that are generated before a step on ``rows`` or their evaluation.
 
-        For each batch: the longest prompt in tokens, the number of answers, and the maximum number of tokens
-        per answer.
+        For each batch: the longest prompt in tokens, the number of answers, and the maximum tokens of each.
         """
         return []
 
@@ -175,8 +174,7 @@ class Objective(ABC):
             return cross_entropies(*self.logits(rows))
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` that predict them,
-        logits first.
+        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` for them, logits first.
 
         Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
         thousands, the output layer is a large part of a small model's work.
@@ -198,8 +196,7 @@ class Objective(ABC):
     def rounded(self) -> Iterator[Self]:
         """Measure with every layer's output rounded to bfloat16, as if the model computed in bfloat16.
 
-        Models that compute in bfloat16 or float16 are unchanged: a different batch rounds them differently
-        anyway.
+        Models that compute in bfloat16 or float16 are unchanged: a different batch rounds differently anyway.
         """
 
         def rounding(_: Any, __: Any, value: Any) -> Any:
@@ -314,8 +311,7 @@ class CrossEntropy(Objective):
     """Cross entropy of the learned tokens. A row's weight is their number.
 
     During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
-    evaluations stay comparable without it. A run's replayed rows may add a penalty on the divergence from the
-    base.
+    evaluations stay comparable without it. A run's replayed rows may add a divergence penalty.
     """
 
     def __init__(
@@ -387,11 +383,9 @@ class CrossEntropy(Objective):
         return self._of_replayed
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Keep the base's last hidden states for ``rows``, up to a memory limit, if their divergence is
-        penalized.
+        """Keep the base's last hidden states for ``rows``, up to a limit, if their divergence is penalized.
 
-        The output layer turns them into logits when needed: keeping logits would take a hundred times the
-        memory.
+        The output layer turns them into logits when needed: these would take a hundred times the memory.
         """
         size = 0
         if not self._penalized or not rows:

@@ -127,8 +127,7 @@ class Preparation:
         self.plan = self._plan(*self._counts)
 
     def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
-        """Return the rows of the job's replay data set, except those that the verdict measures; none without
-        such a data set.
+        """Return the rows of the job's replay data set, except those that the verdict measures.
 
         Raises :class:`JobFailure` for bad rows, and if none is left.
         """

@@ -2,8 +2,7 @@
 
 A plain loop, as fast as a library's trainer, in which every step can be reported, stopped and saved. The
 training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the same
-job gives the same adapter, even if it was interrupted and resumed. A GPU may sum in a different order each
-time.
+job gives the same adapter, even if it was interrupted and resumed. A GPU's sums may differ in order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The process that talks to the Hub: reads one order, reports progress, answers and ends.
 
 The Hub's library finds the token in its login file or in HF_TOKEN; our code never passes it on. Interrupted
-uploads are retried: the Hub identifies files by hash, so none is sent twice, and a commit without changes
-creates nothing.
+uploads are retried: the Hub identifies files by hash, so none is sent twice, nor is an empty commit created.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Writes a Modelfile for Ollama, whose template language differs from Jinja.
 
 The chat template renders conversations of marker words; the text between the markers shows how each role's
-message begins and ends. The result is then evaluated by a second implementation and compared with the
-original.
+message begins and ends. The result is then evaluated by another implementation and compared.
 """
 
 from __future__ import annotations

@@ -76,8 +76,7 @@ class Sampler:
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
-        """Return the next token, chosen by ``logits`` (one for each token of the vocabulary), and count it as
-        generated.
+        """Return the next token, chosen by ``logits`` (one per vocabulary token), and count it as generated.
 
         Tokens that are not ``allowed`` cannot be chosen; reported probabilities stay the model's own.
         """

@@ -1,8 +1,7 @@
 """Assigns conversations to sequences of llama.cpp's memory, and caches finished ones.
 
 llama.cpp identifies conversations by sequence numbers, and several sequences can share a prefix. Finished
-conversations stay cached, so that a follow-up question reads only new tokens, until their sequence number or
-space is needed.
+conversations stay cached, so that a follow-up question reads only new tokens, until their place is needed.
 """
 
 from __future__ import annotations

@@ -179,8 +179,7 @@ class FinalEvaluation:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare the result with the base, store and report the comparison; return False if the job was
-        cancelled.
+        """Compare the result with the base, store and report it; return False if the job was cancelled.
 
         The trained weights have already been saved, so an error here is only reported.
         """
@@ -216,8 +215,7 @@ class FinalEvaluation:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the contract's
-    :class:`Evaluation`.
+    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the :class:`Evaluation`.
 
     ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. ``step``
     is the checkpoint's step, or None for the final model; ``data`` is the file to evaluate on, or None for

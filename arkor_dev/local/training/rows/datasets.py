@@ -56,8 +56,7 @@ def fetched(
 ) -> list[DataFile]:
     """Return the files of a data set with rows of these ``forms``.
 
-    Remote files are downloaded into ``scratch``; from the Hub, only ``limit`` rows. Raises
-    :class:`JobFailure`.
+    Remote files are downloaded into ``scratch``; the Hub's only up to ``limit`` rows. Raises JobFailure.
     """
     number = 0
 
