@@ -108,10 +108,7 @@ def idle_gpu(build: str) -> tuple[str, str] | None:
 
 
 def torch_build() -> str | None:
-    """Return what the installed torch was built for, by its ``version.py``: cuda, rocm or cpu.
-
-    A Mac's build is "cpu" too. None without torch.
-    """
+    """Return what torch was built for: cuda, rocm or cpu (also a Mac's). None without torch."""
     spec = importlib.util.find_spec("torch")
     for folder in (spec and spec.submodule_search_locations) or ():
         try:

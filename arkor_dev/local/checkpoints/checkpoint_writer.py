@@ -95,11 +95,7 @@ class CheckpointWriter:
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
-        """Fill the final folder with the weights after ``step`` by calling ``write``; return its
-        ``Artifact``.
-
-        Raises NoSpaceError.
-        """
+        """Fill the final folder by ``write`` after ``step``; return its ``Artifact``. Raises NoSpaceError."""
         folder = final_folder(self._data, self._job)
         size = self._write(folder, step, write, lambda *arguments: self._describe(*arguments, "final", step))
         return describe(kind_of(folder), "final", folder, size)

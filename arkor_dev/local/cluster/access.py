@@ -36,10 +36,7 @@ AuthStatus = Literal["open", "token", "unreachable"]
 
 
 def token() -> bytes | None:
-    """Return the token that Ray would use, or None.
-
-    Raises JobFailure for a file that other users can read.
-    """
+    """Return the token that Ray would use, or None. Raises JobFailure if other users can read its file."""
     if value := os.environ.get(TOKEN):
         return value.encode()
     custom = os.environ.get(TOKEN_FILE)

@@ -27,10 +27,7 @@ CONNECT_SECONDS: Final = 150.0
 
 
 def connect(address: str, code: Path | None = None) -> None:
-    """Connect this process to a cluster; ``code`` is the folder of a package that the nodes will import.
-
-    Raises JobFailure when that fails.
-    """
+    """Connect to a cluster; nodes will import the package folder ``code``. Raises JobFailure."""
     try:
         import ray
     except ImportError:

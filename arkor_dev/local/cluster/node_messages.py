@@ -44,10 +44,7 @@ RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
 
 
 def parse_facts(answer: bytes, *, of_job: bool = False) -> dict[str, Any]:
-    """Return a node's facts about itself: `machine_facts`, or `HostedJob.facts` with ``of_job``.
-
-    Raises ProtocolError.
-    """
+    """Return a node's `machine_facts`, or `HostedJob.facts` with ``of_job``. Raises ProtocolError."""
     names = ("python", "versions", "missing", *(JOB_FACTS if of_job else ()))
     try:
         fields = strict_json.parse(answer)

@@ -86,10 +86,7 @@ class Embeddings(WorkerService[Task]):
         return state
 
     async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
-        """Return the file with the embeddings of a data set in its current state; None if there is none.
-
-        Raises ConflictError.
-        """
+        """Return the file with a data set's current embeddings, or None. Raises ConflictError."""
         try:
             model = self._models.find_local(config["model"])
             if model is None:

@@ -76,10 +76,7 @@ class EndMarks(NamedTuple):
 
 
 def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]:
-    """Yield each example up to the end mark of its answer, with only that mark as a learned token.
-
-    Those without an end mark are left out.
-    """
+    """Yield each example up to its answer's end mark, the only learned token; skip those without."""
     for example in examples:
         learned = [index for index, label in enumerate(example.labels) if index and label != IGNORED]
         index = next((index for index in reversed(learned[-LAST:]) if example.ids[index] in ends), None)

@@ -51,10 +51,7 @@ class EvaluationCosts:
         self.batches: list[Batch] = []
 
     def writing(self) -> GenerationSpeed | None:
-        """Measure generation on a few tokens; None if no row has a prompt.
-
-        Estimates from the reading speed if that would take too long.
-        """
+        """Measure generation on a few tokens, or estimate it if that is slow; None without any prompt."""
         rows = [*self._run.held_out, *self._run.train][:LARGE_BATCH]
         questions = [question for row in rows if (question := question_of(row))]
         if not questions:

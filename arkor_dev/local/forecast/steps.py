@@ -67,10 +67,7 @@ def thinned(row: Example, tokens: int) -> Example:
 
 
 def sizes_of(run: Run, row: Example) -> Sizes:
-    """Return the sizes of a run that has begun, from the model's configuration.
-
-    Measures how much memory the layers save on two pieces of ``row``.
-    """
+    """Return a begun run's sizes, and the memory that layers save on two pieces of ``row``."""
     model, config = bare(run.model), bare(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
     outside = {id(module.weight) for module in _embeddings(model)}

@@ -181,10 +181,7 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
 
 
 def damage(folder: Path) -> str | None:
-    """Describe what is wrong with a folder's files; return None if they are intact.
-
-    A folder without a manifest counts as complete.
-    """
+    """Describe what is wrong with a folder's files; None if they are intact or without a manifest."""
     if not (folder / MANIFEST).exists():
         return None
     try:

@@ -50,10 +50,7 @@ class PeerAdapter:
 
     @classmethod
     def read(cls, folder: Path, model: str | None) -> PeerAdapter:
-        """Read the adapter in ``folder``; ``model`` overrides the base model that it names.
-
-        Raises BadRequestError.
-        """
+        """Read the adapter in ``folder``; ``model`` overrides its base model. Raises BadRequestError."""
         try:
             settings = read_small(folder / CONFIG, limit_of(CONFIG) or 0)
             config = strict_json.parse(settings)
@@ -72,10 +69,7 @@ class PeerAdapter:
         return cls(folder, settings, base, f"job_{digest[:12]}")
 
     def job(self, data: str) -> dict[str, Any]:
-        """Return the job, in the contract's shape; it is measured on ``data``, a file of the project.
-
-        Raises BadRequestError.
-        """
+        """Return the job in the contract's shape, measured on the file ``data``. Raises BadRequestError."""
         source = {"type": "file", "path": data}
         config = check_config({"model": self.base, "datasetSource": source, ELSEWHERE: True})
         name, moment = self.folder.name[:NAME_LIMIT], now()

@@ -185,10 +185,7 @@ class Chat:
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
-        """Return the base model's name, and the folder and config of the trained result, if any.
-
-        The result is an adapter, or a whole model.
-        """
+        """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
         adapter = body.get("adapter")
         if adapter is None:
             return body["baseModel"], None, {}

@@ -74,10 +74,7 @@ def _name(model: Any, name: str) -> None:
 
 
 def hold_in(model: Any, dtype: Any) -> None:
-    """Convert the weights of ``model`` to ``dtype`` once, instead of at every step.
-
-    Buffers keep their dtype: position tables must be float32.
-    """
+    """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32."""
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)

@@ -331,10 +331,7 @@ class Preparation:
         step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
-        """Create the run in the dtype best suited to this processor; all of a ``group`` use rank 0's.
-
-        See `Run` for the other arguments.
-        """
+        """Create the run in the best dtype for this processor; a ``group`` uses rank 0's. See `Run`."""
         import torch
 
         from arkor_dev.local.cards.writer import CardWriter

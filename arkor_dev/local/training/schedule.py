@@ -64,10 +64,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
-        """Return the schedule of a job of ``steps`` steps, or of the steps after the first ``before``.
-
-        ``rate`` is the peak learning rate.
-        """
+        """Return the schedule of ``steps`` steps, or of those after ``before``; ``rate`` is its peak."""
         steps -= before
         get, settle = settings.get, settings.settle
         kind = get("lrSchedulerType")

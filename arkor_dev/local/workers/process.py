@@ -127,10 +127,7 @@ class Child:
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield lists of messages that arrived together, until the worker ends.
-
-        A worker that writes anything else is killed.
-        """
+        """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
         assert self._process.stdout
         buffer = bytearray()
         while data := await self._process.stdout.read(2**16):

@@ -70,10 +70,7 @@ class Conversion:
         self.notes.append(Note(entry.line, entry.key, text))
 
     def set(self, key: str, entry: Entry, value: Any = None) -> None:
-        """Set a setting to ``value``, or to the entry's, if it is allowed here; else add a note.
-
-        A flag with its default value is left out.
-        """
+        """Set a setting to ``value`` or the entry's, or note why not; a flag's default is left out."""
         row = ROWS[key]
         value = _as(row.rule.kind, entry.value if value is None else value)
         if isinstance(value, bool) and value is row.default:
@@ -158,10 +155,7 @@ def _is_file(name: str) -> bool:
 
 
 def _as(kind: str, value: Any) -> Any:
-    """Convert a number that was written as text, or as ``3.0``, to that number.
-
-    YAML 1.1 reads ``1e-4`` as text.
-    """
+    """Convert a number written as text (YAML 1.1 reads ``1e-4`` so), or as ``3.0``, to that number."""
     if kind in ("whole", "number") and isinstance(value, str):
         try:
             value = float(value)

@@ -64,10 +64,7 @@ class SharedFiles:
         return cls(store, keep_alive)
 
     def put(self, files: Mapping[str, Path], wanted_names: Collection[str]) -> None:
-        """Store ``files`` by their hashes, and remove others that are not ``wanted_names``.
-
-        Errors, such as a full store, are ignored.
-        """
+        """Store ``files`` by their hashes; remove those not in ``wanted_names``. Ignores errors."""
 
         def work(step: Step) -> None:
             assert store

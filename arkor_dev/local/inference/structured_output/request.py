@@ -23,10 +23,7 @@ class Format(NamedTuple):
 
 
 def format_of(body: dict[str, Any]) -> Format | None:
-    """Return the format of the answer; None if it may be any text.
-
-    Raises FormatError with a full sentence that begins with the name of the field.
-    """
+    """Return the answer's format; None for any text. Raises FormatError with a full sentence."""
     choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
     if response_format not in FREE and body.get("tools") and choice != "none":
