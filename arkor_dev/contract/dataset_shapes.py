@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class FindingRow(TypedDict):
-    """A row of a finding: its number from 1, its location for a person, and an excerpt.
+    """A row of a finding: its number from 1, its location for the user, and an excerpt.
 
     ``excerpt`` is one line without control characters, with secrets masked.
     """

@@ -421,7 +421,7 @@ class Capabilities(TypedDict):
 
 
 class TrainingMethod(TypedDict):
-    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+    """A training method: its ``name`` in a config, and its ``label`` for the user."""
 
     name: str
     label: str
@@ -703,7 +703,7 @@ class Evaluation(TypedDict):
 class EvaluationRow(TypedDict):
     """One held-out row: its mean losses per token over ``tokens`` learned tokens, prompt and wanted answer.
 
-    ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
+    ``where`` is its location in the data for the user; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
     too long. For a measure of answers, ``baseAnswer`` and ``adapterAnswer`` are those that were measured.
     """

@@ -212,7 +212,7 @@ class _TableReader:
         def spell(field: str) -> str:
             return spelled(self.positions[field]) if field in self.positions else rows[field].key
 
-        if "maxSteps" in config and "numTrainEpochs" in config:  # on the wire steps decide, as elsewhere
+        if "maxSteps" in config and "numTrainEpochs" in config:  # a job's config may have both; steps win
             steps, epochs = spell("maxSteps"), spell("numTrainEpochs")
             text = f"{steps} and {epochs} are both set. Remove one of the two"
             self.problems.add(self.positions["numTrainEpochs"], text)

@@ -223,7 +223,7 @@ class TypeScriptProject:
         output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
         printed, separator, answer = output.rpartition(mark)
         if not separator:
-            raise build_fault("The built project ends Node before its trainer can be read.", output)
+            raise build_fault("The built project exits Node before its trainer can be read.", output)
         loaded = json.JSONDecoder().raw_decode(answer)[0]
         if "error" in loaded:
             raise load_fault(plain(loaded["error"]), plain(loaded["stack"]), printed)

@@ -480,7 +480,7 @@ export interface Capabilities {
   methods?: TrainingMethod[];
 }
 
-/** A training method: its `name` in a config, and its `label` for a person. */
+/** A training method: its `name` in a config, and its `label` for the user. */
 export interface TrainingMethod {
   name: string;
   label: string;
@@ -1248,7 +1248,7 @@ export interface ChatError {
   error: string;
 }
 
-/** A row of a finding: its number from 1, its location for a person, and an excerpt. */
+/** A row of a finding: its number from 1, its location for the user, and an excerpt. */
 export interface FindingRow {
   row: number;
   where: string;

@@ -57,7 +57,7 @@ MOST_FILES: Final = 5
 class SshBackend:
     """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
 
-    ``on_notice`` gets messages for a person; ``confirm`` confirms large uploads; None without a terminal.
+    ``on_notice`` gets messages for the user; ``confirm`` confirms large uploads; None without a terminal.
     """
 
     sign_in: str | None = None
@@ -291,7 +291,7 @@ class SshBackend:
                 )  # fmt: skip
         if to_send:
             self._step(
-                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in all"
+                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in total"
             )
         self._sent = files
 

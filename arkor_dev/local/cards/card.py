@@ -292,7 +292,7 @@ class Card:
         base = base or f"{self._base_name(escaped=True)} (not on the Hub: a local folder)"
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
         progress = f" after step {step}" + (f" of {total}" if total else "") if step else ""
-        kind = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
+        kind = "An adapter (LoRA) for" if self._adapter else "A full fine-tune of"
         if self._merged:
             kind = "An adapter (LoRA), merged into"
         note = self._text(self._base.get("note"))

@@ -49,7 +49,7 @@ class WorkerGroup:
 
     @property
     def description(self) -> str:
-        """Description of the nodes for a person: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
+        """Description of the nodes for the user: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
         nodes = list(dict.fromkeys(actor.facts["node"] for actor in self.actors))
         return f"node {nodes[0]}" if len(nodes) == 1 else f"nodes {', '.join(nodes[:-1])} and {nodes[-1]}"
 

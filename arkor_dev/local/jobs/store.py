@@ -159,7 +159,7 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``reason`` is for a person. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
+        ``reason`` is for the user. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
         that waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises
         ConflictError if the job cannot resume.
         """

@@ -101,7 +101,7 @@ class Conversion:
             elif rule is not entry:
                 rule(self, entry)
             elif entry.value not in (False, [], {}):
-                self.note(entry, "has no counterpart here")
+                self.note(entry, "has no equivalent here")
 
     def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
@@ -219,7 +219,7 @@ def scheduler_options(conversion: Conversion, entry: Entry) -> None:
         if key in ROWS:
             conversion.set(key, entry, value)
         else:
-            conversion.note(entry, f"{name} has no counterpart here")
+            conversion.note(entry, f"{name} has no equivalent here")
 
 
 def steps(conversion: Conversion, entry: Entry) -> None:
@@ -296,7 +296,7 @@ def interval(key: str) -> Any:
         if entry.value == "no":
             conversion.set(key, entry, 0)
         elif entry.value == "epoch":
-            conversion.note(entry, f"{key} counts steps here: the automatic interval is used")
+            conversion.note(entry, f"{key} is a number of steps here, so the automatic interval is used")
 
     return convert
 

@@ -75,7 +75,7 @@ async def estimate(request: web.Request) -> web.Response:
 
 
 async def start(request: web.Request) -> web.Response:
-    """``POST /api/making``: start or resume one."""
+    """``POST /api/making``: start or resume a making run."""
     options = await _options(request)
     return web.json_response(await request.app[MAKING].start(options, request.app[BACKEND]))
 

@@ -76,7 +76,7 @@ LONGEST: Final = 300
 
 
 class PushError(Exception):
-    """Why something cannot be published, worded for a person."""
+    """Why something cannot be published, worded for the user."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
