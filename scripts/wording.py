@@ -61,6 +61,9 @@ OUTSIDE_TESTS: Final = {
     r"by standard input\b": "from standard input",
     r"in mid-run\b": "during training",
     r"an? making\b(?! run)": "a making run",
+    r"taken back\b": "undone, removed",
+    r"no counterpart\b": "no equivalent",
+    r"for a person\b(?!\W?s\b)": "for the user",
 }
 """The same; docstrings of tests are not rewritten throughout."""
 UNFINISHED: Final[tuple[str, ...]] = ()

@@ -236,8 +236,7 @@ class Backend(ScopedCalls):
     def serve(
         self, slug: str, call: Sequence[str], key: str | None, body: bytes | None = None
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        """Send a caller's request to the deployment ``slug``; the answer has OpenAI's format, whole or
-        streamed.
+        """Send a caller's request to the deployment ``slug``; the answer, whole or streamed, is OpenAI's.
 
         ``call`` is the path below its base URL, ``key`` the caller's API key.
         """

@@ -38,9 +38,7 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one bounded
-    answer.
-    """
+    """In seconds. ``silence`` is the longest pause of an event stream, ``total`` the limit of one answer."""
 
     connect: float = 5
     first_byte: float = 15
@@ -62,8 +60,7 @@ class HttpClient:
     """One ``ClientSession`` and the rules for every call on it.
 
     A backend may listen on a Unix socket instead of a port (``unix_address.py``). ``own_ports`` are the ports
-    of this daemon: a call to them would loop. ``on_notice`` is called once for each different deprecation
-    notice of a backend.
+    of this daemon: a call to them would loop. ``on_notice`` is called once for each deprecation notice.
     """
 
     def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts | None = None) -> None:

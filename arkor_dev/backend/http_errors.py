@@ -136,7 +136,7 @@ def passed_on(response: aiohttp.ClientResponse, secrets: Iterable[str] = ()) -> 
 
 
 def origin_text(url: URL) -> str:
-    """Return host and port for a person; never the userinfo or the query."""
+    """Return host and port for the user; never the userinfo or the query."""
     if socket_of(url) is not None:
         return "The local backend"
     if not url.host:

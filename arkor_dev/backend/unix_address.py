@@ -39,8 +39,7 @@ def on_socket(url: URL) -> URL:
 def is_private(socket: Path) -> bool:
     """Return whether only this user (or root) can have created it. Raises OSError if it is gone.
 
-    Its folder may be inside a world-writable one, where another account could create one of the same name
-    after ours has gone.
+    Its folder may be inside a world-writable one, where another account could take over its name.
     """
     folder, end = socket.parent.lstat(), socket.lstat()
     mine = all(status.st_uid == os.geteuid() for status in (folder, end))

@@ -155,7 +155,6 @@ class CommandLine(argparse.ArgumentParser):
     # --- help ---------------------------------------------------------------------------------------------
 
     def format_usage(self) -> str:
-        """Return the usage lines."""
         first, *more = [f"{self.prog} {line}" for line in self._usage_lines]
         return "\n".join([f"usage: {first}", *(f"       {line}" for line in more)]) + "\n"
 

@@ -55,7 +55,6 @@ class Command:
     on_backend: bool | Callable[[argparse.Namespace], bool] = False
 
     def parser(self) -> CommandLine:
-        """Build its parser."""
         parser = CommandLine(f"arkor-dev {self.name}", self.text, f"[options] {self.usage}".rstrip())
         self.add(parser)
         return parser
@@ -306,7 +305,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     jobs.add_argument(
         "--epochs", metavar="N",
         type=fraction(10_000, "isn't a valid number of epochs (above 0, up to 10,000)."),
-        help="extend: train for this many epochs in all",
+        help="extend: train for this many epochs in total",
     )  # fmt: skip
     jobs.add_argument(
         "--schedule", metavar="HOW", type=OneOf("schedule", ("continue", "restart")),

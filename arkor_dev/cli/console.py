@@ -87,7 +87,6 @@ class Terminal:
             self._print(one_line(notice.get("text", ""), LONGEST), style)
 
     def line(self, text: str) -> None:
-        """Print one line."""
         self._print(text, "")
 
     @property

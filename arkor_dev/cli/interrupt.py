@@ -77,7 +77,6 @@ class Ending:
             loop.remove_signal_handler(number)
 
     async def wait(self) -> signal.Signals:
-        """Wait for the signal that ends the command."""
         await self._stop.wait()
         assert self.number is not None
         return self.number

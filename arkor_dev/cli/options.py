@@ -47,9 +47,7 @@ def whole_number(words: str, maximum: int, digits: int) -> Callable[[str], int]:
 
 
 def fraction(maximum: float, message: str) -> Callable[[str], float]:
-    """Return the type of an option that takes a number above 0, up to ``maximum``; ``message`` is the error
-    message.
-    """
+    """Return an option's type: a number above 0, up to ``maximum``; ``message`` is the error."""
 
     def check(text: str) -> float:
         try:

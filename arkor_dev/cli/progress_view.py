@@ -1,7 +1,6 @@
 """Shows a run: a progress bar on a terminal, plain lines anywhere else.
 
-Plain lines are written whole and flushed, so that a reader of the pipe (such as Studio) sees each one at
-once.
+Plain lines are written whole and flushed, so that a reader of the pipe (such as Studio) sees each at once.
 """
 
 from __future__ import annotations
@@ -69,7 +68,6 @@ class PlainView:
         self.console.print(Text(plain(text), style), soft_wrap=True)
 
     def show(self, item: JobEvent | Connection | Waiting) -> None:
-        """Print an event."""
         if isinstance(item, Connection):
             self._connection(item)
         elif isinstance(item, Waiting):
@@ -127,7 +125,6 @@ class _Words(ProgressColumn):
     """Redraws a task's ``words()``, so that the time left counts down between two events."""
 
     def render(self, task: Task) -> Text:
-        """Return the words of ``task``."""
         return Text(task.fields["words"]())
 
 

@@ -1,4 +1,1 @@
-"""From the settings of a launch to a backend: the managed one, the local one, or one reached over ssh.
-
-Start with ``connect``.
-"""
+"""From a launch's settings to a backend: managed, local, or over ssh. Start with ``connect``."""

@@ -31,9 +31,7 @@ LINE_LIMIT: Final = 1 << 16
 
 
 class EngineSetupService:
-    """One installation at a time. ``awaited``: this Studio's backend starts once the installation is
-    complete.
-    """
+    """One installation at a time. ``awaited``: this Studio's backend starts once it is complete."""
 
     def __init__(self, settings: Settings, command: Sequence[str] = COMMAND) -> None:
         self._settings = settings

@@ -17,9 +17,7 @@ WHERE_LIMIT: Final = 1000
 
 
 class AnswerScore(TypedDict):
-    """The log-probability of an answer in nats, and its number of tokens; ``text`` is the answer that is
-    likelier instead.
-    """
+    """The log-probability of an answer in nats, its number of tokens, and ``text``, the likelier answer."""
 
     logp: float
     tokens: int

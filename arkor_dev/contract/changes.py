@@ -54,7 +54,6 @@ def complete(config: Mapping[str, object], changes: Mapping[str, object]) -> dic
 
 
 def applied(config: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """Apply changes without a `problem` to ``config``."""
     merged = {**config, **complete(config, changes)}
     return {field: value for field, value in merged.items() if value is not None}
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class FindingRow(TypedDict):
-    """A row of a finding: its number from 1, its location for a person, and an excerpt.
+    """A row of a finding: its number from 1, its location for the user, and an excerpt.
 
     ``excerpt`` is one line without control characters, with secrets masked.
     """
@@ -143,8 +143,7 @@ class TokenRun(TypedDict):
 
 
 class DatasetTokens(TypedDict):
-    """A row token by token, before truncation. ``ids``, ``texts`` and ``runs`` cover its first ``shown``
-    tokens.
+    """A row token by token, before truncation. ``ids``, ``texts`` and ``runs`` cover ``shown`` tokens.
 
     ``examples`` holds the token counts of its examples: one, or several if the chat template rewrites earlier
     turns. ``length`` is the longest. Joined, the texts are the template's output; a token that completes a
@@ -179,9 +178,7 @@ class DatasetFound(TypedDict):
 
 
 class RowEmbeddings(TypedDict):
-    """Whether the rows of a view are embedded, or their losses measured: ``none`` until this is requested for
-    their current content.
-    """
+    """The state of a view's embeddings or losses: ``none`` until requested for the rows' current content."""
 
     state: Literal["none", "waiting", "running", "completed", "failed"]
     progress: NotRequired[Preparation]

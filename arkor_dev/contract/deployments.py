@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
 """Carries the caller's API key from Studio to the backend."""
 WRONG_KEY: Final = "invalid_api_key"
-"""The error ``code`` for a missing or wrong key. The status is 403, since 401 refers to Studio's own
-token.
-"""
+"""The error ``code`` for a missing or wrong key; the status is 403, as 401 refers to Studio's own token."""
 UNAVAILABLE_TARGET: Final = "target_unavailable"
 """The error ``code``, with status 409, for a target that cannot answer, such as a missing adapter."""
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,48}[a-z0-9]")

@@ -1,7 +1,7 @@
 """Named errors, shared by both sides of the wire. Callers catch names; only this module knows status codes.
 
 A server (Studio, the local backend) raises one of these; :func:`status_of` maps it to a status. A client maps
-the status back to the same class with :func:`fault_of`. Each carries a sentence for a person: what happened,
+the status back to the same class with :func:`fault_of`. Each carries a sentence for the user: what happened,
 why, what to do. The command line prints it without a traceback. Any other exception that escapes is a bug and
 is logged as one.
 """

@@ -252,8 +252,7 @@ class SampleCreated(AnyEvent):
     See docs/contract.md#samples. Step 0 is the base model. ``number`` is the prompt's number from 1, and
     ``prompt`` its last user message. ``messages`` is included if the model saw more than that, and empty if
     it is too long. For a held-out row, its number (as in ``EvaluationRow``) and its ``wanted`` answer are
-    included. ``truncated`` is true if the answer reached its length limit. Long texts are shortened to their
-    beginning.
+    included. ``truncated`` is true if the answer reached its length limit. Long texts are truncated.
     """
 
     type: Literal["sample.created"]
@@ -302,9 +301,7 @@ class CheckpointSaved(AnyEvent):
 
 
 class CheckpointRemoved(AnyEvent):
-    """The checkpoint of ``step`` was deleted because of ``saveTotalLimit``. From the local backend's
-    trainer.
-    """
+    """The checkpoint of ``step`` was deleted because of ``saveTotalLimit``. From the local trainer."""
 
     type: Literal["checkpoint.removed"]
     step: int
@@ -378,8 +375,6 @@ class ChatProgress(TypedDict):
 
 
 class ChatError(TypedDict):
-    """Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut
-    off.
-    """
+    """Why the answer ends here, in a chat's stream. From the local backend, or from Studio if cut off."""
 
     error: str

@@ -95,8 +95,7 @@ def amd_gpus(nodes: Path = AMD) -> list[Gpu]:
 def idle_gpu(build: str) -> tuple[str, str] | None:
     """Return the name of a GPU that this ``build`` of torch cannot use, and what to install.
 
-    ``build`` is "cuda", "rocm" or "cpu". The GPU may be unusable for another reason, too, such as an old
-    driver.
+    ``build`` is "cuda", "rocm" or "cpu". The GPU may be unusable for other reasons, such as an old driver.
     """
     if sys.platform == "darwin":
         return None
@@ -109,10 +108,7 @@ def idle_gpu(build: str) -> tuple[str, str] | None:
 
 
 def torch_build() -> str | None:
-    """Return what the installed torch was built for, by its ``version.py``: cuda, rocm or cpu.
-
-    A Mac's build is "cpu" too. None without torch.
-    """
+    """Return what torch was built for: cuda, rocm or cpu (also a Mac's). None without torch."""
     spec = importlib.util.find_spec("torch")
     for folder in (spec and spec.submodule_search_locations) or ():
         try:

@@ -41,10 +41,7 @@ class NotRegularError(OSError):
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading bytes; links are followed.
-
-    Raises NotRegularError for anything else, and ``open``'s OSErrors.
-    """
+    """Open a regular file for reading bytes, following links. Raises NotRegularError, or OSError."""
     return _regular(os.open(path, _FLAGS), path)
 
 
@@ -94,10 +91,7 @@ def folder_of(folder: Path, name: str, *, make: bool = False) -> Iterator[tuple[
 
 
 def open_inside(folder: Path, name: str) -> BufferedReader:
-    """Open the regular file ``name`` below ``folder`` for reading bytes; follow no link.
-
-    Raises like `folder_of` and `open_regular`.
-    """
+    """Open ``name`` below ``folder``, following no link. Raises like `folder_of` and `open_regular`."""
     with folder_of(folder, name) as (inside, last):
         try:
             handle = os.open(last, _FLAGS | os.O_NOFOLLOW, dir_fd=inside)

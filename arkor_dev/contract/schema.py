@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SchemaError(ValueError):
-    """A body is invalid; the message is for a person."""
+    """A body is invalid; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)

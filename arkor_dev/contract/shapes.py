@@ -1,8 +1,7 @@
 """Core shapes of the wire contract between Studio, the local backend and the page.
 
 Names and shapes without behaviour; ``scripts/generate.py`` generates the page's TypeScript types from these
-``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists known fields and tolerates
-more.
+``TypedDict`` classes. Unknown fields pass through everywhere, so a shape lists only the known ones.
 """
 
 from __future__ import annotations
@@ -422,7 +421,7 @@ class Capabilities(TypedDict):
 
 
 class TrainingMethod(TypedDict):
-    """A training method: its ``name`` in a config, and its ``label`` for a person."""
+    """A training method: its ``name`` in a config, and its ``label`` for the user."""
 
     name: str
     label: str
@@ -532,8 +531,7 @@ class EvaluationDifference(TypedDict):
 
 
 class AnswerRates(TypedDict):
-    """Statistics of a model's answers: mean length in ``tokens``, and shares truncated, repetitive and
-    refusing.
+    """Statistics of a model's answers: mean length in ``tokens``, shares truncated, repetitive, refusing.
 
     Refusals are detected by an answer's first words, in English.
     """
@@ -707,10 +705,9 @@ class Evaluation(TypedDict):
 
 
 class EvaluationRow(TypedDict):
-    """One held-out row: its mean losses per token over ``tokens`` learned tokens, its prompt and wanted
-    answer.
+    """One held-out row: its mean losses per token over ``tokens`` learned tokens, prompt and wanted answer.
 
-    ``where`` is its location in the data for a person; ``group`` is the number of its group. Long texts are
+    ``where`` is its location in the data for the user; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
     too long. For a measure of answers, ``baseAnswer`` and ``adapterAnswer`` are those that were measured.
     """
@@ -816,9 +813,7 @@ class ForecastGpu(TypedDict):
 
 
 class ForecastFix(TypedDict):
-    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is their
-    peak.
-    """
+    """Settings, by field, with which a job would fit; ``words`` describes them, ``peakBytes`` is the peak."""
 
     settings: dict[str, object]
     words: str
@@ -992,8 +987,7 @@ class ExportProof(TypedDict):
     """How an exported model compares with the trained one and the base: docs/contract.md#exports.
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
-    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` is the mean per token of each
-    model.
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token.
     """
 
     verdict: str
@@ -1099,8 +1093,7 @@ class EngineProgress(TypedDict):
 class EngineSetup(TypedDict):
     """The engine for training on this machine.
 
-    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and then
-    continues by itself.
+    ``next`` is the command that uses it once it is installed; null if this Studio waits for it and continues.
     """
 
     state: Literal["missing", "looking", "planned", "installing", "installed", "failed"]

@@ -91,10 +91,7 @@ def _state(of: os.stat_result) -> tuple[int, ...]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return the name of a new temporary file for the content of ``path``.
-
-    Deletes this user's older ones, which a killed process has left.
-    """
+    """Return a new temporary file's name for ``path``; delete those that our killed processes left."""
     own = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
     user, now = getattr(os, "geteuid", lambda: 0)(), time.time()
     with contextlib.suppress(OSError):

@@ -153,8 +153,7 @@ class Installer:
         return build
 
     def install(self, packages: Sequence[str], folder: Path, display: Display) -> int:
-        """Install into the environment ``folder``, with the installer's output in its log; return the exit
-        code.
+        """Install into the environment ``folder``, logging the installer's output; return the exit code.
 
         After `resolve_torch`, this installs the PyTorch that it found.
         """
@@ -242,7 +241,6 @@ def fetched_by_uv(words: str) -> int:
 
 
 def progress_line(progress: Progress) -> str:
-    """Return the progress as a line."""
     clock = f"{int(progress.seconds) // 60}:{int(progress.seconds) % 60:02}"
     fetched, unpacked = progress.fetched / GIGABYTE, progress.unpacked / GIGABYTE
     return f"{clock}  {fetched:.2f} GB fetched, {unpacked:.2f} GB unpacked  {progress.now}"

@@ -39,8 +39,6 @@ def raise_limit() -> None:
 
 
 def connections_at_most() -> int:
-    """Return how many connections to serve: each may need an upstream one, and files need descriptors,
-    too.
-    """
+    """Return how many connections to serve: each may need one upstream, and files need descriptors, too."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 1024 if soft == resource.RLIM_INFINITY else max(16, min(1024, soft // 4))

@@ -33,8 +33,7 @@ class Settings:
     (``ARKOR_NO_RESUME``) interrupted jobs of this machine do not resume by themselves. ``cluster``
     (``ARKOR_CLUSTER``) overrides that of ``arkor.toml``; ``here`` means none. ``at_once`` (``ARKOR_AT_ONCE``)
     jobs may train at the same time; None for one per device. ``engine`` (``ARKOR_ENGINE``) answers chats of
-    this machine; None for the most suitable one. With ``ssh`` the ``local`` backend is
-    that of another machine.
+    this machine; None for the most suitable one. With ``ssh`` the ``local`` backend runs there.
     """
 
     project: Path

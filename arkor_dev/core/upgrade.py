@@ -26,7 +26,7 @@ PASSING: Final = ("archive-v0", "environments-v2")
 class Installation:
     """How this package was installed: commands, each a list of arguments, to upgrade and to remove it.
 
-    ``may_run`` says that they change nothing but this installation: those of a clone are for a person.
+    ``may_run`` says that they change nothing but this installation: those of a clone are for the user to run.
     """
 
     upgrade: tuple[tuple[str, ...], ...]

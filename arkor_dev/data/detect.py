@@ -85,10 +85,7 @@ class _Restart(NamedTuple):
 
 
 class Restarts:
-    """Restart points of a gzip file, recorded while it is read.
-
-    Without them every access to a far row would unpack everything before it.
-    """
+    """Restart points of a gzip file, so that access to a far row need not unpack everything before it."""
 
     def __init__(self) -> None:
         self._points: list[_Restart] = []

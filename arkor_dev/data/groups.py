@@ -24,9 +24,7 @@ MOST_ROWS: Final = 100_000
 """
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
-"""An unnamed column counts as the source if this many of its values repeat, and none covers so large a share
-of the rows.
-"""
+"""An unnamed column is the source if this many of its values repeat, none over so large a share of rows."""
 
 
 @dataclass(frozen=True, slots=True)

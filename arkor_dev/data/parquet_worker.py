@@ -47,7 +47,6 @@ class Reading:
         self._rows: Iterator[bytes | None] = iter(())
 
     def answer(self, first: int, count: int) -> Iterator[bytes]:
-        """Yield the lines of one answer."""
         if first != self._next:
             self._next, self._rows = first, iter(())
         size = 0

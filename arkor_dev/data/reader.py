@@ -35,8 +35,7 @@ class DataFile:
 
     ``unit`` overrides the format's unit for positions: rows of a hub's data set are cached in a file whose
     line numbers mean nothing to the user. ``exclude`` has the excluded rows of its source, which is number
-    ``source`` of the data set; see ``exclusions``. ``selection`` has the rows that judgements allow; None for
-    all.
+    ``source`` of the data set; see ``exclusions``. ``selection``: the rows that judgements allow, or None.
     """
 
     path: Path
@@ -117,8 +116,7 @@ class DataSet:
     def scan(self, *, every: bool = False) -> Generator[LocatedRow, None, None]:
         """Yield the position of every row without parsing: a hundred thousand in a fraction of a second.
 
-        Rows that are not trained on are skipped unless ``every`` is requested, and count in the numbers
-        either way.
+        Rows that are not trained on are skipped unless ``every`` is requested, but are numbered.
         """
         number = self.left_out = 0
         exclusions = self.exclusions = Exclusions((file.source, file.exclude) for file in self.files)
@@ -144,7 +142,6 @@ class DataSet:
                     yield LocatedRow(location, record, container, out)
 
     def item(self, located: LocatedRow) -> Item:
-        """Return the row that ``scan`` has located."""
         location, record, container, _ = located
         file = self.files[location.file]
         where = (

@@ -103,8 +103,7 @@ class FileIdentity:
 
     @asynccontextmanager
     async def opened(self, patience: float = 3.0) -> AsyncIterator[FileIdentity]:
-        """Open for a launch: raise ArkorError if it can never work, else continue within ``patience``
-        seconds.
+        """Open for a launch: raise ArkorError if it can never work, else continue within ``patience`` s.
 
         An anonymous identity that cannot be created yet, because the backend is unavailable, is requested
         again until it succeeds. An account is only read, so that starting waits for no network.
@@ -180,9 +179,7 @@ class FileIdentity:
             return await self._read()
 
     def _check_folder(self) -> None:
-        """Check that the file is writable before creating an identity: otherwise each attempt would create
-        another one.
-        """
+        """Check that the file is writable before creating an identity, or each attempt would create one."""
         try:
             check_writable(self._path.parent)
         except OSError as fault:

@@ -73,7 +73,7 @@ class LocalBackend:
 
     With ``idle`` it starts no job, with ``on_demand`` none before somebody adds one, and with
     ``awaits_engine`` it begins once the training libraries are installed. ``on_notice`` receives the
-    backend's messages for a person: ``{"notice": "progress" | "message", …}``.
+    backend's messages for the user: ``{"notice": "progress" | "message", …}``.
     """
 
     sign_in: str | None = None

@@ -167,9 +167,7 @@ class Attempt:
         return document
 
     def _check_identity(self, id_token: object, now: float) -> None:
-        """Check the ID token (OIDC Core §3.1.3.7), which allows the token endpoint's TLS to replace the
-        signature.
-        """
+        """Check the ID token (OIDC Core §3.1.3.7); the token endpoint's TLS replaces the signature."""
         claims = _claims(id_token)
         issuer = str(service_url(self.service.domain, "/"))
         if str(claims.get("iss")).rstrip("/") != issuer.rstrip("/"):

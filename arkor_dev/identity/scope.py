@@ -1,8 +1,7 @@
 """The project of a call: ``state.json`` and its rules (docs/contract.md#scope).
 
 State of another anonymous identity is *unusable*: reads act as if there were none, writes say what to do. A
-state file that names a scope is never overwritten or deleted: it may be the only trace of where somebody's
-jobs are.
+state file that names a scope is never overwritten or deleted: it may be the only trace of jobs.
 """
 
 from __future__ import annotations
@@ -112,9 +111,7 @@ class FileScopes:
         self._creating = asyncio.Lock()
 
     async def for_read(self, credentials: Credentials) -> Scope | None:
-        """Return the usable scope, or None. An unreadable file counts as none: a list is then empty, not
-        broken.
-        """
+        """Return the usable scope, or None, also for an unreadable file: lists are empty, not broken."""
         try:
             scope = await asyncio.to_thread(read_state, self._project)
         except ArkorError:

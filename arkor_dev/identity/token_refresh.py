@@ -39,7 +39,6 @@ def is_due(stored: Stored, now: float) -> bool:
 
 
 def is_expired(stored: Stored, now: float) -> bool:
-    """Return whether the token has expired."""
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at
 
 

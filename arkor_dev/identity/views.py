@@ -1,7 +1,6 @@
 """The identity behind backend calls: the snapshot for each call, and its public view.
 
-For the managed backend ``file_identity.py`` provides the snapshot; the local one has one identity for a whole
-launch.
+For the managed backend ``file_identity.py`` provides the snapshot; the local one has one per launch.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ class FixedIdentity:
         self._shared: asyncio.Future[Credentials] | None = None
 
     async def credentials(self) -> Credentials:
-        """Return the identity."""
         if isinstance(self._source, Credentials):
             return self._source
         if isinstance(self._source, Awaitable):

@@ -2,8 +2,7 @@
 
 A frame is a repeat if both its id and its data were seen before, whichever connection brought it (the rule of
 docs/contract.md#event-stream). Frames without an id cannot be told apart by content, since two equal ones may
-both be meant: after a reconnection exactly as many of each are skipped as were seen since the point of
-resumption.
+both be meant: after a reconnection exactly as many of each are skipped as were seen since then.
 
 Most backends number their events. While a stream's ids count 1, 2, 3, … nothing is remembered at all:
 detecting repeats costs a comparison per frame instead of a hash and an entry in a set. At the first frame

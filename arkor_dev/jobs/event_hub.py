@@ -50,10 +50,7 @@ class Cursor:
 
 
 class EventHub:
-    """The feeds of all viewed jobs, limited in bytes.
-
-    ``on_end`` is called whenever one of the jobs ends.
-    """
+    """The feeds of all viewed jobs, limited in bytes. ``on_end`` is called whenever one of the jobs ends."""
 
     def __init__(
         self, open_events: OpenEvents, on_end: Callable[[], None] = lambda: None, *,

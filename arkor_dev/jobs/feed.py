@@ -118,9 +118,7 @@ class Feed:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self.stop)
 
     async def ready(self) -> None:
-        """Wait until the history is complete. Raises ArkorError if the backend refuses the job or is
-        unavailable.
-        """
+        """Wait until the history is complete. Raises ArkorError if the backend refuses or is unavailable."""
         try:
             # The backend client limits how long a connection may take.
             async with asyncio.timeout(CATCH_UP if self.log.size else None):

@@ -1,6 +1,4 @@
-"""Exports a job's metrics as a file: CSV, JSON Lines, or TensorBoard's event files; so far, for a running
-job.
-"""
+"""Exports a job's metrics as CSV, JSON Lines, or TensorBoard's event files; of a running job, so far."""
 
 from __future__ import annotations
 
@@ -43,10 +41,7 @@ Row = dict[str, Any]
 
 
 async def rows_of(backend: Backend, job_id: str, *, ended: bool) -> list[Row]:
-    """Return a job's figures in order, each step once: all of them if the job is ``ended``.
-
-    Raises like `history`.
-    """
+    """Return a job's figures in order, each step once: all if the job ``ended``. Raises like `history`."""
     rows: list[Row] = []
     fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}
     async with aclosing(history(backend, job_id, ended=ended)) as items:
@@ -130,10 +125,7 @@ def as_jsonl(rows: Iterable[Row]) -> str:
 
 
 def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
-    """Write event files for ``tensorboard --logdir folder`` with TensorBoard's own writer.
-
-    Raises BadRequestError if it is not installed.
-    """
+    """Write event files for ``tensorboard --logdir folder``. Raises BadRequestError without TensorBoard."""
     try:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary

@@ -31,7 +31,6 @@ class FrameLog:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes in memory."""
         return self.size - self.base
 
     def append(self, block: bytes) -> None:

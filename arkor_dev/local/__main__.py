@@ -12,8 +12,7 @@ With ``--idle`` it starts no job: it was started by a command that only reads or
 A process that finds the data folder held by such a one waits a moment. With ``--on-demand`` it starts none
 before a job is added or resumed or the queue is changed: ``arkor-dev serve`` starts it like that.
 
-With ``--rebuild`` it rebuilds the list of jobs (``jobs.rebuild``), writes the result as one JSON object, and
-ends.
+With ``--rebuild`` it rebuilds the list of jobs (``jobs.rebuild``), writes the result as JSON, and ends.
 
 Exit status: 0 the daemon ended it, 2 wrong arguments or handshake, 73 no folder for its socket,
 74 the database cannot be opened, 75 another process holds the data folder, 76 another version wrote the

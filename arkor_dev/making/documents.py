@@ -27,7 +27,7 @@ SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: its ``name`` for a person, and its ``text``, or the ``problem`` that prevents reading."""
+    """A document: its ``name`` for the user, and its ``text``, or the ``problem`` that prevents reading."""
 
     name: str
     text: str = ""
@@ -35,7 +35,7 @@ class Document:
 
 
 def find_documents(paths: Iterable[Path], project: Path) -> list[tuple[Path, str]]:
-    """Return the documents that ``paths`` name, files or folders, each with its name for a person.
+    """Return the documents that ``paths`` name, files or folders, each with its name for the user.
 
     A folder's hidden files, symlinks and files of other kinds are left out. Raises BadRequestError for a path
     that does not exist or is not a document, and for too many documents.

@@ -1,6 +1,4 @@
-"""Detects rows that exist already: near duplicates of made and of the trainer's rows, copies of held-out
-ones.
-"""
+"""Detects repeated rows: near duplicates of made and of the trainer's rows, copies of held-out ones."""
 
 from __future__ import annotations
 

@@ -124,10 +124,7 @@ class Kind:
         ), {"data": dict(self.schema)}
 
     def candidates(self, passage: Passage, answer: str) -> Iterator[Candidate | str]:
-        """Yield the rows in an answer, or for an item that is not a row, why it is dropped.
-
-        Raises UnreadableAnswerError.
-        """
+        """Yield the rows in an answer, or why an item is not one. Raises UnreadableAnswerError."""
         for item in items_of(answer)[: self._most]:
             yield self._candidate(passage, item)
 

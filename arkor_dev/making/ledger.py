@@ -87,7 +87,6 @@ class Ledger:
             raise InternalError(f"{path} cannot be used: {fault}. Move it away, and try again.") from None
 
     def close(self) -> None:
-        """Close the database."""
         with self._lock:
             self._db.close()
 

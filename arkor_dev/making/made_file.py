@@ -1,7 +1,6 @@
 """The file of made rows, ``data/made/<name>.jsonl`` of the project: lines are only added. These calls block.
 
-It is opened again for each write, since the Data page may have replaced it meanwhile. No link leads out of
-the project.
+It is opened again for each write, since the Data page may have replaced it meanwhile.
 """
 
 from __future__ import annotations
@@ -102,7 +101,6 @@ class MadeFile:
 
 
 def line_of(row: dict[str, Any]) -> bytes:
-    """Return a row as a line of the file."""
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -41,8 +41,7 @@ class Request:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
 
     def most_input(self) -> int:
-        """Return an upper bound of the prompt's tokens: no tokenizer makes more tokens of a text than it has
-        bytes.
+        """Return an upper bound of the prompt's tokens: no text has more tokens than bytes.
 
         The schema counts too, since some servers write it into the prompt.
         """

@@ -77,7 +77,7 @@ class AttemptError(Exception):
 
 
 class Teacher(Protocol):
-    """A source of answers. ``address`` identifies it, without a secret; ``host`` is for a person."""
+    """A source of answers. ``address`` identifies it, without a secret; ``host`` is for the user."""
 
     address: str
     host: str
@@ -98,7 +98,6 @@ class BackendTeacher:
         self._backend = backend
 
     async def ask(self, request: Request) -> Reply:
-        """See ``Teacher.ask``."""
         body = {
             "messages": list(request.messages),
             "baseModel": request.model,

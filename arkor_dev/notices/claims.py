@@ -33,9 +33,7 @@ class Claims:
         self._folder: Path = settings.data / "notices" / digest
 
     def take(self, *facts: str) -> bool:
-        """Return whether the notice of ``facts`` is ours to send, and record it as sent; a full disk does not
-        prevent sending.
-        """
+        """Return whether the notice of ``facts`` is ours to send; record it, unless the disk is full."""
         name = hashlib.sha256("\0".join(facts).encode(errors="surrogatepass")).hexdigest()
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -144,9 +144,7 @@ async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Pa
 
 
 async def _end_of(argv: Sequence[str], env: Mapping[str, str], folder: Path, message: bytes) -> None:
-    """Run a program in ``folder``, with ``message`` on its standard input; require success within the time
-    limit.
-    """
+    """Run a program in ``folder`` with ``message`` on standard input; require success within the limit."""
     name = os.path.basename(argv[0])  # noqa: PTH119 (a name for a sentence)
     try:
         process = await asyncio.create_subprocess_exec(

@@ -52,10 +52,7 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
 def facts_of(
     kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the content: plain text and figures, without the job's config.
-
-    ``verdict`` is that of the job's evaluation, ``{verdict, sentence}``.
-    """
+    """Return plain text and figures, without the job's config; ``verdict`` is ``{verdict, sentence}``."""
     data = event.data if isinstance(event.data, dict) else {}
     sent = data.get("metrics")
     metrics = sent if isinstance(sent, dict) else {}

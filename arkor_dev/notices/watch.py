@@ -44,7 +44,6 @@ class Watch:
         """Sweeps with a job that has not ended."""
 
     async def run(self) -> None:
-        """Watch until cancelled."""
         try:
             while True:
                 if await self._notifier.ready():

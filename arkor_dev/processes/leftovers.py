@@ -38,10 +38,7 @@ class Marks:
         self._record: int | None = None
 
     def write_down(self) -> None:
-        """Write the record, once, before a run starts.
-
-        If the folder is not writable, only the clean-up by a later launch is lost.
-        """
+        """Write the record, once, before a run. An unwritable folder costs only a later launch's clean-up."""
         if self._folder is None or self._record is not None:
             return
         try:

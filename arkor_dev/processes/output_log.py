@@ -64,11 +64,9 @@ class OutputBudget:
         self._segments: dict[_Segment, OutputLog] = {}  # oldest first
 
     def add(self, segment: _Segment, owner: OutputLog) -> None:
-        """Add a new segment."""
         self._segments[segment] = owner
 
     def remove(self, segment: _Segment) -> None:
-        """Remove a segment."""
         del self._segments[segment]
 
     def enforce(self) -> None:
@@ -108,7 +106,6 @@ class OutputLog:
         return self._segments[0].start if self._segments else self.size - len(self._memory)
 
     def append(self, data: bytes) -> None:
-        """Append ``data``."""
         self.size += len(data)
         if self._segments:
             self._store(data)
@@ -119,7 +116,6 @@ class OutputLog:
         self._wake()
 
     def end(self) -> None:
-        """Mark the end of the log."""
         self.ended = True
         self._wake()
 

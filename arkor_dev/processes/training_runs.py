@@ -129,9 +129,7 @@ class Run:
             raise InternalError(f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
-        """Collect output and the end. Cancelling this task closes the supervisor's pipe, which ends the
-        command.
-        """
+        """Collect output and the end. Cancelling closes the supervisor's pipe, which ends the command."""
         assert self._supervisor is not None
         assert self._supervisor.stdin is not None
         assert self._supervisor.stdout is not None

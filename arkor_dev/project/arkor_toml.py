@@ -1,8 +1,7 @@
 """``arkor.toml``: the trainers that a project declares without writing code.
 
 One reading reports every problem of a file with file, line, key and the allowed values: a user who corrects
-three lines at once should not need three attempts. An invalid trainer does not prevent the others from
-running.
+three lines at once should not need three attempts. An invalid trainer does not stop the others.
 """
 
 from __future__ import annotations
@@ -91,9 +90,7 @@ def choose(trainers: list[Trainer], name: str | None) -> Trainer:
 
 
 def index_of(trainers: list[Trainer], name: str | None) -> int:
-    """Return the index of the trainer called ``name``; of the first for None. Raises BadRequestError if it
-    does not exist.
-    """
+    """Return the index of the trainer ``name``, or of the first for None. Raises BadRequestError."""
     for index, trainer in enumerate(trainers):
         if name is None or trainer["name"] == name:
             return index
@@ -143,8 +140,6 @@ def _trainers(project: Path, document: dict[str, object], problems: Problems) ->
 
 
 class _TableReader:
-    """Reads one ``[[trainer]]``."""
-
     def __init__(self, project: Path, lines: dict[KeyPath, int], at: KeyPath) -> None:
         self.project = project
         self.at = at
@@ -217,7 +212,7 @@ class _TableReader:
         def spell(field: str) -> str:
             return spelled(self.positions[field]) if field in self.positions else rows[field].key
 
-        if "maxSteps" in config and "numTrainEpochs" in config:  # on the wire steps decide, as elsewhere
+        if "maxSteps" in config and "numTrainEpochs" in config:  # a job's config may have both; steps win
             steps, epochs = spell("maxSteps"), spell("numTrainEpochs")
             text = f"{steps} and {epochs} are both set. Remove one of the two"
             self.problems.add(self.positions["numTrainEpochs"], text)
@@ -290,9 +285,7 @@ def read(project: Path) -> str:
 
 
 def _syntax_error(error: Exception, text: str) -> str:
-    """Return tomllib's message with its position first; only from 3.14 on does the exception have it as
-    numbers.
-    """
+    """Return tomllib's message, position first; only from 3.14 on does the exception have the numbers."""
     match = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
     if match:
         return f"{FILE}:{match[2]}: not valid TOML at column {match[3]}: {match[1]}"

@@ -75,10 +75,7 @@ def undo_correction(project: Path, token: str) -> None:
 
 
 def read_corrections(project: Path) -> tuple[list[Correction], int]:
-    """Return the newest corrections in the file's order, and how many older ones there are.
-
-    Invalid lines are skipped.
-    """
+    """Return the newest valid corrections in the file's order, and how many older ones there are."""
     try:
         with opened(project, NAME, make=False) as file:
             content = file.read()

@@ -2,8 +2,7 @@
 
 Only files that a trainer of ``arkor.toml`` lists can be written, and only inside the project. A row is
 identified by the hash of its content, as in ``exclude`` (see `arkor_dev.data.exclusions`): one that has
-changed on disk meanwhile is not found, and nothing is written. Other programs' changes elsewhere in the file
-are kept.
+changed on disk meanwhile is not found, and nothing is written. Other changes elsewhere are kept.
 
 These calls block.
 """

@@ -49,9 +49,7 @@ SHOWN_COLUMNS = 50
 SHOWN_VALUE = 200
 COLUMN = text_line(200)
 CHECKED_ROW = MIB
-"""Longest row, in bytes: a longer one is left to training, since its objects could take a hundred times that
-here.
-"""
+"""Longest row, in bytes; longer ones are left to training, as their objects could take 100 times that."""
 
 
 def read_source(project: Path, value: object) -> DatasetSource:
@@ -149,8 +147,7 @@ class DataLook:
     """The result of reading data files: their rows, if counted, and the first error.
 
     ``rows`` counts valid rows among those read, ``unreadable`` invalid ones, and ``flaw`` is the first error.
-    With a ``problem`` nothing can be trained on. ``unmapped`` are rows whose columns
-    match no known form.
+    With a ``problem`` nothing can be trained on. ``unmapped`` are rows in no known form.
     """
 
     rows: int | None = None
@@ -339,7 +336,6 @@ class _Unreadable:
         self.readable: set[str] = set()
 
     def add(self, file: str, located: LocatedRow, where: str, error: RowError) -> None:
-        """Count a row."""
         self.count += 1
         self.flaw = self.flaw or f"{where}: {error}"
         if error.kind != "keys" or len(self.records) >= SHOWN_ROWS or (self.records and file != self.file):

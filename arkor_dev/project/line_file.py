@@ -66,7 +66,6 @@ class LineFile:
 
     @property
     def path(self) -> str:
-        """Its path in the project."""
         return f"{FOLDER}/{self.name}"
 
     def read(self) -> bytes:

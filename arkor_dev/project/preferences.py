@@ -1,8 +1,7 @@
 """What people prefer: ``data/preferences.jsonl`` of the project, one vote or rating per line.
 
 A vote is a pair of answers, a rating one answer and whether it is a good one, both in the forms of
-``arkor_dev.data.preferences``. ``given`` says who gave it, when, and which models had answered. These calls
-block.
+``arkor_dev.data.preferences``. ``given`` says who gave it, when, and which models answered. Calls block.
 """
 
 from __future__ import annotations

@@ -62,8 +62,7 @@ _NOBODY: Final = Reviewed()
 def add_reviews(project: Path, reviews: Iterable[Review]) -> None:
     """Append lines, all or none; each gets the time (``at``) if it has none.
 
-    Raises TooLargeError beyond the limit, and BadRequestError or InternalError for a file that cannot be
-    written.
+    Raises TooLargeError beyond the limit, and BadRequestError or InternalError if unwritable.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     lines = b"".join(

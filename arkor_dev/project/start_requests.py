@@ -39,7 +39,6 @@ CHANGES: Final = 100
 
 
 def folder_of(settings: Settings) -> Path:
-    """Return the folder of a project's requests."""
     digest = hashlib.sha256(str(settings.project).encode()).hexdigest()[:20]
     return settings.data / "start-requests" / digest
 

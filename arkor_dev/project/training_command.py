@@ -1,6 +1,4 @@
-"""The command that trains a project (docs/contract.md#training-command), as a list of arguments, without a
-shell.
-"""
+"""The command that trains a project (docs/contract.md#training-command), as arguments without a shell."""
 
 from __future__ import annotations
 
@@ -44,10 +42,7 @@ def inside(project: Path, name: str) -> Path:
 
 
 def training_command(settings: Settings, request: TrainRequest) -> Launch:
-    """Choose and check the command for one ``POST /api/train``, whose ``settings`` have been checked.
-
-    Raises BadRequestError.
-    """
+    """Choose the command for a ``POST /api/train`` with checked ``settings``. Raises BadRequestError."""
     project = settings.project
     name, trainer, dry_run = request.get("file"), request.get("trainer"), request.get("dryRun", False)
     file = inside(project, name).relative_to(project.resolve()).as_posix() if name else None

@@ -3,8 +3,7 @@
 The bundle is the project's code, so it is never loaded here. ``arkor build`` always runs before a start,
 because only it knows what belongs to the project. To display the project, the page gets the latest build as
 long as the sources look unchanged. Loading the bundle, the slower half, is skipped while its bytes are the
-same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default that is or holds
-either.
+same. The export may be ``arkor`` (what ``createArkor`` returns), ``trainer``, or a default with either.
 """
 
 from __future__ import annotations
@@ -159,8 +158,7 @@ class TypeScriptProject:
         return age < UNCHECKED if state is None else state == self._state and age < CHECKED
 
     async def build(self, file: str | None) -> Built:
-        """Build what will run, the project or one file of it, and keep other processes from building
-        meanwhile.
+        """Build what will run, the project or one file of it, and keep others from building meanwhile.
 
         Raises BadRequestError if it cannot be built or loaded, or exports no trainer.
         """
@@ -227,7 +225,7 @@ class TypeScriptProject:
         output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
         printed, separator, answer = output.rpartition(mark)
         if not separator:
-            raise build_fault("The built project ends Node before its trainer can be read.", output)
+            raise build_fault("The built project exits Node before its trainer can be read.", output)
         loaded = json.JSONDecoder().raw_decode(answer)[0]
         if "error" in loaded:
             raise load_fault(plain(loaded["error"]), plain(loaded["stack"]), printed)

@@ -429,8 +429,7 @@ class AsyncAdapter:
         strength: float = 1.0,
         replace: bool = False,
     ) -> Path:
-        """Write the result for other programs, and wait for the proof that the files answer like the trained
-        model.
+        """Write the result for other programs, and wait for the proof that they answer like the model.
 
         ``form`` is ``adapter``, ``merged``, ``gguf``, ``gguf-lora`` or ``ollama``. ``out`` is a new folder,
         in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.

@@ -1,8 +1,7 @@
 """``arkor-dev mcp``: the project's runs as tools for an assistant, by the Model Context Protocol over stdio.
 
 The tools use the same client as the Python API. None of them can start a run by itself unless the person who
-configured the server allowed that: a request goes to Studio's page, where a person allows or denies exactly
-this run.
+configured the server allowed that: a request goes to Studio's page, where a person allows or denies it.
 """
 
 from __future__ import annotations

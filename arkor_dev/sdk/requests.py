@@ -103,10 +103,7 @@ def config_of(
 
 
 def source_of(project: Path, data: Any) -> dict[str, object]:
-    """Return the source of a data set: rows, or what ``dataset`` in arkor.toml accepts.
-
-    Raises BadRequestError.
-    """
+    """Return a data set's source: rows, or what arkor.toml's ``dataset`` accepts. Raises BadRequestError."""
     if isinstance(data, list) and data and all(isinstance(row, dict) and not _is_source(row) for row in data):
         data = write_rows(project, data)
     try:

@@ -44,10 +44,7 @@ def create_app(
     on_notice: Callable[[Notice], None] = lambda _: None,
     connect: Callable[[Settings, Callable[[Notice], None]], AbstractAsyncContextManager[Backend]] = connected,
 ) -> web.Application:
-    """Create the application of one launch; ``on_notice`` receives the backend's notices.
-
-    ``connect`` opens the backend.
-    """
+    """Create one launch's application. ``connect`` opens the backend, ``on_notice`` gets its notices."""
     guards: list[Middleware] = [error_envelope, host_guard]
     if not settings.allow_other_users:
         guards.append(same_user_guard)

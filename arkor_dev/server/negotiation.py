@@ -12,7 +12,6 @@ _REFUSED = re.compile(r"\s*q=0(\.0*)?\s*")
 
 
 def takes(accept_encoding: str, coding: str) -> bool:
-    """Return whether ``Accept-Encoding`` accepts ``coding``."""
     for choice in accept_encoding.split(","):
         name, _, parameters = choice.partition(";")
         if name.strip().lower() == coding:
@@ -21,7 +20,5 @@ def takes(accept_encoding: str, coding: str) -> bool:
 
 
 def has(request: web.Request, etag: str) -> bool:
-    """Return whether the browser has cached the response with this tag (without quotes): then 304
-    suffices.
-    """
+    """Return whether the browser has cached the response with this tag (unquoted): then 304 suffices."""
     return any(candidate.value in (etag, "*") for candidate in request.if_none_match or ())

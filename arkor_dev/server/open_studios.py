@@ -41,7 +41,6 @@ class StudioEntry:
         self._project = project
 
     def publish(self, port: int) -> None:
-        """Publish the port of this Studio."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.seek(0)
@@ -59,8 +58,7 @@ class StudioEntry:
 def claimed(settings: Settings) -> Iterator[StudioEntry]:
     """Claim this project and backend while the block runs.
 
-    Raises OpenElsewhere if another Studio has them. A disk without such a file or without locks does not
-    prevent the start.
+    Raises OpenElsewhere if another Studio has them. A disk without locks does not prevent the start.
     """
     try:
         file = _opened(settings.data / FOLDER / f"{_key(settings)}.json")

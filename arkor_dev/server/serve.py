@@ -73,10 +73,7 @@ async def serving(
     on_notice: Callable[[Notice], None] = lambda _: None,
     make: Callable[[Settings, Callable[[Notice], None]], web.Application] = create_app,
 ) -> AsyncIterator[web.Application]:
-    """Serve Studio, or the application from ``make``, on ``sock`` while the block runs.
-
-    Raises ArkorError if it cannot start.
-    """
+    """Serve Studio, or the application from ``make``, on ``sock`` within the block. Raises ArkorError."""
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
         is_stranger = stack.enter_context(strangers(allow_other_users=settings.allow_other_users))

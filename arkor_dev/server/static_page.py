@@ -62,9 +62,7 @@ class Asset:
 
 
 def _is_page(path: str) -> bool:
-    """Return whether it is a path without an extension that a person could type, without ``//`` and dot
-    segments.
-    """
+    """Return whether it is a path that a person could type: no extension, ``//`` or dot segments."""
     *folders, name = path.split("/")[1:]
     odd = not path.isprintable() or "\\" in path
     return not (odd or "." in name or any(folder == "" or folder.startswith(".") for folder in folders))

@@ -58,7 +58,7 @@ async def test_votes_train_the_next_adapter_which_is_then_tested_on_the_same_pro
         await expect(page.get_by_role("article", name="Left answer")).to_contain_text("The words of")
         await page.keyboard.press("ArrowDown")  # no difference: a vote, but nothing to learn from
         await place(page, 3)
-        await page.get_by_role("button", name="Take back the last vote").click()
+        await page.get_by_role("button", name="Undo the last vote").click()
         await place(page, 2)
         for number in range(2, 5):
             await place(page, number)

@@ -141,7 +141,7 @@ async def test_a_bundle_that_throws(project: Path) -> None:
 
 async def test_a_bundle_that_ends_node(project: Path) -> None:
     text = await failure(source(project, 'console.log("bye"); process.exit(0);'))
-    assert text == "The built project ends Node before its trainer can be read.\nbye"
+    assert text == "The built project exits Node before its trainer can be read.\nbye"
 
 
 async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

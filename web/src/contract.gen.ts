@@ -482,7 +482,7 @@ export interface Capabilities {
   methods?: TrainingMethod[];
 }
 
-/** A training method: its `name` in a config, and its `label` for a person. */
+/** A training method: its `name` in a config, and its `label` for the user. */
 export interface TrainingMethod {
   name: string;
   label: string;
@@ -565,7 +565,7 @@ export interface EvaluationDifference {
   high: number;
 }
 
-/** Statistics of a model's answers: mean length in `tokens`, and shares truncated, repetitive and refusing. */
+/** Statistics of a model's answers: mean length in `tokens`, shares truncated, repetitive, refusing. */
 export interface AnswerRates {
   tokens: number;
   truncated: number;
@@ -681,7 +681,7 @@ export interface Evaluation {
   seconds?: number;
 }
 
-/** One held-out row: its mean losses per token over `tokens` learned tokens, its prompt and wanted answer. */
+/** One held-out row: its mean losses per token over `tokens` learned tokens, prompt and wanted answer. */
 export interface EvaluationRow {
   row: number;
   where?: string;
@@ -767,7 +767,7 @@ export interface ForecastGpu {
   totalBytes: number;
 }
 
-/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is their peak. */
+/** Settings, by field, with which a job would fit; `words` describes them, `peakBytes` is the peak. */
 export interface ForecastFix {
   settings: Record<string, unknown>;
   words: string;
@@ -1193,7 +1193,7 @@ export interface CheckpointSaved extends AnyEvent {
   artifacts?: Artifact[];
 }
 
-/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local backend's trainer. */
+/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local trainer. */
 export interface CheckpointRemoved extends AnyEvent {
   type: "checkpoint.removed";
   step: number;
@@ -1248,12 +1248,12 @@ export interface ChatProgress {
   unit?: string;
 }
 
-/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if it was cut off. */
+/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if cut off. */
 export interface ChatError {
   error: string;
 }
 
-/** A row of a finding: its number from 1, its location for a person, and an excerpt. */
+/** A row of a finding: its number from 1, its location for the user, and an excerpt. */
 export interface FindingRow {
   row: number;
   where: string;
@@ -1351,7 +1351,7 @@ export interface TokenRun {
   role: string;
 }
 
-/** A row token by token, before truncation. `ids`, `texts` and `runs` cover its first `shown` tokens. */
+/** A row token by token, before truncation. `ids`, `texts` and `runs` cover `shown` tokens. */
 export interface DatasetTokens {
   row: number;
   where: string;
@@ -1376,7 +1376,7 @@ export interface DatasetFound {
   reached: number;
 }
 
-/** Whether the rows of a view are embedded, or their losses measured: `none` until this is requested for their current content. */
+/** The state of a view's embeddings or losses: `none` until requested for the rows' current content. */
 export interface RowEmbeddings {
   state: "none" | "waiting" | "running" | "completed" | "failed";
   progress?: Preparation;
@@ -1725,7 +1725,7 @@ export interface EndpointRequests {
   more: boolean;
 }
 
-/** The log-probability of an answer in nats, and its number of tokens; `text` is the answer that is likelier instead. */
+/** The log-probability of an answer in nats, its number of tokens, and `text`, the likelier answer. */
 export interface AnswerScore {
   logp: number;
   tokens: number;

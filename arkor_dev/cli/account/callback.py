@@ -53,8 +53,7 @@ HEADERS: Final = {
 class Callback:
     """An ``async with`` block during which ``sock``, bound to 127.0.0.1, waits for the browser.
 
-    Only a request that ``is_expected`` accepts ends the wait: every program or page on this machine can call
-    the address.
+    Only a request that ``is_expected`` accepts ends the wait: any program or page here can call the address.
     """
 
     def __init__(self, sock: socket.socket, is_expected: Callable[[Mapping[str, list[str]]], bool]) -> None:
@@ -93,9 +92,7 @@ class Callback:
         self._sock.close()
 
     async def query(self, patience: float = PATIENCE) -> Mapping[str, list[str]]:
-        """Return the query that the browser sent. Raises SlowRequestError after ``patience`` seconds without
-        one.
-        """
+        """Return the query that the browser sent. Raises SlowRequestError after ``patience`` seconds."""
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(self._query)

@@ -180,9 +180,7 @@ class _Login:
         self._print_line(f"Waiting for {self._patience / 60:g} minutes. Press Ctrl-C to stop.")
 
     async def _finish(self, http: HttpClient, attempt: Attempt, answer: Mapping[str, list[str]]) -> list[str]:
-        """Exchange the browser's answer for credentials and save them; return a description of who signed
-        in.
-        """
+        """Exchange the browser's answer for credentials and save them; return a description of the user."""
         code = attempt.code(answer)
         document = await attempt.credentials(http, code, self._base_url, time.time())
         try:
@@ -210,9 +208,7 @@ class _Login:
 
 
 def _stored_identity(path: Path) -> tuple[Stored | None, str | None]:
-    """Return the existing credentials and what would be lost with them. Raises ArkorError if they are
-    unreadable.
-    """
+    """Return existing credentials and what would be lost with them. Raises ArkorError if unreadable."""
     try:
         stored = read_credentials(path)
     except NoCredentialsError:

@@ -1,6 +1,4 @@
-"""``arkor-dev whoami``: who is signed in, where, and to which project this folder belongs. Creates no
-identity.
-"""
+"""``arkor-dev whoami``: who is signed in, where, and to which project. Creates no identity."""
 
 from __future__ import annotations
 
@@ -55,7 +53,6 @@ class Account:
 
     @property
     def slugs(self) -> list[str]:
-        """The slugs of the organisations."""
         return [str(org["slug"]) for org in self.orgs if org.get("slug")]
 
     def __str__(self) -> str:
@@ -82,9 +79,7 @@ class Account:
 
 
 async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account:
-    """Fetch the account of these credentials. Raises ArkorError if the backend refuses them or is
-    unreachable.
-    """
+    """Fetch the account of these credentials. Raises ArkorError if the backend refuses or is unreachable."""
     credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
     backend = Backend(http, FixedIdentity(credentials), FixedScope(Scope("", "")))
     try:
@@ -105,9 +100,7 @@ def run_whoami(settings: Settings, *, as_json: bool = False) -> int:
 
 
 async def _state_of(settings: Settings) -> dict[str, object]:
-    """Collect what ``--json`` prints. ``signedIn`` is null if the backend was unreachable. Contains no
-    token.
-    """
+    """Collect what ``--json`` prints, without tokens. ``signedIn`` is null if the backend was unreachable."""
     path = settings.arkor_home / "credentials.json"
     state: dict[str, object] = dict.fromkeys(
         ("signedIn", "mode", "baseUrl", "user", "orgs", "orgSlug", "projectSlug", "error")

@@ -1,4 +1,1 @@
-"""The subcommands of ``arkor-dev``, one module each.
-
-Imported on demand, so that the page starts fast. Start reading with ``start``.
-"""
+"""The subcommands of ``arkor-dev``, a module each, imported on demand. Start with ``start``."""

@@ -1,7 +1,6 @@
 """``arkor-dev completion``: a script with which a shell completes commands, options and their values.
 
-Generated from the table of commands, like ``--help``, so it is always complete. It contains only our own
-words.
+Generated from the table of commands, like ``--help``, so it is always complete.
 """
 
 from __future__ import annotations
@@ -63,7 +62,6 @@ def run_completion(shell: str | None, program: CommandLine) -> int:
 
 
 def completed(program: CommandLine) -> list[Completed]:
-    """Return the program and each of its commands."""
     names = tuple((name, _short(command.help)) for name, command in COMMANDS.items())
     commands = [Completed("", "", names, tuple(_options(program, ())), files=False)]
     for name, command in COMMANDS.items():

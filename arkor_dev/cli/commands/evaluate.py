@@ -41,8 +41,7 @@ TEXT: Final = 72
 async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
     """Evaluate as the ``arguments`` options say, and print the result; return the exit code.
 
-    Raises BadRequestError for an unknown job or a file outside the project, and passes on the backend's
-    errors.
+    Raises BadRequestError for an unknown job or a file outside the project.
     """
     if arguments.settings and not arguments.against:
         raise BadRequestError("--settings compares the settings of two jobs: name the other by --against.")
@@ -223,9 +222,7 @@ async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
 
 
 def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """Format what the adapter keeps of its gain, and of the harm, at each measured strength; none if
-    nothing was gained.
-    """
+    """Format what the adapter keeps of its gain, and of the harm, at each strength; none without a gain."""
     try:
         task, general = evaluation["heldOut"], evaluation["general"]
         gain, harm = task["base"] - task["adapter"], general["adapter"] - general["base"]

@@ -270,7 +270,6 @@ def progress_text(now: Making) -> str:
 
 
 def estimate_lines(estimate: MakingEstimate) -> list[str]:
-    """Describe an estimate."""
     answered = f" ({estimate['kept']:,} more already answered)" if estimate["kept"] else ""
     money = f", {estimate['money']:.2f} by the price" if estimate["money"] else ""
     tokens = f"about {estimate['tokens']:,} tokens{money}; certainly at most {estimate['mostTokens']:,}"

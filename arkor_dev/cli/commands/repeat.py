@@ -74,9 +74,7 @@ def _hides_token(config: Mapping[str, object]) -> bool:
 
 
 async def parent_of(backend: Backend, text: str) -> dict[str, object]:
-    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``. Raises BadRequestError if it does
-    not exist.
-    """
+    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``. Raises BadRequestError."""
     if "parent" not in await features_of(backend):
         raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")

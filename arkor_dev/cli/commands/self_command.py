@@ -22,10 +22,7 @@ ACTIONS = ("update", "uninstall")
 
 
 def run_self(settings: Settings, action: str | None, *, yes: bool, dry_run: bool) -> int:
-    """Run the installer's own command, or print it if it is for a person to run; return its exit code.
-
-    Raises BadRequestError for another action.
-    """
+    """Run or print the installer's own command; return its exit code. Raises BadRequestError."""
     if action not in ACTIONS:
         raise BadRequestError(f"Say what to do: one of {', '.join(ACTIONS)}.")
     installed, remove = installation(), action == "uninstall"

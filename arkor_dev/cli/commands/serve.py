@@ -71,10 +71,7 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
 
 
 async def _report_errors(backend: Backend, deployment: str, stopped: asyncio.Event) -> None:
-    """Print why requests fail until ``stopped``, since callers get less detail.
-
-    Prints the same reason at most once a minute.
-    """
+    """Print why requests fail, as callers get less detail, until ``stopped``; a reason once a minute."""
     last = await _newest(backend, deployment)
     reported: dict[str, float] = {}
     while not stopped.is_set():

@@ -68,7 +68,7 @@ class Report(Protocol):
 
 
 class Words:
-    """Prints sentences for a person."""
+    """Prints messages for the user."""
 
     def __init__(self) -> None:
         self.display: Display = TextDisplay(sys.stdout)

@@ -236,7 +236,7 @@ async def _follow(
         return 128 + stopped.number, False
     except BackendEndedError:
         view.say(
-            f"Studio, or the command whose backend this was, has ended. Job {job_id} resumes by itself "
+            f"Studio, or the command that started this backend, has ended. Job {job_id} resumes by itself "
             "when `arkor-dev --local` runs next.",
             "yellow",
         )

@@ -1,7 +1,6 @@
 """``arkor-dev`` without a command: serves Studio until a signal ends it.
 
-The page comes first. Code that only the terminal or the shutdown needs is imported after the first request
-has been served.
+The page comes first. Code that only the terminal or the shutdown needs is imported after the first request.
 """
 
 from __future__ import annotations
@@ -130,9 +129,7 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
 
 @contextlib.asynccontextmanager
 async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
-    """Connect Studio to its backend: over ssh before the page opens, since that may take long or ask a
-    question.
-    """
+    """Connect Studio to its backend; over ssh before the page opens, since that may be slow or ask."""
     if settings.ssh is None:
         yield functools.partial(connected, awaits_engine=True)  # the page offers to install it
         return

@@ -225,7 +225,7 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
     ]
     if mattered:
         yield ""
-        yield f"What mattered: {', '.join(mattered)}"
+        yield f"Most important settings: {', '.join(mattered)}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

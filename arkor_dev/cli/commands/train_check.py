@@ -107,9 +107,7 @@ async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
 
 
 def config_of(project: Path) -> dict[str, Any]:
-    """Return the config for the check, from the project's first trainer. Raises ArkorError if it cannot
-    run.
-    """
+    """Return the config to check, from the project's first trainer. Raises ArkorError if it cannot run."""
     trainer = load_trainers(project)[0]
     if problem := trainer.get("problem"):
         raise BadRequestError(

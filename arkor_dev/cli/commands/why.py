@@ -99,7 +99,6 @@ def _attribution(body: bytes) -> dict[str, Any]:
 
 
 def lines(attribution: dict[str, Any]) -> list[str]:
-    """Format an attribution as lines."""
     if "contradicting" in attribution:
         return _contradicting(attribution)
     adapter, base = _logp(attribution.get("adapter")), _logp(attribution.get("base"))

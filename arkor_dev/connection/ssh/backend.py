@@ -57,7 +57,7 @@ MOST_FILES: Final = 5
 class SshBackend:
     """An `IdentitySource` for a backend on ``settings.ssh``, and its one scope.
 
-    ``on_notice`` gets messages for a person; ``confirm`` confirms large uploads; None without a terminal.
+    ``on_notice`` gets messages for the user; ``confirm`` confirms large uploads; None without a terminal.
     """
 
     sign_in: str | None = None
@@ -155,9 +155,7 @@ class SshBackend:
         await self._use(link, started)
 
     async def _prepare(self, link: Link, python: str | None) -> str | None:
-        """Install the package and its environment there; return the environment's name, None for
-        ``python``.
-        """
+        """Install the package and its environment there; return its name, None for ``python``."""
         if not self._code:  # as it was when this process started
             self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])
@@ -293,7 +291,7 @@ class SshBackend:
                 )  # fmt: skip
         if to_send:
             self._step(
-                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in all"
+                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in total"
             )
         self._sent = files
 

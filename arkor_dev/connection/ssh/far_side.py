@@ -330,9 +330,7 @@ class FarSide:
             shutil.rmtree(ROOT)
 
     def tick(self) -> None:
-        """Report that the watched backend has a new socket or token, or has ended, and whether it will
-        restart.
-        """
+        """Report that the watched backend has a new socket or token, or has ended and whether it restarts."""
         if self._watched is None:
             return
         now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}

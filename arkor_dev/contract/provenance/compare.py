@@ -38,8 +38,6 @@ EXTENTS: Final = 10_000
 
 
 class FileState(NamedTuple):
-    """One file and its state."""
-
     name: str
     state: State
 
@@ -84,10 +82,7 @@ def _look(folder: Path, resource: Resource) -> State:
 
 
 def _is_hollow(handle: int, size: int) -> bool:
-    """Return whether a large file is almost entirely holes: terabytes of zeros without content.
-
-    False if the file system does not report holes.
-    """
+    """Return whether a large file is almost all holes: terabytes of zeros. False if unknown."""
     if size < LARGE:
         return False
     data_bytes = end = 0

@@ -1,5 +1,4 @@
-"""The trainer's settings, each defined once and used wherever settings are read, checked, shown or
-documented.
+"""The trainer's settings, each defined once for reading, checking, display and documentation.
 
 Users: ``arkor.toml`` and its errors, the local backend's check of a job, the page's types, labels and form
 (``scripts/generate.py``), the file that ``arkor-dev init`` writes, and ``docs/settings.md``. To add a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import FLAG, Rule, integer, text_line
@@ -17,54 +18,48 @@ TARGETS: Final = replace(
     alone=("all-linear",),
 )
 
+_setting = partial(Setting, group="adapter", where=LOCAL)
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="full_fine_tuning",
         field="fullFineTuning",
         label="Full fine-tuning",
         help="Train all weights, without an adapter. For small models: it needs many times the memory.",
         rule=FLAG,
         style="flag",
-        group="adapter",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.target_modules",
         field="loraTargetModules",
         label="Target modules",
         help='Layers that get LoRA matrices, by name suffix; "all-linear": all of the language model.',
         rule=TARGETS,
         style="list",
-        group="adapter",
         default="all-linear",
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.layers_to_transform",
         field="loraLayersToTransform",
         label="Layers to adapt",
         help="Indices of the transformer layers that get an adapter, from 0.",
         rule=Rule("list", 1, 1000, "a whole number or a list of them", of=integer(0, 10_000)),
         style="list",
-        group="adapter",
         default_words="all",
         example=[0, 1],
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.modules_to_save",
         field="loraModulesToSave",
         label="Modules to save",
         help="Modules trained in full and saved with the adapter, such as a new head.",
         rule=NAMES,
         style="list",
-        group="adapter",
         default_words="none",
         example=["lm_head"],
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.dropout",
         field="loraDropout",
         aliases=("lora.lora_dropout",),
@@ -72,42 +67,34 @@ ROWS: Final = (
         help="Dropout on the adapter's input, against overfitting.",
         rule=Rule("number", 0, 0.9, "a fraction"),
         style="share",
-        group="adapter",
         default=0.0,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.use_rslora",
         field="useRslora",
         label="Rank-stabilized LoRA",
         help="rsLoRA: scale by alpha/√r instead of alpha/r, which helps high ranks.",
         rule=FLAG,
         style="flag",
-        group="adapter",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.use_dora",
         field="useDora",
         label="DoRA",
         help="Learn each weight's magnitude and direction separately. Better at low ranks, slower.",
         rule=FLAG,
         style="flag",
-        group="adapter",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lora.init_lora_weights",
         field="initLoraWeights",
         label="Initialization",
         help="Start at zero (default, gaussian, orthogonal) or by factorizing the weights (pissa, olora).",
         rule=Rule("choice", choices=INITS),
         style="text",
-        group="adapter",
         default="default",
-        where=LOCAL,
         passes=lambda value: value is True,  # as PEFT writes the default
     ),
 )

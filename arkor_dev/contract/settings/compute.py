@@ -5,6 +5,7 @@ On this machine a job uses whatever is free.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.placement import WORKERS
@@ -14,52 +15,50 @@ from .setting import LOCAL, MANAGED, Setting
 
 CLUSTER: Final = "the local backend, on a cluster"
 
+_setting = partial(Setting, group="advanced")
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="cpus",
         field="cpus",
         label="CPU cores",
         help="CPU cores to reserve on one cluster node, and the number of threads.",
         rule=integer(1, 1024),
         style="count",
-        group="advanced",
         default_words="one core, all threads",
         example=4,
         where=CLUSTER,
     ),
-    Setting(
+    _setting(
         key="gpus",
         field="gpus",
         label="GPUs",
         help="GPUs over which one process spreads the layers of a model. On a cluster they are reserved.",
         rule=integer(0, 16),
         style="count",
-        group="advanced",
         default_words="one here, more if the model needs them; none on a cluster",
         example=2,
         where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="memory",
         field="memory",
         label="Memory",
         help="Memory to reserve on one cluster node for this job.",
         rule=above_zero(100_000),
         style="count",
-        group="advanced",
         unit="GiB",
         default_words="no reservation",
         example=8,
         where=CLUSTER,
     ),
-    Setting(
+    _setting(
         key="workers",
         field="workers",
         label="Workers",
         help="Worker processes that share each batch: one per GPU here, with these resources on a cluster.",
         rule=WORKERS,
         style="count",
-        group="advanced",
         default_words="one",
         example=2,
         where=LOCAL,

@@ -28,8 +28,7 @@ class Conflict:
     """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
 
     The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty; or else the
-    setting ``unless`` must be set. In ``text``, ``{field}`` stands for a setting's name in the reader's
-    spelling.
+    setting ``unless`` must be set. In ``text``, ``{field}`` is a setting's name as the reader spells it.
     """
 
     field: str
@@ -40,7 +39,6 @@ class Conflict:
     unless: str | None = None
 
     def arises(self, config: Mapping[str, Any]) -> bool:
-        """Return whether ``config`` has this conflict."""
         value, row = config.get(self.field), by_field()[self.other]
         if not value or value == by_field()[self.field].of(config.get("method")).default:
             return False

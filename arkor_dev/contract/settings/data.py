@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import FLAG, Rule, text_line
 
-from .setting import LOCAL, Setting
+from .setting import EVERYWHERE, LOCAL, Setting
+
+_setting = partial(Setting, group="data", where=LOCAL)
 
 ROWS: Final = (
-    Setting(
+    _setting(
         key="method",
         field="method",
         label="Training method",
         help="How the model learns from the rows: sft is supervised fine-tuning.",
         rule=text_line(40, "a training method's name"),
         style="text",
-        group="data",
         default="sft",
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="train_on_responses_only",
         aliases=("assistant_only_loss",),
         field="trainOnResponsesOnly",
@@ -28,74 +29,62 @@ ROWS: Final = (
         help="Compute the loss on the assistant's answers only, not on the prompts.",
         rule=FLAG,
         style="flag",
-        group="data",
         default=True,
+        where=EVERYWHERE,
     ),
-    Setting(
+    _setting(
         key="completion_only_loss",
         field="completionOnlyLoss",
         label="Loss on last answer only",
         help="Compute the loss on the last answer of each chat only.",
         rule=FLAG,
         style="flag",
-        group="data",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="chat_template_kwargs.enable_thinking",
         field="enableThinking",
         label="Thinking",
         help="The template's enable_thinking, as of Qwen3: false learns and answers without thoughts.",
         rule=FLAG,
         style="flag",
-        group="data",
         default_words="the template's own",
         example=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="packing",
         field="packing",
         label="Packing",
         help="Pack examples into sequences of up to max_length; attention stays within each example.",
         rule=FLAG,
         style="flag",
-        group="data",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="group_by_length",
         field="groupByLength",
         label="Group by length",
         help="Batch examples of similar length. No gain on a CPU, which pads nothing.",
         rule=FLAG,
         style="flag",
-        group="data",
         default=False,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="label_smoothing_factor",
         field="labelSmoothingFactor",
         label="Label smoothing",
         help="Fraction of the probability spread over all tokens, against overconfidence.",
         rule=Rule("number", 0, 0.9, "a fraction"),
         style="share",
-        group="data",
         default=0.0,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="skip_bad_rows",
         field="skipBadRows",
         label="Skip invalid rows",
         help="Skip rows that can't be read, and report them. Otherwise the first one ends the job.",
         rule=FLAG,
         style="flag",
-        group="data",
         default=False,
-        where=LOCAL,
     ),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import Rule, integer, text_line
 
-from .setting import LOCAL, Setting
+from .setting import EVERYWHERE, LOCAL, Setting
 
 NO_SAMPLES: Final = "off"
 
@@ -16,8 +17,10 @@ def asks_nothing(samples: object) -> bool:
     return samples in (NO_SAMPLES, [NO_SAMPLES])
 
 
+_setting = partial(Setting, group="evaluation", where=LOCAL)
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="log_every",
         aliases=("logging_steps",),
         field="loggingSteps",
@@ -25,12 +28,12 @@ ROWS: Final = (
         help="Log the loss every N steps.",
         rule=integer(1),
         style="interval",
-        group="evaluation",
         unit="steps",
         default_words="1/500 of the steps",
         example=1,
+        where=EVERYWHERE,
     ),
-    Setting(
+    _setting(
         key="samples",
         field="samples",
         label="Sample prompts",
@@ -44,48 +47,40 @@ ROWS: Final = (
             alone=(NO_SAMPLES,),
         ),
         style="list",
-        group="evaluation",
         default_words="three held-out examples",
         example=["Where is my parcel?", "Can I get a refund?"],
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="early_stopping_patience",
         field="earlyStoppingPatience",
         label="Early stopping patience",
         help="Stop after this many evaluations without improvement and keep the best adapter.",
         rule=integer(1, 1000),
         style="count",
-        group="evaluation",
         unit="evaluations",
         default_words="early stopping off; the final adapter is kept",
         example=3,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="early_stopping_threshold",
         field="earlyStoppingThreshold",
         label="Early stopping threshold",
         help="Minimum improvement of the held-out loss that counts for early stopping.",
         rule=Rule("number", 0, 100),
         style="rate",
-        group="evaluation",
         default=0.0,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="verdict_margin",
         field="verdictMargin",
         label="Verdict margin",
         help="The smallest difference in mean loss per token that counts as better or worse in the verdict.",
         rule=Rule("number", 0, 10),
         style="rate",
-        group="evaluation",
         unit="nats",
         default=0.01,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="replay",
         field="replay",
         label="Replay",
@@ -96,10 +91,9 @@ ROWS: Final = (
         group="data",
         default=0.0,
         example=0.2,
-        where=LOCAL,
         methods=("sft",),
     ),
-    Setting(
+    _setting(
         key="replay_dataset",
         field="replayDataset",
         label="Replay data set",
@@ -110,10 +104,9 @@ ROWS: Final = (
         group="data",
         default_words="the built-in prompts",
         example="data/general.jsonl",
-        where=LOCAL,
         methods=("sft",),
     ),
-    Setting(
+    _setting(
         key="base_kl",
         field="baseKl",
         label="Base KL penalty",
@@ -124,31 +117,26 @@ ROWS: Final = (
         group="data",
         default=0.0,
         example=0.1,
-        where=LOCAL,
         methods=("sft",),
     ),
-    Setting(
+    _setting(
         key="save_total_limit",
         field="saveTotalLimit",
         label="Max checkpoints to keep",
         help="Keep the newest N checkpoints and the best one; delete the others.",
         rule=integer(1, 10_000),
         style="count",
-        group="evaluation",
         unit="checkpoints",
         default_words="all",
         example=3,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="on_non_finite",
         field="onNonFinite",
         label="On NaN/Inf loss",
         help="Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate.",
         rule=Rule("choice", choices=("stop", "lower_rate")),
         style="text",
-        group="evaluation",
         default="stop",
-        where=LOCAL,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero
@@ -14,17 +15,17 @@ PAIRS: Final = ("dpo", "cpo", "orpo")
 RATINGS: Final = ("kto",)
 LOSSES: Final = ("sigmoid", "hinge", "ipo", "apo_zero", "simpo")
 
+_setting = partial(Setting, group="data", where=LOCAL)
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="beta",
         field="beta",
         label="Beta",
         help="How strongly the answers are told apart. For dpo and kto: higher stays closer to the start.",
         rule=above_zero(100),
         style="text",
-        group="data",
         default=0.1,
-        where=LOCAL,
         methods=(*PAIRS, *RATINGS, REWARDS),
         variants={
             REWARDS: {
@@ -34,16 +35,14 @@ ROWS: Final = (
             }
         },
     ),
-    Setting(
+    _setting(
         key="loss_type",
         field="lossType",
         label="Loss type",
         help="sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability).",
         rule=Rule("choice", choices=LOSSES),
         style="text",
-        group="data",
         default="sigmoid",
-        where=LOCAL,
         methods=("dpo", "cpo", REWARDS),
         variants={
             REWARDS: {
@@ -54,64 +53,54 @@ ROWS: Final = (
             }
         },
     ),
-    Setting(
+    _setting(
         key="rpo_alpha",
         field="rpoAlpha",
         label="RPO alpha",
         help="Adds this many times the cross entropy of the chosen answer, so that it stays likely.",
         rule=Rule("number", 0, 100),
         style="text",
-        group="data",
         default=0.0,
-        where=LOCAL,
         methods=("dpo",),
     ),
-    Setting(
+    _setting(
         key="cpo_alpha",
         field="cpoAlpha",
         label="CPO alpha",
         help="Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO.",
         rule=Rule("number", 0, 100),
         style="text",
-        group="data",
         default=1.0,
-        where=LOCAL,
         methods=("cpo",),
     ),
-    Setting(
+    _setting(
         key="simpo_gamma",
         field="simpoGamma",
         label="Target margin",
         help="How far apart simpo wants the rewards of the two answers.",
         rule=Rule("number", 0, 100),
         style="text",
-        group="data",
         default=0.5,
-        where=LOCAL,
         methods=("cpo",),
     ),
-    Setting(
+    _setting(
         key="desirable_weight",
         field="desirableWeight",
         label="Weight of good answers",
         help="Multiplies the loss of good answers. Raise it if there are fewer good than bad ones.",
         rule=Rule("number", 0, 100),
         style="text",
-        group="data",
         default=1.0,
-        where=LOCAL,
         methods=RATINGS,
     ),
-    Setting(
+    _setting(
         key="undesirable_weight",
         field="undesirableWeight",
         label="Weight of bad answers",
         help="Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones.",
         rule=Rule("number", 0, 100),
         style="text",
-        group="data",
         default=1.0,
-        where=LOCAL,
         methods=RATINGS,
     ),
 )

@@ -2,64 +2,59 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, integer
 
-from .setting import LOCAL, Setting
+from .setting import EVERYWHERE, LOCAL, Setting
 
 OPTIMIZERS: Final = ("adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion")
 FRACTION: Final = Rule("number", 0, 0.9999999, "a fraction")
 
+_setting = partial(Setting, group="schedule", where=LOCAL)
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="warmup_ratio",
         field="warmupRatio",
         label="Warmup ratio",
         help="Fraction of the steps used for warmup. Set this or warmup_steps.",
         rule=Rule("number", 0, 1, "a fraction of the steps,"),
         style="share",
-        group="schedule",
         default_words="from warmup_steps",
         example=0.05,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lr_scheduler_kwargs.num_cycles",
         field="lrNumCycles",
         label="Restart cycles",
         help="Number of cosine_with_restarts cycles; 1 is plain cosine.",
         rule=integer(1, 1000),
         style="count",
-        group="schedule",
         default=1,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lr_scheduler_kwargs.power",
         field="lrPower",
         label="Polynomial power",
         help="Exponent of the polynomial schedule: 1 decays linearly, 2 decays early, 0.5 late.",
         rule=above_zero(100),
         style="count",
-        group="schedule",
         default=1.0,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="lr_scheduler_kwargs.num_decay_steps",
         field="lrNumDecaySteps",
         label="WSD decay steps",
         help="Length of the final decay of wsd (warmup, stable, decay).",
         rule=integer(1),
         style="steps",
-        group="schedule",
         unit="steps",
         default_words="10 % of the steps",
         example=10,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="optimizer",
         aliases=("optim",),
         field="optim",
@@ -67,62 +62,54 @@ ROWS: Final = (
         help="Algorithm that updates the weights.",
         rule=Rule("choice", choices=OPTIMIZERS),
         style="text",
-        group="schedule",
         default="adamw",
         passes=lambda value: isinstance(value, str) and "adamw" in value,  # adamw_8bit, adamw_torch
+        where=EVERYWHERE,
     ),
-    Setting(
+    _setting(
         key="weight_decay",
         field="weightDecay",
         label="Weight decay",
         help="Decoupled weight decay, as in AdamW.",
         rule=Rule("number", 0, 1),
         style="rate",
-        group="schedule",
         default=0.0,
+        where=EVERYWHERE,
     ),
-    Setting(
+    _setting(
         key="adam_beta1",
         field="adamBeta1",
         label="Adam beta1",
         help="Decay rate of the first moment (AdamW, Lion).",
         rule=FRACTION,
         style="rate",
-        group="schedule",
         default=0.9,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="adam_beta2",
         field="adamBeta2",
         label="Adam beta2",
         help="Decay rate of the second moment (AdamW).",
         rule=FRACTION,
         style="rate",
-        group="schedule",
         default=0.999,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="adam_epsilon",
         field="adamEpsilon",
         label="Adam epsilon",
         help="Added to AdamW's denominator for numerical stability.",
         rule=above_zero(1),
         style="rate",
-        group="schedule",
         default=1e-8,
-        where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="max_grad_norm",
         field="maxGradNorm",
         label="Max gradient norm",
         help="Clips the gradient to this L2 norm; 0 disables clipping.",
         rule=Rule("number", 0, 1000),
         style="count",
-        group="schedule",
         default=1.0,
-        where=LOCAL,
     ),
 )

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
 from .setting import LOCAL, Setting
 
+_setting = partial(Setting, group="usual")
+
 ROWS: Final = (
-    Setting(
+    _setting(
         key="model",
         field="model",
         label="Base model",
         help="The model to fine-tune: the starter model, a Hugging Face model id, or a folder.",
         rule=text_line(300, "a model's name or folder, as one line of text"),
         style="text",
-        group="usual",
         example="smollm2-135m-instruct",
         required=True,
     ),
-    Setting(
+    _setting(
         key="steps",
         aliases=("max_steps",),
         field="maxSteps",
@@ -28,13 +30,12 @@ ROWS: Final = (
         help="Number of optimizer steps. Set steps or epochs, not both.",
         rule=integer(1),
         style="count",
-        group="usual",
         unit="steps",
         default_words="derived from epochs",
         example=40,
         passes=lambda value: value == -1,  # the name in Hugging Face trainers for "by epochs"
     ),
-    Setting(
+    _setting(
         key="epochs",
         aliases=("num_train_epochs",),
         field="numTrainEpochs",
@@ -42,10 +43,9 @@ ROWS: Final = (
         help="Number of passes through the training set. Set steps or epochs, not both.",
         rule=above_zero(10_000),
         style="count",
-        group="usual",
         default=3,
     ),
-    Setting(
+    _setting(
         key="batch_size",
         aliases=("per_device_train_batch_size",),
         field="batchSize",
@@ -53,22 +53,20 @@ ROWS: Final = (
         help="Examples per batch. A smaller batch needs less memory.",
         rule=integer(1, 1024),
         style="count",
-        group="usual",
         unit="examples",
         default=4,
     ),
-    Setting(
+    _setting(
         key="gradient_accumulation_steps",
         field="gradientAccumulationSteps",
         label="Gradient accumulation steps",
         help="Accumulates gradients over this many batches before each update.",
         rule=integer(1, 10_000),
         style="count",
-        group="usual",
         default=1,
         where=LOCAL,
     ),
-    Setting(
+    _setting(
         key="learning_rate",
         field="learningRate",
         label="Learning rate",
@@ -77,14 +75,13 @@ ROWS: Final = (
         # learned.
         rule=above_zero(1),
         style="rate",
-        group="usual",
         default_words=(
             "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; "
             "a tenth of that for the whole model, a fifth with lion"
         ),
         example=5e-4,
     ),
-    Setting(
+    _setting(
         key="scheduler",
         aliases=("lr_scheduler_type",),
         field="lrSchedulerType",
@@ -103,32 +100,29 @@ ROWS: Final = (
             ),
         ),
         style="text",
-        group="usual",
         default="linear",
         passes=lambda value: value == "warmup_stable_decay",  # transformers' name for wsd
     ),
-    Setting(
+    _setting(
         key="warmup_steps",
         field="warmupSteps",
         label="Warmup steps",
         help="Steps to ramp up to the peak learning rate.",
         rule=integer(0),
         style="steps",
-        group="usual",
         default_words="5 % of the steps",
         example=2,
     ),
-    Setting(
+    _setting(
         key="lora.r",
         field="loraR",
         label="LoRA rank",
         help="Rank of the LoRA matrices. A higher rank learns more and needs more memory.",
         rule=integer(1, 1024),
         style="count",
-        group="usual",
         default=8,
     ),
-    Setting(
+    _setting(
         key="lora.alpha",
         aliases=("lora.lora_alpha",),
         field="loraAlpha",
@@ -136,11 +130,10 @@ ROWS: Final = (
         help="LoRA scaling factor; commonly twice the rank.",
         rule=above_zero(10_000),
         style="count",
-        group="usual",
         default_words="twice the rank",
         example=16,
     ),
-    Setting(
+    _setting(
         key="max_length",
         aliases=("max_seq_length",),
         field="maxLength",
@@ -148,26 +141,24 @@ ROWS: Final = (
         help="Maximum tokens per example. Longer examples are truncated.",
         rule=integer(8, 1_000_000),
         style="tokens",
-        group="usual",
         unit="tokens",
         default_words="512 on a CPU, 1,024 on a GPU, never above the model's context",
         example=1024,
     ),
-    Setting(
+    _setting(
         key="eval_split",
         field="datasetSplit",
         label="Evaluation split",
         help="Fraction held out for evaluation.",
         rule=Rule("number", 0, 0.9, "a fraction of the rows,"),
         style="share",
-        group="usual",
         default_words=(
             "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows"
         ),
         example=0.1,
         passes=lambda value: not isinstance(value, int | float),  # such as the name of a split
     ),
-    Setting(
+    _setting(
         key="eval_every",
         aliases=("eval_steps",),
         field="evalSteps",
@@ -175,12 +166,11 @@ ROWS: Final = (
         help="Evaluate on the held-out rows every N steps; 0 disables evaluation.",
         rule=integer(0),
         style="interval",
-        group="usual",
         unit="steps",
         default_words="about a quarter of the steps, aligned with checkpoints",
         example=10,
     ),
-    Setting(
+    _setting(
         key="save_every",
         aliases=("save_steps",),
         field="saveSteps",
@@ -188,7 +178,6 @@ ROWS: Final = (
         help="Save a checkpoint every N steps, to try in the playground; 0 disables checkpoints.",
         rule=integer(0),
         style="interval",
-        group="usual",
         unit="steps",
         default_words="a quarter of the steps",
         example=20,

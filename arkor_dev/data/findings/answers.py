@@ -45,7 +45,6 @@ class Answers(Check):
         self._longest: list[tuple[int, int, FindingRow]] = []
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         if checked.row.form != PROMPT:
             self._see_answer(checked)
         self._rows.add(len(checked.text))

@@ -71,7 +71,6 @@ class Characters(Check):
         self._broken, self._controls, self._spaced = RowGroup(), RowGroup(), RowGroup()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         text = checked.text
         broken = None
         if not text.isascii():

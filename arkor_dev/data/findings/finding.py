@@ -83,7 +83,7 @@ class RowGroup:
 
 
 class Numbered(RowGroup):
-    """Rows of which only the numbers are known; the first few are excerpted when they are read again."""
+    """Rows known only by number; the first few are excerpted when they are read again."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -80,7 +80,6 @@ class Languages(Check):
         self._by_language: dict[str, RowGroup] = {}
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         language = language_of(checked.answer)
         if language is not None:
             self._by_language.setdefault(language, RowGroup()).add(checked)

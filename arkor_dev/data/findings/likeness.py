@@ -55,9 +55,7 @@ def runs_of(text: str) -> set[int]:
 
 
 def common_runs(rows: Iterable[set[int]]) -> set[int]:
-    """Return runs that occur in very many of some rows: a common beginning of all prompts makes no two rows
-    similar.
-    """
+    """Return runs of words in very many of some rows: a prompt's common beginning makes no rows similar."""
     all_rows = list(rows)
     counts = Counter(run for runs in all_rows for run in runs)
     enough = max(5, COMMON * len(all_rows))
@@ -97,7 +95,6 @@ class Likeness(Check):
         self._near_duplicates = RowGroup()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -145,7 +142,6 @@ class Likeness(Check):
         return {*self._pairs, *self._earlier}
 
     def see_again(self, checked: CheckedRow) -> None:
-        """See ``Check.again``."""
         if checked.number not in self._pairs and checked.number not in self._earlier:
             return
         runs = runs_of(_text_of(checked)) - self._common

@@ -46,9 +46,7 @@ _CUT: Final = re.compile(
 )
 """A possible beginning of a secret at the end of truncated text."""
 VARIED: Final = 8
-"""Minimum number of different characters of a real key: placeholders such as sk-xxxxxxxxxxxxxxxxxxxxxxxx have
-fewer.
-"""
+"""Minimum number of different characters of a real key: placeholders such as sk-xxxxxxxxxxxx have fewer."""
 
 
 def keys(text: str) -> Iterator[re.Match[str]]:

@@ -35,7 +35,6 @@ class Preferences(Check):
         self._contradicting = Numbered()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         if "desirable" in checked.row.extra:
             desirable = checked.row.extra["desirable"]
             self.ratings += 1
@@ -72,7 +71,6 @@ class Preferences(Check):
         return self._contradicting.first()
 
     def see_again(self, checked: CheckedRow) -> None:
-        """See ``Check.again``."""
         self._contradicting.show(checked)
 
     def findings(self) -> Iterator[Finding]:

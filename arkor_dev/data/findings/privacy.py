@@ -30,7 +30,6 @@ class Secrets(Check):
         self._keys, self._cards, self._addresses = RowGroup(), RowGroup(), RowGroup()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         for group, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
             first = next(find(checked.text), None)
             if first is not None:

@@ -51,7 +51,6 @@ class Repeats(Check):
         self._repeated, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -115,7 +114,6 @@ class Repeats(Check):
                         self._same_answer.note(number)
 
     def see_again(self, checked: CheckedRow) -> None:
-        """See ``Check.again``."""
         for numbered in (self._repeated, self._differing, self._same_answer):
             numbered.show(checked)
 

@@ -58,7 +58,6 @@ class Unreadable:
         self._by_fault: dict[Fault, RowGroup] = {}
 
     def add(self, number: int, where: str, error: RowError) -> None:
-        """Add an invalid row."""
         rows = self._by_fault.setdefault(error.kind, RowGroup())
         rows.count += 1
         rows.numbers.append(number)
@@ -123,7 +122,6 @@ class Turns(Check):
         self._out_of_turn, self._unanswered = RowGroup(), RowGroup()
 
     def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
         turns = [message for message in checked.row.messages if message["role"] != "system"]
         if not turns:
             return

@@ -20,9 +20,7 @@ AT_ONCE: Final = 1024
 FEWEST: Final = 20
 """Minimum number of rows for calling a row a contradiction."""
 LEAST_AGREEMENT: Final = 0.1
-"""Minimum agreement of the median row: below it, the rows have too little in common to contradict each
-other.
-"""
+"""Minimum agreement of the median row: below it, rows have too little in common to contradict."""
 AGREEMENT: Final = 0.4
 LOSS: Final = 4.0
 LEAST_LOSS: Final = 0.1

@@ -2,8 +2,7 @@
 question (BM25).
 
 Ranking by gradients was compared with this (``scripts/bench attribution``) and did not find planted facts
-more often. So rows are proposed by their words, and only a training run without them shows whether they
-matter.
+more often. So rows are proposed by their words, and only training without them shows whether they matter.
 """
 
 from __future__ import annotations

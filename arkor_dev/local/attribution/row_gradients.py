@@ -65,9 +65,7 @@ class RowGradients:
                 self.shapes.append(layer.weight.shape)
 
     def __call__(self, rows: Sequence[Example], take: Callable[[int, Any], None]) -> list[float]:
-        """Compute each row's loss, summed over its learned tokens, and pass on its gradients; return the
-        losses.
-        """
+        """Pass on the gradients of each row's loss, summed over its learned tokens; return the losses."""
         hooks = []
 
         def capture(number: int) -> Callable[..., None]:

@@ -67,7 +67,6 @@ class Task(WorkerTask):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The task's key."""
         return self.job["id"], self.name
 
 
@@ -97,8 +96,7 @@ class Attributions(WorkerService[Task]):
     async def request(
         self, job: dict[str, Any], messages: list[dict[str, Any]] | None, answer: str | None
     ) -> Attribution:
-        """Request the attribution of an ended job's answer, or, without an answer, a search for its
-        contradicting rows.
+        """Request the attribution of an ended job's answer, or without one a search for contradicting rows.
 
         Raises ConflictError.
         """
@@ -138,8 +136,7 @@ class Attributions(WorkerService[Task]):
         return state
 
     async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
-        """Train the job again without ``rows`` (by default the proposed ones), and once more without random
-        rows.
+        """Train the job again without ``rows`` (by default the proposed ones), and again without random ones.
 
         Raises NotFoundError or ConflictError.
         """

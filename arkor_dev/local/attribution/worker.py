@@ -84,9 +84,7 @@ def _refuse(_: object) -> Any:
 
 
 def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict[str, Any]:
-    """Return the contract's ``Attribution`` of an answer: which models give it, and rows that may have caused
-    it.
-    """
+    """Return the contract's ``Attribution`` of an answer: which models give it, and its likely causes."""
     messages = order["messages"]
     trained.wear(adapter_folder(Path(order["data"]), order["id"], None))
     answer = order.get("answer") or trained.answer(messages)

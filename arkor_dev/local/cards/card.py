@@ -35,8 +35,7 @@ ANSWER: Final = 600
 
 
 def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
-    """Yield a section with the answers of ``step`` to the first few questions, next to the base model's, if
-    any.
+    """Yield a section with the answers of ``step`` to the first few questions, next to the base's, if any.
 
     Each sample has the fields of ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; step 0 is
     the base model. A question with private content is omitted with its answers.
@@ -200,7 +199,6 @@ class Card:
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
     def text(self) -> str:
-        """Return the whole card."""
         body = [
             f"# {self._title(escaped=True)}",
             self._beginning(),
@@ -294,7 +292,7 @@ class Card:
         base = base or f"{self._base_name(escaped=True)} (not on the Hub: a local folder)"
         step, total = (_count(self._internal.get(key)) for key in ("step", "totalSteps"))
         progress = f" after step {step}" + (f" of {total}" if total else "") if step else ""
-        kind = "An adapter (LoRA) for" if self._adapter else "All weights trained of"
+        kind = "An adapter (LoRA) for" if self._adapter else "A full fine-tune of"
         if self._merged:
             kind = "An adapter (LoRA), merged into"
         note = self._text(self._base.get("note"))

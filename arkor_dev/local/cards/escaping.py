@@ -53,7 +53,6 @@ def _escaped(line: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text`` cut to ``limit`` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -99,10 +99,7 @@ def _excerpt(row: Row) -> str:
 
 
 def difference(job: Path, other: Path) -> DataDifference:
-    """Return how the rows of ``other`` differ from those of ``job``; both are job folders.
-
-    Raises ConflictError if one has no record of its rows.
-    """
+    """Return how the rows of job folder ``other`` differ from ``job``'s. Raises ConflictError."""
     before, after = _read(job), _read(other)
     return {"train": _between(before[0], after[0]), "heldOut": _between(before[1], after[1])}
 

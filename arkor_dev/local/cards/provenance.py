@@ -84,9 +84,7 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
 def of_export(
     files: Mapping[str, Mapping[str, Any]], source: Statement, result: Mapping[str, Any]
 ) -> Statement:
-    """Return the statement on ``files`` exported from the adapter of ``source``, with the facts
-    ``result``.
-    """
+    """Return the statement on ``files`` exported from the adapter of ``source``, with facts ``result``."""
     build = source["predicate"]["buildDefinition"]
     required = [file for file in source["subject"] if not file.get("annotations", {}).get("optional")]
     adapter = [{**file, "name": f"adapter/{file['name']}"} for file in required]

@@ -25,9 +25,7 @@ LIMIT: Final = 16 << 20
 
 
 def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
-    """Return an observer of a run's events that stores its samples in the folder ``job``; a full disk is
-    ignored.
-    """
+    """Return an observer of a run's events that stores samples in the folder ``job``; ignores a full disk."""
 
     def observe(name: str, fields: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):

@@ -38,9 +38,7 @@ class UserText:
         return cls(yaml.strip("\n"), before.strip("\n"), after.strip("\n"))
 
     def around(self, card: str) -> str:
-        """Return a whole card: ours, surrounded by the user's text. ``card`` is front matter, an empty line,
-        and the text.
-        """
+        """Return a whole card: ours within the user's text. ``card``: front matter, empty line, text."""
         generated, _, body = card.partition("\n\n")
         keys = {match[1] for line in self.front_matter.split("\n") if (match := _KEY.match(line))}
         lines = [FRONT_BEGIN, *_without(generated.split("\n"), keys), FRONT_END]

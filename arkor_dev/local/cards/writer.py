@@ -43,8 +43,7 @@ PART: Final = "card.part"
 
 
 class CardWriter:
-    """Writes both into each folder that a run saves; ``preparation`` belongs to the run that is about to
-    begin.
+    """Writes both into each folder that a run saves; ``preparation`` is that of the next run.
 
     Nothing is read before the first folder is saved, since a forecast saves none.
     """
@@ -168,9 +167,7 @@ def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
 
 
 def describe_lora(source: Path, folder: Path, strength: float) -> None:
-    """Write both into ``folder``, which contains the adapter of ``source`` as GGUF; the user's text
-    is kept.
-    """
+    """Write both into ``folder``, which has the adapter of ``source`` as GGUF; keep the user's text."""
     user_text = EMPTY
     with contextlib.suppress(OSError):
         user_text = user_text_of(source / CARD)
@@ -231,9 +228,7 @@ def user_text_of(path: Path) -> UserText:
 
 
 def _replace(path: Path, text: str, part: Path) -> None:
-    """Write ``text`` to ``path`` atomically; ``part`` is a temporary path outside folders whose
-    files count.
-    """
+    """Write ``text`` to ``path`` atomically; ``part`` is a temporary path outside the hashed folders."""
     try:
         with part.open("w", encoding="utf-8") as file:
             file.write(text)

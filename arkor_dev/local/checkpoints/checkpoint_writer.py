@@ -79,9 +79,7 @@ class CheckpointWriter:
         self.step: int | None = None
 
     def checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
-        """Create a checkpoint with ``write``: the trained weights, and next to them the training state.
-        Raises NoSpaceError.
-        """
+        """Create a checkpoint: weights by ``write``, and the training state. Raises NoSpaceError."""
         if short := disk_shortage(self._data):
             raise NoSpaceError(short)
         folder = checkpoint_folder(self._data, self._job, step)
@@ -98,11 +96,7 @@ class CheckpointWriter:
         self._keep(step)
 
     def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
-        """Fill the final folder with the weights after ``step`` by calling ``write``; return its
-        ``Artifact``.
-
-        Raises NoSpaceError.
-        """
+        """Fill the final folder by ``write`` after ``step``; return its ``Artifact``. Raises NoSpaceError."""
         folder = final_folder(self._data, self._job)
         size = self._write(folder, step, write, lambda *arguments: self._describe(*arguments, "final", step))
         return describe(kind_of(folder), "final", folder, size)

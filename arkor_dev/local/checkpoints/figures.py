@@ -33,9 +33,7 @@ class Pace:
             self.figures.setdefault(name, []).append(value)
 
     def report(self) -> dict[str, float]:
-        """Return the mean loss and figures, and the samples and tokens (without padding) per second; then
-        reset.
-        """
+        """Return the mean loss and figures, samples and unpadded tokens per second; then reset."""
         seconds = max(self.seconds, 1e-9)
         row = {
             "loss": sum(self.losses) / len(self.losses),
@@ -78,9 +76,7 @@ class Best:
         return self.patience is not None and self.worse >= self.patience
 
     def restore(self, step: int, weights: Sequence[Any]) -> str | None:
-        """Make ``weights`` the best ones, after ``step``; return a message if different ones were the best
-        before.
-        """
+        """Make ``weights`` the best ones, after ``step``; return a message if others were the best before."""
         if not self.weights or self.step == step:
             return None
         with torch.no_grad():

@@ -1,5 +1,4 @@
-"""Records the inputs that a run's bit-exactness depends on (data, model, versions, processor, threads), and
-detects changes.
+"""Records the inputs that a run's bit-exactness depends on (data, model, versions, processor, threads).
 
 Each file is hashed once: the hash is cached by path, size, inode and times in the data folder. Uses only the
 standard library, so that the backend can check before a worker starts.

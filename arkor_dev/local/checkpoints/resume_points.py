@@ -89,9 +89,7 @@ def checked_points(
 
 
 def latest(data: Path, job_id: str) -> ResumePoint | None:
-    """Return the newest point, judged only by its manifest; whether its files are complete is checked when it
-    is read.
-    """
+    """Return the newest point, judged by its manifest alone; its files are checked when it is read."""
     for step, folder in _folders(data, job_id):
         with contextlib.suppress(DamagedFolderError):
             manifest = manifest_of(folder)

@@ -1,7 +1,6 @@
 """Handles a non-finite loss or weight: reports its source, and rolls back once.
 
-The state to return to is kept in memory, saved after evaluations and checkpoints. Imported by workers only:
-it imports torch.
+The state to return to is kept in memory, saved after evaluations and checkpoints. Worker-only: imports torch.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ class NonFiniteError(JobFailure):
 
 
 class Rollback:
-    """The last good state of a run, to which it can return once; learning rates are then multiplied by
-    ``factor``.
-    """
+    """The last good state of a run, to which it can return once, multiplying learning rates by ``factor``."""
 
     def __init__(self, enabled: bool) -> None:
         self.factor = 1.0
@@ -62,9 +59,7 @@ class Rollback:
         yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
 
     def take(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
-        """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if rollback is
-        off.
-        """
+        """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if off."""
         good, self._good = self._good, None
         if good is None:
             raise fault
@@ -78,9 +73,7 @@ def non_finite(
     rows: Sequence[Any],
     loss: Callable[[Sequence[Any]], tuple[Any, int]],
 ) -> NonFiniteError:
-    """Return the error for a non-finite loss ``value`` on ``rows``, with the rows that cause it on their
-    own.
-    """
+    """Return the error for a non-finite loss ``value`` on ``rows``, with the rows that alone cause it."""
     locations = [row.where for row in rows if row.where and _is_fault(row, loss)]
     listed = ", ".join(locations[:MOST_LISTED]) + (
         f" and {len(locations) - MOST_LISTED} more" if len(locations) > 3 else ""

@@ -90,9 +90,7 @@ def set_random_states(states: Mapping[str, Any], device: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a run that change with each step: the trained weights by name, optimizer, scaler and
-    figures.
-    """
+    """The parts of a run that change with each step: trained weights by name, optimizer, scaler, figures."""
 
     weights: Mapping[str, Any]
     optimizer: Any

@@ -1,8 +1,7 @@
 """Training on a node of a Ray cluster: the driver process on this machine, and what runs on the node.
 
 Start with ``driver``: the only process with a connection to the cluster. To the backend it looks like a
-training worker. ``job_session`` runs one job; ``driver_cache`` keeps a connection and an actor for the next
-job.
+training worker. ``job_session`` runs one job; ``driver_cache`` keeps connection and actor for the next.
 
 - Connecting: ``access`` (whether this cluster may be used), ``connection``, ``code_package`` (our code).
 - Workers: ``resources`` (what a job requests), ``actor_client`` and ``worker_group`` (its actors),

@@ -36,10 +36,7 @@ AuthStatus = Literal["open", "token", "unreachable"]
 
 
 def token() -> bytes | None:
-    """Return the token that Ray would use, or None.
-
-    Raises JobFailure for a file that other users can read.
-    """
+    """Return the token that Ray would use, or None. Raises JobFailure if other users can read its file."""
     if value := os.environ.get(TOKEN):
         return value.encode()
     custom = os.environ.get(TOKEN_FILE)
@@ -90,8 +87,7 @@ def token_refused(address: str) -> str:
 def check_access(address: str, *, insecure: bool) -> bool | None:
     """Return whether the cluster requires a token; None if that is not tested (``auto``).
 
-    Sets Ray's authentication mode for this process. Raises JobFailure if the cluster must not be used or does
-    not respond.
+    Sets Ray's authentication mode for this process. Raises JobFailure if the cluster is forbidden or silent.
     """
     host = host_of(address)
     if host is None:

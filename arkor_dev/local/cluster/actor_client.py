@@ -56,9 +56,7 @@ class ActorClient:
         return answer
 
     def reuse(self, lease: Lease, seconds: float = CALL_SECONDS) -> None:
-        """Assign the job of ``lease`` to the actor, whose previous job is closed. Raises like `call`, and
-        ProtocolError.
-        """
+        """Assign the job of ``lease`` to an idle actor. Raises like `call`, and ProtocolError."""
         job = lease.job, lease.name, lease.nonce, lease.away
         answer = self._result(self._actor.reuse.remote(self._name, *job), seconds)
         self._name, self.facts = lease.name, parse_facts(answer, of_job=True)

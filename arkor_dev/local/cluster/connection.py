@@ -1,7 +1,6 @@
 """Connects this process to a Ray cluster, and explains failures.
 
-Functions import Ray only after `access` has approved the cluster. Ray's own output goes to this process's
-log.
+Functions import Ray only after `access` has approved the cluster. Ray's output goes to the log.
 """
 
 from __future__ import annotations
@@ -22,18 +21,13 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "arkor-dev"
 ATTEMPTS: Final = 3
-"""Number of attempts if the head's server for this client dies when starting; each failure takes
-some 40 s.
-"""
+"""Attempts if the head's server for this client dies when starting; each failure takes some 40 s."""
 CONNECT_SECONDS: Final = 150.0
 """Time limit of all attempts together, in seconds."""
 
 
 def connect(address: str, code: Path | None = None) -> None:
-    """Connect this process to a cluster; ``code`` is the folder of a package that the nodes will import.
-
-    Raises JobFailure when that fails.
-    """
+    """Connect to a cluster; nodes will import the package folder ``code``. Raises JobFailure."""
     try:
         import ray
     except ImportError:

@@ -36,14 +36,12 @@ class ClusterConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` has succeeded."""
         return bool(self._key)
 
     def open(self, address: str, data: Path, on_timeout: Callable[[str], None], *, insecure: bool) -> None:
         """Connect to the cluster if it may be used; our packaged code is cached in ``data``.
 
-        ``on_timeout`` is called from another thread, with a reason, if that takes too long. Raises
-        JobFailure.
+        ``on_timeout`` is called from another thread, with a reason, on a timeout. Raises JobFailure.
         """
         reason = f"Couldn't connect to the cluster {address} after {CONNECT_SECONDS:.0f} s"
         timer = threading.Timer(CONNECT_SECONDS, on_timeout, (reason,))
@@ -123,9 +121,7 @@ class SpareActor:
 
 
 def reuse_actor(actor: ActorClient, lease: Lease) -> bool:
-    """Assign the job of ``lease`` to a closed actor; on failure kill it, delete the lease and
-    return False.
-    """
+    """Assign the job of ``lease`` to a closed actor. On failure kill it, delete the lease, return False."""
     with contextlib.suppress(NodeLostError, ProtocolError, OSError):
         actor.reuse(lease)
         return True

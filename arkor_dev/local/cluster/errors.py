@@ -13,10 +13,7 @@ class RequeueError(Exception):
 
 
 class NodeLostError(Exception):
-    """The node or the cluster does not respond.
-
-    ``gone`` is true if it never will again. ``node`` is the node's address, if known.
-    """
+    """The node or cluster does not respond: if ``gone``, for good. ``node`` is its address, if known."""
 
     node: str | None = None
 

@@ -48,9 +48,7 @@ RELEASE_SECONDS: Final = 2.0
 
 
 class JobSession:
-    """One job, reported on ``link``. Opens ``connection`` if needed; ``spare`` may be holding an actor for
-    it.
-    """
+    """One job, reported on ``link``. Opens ``connection`` if needed; ``spare`` may hold an actor for it."""
 
     def __init__(self, link: Link, connection: ClusterConnection, spare: SpareActor) -> None:
         self.link, self._connection, self._spare = link, connection, spare

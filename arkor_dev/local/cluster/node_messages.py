@@ -44,10 +44,7 @@ RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
 
 
 def parse_facts(answer: bytes, *, of_job: bool = False) -> dict[str, Any]:
-    """Return a node's facts about itself: `machine_facts`, or `HostedJob.facts` with ``of_job``.
-
-    Raises ProtocolError.
-    """
+    """Return a node's `machine_facts`, or `HostedJob.facts` with ``of_job``. Raises ProtocolError."""
     names = ("python", "versions", "missing", *(JOB_FACTS if of_job else ()))
     try:
         fields = strict_json.parse(answer)
@@ -123,9 +120,7 @@ def _is_message(message: object) -> bool:
 
 
 def localize_paths(value: Any, remote_home: str, folders: Mapping[str, str]) -> Any:
-    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's folders,
-    by name.
-    """
+    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's, by name."""
     if isinstance(value, str):
         if remote_home in value:
             for name, folder in folders.items():

@@ -1,5 +1,4 @@
-"""Definitions shared by both ends of a cluster job: file names, hashes, chunk size, an actor's identity
-proof.
+"""Definitions shared by both ends of a cluster job: file names, hashes, chunk size, identity proof.
 
 Standard library only, since both ends import it.
 """
@@ -38,8 +37,6 @@ def file_entry(path: Path) -> dict[str, Any]:
 
 
 def proof(nonce: str, name: str, challenge: str) -> str:
-    """Return the response (hexadecimal) to ``challenge`` of the actor that received ``nonce``
-    (hexadecimal).
-    """
+    """Return the response (hexadecimal) to ``challenge`` of the actor that has ``nonce`` (hexadecimal)."""
     text = f"arkor-dev place\n{name}\n{challenge}"
     return hmac.new(bytes.fromhex(nonce), text.encode(), hashlib.sha256).hexdigest()

@@ -81,10 +81,7 @@ def wait_or_give_up(lease: leases.Lease, fault: Exception) -> NoReturn:
 
 
 def find_actor(actor_name: str, name: str) -> ActorClient | None:
-    """Return the client of the job ``name`` in its actor; None if there is no such actor.
-
-    Raises NodeLostError.
-    """
+    """Return the client of the job ``name`` in its actor; None without the actor. Raises NodeLostError."""
     import ray
 
     try:

@@ -38,7 +38,7 @@ class ResourceRequest(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Description of the request for a person: ``2 processors, 1 GPU``."""
+        """Description of the request for the user: ``2 processors, 1 GPU``."""
         parts = [_count(self.cpus, "processor")]
         if self.gpus:
             parts.append(_count(self.gpus, "GPU"))

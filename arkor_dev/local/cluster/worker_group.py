@@ -37,9 +37,7 @@ because they have lost the first."""
 
 
 class WorkerGroup:
-    """The actors of one job's workers, rank 0 first, and their Ray ``placement_group`` if there are
-    several.
-    """
+    """The actors of one job's workers, rank 0 first, and the Ray ``placement_group`` of several."""
 
     def __init__(self, actors: Sequence[ActorClient], placement_group: Any = None) -> None:
         self.actors, self._placement_group = list(actors), placement_group
@@ -51,7 +49,7 @@ class WorkerGroup:
 
     @property
     def description(self) -> str:
-        """Description of the nodes for a person: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
+        """Description of the nodes for the user: ``nodes 10.0.0.5, 10.0.0.6 and 10.0.0.7``."""
         nodes = list(dict.fromkeys(actor.facts["node"] for actor in self.actors))
         return f"node {nodes[0]}" if len(nodes) == 1 else f"nodes {', '.join(nodes[:-1])} and {nodes[-1]}"
 

@@ -206,9 +206,7 @@ def _future(q: Any) -> Any:
 
 
 def _probabilities(block: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
-    """Return the probabilities of a block's queries over the keys up to its end, ``[count, queries, end]``,
-    in ``k``'s dtype.
-    """
+    """Return a block's probabilities over its keys, ``[count, queries, end]``, in ``k``'s dtype."""
     queries = end - start
     scores = block.new_empty(len(k), block.shape[1], end)
     scores.baddbmm_(block, k[:, :end].transpose(1, 2), beta=0, alpha=scale)

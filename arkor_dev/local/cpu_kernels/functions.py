@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 class Linear(NamedTuple):
-    """The weights of a layer that computes ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None
-    without an adapter.
-    """
+    """The weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None without an adapter."""
 
     weight: Any
     bias: Any
@@ -194,8 +192,7 @@ def _gradients(
     scales: Sequence[float],
     needs_input: bool,
 ) -> tuple[Any, list[Any]]:
-    """Return the gradient of ``x`` if ``needs_input``, and those of weight, bias, ``a`` and ``b`` of each
-    layer.
+    """Return the gradient of ``x`` if ``needs_input``, and of each layer's weight, bias, ``a`` and ``b``.
 
     ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the other arguments come from
     `_lower`.

@@ -13,17 +13,13 @@ if TYPE_CHECKING:
 WORTH_SHARING: Final = 16
 """Minimum number of equal first tokens worth sharing: with fewer, reassembling costs more than it saves."""
 GROUP_AREA: Final = 2**16
-"""Maximum number of pairs of positions in rows that are attended together, so that a head's result stays in
-the cache.
-"""
+"""Maximum number of pairs of positions attended together, so that a head's result stays in the cache."""
 LENGTH_SIMILARITY: Final = 0.8
 """Minimum length of a row relative to the longest one in its group."""
 
 
 class Span(NamedTuple):
-    """Positions ``start`` to ``end`` of a packed batch, which are a row's tokens from its position ``at``
-    on.
-    """
+    """Positions ``start`` to ``end`` of a packed batch: a row's tokens from its position ``at`` on."""
 
     at: int
     start: int
@@ -157,9 +153,7 @@ def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:
-    """Count the first tokens that all ``rows`` share, leaving each row at least one; 0 if too few to be worth
-    it.
-    """
+    """Count the first tokens shared by all ``rows``, leaving each at least one; 0 if too few to matter."""
     if len(rows) < 2:
         return 0
     most = min(len(row) for row in rows) - 1

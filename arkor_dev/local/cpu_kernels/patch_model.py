@@ -24,8 +24,7 @@ SETS_OWN_MASK: Final = ("attention_chunk_size",)
 
 
 def patch_model(model: Any) -> bool:
-    """Patch the layers of ``model``; return whether all trained weights are in patched layers, which need no
-    cast.
+    """Patch the layers of ``model``; return whether all trained weights are in them, which need no cast.
 
     Call once per model, with its final adapter: patched layers hold the adapter's weights.
     """
@@ -108,9 +107,7 @@ def _children(module: Any, *names: str) -> list[Any]:
 
 
 def _reads_same(module: Any) -> list[Any]:
-    """Return an attention layer's projections of the same input if one of them has an adapter; else an empty
-    list.
-    """
+    """Return an attention layer's projections of the same input if one has an adapter; else an empty list."""
     layers = _children(module, "q", "k", "v")
     adapted = any(map(_plain_lora, layers))
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []

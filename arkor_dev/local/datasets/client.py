@@ -141,9 +141,7 @@ class Datasets:
         return await self.status(view.id)
 
     async def status(self, view_id: str) -> dict[str, Any]:
-        """Return the view as ``DatasetView``, as far as it has been read. Raises NotFoundError if it is
-        closed.
-        """
+        """Return the view as ``DatasetView``, as far as it was read. Raises NotFoundError if it is closed."""
         view = self._known(view_id)
         known = None if view.failed else await self._ask(view, "status")
         fields = {
@@ -161,9 +159,7 @@ class Datasets:
         )
 
     async def ask(self, view_id: str, question: str, **fields: Any) -> Any:
-        """Return the result of a method of the worker's ``View``. Raises NotFoundError if the view or the row
-        does not exist.
-        """
+        """Return the result of a method of the worker's ``View``. Raises NotFoundError for view or row."""
         view = self._known(view_id)
         answer = None if view.failed else await self._ask(view, question, **fields)
         if view.failed:

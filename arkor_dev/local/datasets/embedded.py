@@ -1,6 +1,4 @@
-"""Uses the embeddings and losses of a view's rows: finds similar, grouped and surprising rows, and draws a
-map.
-"""
+"""Finds similar, grouped and surprising rows in a view's embeddings and losses, and draws a map."""
 
 from __future__ import annotations
 

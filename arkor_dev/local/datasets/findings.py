@@ -38,9 +38,7 @@ EXCERPT: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. In its texts, ``{n}`` is replaced by the number of rows and ``{length}`` by the
-    truncation length.
-    """
+    """A kind of finding. In its texts, ``{n}`` is the number of rows, ``{length}`` the truncation length."""
 
     flag: int
     code: str
@@ -249,9 +247,7 @@ def flags_of(
 
 
 def contents(row: Row, *, without: str = "", only: str = "") -> list[str]:
-    """Return the texts of a row's messages, without those of the role ``without``, or only those of the role
-    ``only``.
-    """
+    """Return the texts of a row's messages, without the role ``without``, or only of the role ``only``."""
     messages = (message for message in row.messages if message["role"] != without)
     texts = [message.get("content") for message in messages if not only or message["role"] == only]
     return [text for text in (None if only else row.text, *texts) if isinstance(text, str)]

@@ -87,7 +87,6 @@ class Index:
         return self._look() != self._states
 
     def close(self) -> None:
-        """Close the files."""
         self._scan.close()
         self.data.close()
 

@@ -1,6 +1,4 @@
-"""Row lengths and the positions of learned tokens: they give exactly what truncation at any length would
-lose.
-"""
+"""Row lengths and positions of learned tokens: exactly what truncation at any length would lose."""
 
 from __future__ import annotations
 

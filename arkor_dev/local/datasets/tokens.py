@@ -82,7 +82,6 @@ class TokenizedRow:
 
     @property
     def learned(self) -> int:
-        """The number of learned tokens."""
         return sum(label != IGNORED for part in self.parts for label in part.coded.labels)
 
     @property
@@ -119,8 +118,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
 def _messages_in(row: Row, coding: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
-    For an answer, it is the range that training learns, including its end mark; for other messages, only the
-    content.
+    For an answer, it is the range that training learns, including its end mark; for others, only the content.
     """
     text, cursor = coding.text, 0
     if row.text is not None:
@@ -207,7 +205,6 @@ def special_pattern(tokenizer: Any) -> re.Pattern[str]:
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
-    """Return the ids of all special tokens."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return frozenset(tokenizer.all_special_ids).union(
         number for number, token in added.items() if getattr(token, "special", False)

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
-"""Seconds for which a search runs before it returns its progress, so that it does not delay other
-requests.
-"""
+"""Seconds after which a search returns its progress, so that it does not delay other requests."""
 TEXTS_BYTES: Final = 200 * 2**20
 """Memory in bytes for the texts of the first rows, which are kept for the next search."""
 RAW: Final = 2_000
@@ -50,9 +48,7 @@ RAW: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How training would read the rows: with which tokenizer, which tokens are learned, and where rows are
-    truncated.
-    """
+    """How training would read the rows: tokenizer, learned tokens, and where rows are truncated."""
 
     tokenizer: Any
     method: Method
@@ -102,7 +98,6 @@ class View:
             self._read_next()
 
     def close(self) -> None:
-        """Close the files."""
         self._walk.close()
         self.index.close()
 
@@ -162,7 +157,6 @@ class View:
         return self._tokens_of(0, Item(RowLocation(0, 0, 0, 0, 0), where, row))[0]
 
     def _tokens_of(self, number: int, item: Item) -> tuple[DatasetTokens, bool]:
-        """Return a row token by token, and whether it has tokens."""
         tokenized = self._seen(item)
         if tokenized is not None and not isinstance(tokenized, str):
             return to_wire(self._special_ids, number, tokenized), True
@@ -237,11 +231,9 @@ class View:
         return rows
 
     def groups(self, file: str) -> RowGroups:
-        """Return the groups of the rows."""
         return self.embedded(file).groups()
 
     def map(self, file: str) -> RowMap:
-        """Return the rows' positions on a map."""
         return self.embedded(file).map()
 
     def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:
@@ -279,9 +271,7 @@ class View:
         source: int | None,
         members: frozenset[int] | None,
     ) -> DatasetFound:
-        """Return the next row that is from ``source``, among ``members``, has one of the ``lengths`` and
-        contains the text ``criteria``.
-        """
+        """Return the next row of ``source``, in ``members``, of ``lengths``, that fits ``criteria``."""
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
         for number in range(after + 1, len(self.index) + 1):
@@ -316,9 +306,7 @@ class View:
         return "\n".join(contents(row)).casefold().encode() if isinstance(row, Row) else b""
 
     def _next_longest(self, after: int) -> int | None:
-        """Return the row after ``after`` when sorted by length, longest first, and for equal lengths by
-        number.
-        """
+        """Return the row after ``after`` when sorted by length, longest first, then by number."""
         lengths = np.frombuffer(self._lengths, np.uint32)
         if not len(lengths):
             return None
@@ -396,9 +384,7 @@ class View:
 
 
 def _beginning(item: Item, size: int) -> str:
-    """Return how a row begins, for display: its first message that is not a system prompt, or any other
-    content.
-    """
+    """Return how a row begins, for display: its first message but the system prompt, or other content."""
     if isinstance(item.row, RowError):
         return ""
     texts = contents(item.row, without="system") or contents(item.row)

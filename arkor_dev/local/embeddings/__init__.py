@@ -1,3 +1,1 @@
-"""Embeddings of a data set's rows: similar rows, groups of rows, and rows with a high loss under the
-model.
-"""
+"""Embeddings of a data set's rows: similar rows, groups, and rows with a high loss under the model."""

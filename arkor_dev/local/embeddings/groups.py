@@ -28,9 +28,7 @@ SMALLEST: Final = 8
 SAMPLE: Final = 500
 """Maximum number of rows used to decide the number of groups."""
 REFERENCES: Final = 39
-"""How often words are dealt out: beating all of these by chance has a probability of 1 in 40. See
-``scripts/bench groups``.
-"""
+"""How often words are dealt out: all are beaten by chance once in 40 times. See ``scripts/bench groups``."""
 TRADES: Final = 3
 """Trades per row between two references; twice as many before the first."""
 WIDTH: Final = 128
@@ -142,8 +140,7 @@ def separated(points: Any, labels: Any, centers: Any) -> float:
     """Return the share of points whose group is separate from the nearest other group.
 
     Separate means: projected onto the line through both centers, fewer than half as many points of both
-    groups are near the midpoint as near either center. A tail, an arc or a block that k-means has cut shows
-    no such dip.
+    groups are near the midpoint as near either center. A shape that k-means has merely cut shows no such dip.
     """
     apart = np.zeros(len(centers), bool)
     between = _distances(centers, centers)
@@ -162,9 +159,7 @@ def _silhouettes(points: Any, counts: Sequence[int], chance: Any) -> list[float]
 
 
 def silhouette(points: Any, centers: Any) -> float:
-    """Return the simplified silhouette: how much nearer points are to their own center than to the next
-    one.
-    """
+    """Return the simplified silhouette: how much nearer points are to their own center than to the next."""
     nearest = np.sqrt(np.partition(_distances(points, centers), 1, axis=1)[:, :2])
     return float(((nearest[:, 1] - nearest[:, 0]) / np.maximum(nearest[:, 1], 1e-12)).mean())
 

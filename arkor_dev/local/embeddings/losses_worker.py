@@ -80,10 +80,7 @@ def _write(rows: Sequence[tuple[int, int, float]], target: Path) -> None:
 def _measured(
     todo: Sequence[Read], settings: JobSettings, path: Path, adapter: Path | None, part: Path, link: Link
 ) -> dict[int, float]:
-    """Return the loss of each row by its hash; rows that the template rejects have none.
-
-    ``part`` is the file with the results so far.
-    """
+    """Return rows' losses by hash, if the template accepts them; ``part`` has earlier results."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     from arkor_dev.local.modeling.lean_transformers import lean_imports
     from arkor_dev.local.modeling.template_syntax import check_template

@@ -1,6 +1,4 @@
-"""Computes embeddings and losses of data sets' rows on request: one at a time, in a worker, never during
-training.
-"""
+"""Computes embeddings and losses of rows on request: one at a time, in a worker, never during training."""
 
 from __future__ import annotations
 
@@ -56,8 +54,7 @@ class Task(WorkerTask):
 
 
 class Embeddings(WorkerService[Task]):
-    """Embeds rows, or measures their losses, in order of the requests. ``busy`` says whether a job is
-    training.
+    """Embeds rows, or measures their losses, in order of the requests. ``busy``: whether a job is training.
 
     Calls without ``losses`` concern embeddings.
     """
@@ -89,10 +86,7 @@ class Embeddings(WorkerService[Task]):
         return state
 
     async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
-        """Return the file with the embeddings of a data set in its current state; None if there is none.
-
-        Raises ConflictError.
-        """
+        """Return the file with a data set's current embeddings, or None. Raises ConflictError."""
         try:
             model = self._models.find_local(config["model"])
             if model is None:
@@ -124,9 +118,7 @@ class Embeddings(WorkerService[Task]):
             del self._tasks[task.key]
 
     def _target(self, config: Mapping[str, Any], model: Model, losses: Losses | None) -> Path:
-        """Return the file for the embeddings of the rows in their current state. Raises SourceError or
-        OSError.
-        """
+        """Return the file for the embeddings of the rows as they are. Raises SourceError or OSError."""
         of_model = hashlib.sha256(json.dumps([config.get(name) for name in READS] if losses else []).encode())
         adapter = losses.adapter if losses else None
         for folder in (model.path, *((adapter,) if adapter else ())):
@@ -163,9 +155,7 @@ def _key(config: Mapping[str, Any], losses: Losses | None) -> str:
 
 
 def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source without the state of its judgements: all rows are embedded, whatever their
-    judgements.
-    """
+    """Return a source without the state of its judgements: all rows are embedded, judged or not."""
     parts = [_unjudged(part) for part in source.get("sources") or ()]
     fields = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
     return {**fields, "sources": parts} if parts else fields

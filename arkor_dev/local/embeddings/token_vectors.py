@@ -34,10 +34,7 @@ SAMPLE: Final = 8192
 
 
 class TokenVectors:
-    """The token embeddings of the model in ``folder``, read from its files as needed.
-
-    Raises JobFailure if there are none.
-    """
+    """The token embeddings of the model in ``folder``, read as needed. Raises JobFailure without any."""
 
     def __init__(self, folder: Path) -> None:
         try:

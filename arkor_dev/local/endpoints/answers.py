@@ -23,7 +23,6 @@ class Choice:
     done: dict[str, Any] | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Add a message from the engine."""
         self.text += message.get("text", "")
         self.done = message.get("done", self.done)
         self.tokens += _tokens(message)
@@ -144,8 +143,7 @@ def _tokens(message: Mapping[str, Any]) -> list[Any]:
 def _by_column(tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return log probabilities in the format of the completions call.
 
-    ``top_logprobs`` contains the token itself besides the likeliest ones, and None for a prompt's first
-    token.
+    ``top_logprobs`` contains the token itself besides the likeliest, and None for a prompt's first.
     """
 
     def alternatives(token: Mapping[str, Any]) -> dict[str, float] | None:

@@ -35,9 +35,7 @@ NOT_KEPT: Final = "disabled"
 SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
 """Statement that overwrites deleted content on disk instead of only releasing it."""
 TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Statement that truncates the write-ahead log, which would otherwise keep deleted content until it
-is full.
-"""
+"""Truncates the write-ahead log, which would otherwise keep deleted content until it is full."""
 
 
 class Key(NamedTuple):

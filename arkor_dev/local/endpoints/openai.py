@@ -129,8 +129,7 @@ class ChatRequest:
 
 
 def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``chat/completions``; ``supported`` are the chat call's fields that the engine
-    supports.
+    """Parse a body of ``chat/completions``; ``supported`` are the fields that the engine supports.
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
@@ -141,9 +140,7 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest
 
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
-    """Parse a body of ``completions``: one or more texts (or their token ids) to continue. See
-    `read_chat`.
-    """
+    """Parse a body of ``completions``: one or more texts (or token ids) to continue. See `read_chat`."""
     checked = _checked(body, COMPLETION)
     _check_model(checked, slug)
     prompt = checked["prompt"]
@@ -234,7 +231,6 @@ def _check_model(body: Mapping[str, Any], slug: str) -> None:
 
 
 def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are set."""
     return {
         name: value
         for name, value in body.items()

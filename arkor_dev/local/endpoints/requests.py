@@ -129,9 +129,7 @@ def _kept_since(retention: str, days: int | None) -> str:
 
 
 def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> dict[str, Any]:
-    """Return the contract's ``EndpointRequests``: those before the request with this number, or the
-    newest.
-    """
+    """Return the contract's ``EndpointRequests``: those before the request of this number, or the newest."""
     rows = store.reading.execute(
         f"""SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq < ?
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text

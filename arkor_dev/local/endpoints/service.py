@@ -98,7 +98,6 @@ class _EngineChoice:
                 self._lock.release()
 
     def settle(self, engine: str) -> None:
-        """Use ``engine`` from now on."""
         if self.engine is None:
             self.engine = engine
             if self._lock.locked():
@@ -114,8 +113,7 @@ class CallerFault(Exception):  # noqa: N818 - a fault's other form
 
 
 class Endpoints:
-    """The served deployments of one project; ``concurrent`` is the number of answers that the engine can
-    generate concurrently.
+    """The served deployments of one project; ``concurrent`` is the number of answers generated at once.
 
     ``launched`` is the launch's default engine.
     """
@@ -212,7 +210,6 @@ class Endpoints:
         self.log_request(requests.Request(deployment, "", status=status, error=text))
 
     def log_request(self, request: Request) -> None:
-        """Log a finished request."""
         if request.status >= requests.FAULT:
             now = time.monotonic()
             if now - self._refused.get(request.deployment, -REFUSALS_SECONDS) < REFUSALS_SECONDS:

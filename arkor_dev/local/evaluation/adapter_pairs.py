@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 FEWEST: Final = 3
 """Minimum number of seeds, or pairs of runs, for a comparison."""
 T: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t for a 95 % interval by degrees of freedom, from 1; the last one is used for all higher
-numbers.
-"""
+"""Student's t for a 95 % interval by degrees of freedom, from 1; the last is used for all higher ones."""
 UNTOLD: Final = ("seed", "setByHand")
 DIGITS: Final = 5
 

@@ -86,8 +86,7 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
 
 
 def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
-    """Describe how many times longer or shorter the adapter's answers are; None if the difference is small or
-    insignificant.
+    """Describe how many times longer or shorter the adapter's answers are; None if insignificant.
 
     A truncated answer counts with its truncated length, so the true ratio may be larger.
     """
@@ -182,9 +181,7 @@ class Answers:
         return len(self._adapter)
 
     def of_base(self, model: Model, stopped: Callable[[], bool]) -> int:
-        """Generate and cache the base's answers unless known; return their number. Raises
-        :class:`Stopped`.
-        """
+        """Generate and cache the base's answers unless known; return their count. Raises :class:`Stopped`."""
         if not self.needs_base:
             return 0
         self._base = self._all(model, stopped)
@@ -194,9 +191,7 @@ class Answers:
 
     @property
     def length(self) -> str | None:
-        """Describe how much longer or shorter the adapter answers; None if the difference is small or
-        unknown.
-        """
+        """Describe how much longer or shorter the adapter answers; None if that is small or unknown."""
         return length_words(self._base, self._adapter) if self._base and self._adapter else None
 
     def figures(self) -> EvaluationAnswers | None:

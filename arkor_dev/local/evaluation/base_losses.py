@@ -1,8 +1,7 @@
 """Cache of a base model's losses on the same rows and answers to the same questions.
 
 These do not change between runs. The cache in the backend's data folder is keyed by everything they depend
-on: the model's files, dtype, device, threads, library versions, and the batches of tokens (and with them the
-chat template).
+on: the model's files, dtype, device, threads, library versions, and the batches of tokens.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ MOST_ROWS: Final = 1000
 class BaseLosses:
     """The cache in the data folder ``data``.
 
-    ``way`` identifies everything that the losses depend on, apart from the rows. If it is empty, nothing is
-    cached.
+    ``way`` identifies everything that the losses depend on, apart from the rows. Empty: nothing is cached.
     """
 
     def __init__(self, data: Path, setup: Mapping[str, Any]) -> None:

@@ -1,7 +1,4 @@
-"""A short-lived process that compares two adapters by their stored losses.
-
-It measures nothing; it is a process because only workers import numpy.
-"""
+"""A short-lived process that compares two adapters' stored losses; only workers import numpy."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from .paired import Comparison
 
 LAST: Final = 2
-"""Number of learned tokens at the end of an answer in which to look for its end mark: some templates add a
-line break after it.
-"""
+"""Learned tokens at an answer's end in which to look for its end mark: templates may add a line break."""
 UNMARKED: Final = 0.05
 """Minimum share of training examples without an end mark at which they are reported as the cause."""
 MOST: Final = 12
@@ -25,9 +23,7 @@ MOST: Final = 12
 
 
 class EndMarks(NamedTuple):
-    """Of ``rows`` training examples, ``ended`` have an end mark, and ``truncated`` were cut to ``longest``
-    tokens.
-    """
+    """Of ``rows`` examples, ``ended`` have an end mark; ``truncated`` were cut to ``longest`` tokens."""
 
     rows: int = 0
     ended: int = 0
@@ -60,9 +56,7 @@ class EndMarks(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """Why the model learned not to stop, and what to do about it; empty if nearly all examples have an
-        end mark.
-        """
+        """Why the model learned not to stop, and what to do; empty if nearly all examples end properly."""
         missing = self.rows - self.ended
         if missing < max(1.0, UNMARKED * self.rows):
             return ""
@@ -75,19 +69,14 @@ class EndMarks(NamedTuple):
         return f"{problem}, because the chat template writes none after an answer"
 
     def _taught(self) -> str:
-        """Say how many examples teach the end mark; nothing for a method that learns from generated
-        answers.
-        """
+        """Say how many examples teach the end mark; nothing for a method that trains on generated answers."""
         return (
             f"; {self.ended:,} of {self.rows:,} training examples end with an end mark" if self.rows else ""
         )
 
 
 def stops(examples: Sequence[Example], ends: Sequence[int]) -> Iterator[Example]:
-    """Yield each example up to the end mark of its answer, with only that mark as a learned token.
-
-    Those without an end mark are left out.
-    """
+    """Yield each example up to its answer's end mark, the only learned token; skip those without."""
     for example in examples:
         learned = [index for index, label in enumerate(example.labels) if index and label != IGNORED]
         index = next((index for index in reversed(learned[-LAST:]) if example.ids[index] in ends), None)

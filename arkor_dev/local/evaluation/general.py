@@ -1,5 +1,4 @@
-"""General questions, unrelated to the training data, which show whether an adapter has forgotten general
-knowledge.
+"""General questions, unrelated to the training data, which show whether an adapter has forgotten knowledge.
 
 Written by hand for this purpose, under this package's licence: mostly short questions on facts, arithmetic,
 summaries, language, code and everyday matters.
@@ -22,14 +21,10 @@ QUESTIONS: Final = Path(__file__).with_name("general.jsonl")
 DRY: Final = 8
 """Number of questions in a dry run."""
 COUNTS: Final = (64, 48, 32, 24)
-"""Numbers of questions to choose from if asking all takes too long: only a few, so that runs stay
-comparable.
-"""
+"""Numbers of questions to choose from if asking all takes too long: few, so that runs stay comparable."""
 SEED: Final = 2004
 SHARE: Final = 0.08
-"""Maximum share of a run's compute that the comparison may take, if a smaller number of questions can achieve
-it.
-"""
+"""Maximum share of a run's compute for the comparison, if a smaller number of questions can achieve it."""
 PASSES: Final = 3
 """Cost of a training step, in forward passes: the backward pass costs about two."""
 ANSWERS: Final = ((16, 96), (16, 64), (8, 64), (8, 32))

@@ -19,9 +19,7 @@ MOST_CHOICES: Final = 20
 """Maximum number of choices in the correction: neighbours among more evaluations are nearly alike."""
 
 MOST_FIGURES: Final = 20_000
-"""Maximum number of row losses stored over all evaluations; beyond it, only the best and the last evaluation
-keep theirs.
-"""
+"""Maximum number of row losses stored over all evaluations; beyond it, only the best and last keep theirs."""
 
 
 def _number(value: object) -> float:
@@ -59,9 +57,7 @@ class History:
         self._since.append(loss)
 
     def add(self, step: int, loss: float, rows: Sequence[float]) -> None:
-        """Record the evaluation after ``step``; on a full disk, only the comparison with the best step is
-        lost.
-        """
+        """Record the evaluation after ``step``; a full disk loses only the comparison with the best step."""
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
         self.trained = {before: known for before, known in self.trained.items() if before in self.losses}

@@ -29,7 +29,7 @@ STEPS: Final = 40
 def at_equal_length(
     differences: Sequence[float], followed: Sequence[float], confidence: float
 ) -> tuple[float, float, float]:
-    """Return the share that would be followed at equal length, and its interval.
+    """Return the share of preferences followed at equal answer length, and its interval.
 
     ``differences`` are the chosen answers' lengths minus those of the rejected ones, in any unit;
     ``followed`` is 1, 0, or one half for a tie. ``confidence`` is the interval's level, such as 0.95.
@@ -69,9 +69,7 @@ def _profile(level: float, x: Any, wins: Any) -> float:
 
 
 def _where_it_falls(profile: Callable[[float], float], best: float, end: float, least: float) -> float:
-    """Return the point between ``best`` and ``end`` at which the profile falls to ``least``; ``end`` if it
-    doesn't.
-    """
+    """Return the point between ``best`` and ``end`` where the profile falls to ``least``, or ``end``."""
     if profile(end) >= least:
         return end
     for _ in range(STEPS):

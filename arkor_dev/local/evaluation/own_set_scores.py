@@ -114,9 +114,7 @@ class Scorer:
         _end(self._process)
 
     def _line(self, until: float) -> bytes:
-        """Return the next line of the process's output. Raises TimeoutError, and EOFError if the process has
-        ended.
-        """
+        """Return the next line of the process's output. Raises TimeoutError, and EOFError after the end."""
         assert self._process.stdout is not None
         while b"\n" not in self._read:
             wait = until - time.monotonic()
@@ -218,7 +216,6 @@ def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:
-    """Return a sentence that describes the scores."""
     rows = compared.rows
     if metric in RATES:
         right, before = (round(mean * rows) for mean in (compared.adapter, compared.base))

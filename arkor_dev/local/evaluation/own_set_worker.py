@@ -1,5 +1,4 @@
-"""The process that scores answers. It is separate because a project's function may do anything, or never
-return.
+"""The process that scores answers. It is separate because a project's function may do anything.
 
 Reads lines of JSON from standard input: ``{metric, pattern, schema, project}``, then any number of
 ``[{question, wanted, answer, columns}, …]``. Writes a line for each row to standard output: ``{score}``, a

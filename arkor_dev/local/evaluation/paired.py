@@ -96,8 +96,7 @@ class Comparison:
 
         With that many rows, the nearer end of the interval reaches the margin, from inside or outside, given
         the observed spread: as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests,
-        1981), with the half of the interval towards zero, which is the wider one if a few rows have large
-        losses.
+        1981), with the half of the interval towards zero, the wider one if a few rows have large losses.
         """
         if self.groups < ROWS:  # their spread is too uncertain to extrapolate from
             return math.ceil(ROWS * self.rows / self.groups)

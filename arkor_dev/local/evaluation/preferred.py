@@ -2,8 +2,7 @@
 
 The loss cannot show this: it grows with the spread of the margins, and would call an adapter worse that
 learned from coin flips. So the verdict is based on the margins. It requires that both the share of
-preferences followed and the mean margin agree, so that neither a few large margins nor many tiny ones decide
-it.
+preferences followed and the mean margin agree, so that neither a few large nor many tiny margins decide.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         await self.request(job, None, force=force, strengths=True)
 
     def state_of(self, job_id: str) -> JobEvaluating | None:
-        """Return the progress of a job's evaluation; None if none was requested or the last one has
-        finished.
-        """
+        """Return the progress of a job's evaluation; None if none was requested or the last has finished."""
         task = self._tasks.get(job_id)
         if task is None:
             return None
@@ -140,9 +138,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         return {**result, "answers": answers} if answers else result
 
     async def compare(self, first_run: Compared, second_run: Compared, data: str | None = None) -> Any:
-        """Compare ``first_run``, in the role of the adapter, with ``second_run``, in the role of the base;
-        see ``adapter_pairs``.
-        """
+        """Compare ``first_run`` as the adapter with ``second_run`` as the base; see ``adapter_pairs``."""
         return await compare(self._data, first_run, second_run, data)
 
     async def compare_settings(self, first_job: dict[str, Any], second_job: dict[str, Any]) -> Any:
@@ -157,9 +153,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     # Internal
 
     def _check_data(self, job: dict[str, Any]) -> None:
-        """Raise if the data have changed: the held-out rows can be determined only from the data used in
-        training.
-        """
+        """Raise if the data have changed, since the held-out rows depend on the data used in training."""
         sources = [job["config"].get(name) for name in ("datasetSource", "evalDatasetSource")]
         began = datetime.fromisoformat(job.get("startedAt") or job["createdAt"]).timestamp()
         for part in (part for source in sources if source for part in parts_of(source)):

@@ -39,8 +39,7 @@ TOGETHER: Final = 16
 """Maximum number of rows computed at once, except for the held-out ones."""
 PADDED: Final = 256
 """Maximum number of tokens in a batch of those rows, padding included, unless a single row is longer. It is
-below what nearly any training step needs for its backward pass, so that the memory peak is reached in
-training.
+below what nearly any training step needs for its backward pass, so the peak is reached in training.
 """
 MOST_ROWS: Final = 1000
 AGAIN: Final = 32
@@ -78,20 +77,14 @@ class Own(Protocol):
         """Return the cost of measuring one model."""
 
     def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
-        """Return each row's loss or score. Raises :class:`Stopped`, and :class:`JobFailure` if measuring is
-        impossible.
-        """
+        """Return each row's loss or score. Raises :class:`Stopped`, and :class:`JobFailure` on failure."""
 
     def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
-        """Return the contract's figures of both models; ``margin`` is the smallest loss difference that
-        matters.
-        """
+        """Return the contract's figures of both models; ``margin`` is the least relevant loss difference."""
 
 
 class Cost(NamedTuple):
-    """The number of tokens to ``read``, and for each batch of answers to generate, their number and token
-    limit.
-    """
+    """The number of tokens to ``read``, and for each batch of answers their number and token limit."""
 
     read: int
     written: Sequence[tuple[int, int]] = ()
@@ -356,9 +349,7 @@ class Stage:
         return {"sentence": sentence, "examples": examples}
 
     def _own(self, own: Own, model: Model, *, adapted: bool) -> list[float] | None:
-        """Return one model's figures on a custom set; report the set and return None if it cannot be
-        measured.
-        """
+        """Return one model's figures on a custom set; if it cannot be measured, report it and return None."""
 
         def done(rows: int) -> None:
             self._done = min(self._total, self._done + rows)
@@ -535,9 +526,7 @@ def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[
 
 
 def texts_of(row: Row) -> tuple[str, str]:
-    """Return a row's prompt and reference answer: in a conversation, the last question and the answer to
-    it.
-    """
+    """Return a row's prompt and reference answer; of a conversation, the last question and its answer."""
     if row.text is not None:
         return "", row.text
     last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")

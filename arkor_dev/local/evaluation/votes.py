@@ -33,10 +33,7 @@ FIELDS: Final = ("voter", "one", "other", "choice", "left", "question")
 
 
 def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
-    """Store a vote in its job's folder; return it with its ``id`` and ``at``.
-
-    Raises ConflictError past the limit or if the file is not writable.
-    """
+    """Store a vote in its job's folder; return it with ``id`` and ``at``. Raises ConflictError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in FIELDS}}
     line = _line(record)

@@ -29,8 +29,7 @@ def execution_of(config: Mapping[str, Any]) -> Execution:
 async def clear(data: Path, unfinished: Mapping[str, str]) -> bool:
     """Remove leftovers of ended jobs on clusters; return whether everything is gone.
 
-    ``unfinished`` is the status of all other jobs by id. Those that keep training by themselves are not
-    touched.
+    ``unfinished`` is the status of all other jobs by id. Those that train by themselves are left alone.
     """
     return await CLUSTER.clear(data, unfinished)
 

@@ -40,13 +40,11 @@ class ClusterWorker:
         self._completed = False
 
     def send(self, **fields: Any) -> None:
-        """See `Worker`."""
         if self._unanswered is not None:
             self._unanswered.append(fields)
         self._process.child.send(**fields)
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """See `Worker`."""
         while True:
             async for batch in self._process.batches:
                 self._unanswered = None
@@ -62,7 +60,6 @@ class ClusterWorker:
                 self.send(**fields)
 
     async def ended(self) -> int:
-        """See `Worker`."""
         return await self._process.child.ended()
 
     async def stop(self) -> None:
@@ -70,7 +67,6 @@ class ClusterWorker:
         await self._drivers.release(self._process, completed=self._completed)
 
     def cause(self, subject: str, relief: str = "") -> str:
-        """See `Worker`."""
         return f"The connection to the cluster has ended: {self._process.child.cause('its driver')}"
 
 
@@ -83,7 +79,6 @@ class ClusterExecution:
         self._drivers = DriverPool()
 
     async def start(self, job: JobRequest) -> Worker:
-        """See `Execution`."""
         config = job["config"]
         # A job that keeps training is on its lease's cluster, which may differ from the config's.
         key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
@@ -96,7 +91,6 @@ class ClusterExecution:
         await self._drivers.close()
 
     def attaches(self, data: Path, job_id: str) -> bool:
-        """See `Execution`."""
         return leases.of_job(data, job_id) is not None
 
     async def clear(self, data: Path, unfinished: Mapping[str, str]) -> bool:

@@ -30,9 +30,7 @@ class DriverProcess:
         self.child, self.key = child, key
         self.batches: Final = child.batches()
         self.is_reused = self.seeks = False
-        """``is_reused``: it was idle before its current job. ``seeks``: it waits for the cluster's
-        resources.
-        """
+        """``is_reused``: it was idle before its current job. ``seeks``: it waits for free resources."""
 
     async def _free(self) -> bool:
         """Return whether its next message reports that it is free."""

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "leases"
 FORMAT: Final = 1
-"""Version of the protocol between driver and actor. A job with another version is removed, never
-attached to.
-"""
+"""Version of the protocol between driver and actor. A job of another version is removed, never attached."""
 HOURS: Final = "ARKOR_CLUSTER_AWAY_HOURS"
 MINUTES: Final = "ARKOR_CLUSTER_GRACE_MINUTES"
 AWAY_HOURS: Final = 72.0

@@ -23,7 +23,6 @@ class LocalProcess:
     grace = 0.3
 
     async def start(self, job: JobRequest) -> Worker:
-        """See `Execution`."""
         devices = job.get("devices")
         if devices is None:
             child = await Child.start(WORKER)

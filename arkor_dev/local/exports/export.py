@@ -1,7 +1,6 @@
 """Writes an export, loads it as another program would, and compares it with the trained model.
 
-A plain copy (an adapter, or a fully fine-tuned model) is written first, so that its files can be used while
-verification runs.
+A plain copy (an adapter, or a fully fine-tuned model) is written first, for use while verification runs.
 """
 
 from __future__ import annotations

@@ -97,9 +97,7 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
 
 
 def end_answers(model: Any, tokenizer: Any) -> None:
-    """List all tokens that end an answer in the model's configuration, the only place where other programs
-    look.
-    """
+    """List all tokens that end an answer in the model's configuration; other programs look only there."""
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
 
@@ -134,9 +132,7 @@ def _device(path: Path) -> str:
 
 
 def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
-    """Load an export as another program would: the model in float32, and its tokenizer (None for an
-    adapter).
-    """
+    """Load an export as another program would: the model in float32, and its tokenizer if it has one."""
     if form == "adapter":
         return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
     try:

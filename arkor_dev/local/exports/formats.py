@@ -92,10 +92,7 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
 def refusal(
     source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
 ) -> str | None:
-    """Return why the model in ``source`` can't be exported in this format, according to its settings.
-
-    ``config`` is the job's config.
-    """
+    """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
     if record.llama and (reason := lacking()):
         return reason

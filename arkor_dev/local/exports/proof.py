@@ -67,9 +67,7 @@ rounded to the base's dtype. docs/exports.md explains the error sources of the o
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """A model's outputs: log probabilities at the learned positions, one tensor per text; answers, as
-    tokens.
-    """
+    """A model's outputs: log probabilities at learned positions, one tensor per text; answer tokens."""
 
     log_probabilities: list[Any]
     answers: list[list[int]] = field(default_factory=list)
@@ -131,9 +129,7 @@ class Questions:
         return Outputs(log_probabilities, answers_so_far)
 
     def groups(self) -> list[list[Example]]:
-        """Batch the texts in order: at least one each, at most as many as :data:`TOGETHER` and :data:`ROOM`
-        allow.
-        """
+        """Batch the texts in order: one or more each, within :data:`TOGETHER` and :data:`ROOM`."""
         groups: list[list[Example]] = []
         longest = 0
         for text in self.texts:

@@ -125,9 +125,7 @@ class Exports(WorkerService[ExportRequest]):
     # Called by the server
 
     async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-        """Queue an export of an ended job and return its record. Raises ConflictError if that is
-        impossible.
-        """
+        """Queue an export of an ended job; return its record. Raises ConflictError if that is impossible."""
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: export it when it has ended")
@@ -163,9 +161,7 @@ class Exports(WorkerService[ExportRequest]):
         return sorted(records, key=lambda record: str(record.get("createdAt")), reverse=True)
 
     def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
-        """Return the formats, each with a ``problem`` if the job's result can't be exported to it. Reads
-        files.
-        """
+        """Return the formats, each with a ``problem`` if the result can't be exported to it. Reads files."""
         try:
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):

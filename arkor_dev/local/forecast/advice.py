@@ -10,14 +10,11 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
 
 TOO_MUCH: Final = 1.1
-"""A job is refused if it needs this multiple of the free memory; below that, the estimate may be too
-inaccurate.
-"""
+"""A job is refused if it needs this multiple of the free memory; below that, estimates are too inexact."""
 
 
 def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Return why a job with this estimate is refused, as fields of ``training.failed``; empty if it is
-    accepted.
+    """Return why a job with this estimate is refused, as fields of ``training.failed``, else empty.
 
     For a GPU, compare with its total memory: the free memory was measured some time ago.
     """

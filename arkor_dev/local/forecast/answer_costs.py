@@ -1,6 +1,4 @@
-"""Forecasts the time of sample answers, custom evaluation sets, and comparisons of an adapter with its
-base.
-"""
+"""Forecasts the time of sample answers, custom evaluation sets, and comparisons with the base."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ class GenerationSpeed:
     def of(
         cls, small: tuple[int, float, float], large: tuple[int, float, float], prompt: int
     ) -> GenerationSpeed:
-        """Fit two measurements: number of answers, seconds to read their questions, and seconds for one token
-        of each.
-        """
+        """Fit two measurements: answers, seconds to read their questions, seconds per token of each."""
         row = max(0.0, (large[2] - small[2]) / (large[0] - small[0]))
         return cls(large[1] / (large[0] * prompt), max(0.0, small[2] - small[0] * row), row, prompt)
 
@@ -57,15 +53,11 @@ class GenerationSpeed:
         return self.step + self.row * rows
 
     def batches(self, batches: Sequence[tuple[int, int, int]]) -> float:
-        """Return the seconds for batches of answers, each given by its longest prompt, its size, and the
-        tokens per answer.
-        """
+        """Return the seconds for batches of answers, given as longest prompt, size, tokens per answer."""
         return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in batches)
 
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
-        """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds without
-        them.
-        """
+        """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds."""
         samples = config.get("samples")
         if asks_nothing(samples):
             return 0.0
@@ -79,8 +71,7 @@ class GenerationSpeed:
     def answered(self, batches: Sequence[Sequence[tuple[int, int]]]) -> float:
         """Return the seconds to answer ``batches`` of ``(tokens, wanted tokens)`` by base and adapter.
 
-        Assumes that the base's answers have the maximum length, and the adapter's the length of the reference
-        answers.
+        Assumes that the base's answers have the maximum length, and the adapter's the references' length.
         """
         seconds = 2 * SCORER_SECONDS if batches else 0.0
         for batch in batches:
@@ -116,9 +107,7 @@ class ComparisonCosts:
     answers: Mapping[str, str] = field(default_factory=dict)
 
     def answering(self, steps: int, every: int, writing: GenerationSpeed | None) -> float:
-        """Return the maximum number of seconds that a run of ``steps`` spends on answering general questions
-        with both models.
-        """
+        """Return the maximum seconds that a run of ``steps`` spends on general questions with both models."""
         if not self.longest_question or writing is None:
             return 0.0
         count, longest = answerable(self.work, steps, every)

@@ -1,6 +1,4 @@
-"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure functions, without
-measuring.
-"""
+"""Computes a job's estimate from a measurement: docs/contract.md#forecasts. Pure functions."""
 
 from __future__ import annotations
 
@@ -141,9 +139,7 @@ def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> 
 def fit_together(
     jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int, gpus: int = 1
 ) -> bool:
-    """Return whether jobs, the first of them new, fit together in ``free_bytes`` and on their device, of
-    which the machine has ``gpus``.
-    """
+    """Return whether jobs, the first one new, fit in ``free_bytes`` and on a device of the ``gpus``."""
     peaks = [
         (measured, job, spread_over(measured, job.config, gpus)[1]) for measured, job in jobs if measured
     ]

@@ -51,10 +51,7 @@ class EvaluationCosts:
         self.batches: list[Batch] = []
 
     def writing(self) -> GenerationSpeed | None:
-        """Measure generation on a few tokens; None if no row has a prompt.
-
-        Estimates from the reading speed if that would take too long.
-        """
+        """Measure generation on a few tokens, or estimate it if that is slow; None without any prompt."""
         rows = [*self._run.held_out, *self._run.train][:LARGE_BATCH]
         questions = [question for row in rows if (question := question_of(row))]
         if not questions:
@@ -78,9 +75,7 @@ class EvaluationCosts:
         )
 
     def evaluation(self, writing: GenerationSpeed | None) -> dict[str, Any]:
-        """Return the seconds of an evaluation, extrapolated from as many held-out rows as time allows; and
-        those of the last evaluation.
-        """
+        """Return an evaluation's seconds, extrapolated from a few rows, and those of the last one."""
         run, held_out = self._run, list(self._run.held_out)
         indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)
         batches = self.batches = [[held_out[index] for index in group] for group in indices]

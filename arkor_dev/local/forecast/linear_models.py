@@ -27,8 +27,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(rows: Sequence[tuple[int, int]], padded: bool, shared: int = 0) -> Shape:
-    """Return the shape of a batch of rows of ``(tokens, learned tokens)``, ``padded`` to the longest or
-    packed.
+    """Return the shape of a batch of rows of ``(tokens, learned tokens)``, ``padded`` or packed.
 
     In a packed batch the ``shared`` first tokens are computed once.
     """
@@ -67,9 +66,7 @@ class Sizes:
         return self.parameters * shape.tokens + attention + self.vocabulary * self.hidden * shape.learned
 
     def saved_bytes(self, shape: Shape) -> float:
-        """Return a step's bytes: what is saved for the backward pass, plus the working memory of one
-        layer.
-        """
+        """Return a step's bytes: what is saved for the backward pass, plus one layer's working memory."""
         layers = math.ceil(self.layers / self.gpus)
         inputs = layers * self.value * self.hidden
         per_token = inputs + self.saved if self.recomputed else layers * self.saved
@@ -107,9 +104,7 @@ class LinearModel:
 
     @classmethod
     def fit(cls, points: Sequence[tuple[float, float]]) -> LinearModel:
-        """Fit by least squares of the relative errors; through the origin if the intercept would be negative,
-        or flat if the slope would be.
-        """
+        """Fit by least squares of relative errors; drop an intercept or slope that would be negative."""
         weights = [1 / max(y, 1e-12) ** 2 for _, y in points]
         total = sum(weights)
         mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total

@@ -144,9 +144,7 @@ class StepMeasurement:
     total: int = 0
 
     def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
-        """Return the fields of a `Measurement` that come from steps; ``long_rows`` are further rows of the
-        run.
-        """
+        """Return the fields of a `Measurement` that come from steps; ``long_rows`` are further rows."""
         run = self.run
         prompts = first_steps(run)
         self.meter = Meter(run.base.device, run.base.gpus)

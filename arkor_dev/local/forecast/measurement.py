@@ -50,8 +50,7 @@ class Measurement:
     longest row first; ``padded`` says whether they are padded, ``shared`` is the length of their common
     prefix in tokens. ``units`` counts rows, or packs of ``packed_to`` tokens. ``lengths`` has percentiles of
     the rows' tokens. ``comparing`` is the cost of the final comparison, ``writing`` the speed of generation;
-    None if there is none. ``late`` and ``heavy`` are the ratios of real runs to the estimate in time and
-    memory.
+    None if there is none. ``late`` and ``heavy`` are real runs' ratios to the estimate in time and memory.
 
     Memory is that of the process on a CPU, else that of the device; ``host`` is then the memory of the
     process, and ``gpu`` the device's name in ``CUDA_VISIBLE_DEVICES``. If the model is spread over several

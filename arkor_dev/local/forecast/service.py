@@ -1,5 +1,4 @@
-"""Estimates for one project: known ones are returned at once, others are measured in turn while no job is
-training.
+"""Estimates for one project: known ones are returned at once, others are measured in turn between jobs.
 
 Measuring never delays a job: the measurement is killed when a job starts, and repeated afterwards; requests
 that are no longer polled are dropped. Measurements are stored and corrected by later runs.
@@ -133,10 +132,7 @@ class Forecasts:
         self._background.wake()
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        """Return advice for a job that ran out of memory: its forecast, and settings that would fit.
-
-        Measures if necessary; empty if that fails.
-        """
+        """Return a forecast and fitting settings for a job that ran out of memory; empty if unmeasurable."""
         try:
             entry = await self._entry(config)
             if self._store.get(entry.key) is None:
@@ -147,10 +143,7 @@ class Forecasts:
         return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit here now, as fields of ``training.failed``; empty if it can.
-
-        Uses stored measurements only.
-        """
+        """Return ``training.failed``'s fields if stored measurements say that a job cannot fit, or {}."""
         try:
             entry = await self._entry(config)
         except JobFailure:
@@ -266,10 +259,7 @@ class Forecasts:
     async def _measure(
         self, entry: Entry, progress: Callable[[Progress], None], *, urgent: bool = False
     ) -> None:
-        """Measure in a worker, and store the result; raise JobFailure if there is none.
-
-        Runs at the same time as a job only if ``urgent``.
-        """
+        """Measure in a worker, beside a job only if ``urgent``; store the result or raise JobFailure."""
         requested_at, scratch = time.time(), self._data / "forecast"
         child = await Child.start("arkor_dev.local.forecast.worker")
         self._current = entry, child

@@ -26,9 +26,7 @@ MOST_STEPS: Final = 512
 QUESTION: Final = 512
 """Maximum length of a question in tokens, as for a sample prompt."""
 MOST_TOKENS: Final = 3_000_000
-"""Numbers of steps, and of tokens in them, that are examined one by one; later ones are assumed to be
-alike.
-"""
+"""Numbers of steps, and of tokens in them, examined one by one; later ones are assumed to be alike."""
 COUNTED: Final = (32, 96)
 """Lengths of the two pieces of a row that are used to measure how much memory layers save."""
 Batch = list["Example"]
@@ -58,9 +56,7 @@ def question_of(row: Example) -> list[int]:
 
 
 def thinned(row: Example, tokens: int) -> Example:
-    """Shorten a row to about this many tokens, with the same share of learned ones and at least one per
-    sequence.
-    """
+    """Shorten a row to about this many tokens: same share of learned ones, at least one per sequence."""
     every = max(1, row.tokens // tokens)
 
     def part(sequence: Example) -> Example:
@@ -71,10 +67,7 @@ def thinned(row: Example, tokens: int) -> Example:
 
 
 def sizes_of(run: Run, row: Example) -> Sizes:
-    """Return the sizes of a run that has begun, from the model's configuration.
-
-    Measures how much memory the layers save on two pieces of ``row``.
-    """
+    """Return a begun run's sizes, and the memory that layers save on two pieces of ``row``."""
     model, config = bare(run.model), bare(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
     outside = {id(module.weight) for module in _embeddings(model)}
@@ -104,8 +97,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
 def _saved_bytes(loss: Objective, row: Example) -> tuple[int, int]:
     """Return a row's number of tokens, and the bytes that its forward pass saves for the backward pass.
 
-    Only the last token is learned, so that the output layer hardly counts. Saved weights are included,
-    equally for every row.
+    Only the last token is learned, so that the output layer hardly counts. Saved weights are included.
     """
     saved: list[weakref.ref[torch.Tensor]] = []
 

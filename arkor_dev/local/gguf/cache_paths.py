@@ -44,9 +44,7 @@ def lora_path(adapter: Path, model: Path, cache: Path) -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Hash a folder's settings, and its weights' names, sizes and times: hashing weights would take
-    too long.
-    """
+    """Hash a folder's settings, and its weights' names, sizes and times: hashing weights is slow."""
     settings = [
         (path.name, hashlib.sha256(read_small(path, CONFIG_LIMIT)).hexdigest())
         for path in sorted(

@@ -47,9 +47,7 @@ class GgufFiles:
         return await self._create(path, model, progress, quantization=quantization, adapter=None)
 
     async def lora(self, model: Model, adapter: Path, progress: Report) -> Path:
-        """Return the adapter as GGUF, at its trained strength for llama.cpp's scale of 1. Raises
-        JobFailure.
-        """
+        """Return the adapter as GGUF, at its trained strength for llama.cpp's scale 1. Raises JobFailure."""
         path = await asyncio.to_thread(lora_path, adapter, model.path, self._cache)
         return await self._create(path, model, progress, adapter=str(adapter))
 

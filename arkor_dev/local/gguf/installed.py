@@ -32,10 +32,7 @@ def lacking() -> str | None:
 
 
 async def offloads() -> bool:
-    """Return whether the installed llama.cpp computes on a GPU.
-
-    Another process asks it, because the library opens CUDA.
-    """
+    """Return whether llama.cpp computes on a GPU; another process asks it, as it opens CUDA."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-c", ASK),

@@ -30,9 +30,7 @@ class Vocabulary:
     pointer: Any
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
-        """Return the token ids of a text, parsing special tokens. ``add_special`` adds start and end
-        tokens.
-        """
+        """Return a text's token ids, parsing special tokens. ``add_special`` adds start and end tokens."""
         raw = text.encode()
         capacity = len(raw) + 16
         tokens = (llama_cpp.llama_token * capacity)()

@@ -61,8 +61,7 @@ class RateLimit:
 
 
 class AdmissionQueue:
-    """Admits up to ``slots`` concurrent requests. Each caller's requests wait in order, and callers take
-    turns.
+    """Admits up to ``slots`` concurrent requests. Each caller's requests wait in order; callers take turns.
 
     At most ``of_one`` requests of one caller may wait.
     """

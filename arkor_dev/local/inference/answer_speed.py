@@ -70,9 +70,7 @@ def fastest_plan(model: Any, loaded: Any) -> ComputePlan:
 
 
 def convert(model: Any, plan: ComputePlan) -> None:
-    """Convert the weights to the plan's dtype. Buffers keep theirs: rotary frequencies lose too much
-    precision in 16 bits.
-    """
+    """Convert the weights to the plan's dtype, but not buffers: rotary frequencies need more bits."""
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(plan.dtype)

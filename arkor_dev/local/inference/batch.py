@@ -1,8 +1,7 @@
 """Batches conversations: their keys and values are in one cache, left-padded to the same length.
 
 transformers computes; this module manages the rows of the batch. A row joins with the cache of its prompt,
-and takes its part of the cache with it when it leaves, so that the conversation's next question can continue
-from there.
+and takes its part of the cache with it when it leaves, so that the next question continues there.
 """
 
 from __future__ import annotations
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from .generation.sampling import Chosen
 
 GROWTH: Final = 128
-"""Number of tokens of free space added when a buffer is full: copying the whole cache at each step would be
-slow.
-"""
+"""Tokens of free space added when a buffer is full: copying the whole cache at each step is slow."""
 
 Layers = list[tuple[Any, Any]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
@@ -78,9 +75,7 @@ def layers_of(cache: Any) -> Layers:
 
 
 class Forward:
-    """A model's ``forward`` on rows of tokens, independent of the name that this version of transformers has
-    for the cache argument.
-    """
+    """A model's ``forward`` on rows of tokens, whatever this version of transformers calls the cache."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -93,8 +88,7 @@ class Forward:
     def __call__(
         self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
     ) -> Any:
-        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, which has the same number per
-        row.
+        """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, equally many per row.
 
         With ``every`` they are ``[rows, tokens, vocabulary]``, after each token. ``lengths`` has each row's
         number of tokens in ``cache``, which is left-padded to the longest.
@@ -139,9 +133,7 @@ class Row:
     """The row's own cache while its prompt is read."""
     fallback: StepwiseGenerate | None = None
     scores: list[Chosen] | None = None
-    """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if they are
-    requested.
-    """
+    """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if requested."""
     alternatives: int = 0
 
 
@@ -187,9 +179,7 @@ class Batch:
         return logits[[index_of[id(row)] for row in rows]]
 
     def remove(self, row: Row) -> Layers:
-        """Remove a row; return its keys and values, one for each of its tokens, or None if they are
-        incomplete.
-        """
+        """Remove a row; return its keys and values, one per token, or None if they are incomplete."""
         index = self.rows.index(row)
         del self.rows[index]
         if not self._consistent:

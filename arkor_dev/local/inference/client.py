@@ -26,15 +26,11 @@ log = logging.getLogger(__name__)
 WORKER: Final = "arkor_dev.local.inference.worker"
 IDLE_SECONDS: Final = 600.0
 SPIN: Final = {"GOMP_SPINCOUNT": "20000"}
-"""Threads spin for microseconds before they sleep, since an answer consists of thousands of short
-products.
-"""
+"""Threads spin for microseconds before they sleep: an answer consists of thousands of short products."""
 STOP_SECONDS: Final = 5.0
 """Seconds in which a worker must acknowledge a stop."""
 EVICTION_SECONDS: Final = 10.0
-"""Seconds for which answers may continue when a job needs the memory. In that time the job is still loading
-its libraries.
-"""
+"""Seconds that answers may continue when a job needs the memory; it loads its libraries meanwhile."""
 EVICTED: Final = "A job has started and needs the memory of the model that answered: send the message again"
 
 
@@ -71,9 +67,7 @@ class Inference:
 
     @contextlib.asynccontextmanager
     async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Send a request; the body reads messages up to the one with ``done``. Leaving the body stops the
-        answer.
-        """
+        """Send a request; the body reads messages up to ``done``. Leaving the body stops the answer."""
         number = next(self._numbers)
         answer = self._answers[number] = _Answer(ask)
         if self._idle:

@@ -1,8 +1,7 @@
 """Checks callers' input in a separate process with limits, one check at a time.
 
 The caller's input decides how much work a check does in third-party libraries, so it must not run in the
-process that has the store and serves other people. Callers take turns, and only a few checks of one caller
-may wait.
+process that has the store and serves other people. Callers take turns, with a few waiting checks each.
 """
 
 from __future__ import annotations

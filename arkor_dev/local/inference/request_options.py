@@ -79,15 +79,11 @@ FIELDS: Final = (
     Field("responseFormat", Rule("object"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),
 )
-"""Fields of the features ``sampling``, ``tools``, ``formats`` and ``engines``, and basic ones
-(docs/contract.md).
-"""
+"""Fields of ``sampling``, ``tools``, ``formats``, ``engines``, and basic ones (docs/contract.md)."""
 
 
 def problem(body: dict[str, Any]) -> str | None:
-    """Return a message about an option that the local backend does not support, or about conflicting ones;
-    None if all are valid.
-    """
+    """Return a message about an unsupported option, or about conflicting ones; None if all are valid."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs requires logprobs: true"
     if body.get("echo"):

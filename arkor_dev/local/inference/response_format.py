@@ -57,9 +57,7 @@ def figures(done: dict[str, Any]) -> dict[str, Any]:
 
 
 def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
-    """Return the engine that answered: ``engine``, ``precision``, the name of the ``weights``, and ``why``
-    that engine answered, if given.
-    """
+    """Return the engine that answered, its ``precision``, the ``weights``' name, and ``why`` if given."""
     return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
 
 

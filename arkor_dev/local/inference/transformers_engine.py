@@ -52,18 +52,14 @@ LOADED_FACTOR: Final = 1.2
 TRAINING_SHARE: Final = 0.25
 """Share of the GPU's memory that a training job keeps in reserve, as its batches vary in length."""
 PIECE: Final = 64
-"""Number of prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers
-advance.
-"""
+"""Prompt tokens read at once on a CPU: between chunks, stops are noticed and other answers advance."""
 DEVICE_PIECE: Final = 1024
 SCORED_PIECE: Final = 256
 """Chunk size for scoring, which keeps logits over the whole vocabulary for each token."""
 
 
 def refuse_pickled_adapter(folder: Path) -> None:
-    """Raise JobFailure for an adapter whose weights are not safetensors: PEFT would unpickle anything
-    else.
-    """
+    """Raise JobFailure for an adapter whose weights are not safetensors: PEFT would unpickle them."""
     if not (folder / "adapter_model.safetensors").is_file():
         raise JobFailure(
             f"The adapter in {folder} has no adapter_model.safetensors; a pickled one can run any program "
@@ -207,7 +203,6 @@ class TransformersEngine:
         self._active = active
 
     def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Load the base and the adapter, and activate it."""
         if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
             self._base_key, self._base, self._active, self._forward = None, None, None, None

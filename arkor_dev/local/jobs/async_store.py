@@ -129,9 +129,7 @@ class Writer:
 
 
 class AsyncStore:
-    """Runs calls of a :class:`Store`'s methods, passed as ``Store.get``; ``pulse`` signals after each
-    write.
-    """
+    """Runs calls of a :class:`Store`'s methods, passed as ``Store.get``; ``pulse`` signals each write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -146,15 +144,11 @@ class AsyncStore:
         return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
 
     async def write(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """Return the result of ``call`` once it is on disk, however long that takes. Cancelling does not stop
-        it.
-        """
+        """Return the result of ``call`` once it is on disk, however long that takes, even after a cancel."""
         return await asyncio.shield(asyncio.wrap_future(self.post(call, *args, **more)))
 
     async def request(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """Return the result of ``call``; raise `UnavailableError`, without writing, if the disk takes too
-        long.
-        """
+        """Return the result of ``call``; raise `UnavailableError`, writing nothing, on a slow disk."""
         future = self.post(call, *args, **more)
         writing = asyncio.wrap_future(future)
         try:

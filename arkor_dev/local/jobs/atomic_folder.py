@@ -56,8 +56,7 @@ def write_atomically(
     sha256}`` by name, and adds files that are not in the manifest, since they may be rewritten. Everything is
     flushed first: a rename that survives a power cut must not refer to empty files. On failure nothing has
     changed.
-    Raises OSError for disk errors, and DiskFullError for a full disk whichever exception ``write`` has
-    raised.
+    Raises OSError for disk errors, and DiskFullError for a full disk whatever ``write`` has raised.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
@@ -181,10 +180,7 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
 
 
 def damage(folder: Path) -> str | None:
-    """Describe what is wrong with a folder's files; return None if they are intact.
-
-    A folder without a manifest counts as complete.
-    """
+    """Describe what is wrong with a folder's files; None if they are intact or without a manifest."""
     if not (folder / MANIFEST).exists():
         return None
     try:

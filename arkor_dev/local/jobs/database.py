@@ -245,10 +245,7 @@ def unused_bytes(db: sqlite3.Connection) -> int:
 
 
 def give_back(db: sqlite3.Connection) -> int:
-    """Compact the file; return the bytes saved.
-
-    Rewrites the file, which needs free disk space. On sqlite3.Error nothing is lost.
-    """
+    """Rewrite the file compactly, which needs free space; return the bytes saved. Safe on sqlite3.Error."""
     freed = unused_bytes(db)
     if freed:
         db.execute("VACUUM")

@@ -41,8 +41,7 @@ class EventLog(Records):
         """Append events in one commit, and update the job's metrics and settings.
 
         The same commit stores ``resumable``, the step from which the job can resume, and ``mark``, the
-        position in its worker's messages: a reader who continues from it misses nothing and sees nothing
-        twice.
+        position in its worker's messages: a reader who continues from it misses and repeats nothing.
         """
         with transaction(self._db):
             last = self._last(job_id)
@@ -154,9 +153,7 @@ class EventLog(Records):
         ).fetchall()
 
     def read_events(self, job_id: str, after: int, limit: int) -> tuple[bool, list[tuple[int, str, str]]]:
-        """Return whether the job has ended, and its ``events``; read in this order so that none is
-        missed.
-        """
+        """Return whether the job has ended, and its ``events``, read in this order so that none is missed."""
         is_over = self.is_over(job_id)
         return is_over, self.events(job_id, after, limit)
 
@@ -166,7 +163,6 @@ class EventLog(Records):
         return row[0] or 0
 
     def newest(self, job_id: str, name: str) -> list[Event]:
-        """Return the newest event of a job with this name, if any."""
         rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )

@@ -66,9 +66,7 @@ def drop_after(db: sqlite3.Connection, job_id: str, step: int) -> None:
 
 
 def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
-    """Return the steps after which the sample prompts were answered, ascending; 0 stands for the
-    base model.
-    """
+    """Return the steps after which the sample prompts were answered, ascending; 0 is the base model."""
     rows = db.execute(
         "SELECT DISTINCT json_extract(data, '$.step') FROM events WHERE job = ? AND name = ?",
         (job_id, SAMPLE_CREATED),

@@ -203,7 +203,6 @@ def limit_of(name: str) -> int | None:
 
 
 def jobs_folder(data: Path) -> Path:
-    """Return the folder of all job folders."""
     return data / JOBS
 
 
@@ -220,7 +219,6 @@ def final_folder(data: Path, job_id: str) -> Path:
 
 
 def checkpoint_folder(data: Path, job_id: str, step: int) -> Path:
-    """Return the folder of the checkpoint of ``step``."""
     return job_folder(data, job_id) / CHECKPOINTS / str(step)
 
 
@@ -330,7 +328,6 @@ def record_file(data: Path, job_id: str) -> JobFile:
 
 
 def votes_file(job: Path) -> JobFile:
-    """Return the file of blind votes of the job in the folder ``job``."""
     return JobFile(job, VOTES)
 
 

@@ -42,9 +42,7 @@ UNKNOWN_BASE: Final = f"its {CONFIG} does not name its base model: name the mode
 
 @dataclass(frozen=True, slots=True)
 class PeerAdapter:
-    """An adapter in ``folder``: its unchanged settings, its base model, and an id derived from its
-    content.
-    """
+    """An adapter in ``folder``: its unchanged settings, its base model, an id derived from its content."""
 
     folder: Path
     settings: bytes
@@ -53,10 +51,7 @@ class PeerAdapter:
 
     @classmethod
     def read(cls, folder: Path, model: str | None) -> PeerAdapter:
-        """Read the adapter in ``folder``; ``model`` overrides the base model that it names.
-
-        Raises BadRequestError.
-        """
+        """Read the adapter in ``folder``; ``model`` overrides its base model. Raises BadRequestError."""
         try:
             settings = read_small(folder / CONFIG, limit_of(CONFIG) or 0)
             config = strict_json.parse(settings)
@@ -75,10 +70,7 @@ class PeerAdapter:
         return cls(folder, settings, base, f"job_{digest[:12]}")
 
     def job(self, data: str) -> dict[str, Any]:
-        """Return the job, in the contract's shape; it is measured on ``data``, a file of the project.
-
-        Raises BadRequestError.
-        """
+        """Return the job in the contract's shape, measured on the file ``data``. Raises BadRequestError."""
         source = {"type": "file", "path": data}
         config = check_config({"model": self.base, "datasetSource": source, ELSEWHERE: True})
         name, moment = self.folder.name[:NAME_LIMIT], now()
@@ -118,7 +110,6 @@ class PeerAdapter:
         return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
 
     def remove_copies(self, data: Path) -> None:
-        """Remove the copied files."""
         remove_files(data, self.job_id)
 
 

@@ -272,7 +272,6 @@ class Records:
         return [job_id for (job_id,) in rows.fetchall()]
 
     def is_of_sweep(self, job_id: str) -> bool:
-        """Return whether a job is part of a sweep."""
         row = self._reader.execute("SELECT sweep IS NOT NULL FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return bool(row and row[0])
 

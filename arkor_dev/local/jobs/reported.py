@@ -83,9 +83,7 @@ class ReportedRuns:
             return []
 
     async def take(self, path: Path) -> bool:
-        """Add the next lines of a file to its job; return whether there may be more. Deletes a file that has
-        ended.
-        """
+        """Add the next lines of a file to its job; return whether there may be more. Deletes ended files."""
         job_id = path.name.removesuffix(".jsonl")
         job, offset = await self._store.read(_read_so_far, job_id)
         if job is not None and job["status"] != "running":
@@ -127,9 +125,7 @@ def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]
 
 
 def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
-    """Return complete lines from ``offset`` on, their size, whether the program lives, and the last
-    change.
-    """
+    """Return complete lines from ``offset`` on, their size, whether the program lives, the last change."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         alive = False
         try:  # before reading, so that a program's last lines are still read

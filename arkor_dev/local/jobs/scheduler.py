@@ -72,9 +72,7 @@ class Scheduler:
         at_once: int | None = None,
         devices: Sequence[str] = (),
     ) -> None:
-        """Run up to ``at_once`` jobs concurrently, by default one on each of the ``devices`` (numbers of
-        GPUs).
-        """
+        """Run up to ``at_once`` jobs concurrently, by default one on each of ``devices`` (GPU numbers)."""
         self._store = store
         self.models = models
         self._data = data
@@ -126,7 +124,6 @@ class Scheduler:
 
     @property
     def busy(self) -> bool:
-        """Return whether a job is training."""
         return bool(self._running)
 
     @property
@@ -161,9 +158,7 @@ class Scheduler:
         self._cancelled.discard(job_id)
 
     async def pause(self, job_id: str) -> None:
-        """Pause a running job after its current step, and wait for that. Raises ConflictError for any other
-        job.
-        """
+        """Pause a running job after its current step; wait for that. Raises ConflictError for others."""
         job = await self._store.read(Store.get, job_id)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}")
@@ -297,9 +292,7 @@ class Scheduler:
                 return
 
     async def _devices_for(self, config: dict[str, Any]) -> list[str]:
-        """Return the devices with the fewest jobs, one for each worker of the job or each GPU of
-        its one process; empty if there is only one.
-        """
+        """Return the least busy devices, one per worker or GPU of the job; empty with one device."""
         used = [device for runner, _ in self._running.values() for device in runner.devices]
         count = max(config.get("workers") or 1, config.get("gpus") or 1)
         if self._devices and self.observer and leaves_open(config):
@@ -336,9 +329,7 @@ class Scheduler:
             self._cleanup.wake()
 
     def _look_for_damage(self, error: Exception) -> None:
-        """Start no further jobs if ``error`` means that the database is damaged, since it would store
-        nothing.
-        """
+        """Start no further jobs if ``error`` means that the database is damaged and would store nothing."""
         if is_damage(error) and not self._damaged:
             self._damaged = True
             notices.message(

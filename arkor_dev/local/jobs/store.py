@@ -44,7 +44,6 @@ class Verdict(NamedTuple):
 
 
 def new_id() -> str:
-    """Return the id of a new job."""
     return f"job_{secrets.token_hex(6)}"
 
 
@@ -77,8 +76,6 @@ def _is_evaluation(evaluation: object) -> bool:
 
 
 class Store(EventLog):
-    """The jobs and events of one project."""
-
     def recover(
         self,
         verdict_of: Callable[[str], Verdict | None] = lambda _: None,
@@ -162,7 +159,7 @@ class Store(EventLog):
     ) -> dict[str, Any]:
         """Queue a job to resume from its newest resume point; return the job.
 
-        ``reason`` is for a person. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
+        ``reason`` is for the user. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
         that waits in a held queue; the rest is for the worker. ``config`` is its new config. Raises
         ConflictError if the job cannot resume.
         """
@@ -303,9 +300,7 @@ class Store(EventLog):
     def start_next(
         self, excluded: Sequence[str] = (), only: str | None = None
     ) -> tuple[str, dict[str, Any]] | None:
-        """Start the next job not in ``excluded``, but only if it is ``only``; return id and config with
-        secrets.
-        """
+        """Start the next job not in ``excluded``, if it is ``only``; return id and config with secrets."""
         with transaction(self._db):
             next_job = waiting.first(self._db, excluded)
             next_job = next_job if next_job and only in (None, next_job[0]) else None

@@ -75,9 +75,7 @@ def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
 
 
 def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Return the contract's ``queue`` of a job: its position and the job before it; None if it is not
-    waiting.
-    """
+    """Return the contract's ``queue`` of a job: its position and the job before it; None if not waiting."""
     row = db.execute(f"SELECT {RANK} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
     if row is None:
         return None

@@ -19,10 +19,7 @@ PENDING: Final = 512
 
 
 class Stopwatch:
-    """Counts seconds by part. `start` begins a lap; `lap` ends it and begins the next.
-
-    ``seconds`` may be set to the counts of an earlier process.
-    """
+    """Counts seconds by part: `start` begins a lap, `lap` ends it and begins the next."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)

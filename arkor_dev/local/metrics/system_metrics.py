@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def on_battery() -> bool:
-    """Return True only if that is certain; without a battery or a report, the machine counts as on mains
-    power.
-    """
+    """Return True only if that is certain; without a battery or report, the machine counts as on mains."""
     try:
         import psutil  # type: ignore[import-untyped]  # comes with accelerate, which peft needs
 
@@ -106,8 +104,7 @@ class _Gpu:
 
 
 class Sampler:
-    """Sends ``system.metrics`` through ``emit`` every ``seconds`` while its ``with`` block runs; never
-    raises.
+    """Sends ``system.metrics`` through ``emit`` every ``seconds`` in its ``with`` block; never raises.
 
     ``step()`` returns the current step; ``machine()`` creates the object to sample.
     """

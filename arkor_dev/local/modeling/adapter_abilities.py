@@ -33,9 +33,7 @@ def settings_of(folder: Path) -> dict[str, Any] | None:
 
 
 def reads_weights(folder: Path) -> bool:
-    """Return whether an adapter reads the base's weights or copies its layers, neither of which works with
-    packed weights.
-    """
+    """Return whether an adapter reads the base's weights or copies layers, which packed weights rule out."""
     settings = settings_of(folder) or {}
     return bool(settings.get("use_dora") or settings.get("modules_to_save"))
 

@@ -23,7 +23,6 @@ def is_seeing(config: Any) -> bool:
 
 
 def auto_class(config: Any) -> Any:
-    """Return the auto class that loads a model of ``config``."""
     return AutoModelForImageTextToText if is_seeing(config) else AutoModelForCausalLM
 
 

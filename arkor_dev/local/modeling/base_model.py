@@ -67,9 +67,7 @@ class Base:
 
 
 def why_processor() -> str | None:
-    """Return why a machine with a GPU computes on its CPU, and what to do about it; None if that is as
-    expected.
-    """
+    """Return why a machine with a GPU computes on its CPU, and what to do; None if that is expected."""
     if pick_device()[0] != "cpu" or any(os.environ.get(name) in ("", "-1") for name in VARIABLES):
         return None
     if gpu_and_build := idle_gpu(kind := torch_build() or "cpu"):
@@ -87,8 +85,7 @@ def why_processor() -> str | None:
 
 
 def pick_device() -> tuple[str, Any]:
-    """Return the device and number format. bfloat16 is only used on a GPU: on most CPUs it is 50 times
-    slower.
+    """Return the device and number format. bfloat16 only on a GPU: most CPUs are 50 times slower with it.
 
     NVIDIA GPUs before Ampere (T4, V100, RTX 20) only emulate bfloat16; they get float16. A Mac before macOS
     14 has no bfloat16 on its GPU, and gets float32.
@@ -137,9 +134,7 @@ def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
 
 
 def _unquantized(config: Any) -> list[str] | None:
-    """Return the modules that must not be quantized: towers, for example, are exported bit for bit. None for
-    transformers' default.
-    """
+    """Return modules that must not be quantized, such as towers, exported bit for bit. None: the default."""
     if not any(hasattr(config, key) for key in SENSES):
         return None
     with torch.device("meta"):
@@ -202,8 +197,7 @@ def load_base(
     device: str | None = None,
     gpus: int = 1,
 ) -> Base:
-    """Load the model and tokenizer in ``path``. Raises JobFailure if they are unreadable or do not fit into
-    memory.
+    """Load the model and tokenizer in ``path``. Raises JobFailure if unreadable or too large for memory.
 
     On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
@@ -328,9 +322,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
 
 
 def _in_one_piece(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Make the last positions of several rows contiguous: otherwise torch would copy the output layer for
-    each row.
-    """
+    """Make the last positions of several rows contiguous, or torch would copy the output layer per row."""
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 
@@ -340,8 +332,7 @@ def bare(model: Any) -> Any:
 
 
 def linear_targets(model: Any) -> str | list[str]:
-    """Return the ``target_modules`` for PEFT: every linear layer of the language model except its output
-    layer.
+    """Return the ``target_modules`` for PEFT: the language model's linear layers except the output layer.
 
     These are the last components of the layers' names if no other module has one of them. In models with
     vision or audio towers, the towers have the same names, with classes that PEFT rejects: then a pattern

@@ -75,8 +75,7 @@ def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
-    """Return a copy of ``tokenizer`` whose template has these defaults, for arguments that a caller does not
-    set.
+    """Return a copy of ``tokenizer`` whose template has these defaults for its arguments.
 
     They become part of the template, so that files saved with it, and programs that read them, use them, too.
     """
@@ -184,9 +183,7 @@ def renderings(
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
-    """Return the position after the cue at which the last of ``messages`` begins in its rendering
-    ``after``.
-    """
+    """Return the position after the cue where the last of ``messages`` begins in its rendering ``after``."""
     if len(messages) == 1:
         return 0
     before = render(tokenizer, messages[:-1], add_generation_prompt=True, tools=tools)
@@ -210,8 +207,7 @@ def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
 
 
 def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
-    """Return the positions at which the answer ``message`` may end in its rendering ``after``, furthest
-    first.
+    """Return the positions at which the answer ``message`` may end in ``after``, furthest first.
 
     Phi-3 closes a text with its own end token, which disappears once the conversation continues.
     """
@@ -237,9 +233,7 @@ def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], aft
 
 
 def end_ids(tokenizer: Any, model: Any) -> list[int]:
-    """Return the token ids that end an answer: the model's end tokens, and the template's mark after an
-    assistant turn.
-    """
+    """Return the token ids that end an answer: the model's, and the template's mark after assistant turns."""
     ids = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id
     ids.update(configured if isinstance(configured, list) else [configured])

@@ -1,6 +1,4 @@
-"""Checks by its configuration, before loading it, whether a model can be trained here fully, in part or not
-at all.
-"""
+"""Checks by its configuration, before loading it, whether a model can be trained fully, in part or not."""
 
 from __future__ import annotations
 
@@ -84,9 +82,7 @@ def comes_in_4_bit(path: Path) -> bool:
 
 
 def dequantized_from(path: Path) -> str | None:
-    """Return the format of `DEQUANTIZED` in which weights in ``path`` were saved, such as gpt-oss's experts;
-    None if they were not.
-    """
+    """Return the format in `DEQUANTIZED` of the weights in ``path``, such as gpt-oss's, or None."""
     quantized = _config_of(path).get("quantization_config")
     kind = quantized.get("quant_method") if isinstance(quantized, dict) else None
     return kind if isinstance(kind, str) and kind in DEQUANTIZED else None

@@ -31,8 +31,7 @@ FOUR_BIT_BYTES: Final = 0.6
 
 
 def weights_of(folder: Path) -> tuple[int, int]:
-    """Return the number of weights in a folder's safetensors, and their size in bytes. Raises OSError or
-    ValueError.
+    """Return the number of weights in a folder's safetensors, and their bytes. Raises OSError or ValueError.
 
     A byte holds two weights that were saved in 4 bit. Only the files' headers are read.
     """

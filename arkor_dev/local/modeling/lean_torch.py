@@ -38,10 +38,7 @@ _DEFERRED_CALLS: Final[list[tuple[str, Any]]] = []
 
 
 def install() -> None:
-    """Import torch, and defer importing the compiler until it is used.
-
-    Does nothing if the compiler or torch itself is already imported.
-    """
+    """Import torch, but the compiler only once it is used, unless either is already imported."""
     blocked = "torch" in sys.modules and sys.modules["torch"] is None
     if blocked or COMPILER in sys.modules or importlib.util.find_spec("torch") is None:
         return

@@ -72,9 +72,7 @@ def lean_imports() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds only the module that lists transformers' names, and the modules of two other libraries with such
-    checks.
-    """
+    """Finds only transformers' list of names, and two other libraries' modules with such checks."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -111,9 +109,7 @@ def _defer_list(reader: Any) -> None:
         return read(module_path, prefix)
 
     class LazyModule(library):  # type: ignore[misc, valid-type]
-        """A package of transformers; ``transformers.models`` and ``transformers`` itself search for models'
-        names.
-        """
+        """A package of transformers; it and ``transformers.models`` search for models' names."""
 
         def __getattr__(self, name: str) -> Any:
             attributes = vars(self)

@@ -42,8 +42,7 @@ class Choice:
 
 
 def choose(model: Any, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path) -> Choice:
-    """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` tokens per
-    step.
+    """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` per step.
 
     ``requested`` is the job's own choice (float32, bfloat16 or float16) or None, ``cache`` the file with
     earlier measurements.

@@ -35,9 +35,7 @@ def check_template(model: Path) -> None:
 
 
 def _template(model: Path) -> str | None:
-    """Return the template in a model's folder; None if there is none, or if only the tokenizer can find
-    it.
-    """
+    """Return the template in a model's folder; None without one, or if only the tokenizer can find it."""
     try:
         path = model / "chat_template.jinja"
         if path.is_file():

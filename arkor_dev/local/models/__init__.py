@@ -1,4 +1,1 @@
-"""Finds, stores and downloads base models.
-
-Start with ``catalog``. ``worker`` is the process that downloads; only it imports the libraries.
-"""
+"""Finds, stores and downloads base models. Start with ``catalog``; ``worker`` downloads them."""

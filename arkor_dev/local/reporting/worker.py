@@ -55,9 +55,7 @@ SECRET: Final = re.compile(r"//[^/@\s]+@")
 
 
 class Reported:
-    """The last reported step of a job, stored in the file ``path``; ``run`` is the reporter's name for the
-    run.
-    """
+    """The last reported step of a job, stored in the file ``path``; ``run`` is the reporter's run name."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -154,9 +152,7 @@ def words_of(error: BaseException) -> str:
 
 
 def private_input() -> IO[str]:
-    """Move the backend's pipe away from standard input, so that the package's child processes don't inherit
-    it.
-    """
+    """Move the backend's pipe away from standard input, so that child processes don't inherit it."""
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

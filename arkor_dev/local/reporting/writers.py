@@ -38,9 +38,7 @@ class Writer(Protocol):
     """One run in a reporter. All methods may raise any exception of the package."""
 
     def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
-        """Open the run, or continue it; return its name there (``run`` is an earlier call's), and where to
-        look.
-        """
+        """Open or continue the run; return its name there (``run``: an earlier call's) and where to look."""
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         """Write a step's figures by name; ``moment`` is in seconds since 1970."""

@@ -185,10 +185,7 @@ class Chat:
         return name, ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
-        """Return the base model's name, and the folder and config of the trained result, if any.
-
-        The result is an adapter, or a whole model.
-        """
+        """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
         adapter = body.get("adapter")
         if adapter is None:
             return body["baseModel"], None, {}
@@ -212,9 +209,7 @@ class Chat:
         return job["config"]["model"], folder, job["config"]
 
     async def _check_whole(self, folder: Path) -> None:
-        """Raise ConflictError for an adapter that has changed since it was written; each is checked only
-        once.
-        """
+        """Raise ConflictError for an adapter that has changed since it was written; each is checked once."""
         with contextlib.suppress(FileNotFoundError):
             key = (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
             if key not in self._whole_ones:

@@ -1,6 +1,4 @@
-"""Inspects clusters, each in a separate process, since only that may import Ray; results are cached
-briefly.
-"""
+"""Inspects clusters, each in its own process, since only that may import Ray; results are cached briefly."""
 
 from __future__ import annotations
 

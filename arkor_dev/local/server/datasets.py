@@ -170,8 +170,7 @@ REQUESTED: Final = (
 
 
 async def requested(request: web.Request) -> tuple[dict[str, Any], Losses | None]:
-    """Return the config of the view in the path, and the model whose losses are requested; None for
-    embeddings.
+    """Return the config of the view in the path, and the model of the requested losses; None for embeddings.
 
     Raises NotFoundError for a job without a final adapter.
     """

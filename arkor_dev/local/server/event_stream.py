@@ -59,9 +59,7 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None) -> int:
-    """Return the id of the event to resume after; 0, for the whole history, if the given id is not in this
-    log.
-    """
+    """Return the id of the event to resume after; 0, for the whole history, if this log has no such id."""
     if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
         point = int(last_event_id)
         if point <= await store.read(Store.last_event, job_id):

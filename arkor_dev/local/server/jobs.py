@@ -76,7 +76,6 @@ routes = web.RouteTableDef()
 
 
 async def job_of(request: web.Request) -> dict[str, Any]:
-    """Return the job in the path."""
     setup = check_scope(request)
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:

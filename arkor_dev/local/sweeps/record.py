@@ -39,8 +39,7 @@ class Trial:
 
     ``rung`` is the index of its job's target rung. ``losses`` are mean losses on the selecting half at each
     rung reached, in order, and ``ends`` the times of reaching them. ``seed`` is set for confirmation runs.
-    ``repeats`` counts the runs that read other data than the sweep's. ``error`` is the reason why a trial is
-    out.
+    ``repeats`` counts the runs that read other data than the sweep's. ``error`` says why a trial is out.
     """
 
     number: int
@@ -108,7 +107,6 @@ class Sweep:
 
     @property
     def search(self) -> list[Trial]:
-        """The trials of the search."""
         return [trial for trial in self.trials if trial.role == SEARCH]
 
     @property

@@ -1,5 +1,4 @@
-"""Chooses the settings that a sweep tries next, and ranks their importance: Optuna's samplers and
-importances.
+"""Chooses the settings that a sweep tries next, and ranks their importance, with Optuna.
 
 Stateless: each call rebuilds the study from the trials, so a killed backend loses nothing, and the result
 depends only on the seed and the trials. Small spaces are searched exhaustively, in random order.
@@ -167,9 +166,7 @@ def _encoded(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 
 
 def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings from Optuna's values; a range's value is rounded to as many digits as a person would
-    write.
-    """
+    """Return settings from Optuna's values; a range's value is rounded to as few digits as people write."""
     decoded: dict[str, Any] = {}
     for field, values in space.items():
         value = params[field]

@@ -336,9 +336,7 @@ class Sweeps:
         self._scheduler.wake()
 
     async def _take_results(self, sweep: Sweep) -> bool:
-        """Record the jobs' results, and repeat changes that a crash prevented; return whether anything
-        changed.
-        """
+        """Record the jobs' results, and repeat changes that a crash prevented; return whether any changed."""
         changed, jobs = False, await self._store.read(Store.of_sweep, sweep.id)
         for trial in sweep.trials:
             if not trial.under_way:

@@ -60,9 +60,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
 
 
 def full_model(model: Any, name: str) -> Any:
-    """Prepare ``model`` itself for training: all its weights require gradients. ``name`` as in
-    :func:`adapted`.
-    """
+    """Prepare ``model`` for training with all weights requiring gradients. ``name`` as in :func:`adapted`."""
     _name(model, name)
     model.requires_grad_(True)
     model.train()
@@ -76,10 +74,7 @@ def _name(model: Any, name: str) -> None:
 
 
 def hold_in(model: Any, dtype: Any) -> None:
-    """Convert the weights of ``model`` to ``dtype`` once, instead of at every step.
-
-    Buffers keep their dtype: position tables must be float32.
-    """
+    """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32."""
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
@@ -186,9 +181,7 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
 
 
 def _write_no_card(_: str) -> None:
-    """Prevent PEFT from writing its model card, which takes longer than writing the adapter; ours replaces
-    it.
-    """
+    """Prevent PEFT from writing its model card, which is slower than the adapter; ours replaces it."""
 
 
 def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -203,8 +196,7 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
 def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
     """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
-    ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: one product of concatenated
-    matrices.
+    ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: a product of concatenations.
     """
     weights = load_file(folder / WEIGHTS)
     for name, first in begun.items():

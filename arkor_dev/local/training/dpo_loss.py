@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 class DpoLoss(PairObjective):
-    """``sigmoid`` is the original DPO loss, ``hinge`` is SLiC's, ``ipo`` is IPO's averaged per token,
-    ``apo_zero`` is APO's.
-    """
+    """``sigmoid`` is the original DPO loss, ``hinge`` SLiC's, ``ipo`` IPO's per token, ``apo_zero`` APO's."""
 
     def __init__(self, *model: Any, **how: Any) -> None:
         super().__init__(*model, **how)

@@ -48,9 +48,7 @@ PER_REWARD: Final = 6
 
 
 class GrpoLoss(Objective):
-    """GRPO's objective. ``settings`` are those of the method. :meth:`join` provides the sampler and the
-    rewards.
-    """
+    """GRPO's objective with the method's ``settings``; :meth:`join` provides the sampler and the rewards."""
 
     together = 16
 
@@ -314,9 +312,7 @@ class GrpoLoss(Objective):
         return [(width, at_once, longest)] * -(-answers // at_once)
 
     def expected(self, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
-        """See :meth:`Objective.expected`: answers of the maximum length to every prompt, made of the prompts'
-        tokens.
-        """
+        """See :meth:`Objective.expected`: answers of maximum length, of the prompts' own tokens."""
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
 
         def answered(row: Example) -> Example:

@@ -23,9 +23,7 @@ class JobSettings:
         self.used: dict[str, object] = {}
 
     def get(self, field: str, otherwise: object = None) -> Any:
-        """Return the job's value, else the table's default, else ``otherwise``. Raises KeyError for an
-        unknown setting.
-        """
+        """Return the job's value, else the table's default, else ``otherwise``, or raise KeyError."""
         value, default = self._config.get(field), self._rows[field].default
         if value is None:
             value = otherwise if default is None else default

@@ -52,9 +52,7 @@ class KtoLoss(PreferenceObjective):
         return losses, (side * rewards).detach()
 
     def figures(self) -> dict[str, float]:
-        """Return the means since the last call, and the difference between the mean rewards of good and bad
-        answers.
-        """
+        """Return the means since the last call, and the mean rewards' difference, good minus bad."""
         figures = super().figures()
         if "rewardChosen" in figures and "rewardRejected" in figures:
             figures["rewardMargin"] = figures["rewardChosen"] - figures["rewardRejected"]
@@ -72,9 +70,7 @@ class KtoLoss(PreferenceObjective):
 
 
 def mismatched(rows: Sequence[Example]) -> list[Example]:
-    """Return each row's prompt with the answer to the row before it, and the first prompt with the last
-    answer.
-    """
+    """Return each row's prompt with the previous row's answer, and the first prompt with the last answer."""
     examples = []
     for row, other in zip(rows, [rows[-1], *rows[:-1]], strict=True):
         prompt, (start, end) = row.ids[: _answer(row)[0]], _answer(other)

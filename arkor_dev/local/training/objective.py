@@ -92,10 +92,7 @@ class Objective(ABC):
         """Use the current model as the reference, for a run that begins with an adapter."""
 
     def margins(self, rows: Sequence[Example]) -> list[float]:
-        """Return each row's preference margin, in evaluation mode without gradients.
-
-        For methods with ``Method.preference``.
-        """
+        """Return each row's preference margin, in evaluation mode, for ``Method.preference``."""
         raise NotImplementedError
 
     def join(self, run: Run) -> None:  # noqa: B027 - most methods need nothing
@@ -109,9 +106,7 @@ class Objective(ABC):
         yield batches
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Run the base model on the replayed ``rows`` and keep the results that the loss needs; return False
-        if stopped.
-        """
+        """Run the base model on the replayed ``rows`` and keep its results; return False if stopped."""
         return True
 
     def of_replayed(self) -> Any:
@@ -145,8 +140,7 @@ class Objective(ABC):
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
         """Return the batches of answers that are generated before a step on ``rows`` or their evaluation.
 
-        For each batch: the longest prompt in tokens, the number of answers, and the maximum number of tokens
-        per answer.
+        For each batch: the longest prompt in tokens, the number of answers, and the maximum tokens of each.
         """
         return []
 
@@ -177,8 +171,7 @@ class Objective(ABC):
             return cross_entropies(*self.logits(rows))
 
     def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` that predict them,
-        logits first.
+        """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` for them, logits first.
 
         Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
         thousands, the output layer is a large part of a small model's work.
@@ -200,8 +193,7 @@ class Objective(ABC):
     def rounded(self) -> Iterator[Self]:
         """Measure with every layer's output rounded to bfloat16, as if the model computed in bfloat16.
 
-        Models that compute in bfloat16 or float16 are unchanged: a different batch rounds them differently
-        anyway.
+        Models that compute in bfloat16 or float16 are unchanged: a different batch rounds differently anyway.
         """
 
         def rounding(_: Any, __: Any, value: Any) -> Any:
@@ -260,9 +252,7 @@ class Objective(ABC):
         return alike(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
 
     def _before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
-        """Return the inputs of the output layer, ``[learned, size]``, the layer itself, and the learned
-        tokens; see :meth:`logits`.
-        """
+        """Return the output layer's inputs ``[learned, size]``, the layer, and the learned tokens."""
         with headless(self._inner) as head:
             hidden, targets = self.logits(rows)
         return hidden, head, targets
@@ -318,8 +308,7 @@ class CrossEntropy(Objective):
     """Cross entropy of the learned tokens. A row's weight is their number.
 
     During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
-    evaluations stay comparable without it. A run's replayed rows may add a penalty on the divergence from the
-    base.
+    evaluations stay comparable without it. A run's replayed rows may add a divergence penalty.
     """
 
     def __init__(
@@ -384,7 +373,6 @@ class CrossEntropy(Objective):
         return loss, weight_of([rows])
 
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return :meth:`cross_entropy`."""
         return self.cross_entropy(rows)
 
     def of_replayed(self) -> Any:
@@ -392,11 +380,9 @@ class CrossEntropy(Objective):
         return self._of_replayed
 
     def hold_base(self, rows: Sequence[Example], stopped: Callable[[], bool]) -> bool:
-        """Keep the base's last hidden states for ``rows``, up to a memory limit, if their divergence is
-        penalized.
+        """Keep the base's last hidden states for ``rows``, up to a limit, if their divergence is penalized.
 
-        The output layer turns them into logits when needed: keeping logits would take a hundred times the
-        memory.
+        The output layer turns them into logits when needed: these would take a hundred times the memory.
         """
         size = 0
         if not self._penalized or not rows:
@@ -446,9 +432,7 @@ class CrossEntropy(Objective):
         return logits, None, targets
 
     def _summed(self, values: Any, head: Any, targets: Any, smoothing: float) -> Any:
-        """Return the summed cross entropy of the logits ``values``, or of the logits that ``head`` computes
-        from ``values``.
-        """
+        """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them."""
         if head is None:
             return summed_cross_entropy(values, targets, smoothing)
         with self._autocast():

@@ -49,9 +49,7 @@ class PairObjective(PreferenceObjective):
         """Return the implicit rewards of chosen and rejected answers, each ``[pairs]``."""
 
     def look_up(self, rows: Sequence[Example]) -> None:
-        """Run other models as far as :meth:`losses` needs them. Called first: the layers' backward pass uses
-        their most recent batch.
-        """
+        """Run other models as far as :meth:`losses` needs; first, as layers keep their last batch."""
 
     def pairs(self, rows: Sequence[Example]) -> Pairs:
         """Return the model's log-probabilities of the answers of ``rows``."""

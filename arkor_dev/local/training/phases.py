@@ -30,18 +30,14 @@ SAVING: Final = "saving"
 RECENT: Final = 20
 """Number of recent steps over which the pace is averaged."""
 OUTLIER: Final = 10
-"""Maximum step duration that counts, as a multiple of the median: a suspended laptop says nothing about the
-pace.
-"""
+"""Maximum step duration, as a multiple of the median: a suspended laptop says nothing about the pace."""
 BRIEF_SECONDS: Final = 1.0
 """Evaluations and checkpoints shorter than this are not announced between steps."""
 DRIFT: Final = 0.15
 DRIFT_SECONDS: Final = 2.0
 """An estimate is sent again if it has changed by both this fraction and this many seconds."""
 FIXED: Final = 4
-"""Generating a token of n answers costs as much as ``FIXED + n`` rows: the fixed part is reading the
-weights.
-"""
+"""A token of n answers costs as much to generate as ``FIXED + n`` rows: the weights are read once."""
 
 
 ADAPTED: Final = 1.8
@@ -82,7 +78,6 @@ class Phases:
         self._due = {EVALUATING: evaluations + bool(last), SAVING: saves + 1}
 
     def record_step(self, step: int, seconds: float) -> None:
-        """Record the duration of ``step``."""
         self._step = step
         self._paces.append(seconds)
 

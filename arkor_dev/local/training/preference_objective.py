@@ -29,10 +29,7 @@ class PreferenceObjective(Objective):
 
     @abstractmethod
     def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return each example's loss and its margin, both ``[rows]``.
-
-        The margin is positive where the model has moved in the preferred direction.
-        """
+        """Return each example's loss and its margin (positive: as preferred), both ``[rows]``."""
 
     def log_probabilities(self, sequences: Sequence[Example]) -> tuple[Any, Any]:
         """Return the summed log-probability of each sequence's learned tokens, and their number."""
@@ -95,9 +92,7 @@ class Reference:
         self._known.clear()
 
     def of(self, rows: Sequence[Example]) -> Any:
-        """Return the log-probabilities ``[rows, sequences]`` of examples, all with the same number of
-        sequences.
-        """
+        """Return the log-probabilities ``[rows, sequences]`` of examples with equally many sequences."""
         sums = []
         for row in rows:
             key = _key(row)

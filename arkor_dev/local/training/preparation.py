@@ -127,8 +127,7 @@ class Preparation:
         self.plan = self._plan(*self._counts)
 
     def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
-        """Return the rows of the job's replay data set, except those that the verdict measures; none without
-        such a data set.
+        """Return the rows of the job's replay data set, except those that the verdict measures.
 
         Raises :class:`JobFailure` for bad rows, and if none is left.
         """
@@ -157,9 +156,7 @@ class Preparation:
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
     def load(self, model: Mapping[str, Any]) -> None:
-        """Load the ``model`` located by the backend as ``base``, and determine its context limit
-        ``longest``.
-        """
+        """Load the ``model`` located by the backend as ``base``; determine its context limit ``longest``."""
         # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.lean_transformers import lean_imports
@@ -248,9 +245,7 @@ class Preparation:
             self.say(f"gpus is {requested}, and this job has {actual}")
 
     def _accept_4_bit(self) -> None:
-        """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if settings forbid
-        that.
-        """
+        """Treat a model stored in 4 bits as if loadIn4bit were set. Raises JobFailure if forbidden."""
         for field, refused in (("fullFineTuning", (True,)), ("initLoraWeights", FROM_BASE)):
             if self.config.get(field) in refused:
                 raise JobFailure(
@@ -277,9 +272,7 @@ class Preparation:
             self.say(f"Learning rate {optimizer.rate:g}: {reason}")
 
     def encode(self) -> None:
-        """Encode the rows as the examples ``train`` and ``held_out``, and count the truncated rows in
-        ``cut``.
-        """
+        """Encode the rows as the examples ``train`` and ``held_out``; count the truncated rows in ``cut``."""
         encoding = Encoding.of(self.settings, self.longest)
         total = len(self.train_rows) + len(self.eval_rows)
 
@@ -338,10 +331,7 @@ class Preparation:
         step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
-        """Create the run in the dtype best suited to this processor; all of a ``group`` use rank 0's.
-
-        See `Run` for the other arguments.
-        """
+        """Create the run in the best dtype for this processor; a ``group`` uses rank 0's. See `Run`."""
         import torch
 
         from arkor_dev.local.cards.writer import CardWriter

@@ -44,9 +44,7 @@ class CpoLoss(PairObjective):
 
 
 class OrpoLoss(PairObjective):
-    """ORPO's loss: the cross entropy of the chosen answer, minus ``beta`` times the log-sigmoid of the log
-    odds ratio.
-    """
+    """ORPO's loss: the chosen answer's cross entropy, minus ``beta`` log-sigmoids of the log odds ratio."""
 
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""

@@ -19,9 +19,7 @@ EXCERPT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward. ``settings`` configures the evaluation set whose metric scores an answer; ``weight``
-    multiplies the score.
-    """
+    """A reward: ``settings`` of the set whose metric scores an answer, times ``weight``."""
 
     settings: Mapping[str, Any]
     weight: float

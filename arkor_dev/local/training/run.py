@@ -2,8 +2,7 @@
 
 A plain loop, as fast as a library's trainer, in which every step can be reported, stopped and saved. The
 training method (``methods``) defines the loss. All randomness comes from one seed: on the same CPU the same
-job gives the same adapter, even if it was interrupted and resumed. A GPU may sum in a different order each
-time.
+job gives the same adapter, even if it was interrupted and resumed. A GPU's sums may differ in order.
 """
 
 from __future__ import annotations
@@ -56,9 +55,7 @@ if TYPE_CHECKING:
 
 
 class Ending(NamedTuple):
-    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of the event that reports
-    it.
-    """
+    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of its event."""
 
     status: str
     fields: dict[str, Any]
@@ -240,9 +237,7 @@ class Run:
             self.good.keep(step, self.state)
 
     def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
-        """Roll back to the last good state with a lower learning rate, and return the steps from there; raise
-        ``fault`` if that is impossible.
-        """
+        """Roll back to the last good state and a lower rate; return the steps, or raise ``fault``."""
         step, state = self.good.take(fault)
         began, spent = self.began, self.clock.seconds
         self._take_over(state)
@@ -253,9 +248,7 @@ class Run:
         return self.steps(self.step)
 
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
-        """Yield steps without end, skipping the first ``done``: lists of batches whose gradients are
-        accumulated.
-        """
+        """Yield steps endlessly, skipping the first ``done``: lists of batches whose gradients accumulate."""
         for step, batches in enumerate(endless(self.train, self.plan, self.plan.order_seed, done), done + 1):
             yield self.replay.join(step, batches) if self.replay else batches
 
@@ -372,9 +365,7 @@ class Run:
         self.good.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
-        """Run a step on the weighted mean loss of ``batches``, in the memory of one batch; return the loss of
-        the rows that are not replayed.
-        """
+        """Run a step on ``batches``' weighted mean loss, one at a time; return the data rows' loss."""
         self.optimizer.zero_grad(set_to_none=True)
         weight = weight_of(batches) or 1  # a forecast may measure rows that are only penalized
         own = weight_of([[row for row in batch if not row.replayed] for batch in batches])
@@ -388,9 +379,7 @@ class Run:
         return value
 
     def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
-        """Add the gradients of the loss summed over ``batches`` and divided by ``count``; return the part of
-        the rows that are not replayed.
-        """
+        """Add the gradients of ``batches``' summed loss over ``count``; return the data rows' part."""
         losses = []
         for batch in batches:
             with offload(self.model) if self.plan.offload else nullcontext():

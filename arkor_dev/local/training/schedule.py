@@ -1,6 +1,4 @@
-"""The learning rate over a run: its default, by model size and optimizer, and the schedules of
-transformers.
-"""
+"""The learning rate over a run: its default, by model size and optimizer, and transformers' schedules."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ LARGEST: Final = 1e-4
 FULL_FINE_TUNING: Final = 0.1
 """Learning rate for full fine-tuning, as a fraction of an adapter's."""
 LION: Final = 0.2
-"""Learning rate for Lion, whose updates are larger, as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times
-lower).
-"""
+"""Learning rate for Lion as a fraction of AdamW's (Chen et al. 2023: 3 to 10 times lower)."""
 
 
 class Rate(NamedTuple):
@@ -68,10 +64,7 @@ class Schedule:
 
     @classmethod
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
-        """Return the schedule of a job of ``steps`` steps, or of the steps after the first ``before``.
-
-        ``rate`` is the peak learning rate.
-        """
+        """Return the schedule of ``steps`` steps, or of those after ``before``; ``rate`` is its peak."""
         steps -= before
         get, settle = settings.get, settings.settle
         kind = get("lrSchedulerType")

@@ -59,9 +59,7 @@ class BackgroundQueue(Generic[Task]):
         self._changed.set()
 
     def preempt(self) -> None:
-        """Record that the current task is being ended for a job, even if that job ends before this takes
-        effect.
-        """
+        """Record that the current task is being ended for a job, even if that job ends first."""
         self._preempted = True
 
     async def run(self) -> None:

@@ -44,9 +44,7 @@ class Link:
     """JSON lines from the backend on standard input, and to it on the original standard output."""
 
     def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
-        """Take over both pipes. ``handlers``, by a message's ``do``, run immediately in the
-        reader's thread.
-        """
+        """Take over both pipes. ``handlers``, by a message's ``do``, run at once in the reader's thread."""
         die_with_parent()
         self._handlers = handlers or {}
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -84,9 +82,7 @@ class Link:
 
 
 def main() -> None:
-    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: run that module, and end it with the
-    parent.
-    """
+    """``python -m arkor_dev.local.workers.link MODULE ARGS…``: run the module; end it with the parent."""
     die_with_parent()
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 

@@ -124,9 +124,7 @@ def free_disk(folder: Path) -> int | None:
 
 @functools.cache
 def speed_factors() -> tuple[str, ...]:
-    """Return what a speed measurement depends on: processor, cores, visible GPUs and the variables that hide
-    some, libraries.
-    """
+    """Return what a speed measurement depends on: processor, cores, visible GPUs, variables, libraries."""
     threads = [f"{name}={os.environ.get(name)}" for name in ("OMP_NUM_THREADS", *CHOOSES_GPUS)]
     gpus = [gpu.name for gpu in nvidia_gpus()]
     versions = [f"{name} {_version(name)}" for name in LIBRARIES]

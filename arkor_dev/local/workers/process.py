@@ -127,10 +127,7 @@ class Child:
                 self._process.stdin.write(json.dumps(fields).encode() + b"\n")
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield lists of messages that arrived together, until the worker ends.
-
-        A worker that writes anything else is killed.
-        """
+        """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
         assert self._process.stdout
         buffer = bytearray()
         while data := await self._process.stdout.read(2**16):
@@ -148,7 +145,6 @@ class Child:
                 return
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield messages one by one until the worker ends."""
         async for batch in self.batches():
             for message in batch:
                 yield message
@@ -186,9 +182,7 @@ class Child:
         await self._process.wait()
 
     async def ended(self) -> int:
-        """Wait for the end and return the exit status, negative for a signal. Kills the rest of its process
-        group.
-        """
+        """Wait for the end; return the exit status, negative for a signal. Kills its whole process group."""
         status = await self._process.wait()
         self.kill()
         with contextlib.suppress(TimeoutError):
@@ -208,9 +202,7 @@ class Child:
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
     def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
-        """Return why a worker ended without reporting a reason; ``relief`` is the advice if memory
-        ran out.
-        """
+        """Return why a worker ended without a reason; ``relief`` is the advice if memory ran out."""
         status = self._process.returncode
         if self._strange:
             return f"{subject} sent an invalid message, and was killed: {self._strange[:200]}"

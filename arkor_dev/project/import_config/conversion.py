@@ -70,10 +70,7 @@ class Conversion:
         self.notes.append(Note(entry.line, entry.key, text))
 
     def set(self, key: str, entry: Entry, value: Any = None) -> None:
-        """Set a setting to ``value``, or to the entry's, if it is allowed here; else add a note.
-
-        A flag with its default value is left out.
-        """
+        """Set a setting to ``value`` or the entry's, or note why not; a flag's default is left out."""
         row = ROWS[key]
         value = _as(row.rule.kind, entry.value if value is None else value)
         if isinstance(value, bool) and value is row.default:
@@ -104,7 +101,7 @@ class Conversion:
             elif rule is not entry:
                 rule(self, entry)
             elif entry.value not in (False, [], {}):
-                self.note(entry, "has no counterpart here")
+                self.note(entry, "has no equivalent here")
 
     def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
@@ -158,10 +155,7 @@ def _is_file(name: str) -> bool:
 
 
 def _as(kind: str, value: Any) -> Any:
-    """Convert a number that was written as text, or as ``3.0``, to that number.
-
-    YAML 1.1 reads ``1e-4`` as text.
-    """
+    """Convert a number written as text (YAML 1.1 reads ``1e-4`` so), or as ``3.0``, to that number."""
     if kind in ("whole", "number") and isinstance(value, str):
         try:
             value = float(value)
@@ -225,7 +219,7 @@ def scheduler_options(conversion: Conversion, entry: Entry) -> None:
         if key in ROWS:
             conversion.set(key, entry, value)
         else:
-            conversion.note(entry, f"{name} has no counterpart here")
+            conversion.note(entry, f"{name} has no equivalent here")
 
 
 def steps(conversion: Conversion, entry: Entry) -> None:
@@ -302,7 +296,7 @@ def interval(key: str) -> Any:
         if entry.value == "no":
             conversion.set(key, entry, 0)
         elif entry.value == "epoch":
-            conversion.note(entry, f"{key} counts steps here: the automatic interval is used")
+            conversion.note(entry, f"{key} is a number of steps here, so the automatic interval is used")
 
     return convert
 

@@ -179,7 +179,7 @@ def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, Any
     learns = conversion.settings.get("method", "sft")
     for source_key, column in columns_given.items():
         if source_key not in COLUMNS:
-            conversion.note(entry, f"{name}: the column {source_key} has no counterpart here")
+            conversion.note(entry, f"{name}: the column {source_key} has no equivalent here")
             continue
         if learns != "sft":
             target = PAIR_COLUMNS.get(source_key, COLUMNS[source_key])

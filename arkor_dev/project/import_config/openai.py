@@ -46,7 +46,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         elif name == "beta":
             conversion.set("beta", entry, value)
         elif name != "learning_rate_multiplier" or value != MULTIPLIER:
-            conversion.note(entry, f"{name} = {value} has no counterpart here")
+            conversion.note(entry, f"{name} = {value} has no equivalent here")
 
 
 def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, Any]]:

@@ -1,4 +1,1 @@
-"""A TOML document as text: limits, positions of its keys, problems, and edits that leave the rest unchanged.
-
-Start with ``edit``.
-"""
+"""A TOML document as text: limits, positions, problems, and minimal edits. Start with ``edit``."""

@@ -106,10 +106,7 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
 
 
 def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, Any]:
-    """Return a space by field from ``KEY=VALUES`` texts for a trainer with ``method``; ``values`` reads TOML.
-
-    Raises ValueError with the reason.
-    """
+    """Return a space by field from ``KEY=VALUES`` texts, read by ``values``. Raises ValueError."""
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
     space: dict[str, Any] = {}
     for text in texts:

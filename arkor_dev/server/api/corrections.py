@@ -110,9 +110,7 @@ async def undo(request: web.Request) -> web.Response:
 
 
 async def list_in(request: web.Request) -> web.Response:
-    """``POST /api/corrections/dataset``: add the file to a trainer's data set; ``preview`` only returns the
-    diff.
-    """
+    """``POST /api/corrections/dataset``: add the file to a trainer's data, or ``preview`` the diff."""
     from arkor_dev.project.corrections import FILE
 
     body = await read_object(request, LIST)

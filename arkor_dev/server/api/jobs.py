@@ -70,8 +70,7 @@ async def history(request: web.Request) -> web.StreamResponse:
     event; ``GET /api/jobs/:id/events?after=<cursor>`` continues exactly there. The body ends with the job's
     ``end`` if nothing will follow.
 
-    An unknown job is 204, not 404: following an old link is not an error, and browsers log each 404 to the
-    console.
+    An unknown job is 204, not 404: an old link is not an error, and browsers log each 404.
 
     ``?again`` fetches an ended job again, since it may have been resumed.
     """

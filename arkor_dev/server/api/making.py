@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 UPLOAD_LIMIT: Final = 64 * 2**20
 KEY: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
-"""Variables that the page may name: other secrets in the environment must not go to an address that the page
-chooses.
-"""
+"""Variables that the page may name: other secrets must not go to an address that the page chooses."""
 GENERATED: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
@@ -77,7 +75,7 @@ async def estimate(request: web.Request) -> web.Response:
 
 
 async def start(request: web.Request) -> web.Response:
-    """``POST /api/making``: start or resume one."""
+    """``POST /api/making``: start or resume a making run."""
     options = await _options(request)
     return web.json_response(await request.app[MAKING].start(options, request.app[BACKEND]))
 

@@ -132,9 +132,7 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def start_sweep(request: web.Request) -> web.Response:
-    """``POST /api/sweeps``; as after a training run started here, the project's ``[notify]`` applies from now
-    on.
-    """
+    """``POST /api/sweeps``; as for runs started here, the project's ``[notify]`` applies from now on."""
     from arkor_dev.notices.notifier import Notifier  # not needed for the page's first byte
 
     answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))

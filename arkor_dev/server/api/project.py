@@ -31,9 +31,7 @@ async def starter(request: web.Request) -> web.Response:
 
 
 async def data(request: web.Request) -> web.Response:
-    """``POST /api/project/data?name=``: store the body as a data file, with a first trainer if there is
-    none.
-    """
+    """``POST /api/project/data?name=``: store the body as a data file, with a first trainer if needed."""
     from arkor_dev.project.new_data import NewDataFile
     from arkor_dev.project.starter import start_from_data
 

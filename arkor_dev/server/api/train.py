@@ -48,7 +48,7 @@ TRAIN = Schema(
 def _cut(dropped: int) -> bytes:
     """Return the note that replaces dropped output."""
     return (
-        f"\n[{dropped:,} bytes are no longer kept: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
+        f"\n[{dropped:,} bytes were dropped: Studio keeps the newest {FILE_LIMIT >> 20} MiB of a run, "
         f"and {ALL_LIMIT >> 20} MiB of all runs together]\n"
     ).encode()
 

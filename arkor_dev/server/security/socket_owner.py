@@ -40,9 +40,7 @@ class SocketOwners(Protocol):
     """Looks up the owner of a socket."""
 
     def owner_of(self, local: Address, remote: Address) -> int | None:
-        """Return the uid that owns the IPv4 socket bound to ``local`` and connected to ``remote``, or
-        None.
-        """
+        """Return the uid that owns the IPv4 socket at ``local`` connected to ``remote``, or None."""
 
     def close(self) -> None:
         """Release its resources."""
@@ -96,7 +94,6 @@ class Kernel:
                 return answer
 
     def close(self) -> None:
-        """Close the socket."""
         self._socket.close()
 
 
@@ -144,14 +141,11 @@ class Tables:
         return None
 
     def close(self) -> None:
-        """Close the tables."""
         self._open.close()
 
 
 def open_owners() -> SocketOwners:
-    """Return the first method that identifies us as the owner of our own connection. Raises OSError
-    otherwise.
-    """
+    """Return the first method that identifies us as the owner of our own connection. Raises OSError."""
     for kind in (Kernel, Tables):
         try:
             owners: SocketOwners = kind()

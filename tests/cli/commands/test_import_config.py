@@ -34,7 +34,7 @@ def test_a_trainer_is_added_after_those_that_are_there(
     assert (project / "arkor.toml").read_text().startswith(before.rstrip())
     assert [trainer["name"] for trainer in load_trainers(project)] == ["my-bot", "peer"]
     out = capsys.readouterr().out
-    assert "line 1  made_up: has no counterpart here" in out
+    assert "line 1  made_up: has no equivalent here" in out
     assert "arkor-dev start --local peer --project" in out
     assert main(["import-config", str(config), "--project", str(project)]) == 2
     assert "has a trainer peer already" in capsys.readouterr().err

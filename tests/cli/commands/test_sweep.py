@@ -49,7 +49,7 @@ def test_a_sweep_is_told_with_its_verdict_first() -> None:
         "    0       9    2.0000  your settings",
         "    2       3    1.0000  lora.r = 64",
         "",
-        "What mattered: lora.r 70% (60% to 80%)",
+        "Most important settings: lora.r 70% (60% to 80%)",
     ]
     running = {**SWEEP, "state": "running", "verdict": None, "plan": {"trials": 9, "endsAt": "x"}}
     assert (

@@ -283,7 +283,7 @@ async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
         log.append(b"a" * (1 << 20))
         log.append(b"b" * (1 << 20))  # more at once than is kept: the reader that waits has missed the most
         told = (
-            b"\n[2,097,142 bytes are no longer kept: Studio keeps the newest 64 MiB of a run, "
+            b"\n[2,097,142 bytes were dropped: Studio keeps the newest 64 MiB of a run, "
             b"and 256 MiB of all runs together]\nbbbbbbbbbb"
         )
         assert await answer.content.readexactly(len(told)) == told
@@ -292,7 +292,7 @@ async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
         assert await answer.content.readexactly(len(told)) == told
     log.close()
     async with studio.session.get(f"/api/train/{run.id}/output") as answer:
-        assert (await answer.read()).startswith(b"\n[2,097,153 bytes are no longer kept")
+        assert (await answer.read()).startswith(b"\n[2,097,153 bytes were dropped")
 
 
 @pytest.mark.slow

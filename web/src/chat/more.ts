@@ -99,10 +99,7 @@ export function moreOf(value: unknown): More {
   return more;
 }
 
-/**
- * The fields to send to a backend with these features. An answer with a required format calls no tools, so none are
- * sent.
- */
+/** The fields to send to a backend with these features; with a required format, no tools are sent. */
 export function sentOf(value: unknown, features: ReadonlySet<string>): More {
   const { tools, responseFormat, ...rest } = moreOf(value);
   const sent: More = features.has(FEATURE) ? rest : {};

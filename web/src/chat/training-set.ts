@@ -1,7 +1,4 @@
-/**
- * Conversations as a training set: one `{messages}` line per visible column of the visible branch, in the engine's
- * format.
- */
+/** Conversations as a training set: a `{messages}` line per visible column of the visible branch. */
 import type { ChatMessage } from "../contract.gen";
 import { branch, hasText } from "./model/tree";
 import type { Answer, Conversation } from "./model/types";

@@ -1,7 +1,4 @@
-/**
- * One stream per job, shared by all components that show the job; it is closed some time after the last one is
- * unmounted.
- */
+/** One stream per job, shared by all components; it is closed some time after the last is unmounted. */
 import { useEffect, useMemo } from "preact/hooks";
 import { JobStream } from "./stream";
 

@@ -15,10 +15,7 @@ const MAX_INLINE = 16_000;
 /** Everything after this many characters is plain text. */
 export const MAX_MARKDOWN = 200_000;
 
-/**
- * Thirty containers opened on one line, or a list item indented that far, is not a real list or quotation but an attack
- * on the stack.
- */
+/** Thirty containers on one line, or a list item indented that far, are an attack on the stack. */
 const NESTED =
   /^(?:[ \t]{60,}(?:[*+-]|\d{1,9}[.)])[ \t]|[ \t]{0,3}(?:(?:>|[*+-][ \t]|\d{1,9}[.)][ \t])[ \t]*){30}).*\n?/gmu;
 

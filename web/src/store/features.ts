@@ -57,10 +57,7 @@ function texts(list: unknown): string[] {
   return Array.isArray(list) ? list.filter((item) => typeof item === "string" && item !== "") : [];
 }
 
-/**
- * The managed backend has endpoints without listing them. True if its answer is final: without a project there are
- * none.
- */
+/** The managed backend has endpoints without listing them. True if final: no project, no endpoints. */
 async function asksForEndpoints(known: Set<string>): Promise<boolean> {
   const { unsupported, scopeMissing } = await api<{ unsupported?: boolean; scopeMissing?: boolean }>(
     "/deployments",

@@ -1,6 +1,4 @@
-/**
- * Polls every `every()` milliseconds while the page is visible, and every `hidden()` (null: never) in the background.
- */
+/** Polls every `every()` ms while the page is visible, every `hidden()` (null: never) in the background. */
 
 import { effect, untracked } from "@preact/signals";
 import { connection } from "../api/connection";

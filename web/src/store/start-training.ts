@@ -7,7 +7,7 @@ import { changesOf } from "./trainer-changes";
 
 /**
  * `more` goes before the file: settings, a job to repeat, a checkpoint to begin from. Returns the run's id, or null when nothing was started because the project has changed since it was shown. Throws `ApiError`.
- * A project without a revision is built by its command, so nothing can be compared before.
+ * A project without a revision is built by its own command, so there is nothing to compare beforehand.
  */
 export async function startTraining(
   trainer: Trainer,

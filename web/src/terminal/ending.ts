@@ -18,10 +18,7 @@ export function endingOf(text: string): Ending | null {
 const LONGEST = 2000;
 const MAY_END = /\n(?:-{0,3}|---\n(?:[a-z ]{0,16}|exit=-?\d*|failed to start: .*)\n?)$/;
 
-/**
- * Where the daemon's final message may begin, perhaps truncated by the end of a chunk. Only the end of the stream
- * decides.
- */
+/** Where the daemon's final message may begin, perhaps truncated; only the stream's end decides. */
 export function endsAt(text: string): number {
   const match = MAY_END.exec(text.slice(-LONGEST));
   return match ? text.length - match[0].length : text.length;

@@ -1,7 +1,4 @@
-/**
- * ANSI "select graphic rendition" as class names: our own sixteen colours, which are readable in both themes, instead
- * of the child's.
- */
+/** ANSI "select graphic rendition" as class names: our sixteen colours, readable in both themes. */
 
 export interface Style {
   /** 0–15, or -1 for the default colour. */

@@ -1,4 +1,1 @@
-"""``arkor-dev export``: ``asking`` requests and downloads the files, ``run`` writes them.
-
-``usage`` prints commands that use them.
-"""
+"""``arkor-dev export``: ``asking`` gets the files, ``run`` writes them, ``usage`` prints next steps."""

@@ -125,10 +125,7 @@ async def finished(
 
 
 async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
-    """Download every file and check its size and hash. Raises BackendError for a mismatch.
-
-    Raises BadRequestError if ``folder`` is not writable.
-    """
+    """Download every file and check size and hash. Raises BackendError, BadRequestError (unwritable)."""
     files = export.get("files")
     if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
         raise BackendError(UNREADABLE)

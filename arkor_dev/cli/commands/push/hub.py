@@ -47,7 +47,7 @@ def repository(text: str | None) -> str:
     if not fine or "--" in text or ".." in text or text.endswith(".git"):
         raise BadRequestError(
             "A repository is NAME/REPOSITORY, a user or an organisation first: letters, digits, and single "
-            f"-, _ and . between them, at most {LONGEST_NAME} in all."
+            f"-, _ and . between them, at most {LONGEST_NAME} in total."
         )
     return text
 

@@ -188,9 +188,7 @@ def _scratch_folder(cache: Path, needed: float) -> Iterator[Path]:
 
 
 def _mixed_up(remote_names: list[str], names: list[str], *, replace: bool) -> list[str]:
-    """Return weights in the repository that would be loaded beside ours. Raises BadRequestError unless they
-    may be deleted.
-    """
+    """Return weights in the repository that would be loaded beside ours. Raises BadRequestError."""
     if not any(name.endswith(WEIGHTS) for name in names):
         return []
     other_weights = [

@@ -1,8 +1,7 @@
 """The process that talks to the Hub: reads one order, reports progress, answers and ends.
 
 The Hub's library finds the token in its login file or in HF_TOKEN; our code never passes it on. Interrupted
-uploads are retried: the Hub identifies files by hash, so none is sent twice, and a commit without changes
-creates nothing.
+uploads are retried: the Hub identifies files by hash, so none is sent twice, nor is an empty commit created.
 """
 
 from __future__ import annotations
@@ -36,9 +35,7 @@ WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "
 LIMIT: Final = 2**24
 CHUNK: Final = 2**22
 LEAST: Final = 12
-"""Shortest path or secret, in characters, to search for in weights and vocabularies: shorter ones match by
-chance.
-"""
+"""Shortest path or secret, in characters, to search for in weights: shorter ones match by chance."""
 
 
 def check_files(folder: Path, names: Iterable[str], private: Private) -> None:
@@ -79,7 +76,7 @@ LONGEST: Final = 300
 
 
 class PushError(Exception):
-    """Why something cannot be published, worded for a person."""
+    """Why something cannot be published, worded for the user."""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -235,9 +232,7 @@ class Hub:
     repo: str
 
     def look(self) -> dict[str, Any]:
-        """Return the user and the repository's state. Raises :class:`PushError` if it can never be
-        written.
-        """
+        """Return the user and the repository's state. Raises :class:`PushError` if it is not writable."""
         account = self.api.whoami()
         user = str(account.get("name") or "")
         names = [user, *(str(org.get("name")) for org in account.get("orgs") or () if isinstance(org, dict))]

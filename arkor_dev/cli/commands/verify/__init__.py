@@ -1,3 +1,1 @@
-"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats the training run
-(``again``).
-"""
+"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats it (``again``)."""

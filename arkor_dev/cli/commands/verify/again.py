@@ -80,9 +80,7 @@ async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet
 
 
 def trainer_of(project: Path, before: Statement) -> Trainer:
-    """Return the project's trainer whose files have the hashes in ``before``. Raises BadRequestError without
-    one.
-    """
+    """Return the trainer whose files have the hashes in ``before``. Raises BadRequestError without one."""
     digests_by_kind = {begin: list(_digests(before, begin).values()) for _, begin in SOURCES}
     if not any(digests_by_kind.values()):
         raise BadRequestError(

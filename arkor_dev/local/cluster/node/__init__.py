@@ -1,3 +1,1 @@
-"""Code that runs on a node: the ``actor``, its ``job_folders``, and the ``spool`` of its worker's
-messages.
-"""
+"""Code that runs on a node: the ``actor``, its ``job_folders``, and the ``spool`` of its worker's output."""

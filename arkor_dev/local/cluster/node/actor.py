@@ -148,9 +148,7 @@ class HostedJob:
     # Files from the driver
 
     async def use_storage(self, root: str) -> bytes:
-        """Use ``root``, a folder or an address, for checkpoints; return why that fails, or an empty
-        result.
-        """
+        """Use ``root``, a folder or address, for checkpoints; return why that fails, or an empty result."""
         return await asyncio.to_thread(self._storage.use, root)
 
     async def storage_hits(self) -> bytes:

@@ -54,10 +54,7 @@ class Spool:
             self._ends.append(self._end)
 
     def read(self, after: int, size: int) -> list[bytes]:
-        """Return messages from number ``after`` on, up to ``size`` bytes in total.
-
-        Raises OSError for messages that are no longer kept.
-        """
+        """Return messages from number ``after`` on, up to ``size`` bytes. Raises OSError for dropped ones."""
         if not self.first <= after <= self.count:
             raise OSError(f"message {after} is no longer kept")
         messages: list[bytes] = []

@@ -81,5 +81,4 @@ class FolderStore:
             yield file
 
     def remove(self, name: str) -> None:
-        """Remove a file from the store."""
         (self._folder / name).unlink(missing_ok=True)

@@ -18,9 +18,7 @@ STORE_PACKAGES: Final = ("fsspec", "s3fs", "gcsfs", "adlfs")
 
 
 class NodeStorage:
-    """The files of the job in the folder ``job``; ``keep_alive`` is called every few seconds while
-    waiting.
-    """
+    """The files of the job in the folder ``job``; calls ``keep_alive`` every few seconds while waiting."""
 
     def __init__(self, job: Path, keep_alive: Step = lambda: None) -> None:
         self._job, self._keep_alive = job, keep_alive

@@ -34,9 +34,7 @@ PACKAGES: Final = {
 }
 """The package that each protocol needs besides fsspec."""
 FILE_SYSTEMS: Final = ("webhdfs", "smb", "sftp", "ftp")
-"""Protocols with folders, where partly written files are visible; with other protocols a file
-appears whole.
-"""
+"""Protocols with folders, where partly written files are visible; with others a file appears whole."""
 OWN: Final = "arkor-dev"
 MARK: Final = "used-"
 """Name prefix of an empty file; a Unix time follows, since few protocols report when a file changed."""
@@ -155,9 +153,7 @@ class RemoteStore:
         return sizes
 
     def write(self, name: str, path: Path, step: Callable[[], None]) -> None:
-        """Copy a local file into the store; a failure leaves nothing, or a truncated file. Calls ``step`` per
-        block.
-        """
+        """Copy a file into the store; failure leaves none or a truncated one. Calls ``step`` per block."""
         target = f"{self._folder}/{name}"
         part = f"{self._folder}/{secrets.token_hex(8)}.part" if self._has_folders else target
         try:
@@ -182,7 +178,6 @@ class RemoteStore:
             yield file
 
     def remove(self, name: str) -> None:
-        """Remove a file from the store."""
         with self._store() as store:
             store.rm_file(f"{self._folder}/{name}")
 

@@ -64,10 +64,7 @@ class SharedFiles:
         return cls(store, keep_alive)
 
     def put(self, files: Mapping[str, Path], wanted_names: Collection[str]) -> None:
-        """Store ``files`` by their hashes, and remove others that are not ``wanted_names``.
-
-        Errors, such as a full store, are ignored.
-        """
+        """Store ``files`` by their hashes; remove those not in ``wanted_names``. Ignores errors."""
 
         def work(step: Step) -> None:
             assert store
@@ -88,9 +85,7 @@ class SharedFiles:
             self._succeeds(COPY_SECONDS, work)
 
     def fetch(self, sha256: str, size: int, target: Path, seconds: float = COPY_SECONDS) -> bool:
-        """Copy the file of that hash and ``size`` to ``target``; return whether the store had an
-        intact one.
-        """
+        """Copy the file of that hash and ``size`` to ``target``; return whether the store has it intact."""
         store = self._store
         if store is None or not SHA256.fullmatch(sha256):
             return False

@@ -48,9 +48,7 @@ MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 @dataclass
 class LlamaExport(Export):
-    """The export of ``source`` as GGUF with ``quantization``; ``cache`` contains converters and
-    base models.
-    """
+    """The export of ``source`` as GGUF with ``quantization``; ``cache`` has converters and base models."""
 
     quantization: str = FULL
     cache: Path = field(default_factory=Path)
@@ -66,7 +64,6 @@ class LlamaExport(Export):
         return FULL if self.form == "gguf-lora" else self.quantization
 
     def make(self, rows: Sequence[Any]) -> dict[str, Any]:
-        """See ``Export.make``."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for path in self.target.parent.glob(
             f"{self.target.name}.*.part"

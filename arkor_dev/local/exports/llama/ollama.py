@@ -1,8 +1,7 @@
 """Writes a Modelfile for Ollama, whose template language differs from Jinja.
 
 The chat template renders conversations of marker words; the text between the markers shows how each role's
-message begins and ends. The result is then evaluated by a second implementation and compared with the
-original.
+message begins and ends. The result is then evaluated by another implementation and compared.
 """
 
 from __future__ import annotations
@@ -117,9 +116,7 @@ def _literal(text: str) -> str:
 
 
 def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
-    """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` for content that it cannot
-    express.
-    """
+    """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` if it cannot be expressed."""
     lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
     if parts.default:
         lines.append(_instruction("SYSTEM", parts.default))

@@ -90,9 +90,7 @@ def evaluate(
 
 
 def adds_start(tokenizer: Any, conversation: str) -> bool:
-    """Return whether programs must add a start token: conversations have one that the tokenizer adds
-    itself.
-    """
+    """Return whether programs must add a start token; the tokenizer adds its own to conversations."""
     start = tokenizer.bos_token_id
     texts = tokenizer(conversation, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
     return start is not None and all(ids[:1] == [start] for ids in texts)

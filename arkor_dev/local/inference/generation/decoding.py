@@ -9,10 +9,7 @@ if TYPE_CHECKING:
 
 
 class IncrementalDecoder:
-    """Decodes token ids as they arrive, and holds back incomplete characters.
-
-    ``special`` keeps the text of special tokens.
-    """
+    """Decodes token ids as they arrive, whole characters only. ``special`` keeps special tokens' text."""
 
     def __init__(self, tokenizer: Any, *, special: bool = False) -> None:
         self._tokenizer = tokenizer

@@ -44,8 +44,6 @@ LOGPROBS_PER_MESSAGE: Final = 256
 
 @dataclass(eq=False)
 class _Answer:
-    """A running answer."""
-
     request: GenerationRequest
     conversation: Any
     sampler: Sampler
@@ -160,9 +158,7 @@ class Loop:
         return self._cached_vocabulary
 
     def _advance(self, answers: list[_Answer]) -> None:
-        """Read a chunk of the prompt with the fewest tokens left, then generate a token for each answer that
-        is ready.
-        """
+        """Read a chunk of the prompt nearest its end, then generate a token for each ready answer."""
         engine = self.engine
         reading = [answer for answer in answers if answer.logits is None]
         if reading:
@@ -188,9 +184,7 @@ class Loop:
                     answer.logits = logits
 
     def _chosen(self, answer: _Answer) -> bool:
-        """Choose an answer's next token and send the text completed by it; return whether the answer
-        continues.
-        """
+        """Choose an answer's next token and send the text it completes; return whether it continues."""
         assert answer.logits is not None
         constraint = answer.constraint
         allowed = constraint.allowed(answer.logits.size) if constraint else None

@@ -59,9 +59,7 @@ def _within(ids: list[int], ask: dict[str, Any], context: int) -> list[int]:
 
 
 def _readable(messages: Sequence[Any]) -> list[Any]:
-    """Return messages as templates expect them: a call's arguments as an object, missing content as an empty
-    text.
-    """
+    """Return messages as templates expect them: arguments as an object, missing content as ``""``."""
     return [
         {
             **message,

@@ -41,9 +41,7 @@ class Sampling:
 
     @classmethod
     def of(cls, ask: Mapping[str, Any], repetition: float = 1.0) -> Sampling:
-        """Return the options in a request's fields; ``repetition`` is the model's own, used if the request
-        has none.
-        """
+        """Return the options in a request's fields; ``repetition`` is the model's own, the default."""
         return cls(
             temperature=ask["temperature"],
             top_p=ask["topP"],
@@ -78,8 +76,7 @@ class Sampler:
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
     def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
-        """Return the next token, chosen by ``logits`` (one for each token of the vocabulary), and count it as
-        generated.
+        """Return the next token, chosen by ``logits`` (one per vocabulary token), and count it as generated.
 
         Tokens that are not ``allowed`` cannot be chosen; reported probabilities stay the model's own.
         """
@@ -155,9 +152,7 @@ class Sampler:
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return the indices of the ``count`` largest values, largest first; equal values are in the order of
-    their indices.
-    """
+    """Return the indices of the ``count`` largest values, largest first; ties are in index order."""
     indices = np.arange(values.size)
     if count < values.size:
         least = values[np.argpartition(values, -count)[-count:]].min()

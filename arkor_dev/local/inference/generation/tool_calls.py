@@ -53,9 +53,7 @@ class ToolCalls:
 
 
 def _beginning(text: str) -> int:
-    """Return the index in ``text`` at which a call's marker, or a prefix of one, starts; the text's length if
-    there is none.
-    """
+    """Return where in ``text`` a call's marker, or a prefix of one, starts; the text's length without one."""
     starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
     beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
     starts += [len(text) - len(beginning) for beginning in beginnings if text.endswith(beginning)]

@@ -1,8 +1,7 @@
 """Assigns conversations to sequences of llama.cpp's memory, and caches finished ones.
 
 llama.cpp identifies conversations by sequence numbers, and several sequences can share a prefix. Finished
-conversations stay cached, so that a follow-up question reads only new tokens, until their sequence number or
-space is needed.
+conversations stay cached, so that a follow-up question reads only new tokens, until their place is needed.
 """
 
 from __future__ import annotations
@@ -35,9 +34,7 @@ class Conversations:
         self._cached: list[_Cached] = []
 
     def open(self, group: Hashable, prompt: Sequence[int]) -> tuple[int, int]:
-        """Return a sequence for ``prompt``, and how many of its tokens are already in that sequence's memory,
-        never counting the last one.
-        """
+        """Return a sequence for ``prompt``, and how many of its tokens are in its memory, except the last."""
         best, longest = None, LEAST_TOKENS - 1
         if self._native.shares:
             for cached in self._cached:

@@ -39,9 +39,7 @@ INITIAL_TOKENS: Final = 1536
 """Initial memory for each concurrent conversation, in tokens."""
 LEAST_PIECE: Final = 16
 PIECE_SECONDS: Final = 0.05
-"""Target time in seconds for reading a chunk of a prompt: between chunks, stops are noticed and other answers
-advance.
-"""
+"""Target seconds per chunk of a prompt: between chunks, stops are noticed, other answers advance."""
 CORES: Final = available_cores()
 THREADS_MARGIN: Final = 1.5
 """Minimum speedup of all cores over half of them."""
@@ -184,7 +182,6 @@ class LlamaEngine:
         self._base_key = base_key
 
     def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        """Load the base and the adapter."""
         if self._base_key != base_key:
             progress(f"Loading {ask['name']}")
             self._base_key = None
@@ -224,9 +221,7 @@ class LlamaEngine:
         self._adapters.move_to_end(adapter)
 
     def _measure(self) -> None:
-        """Measure which number of threads is fastest: a single thread that shares its core slows all of
-        them.
-        """
+        """Measure which number of threads is fastest: one thread that shares its core slows all others."""
         native, half = self.native, max(1, CORES // 2)
         token = next(iter(self.ends), 0)
 

@@ -14,9 +14,7 @@ from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
-"""Limit of processor time for compiling a schema: it is compiled again when used, and other requests then
-wait this long.
-"""
+"""Processor time for compiling a schema: it is compiled again when used, while other requests wait."""
 KILL_SECONDS: Final = 2
 """Processor time after which the system kills the process, in whole seconds."""
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_COMPILED: Final = 16
-"""Maximum number of compiled schemas cached per vocabulary: a program sends many requests with the same
-one.
-"""
+"""Maximum number of compiled schemas cached per vocabulary: programs reuse the same schema."""
 DIGITS: Final = 300
 """Maximum length of a number, in characters, that other programs can read."""
 NESTED: Final = 100

@@ -83,10 +83,7 @@ def bytes_alone() -> LLTokenizer:
 
 
 def matcher_of(schema: str, vocabulary: LLTokenizer) -> LLMatcher:
-    """Return a matcher that starts at the first token. Raises GrammarError.
-
-    ``schema`` is JSON from `schemas.read`, an object.
-    """
+    """Return a matcher at the first token for JSON of `schemas.read`. Raises GrammarError."""
     grammar = LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS)
     matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():

@@ -23,10 +23,7 @@ class Format(NamedTuple):
 
 
 def format_of(body: dict[str, Any]) -> Format | None:
-    """Return the format of the answer; None if it may be any text.
-
-    Raises FormatError with a full sentence that begins with the name of the field.
-    """
+    """Return the answer's format; None for any text. Raises FormatError with a full sentence."""
     choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
     if response_format not in FREE and body.get("tools") and choice != "none":
@@ -59,9 +56,7 @@ def _response(response_format: Any) -> Any:
 
 
 def _call(choice: Any, tools: list[Any]) -> Any:
-    """Return the schema of a call of one of ``tools``, or of the named one, in the form of
-    ``generation.tool_calls``.
-    """
+    """Return the schema of a call of one of ``tools``, or of the named one; see ``generation.tool_calls``."""
     functions = {}
     for tool in tools:
         function = tool.get("function") if isinstance(tool, dict) else None

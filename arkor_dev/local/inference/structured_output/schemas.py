@@ -248,9 +248,7 @@ class _Reader:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
 
     def check_references(self) -> None:
-        """Check that every reference leads to a schema, and that none leads back to itself for the same
-        value.
-        """
+        """Check that every reference leads to a schema, and none back to itself for the same value."""
         for pointer, target in self._references:
             if target not in self._schemas_at:
                 raise FormatError(

@@ -86,7 +86,6 @@ def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
 
 
 def artifacts_of(event: Any) -> list[dict[str, Any]]:
-    """Return the artifacts in an event."""
     listed = event.get("artifacts") if isinstance(event, dict) else None
     return [artifact for artifact in listed if isinstance(artifact, dict)] if isinstance(listed, list) else []
 

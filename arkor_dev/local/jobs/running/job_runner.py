@@ -45,9 +45,7 @@ class Observer(Protocol):
         """Note the duration of an ended job; 0 if another job ran at the same time, which invalidates it."""
 
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit on this machine, as fields of its ``training.failed``; empty
-        if it can.
-        """
+        """Return why a job cannot fit on this machine, as fields of ``training.failed``; empty if it can."""
 
     async def free_bytes(self) -> int | None:
         """Return the bytes of memory available to a new process; None if unknown."""
@@ -98,14 +96,12 @@ class JobRunner:
         self._pause: str | None = None
 
     def cancel(self) -> None:
-        """Cancel the job."""
         self._cancelled = True
         if self.training:
             self.training.cancel()
 
     @property
     def pausing(self) -> bool:
-        """Return whether the job is pausing or ending."""
         return self._cancelled or self._pause is not None
 
     def pause(self, reason: str) -> None:

@@ -35,7 +35,7 @@ class PlacementQueue:
         return list(self._configs)
 
     async def requeue(self, job_id: str, config: Mapping[str, Any], reason: str) -> None:
-        """Return a running job to its position in the queue; ``reason`` is a sentence for a person."""
+        """Return a running job to its position in the queue; ``reason`` is a sentence for the user."""
         self._configs[job_id] = config
         await self._store.write(Store.requeue, job_id, reason)
         self._changed.set()

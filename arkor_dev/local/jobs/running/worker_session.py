@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """The log of one job. Nothing may follow its end: once ``closed``, messages are printed to the
-    terminal.
-    """
+    """The log of one job. Nothing may follow its end: once ``closed``, messages go to the terminal."""
 
     def __init__(self, store: AsyncStore, job_id: str, name: str) -> None:
         self._store, self._job, self._name = store, job_id, name
@@ -88,9 +86,7 @@ PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
 DETACHED: Final = "alone"
-"""Verdicts that don't end the job: it is paused, its worker ended without a message, it found no free
-resources, or it keeps training after this process ends.
-"""
+"""Verdicts that don't end the job: paused, no message, no free resources, or trained without us."""
 ENDED: Final = "ended"
 """Reason of pauses when this process ends."""
 
@@ -125,7 +121,6 @@ class WorkerSession:
         self.attached = False
 
     def cancel(self) -> None:
-        """Cancel the job."""
         self._cancel.set()
 
     async def cancelled(self) -> None:

@@ -25,7 +25,6 @@ routes = web.RouteTableDef()
 
 
 async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
-    """Return the deployment in the path."""
     check_scope(request)
     endpoints, endpoint_id = request.app[ENDPOINTS], request.match_info["id"]
     deployment = await endpoints.store.read(deployments.get, endpoint_id)

@@ -1,5 +1,4 @@
-"""Serves requests of a deployment's callers in OpenAI's format (docs/contract.md#serving); Studio forwards
-them.
+"""Serves requests of a deployment's callers in OpenAI's format (docs/contract.md#serving).
 
 The response starts with the first text of the answer, so that earlier errors still have their own status.
 """

@@ -137,9 +137,7 @@ class DistributedRun(Run):
         return value
 
     def _sum_gradients(self) -> None:
-        """Sum the gradients of every weight over all workers; a weight that has none on any worker keeps
-        None.
-        """
+        """Sum the gradients of every weight over all workers; a weight without any keeps None."""
         weights = self.trainable
         sizes = [weight.numel() for weight in weights]
         line = torch.zeros(sum(sizes) + len(sizes), dtype=torch.float32, device=weights[0].device)

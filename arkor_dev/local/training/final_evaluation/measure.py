@@ -179,8 +179,7 @@ class FinalEvaluation:
         return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
-        """Compare the result with the base, store and report the comparison; return False if the job was
-        cancelled.
+        """Compare the result with the base, store and report it; return False if the job was cancelled.
 
         The trained weights have already been saved, so an error here is only reported.
         """
@@ -216,8 +215,7 @@ class FinalEvaluation:
 
 
 def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the contract's
-    :class:`Evaluation`.
+    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the :class:`Evaluation`.
 
     ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. ``step``
     is the checkpoint's step, or None for the final model; ``data`` is the file to evaluate on, or None for
@@ -293,9 +291,7 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
 
 @contextmanager
 def _scaled(model: Any, strength: float) -> Iterator[None]:
-    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, for the duration of
-    the block.
-    """
+    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, within the block."""
     weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
     weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]
     trained = [weight.detach().clone() for weight in weights]
@@ -426,9 +422,7 @@ def _stopping(
 
 
 def _wearing(run: Run, folder: Path) -> Objective:
-    """Load the base of ``run``, which has not begun, with the adapter in ``folder``, set up as in
-    training.
-    """
+    """Load the base of ``run``, not yet begun, with the adapter in ``folder``, set up as in training."""
     base = run.base
     if base.device == "cpu":
         hold_in(base.model, run.choice.dtype)

@@ -186,9 +186,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
 
 
 def _some(rows: list[Row], settings: Mapping[str, Any], run: Run) -> list[Row]:
-    """Select rows spread over the set; if they are to be answered, only those that leave room for an
-    answer.
-    """
+    """Select rows spread over the set; if they are to be answered, only those with room for an answer."""
     most = LOSSES
     if settings.get("metric", "loss") != "loss":
         most, room = ANSWERS, run.base.context - MOST_TOKENS

@@ -25,9 +25,7 @@ def names() -> list[str]:
 
 
 def listed() -> list[TrainingMethod]:
-    """Return every method, for the contract's capabilities. Imports them all, which takes a few
-    milliseconds.
-    """
+    """Return every method, for the contract's capabilities. Importing them takes a few milliseconds."""
     return [{"name": name, "label": method(name).label} for name in names()]
 
 

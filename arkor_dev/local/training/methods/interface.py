@@ -49,9 +49,7 @@ class Method(ABC):
     forms: ClassVar[Mapping[str, Form]] = FORMS
     """Accepted forms of rows, by name."""
     measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
-    """The verdict's name for the loss by which held-out rows are compared. If it is one of the figures, it is
-    the chart's first curve.
-    """
+    """The verdict's name for the loss of held-out rows; as a figure's name, also the first curve."""
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
     preference: ClassVar[str] = ""
@@ -86,9 +84,7 @@ class Method(ABC):
     def encode_all(
         self, tokenizer: Any, rows: Sequence[Row], encoding: Encoding, progress: Callable[[int], None]
     ) -> tuple[list[Example], int]:
-        """Return every row's examples, and the number of truncated rows; report ``progress`` every hundred
-        rows.
-        """
+        """Return every row's examples and how many were truncated; report ``progress`` every 100 rows."""
         examples: list[Example] = []
         cuts = 0
         for number, row in enumerate(rows, 1):

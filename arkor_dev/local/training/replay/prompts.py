@@ -24,7 +24,6 @@ def prompts() -> list[str]:
 
 
 def built_in() -> list[Row]:
-    """Return the built-in prompts as rows without answers."""
     return [
         Row([{"role": "user", "content": prompt}, {"role": "assistant", "content": ""}], f"prompt {number}")
         for number, prompt in enumerate(prompts(), 1)
@@ -32,9 +31,7 @@ def built_in() -> list[Row]:
 
 
 def unlike(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
-    """Return those of ``rows`` that the verdict does not measure: drop held-out rows, general questions, and
-    near duplicates of either.
-    """
+    """Drop held-out rows, general questions, and near duplicates of either, which the verdict measures."""
     measured = [*questions(), *held_out]
     groups = groups_of([*measured, *rows], guess=False).ids
     known = set(groups[: len(measured)])

@@ -133,8 +133,7 @@ class Replay:
         return max(len(_prompt(example)) for example in self.to_answer)
 
     def state(self) -> list[tuple[list[int], list[int]]]:
-        """Return the prompts answered by the base, with the answers, for a run's saved state; empty if there
-        are none yet.
+        """Return the prompts answered by the base, with the answers, for a run's saved state.
 
         Given answers are not included: they are read from their file again.
         """

@@ -1,4 +1,1 @@
-"""From a data set to training batches: reads, splits, tokenizes and batches the rows.
-
-Imported by worker processes only. Start with ``datasets``.
-"""
+"""Reads, splits, tokenizes and batches a data set's rows, in workers only. Start with ``datasets``."""

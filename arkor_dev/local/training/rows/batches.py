@@ -20,9 +20,7 @@ SORTED_AT_ONCE = 50
 
 
 def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
-    """Pack all ``rows`` into at most ``tokens`` each: longest first, each into the fullest pack that fits
-    (best fit).
-    """
+    """Pack all ``rows`` into at most ``tokens`` each, longest first, into the fullest pack that fits."""
     batches: list[Batch] = []
     room: list[tuple[int, int]] = []  # free tokens and index of each pack, in ascending order
     for row in sorted(rows, key=lambda row: -row.tokens):

@@ -42,9 +42,7 @@ def load_rows(
     limit: int | None,
     bad: list[str] | None = None,
 ) -> list[Row]:
-    """Return the rows of ``source`` in one of ``forms``, or the first ``limit`` of them; see
-    ``read_rows``.
-    """
+    """Return the rows of ``source`` in one of ``forms``, or the first ``limit``; see ``read_rows``."""
     return read_rows(fetched(source, project, scratch, progress, forms, limit), limit, bad)
 
 
@@ -58,8 +56,7 @@ def fetched(
 ) -> list[DataFile]:
     """Return the files of a data set with rows of these ``forms``.
 
-    Remote files are downloaded into ``scratch``; from the Hub, only ``limit`` rows. Raises
-    :class:`JobFailure`.
+    Remote files are downloaded into ``scratch``; the Hub's only up to ``limit`` rows. Raises JobFailure.
     """
     number = 0
 

@@ -57,8 +57,7 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
     """Return the texts that a row is learned from, and the indices of answers that no text teaches.
 
     All of a plain text is learned, including an end token, so that the model learns to stop. Without
-    ``responses_only``, a conversation is a single text. Raises :class:`JobFailure` if the template rejects
-    it.
+    ``responses_only``, a conversation is a single text. Raises :class:`JobFailure` if it is rejected.
     """
     if row.text is not None:
         end = tokenizer.eos_token or ""

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Example):
-    """A prompt, of which no token is learned. ``reference`` is the reference answer, empty if the row has
-    none.
-    """
+    """A prompt, of which no token is learned. ``reference`` is the reference answer, or empty."""
 
     question: str = ""
     reference: str = ""

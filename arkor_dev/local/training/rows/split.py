@@ -29,10 +29,7 @@ HALF: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The training rows, and the ``held_out`` rows with their ``groups``.
-
-    ``facts`` describes how they were separated.
-    """
+    """The training rows, and the ``held_out`` ones with their ``groups``; ``facts`` describes the split."""
 
     train: list[Row]
     held_out: list[Row]

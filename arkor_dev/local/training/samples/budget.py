@@ -15,9 +15,7 @@ SHARE: Final = 0.05
 MINIMUM_SECONDS: Final = 2.0
 """The corresponding time in seconds for short runs."""
 USEFUL_TOKENS: Final = 64
-"""Minimum for the length limit of an answer, in tokens: two or three sentences; anything shorter can't be
-judged.
-"""
+"""Least length limit of an answer, in tokens: two or three sentences; less can't be judged."""
 MOST_TOKENS: Final = 128
 """The length limit, in tokens, if there is time for it in every round."""
 
@@ -51,9 +49,7 @@ class SampleBudget:
         return tokens
 
     def affordable(self, duration: float) -> int:
-        """Return how many optional rounds fit in addition to the required ones, each as long as the last
-        round.
-        """
+        """Return how many optional rounds fit besides the required ones, each as long as the last round."""
         if not self._cost:
             return self.optional
         return min(self.optional, max(0, int(self._seconds_left(duration) / self._cost) - self.required))

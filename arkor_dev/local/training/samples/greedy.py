@@ -1,6 +1,4 @@
-"""Generates answers with a model in training, in batches, greedily unless sampled. Imports torch: for workers
-only.
-"""
+"""Generates answers with a model in training, in batches, greedily unless sampled. Worker-only: torch."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, ``truncated`` if it reached the length limit. ``ids`` are its tokens, without the end token
-    ``end``.
-    """
+    """An answer, ``truncated`` at the length limit; ``ids`` are its tokens without the end token ``end``."""
 
     text: str
     truncated: bool
@@ -120,9 +116,7 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
 
 @contextmanager
 def switched_off(model: Any) -> Iterator[None]:
-    """Switch the adapter of ``model`` off for the duration of the block; afterwards the same weights require
-    gradients as before.
-    """
+    """Switch the adapter of ``model`` off within the block; what requires gradients stays the same."""
     learning = [(weight, weight.requires_grad) for weight in model.parameters()]
     try:
         with model.disable_adapter():

@@ -131,8 +131,7 @@ class Samples:
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
-        """Generate answers after ``step``, and the base's first if they are due; an error only loses the
-        answers.
+        """Generate answers after ``step``, and the base's first if they are due; an error loses only these.
 
         ``before`` is the activity on which the time since the last lap was spent.
         """

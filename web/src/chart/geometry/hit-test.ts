@@ -17,10 +17,7 @@ export interface Hit {
   smooth: number;
 }
 
-/**
- * Pixels to either side within which the point nearest in height wins, so that a spike among many points can be
- * selected.
- */
+/** Pixels to either side within which the point nearest in height wins, so that spikes can be selected. */
 const REACH = 1.5;
 
 /** Each line's point for a pointer at (px, py), in the order of the legend; lines without a visible point are absent. */

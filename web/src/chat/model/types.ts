@@ -94,9 +94,7 @@ export interface Conversation {
   updated: number;
   system: string;
   params: Params;
-  /**
-   * Settings of the features `sampling`, `tools` and `formats`; read them with `moreOf`, as they may come from storage.
-   */
+  /** Settings of the features `sampling`, `tools` and `formats`, perhaps stored: read by `moreOf`. */
   more?: More;
   /** One target per column: one, or two. A closed column keeps its target and its answers. */
   targets: Target[];

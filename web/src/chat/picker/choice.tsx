@@ -1,7 +1,4 @@
-/**
- * The answering model, changeable in place: a name that opens the list, with a select for the job's adapters next to
- * it.
- */
+/** The answering model, changeable in place: a name that opens the list, and a select for its adapters. */
 import "./picker.css";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";

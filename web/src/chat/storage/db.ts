@@ -141,9 +141,7 @@ const put = (conversation: Conversation): Promise<void> =>
     };
   });
 
-/**
- * Stores a conversation and deletes the oldest beyond the limits; if the browser is out of space, once the older half.
- */
+/** Stores a conversation and deletes the oldest beyond the limits; out of space, the older half. */
 export async function store(conversation: Conversation): Promise<void> {
   try {
     await put(conversation);

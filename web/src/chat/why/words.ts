@@ -46,8 +46,8 @@ export function proofVerdict({ without, random, trained }: Proof): string {
   if (!without || !random || !trained) return "";
   if (without.logp >= trained.logp) return "Not confirmed: without these rows the answer is no less likely.";
   return without.logp < random.logp
-    ? "Confirmed: the answer lost more without these rows than without random ones."
-    : "Not confirmed: the answer lost as much without random rows.";
+    ? "Confirmed: without these rows the answer became less likely than without random ones."
+    : "Not confirmed: without random rows the answer became as unlikely.";
 }
 
 /** Which adapter to keep, the one with or without the rows: the change must be significantly better. */

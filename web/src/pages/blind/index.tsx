@@ -119,7 +119,7 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
       setVotedOn(votedOn.slice(0, -1));
       setPhase("voting");
       setStays("");
-      announce("Vote taken back");
+      announce("Vote undone");
     } catch (fault) {
       setStays(errorText(fault));
     }
@@ -164,7 +164,7 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
       )}
       {votedOn.length > 0 && (
         <Button small kind="quiet" onClick={() => void takeBack()}>
-          Take back the last vote
+          Undo the last vote
         </Button>
       )}
       {stays !== "" && <ErrorNote title="The vote stays" error={stays} />}

@@ -1,6 +1,4 @@
-/**
- * The page's styles, separate from the style sheet, which is part of the first load: few visits lead to a blind test.
- */
+/** The page's styles, outside the style sheet of the first load: few visits lead to a blind test. */
 import type { CSSProperties } from "preact";
 
 type Style = CSSProperties;

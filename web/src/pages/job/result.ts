@@ -1,7 +1,4 @@
-/**
- * A job's result and machine metrics, as one chunk: a finished job shows nearly all of it, and each chunk costs a
- * request.
- */
+/** A job's result and machine metrics, as one chunk: a finished job shows both, and chunks cost requests. */
 export { Answers } from "./answers";
 export { Machine } from "./details/machine";
 export { Exports } from "./exports";

@@ -257,7 +257,7 @@ export function Importances({ sweep }: { sweep: Sweep }) {
   const percent = (part: number): string => `${Math.round(100 * part)} %`;
   return (
     <Figure
-      title="What mattered"
+      title="Importance of the settings"
       hint="The share of each setting in the differences between trials (PED-ANOVA), and the middle 90 % of it over resampled trials."
     >
       <ul style={styles.bars}>

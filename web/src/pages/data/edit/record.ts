@@ -154,9 +154,7 @@ export function split(record: Fields, field: MessagesField, at: number): [Fields
   ];
 }
 
-/**
- * A record with the messages of both, or with both texts; null if they are incompatible. Other values are the first's.
- */
+/** A record with both's messages or texts; null if incompatible. Other values are the first's. */
 export function merged(
   record: Fields,
   next: Fields,

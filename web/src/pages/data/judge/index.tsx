@@ -206,7 +206,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       await write({ file, ...before, by: last.by }, hash);
       undoStack.pop();
       setLoads((count) => count + 1);
-      announce(`Judgement of row ${number(last.row)} taken back`);
+      announce(`Undid the judgement of row ${number(last.row)}`);
       choose(last.row);
     });
   /** Tags and comment are stored with the current verdict. */
@@ -251,7 +251,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     },
     {
       name: "judge.undo",
-      label: "Take the last judgement back",
+      label: "Undo the last judgement",
       keys: "u",
       section,
       when: () => undoStack.length > 0,
@@ -374,8 +374,8 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
           Next
         </Button>
         {undoStack.length > 0 && (
-          <Button small kind="quiet" title="Take the last judgement back (u)" onClick={() => undo()}>
-            Take back
+          <Button small kind="quiet" title="Undo the last judgement (u)" onClick={() => undo()}>
+            Undo
           </Button>
         )}
         <label class="judge-label judge-name">

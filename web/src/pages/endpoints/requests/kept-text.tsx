@@ -127,7 +127,7 @@ function Rate({ prompt, answer, model, by }: RateProps) {
     try {
       if (rated) await removePreference(rated.id);
       setRated(null);
-      if (rated?.good === good) announce("Rating taken back");
+      if (rated?.good === good) announce("Rating removed");
       else {
         const id = await addPreference({ prompt, completion: answer, label: good, models: [model], by });
         setRated({ good, id });

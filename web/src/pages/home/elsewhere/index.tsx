@@ -11,10 +11,7 @@ import { statusOf } from "../../job/state";
 import { LiveJob } from "../live";
 import { foundJob } from "../open-run";
 
-/**
- * The running one, or (`paused`) the newest paused one if none runs; nothing while a command of this launch shows its
- * own.
- */
+/** The running job, or (`paused`) the newest paused one; nothing while a command here shows its own. */
 export function Elsewhere({ paused }: { paused: boolean }) {
   const known = runs.value;
   if (known === null || known.some(isLive)) return null;

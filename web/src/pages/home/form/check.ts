@@ -1,6 +1,4 @@
-/**
- * Validates a value by the table of settings, and detects conflicts, like `arkor_dev/contract`; both share one fixture.
- */
+/** Validates values and detects conflicts like `arkor_dev/contract`; both share one fixture. */
 import type { TrainingMethod } from "../../../contract.gen";
 import { CONFLICTS, type Conflict, FORM, type FormSetting, type Rule } from "../../../form.gen";
 import { number } from "../../../lib/format";

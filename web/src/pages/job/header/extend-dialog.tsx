@@ -78,7 +78,7 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
         <Chips label="Count in" items={UNITS} value={unit} onChange={choose} />
         <Field
           for="extend-end"
-          label={unit === "maxSteps" ? "Train to step" : "Epochs in all"}
+          label={unit === "maxSteps" ? "Train to step" : "Total epochs"}
           hint={
             unit === "maxSteps"
               ? wrong === null

@@ -53,9 +53,7 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   return { ms: Math.max(0, steps / speed - since) };
 }
 
-/**
- * Until the job's end, including everything after its last step, if the backend reports it; else until its last step.
- */
+/** Until the job's end if the backend reports it, including work after the last step; else until that. */
 export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLeft {
   const bySteps = timeLeft(run.rows, total, now);
   const { timeLeft: estimate, phase } = run;

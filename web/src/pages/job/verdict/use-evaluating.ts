@@ -18,10 +18,7 @@ export interface Asking {
   ask: (force: boolean) => Promise<void>;
 }
 
-/**
- * Requests an evaluation, of `kind` where it isn't the usual one, and polls its progress until it is done; `done` is
- * announced then.
- */
+/** Requests an evaluation, of `kind` if given, polls until it is done, and then announces `done`. */
 export function useEvaluating(id: string, done: string, kind: object = {}): Asking {
   const path = `/jobs/${encodeURIComponent(id)}`;
   const [evaluating, setEvaluating] = useState<JobEvaluating | null>(null);

@@ -36,7 +36,7 @@ export async function rate({ turn, column, answer }: Props, good: boolean): Prom
       await removePreference(answer.rated.id);
       keep(null);
     }
-    if (answer.rated?.good === good) announce("Rating taken back");
+    if (answer.rated?.good === good) announce("Rating removed");
     else {
       const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
       const id = await addPreference({
