@@ -36,6 +36,8 @@ QUEUE_SECONDS: Final = (0.3, 2.0)
 """When to first ask for a silent job's position in the queue, and how often after that."""
 REASONS: Final = 5
 """Maximum number of reasons reported per outage, in case every message differs."""
+APPEARS_WITHIN: Final = 20.0
+"""How many seconds after its creation a job's stream may still be unknown."""
 
 
 class Sleep(Protocol):

@@ -30,7 +30,7 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import slug_of
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.figures import history, rows_of
-from arkor_dev.jobs.follow import JobEvent, follow, job_of, read_event
+from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, follow, job_of, read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_path, check_trainer
@@ -189,7 +189,7 @@ class AsyncStudio:
         job_name, job_id, _ = await create(
             self.backend, self._settings, free_name(name, names), config, begin
         )
-        return AsyncRun(self, job_id, job_name)
+        return AsyncRun(self, job_id, job_name, appears_within=APPEARS_WITHIN)
 
     async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:
         """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
@@ -240,10 +240,11 @@ class AsyncData:
 class AsyncRun:
     """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
-    def __init__(self, studio: AsyncStudio, job_id: str, name: str) -> None:
+    def __init__(self, studio: AsyncStudio, job_id: str, name: str, *, appears_within: float = 0.0) -> None:
         self._studio = studio
         self.id = job_id
         self.name = name
+        self._appears_within = appears_within
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, {self.name!r})"
@@ -266,7 +267,8 @@ class AsyncRun:
         return str((await self.details()).get("status"))
 
     async def __aiter__(self) -> AsyncIterator[Point]:
-        async with aclosing(follow(self._studio.backend, self.id)) as items:
+        items = follow(self._studio.backend, self.id, appears_within=self._appears_within)
+        async with aclosing(items):
             async for item in items:
                 if not isinstance(item, JobEvent):
                     continue

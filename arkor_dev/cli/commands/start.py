@@ -33,7 +33,7 @@ from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError
-from arkor_dev.jobs.follow import JobEvent, follow, job_of
+from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, follow, job_of
 from arkor_dev.notices.notifier import notifying
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
@@ -66,8 +66,6 @@ FORECAST_LOOK_SECONDS: Final = 0.3
 TOML: Final = "arkor.toml"
 SUFFIXES: Final = (".ts", ".mts", ".js", ".mjs")
 OWN_DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat")
-APPEARS_WITHIN: Final = 20.0
-"""How many seconds after its creation a job's stream may still be unknown."""
 CANCEL_SECONDS: Final = 20.0
 """How long to wait for a job to end after we have cancelled it."""
 
