@@ -557,7 +557,7 @@ def test_a_look_at_the_data_is_bounded(project: Path, monkeypatch: pytest.Monkey
     assert ("flaw" in trainer, trainer["rows"]) == (False, 101)
     monkeypatch.setattr("arkor_dev.project.dataset_source.SECONDS", -1)
     (project / "data.jsonl").write_text("nonsense\n")
-    assert "flaw" not in load_trainers(project)[0]
+    assert not {"flaw", "rows"} & load_trainers(project)[0].keys()  # a row may take seconds
 
 
 def test_a_parquet_file_is_left_to_the_job_without_its_library(

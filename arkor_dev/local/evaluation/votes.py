@@ -45,7 +45,7 @@ def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
                 raise ConflictError(f"This job has {len(votes):,} votes, the most that are stored")
             file.append(line, flush=True)
     except OSError as error:
-        raise ConflictError(f"The vote could not be stored: {file.path} is {error.strerror}") from None
+        raise ConflictError(f"The vote could not be stored in {file.path}: {error.strerror}") from None
     return record
 
 
@@ -60,7 +60,7 @@ def remove_vote(job: Path, vote_id: str) -> None:
                 raise NotFoundError("There is no such vote")
             file.write(b"".join(_line(vote) + b"\n" for vote in remaining))
     except OSError as error:
-        raise ConflictError(f"The vote could not be removed: {file.path} is {error.strerror}") from None
+        raise ConflictError(f"The vote could not be removed from {file.path}: {error.strerror}") from None
 
 
 def votes_of(job: Path) -> list[dict[str, Any]]:

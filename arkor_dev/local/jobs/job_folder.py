@@ -143,7 +143,7 @@ class JobFile(NamedTuple):
     def append(self, line: bytes, *, flush: bool) -> None:
         """Append a line in a single write, on a new line even after one torn by a crash.
 
-        ``flush`` flushes it to disk. Raises OSError, also for a link.
+        ``flush`` flushes it to disk. Raises OSError, also for a link; nothing is appended then.
         """
         with (
             folder_of(self.job, self.name, make=True) as (folder, last),
@@ -151,7 +151,10 @@ class JobFile(NamedTuple):
         ):
             size = os.fstat(file.fileno()).st_size
             torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
-            file.write(b"\n" * torn + line + b"\n")
+            content = b"\n" * torn + line + b"\n"
+            if file.write(content) != len(content):  # all that the disk had room for
+                os.ftruncate(file.fileno(), size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             if flush:
                 os.fsync(file.fileno())
 

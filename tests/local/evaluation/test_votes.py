@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="could not be stored"):
         add_vote(tmp_path / "linked", ballot())
     assert (tmp_path / "elsewhere").read_text() == ""
+
+
+def test_a_disk_that_takes_a_part_of_one_keeps_none_of_it(tmp_path: Path) -> None:
+    first = add_vote(tmp_path, ballot())
+    before = (tmp_path / VOTES).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(ConflictError, match="could not be stored"):
+            add_vote(tmp_path, ballot())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / VOTES).read_bytes() == before
+    assert votes_of(tmp_path) == [first]
 
 
 def test_there_is_an_end_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
