@@ -11,6 +11,7 @@ Even a regular file may be on a disk that does not respond: call these off the e
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -144,3 +145,9 @@ def _bounded(file: BufferedReader, path: Path, limit: int) -> bytes:
             return content
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
     raise NotRegularError(errno.EFBIG, f"larger than {size}", str(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's hash in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

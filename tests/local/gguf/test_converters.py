@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.gguf import converters as module
 from arkor_dev.local.gguf.converters import converters, unpack
-from arkor_dev.local.models.package_index import sha256_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ files are found by their hashes.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +33,7 @@ from arkor_dev.contract.provenance.statement import (
     object_at,
     read_statement,
 )
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.core.plain_text import one_line
@@ -106,14 +106,9 @@ def _hashes(source: Any, project: Path) -> list[str]:
     if any(part["type"] != "file" for part in parts):
         return [""]
     try:
-        return [_sha256(file.path) for part in parts for file in files_of(part, project)]
+        return [sha256_of(file.path) for part in parts for file in files_of(part, project)]
     except (SourceError, OSError):
         return [""]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:

@@ -6,7 +6,6 @@ off; for a changed model the base is loaded again, after the trained one has bee
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.contract.settings.evaluation import asks_nothing
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
@@ -330,14 +330,9 @@ def base_losses(run: Run) -> BaseLosses:
             "fourBit": run.four_bit,
             "padded": padded,
             "whole": whole_model,
-            **({"start": _hash_of(run.parent / WEIGHTS)} if run.parent and run.method.relative else {}),
+            **({"start": sha256_of(run.parent / WEIGHTS)} if run.parent and run.method.relative else {}),
         },
     )
-
-
-def _hash_of(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _stage(
