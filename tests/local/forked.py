@@ -1,10 +1,10 @@
 """Processes of the local backend that are forked from one that has loaded their libraries before.
 
 Each is the same program with the same pipes, environment and process group, and would load them for most of
-its time: limited children (``local/gguf/limited.py``), and the workers of a backend that `forking_backend`
-runs. ``python -m tests.local.forked FD[,FD] LIBRARY…`` is the process that is forked: the template. Whoever
-connects to it tells ``{module, env}`` and the three ends of the pipes, and is told the process's number and
-then its exit status.
+its time: limited children (``local/gguf/limited.py``), a backend that forks its workers (`forking_backend`),
+those workers, and commands. ``python -m tests.local.forked FD[,FD,FD] LIBRARY…`` is the process that is
+forked: the template. Whoever connects to it tells ``{module, env, arguments, cwd}`` and the three ends of the
+pipes, and is told the process's number and then its exit status.
 """
 
 from __future__ import annotations
@@ -35,19 +35,21 @@ PIPE: Final = subprocess.PIPE
 ORDER: Final = 2**17
 ROOM: Final = 2**14
 """Bytes that a child's environment may have more than its template's, as the system tells of it."""
+PLAIN: Final = ("arkor_dev.local.__main__", "arkor_dev.cli.main", "tests.local.short_evaluation")
+"""What backends and commands need, which never load torch."""
 LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp", "tests.local.one_core")
 
 
 class Template:
     """One process that is forked, until it is ended or this process is gone.
 
-    With ``light`` there is a second one (`light`), which imports what the process behind the views of data
-    needs when that is first asked for, and hides torch.
+    With ``light`` there are two more, which import what they need when they are first asked for: the process
+    behind the views of data (`light_of`), which hides torch, and backends and commands (`plain_of`).
     """
 
     def __init__(self, libraries: Sequence[str], env: Mapping[str, str], *, light: bool = False) -> None:
         self.name: Final = f"arkor-tests-{uuid.uuid4().hex}"
-        names = [self.name, light_of(self.name)] if light else [self.name]
+        names = [self.name, *([light_of(self.name), plain_of(self.name)] if light else [])]
         with contextlib.ExitStack() as stack:
             listening = [
                 stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in names
@@ -74,16 +76,24 @@ def light_of(name: str) -> str:
     return f"{name}-light"
 
 
+def plain_of(name: str) -> str:
+    """Return the name of a template's third process."""
+    return f"{name}-plain"
+
+
 def address(name: str) -> str:
     """Where the template of that name listens: in Linux's own space for such names, not in a folder."""
     return f"\0{name}"
 
 
-def ask(name: str, module: str, env: Mapping[str, str], ends: Sequence[int]) -> tuple[socket.socket, int]:
+def ask(
+    name: str, module: str, env: Mapping[str, str], ends: Sequence[int], arguments: Sequence[str] = ()
+) -> tuple[socket.socket, int]:
     """Let a template fork: the connection on which the exit status is told, and the process's number."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.connect(address(name))
-    told = json.dumps({"module": module, "env": dict(env)}).encode()
+    order = {"module": module, "env": dict(env), "arguments": list(arguments), "cwd": os.getcwd()}  # noqa: PTH109
+    told = json.dumps(order).encode()
     socket.send_fds(connection, [told], list(ends))
     return connection, int(connection.recv(64))
 
@@ -91,10 +101,12 @@ def ask(name: str, module: str, env: Mapping[str, str], ends: Sequence[int]) -> 
 class Forked:
     """One child, as far as ``subprocess.Popen`` is asked for one."""
 
-    def __init__(self, template: str, module: str, env: Mapping[str, str], errors: int) -> None:
+    def __init__(
+        self, template: str, module: str, env: Mapping[str, str], errors: int, arguments: Sequence[str] = ()
+    ) -> None:
         given, write = os.pipe()
         read, said = os.pipe()
-        self._connection, self.pid = ask(template, module, env, [given, said, errors])
+        self._connection, self.pid = ask(template, module, env, [given, said, errors], arguments)
         os.close(given)
         os.close(said)
         self.stdin, self.stdout = os.fdopen(write, "wb"), os.fdopen(read, "rb")
@@ -106,6 +118,41 @@ class Forked:
             self.returncode = int(self._connection.recv(64))
             self._connection.close()
         return self.returncode
+
+
+class ForkedBackend(Forked):
+    """A backend, as far as `harness.Backend` and its tests ask ``subprocess.Popen`` for one."""
+
+    def __init__(self, template: str, module: str, env: Mapping[str, str], arguments: Sequence[str]) -> None:
+        heard, errors = os.pipe()
+        super().__init__(plain_of(template), module, env, errors, arguments)
+        os.close(errors)
+        self.stderr = os.fdopen(heard, "rb")
+        self.args: Final = [sys.executable, "-m", module, *arguments]
+
+    def poll(self) -> int | None:
+        """Its exit status, if it has ended."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            super().wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None and not select.select([self._connection], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("the backend", timeout or 0)
+        return super().wait()
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """The little that it said, once it has ended."""
+        self.wait()
+        with self.stdout, self.stderr:
+            return self.stdout.read(), self.stderr.read()
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def answer(template: str, module: str, env: Mapping[str, str], order: bytes) -> bytes:
@@ -150,6 +197,8 @@ def serve(listening: socket.socket, libraries: Sequence[str]) -> None:
         for name in libraries:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+    for name in ("arkor_dev.local.__main__", "tests.local.forking_backend"):
+        sys.modules.pop(name, None)  # which each backend runs as its program
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listening.accept()
@@ -190,10 +239,15 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         for number, each in enumerate(given):
             os.dup2(each, number)
         os.closerange(3, max(given) + 2)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):  # the template's may have been files
+            old = getattr(sys, name)
+            how: dict[str, Any] = {"encoding": old.encoding, "errors": old.errors, "closefd": False}
+            setattr(sys, name, open(number, "w" if number else "r", 1 if number == 2 else -1, **how))  # noqa: SIM115, PTH123
         os.environ.clear()
         os.environ.update(order["env"])
-        _show([sys.executable, "-m", order["module"]], order["env"])
-        sys.argv = [order["module"]]
+        os.chdir(order["cwd"])
+        _show([sys.executable, "-m", order["module"], *order["arguments"]], order["env"])
+        sys.argv = [order["module"], *order["arguments"]]
         _extend_path(order["env"])
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
         status = 0
@@ -231,14 +285,23 @@ def _show(argv: Sequence[str], env: Mapping[str, str]) -> None:
         ctypes.memmove(place, text.ljust(end - place, b"\0"), end - place)
 
 
+def _wait_for_the_first(listening: socket.socket, libraries: Sequence[str]) -> None:
+    """Serve from when somebody asks: not every test's process does."""
+    die_with_parent()
+    select.select([listening], [], [])
+    serve(listening, libraries)
+
+
 if __name__ == "__main__":
-    first, *second = (socket.socket(fileno=int(number)) for number in sys.argv[1].split(","))
-    if second and not os.fork():
-        first.close()
-        sys.modules["torch"] = None  # type: ignore[assignment] # as the worker itself hides it
-        die_with_parent()
-        select.select(second, [], [])
-        serve(second[0], ["arkor_dev.local.modeling.tokenizer"])
-    for each in second:
+    first, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1].split(","))
+    for other, theirs in zip(others, (["arkor_dev.local.modeling.tokenizer"], PLAIN), strict=False):
+        if not os.fork():
+            for each in (first, *others):
+                if each is not other:
+                    each.close()
+            if theirs is not PLAIN:
+                sys.modules["torch"] = None  # type: ignore[assignment] # as the worker itself hides it
+            _wait_for_the_first(other, theirs)
+    for each in others:
         each.close()
     serve(first, sys.argv[2:])

@@ -21,8 +21,12 @@ from arkor_dev.backend.unix_address import address_of
 from arkor_dev.core.settings import Settings
 from tests.support.own_time import OwnTime
 
+from .forked import ForkedBackend
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Process = subprocess.Popen[bytes] | ForkedBackend
 
 TOKEN = "test-token"
 SCOPE = "orgSlug=local&projectSlug=tests"
@@ -91,7 +95,7 @@ def until(condition: Callable[[], Any], seconds: float = 30.0, *, every: float |
 class Backend:
     """One running ``python -m arkor_dev.local``."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     socket: Path
     ready: dict[str, Any]
     mark: str
@@ -104,7 +108,12 @@ class Backend:
         """Start it, with ``more`` arguments."""
         mark = uuid.uuid4().hex
         hello = {"token": TOKEN, "orgSlug": "local", "projectSlug": "tests", "parent": os.getpid()}
-        process = launch(data, project, cache, {**env, MARK: mark}, *more)
+        arguments, env = program(data, project, cache, {**env, MARK: mark}, *more)
+        process: Process
+        if FORKS in env:
+            process = ForkedBackend(env[FORKS], "tests.local.forking_backend", env, arguments)
+        else:
+            process = launch(arguments, env)
         own = OwnTime(process.pid)
         assert process.stdin
         assert process.stdout
@@ -217,31 +226,36 @@ class Backend:
             until(lambda: not self.processes())  # whoever looks at its files now has them to himself
 
 
-def launch(
+def program(
     data: Path, project: Path, cache: Path, env: dict[str, str], *more: str
-) -> subprocess.Popen[bytes]:
-    """Start the process, handshake yet to come."""
+) -> tuple[list[str], dict[str, str]]:
+    """A backend's arguments and environment."""
     folders = ["--data", str(data), "--project", str(project), "--cache", str(cache)]
     if "--engine" not in more:
         # What is tested is not whether llama.cpp is installed, nor whether its file is ready yet.
         more = ("--engine", "exact", *more)
-    module = "tests.local.forking_backend" if FORKS in {**os.environ, **env} else "arkor_dev.local"
+    # One thread unless a caller says more: so small a model gains nothing from two, and loses much on a busy
+    # machine.
+    env = {
+        "OMP_NUM_THREADS": "1",
+        # However full the disk of whoever runs the tests is.
+        "ARKOR_LEAST_FREE_BYTES": "0",
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(cache / "hf"),
+        **env,
+    }
+    return [*folders, *more], env
+
+
+def launch(arguments: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process, handshake yet to come."""
     return subprocess.Popen(
-        [sys.executable, "-m", module, *folders, *more],
+        [sys.executable, "-m", "arkor_dev.local", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # One thread unless a caller says more: so small a model gains nothing from two, and loses much on a
-        # busy machine.
-        env={
-            "OMP_NUM_THREADS": "1",
-            # However full the disk of whoever runs the tests is.
-            "ARKOR_LEAST_FREE_BYTES": "0",
-            **os.environ,
-            "HF_HUB_OFFLINE": "1",
-            "HF_HOME": str(cache / "hf"),
-            **env,
-        },
+        env=env,
     )
 
 

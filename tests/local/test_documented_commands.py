@@ -29,9 +29,10 @@ from tests.support.daemon import free_port
 from tests.support.documented import ROOT, Command, documented
 
 from .conftest import ENDLESS, make_project
+from .forked import plain_of
 from .forking_backend import of_a_studio
 from .gguf_extra import LACKING, with_converters
-from .harness import Backend
+from .harness import FORKS, Backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,7 +236,7 @@ def sandbox(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Sa
     clone, home = tmp_path / "clone", tmp_path / "home"
     for folder in ("examples", "scripts"):
         shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    made_environment(clone)
+    made_environment(clone, plain_of(template[FORKS]) if template else "")
     kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
     env = kept | {
         "HOME": str(home),
@@ -267,7 +268,25 @@ def sandbox(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Sa
         backend.stop()
 
 
-def made_environment(clone: Path) -> None:
+COMMAND: Final = """#!{python} -S
+import os, signal, socket, sys
+if len(sys.argv) < 2 or sys.argv[1] in ("--local", "setup", "self", "doctor") or not {template!r}:
+    program = "import sys; from arkor_dev.cli.main import main; sys.exit(main())"
+    os.execv("{python}", ["{python}", "-c", program, *sys.argv[1:]])
+import json
+order = {{"module": "arkor_dev", "env": dict(os.environ), "arguments": sys.argv[1:], "cwd": os.getcwd()}}
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.connect("\\0{template}")
+socket.send_fds(connection, [json.dumps(order).encode()], [0, 1, 2])
+started = int(connection.recv(64))
+signal.signal(signal.SIGINT, lambda number, _: os.kill(started, number))
+os._exit(int(connection.recv(64)))
+"""
+"""Most commands are forked: to import what they need takes longer than what they do. What looks at its own
+installation, and Studio itself, is started."""
+
+
+def made_environment(clone: Path, template: str) -> None:
     """An environment as ./scripts/studio leaves it, but with the packages of this one."""
     environment = clone / ".venv"
     venv.create(environment, symlinks=True)
@@ -276,7 +295,7 @@ def made_environment(clone: Path) -> None:
     (site / "these.pth").write_text("\n".join([str(ROOT), *packages]))
     command = environment / "bin" / "arkor-dev"
     python = environment / "bin" / "python"
-    command.write_text(f"#!{python}\nimport sys\nfrom arkor_dev.cli.main import main\nsys.exit(main())\n")
+    command.write_text(COMMAND.format(python=python, template=template))
     command.chmod(0o755)
     for file in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / file, clone / file)
