@@ -64,10 +64,13 @@ LIBRARIES: Final = (
 def worker_template() -> dict[str, str]:
     """The environment by which backends fork their workers. It is empty where nothing can be forked.
 
-    They are forked from one process as long as this one lives: to load the libraries takes seconds.
+    They are forked from one process as long as this one lives: to load the libraries takes seconds. Where
+    several processes test (``scripts/test``) they share the one that ``tests.local.shared_template`` has.
     """
     if sys.platform != "linux":
         return {}
+    if shared := os.environ.get("ARKOR_TEST_TEMPLATE"):
+        return {FORKS: shared}
     environment = {"OMP_NUM_THREADS": "1", **DEFAULTS, **os.environ, **QUIET, "HF_HUB_OFFLINE": "1"}
     template = Template(LIBRARIES, environment, light=True)
     atexit.register(template.end)

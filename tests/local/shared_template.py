@@ -1,0 +1,13 @@
+"""``python -m tests.local.shared_template`` prints the name of a template, and keeps it until it is ended."""
+
+from __future__ import annotations
+
+import signal
+
+import tests.conftest  # noqa: F401 - the environment of the processes that test
+from tests.local.forking_backend import worker_template
+from tests.local.harness import FORKS
+
+if __name__ == "__main__":
+    print(worker_template().get(FORKS, ""), flush=True)  # noqa: T201
+    signal.pause()
