@@ -128,6 +128,7 @@ class ForkedBackend(Forked):
         super().__init__(plain_of(template), module, env, errors, arguments)
         os.close(errors)
         self.stderr = os.fdopen(heard, "rb")
+        self.args: Final = [sys.executable, "-m", module, *arguments]
 
     def poll(self) -> int | None:
         """Its exit status, if it has ended."""
@@ -141,10 +142,10 @@ class ForkedBackend(Forked):
         return super().wait()
 
     def communicate(self) -> tuple[bytes, bytes]:
-        with self.stdout, self.stderr:
-            said = self.stdout.read(), self.stderr.read()
+        """The little that it said, once it has ended."""
         self.wait()
-        return said
+        with self.stdout, self.stderr:
+            return self.stdout.read(), self.stderr.read()
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -196,7 +197,8 @@ def serve(listening: socket.socket, libraries: Sequence[str]) -> None:
         for name in libraries:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
-    sys.modules.pop("arkor_dev.local.__main__", None)  # which each backend runs as its program
+    for name in ("arkor_dev.local.__main__", "tests.local.forking_backend"):
+        sys.modules.pop(name, None)  # which each backend runs as its program
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listening.accept()

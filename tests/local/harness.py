@@ -108,7 +108,12 @@ class Backend:
         """Start it, with ``more`` arguments."""
         mark = uuid.uuid4().hex
         hello = {"token": TOKEN, "orgSlug": "local", "projectSlug": "tests", "parent": os.getpid()}
-        process = launch(data, project, cache, {**env, MARK: mark}, *more)
+        arguments, env = program(data, project, cache, {**env, MARK: mark}, *more)
+        process: Process
+        if FORKS in env:
+            process = ForkedBackend(env[FORKS], "tests.local.forking_backend", env, arguments)
+        else:
+            process = launch(arguments, env)
         own = OwnTime(process.pid)
         assert process.stdin
         assert process.stdout
@@ -221,8 +226,10 @@ class Backend:
             until(lambda: not self.processes())  # whoever looks at its files now has them to himself
 
 
-def launch(data: Path, project: Path, cache: Path, env: dict[str, str], *more: str) -> Process:
-    """Start the process, handshake yet to come."""
+def program(
+    data: Path, project: Path, cache: Path, env: dict[str, str], *more: str
+) -> tuple[list[str], dict[str, str]]:
+    """A backend's arguments and environment."""
     folders = ["--data", str(data), "--project", str(project), "--cache", str(cache)]
     if "--engine" not in more:
         # What is tested is not whether llama.cpp is installed, nor whether its file is ready yet.
@@ -238,10 +245,13 @@ def launch(data: Path, project: Path, cache: Path, env: dict[str, str], *more: s
         "HF_HOME": str(cache / "hf"),
         **env,
     }
-    if FORKS in env:
-        return ForkedBackend(env[FORKS], "tests.local.forking_backend", env, [*folders, *more])
+    return [*folders, *more], env
+
+
+def launch(arguments: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process, handshake yet to come."""
     return subprocess.Popen(
-        [sys.executable, "-m", "arkor_dev.local", *folders, *more],
+        [sys.executable, "-m", "arkor_dev.local", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,7 +15,7 @@ import pytest
 from arkor_dev import __version__
 from arkor_dev.local.jobs.database import FORMAT, UnknownFormatError, open_database
 from arkor_dev.local.jobs.store import Store
-from tests.local.harness import launch
+from tests.local.harness import launch, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def test_another_format_is_refused_and_left_as_it_is(path: Path, statements: lis
 
 def test_the_process_says_why_it_does_not_open_another_format(path: Path, project: Path) -> None:
     written(path, NEWER)
-    process = launch(path.parent, project, path.parent / "cache", {})
+    process = launch(*program(path.parent, project, path.parent / "cache", {}))
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
     _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=60)
     assert process.returncode == 76

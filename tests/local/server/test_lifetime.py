@@ -17,7 +17,7 @@ import pytest
 
 from arkor_dev.local.__main__ import lock
 from tests.local.conftest import CONFIG, ENDLESS, make_project
-from tests.local.harness import Backend, launch, until
+from tests.local.harness import Backend, launch, program, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ def test_another_account_cannot_reach_it(backend: Backend) -> None:
 
 
 def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path) -> None:
-    second = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    second = launch(*program(tmp_path / "data", project, tmp_path / "cache", {}))
     out, errors = second.communicate(b"{}\n", timeout=60)
     assert second.returncode == 75
     assert out == b""
@@ -139,7 +139,7 @@ def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path)
 def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "backend.sqlite").write_bytes(b"not a data base" * 100)
-    process = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    process = launch(*program(tmp_path / "data", project, tmp_path / "cache", {}))
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}
     _, errors = process.communicate(json.dumps(hello).encode() + b"\n", timeout=60)
     assert process.returncode == 77
@@ -172,7 +172,7 @@ def test_a_full_disk_is_called_full(tmp_path: Path, project: Path) -> None:
 
 @pytest.mark.parametrize("hello", [b"", b"\n", b"[]\n", b'{"token":""}\n', b"GET / HTTP/1.1\n"])
 def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: bytes) -> None:
-    process = launch(tmp_path / "data", project, tmp_path / "cache", {})
+    process = launch(*program(tmp_path / "data", project, tmp_path / "cache", {}))
     out, errors = process.communicate(hello, timeout=60)
     assert process.returncode == 2
     assert out == b""
