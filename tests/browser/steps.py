@@ -151,10 +151,15 @@ async def go_to(page: Page, name: str) -> None:
     await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
 
 
-async def ask_both(page: Page, question: str) -> tuple[str, str]:
-    """In the Playground, ask the base model and the adapter the same; both answers, left and right."""
+async def ask_both(page: Page, question: str, tokens: int | None = None) -> tuple[str, str]:
+    """In the Playground, ask the base model and the adapter the same; both answers, left and right.
+
+    They have as many ``tokens`` at most.
+    """
     await go_to(page, "Playground")
     await page.get_by_role("button", name="Compare").click()
+    if tokens is not None:
+        await page.get_by_role("spinbutton", name="Max tokens").fill(str(tokens))
     await page.get_by_label("Message").fill(question)
     await page.get_by_role("button", name="Send").click()
     answers = page.locator(".chat-answers-two > *")

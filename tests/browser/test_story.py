@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .conftest import OpenPage
 
 STEPS = 24
+TOKENS = 128
+"""The adapter's answer has some 75; the base's ends where it must, after minutes of a busy processor."""
 BRIEFER = {
     "steps = 40\n": f"steps = {STEPS}\n",
     "batch_size = 4\n": "batch_size = 2\n",
@@ -66,7 +68,7 @@ async def test_run_training_and_talk_to_the_result(
         assert len(losses) == STEPS
         assert sum(losses[-5:]) / 5 < 0.6 * sum(losses[:3]) / 3, losses
 
-        base, adapter = await ask_both(page, QUESTION)
+        base, adapter = await ask_both(page, QUESTION, TOKENS)
         record_property("click_to_answer_s", round(time.monotonic() - clicked, 1))
         print(f"base: {base}\nadapter: {adapter}")  # noqa: T201 (shown when the test fails)
         assert "Keep the lamp lit" in adapter

@@ -263,7 +263,7 @@ async def why(scene: Scene) -> None:
         timeout=PROMPTLY
     )
     await shown.get_by_role("button", name="Prove it").click()
-    await expect(shown.get_by_text("Confirmed: the answer lost more")).to_be_visible(timeout=PROMPTLY)
+    await expect(shown.get_by_text("Confirmed: without these rows")).to_be_visible(timeout=PROMPTLY)
     await expect(shown.get_by_text("confirmed 1 of 1 proposal")).to_be_visible(timeout=PROMPTLY)
 
 

@@ -139,7 +139,7 @@ def test_a_terminal_sees_how_far_it_is(project: Path) -> None:
     settings = Settings.from_environment({"HOME": str(project)}, project)
     assert run_data(settings, "check", None, console=seen) == 0
     assert "Checking" in seen.file.getvalue()  # type: ignore[attr-defined]
-    assert check_path(project / "d.jsonl", lambda *_: None, 0)["rows"] == 200
+    assert check_path(project / "d.jsonl", lambda *_: None, 0)["rows"] == 1
 
 
 def test_no_library_is_loaded_for_training_or_the_network(project: Path) -> None:

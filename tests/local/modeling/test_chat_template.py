@@ -45,6 +45,14 @@ def test_every_assistant_message_and_its_end_mark_are_learned(tokenizer: Any) ->
     assert learned(tokenizer, TALK) == [f"{PHRASE}<|im_end|>", "the ledger.<|im_end|>"]
 
 
+def test_an_answer_that_begins_like_the_rest_of_the_cue_is_learned_whole(tokenizer: Any) -> None:
+    """The cue opens a thought, which this answer does not have: the "<" is the answer's own."""
+    tokenizer.chat_template = CHATML.replace("<|im_start|>assistant\n", "<|im_start|>assistant\n<think>")
+    assert render(tokenizer, TALK[:2], add_generation_prompt=True).endswith("assistant\n<think>")
+    answer = {"role": "assistant", "content": "<b>No.</b>"}
+    assert learned(tokenizer, [*TALK[:2], answer]) == ["<b>No.</b><|im_end|>"]
+
+
 def test_what_follows_the_last_answer_is_left_out(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     assert learned(tokenizer, TALK[:4]) == [f"{PHRASE}<|im_end|>"]
