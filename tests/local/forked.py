@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PIPE: Final = subprocess.PIPE
+SOCKET: Final = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
 ORDER: Final = 2**17
 ROOM: Final = 2**14
 """Bytes that a child's environment may have more than its template's, as the system tells of it."""
@@ -49,11 +50,9 @@ class Template:
 
     def __init__(self, libraries: Sequence[str], env: Mapping[str, str], *, light: bool = False) -> None:
         self.name: Final = f"arkor-tests-{uuid.uuid4().hex}"
-        names = [self.name, *([light_of(self.name), plain_of(self.name)] if light else [])]
+        self._names = names = [self.name, *([light_of(self.name), plain_of(self.name)] if light else [])]
         with contextlib.ExitStack() as stack:
-            listening = [
-                stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in names
-            ]
+            listening = [stack.enter_context(socket.socket(*SOCKET)) for _ in names]
             for each, name in zip(listening, names, strict=True):
                 each.bind(address(name))
                 each.listen(64)
@@ -69,6 +68,11 @@ class Template:
         """End it; what is forked from it goes on."""
         self._process.kill()
         self._process.wait(60)
+        for name in self._names:  # the others end with the first, a moment later
+            with contextlib.suppress(OSError), socket.socket(*SOCKET) as connection:
+                connection.settimeout(10)
+                connection.connect(address(name))
+                connection.recv(1)
 
 
 def light_of(name: str) -> str:
@@ -90,7 +94,7 @@ def ask(
     name: str, module: str, env: Mapping[str, str], ends: Sequence[int], arguments: Sequence[str] = ()
 ) -> tuple[socket.socket, int]:
     """Let a template fork: the connection on which the exit status is told, and the process's number."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection = socket.socket(*SOCKET)
     connection.connect(address(name))
     order = {"module": module, "env": dict(env), "arguments": list(arguments), "cwd": os.getcwd()}  # noqa: PTH109
     told = json.dumps(order).encode()
