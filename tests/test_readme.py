@@ -82,7 +82,8 @@ def test_what_the_guide_for_contributors_names_is_there() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     named = re.findall(r"(?<![\w/])((?:arkor_dev|docs|scripts|tests|web)/[\w./-]*\w/?)", guide)
     assert len(named) > 40
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    made = {"web/node_modules"}  # by a script, when it is first needed
+    assert [name for name in named if name not in made and not (ROOT / name).exists()] == []
 
 
 def test_the_walks_through_the_code_in_the_guide_are_the_codes_own() -> None:
