@@ -33,7 +33,7 @@ def run_import_config(
     as_json: bool = False,
     console: Console | None = None,
 ) -> int:
-    """Add the trainer in ``file`` to ``arkor.toml`` and print what was left out; return the exit code.
+    """Convert ``file`` to a trainer of ``arkor.toml`` and list its unconverted lines; return the exit code.
 
     With ``dry_run`` nothing is written. Raises BadRequestError for the file of an unknown tool, and
     ConflictError if the project has a trainer of this name, or nothing can be written.
