@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -30,7 +29,6 @@ NOT_ON_WINDOWS = (
     "Arkor Studio does not run on Windows itself, but it does in WSL, which uses an NVIDIA GPU too: run "
     "`wsl --install`, open Ubuntu, and install and start it there."
 )
-FULL = (errno.ENOSPC, errno.EDQUOT)
 NAMES_A_JOB = ("job", "like", "parent", "name", "against")
 """Arguments, of any command, that name a job."""
 EXIT_CODES = {
@@ -206,7 +204,9 @@ def _standard_output() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        from arkor_dev.contract.regular_files import DISK_FULL
+
+        if error.errno not in DISK_FULL:
             raise
         where = error.filename or "The output"
         raise InternalError(f"{where} cannot be written: {error.strerror}.") from None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB: Final = 1024 * 1024
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers for a full disk or quota."""
 DEPTH_LIMIT: Final = 20
 """Maximum number of path components of a relative name."""
 # O_NONBLOCK: a FIFO opens at once. O_NOCTTY: a terminal does not become our controlling terminal.

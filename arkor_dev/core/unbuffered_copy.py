@@ -13,6 +13,8 @@ import threading
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from arkor_dev.contract.regular_files import DISK_FULL
+
 from .atomic_write import ChangedError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ PIECE: Final = 2**21
 BLOCK: Final = 4096
 """Offsets, sizes and addresses must be a multiple of the disk's block size, which is at most this."""
 THREADS: Final = 4
-FULL: Final = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+FULL: Final = (*DISK_FULL, errno.EIO)
 """Errors of a disk that will not take the bytes in any other way."""
 
 

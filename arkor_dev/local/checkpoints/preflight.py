@@ -6,9 +6,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.regular_files import DISK_FULL
 from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import PROBE, job_folder
-from arkor_dev.local.workers.errors import FULL, JobFailure
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def check_writable(data: Path, job_id: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             return
         raise JobFailure(
             f"This job could not save its result: {folder} cannot be written ({error.strerror}). Nothing "

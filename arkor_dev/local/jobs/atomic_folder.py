@@ -15,8 +15,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.regular_files import open_inside, read_inside
-from arkor_dev.local.workers.errors import FULL
+from arkor_dev.contract.regular_files import DISK_FULL, open_inside, read_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,8 +101,8 @@ def _is_full(folder: Path, error: Exception) -> bool:
     its file and wraps nothing. So test whether the disk accepts a little more.
     """
     if isinstance(error, OSError):
-        return error.errno in FULL
-    if any(f"(os error {number})" in str(error) for number in FULL):
+        return error.errno in DISK_FULL
+    if any(f"(os error {number})" in str(error) for number in DISK_FULL):
         return True
     try:
         with (folder / "room").open("wb") as file:
@@ -111,7 +110,7 @@ def _is_full(folder: Path, error: Exception) -> bool:
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:
-        return refused.errno in FULL
+        return refused.errno in DISK_FULL
     return False
 
 

@@ -5,11 +5,10 @@ Any other exception is a bug, and is logged as one.
 
 from __future__ import annotations
 
-import errno
 from typing import Final
 
-FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-"""Error numbers for a full disk or quota."""
+from arkor_dev.contract.regular_files import DISK_FULL
+
 MAKE_ROOM: Final = (
     "To make room, run arkor-dev local gc, which deletes what no job uses, or delete jobs: arkor-dev local "
     "status, or Disk use on the Jobs page, shows what takes space"
@@ -37,7 +36,7 @@ def human_size(count: float) -> str:
 
 def write_failure(what: str, error: OSError) -> str:
     """Return that ``what`` could not be written, and why; for a full disk, also what frees space."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return f"The disk is full: {what} could not be written. {MAKE_ROOM}"
     return f"{what[:1].upper()}{what[1:]} could not be written: {error.strerror or error}"
 
