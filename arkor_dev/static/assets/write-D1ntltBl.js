@@ -1,1 +1,0 @@
-import{Et as e,G as t,It as n,Mt as r,on as i}from"./index-Dr5k5H52.js";import{l as a}from"./setup-DG5ZZiBS.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return e(a,{post:e=>i(`/manifest/settings`,{method:`POST`,body:{...u,preview:e}}),written:async()=>{await n(),t(o),r()},onClose:l})}export{o as WriteSettings};
