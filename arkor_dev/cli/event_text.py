@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import events
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line, plain
 
 if TYPE_CHECKING:
@@ -400,10 +401,7 @@ def figure(value: object) -> float | None:
 def _amount(count: float, unit: str) -> str:
     if unit != "B":
         return f"{count:,.0f} {unit}".strip()
-    for name, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {name}"
-    return f"{count:.0f} B"
+    return format_bytes(count)
 
 
 def size_of(artifacts: object) -> str | None:

@@ -22,6 +22,7 @@ from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import amd_gpus, idle_gpu, nvidia_gpus, torch_build
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import surplus
@@ -190,7 +191,7 @@ def _gpu() -> Iterator[Check]:
         yield Check("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
     for gpu in nvidia_gpus() if kind == "cuda" else amd_gpus() if kind == "rocm" else ():
         memory_text = (
-            f", {gpu.free / 1e9:.1f} of {gpu.total / 1e9:.1f} GB free" if gpu.free and gpu.total else ""
+            f", {format_bytes(gpu.free)} of {format_bytes(gpu.total)} free" if gpu.free and gpu.total else ""
         )
         yield Check("GPU", "ok", f"{gpu.name}{memory_text}.")
 

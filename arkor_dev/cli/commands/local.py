@@ -11,6 +11,7 @@ from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.consent import confirm
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.local_backend import rebuild_jobs
 
@@ -65,7 +66,7 @@ async def _export(backend: Backend, job: str, file: str) -> int:
     chosen, target = choose_job(await jobs_of(backend), job), _absolute(file)
     size_written = json.loads((await backend.export_job(chosen["id"], target)).body)["bytes"]
     name = f"{one_line(chosen['id'], 60)} ({one_line(chosen.get('name'), 60)})"
-    print(f"{name} is in {one_line(target, 500)}, {size(size_written)}.")  # noqa: T201
+    print(f"{name} is in {one_line(target, 500)}, {format_bytes(size_written)}.")  # noqa: T201
     return 0
 
 
@@ -106,21 +107,21 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
         f"Data     {one_line(settings.local_data, 500)}",
         f"Models   {one_line(settings.cache / 'models', 500)}",
         "",
-        f"{size(total):>9}  {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}",
-        f"{size(disk['database']):>9}  job database",
-        f"{size(disk['leftovers']):>9}  orphaned files",
-        f"{size(disk['free']):>9}  free on this disk",
+        f"{format_bytes(total):>9}  {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}",
+        f"{format_bytes(disk['database']):>9}  job database",
+        f"{format_bytes(disk['leftovers']):>9}  orphaned files",
+        f"{format_bytes(disk['free']):>9}  free on this disk",
     ]
     if disk.get("embeddings"):
-        lines.insert(-1, f"{size(disk['embeddings']):>9}  embeddings of rows")
+        lines.insert(-1, f"{format_bytes(disk['embeddings']):>9}  embeddings of rows")
     if jobs:
         lines += ["", "Jobs, largest first:"]
         labelled = [(job, f"{one_line(job['id'], 60)}  {one_line(job['name'], 60)}") for job in jobs]
-        lines += [f"{size(job['bytes']):>9}  {words}" for job, words in labelled]
+        lines += [f"{format_bytes(job['bytes']):>9}  {words}" for job, words in labelled]
     if models:
         lines += ["", "Models:"]
         described = [(model, one_line(model["name"], 80) + _use(model)) for model in models]
-        lines += [f"{size(model['bytes']):>9}  {words}" for model, words in described]
+        lines += [f"{format_bytes(model['bytes']):>9}  {words}" for model, words in described]
     if next(_spare(disk), None):
         lines += ["", "`arkor-dev local gc` deletes orphaned files and unused models."]
     return "\n".join(lines)
@@ -151,19 +152,11 @@ async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
         print("Nothing to remove: everything belongs to a job.")  # noqa: T201
         return 0
     for words, count in spare:
-        print(f"{size(count):>9}  {words}")  # noqa: T201
-    total = size(sum(count for _, count in spare))
+        print(f"{format_bytes(count):>9}  {words}")  # noqa: T201
+    total = format_bytes(sum(count for _, count in spare))
     if not confirm(f"{total} will be removed from this disk.", "Remove it?", yes=yes):
         print("Nothing was removed.")  # noqa: T201
         return 0
     freed = json.loads((await backend.clean_disk()).body)["freed"]
-    print(f"{size(freed)} removed.")  # noqa: T201
+    print(f"{format_bytes(freed)} removed.")  # noqa: T201
     return 0
-
-
-def size(count: float) -> str:
-    """Format bytes in decimal units, like the page."""
-    for name, unit in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= 0.9995 * unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count:.0f} B"

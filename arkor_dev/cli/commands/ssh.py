@@ -12,11 +12,11 @@ from arkor_dev.cli.commands.export.run import run_export
 from arkor_dev.cli.commands.jobs import jobs_of
 from arkor_dev.cli.consent import confirm
 from arkor_dev.connection.connect import joined
-from arkor_dev.connection.ssh.backend import size
 from arkor_dev.connection.ssh.host import checked
 from arkor_dev.connection.ssh.link import linked
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.regular_files import is_safe_name
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.compute import load_ssh, load_ssh_python
 
@@ -71,7 +71,7 @@ async def run_ssh(
 
 def _lines(host: str, state: Any) -> Iterator[str]:
     try:
-        yield f"{host}: {size(int(state['bytes']))} in {one_line(state['root'], 300)}"
+        yield f"{host}: {format_bytes(int(state['bytes']))} in {one_line(state['root'], 300)}"
         for project in state["projects"]:
             name = one_line(project["name"], 60)
             if project["running"]:

@@ -29,6 +29,7 @@ from arkor_dev.contract.events import (
     TRAINING_STARTED,
 )
 from arkor_dev.contract.gpus import amd_gpus, nvidia_gpus, torch_build
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.jobs.follow import JobEvent, follow
 from arkor_dev.project.arkor_toml import load_trainers
@@ -246,7 +247,7 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _size(count: object) -> str:
-    return f"{count / 1e9:.2f} GB" if isinstance(count, int | float) else "unknown"
+    return format_bytes(count) if isinstance(count, int | float) else "unknown"
 
 
 def _figure(value: object) -> str:

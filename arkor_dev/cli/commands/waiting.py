@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from rich.cells import chop_cells
 
-from arkor_dev.cli.commands.local import size
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def progress_words(work: Mapping[str, Any], doing: str) -> str:
     done, seconds_left = progress.get("done"), progress.get("secondsLeft")
     ending = f", {seconds_left:.0f} s left" if _is_number(seconds_left) else ""
     if unit == "B" and _is_number(done) and (not total or _is_number(total)):
-        return f"{label}: {size(done)}{f' of {size(total)}' if total else ''}{ending}"
+        return f"{label}: {format_bytes(done)}{f' of {format_bytes(total)}' if total else ''}{ending}"
     of = f" of {one_line(total, 20)}" if total else ""
     words = f"{label}: {one_line(done, 20)}{of} {unit}".rstrip() if total or unit else label
     return f"{words}{ending}"

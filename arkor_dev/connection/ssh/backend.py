@@ -28,6 +28,7 @@ from arkor_dev.contract.errors import (
     UnavailableError,
 )
 from arkor_dev.contract.regular_files import open_regular
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line, tidy_name
 from arkor_dev.identity.local_backend import ORG
 from arkor_dev.project.toml.compute import load_ssh_python
@@ -270,12 +271,12 @@ class SshBackend:
         to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in names]
         total = sum(file.size for file, _ in to_send)
         self._agree(total, [file for file, _ in to_send])
-        done, self._progress = 0, f"0 of {size(total)}"
+        done, self._progress = 0, f"0 of {format_bytes(total)}"
 
         def sent(count: int) -> None:
             nonlocal done
             done += count
-            self._progress = f"{size(done)} of {size(total)}"
+            self._progress = f"{format_bytes(done)} of {format_bytes(total)}"
             label = f"Sending files to {self._host}"
             self.on_notice({"notice": "progress", "label": label, "done": done, "total": total, "unit": "B"})
 
@@ -291,7 +292,8 @@ class SshBackend:
                 )  # fmt: skip
         if to_send:
             self._step(
-                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, {size(total)} in total"
+                f"Sent {_file_list([file for file, _ in to_send])} to {self._host}, "
+                f"{format_bytes(total)} in total"
             )
         self._sent = files
 
@@ -299,7 +301,7 @@ class SshBackend:
         if total <= ASK_BYTES:
             return
         largest = sorted(files, key=lambda file: -file.size)
-        question = f"{size(total)} would be sent to {self._host}: {_file_list(largest)}."
+        question = f"{format_bytes(total)} would be sent to {self._host}: {_file_list(largest)}."
         if self._confirm is None:
             raise ConflictError(
                 f"{question} Start `arkor-dev --ssh {self._host}` in a terminal, which asks first."
@@ -348,16 +350,8 @@ def _need_modules(host: str, python: str | None, host_state: dict[str, Any]) -> 
         )
 
 
-def size(count: int) -> str:
-    """Format a number of bytes."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} bytes"
-
-
 def _file_list(files: list[Leaving]) -> str:
-    descriptions = [f"{one_line(file.name, 100)} ({size(file.size)})" for file in files[:MOST_FILES]]
+    descriptions = [f"{one_line(file.name, 100)} ({format_bytes(file.size)})" for file in files[:MOST_FILES]]
     return ", ".join(descriptions) + (
         f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
     )

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_atomically
 from arkor_dev.local.jobs.disk import disk_shortage
 from arkor_dev.local.jobs.job_folder import (
@@ -18,7 +19,7 @@ from arkor_dev.local.jobs.job_folder import (
     resume_folder,
 )
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from .resume_points import drop_before
 from .state import write_state
@@ -129,8 +130,8 @@ class CheckpointWriter:
             free = shutil.disk_usage(self._data).free
             needs = free + MORE_ROOM
             raise NoSpaceError(
-                f"The disk is full: the state of step {step} could not be written with {human_size(free)} "
-                f"free. The job resumes when {human_size(needs)} are free. {MAKE_ROOM}",
+                f"The disk is full: the state of step {step} could not be written with {format_bytes(free)} "
+                f"free. The job resumes when {format_bytes(needs)} are free. {MAKE_ROOM}",
                 needs,
             ) from None
 

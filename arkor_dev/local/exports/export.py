@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
@@ -18,7 +19,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render, with_argumen
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
 
 from .files import (
     copy_adapter,
@@ -150,7 +151,7 @@ class Export:
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:
             raise JobFailure(
-                f"The export takes {human_size(needed)}, and the disk has {human_size(free)} free. "
+                f"The export takes {format_bytes(needed)}, and the disk has {format_bytes(free)} free. "
                 f"{MAKE_ROOM}"
             )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
+from arkor_dev.contract.units import format_bytes
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast
@@ -31,7 +32,7 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     if free is not None and need > free:
         return {
             "error": "Not started, since it cannot fit. Its checkpoints and its result take "
-            f"{human_size(need)} of disk space, and {human_size(free)} are free: keep fewer checkpoints "
+            f"{format_bytes(need)} of disk space, and {format_bytes(free)} are free: keep fewer checkpoints "
             f"(save_total_limit, save_every). {MAKE_ROOM}"
         }
     return {}
@@ -42,11 +43,11 @@ def advice(forecast: Forecast) -> str:
     limit = forecast.get("device") or forecast["memory"]
     free, need = limit["freeBytes"], limit["peakBytes"]
     if free is None:
-        return f"It was estimated to take {human_size(need)}."
-    estimate = f"It was estimated to take {human_size(need)}, and {human_size(free)} are free now."
+        return f"It was estimated to take {format_bytes(need)}."
+    estimate = f"It was estimated to take {format_bytes(need)}, and {format_bytes(free)} are free now."
     if forecast.get("fits"):
         return f"{estimate} Other programs have taken the memory since: close them, and run it again."
-    fixes = [f"{fix['words']} ({human_size(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
+    fixes = [f"{fix['words']} ({format_bytes(fix['peakBytes'])})" for fix in forecast.get("fixes", ())]
     if not fixes:
         return f"{estimate} No batch size or length of this model fits: choose a smaller model."
     return f"{estimate} What would fit: {'; '.join(fixes)}."

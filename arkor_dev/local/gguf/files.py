@@ -11,11 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
 
 from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters
@@ -51,8 +52,8 @@ def require_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < SPARE * needed:
         raise JobFailure(
-            f"The GGUF file and its intermediate files take {human_size(needed)}, and the disk has "
-            f"{human_size(free)} free. {MAKE_ROOM}"
+            f"The GGUF file and its intermediate files take {format_bytes(needed)}, and the disk has "
+            f"{format_bytes(free)} free. {MAKE_ROOM}"
         )
 
 

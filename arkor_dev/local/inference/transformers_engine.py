@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
@@ -299,7 +300,7 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
         if reason and free_memory is not None and needed > free_memory:
             raise OutOfMemory(
                 f"This model cannot answer now: {reason.partition(': ')[2]}; the processor would need "
-                f"{needed / 1e9:.1f} GB of memory, and {free_memory / 1e9:.1f} GB are free. Ask again when "
+                f"{needed / 1e9:.1f} GB of memory, and {format_bytes(free_memory)} are free. Ask again when "
                 "no job is training, or choose a smaller model"
             )
     if four_bit:

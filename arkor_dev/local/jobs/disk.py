@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from .job_folder import job_folder, jobs_folder
 
@@ -80,7 +81,7 @@ def disk_shortage(folder: Path) -> str | None:
     if usage.free >= least:
         return None
     return (
-        f"The disk has {human_size(usage.free)} free, and {human_size(least)} must stay free (or as many "
+        f"The disk has {format_bytes(usage.free)} free, and {format_bytes(least)} must stay free (or as many "
         f"bytes as {LEAST_FREE} says). {MAKE_ROOM}"
     )
 

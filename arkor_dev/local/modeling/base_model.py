@@ -19,6 +19,7 @@ from transformers.quantizers.base import get_keys_to_not_convert
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_build
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
 from .auto_class import auto_class
@@ -306,7 +307,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
         sizes = [torch.cuda.mem_get_info(gpu) for gpu in range(gpus)]
         free, total = sum(size[0] for size in sizes), sum(size[1] for size in sizes)
         whose = "GPU's" if gpus == 1 else "GPUs'"
-        text += f"the {whose} memory, of which {free / 1e9:,.1f} of {total / 1e9:,.1f} GB are free"
+        text += f"the {whose} memory, of which {format_bytes(free)} of {format_bytes(total)} are free"
     else:
         text += "this machine's memory"
     reliefs = ["choose a smaller model", "end other programs that use the GPU"]

@@ -11,7 +11,8 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure, human_size
+from arkor_dev.contract.units import format_bytes
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,8 +86,8 @@ def check_listing(sizes: Mapping[str, int | None], cache: Path) -> tuple[int | N
     free = shutil.disk_usage(existing).free
     if total > free:
         raise JobFailure(
-            f"The model has {human_size(total)}, and the disk of {existing} has room for "
-            f"{human_size(free)}: choose a smaller model. {MAKE_ROOM}"
+            f"The model has {format_bytes(total)}, and the disk of {existing} has room for "
+            f"{format_bytes(free)}: choose a smaller model. {MAKE_ROOM}"
         )
     return (total, total + SLACK) if len(announced) == len(sizes) else (None, free - RESERVED_BYTES)
 

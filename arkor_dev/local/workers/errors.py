@@ -27,13 +27,6 @@ class OutOfMemory(JobFailure):
     """There is not enough memory for a job or a model."""
 
 
-def human_size(count: float) -> str:
-    """Format bytes as gigabytes, or in a smaller unit below one."""
-    if count >= 1e9:
-        return f"{count / 1e9:,.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
-
-
 def write_failure(what: str, error: OSError) -> str:
     """Return that ``what`` could not be written, and why; for a full disk, also what frees space."""
     if error.errno in DISK_FULL:

@@ -325,7 +325,7 @@ def test_a_gpu_and_one_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(doctor, "idle_gpu", lambda _: None)
     monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-1", 20 * 10**9, 24 * 10**9)])
     (check,) = doctor._gpu()
-    assert (check.status, check.text) == ("ok", "RTX 4090, 20.0 of 24.0 GB free.")
+    assert (check.status, check.text) == ("ok", "RTX 4090, 20.0 GB of 24.0 GB free.")
     monkeypatch.setattr(doctor, "torch_build", lambda: "cpu")
     monkeypatch.setattr(doctor, "idle_gpu", lambda _: ("RTX 4090", "the CUDA build"))
     (check,) = doctor._gpu()

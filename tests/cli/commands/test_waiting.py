@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ({"progress": {"label": "Writing", "done": 0, "total": None, "unit": ""}}, "Writing"),
         (
             {"progress": {"label": "Q", "done": 61e6, "total": 144e6, "unit": "B", "secondsLeft": 74.2}},
-            "Q: 61.0 MB of 144.0 MB, 74 s left",
+            "Q: 61.0 MB of 144 MB, 74 s left",
         ),
         ({"progress": {"label": "Q", "done": 5, "total": None, "unit": "B"}}, "Q: 5 B"),
         ({"progress": {"label": "Q", "done": "x", "total": 1, "unit": "B"}}, "Q: x of 1 B"),

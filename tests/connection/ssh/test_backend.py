@@ -171,7 +171,7 @@ async def test_much_is_sent_only_after_asking(
             async with SshBackend(launch, notices.append, ask):
                 pass
         assert asked[0].startswith(
-            f"{len(row) + toml.stat().st_size} bytes would be sent to gpu-box: arkor.toml ("
+            f"{len(row) + toml.stat().st_size} B would be sent to gpu-box: arkor.toml ("
         )
         assert "asks first" in await fault_of(launch)
         assert re.fullmatch(

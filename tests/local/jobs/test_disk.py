@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.jobs.disk import (
     LEAST_FREE,
     disk_shortage,
@@ -27,7 +28,6 @@ from arkor_dev.local.jobs.disk import (
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import STARTER_FOLDER
-from arkor_dev.local.workers.errors import human_size
 
 from .test_order import fill
 from .test_store import CONFIG
@@ -195,7 +195,7 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
     said = disk_shortage(tmp_path)
     assert (said is not None) is short
     if said:
-        assert said.startswith(f"The disk has {human_size(free * gib)} free")
+        assert said.startswith(f"The disk has {format_bytes(free * gib)} free")
         assert "arkor-dev local gc" in said
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 from arkor_dev.local.jobs import atomic_folder, disk
 from arkor_dev.local.jobs.atomic_folder import PART
@@ -17,7 +18,7 @@ from arkor_dev.local.jobs.job_folder import (
     final_folder,
     resume_steps,
 )
-from arkor_dev.local.workers.errors import JobFailure, human_size
+from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import events_of, made_up, set_up
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
         status, fields = run.run()
         assert (status, fields["reason"], place.exists()) == ("paused", "disk", False)
         assert fields["needs"] > 0
-        assert f"The job resumes when {human_size(fields['needs'])} are free." in fields["message"]
+        assert f"The job resumes when {format_bytes(fields['needs'])} are free." in fields["message"]
         assert "arkor-dev local gc" in fields["message"]
     run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
     assert run.run().status == "completed"

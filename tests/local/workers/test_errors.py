@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from arkor_dev.local.workers.errors import MAKE_ROOM, human_size, write_failure
+from arkor_dev.local.workers.errors import MAKE_ROOM, write_failure
 
 
 def test_a_full_disk_says_what_makes_room() -> None:
@@ -15,7 +15,3 @@ def test_a_full_disk_says_what_makes_room() -> None:
     )
     denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     assert write_failure("the export", denied) == "The export could not be written: Permission denied"
-
-
-def test_little_space_is_not_said_to_be_none() -> None:
-    assert [human_size(count) for count in (233_000, 39e6, 2_147e6)] == ["233 kB", "39 MB", "2.1 GB"]

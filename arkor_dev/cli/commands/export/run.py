@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
-from arkor_dev.cli.commands.local import size
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
 from .asking import fetch, finished, order, request_of
@@ -146,8 +146,9 @@ def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
     of = "" if step is None else f" of step {one_line(step, 20)}"
     quantization = export.get("quantization")
     bits = "" if quantization is None else f" {one_line(quantization, 20)}"
+    size = format_bytes(float(export.get("bytes") or 0))
     return [
-        f"{path}: {one_line(export.get('format'), 20)}{bits}{of}, {size(float(export.get('bytes') or 0))}",
+        f"{path}: {one_line(export.get('format'), 20)}{bits}{of}, {size}",
         *_hashes(export),
     ]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.cli.commands.export.asking import fetch, finished, is_readable, order, request_of
 from arkor_dev.cli.commands.export.run import SAME
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
-from arkor_dev.cli.commands.local import size
 from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
 from . import hub
@@ -181,7 +181,8 @@ def _scratch_folder(cache: Path, needed: float) -> Iterator[Path]:
     free = shutil.disk_usage(cache).free
     if free < needed:
         raise BadRequestError(
-            f"The files take {size(needed)}, and the disk has {size(free)} free: make room first."
+            f"The files take {format_bytes(needed)}, and the disk has {format_bytes(free)} free: make room "
+            "first."
         )
     with tempfile.TemporaryDirectory(prefix=FOLDER, dir=cache) as folder:
         yield Path(folder)
@@ -219,7 +220,7 @@ def _question(
     removal = f" {', '.join(remove[:5])} will be removed there." if remove else ""
     return (
         f"{one_line(job['id'], 60)} ({one_line(job.get('name'), 60)}), {_words(export)}, "
-        f"{size(export['bytes'])} in {files} files, will be published {commit_text} "
+        f"{format_bytes(export['bytes'])} in {files} files, will be published {commit_text} "
         f"{repository['endpoint']}/{name}: {visibility}, by {one_line(repository['user'], 60)}.{removal}"
     )
 
@@ -245,7 +246,7 @@ def _lines(repository: dict[str, Any], export: dict[str, Any], endpoint: str) ->
     if not repository["changed"]:
         return [f"{repository['url']} is up to date: there was nothing to publish."]
     visibility = "private" if repository["private"] else "public"
-    contents = f"{_words(export)}, {size(export['bytes'])}"
+    contents = f"{_words(export)}, {format_bytes(export['bytes'])}"
     lines = [
         f"{repository['url']} ({visibility}): {contents}, commit {one_line(repository['commit'], 40)}",
         one_line(export["proof"].get("sentence"), 500),

@@ -28,7 +28,8 @@ from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.local.workers.errors import MAKE_ROOM, human_size
+from arkor_dev.contract.units import format_bytes
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from ..database import connect
 from ..disk import remove_files
@@ -146,7 +147,9 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     # Events are written twice more before they are in the store.
     needed, free = sum(sizes) + 2 * sizes[0] + SPARE, shutil.disk_usage(data).free
     if needed > free:
-        space = f"it takes {human_size(needed)} while it is read, and the disk has {human_size(free)} free"
+        space = (
+            f"it takes {format_bytes(needed)} while it is read, and the disk has {format_bytes(free)} free"
+        )
         raise BadRequestError(f"The file cannot be imported: {space}. Nothing was changed. {MAKE_ROOM}")
     folder.mkdir(mode=0o700)
     (folder / FILES).mkdir()
