@@ -19,6 +19,7 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from arkor_dev.contract.errors import UnavailableError
+from arkor_dev.local.workers.errors import MAKE_ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +164,7 @@ class AsyncStore:
             return writing.result()
         raise UnavailableError(
             "The local backend's database cannot be written: another program has locked it, or the disk "
-            "is full. Nothing was changed; try again",
+            f"is full. Nothing was changed; try again. {MAKE_ROOM}",
         )
 
     def post(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> Future[T]:

@@ -91,6 +91,7 @@ async def test_a_request_is_refused_and_then_nothing_comes_of_it(
     with pytest.raises(ArkorError) as caught:
         await store.request(Store.create, "x" * 20_000, CONFIG)
     assert status_of(caught.value) == 503
+    assert "arkor-dev local gc" in caught.value.text
     make_room(store)
     await store.write(Store.create, "b", CONFIG)
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]

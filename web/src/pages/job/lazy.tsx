@@ -58,7 +58,7 @@ export function LazyContradictions({ job, status }: JobNow) {
   const code = useContradictions(requested);
   if (!job || status !== "completed" || !features.value.has("attribution")) return null;
   return (
-    <section aria-label="Contradicting rows">
+    <section aria-label="Contradicting rows" style={{ display: "grid", gap: "8px", justifyItems: "start" }}>
       <h2>Contradicting rows</h2>
       {code ? (
         <code.Contradictions key={job.id} jobId={job.id} />
