@@ -198,7 +198,7 @@ class Backend(ScopedCalls):
         data = json_bytes({"path": path})
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
-    async def take_in_adapter(self, body: Mapping[str, object]) -> Answer:
+    async def import_adapter(self, body: Mapping[str, object]) -> Answer:
         """Import an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
         data = json_bytes(body)
         return await self._call("POST", "adapters", need="write", data=data, patience=ARCHIVE_SECONDS)

@@ -156,9 +156,9 @@ class RunLines:
         between = self.step is not None and (self.total is None or self.step < self.total)
         if self.phase in (previous, "training") or between:
             return ""
-        return "  ".join([self.doing(), *self.left_words()])
+        return "  ".join([self.doing(), *self.time_left_text()])
 
-    def left_words(self) -> list[str]:
+    def time_left_text(self) -> list[str]:
         """``2:10 left``, if known; nothing once work after the steps takes longer than estimated."""
         seconds_left = self.time_left()
         if seconds_left is None or self.ended is not None:
@@ -227,7 +227,7 @@ class RunLines:
         """Return ``1.2 s/step`` and ``2:10 left``, if known."""
         pace = self.pace()
         parts = [f"{pace:.2g} s/step" if pace < 10 else f"{pace:.0f} s/step"] if pace is not None else []
-        return parts + self.left_words()
+        return parts + self.time_left_text()
 
     def _clock(self, timestamp: object) -> None:
         try:
@@ -268,7 +268,7 @@ def _answer(data: dict[str, object]) -> str:
     return f"{model_text}, prompt {one_line(data.get('number'), 20)}{prompt_text}: {answer}{cut}"
 
 
-def left_of(job: Mapping[str, object], now: float) -> str | None:
+def time_left(job: Mapping[str, object], now: float) -> str | None:
     """Return ``2:10 left`` from a running job's record at ``now`` (Unix time); None if unknown or overdue."""
     phase = job.get("phase")
     if job.get("status") != "running" or not isinstance(phase, dict):

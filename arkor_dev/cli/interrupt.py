@@ -28,7 +28,7 @@ PATIENCE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class InterruptMessages:
     """What a command prints about its own end; ``stopping`` may be empty."""
 
     stopping: str
@@ -36,7 +36,7 @@ class Words:
     goes_on: str
 
 
-class Ending:
+class InterruptHandler:
     """Waits for a signal to end a command. ``find_lost`` returns a sentence for each job that would end, too.
 
     ``say`` prints a line; ``ask`` says whether a person can be asked. A further signal after the one that
@@ -45,7 +45,7 @@ class Ending:
 
     def __init__(
         self,
-        words: Words,
+        words: InterruptMessages,
         find_lost: Callable[[], Awaitable[list[str]]],
         say: Callable[[str], None],
         *,

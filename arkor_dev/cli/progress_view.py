@@ -171,7 +171,7 @@ class LiveView(PlainView):
         run = self.run
         parts = [f"{words} {value:.3f}" for words, value in run.figures.items()]
         if self.console.width < ROOMY:
-            return "  ".join(parts[:1] + run.left_words())
+            return "  ".join(parts[:1] + run.time_left_text())
         return "  ".join(parts + run.outlook())
 
     def _progress(self, data: dict[str, object]) -> None:

@@ -64,27 +64,27 @@ class TooOldError(ArkorError):
     """The backend no longer supports clients of this version."""
 
 
-class PassingError(ArkorError):
+class TemporaryError(ArkorError):
     """A temporary error: the same call may succeed later."""
 
 
-class SlowRequestError(PassingError):
+class SlowRequestError(TemporaryError):
     """The request did not arrive in time."""
 
 
-class RateLimitedError(PassingError):
+class RateLimitedError(TemporaryError):
     """Too many calls in a short time."""
 
 
-class InternalError(PassingError):
+class InternalError(TemporaryError):
     """This machine or program failed, not the request."""
 
 
-class UnsupportedError(PassingError):
+class UnsupportedError(TemporaryError):
     """The backend does not support the call."""
 
 
-class BackendError(PassingError):
+class BackendError(TemporaryError):
     """The backend (or the sign-in service) is unreachable, or its response is unusable."""
 
 
@@ -92,7 +92,7 @@ class TimedOutError(BackendError):
     """The backend did not answer in time."""
 
 
-class UnavailableError(PassingError):
+class UnavailableError(TemporaryError):
     """The service is starting or shutting down."""
 
 
@@ -129,7 +129,7 @@ def fault_of(status: int, text: str, headers: Mapping[str, str] | None = None, *
 
     A status unknown to HTTP becomes 502, since a browser would not treat it as an error.
     """
-    unnamed = PassingError if status >= _OURS or status == _TOO_EARLY else ArkorError
+    unnamed = TemporaryError if status >= _OURS or status == _TOO_EARLY else ArkorError
     error = _KINDS.get(status, unnamed)(text, **extra)
     error.answered = status if status < 600 else STATUS[BackendError]
     error.headers = headers or {}

@@ -66,7 +66,7 @@ def cuda_bytes() -> int:
     )
 
 
-def surplus() -> tuple[str, str] | None:
+def oversized_build() -> tuple[str, str] | None:
     """Say what is too large and how to fix it, if a machine without an NVIDIA GPU has the CUDA build."""
     if torch_build() != "cuda" or has_nvidia_gpu():
         return None

@@ -35,7 +35,7 @@ class Agreement(NamedTuple):
     high: float
 
     @property
-    def is_heard(self) -> bool:
+    def is_trusted(self) -> bool:
         """Whether a judge who agrees so far with a person is heard."""
         return self.rows >= LEAST_ROWS and self.kappa >= LEAST_KAPPA
 

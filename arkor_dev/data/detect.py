@@ -49,7 +49,7 @@ def is_parquet(path: Path) -> bool:
 def open_container(
     path: Path,
     limit: int,
-    restarts: Restarts | None = None,
+    restarts: RestartPoints | None = None,
     mapped: Collection[str] = (),
     seconds: float = SECONDS,
 ) -> tuple[Container, bool]:
@@ -65,7 +65,7 @@ def open_container(
         head = file.read(HEAD)
         packed = head.startswith(GZIP)
         if packed:
-            unpacked = _Unpacked(file, Restarts() if restarts is None else restarts)
+            unpacked = _Unpacked(file, RestartPoints() if restarts is None else restarts)
             file = cast("BinaryIO", io.BufferedReader(unpacked, HEAD))
             head = file.read(HEAD)
         file.seek(0)
@@ -84,7 +84,7 @@ class _Restart(NamedTuple):
     state: Any
 
 
-class Restarts:
+class RestartPoints:
     """Restart points of a gzip file, so that access to a far row need not unpack everything before it."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Restarts:
 class _Unpacked(io.RawIOBase):
     """The content of a gzip file, which is closed with it; errors of the format are DataErrors."""
 
-    def __init__(self, file: BinaryIO, restarts: Restarts) -> None:
+    def __init__(self, file: BinaryIO, restarts: RestartPoints) -> None:
         self._file, self._restarts = file, restarts
         self._go_to(restarts.before(0))
 
@@ -150,7 +150,7 @@ class _Unpacked(io.RawIOBase):
     def _unpack(self, size: int) -> bytes:
         """Return the next bytes, at most ``size``; none at the end."""
         try:
-            while not self._state.eof or self._begins_again():
+            while not self._state.eof or self._has_next_member():
                 packed = self._next or self._state.unconsumed_tail or self._file.read(PIECE)
                 self._next = b""
                 if data := self._state.decompress(packed, size):
@@ -166,7 +166,7 @@ class _Unpacked(io.RawIOBase):
             pass
         raise DataError("cannot be unpacked further: the file is damaged or truncated")
 
-    def _begins_again(self) -> bool:
+    def _has_next_member(self) -> bool:
         """Return whether another gzip file follows in this one; zeros may be between them."""
         rest = self._state.unused_data
         while not (rest := rest.lstrip(b"\0")):

@@ -47,24 +47,24 @@ def _parsed(text: str, at: int) -> _Node:
         node.end = scanstring(text, at + 1)[1]
     elif opening in "[{":
         node.kind = opening
-        at = _past_space(text, at + 1)
+        at = _skip_space(text, at + 1)
         while text[at] not in "]}":
             start = at
             if opening == "{":
                 name, at = scanstring(text, at + 1)
                 node.names.append((name, start))
-                at = _past_space(text, _past_space(text, at) + 1)
+                at = _skip_space(text, _skip_space(text, at) + 1)
             node.members.append(_parsed(text, at))
-            at = _past_space(text, node.members[-1].end)
+            at = _skip_space(text, node.members[-1].end)
             if text[at] == ",":
-                at = _past_space(text, at + 1)
+                at = _skip_space(text, at + 1)
         node.end = at + 1
     else:
         node.end = _ATOM.match(text, at).end()  # type: ignore[union-attr] # something is there
     return node
 
 
-def _past_space(text: str, at: int) -> int:
+def _skip_space(text: str, at: int) -> int:
     return _SPACE.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .containers import MAX_BYTES, Record
-from .detect import Restarts, open_container
+from .detect import RestartPoints, open_container
 from .exclusions import Exclusions, row_hash
 from .forms import FORMS, Form, row_of, wanted_keys
 from .parquet import SECONDS
@@ -92,7 +92,7 @@ class DataSet:
     def __init__(self, files: Sequence[DataFile], limit: int, seconds: float = SECONDS) -> None:
         self.files, self.limit, self.seconds = list(files), limit, seconds
         self._open: dict[int, Container] = {}
-        self._restarts: dict[int, Restarts] = {}
+        self._restarts: dict[int, RestartPoints] = {}
         self.exclusions = Exclusions(())
         self.left_out = 0
         """Rows that judgements leave out. Both are of the latest ``scan``, up to its position."""
@@ -180,7 +180,7 @@ class DataSet:
 
     def _opened(self, index: int) -> tuple[Container, bool]:
         """Open a file again; restart points of a gzip file are shared by all readers."""
-        file, restarts = self.files[index], self._restarts.setdefault(index, Restarts())
+        file, restarts = self.files[index], self._restarts.setdefault(index, RestartPoints())
         mapped = (*file.columns.values(), *((file.group,) if file.group else ()))
         return open_container(file.path, self.limit, restarts, mapped, self.seconds)
 

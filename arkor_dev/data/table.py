@@ -99,7 +99,7 @@ class Table:
             self._header = numbers
             self.words += " without names of columns"
             return
-        if not {*OURS, *self._mapped} & set(names) and (cell := next(filter(_is_said, names), None)):
+        if not {*OURS, *self._mapped} & set(names) and (cell := next(filter(_is_message, names), None)):
             raise DataError(_without_names(cell, self.delimiter))
         if len(set(names)) < len(names):
             repeated = next(name for name in names if names.count(name) > 1)
@@ -145,7 +145,7 @@ def _clean_name(column: str) -> str:
     return column.lower() if column.lower() in OURS else column
 
 
-def _is_said(cell: str) -> bool:
+def _is_message(cell: str) -> bool:
     """Return whether it looks like a message rather than the name of a column."""
     return len(cell) > NAME or len(cell.split()) > WORDS or cell.endswith((".", "?", "!"))
 

@@ -20,7 +20,7 @@ from arkor_dev.backend.interfaces import Credentials, refused
 from arkor_dev.contract.errors import (
     ArkorError,
     BackendError,
-    PassingError,
+    TemporaryError,
     TooOldError,
     UnauthorizedError,
     status_of,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 
 
-class HopelessError(ArkorError):
+class PermanentError(ArkorError):
     """A failed start that no retry can fix."""
 
 
@@ -128,7 +128,7 @@ class FileIdentity:
         try:
             async with asyncio.timeout(patience):
                 await self._creation.run(self._bootstrap)
-        except (HopelessError, TooOldError):
+        except (PermanentError, TooOldError):
             raise
         except ArkorError as fault:
             LOG.warning("No identity yet, Studio keeps trying: %s", fault.text)
@@ -142,7 +142,7 @@ class FileIdentity:
         while True:
             try:
                 await self._creation.run(self._bootstrap)
-            except (HopelessError, TooOldError) as fault:
+            except (PermanentError, TooOldError) as fault:
                 LOG.error("%s", fault.text)
                 return
             except ArkorError:
@@ -185,13 +185,13 @@ class FileIdentity:
         except OSError as fault:
             raise self._unwritable(fault.strerror) from None
 
-    def _unwritable(self, why: str | None) -> HopelessError:
-        return HopelessError(f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
+    def _unwritable(self, why: str | None) -> PermanentError:
+        return PermanentError(f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
 
     async def _kept_fresh(self, stored: Stored) -> Stored:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
-        except PassingError:
+        except TemporaryError:
             # The sign-in service is unavailable. The backend decides whether the token is still valid: clocks
             # differ.
             return stored
@@ -235,10 +235,10 @@ async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
     host = origin_text(URL(base_url))
     try:
         answer = await anonymous_identity(http, base_url)
-    except (PassingError, TooOldError):
+    except (TemporaryError, TooOldError):
         raise
     except ArkorError as fault:
-        hopeless = HopelessError(
+        hopeless = PermanentError(
             f"{host} did not issue an anonymous identity: {sentence(fault.text)} "
             "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
         )

@@ -96,12 +96,12 @@ class Deduplicator:
         """Forget the ``end``: the job continues after it."""
         self.end = None
 
-    def sift(self, block: bytes) -> bytes:
+    def deduplicate(self, block: bytes) -> bytes:
         """Return the block without repeats. After an ``end`` frame, `end` is that frame."""
         if self._is_next(block):
             return block
         self._passed.clear()
-        return self._sift(block, frames_in(block))
+        return self._deduplicate(block, frames_in(block))
 
     def _is_next(self, block: bytes) -> bool:
         """Return whether the block is one plain event that continues the sequence, as live ones do; then note
@@ -121,7 +121,7 @@ class Deduplicator:
         self._note(line[4:-1], None)
         return True
 
-    def _sift(self, block: bytes, frames: list[bytes]) -> bytes:
+    def _deduplicate(self, block: bytes, frames: list[bytes]) -> bytes:
         if not frames or self.end is not None:
             return b""
         if is_plain(block, frames) and self._all_new(frames):
@@ -130,7 +130,7 @@ class Deduplicator:
         if len(frames) > FEW:  # halve until the irregular part is isolated, and pass the rest whole
             middle = len(frames) // 2
             halves = (frames[:middle], frames[middle:])
-            return b"".join([self._sift(b"\n\n".join([*half, b""]), half) for half in halves])
+            return b"".join([self._deduplicate(b"\n\n".join([*half, b""]), half) for half in halves])
         return b"".join([clean + b"\n\n" for frame in frames if (clean := self._if_new(frame))])
 
     def _all_new(self, frames: list[bytes]) -> bool:

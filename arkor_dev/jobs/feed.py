@@ -213,7 +213,7 @@ class Feed:
             settling = None if self._settled.is_set() else asyncio.create_task(self._settle())
             try:
                 while data := await answer.content.readany():
-                    block = deduplicator.sift(splitter.feed(data))
+                    block = deduplicator.deduplicate(splitter.feed(data))
                     if block:
                         self.log.append(block)
                         # Run after the waiting readers, which are woken first.

@@ -13,7 +13,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from arkor_dev.contract.errors import ArkorError, NotFoundError, PassingError
+from arkor_dev.contract.errors import ArkorError, NotFoundError, TemporaryError
 from arkor_dev.contract.events import (
     MANAGED_METRICS,
     TRAINING_CANCELLED,
@@ -109,13 +109,13 @@ async def follow(
                         reading.cancel()
                     if not data:
                         break
-                    for frame in frames_in(deduplicator.sift(splitter.feed(data))):
+                    for frame in frames_in(deduplicator.deduplicate(splitter.feed(data))):
                         received = True
                         queue.has_started = True
                         yield read_event(frame)
                     if deduplicator.end is not None:
                         return
-        except PassingError as fault:
+        except TemporaryError as fault:
             if fault.text not in reasons and len(reasons) < REASONS:
                 reasons.add(fault.text)
                 yield Connection(fault.text)
@@ -212,5 +212,5 @@ async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
 async def _is_over(backend: Backend, job_id: str) -> bool:
     try:
         return (await job_of(backend, job_id)).get("status") in TERMINAL
-    except PassingError:
+    except TemporaryError:
         return False

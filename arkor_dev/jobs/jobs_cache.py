@@ -97,7 +97,7 @@ class JobsCache:
         return self._list, None if fresh else int(age)
 
     @property
-    def trouble(self) -> ArkorError | None:
+    def last_error(self) -> ArkorError | None:
         """Why the last poll failed; None after a successful one."""
         return self._failure
 

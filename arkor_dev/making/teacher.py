@@ -20,7 +20,7 @@ from yarl import URL
 
 from arkor_dev import __version__
 from arkor_dev.backend.http_client import proxy_for
-from arkor_dev.contract.errors import ArkorError, BadRequestError, PassingError
+from arkor_dev.contract.errors import ArkorError, BadRequestError, TemporaryError
 from arkor_dev.contract.events import CHAT_ERROR
 from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.plain_text import one_line
@@ -112,7 +112,7 @@ class BackendTeacher:
         try:
             async with asyncio.timeout(SECONDS), self._backend.chat(body) as answer:
                 return await self._reply(answer)
-        except PassingError as fault:
+        except TemporaryError as fault:
             raise AttemptError(fault.text, cost=True) from None
         except TimeoutError:
             raise AttemptError(f"no answer within {SECONDS:g} s", cost=True) from None

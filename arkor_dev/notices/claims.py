@@ -32,7 +32,7 @@ class Claims:
         digest = hashlib.sha256(str(settings.project).encode()).hexdigest()[:20]
         self._folder: Path = settings.data / "notices" / digest
 
-    def take(self, *facts: str) -> bool:
+    def claim(self, *facts: str) -> bool:
         """Return whether the notice of ``facts`` is ours to send; record it, unless the disk is full."""
         name = hashlib.sha256("\0".join(facts).encode(errors="surrogatepass")).hexdigest()
         try:

@@ -151,7 +151,7 @@ class Notifier:
 
         await asyncio.to_thread(keep)
 
-    def take(self, job_id: str, name: str, event: JobEvent) -> None:
+    def notify(self, job_id: str, name: str, event: JobEvent) -> None:
         """Send an event's notice, if it has one. Returns at once."""
         if verdict := verdict_of(event):
             self._verdicts = {**dict(list(self._verdicts.items())[1 - AT_ONCE :]), job_id: verdict}
@@ -159,7 +159,7 @@ class Notifier:
             project, verdict = self._settings.project.name, self._verdicts.pop(job_id, None)
             self._send(kinds, lambda kind: facts_of(kind, job_id, name, event, project, verdict))
 
-    def take_sweep(self, sweep: Mapping[str, Any]) -> None:
+    def notify_sweep(self, sweep: Mapping[str, Any]) -> None:
         """Send the notice of a sweep that has ended by itself. Returns at once."""
         kind = "failed" if sweep.get("state") == "failed" else "finished"
         self._send((kind,), lambda kind: facts_of_sweep(kind, sweep, self._settings.project.name))
@@ -170,7 +170,7 @@ class Notifier:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def settled(self, seconds: float = SETTLE_SECONDS) -> None:
+    async def wait_sent(self, seconds: float = SETTLE_SECONDS) -> None:
         """Wait until all notices are sent, for at most so long."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
@@ -188,7 +188,7 @@ class Notifier:
         if notify is None or kind is None:
             return
         facts = facts_for(kind)
-        if not await asyncio.to_thread(self._claims.take, facts["job"]["id"], kind, facts["timestamp"]):
+        if not await asyncio.to_thread(self._claims.claim, facts["job"]["id"], kind, facts["timestamp"]):
             return
         ways: list[Coroutine[object, object, None]] = []
         if notify.webhook or notify.webhook_env:
@@ -213,6 +213,6 @@ async def notifying(settings: Settings, warn: Callable[[str], object]) -> AsyncI
         await notifier.trust()
     try:
         yield notifier
-        await notifier.settled()
+        await notifier.wait_sent()
     finally:
         await notifier.close()

@@ -90,7 +90,7 @@ class Watch:
         if state != "running":
             self._sweeps.discard(sweep_id)
         if state in ("completed", "failed"):
-            self._notifier.take_sweep(sweep)
+            self._notifier.notify_sweep(sweep)
 
     async def _follow(self, job: dict[str, Any]) -> None:
         job_id, name = job["id"], str(job.get("name") or job["id"])
@@ -98,7 +98,7 @@ class Watch:
             async with aclosing(follow(self._backend, job_id)) as items:
                 async for item in items:
                     if isinstance(item, JobEvent):
-                        self._notifier.take(job_id, name, item)
+                        self._notifier.notify(job_id, name, item)
         except ArkorError:
             # the backend is unavailable: the job is followed again once it is in the next list
             pass

@@ -45,7 +45,7 @@ def adopt_orphans() -> None:
     prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
 
 
-def widen(pipe: int) -> None:
+def enlarge(pipe: int) -> None:
     """Enlarge a pipe to 1 MiB if possible: Node drops its last output if it does not fit."""
     size = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux; 64 KiB otherwise
     if size is not None:
@@ -188,7 +188,7 @@ def main(argv: list[str]) -> None:
     """Run as both processes: the child supervises ``argv``, the parent watches the child."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    widen(2)
+    enlarge(2)
     life, hold = os.pipe()
     adopt_orphans()
     inner = os.fork()

@@ -105,7 +105,7 @@ def count_of_pairs(project: Path) -> int:
     return sum(isinstance(correction, dict) and bool(correction.get("instead")) for correction in corrections)
 
 
-def lists_corrections(source: object) -> bool:
+def includes_corrections(source: object) -> bool:
     """Return whether a ``DatasetSource`` includes the file."""
     return includes(source, FILE)
 

@@ -167,11 +167,11 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             continue
         config = trainer["config"]
         method = config.get("method")
-        look = look_at(project, config["datasetSource"], method)
+        look = inspect_source(project, config["datasetSource"], method)
         if look.rows is not None:
             trainer["rows"] = look.rows
         held_out = config.get("evalDatasetSource")
-        eval_look = look_at(project, held_out, method) if held_out else DataLook()
+        eval_look = inspect_source(project, held_out, method) if held_out else DataLook()
         problem, flaw = look.problem or eval_look.problem, look.flaw or eval_look.flaw
         if look.unreadable:
             trainer["unreadable"] = look.unreadable
@@ -185,7 +185,7 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
             trainer["flaw"] = flaw
 
 
-def look_at(project: Path, source: DatasetSource, method: object = None) -> DataLook:
+def inspect_source(project: Path, source: DatasetSource, method: object = None) -> DataLook:
     """Count the rows of a source's files, and read them as a training method does to find invalid ones.
 
     Limited: rows are counted up to 256 MiB, read in the first 16 MiB, and neither for longer than 1.5 s, so
@@ -255,7 +255,7 @@ def _looked_at(key: tuple[_Key, ...], states: tuple[tuple[int, ...], ...]) -> Da
     try:
         if packed := [file for file in files if is_parquet(file.path)]:
             return _first_rows(packed[:PARQUET_FILES])
-        look, complete = _read_through(files, until)
+        look, complete = _check_rows(files, until)
         is_small = sum(state[0] for state in states) <= COUNTED_BYTES
         rows = _count(files, until) if is_small else None
     except OSError as fault:
@@ -269,7 +269,7 @@ def _looked_at(key: tuple[_Key, ...], states: tuple[tuple[int, ...], ...]) -> Da
     return replace(look, rows=good)
 
 
-def _read_through(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
+def _check_rows(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool]:
     """Check rows until ``until``; return the result, and whether all of them were read."""
     unreadable = _Unreadable()
     read = rows = 0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.cli.commands.evaluate import evaluated
 from arkor_dev.cli.commands.export.asking import fetch, finished, order
-from arkor_dev.cli.commands.export.run import arriving_in, put_in_place, target_of
+from arkor_dev.cli.commands.export.run import replace_folder, target_of, temporary_folder_beside
 from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.commands.repeat import parent_of
 from arkor_dev.cli.commands.start import create
@@ -444,9 +444,9 @@ class AsyncAdapter:
         export = await order(backend, self._run.id, request, attended=True)
 
         async def take(export: dict[str, Any]) -> None:
-            with arriving_in(target) as folder:
+            with temporary_folder_beside(target) as folder:
                 await fetch(backend, self._run.id, export, folder)
-                put_in_place(folder, target)
+                replace_folder(folder, target)
 
         try:
             export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)

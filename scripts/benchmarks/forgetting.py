@@ -149,7 +149,7 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
         trained = preparation.make_run(lambda: False)
         trained.begin()
         loss: Any = trained.loss
-        loss.hold_base(trained.replay.examples, lambda: False)  # type: ignore[union-attr]
+        loss.keep_base_states(trained.replay.examples, lambda: False)  # type: ignore[union-attr]
         every = trained.steps()
         for _ in range(steps + 1):
             batches = next(every)

@@ -109,7 +109,7 @@ def _grid(trainer: Trainer, seeds: int, sweeps: int, *, quick: bool) -> Iterator
 
         length, _, _ = run(one, loss_of)
         lengths.append(length / len(every))
-        chosen = {**{name: base[name] for name in GRID}, **plan.furthest(one)[0].settings}
+        chosen = {**{name: base[name] for name in GRID}, **plan.finalists(one)[0].settings}
         hits += str({name: chosen[name] for name in GRID}) in best[:3]
     count = seeds * sweeps
     yield Figure(

@@ -8,10 +8,10 @@ from arkor_dev.cli.event_text import (
     RunLines,
     clock,
     forecast_line,
-    left_of,
     ordinal,
     phase_of,
     progress_of,
+    time_left,
     waiting_line,
 )
 from arkor_dev.jobs.follow import JobEvent, Waiting, waiting_of
@@ -275,15 +275,15 @@ def test_the_time_left_of_a_job_s_record() -> None:
     phase = {"name": "evaluating", "secondsLeft": 130, "estimatedAt": "2026-01-01T00:00:00Z"}
     job: dict[str, object] = {"status": "running", "phase": phase}
     moment = 1767225600.0
-    assert (left_of(job, moment + 5), phase_of(job)) == ("2:05 left", "evaluating")
-    assert left_of(job, moment + 500) is None
-    assert left_of(job, moment - 500) == "2:10 left", "another clock"
+    assert (time_left(job, moment + 5), phase_of(job)) == ("2:05 left", "evaluating")
+    assert time_left(job, moment + 500) is None
+    assert time_left(job, moment - 500) == "2:10 left", "another clock"
     for wrong in (
         {**job, "status": "paused"},
         {"status": "running"},
         {**job, "phase": {**phase, "estimatedAt": 3}},
     ):
-        assert left_of(wrong, moment) is None
+        assert time_left(wrong, moment) is None
 
 
 def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:

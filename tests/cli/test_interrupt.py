@@ -201,10 +201,11 @@ async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
 
 HUNG_UP_TWICE = """
 import asyncio, os, signal
-from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
 
 async def main():
-    ending = Ending(Words("", "", ""), lambda: asyncio.sleep(0, []), lambda _: None, ask=False)
+    messages = InterruptMessages("", "", "")
+    ending = InterruptHandler(messages, lambda: asyncio.sleep(0, []), lambda _: None, ask=False)
     ending.watch([signal.SIGHUP])
     os.kill(os.getpid(), signal.SIGHUP)
     await ending.wait()

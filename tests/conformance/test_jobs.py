@@ -97,7 +97,7 @@ def test_what_a_job_ran_with_is_told_whole_where_it_is_told(finished: Finished) 
         pytest.skip("this backend does not say what a job ran with")
     told = finished.job["settings"]
     # One that would mean nothing beside the others, such as the power of a linear schedule, may be missing.
-    idle = {conflict.field for conflict in CONFLICTS if conflict.arises({**told, conflict.field: "said"})}
+    idle = {conflict.field for conflict in CONFLICTS if conflict.applies({**told, conflict.field: "said"})}
     assert told.keys() >= {field for field, row in by_field().items() if row.where != MANAGED} - idle
     assert "settings" not in finished.created
 

@@ -15,7 +15,7 @@ from arkor_dev.contract.errors import (
     ArkorError,
     BackendError,
     ConflictError,
-    PassingError,
+    TemporaryError,
     fault_of,
     status_of,
 )
@@ -44,12 +44,12 @@ def test_a_refusal_without_a_name_keeps_its_status_and_does_not_pass(status: int
 @pytest.mark.parametrize(("status", "shown"), [(425, 425), (507, 507), (599, 599), (600, 502), (999, 502)])
 def test_a_fault_that_may_pass_needs_no_name(status: int, shown: int) -> None:
     fault = fault_of(status, "later")
-    assert isinstance(fault, PassingError)
+    assert isinstance(fault, TemporaryError)
     assert status_of(fault) == shown
 
 
 def test_what_may_pass_by_waiting() -> None:
-    passing = {status for kind, status in STATUS.items() if issubclass(kind, PassingError)}
+    passing = {status for kind, status in STATUS.items() if issubclass(kind, TemporaryError)}
     assert passing == {408, 429, 500, 501, 502, 503, 504}
 
 

@@ -62,7 +62,7 @@ def test_a_setting_of_some_methods_is_refused_for_others(monkeypatch: pytest.Mon
     monkeypatch.setattr(settings, "SETTINGS", (*SETTINGS, own))
     *_, conflict = of_methods([*SETTINGS, own])
     assert 'applies only when {method} is "dpo" or "kto"' in conflict.text
-    assert [conflict.arises({"pretendLora": 3, **more}) for more in ({}, {"method": "kto"})] == [True, False]
+    assert [conflict.applies({"pretendLora": 3, **more}) for more in ({}, {"method": "kto"})] == [True, False]
     assert 'methods: ["dpo", "kto"] }' in form()
 
 
@@ -246,7 +246,7 @@ def test_what_says_nothing_or_is_not_known_is_no_conflict(config: dict[str, obje
 
 
 def test_every_conflict_has_its_case() -> None:
-    assert [each for each in CONFLICTS if not any(each.arises(config) for config, _ in TOGETHER)] == []
+    assert [each for each in CONFLICTS if not any(each.applies(config) for config, _ in TOGETHER)] == []
 
 
 def test_the_wire_refuses_what_does_not_go_together() -> None:

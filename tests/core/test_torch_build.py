@@ -10,7 +10,7 @@ import pytest
 
 from arkor_dev.contract import gpus
 from arkor_dev.core import torch_build
-from arkor_dev.core.torch_build import EXTRA, install_advice, origin, surplus
+from arkor_dev.core.torch_build import EXTRA, install_advice, origin, oversized_build
 
 ROOT = Path(__file__).parents[2]
 VERSION = """\
@@ -52,19 +52,19 @@ def test_a_build_is_told_by_its_version_file(installed: Path, cuda: str, hip: st
     text = VERSION.format(cuda=cuda) + f"hip: Optional[str] = {hip}\n"
     (installed / "torch" / "version.py").write_text(text)
     assert gpus.torch_build() == kind
-    assert (surplus() is not None) is (kind == "cuda")
+    assert (oversized_build() is not None) is (kind == "cuda")
 
 
 def test_a_cuda_build_without_a_gpu_is_named_with_its_size_and_the_way_out(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (installed / "torch" / "version.py").write_text(VERSION.format(cuda="'13.2'"))
-    found = surplus()
+    found = oversized_build()
     assert found
     assert "(2.2 GB), and no NVIDIA GPU was found" in found[0]
     assert f"uv pip install --torch-backend=auto {EXTRA}" in found[1]
     monkeypatch.setattr(torch_build, "DRIVERS", (str(installed),))
-    assert surplus() is None
+    assert oversized_build() is None
 
 
 def test_a_new_environment_gets_it_from_where_it_came(installed: Path) -> None:

@@ -304,7 +304,7 @@ def test_far_rows_of_a_packed_file_are_near(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_is_kept_of_a_packed_file_is_bounded() -> None:
-    restarts, state = detect.Restarts(), zlib.decompressobj(detect.GZIP_BITS)
+    restarts, state = detect.RestartPoints(), zlib.decompressobj(detect.GZIP_BITS)
     for at in range(0, 2**34, 2**20):
         if restarts.is_due(at):
             restarts.add(at, at // 2, state)

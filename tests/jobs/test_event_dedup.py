@@ -23,22 +23,22 @@ LOOSE = b"event: note\ndata: waiting"
 
 def test_plain_blocks_pass_as_the_same_object() -> None:
     whole = block(row(1), row(2))
-    assert Deduplicator().sift(whole) is whole
+    assert Deduplicator().deduplicate(whole) is whole
 
 
 def test_repeats_go_wherever_they_stand() -> None:
     deduplicator = Deduplicator()
-    assert deduplicator.sift(block(row(1), row(2), row(1))) == block(row(1), row(2))
-    assert deduplicator.sift(block(row(2), row(3))) == block(row(3))
-    assert deduplicator.sift(block(row(1))) == b""
+    assert deduplicator.deduplicate(block(row(1), row(2), row(1))) == block(row(1), row(2))
+    assert deduplicator.deduplicate(block(row(2), row(3))) == block(row(3))
+    assert deduplicator.deduplicate(block(row(1))) == b""
 
 
 def test_an_equal_id_with_other_data_is_no_repeat() -> None:
     deduplicator = Deduplicator()
     both = block(row(7, "a"), row(7, "b"))
-    assert deduplicator.sift(both) == both
-    assert deduplicator.sift(both) == b""
-    assert deduplicator.sift(block(row(7, "c"))) == block(row(7, "c"))
+    assert deduplicator.deduplicate(both) == both
+    assert deduplicator.deduplicate(both) == b""
+    assert deduplicator.deduplicate(block(row(7, "c"))) == block(row(7, "c"))
 
 
 def test_pings_and_comments_go() -> None:
@@ -46,14 +46,14 @@ def test_pings_and_comments_go() -> None:
     dressed = block(
         b"event: ping\ndata: {}", row(1), b": keep-alive", b"retry: 5", b": a\n" + row(2), b"event:ping"
     )
-    assert deduplicator.sift(dressed) == block(row(1), row(2))
-    assert deduplicator.sift(block(row(2))) == b""
+    assert deduplicator.deduplicate(dressed) == block(row(1), row(2))
+    assert deduplicator.deduplicate(block(row(2))) == b""
 
 
 def test_what_only_looks_like_a_control_frame_stays() -> None:
     odd = block(row(1, "event: ping"), b"event: pinged\ndata: x", b"event: ending\ndata: y", row(2, "end"))
     deduplicator = Deduplicator()
-    assert deduplicator.sift(odd) == odd
+    assert deduplicator.deduplicate(odd) == odd
     assert deduplicator.end is None
 
 
@@ -72,64 +72,64 @@ def test_a_frame_by_itself_is_sifted_as_in_a_block(odd: bytes) -> None:
     kept: list[bytes] = []
     counting, remembering = Deduplicator(lambda: kept), Deduplicator()
     for frame in frames:
-        kept.append(counting.sift(block(frame)))
-        assert kept[-1] == remembering.sift(block(frame))
+        kept.append(counting.deduplicate(block(frame)))
+        assert kept[-1] == remembering.deduplicate(block(frame))
         assert (counting.end, counting.resume_id) == (remembering.end, remembering.resume_id)
 
 
 @pytest.mark.parametrize("end", [b"event: end\ndata: {}", b"event:end", b"id: 9\nevent: end\ndata: {}"])
 def test_the_end_is_kept_as_it_came_and_nothing_follows_it(end: bytes) -> None:
     deduplicator = Deduplicator()
-    assert deduplicator.sift(block(row(1), end, row(2), b"event: note\ndata: late")) == block(row(1))
+    assert deduplicator.deduplicate(block(row(1), end, row(2), b"event: note\ndata: late")) == block(row(1))
     assert deduplicator.end == end + b"\n\n"
 
 
 def test_frames_without_an_id_are_all_news_on_one_connection() -> None:
     deduplicator = Deduplicator()
-    assert deduplicator.sift(block(LOOSE, LOOSE)) == block(LOOSE, LOOSE)
-    assert deduplicator.sift(block(LOOSE)) == block(LOOSE)
+    assert deduplicator.deduplicate(block(LOOSE, LOOSE)) == block(LOOSE, LOOSE)
+    assert deduplicator.deduplicate(block(LOOSE)) == block(LOOSE)
 
 
 def test_after_a_resumption_as_many_are_passed_over_as_were_seen_since() -> None:
     deduplicator = Deduplicator()
-    deduplicator.sift(block(LOOSE, row(1), LOOSE, LOOSE))
+    deduplicator.deduplicate(block(LOOSE, row(1), LOOSE, LOOSE))
     assert deduplicator.resume_id == b"1"
     for _ in range(2):  # cut again before anything new came
         deduplicator.resumed()
-        assert deduplicator.sift(block(LOOSE, LOOSE)) == b""
+        assert deduplicator.deduplicate(block(LOOSE, LOOSE)) == b""
     deduplicator.resumed()
-    assert deduplicator.sift(block(LOOSE, LOOSE, LOOSE, row(2), LOOSE)) == block(LOOSE, row(2), LOOSE)
+    assert deduplicator.deduplicate(block(LOOSE, LOOSE, LOOSE, row(2), LOOSE)) == block(LOOSE, row(2), LOOSE)
 
 
 def test_a_stream_without_any_id_is_replayed_from_its_start() -> None:
     deduplicator = Deduplicator()
-    deduplicator.sift(block(LOOSE, LOOSE))
+    deduplicator.deduplicate(block(LOOSE, LOOSE))
     assert deduplicator.resume_id is None
     deduplicator.resumed()
-    assert deduplicator.sift(block(LOOSE, LOOSE, LOOSE)) == block(LOOSE)
+    assert deduplicator.deduplicate(block(LOOSE, LOOSE, LOOSE)) == block(LOOSE)
 
 
 def test_a_clock_as_id_is_resumed_before_what_may_be_missing() -> None:
     deduplicator = Deduplicator()
-    deduplicator.sift(block(row(1700000000001), LOOSE, row(1700000000002, "a")))
+    deduplicator.deduplicate(block(row(1700000000001), LOOSE, row(1700000000002, "a")))
     assert deduplicator.resume_id == b"1700000000001"
     deduplicator.resumed()
     rest = block(LOOSE, row(1700000000002, "a"), row(1700000000002, "b"))
-    assert deduplicator.sift(rest) == block(row(1700000000002, "b"))
+    assert deduplicator.deduplicate(rest) == block(row(1700000000002, "b"))
 
 
 @pytest.mark.parametrize("number", ["2026-01-01T00:00:02Z", "1700000000.25"])
 def test_other_clocks(number: str) -> None:
     deduplicator = Deduplicator()
-    deduplicator.sift(block(row("a"), row(number)))
+    deduplicator.deduplicate(block(row("a"), row(number)))
     assert deduplicator.resume_id == b"a"
 
 
 def test_an_id_that_was_seen_twice_is_no_counter() -> None:
     deduplicator = Deduplicator()
-    deduplicator.sift(block(row(1), row(2, "a")))
+    deduplicator.deduplicate(block(row(1), row(2, "a")))
     assert deduplicator.resume_id == b"2"
-    deduplicator.sift(block(row(2, "b")))
+    deduplicator.deduplicate(block(row(2, "b")))
     assert deduplicator.resume_id == b"1"
 
 
@@ -157,7 +157,7 @@ def test_any_cuts_and_replays_lose_nothing_and_repeat_nothing() -> None:
             stop = rng.randrange(place, len(log) + 1)
             while place < stop:
                 size = rng.randrange(1, 8)
-                got += deduplicator.sift(block(*log[place : min(place + size, stop)]))
+                got += deduplicator.deduplicate(block(*log[place : min(place + size, stop)]))
                 place += size
         assert frames_in(got) == log
 
@@ -167,15 +167,15 @@ def test_a_stream_that_counts_on_costs_no_memory_until_it_stops() -> None:
     deduplicator = Deduplicator(lambda: log)
     for start in range(1, 2001, 50):
         block_ = block(*[row(n, "x" * 120) for n in range(start, start + 50)])
-        assert deduplicator.sift(block_) == block_
+        assert deduplicator.deduplicate(block_) == block_
         log.append(block_)
-        assert deduplicator.sift(block(b": keep-alive")) == b""
+        assert deduplicator.deduplicate(block(b": keep-alive")) == b""
     assert deduplicator.cost == 0
     deduplicator.resumed()  # and the backend, which was started anew, sends some again, and counts from 1
     again = block(*[row(n, "x" * 120) for n in range(1990, 2003)])
-    assert deduplicator.sift(again) == block(row(2001, "x" * 120), row(2002, "x" * 120))
+    assert deduplicator.deduplicate(again) == block(row(2001, "x" * 120), row(2002, "x" * 120))
     log.append(block(row(2001, "x" * 120), row(2002, "x" * 120)))
-    assert deduplicator.sift(block(row(7, "x" * 120), row(7, "other"), row(1, "new"))) == block(
+    assert deduplicator.deduplicate(block(row(7, "x" * 120), row(7, "other"), row(1, "new"))) == block(
         row(7, "other"), row(1, "new")
     )
     assert deduplicator.cost >= 2002 * SEEN_BYTES
@@ -185,7 +185,7 @@ def test_within_a_counting_block_no_repeat_hides_in_a_gap() -> None:
     log: list[bytes] = []
     deduplicator = Deduplicator(lambda: log)
     frames = [row(n) for n in (10, 11, 12, 12, 14, 15, 16, 17, 18, 19)]
-    assert frames_in(deduplicator.sift(block(*frames))) == [
+    assert frames_in(deduplicator.deduplicate(block(*frames))) == [
         row(n) for n in (10, 11, 12, 14, 15, 16, 17, 18, 19)
     ]
 
@@ -194,9 +194,9 @@ def test_memory_is_bounded() -> None:
     deduplicator = Deduplicator(generation=100)
     for start in range(0, 10_000, 10):
         frames = [row(n) for n in range(start, start + 10)]
-        assert deduplicator.sift(block(*frames)) == block(*frames)
-        assert deduplicator.sift(block(*frames)) == b""
+        assert deduplicator.deduplicate(block(*frames)) == block(*frames)
+        assert deduplicator.deduplicate(block(*frames)) == b""
         assert deduplicator.cost <= SEEN_BYTES * 220
     for number in range(1000):
-        deduplicator.sift(block(f"data: {number}".encode()))
+        deduplicator.deduplicate(block(f"data: {number}".encode()))
     assert deduplicator.cost <= SEEN_BYTES * 320

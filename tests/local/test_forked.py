@@ -52,7 +52,7 @@ def test_a_true_worker_makes_the_same_bits(
 
 
 @pytest.fixture(scope="module")
-def bare() -> Iterator[Template]:
+def unwrapped() -> Iterator[Template]:
     """A template without libraries."""
     template = Template((), os.environ)
     yield template

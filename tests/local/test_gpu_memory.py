@@ -23,7 +23,7 @@ from arkor_dev.local.cpu_kernels.patch_model import use_packed_attention
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training import objective as module
 from arkor_dev.local.training.objective import CrossEntropy
-from arkor_dev.local.training.training_hooks import compute_again
+from arkor_dev.local.training.training_hooks import gradient_checkpointing
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 LAYERS = 32
@@ -143,7 +143,7 @@ def step_of(layers: int) -> tuple[int, int]:
     model = llama(layers)
     with FakeTensorMode(), counting:
         place(model)
-        compute_again(model)
+        gradient_checkpointing(model)
         loss = objective(model)
         learning = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(learning, lr=1e-4)

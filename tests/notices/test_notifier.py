@@ -82,14 +82,14 @@ async def notifier(settings: Settings, **environ: str) -> AsyncIterator[tuple[No
     made = Notifier(settings, warnings.append, environ)
     await made.trust()
     yield made, warnings
-    await made.settled(60)
+    await made.wait_sent(60)
     await made.close()
 
 
 async def test_a_webhook_is_told_and_can_check_who_tells(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"', 'secret_env = "MY_SECRET"')
     async with notifier(settings, MY_SECRET="s3cret") as (told, warnings):
-        told.take("job_1", "support-bot", DONE)
+        told.notify("job_1", "support-bot", DONE)
     ((headers, facts, body),) = webhook.seen
     assert facts == {
         "event": "finished",
@@ -108,10 +108,10 @@ async def test_the_verdict_is_told_with_the_end(settings: Settings, webhook: Web
     ask(settings, f'webhook = "{webhook.url}"')
     said = {"verdict": "mixed", "sentence": "Better at your task,\n worse in general."}
     async with notifier(settings) as (told, _):
-        told.take("job_1", "bot", JobEvent("evaluation.completed", {"evaluation": said}))
-        told.take("job_2", "other", JobEvent("evaluation.completed", {"evaluation": {"verdict": 7}}))
-        told.take("job_1", "bot", DONE)
-        told.take("job_2", "other", DONE)
+        told.notify("job_1", "bot", JobEvent("evaluation.completed", {"evaluation": said}))
+        told.notify("job_2", "other", JobEvent("evaluation.completed", {"evaluation": {"verdict": 7}}))
+        told.notify("job_1", "bot", DONE)
+        told.notify("job_2", "other", DONE)
     found = {facts["job"]["name"]: facts for _, facts, _ in webhook.seen}
     assert found["bot"]["message"] == "bot has finished: loss 0.5. Better at your task, worse in general."
     assert found["bot"]["verdict"]["verdict"] == "mixed"
@@ -125,8 +125,8 @@ async def test_each_event_is_told_once_whoever_follows_the_job(settings: Setting
     async with notifier(settings) as (one, _), notifier(settings) as (other, _):
         for each in (one, other, one):
             for event in (paused, again, DONE):
-                each.take("job_1", "a", event)
-        one.take("job_2", "b", DONE)
+                each.notify("job_1", "a", event)
+        one.notify("job_2", "b", DONE)
     messages = sorted(facts["message"] for _, facts, _ in webhook.seen)
     assert messages == [
         "a has finished: loss 0.5",
@@ -159,7 +159,7 @@ async def test_only_what_is_asked_for_is_told(
 ) -> None:
     ask(settings, f'on = "{on}"', f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
-        told.take("job_1", "a\x1b[31m", event)
+        told.notify("job_1", "a\x1b[31m", event)
     assert [facts["event"] for _, facts, _ in webhook.seen] == ([kind] if kind else [])
     assert "\\u001b" not in str([body for *_, body in webhook.seen])
 
@@ -170,18 +170,18 @@ async def test_a_webhook_is_tried_again_and_then_given_up_without_its_address(
     ask(settings, f'webhook = "{webhook.url}"')
     webhook.answers = [503, 429]
     async with notifier(settings) as (told, warnings):
-        told.take("job_1", "a", DONE)
+        told.notify("job_1", "a", DONE)
     assert len(webhook.seen) == 3
     assert len({headers["X-Arkor-Delivery"] for headers, *_ in webhook.seen}) == 1
     assert warnings == []
     webhook.answers = [500] * 9
     async with notifier(settings) as (told, warnings):
-        told.take("job_2", "a", DONE)
+        told.notify("job_2", "a", DONE)
     assert len(webhook.seen) == 7
     for status in (302, 404):
         webhook.answers = [status]
         async with notifier(settings) as (told, more):
-            told.take(f"job_{status}", "a", DONE)
+            told.notify(f"job_{status}", "a", DONE)
         warnings += more
     assert len(webhook.seen) == 9
     assert warnings == [
@@ -206,7 +206,7 @@ async def test_a_command_is_run_without_a_shell_and_told_the_facts(
     program = script(tmp_path / "tell", body)
     ask(settings, f'command = ["{program}", "a b", "$HOME;`id`"]', 'secret_env = "MY_SECRET"')
     async with notifier(settings, MY_SECRET="s3cret", PATH="/usr/bin:/bin") as (told, warnings):
-        told.take("job_1", "support-bot", DONE)
+        told.notify("job_1", "support-bot", DONE)
     assert warnings == []
     arguments, facts, environ, folder = json.loads(seen.read_text())
     assert arguments == ["a b", "$HOME;`id`"]
@@ -225,18 +225,18 @@ async def test_the_desktop_shows_the_sentence_as_plain_text(settings: Settings, 
     )
     ask(settings, "desktop = true")
     async with notifier(settings, PATH=str(tmp_path / "bin")) as (told, warnings):
-        told.take("job_1", "--help <b>$(id)</b>", DONE)
+        told.notify("job_1", "--help <b>$(id)</b>", DONE)
     assert warnings == []
     *options, title, text = json.loads(seen.read_text())
     assert (options, title) == (["--app-name=Arkor Studio", "--"], "Arkor Studio")
     assert text == "--help &lt;b&gt;$(id)&lt;/b&gt; has finished: loss 0.5"
     seen.unlink()
     async with notifier(settings, PATH="/nowhere") as (told, warnings):
-        told.take("job_2", "a", DONE)
+        told.notify("job_2", "a", DONE)
     assert warnings[0].endswith("desktop notifications need notify-send, which is not installed")
     ask(settings, "desktop = false", 'command = ["true"]')
     async with notifier(settings, PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin") as (told, warnings):
-        told.take("job_3", "a", DONE)
+        told.notify("job_3", "a", DONE)
     assert (warnings, seen.exists()) == ([], False)
 
 
@@ -252,12 +252,12 @@ async def test_a_command_that_hangs_or_fails_or_is_not_there(
         monkeypatch.setattr(delivery, "COMMAND_SECONDS", seconds)
         ask(settings, f'command = ["{script(tmp_path / name, body)}"]')
         async with notifier(settings) as (told, warnings):
-            told.take(f"job_{number}", "a", DONE)
+            told.notify(f"job_{number}", "a", DONE)
         assert len(warnings) == 1
         assert warnings[0].endswith(f"the command {name} {why}")
     ask(settings, 'command = ["/no/such/program"]')
     async with notifier(settings) as (told, warnings):
-        told.take("job_9", "a", DONE)
+        told.notify("job_9", "a", DONE)
     assert "the command program cannot be started" in warnings[0]
 
 
@@ -269,16 +269,16 @@ async def test_nothing_of_a_project_runs_before_a_training_was_started_with_just
     ask(settings, f'command = ["{program}"]')
     told = Notifier(settings, lambda _: None)
     assert not await told.ready()
-    told.take("job_1", "a", DONE)
-    await told.settled(10)
+    told.notify("job_1", "a", DONE)
+    await told.wait_sent(10)
     assert not ran.exists()
     async with notifying(settings, lambda _: None):
         pass
     assert await told.ready()
     ask(settings, f'command = ["{program}", "changed since"]')
     assert not await told.ready()
-    told.take("job_2", "a", DONE)
-    await told.settled(10)
+    told.notify("job_2", "a", DONE)
+    await told.wait_sent(10)
     assert not ran.exists()
 
 
@@ -286,7 +286,7 @@ async def test_a_flood_of_events_is_no_flood_of_notices(settings: Settings, webh
     ask(settings, f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
         for number in range(500):
-            told.take(f"job_{number}", "a", DONE)
+            told.notify(f"job_{number}", "a", DONE)
     assert len(webhook.seen) == AT_ONCE
 
 
@@ -329,15 +329,15 @@ async def test_http_is_allowed_where_it_is_asked_for(settings: Settings) -> None
 async def test_an_address_or_a_secret_that_is_not_set(settings: Settings, webhook: Webhook) -> None:
     ask(settings, 'webhook_env = "HOOK"', 'secret_env = "MY_SECRET"')
     async with notifier(settings) as (told, warnings):
-        told.take("job_1", "a", DONE)
+        told.notify("job_1", "a", DONE)
     async with notifier(settings, HOOK=webhook.url) as (told, more):
-        told.take("job_2", "a", DONE)
+        told.notify("job_2", "a", DONE)
     assert [text.rpartition(": ")[2] for text in warnings + more] == [
         "the environment variable HOOK is not set",
         "the environment variable MY_SECRET is not set",
     ]
     async with notifier(settings, HOOK=webhook.url, MY_SECRET="x") as (told, _):
-        told.take("job_3", "a", DONE)
+        told.notify("job_3", "a", DONE)
     assert len(webhook.seen) == 1
 
 

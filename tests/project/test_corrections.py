@@ -16,7 +16,7 @@ from arkor_dev.project.arkor_toml import load_trainers, revision
 from arkor_dev.project.corrections import (
     FILE,
     add_correction,
-    lists_corrections,
+    includes_corrections,
     read_corrections,
     undo_correction,
 )
@@ -233,7 +233,7 @@ def test_the_file_is_data_that_can_be_trained_on(project: Path) -> None:
     ids=str,
 )
 def test_whether_a_data_set_has_it(source: object, listed: bool) -> None:
-    assert lists_corrections(source) is listed
+    assert includes_corrections(source) is listed
 
 
 HEAD = '# ours\n[[trainer]]\nname = "a"\nmodel = "m"\n'
@@ -272,7 +272,7 @@ def test_it_is_added_to_a_data_set_and_nothing_else_changes(project: Path, befor
     assert toml.read_text() == f"{HEAD}{after}\n"
     assert done == {"diff": shown["diff"], "revision": revision(project)}
     (trainer,) = load_trainers(project)
-    assert lists_corrections(trainer["config"]["datasetSource"])
+    assert includes_corrections(trainer["config"]["datasetSource"])
     assert trainer["rows"] + trainer.get("unreadable", 0) == 2
 
 

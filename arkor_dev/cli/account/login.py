@@ -24,7 +24,7 @@ from arkor_dev.contract.errors import (
     BadRequestError,
     ConflictError,
     InternalError,
-    PassingError,
+    TemporaryError,
 )
 from arkor_dev.core.atomic_write import check_writable
 from arkor_dev.core.plain_text import one_line
@@ -185,7 +185,7 @@ class _Login:
         document = await attempt.credentials(http, code, self._base_url, time.time())
         try:
             account = await account_of(http, Stored(document), self._base_url)
-        except PassingError as fault:
+        except TemporaryError as fault:
             await self._keep(document)
             return [f"Signed in. {self._host} could not yet say as whom: {fault.text}"]
         except ArkorError as fault:
@@ -193,7 +193,7 @@ class _Login:
                 f"{self._host} rejected the new sign-in: {fault.text} Nothing was changed."
             ) from None
         await self._keep(document)
-        mismatch = account.stranger_to(self._project)
+        mismatch = account.scope_mismatch(self._project)
         return [f"Signed in at {self._host} as {account}.", *([mismatch] if mismatch else [])]
 
     async def _keep(self, document: dict[str, object]) -> None:

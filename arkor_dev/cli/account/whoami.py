@@ -64,7 +64,7 @@ class Account:
         noun = "organisation" if len(self.slugs) == 1 else "organisations"
         return one_line(f"{label} ({noun}: {', '.join(self.slugs)})" if self.slugs else label, 1000)
 
-    def stranger_to(self, project: Path) -> str | None:
+    def scope_mismatch(self, project: Path) -> str | None:
         """Return advice if the project belongs to none of these organisations, else None."""
         try:
             scope = read_state(project)
@@ -141,5 +141,5 @@ def _lines(settings: Settings, state: dict[str, object]) -> list[str]:
     lines = [f"Signed in at {host} as {account}."]
     if state["projectSlug"]:
         lines.append(f"Project of this folder: {state['orgSlug']} / {state['projectSlug']}")
-    mismatch = account.stranger_to(settings.project)
+    mismatch = account.scope_mismatch(settings.project)
     return [*lines, mismatch] if mismatch else lines

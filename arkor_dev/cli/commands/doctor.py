@@ -25,7 +25,7 @@ from arkor_dev.contract.gpus import amd_gpus, idle_gpu, nvidia_gpus, torch_build
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.core.settings import DEFAULT_PORT
-from arkor_dev.core.torch_build import surplus
+from arkor_dev.core.torch_build import oversized_build
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
@@ -175,7 +175,7 @@ def _extra(settings: Settings) -> Check:
     if not is_complete():
         return Check("Local extra", "ok", f"in an environment of its own: {engine_python(settings)}")
     versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
-    if (extra_packages := surplus()) is not None:
+    if (extra_packages := oversized_build()) is not None:
         text, way_out = extra_packages
         return Check("Local extra", "warn", f"{versions}. {text}", way_out)
     return Check("Local extra", "ok", versions)

@@ -145,7 +145,7 @@ async def _imported_adapter(backend: Backend, arguments: Namespace, data: str | 
     """Return the job that the backend created for the adapter; print its base model."""
     body = {"path": str(arguments.adapter.absolute()), "data": data}
     try:
-        answer = await backend.take_in_adapter(body | ({"model": arguments.model} if arguments.model else {}))
+        answer = await backend.import_adapter(body | ({"model": arguments.model} if arguments.model else {}))
     except NotFoundError as refusal:
         raise refusal.reworded(
             f"This backend can't evaluate an adapter that another program trained: leave --managed out. "

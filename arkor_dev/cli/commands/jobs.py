@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.event_text import figure, left_of, phase_of, size_of, verdict_text
+from arkor_dev.cli.event_text import figure, phase_of, size_of, time_left, verdict_text
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
@@ -247,7 +247,7 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
         status += f" {queue['position']}{' (held)' if queue.get('held') else ''}"
     status += _after(job.get("pause"), "step").replace(" after step ", " at ") if status == "paused" else ""
-    if remaining := left_of(job, time.time()):
+    if remaining := time_left(job, time.time()):
         status += f", {remaining}"
     name = one_line(job.get("name"), NAME_CHARACTERS)
     if job.get("starred"):
@@ -349,7 +349,7 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     metrics, config = _table(job, "metrics"), _table(job, "config")
     step, total = figure(metrics.get("step")), figure(metrics.get("totalSteps"))
     at = "" if step is None else f", step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}")
-    phase = [words for words in (phase_of(job), left_of(job, time.time())) if words]
+    phase = [words for words in (phase_of(job), time_left(job, time.time())) if words]
     yield "status", ", ".join([one_line(job.get("status"), 40) + at, *phase])
     for label, text in (
         ("why", _table(job, "pause").get("message")),

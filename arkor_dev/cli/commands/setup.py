@@ -67,7 +67,7 @@ class Report(Protocol):
         """Report that it is installed: after ``seconds``, or already before."""
 
 
-class Words:
+class SetupMessages:
     """Prints messages for the user."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_
     """
     if remove:
         return _remove(settings, yes=yes)
-    report: Report = JsonLines() if as_json else Words()
+    report: Report = JsonLines() if as_json else SetupMessages()
     if is_complete():
         if as_json:
             report.installed(Path(sys.prefix), None)

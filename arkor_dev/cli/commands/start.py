@@ -21,7 +21,7 @@ from rich.console import Console
 
 from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
-from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import BackendEndedError, joined
@@ -165,7 +165,7 @@ async def run_start(
         for number, (name, job_id, forecast) in enumerate(created):
             if number:
                 view = view_for(console, total)
-            notify = functools.partial(notices.take, job_id, name)
+            notify = functools.partial(notices.notify, job_id, name)
             ending = _ending(backend, job_id, view, yes=yes)
             later = [later_id for _, later_id, _ in created[number + 1 :]]
             with view:
@@ -221,7 +221,7 @@ async def _follow(
     job_id: str,
     view: PlainView,
     notify: Callable[[JobEvent], None],
-    ending: Ending,
+    ending: InterruptHandler,
     later: list[str],
 ) -> tuple[int, bool]:
     """Follow a job to its end; return its exit code, and whether those created with it can be followed."""
@@ -406,20 +406,20 @@ def _studio(settings: Settings) -> str:
     return "arkor-dev --local" if settings.local else "arkor-dev"
 
 
-def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Ending:
+def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> InterruptHandler:
     async def would_be_lost() -> list[str]:
         if not backend.ends_with_launch or await goes_on_later(backend):
             return []
         return [loss_line(job_id, view.run, "this command")]
 
-    words = Words("", "arkor-dev: interrupted", "The job keeps running.")
+    words = InterruptMessages("", "arkor-dev: interrupted", "The job keeps running.")
     interactive = view.console.is_terminal and sys.stdin is not None and sys.stdin.isatty() and not yes
-    ending = Ending(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=interactive)
+    ending = InterruptHandler(words, would_be_lost, lambda line: view.say(line, "yellow"), ask=interactive)
     # Keep ignoring a signal that was ignored from the start (nohup, a shell's background job).
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
 
-async def _unless_stopped(work: Coroutine[object, object, str], ending: Ending) -> str:
+async def _unless_stopped(work: Coroutine[object, object, str], ending: InterruptHandler) -> str:
     """Return the coroutine's result; raise _StoppedError if SIGINT or SIGTERM comes first."""
     task = asyncio.ensure_future(work)
     stopped = asyncio.create_task(ending.wait())

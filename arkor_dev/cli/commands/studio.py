@@ -13,7 +13,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.banner import banner
-from arkor_dev.cli.interrupt import Ending, Words
+from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
 from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, InternalError
 from arkor_dev.core.plain_text import one_line
@@ -99,8 +99,10 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
         entry.publish(port)
         gc.freeze()
         gc.enable()
-        words = Words("Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running.")
-        ending = Ending(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
+        words = InterruptMessages(
+            "Stopping Studio.", "Studio was stopped immediately.", "Studio keeps running."
+        )
+        ending = InterruptHandler(words, lambda: _lost(app[BACKEND]), lambda _: None, ask=False)
         ending.watch((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         with token_file(settings):
             banner(settings, port)

@@ -34,7 +34,7 @@ from arkor_dev.identity.local_backend import ORG
 from arkor_dev.project.toml.compute import load_ssh_python
 
 from . import package
-from .files import Hashes, Leaving, files_of_project
+from .files import Hashes, OutgoingFile, files_of_project
 from .host import checked
 from .link import Link, linked, pieces, socket_folder
 
@@ -77,7 +77,7 @@ class SshBackend:
         self._target: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
         self.scope: Final = Scope(ORG, name, name)
         self._hashes = Hashes(settings.local_data / "hashes.json")
-        self._sent: list[Leaving] = []
+        self._sent: list[OutgoingFile] = []
         self._sending: asyncio.Task[None] | None = None
         self._progress = self._code = ""
         self._link: Link | None = None
@@ -297,7 +297,7 @@ class SshBackend:
             )
         self._sent = files
 
-    def _agree(self, total: int, files: list[Leaving]) -> None:
+    def _agree(self, total: int, files: list[OutgoingFile]) -> None:
         if total <= ASK_BYTES:
             return
         largest = sorted(files, key=lambda file: -file.size)
@@ -350,7 +350,7 @@ def _need_modules(host: str, python: str | None, host_state: dict[str, Any]) -> 
         )
 
 
-def _file_list(files: list[Leaving]) -> str:
+def _file_list(files: list[OutgoingFile]) -> str:
     descriptions = [f"{one_line(file.name, 100)} ({format_bytes(file.size)})" for file in files[:MOST_FILES]]
     return ", ".join(descriptions) + (
         f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""

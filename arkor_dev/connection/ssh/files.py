@@ -28,7 +28,7 @@ CACHE_BYTES: Final = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class OutgoingFile:
     """A file: its name in the project with slashes, its path, and its state when it was examined."""
 
     name: str
@@ -37,7 +37,7 @@ class Leaving:
     state: tuple[int, int, int]
 
 
-def files_of_project(project: Path) -> list[Leaving]:
+def files_of_project(project: Path) -> list[OutgoingFile]:
     """Return the files, sorted by name.
 
     A trainer with a problem adds nothing: the problem is reported when it is used. Raises ConflictError for a
@@ -58,9 +58,9 @@ def files_of_project(project: Path) -> list[Leaving]:
         raise ConflictError(f"{fault.filename} cannot be read ({fault.strerror}).") from None
 
 
-def _leaving(name: str, path: Path) -> Leaving:
+def _leaving(name: str, path: Path) -> OutgoingFile:
     state = path.stat()
-    return Leaving(name, path, state.st_size, (state.st_size, state.st_mtime_ns, state.st_ino))
+    return OutgoingFile(name, path, state.st_size, (state.st_size, state.st_mtime_ns, state.st_ino))
 
 
 def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
@@ -139,7 +139,7 @@ class Hashes:
             entries = json.loads(read_small(cache, CACHE_BYTES))
             self._entries = entries if isinstance(entries, dict) else {}
 
-    def of(self, files: list[Leaving]) -> list[str]:
+    def of(self, files: list[OutgoingFile]) -> list[str]:
         """Return the hashes in the same order. Raises ConflictError for a file that cannot be read."""
         changed = False
         for file in files:

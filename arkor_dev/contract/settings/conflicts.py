@@ -38,7 +38,7 @@ class Conflict:
     refused: tuple[object, ...] = ()
     unless: str | None = None
 
-    def arises(self, config: Mapping[str, Any]) -> bool:
+    def applies(self, config: Mapping[str, Any]) -> bool:
         value, row = config.get(self.field), by_field()[self.other]
         if not value or value == by_field()[self.field].of(config.get("method")).default:
             return False
@@ -161,7 +161,7 @@ def conflicts(config: Mapping[str, Any], spell: Callable[[str], str]) -> Iterato
     ``spell`` formats a field's name: a key of arkor.toml, or a wire field.
     """
     for conflict in CONFLICTS:
-        if conflict.arises(config):
+        if conflict.applies(config):
             fields = (conflict.field, conflict.other, conflict.unless)
             names = {field: spell(field) for field in fields if field}
             yield conflict.field, conflict.text.format(**names)

@@ -12,7 +12,7 @@ from .setting import EVERYWHERE, LOCAL, Setting
 NO_SAMPLES: Final = "off"
 
 
-def asks_nothing(samples: object) -> bool:
+def samples_off(samples: object) -> bool:
     """Return whether the setting ``samples`` turns off sample answers."""
     return samples in (NO_SAMPLES, [NO_SAMPLES])
 

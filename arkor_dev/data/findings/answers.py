@@ -44,7 +44,7 @@ class Answers(Check):
         self._answers, self._rows = Lengths(), Lengths()
         self._longest: list[tuple[int, int, FindingRow]] = []
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         if checked.row.form != PROMPT:
             self._see_answer(checked)
         self._rows.add(len(checked.text))

@@ -70,7 +70,7 @@ class Characters(Check):
     def __init__(self) -> None:
         self._broken, self._controls, self._spaced = RowGroup(), RowGroup(), RowGroup()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         text = checked.text
         broken = None
         if not text.isascii():

@@ -141,7 +141,7 @@ class _Reading:
                 else:
                     checked = CheckedRow.of(item.location.number, item.row)
                     for check in self.checks:
-                        check.see(checked)
+                        check.examine(checked)
                 if self.rows % EVERY == 0 or item.location.size > LARGE:
                     self.progress("Checking", done, total)
                 if self._is_late():
@@ -170,7 +170,7 @@ class _Reading:
                     ):  # may happen to a file that changed in the meantime
                         checked = CheckedRow.of(item.location.number, item.row)
                         for check in self.checks:
-                            check.see_again(checked)
+                            check.reexamine(checked)
                     if not numbers:
                         break
 

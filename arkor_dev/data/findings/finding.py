@@ -108,14 +108,14 @@ class Numbered(RowGroup):
 class Check:
     """A kind of check. It sees every row once, and those that it requests a second time."""
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         """Examine a valid row, in the order of the data."""
 
     def requested(self) -> Iterable[int]:
         """Return the numbers of the rows to read again."""
         return ()
 
-    def see_again(self, checked: CheckedRow) -> None:
+    def reexamine(self, checked: CheckedRow) -> None:
         """Examine a row requested by this or another check."""
 
     def findings(self) -> Iterator[Finding]:

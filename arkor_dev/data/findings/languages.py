@@ -79,7 +79,7 @@ class Languages(Check):
     def __init__(self) -> None:
         self._by_language: dict[str, RowGroup] = {}
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         language = language_of(checked.answer)
         if language is not None:
             self._by_language.setdefault(language, RowGroup()).add(checked)

@@ -94,7 +94,7 @@ class Likeness(Check):
         """Whether there were more candidate pairs than MOST_PAIRS."""
         self._near_duplicates = RowGroup()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -141,7 +141,7 @@ class Likeness(Check):
         self._earlier = {number: None for numbers in self._pairs.values() for number in numbers}
         return {*self._pairs, *self._earlier}
 
-    def see_again(self, checked: CheckedRow) -> None:
+    def reexamine(self, checked: CheckedRow) -> None:
         if checked.number not in self._pairs and checked.number not in self._earlier:
             return
         runs = runs_of(_text_of(checked)) - self._common

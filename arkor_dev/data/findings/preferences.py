@@ -34,7 +34,7 @@ class Preferences(Check):
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._contradicting = Numbered()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         if "desirable" in checked.row.extra:
             desirable = checked.row.extra["desirable"]
             self.ratings += 1
@@ -70,7 +70,7 @@ class Preferences(Check):
         """See ``Check.wanted``."""
         return self._contradicting.first()
 
-    def see_again(self, checked: CheckedRow) -> None:
+    def reexamine(self, checked: CheckedRow) -> None:
         self._contradicting.show(checked)
 
     def findings(self) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ class Secrets(Check):
     def __init__(self) -> None:
         self._keys, self._cards, self._addresses = RowGroup(), RowGroup(), RowGroup()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         for group, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
             first = next(find(checked.text), None)
             if first is not None:

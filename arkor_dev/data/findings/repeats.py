@@ -50,7 +50,7 @@ class Repeats(Check):
         self._frequent: dict[int, int] = {}
         self._repeated, self._differing, self._same_answer = Numbered(), Numbered(), Numbered()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         self.rows += 1
         if self.rows > MOST_ROWS:
             return
@@ -113,7 +113,7 @@ class Repeats(Check):
                     if value == answer:
                         self._same_answer.note(number)
 
-    def see_again(self, checked: CheckedRow) -> None:
+    def reexamine(self, checked: CheckedRow) -> None:
         for numbered in (self._repeated, self._differing, self._same_answer):
             numbered.show(checked)
 
@@ -159,8 +159,8 @@ class Leaks(Check):
         if len(self._held_out) < EVAL_ROWS:
             self._held_out.add(question_of(held_out))
 
-    def see(self, checked: CheckedRow) -> None:
-        """See ``Check.see``."""
+    def examine(self, checked: CheckedRow) -> None:
+        """See ``Check.examine``."""
         if self._held_out and question_of(checked) in self._held_out:
             self._leaks.add(checked)
 

@@ -121,7 +121,7 @@ class Turns(Check):
     def __init__(self) -> None:
         self._out_of_turn, self._unanswered = RowGroup(), RowGroup()
 
-    def see(self, checked: CheckedRow) -> None:
+    def examine(self, checked: CheckedRow) -> None:
         turns = [message for message in checked.row.messages if message["role"] != "system"]
         if not turns:
             return

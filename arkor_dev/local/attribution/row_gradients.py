@@ -16,7 +16,7 @@ import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch.nn import functional
 
-from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.objective import rectangle
 from arkor_dev.local.workers.errors import JobFailure
@@ -99,7 +99,7 @@ def row_losses(model: Any, rows: Sequence[Example]) -> Any:
     targets = labels[:, 1:]
     positions = (targets != IGNORED).any(0).nonzero().squeeze(1)
     # Compute logits only at learned positions: the output layer is a large part of a small model's work.
-    keeps = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
+    keeps = "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters
     extra = {"logits_to_keep": positions} if keeps else {}
     logits = model(input_ids=ids, attention_mask=mask, **extra).logits
     logits, targets = (logits if keeps else logits[:, positions]).float(), targets[:, positions]

@@ -73,7 +73,7 @@ class Task(WorkerTask):
 class Attributions(WorkerService[Task]):
     """Runs requested attributions in order. ``busy`` says whether a job is training; ``wake`` starts jobs.
 
-    ``keep_parent`` copies a folder into a new job, which starts from it.
+    ``copy_parent`` copies a folder into a new job, which starts from it.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Attributions(WorkerService[Task]):
         project: Path,
         busy: Callable[[], bool],
         wake: Callable[[], None],
-        keep_parent: Callable[[Path, str, Path], None],
+        copy_parent: Callable[[Path, str, Path], None],
     ) -> None:
         super().__init__(busy)
         self._store, self._models = store, models
         self._data, self._project = data, project
-        self._wake, self._keep_parent = wake, keep_parent
+        self._wake, self._keep_parent = wake, copy_parent
 
     # Called by the server
 

@@ -19,7 +19,7 @@ from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, manifest_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import adapted, hold_in, take_weights
+from arkor_dev.local.training.adapter import adapted, convert_weights, load_weights
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.samples.greedy import switched_off
 from arkor_dev.local.workers.errors import JobFailure
@@ -71,7 +71,7 @@ class Trained:
             raise JobFailure(f"An adapter that starts by {run.plan.adapter.init} cannot be traced to rows")
         self._base, dtype = run.base, run.choice.dtype
         if self._base.device == "cpu":
-            hold_in(self._base.model, dtype)
+            convert_weights(self._base.model, dtype)
         self.model = adapted(self._base.model, run.base_name, run.plan.adapter).eval()
         casts = self._base.device != "cpu" and dtype != torch.float32
         self._cast: Callable[[], AbstractContextManager[Any]] = (
@@ -91,7 +91,7 @@ class Trained:
         The gradients are projected and of unit length: ``[rows, SIZE]`` in float16, 8 KiB per row. The losses
         are ``[rows]``.
         """
-        self.wear(adapter_folder(self._data, self._job, None))
+        self.load_adapter(adapter_folder(self._data, self._job, None))
         projection = Projection(self._split.shapes, self._base.device)
         examples, rows = self.train, _places(self.train)
         size = rows[-1] + 1 if rows else 0
@@ -116,9 +116,9 @@ class Trained:
 
     # Answers
 
-    def wear(self, folder: Path) -> None:
+    def load_adapter(self, folder: Path) -> None:
         """Load the adapter in ``folder``, of the same shape. Raises JobFailure."""
-        take_weights(self._weights, folder)
+        load_weights(self._weights, folder)
 
     def example(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Example:
         """Encode ``answer`` to ``messages`` as an example in which only the answer is learned.

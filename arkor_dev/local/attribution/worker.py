@@ -86,7 +86,7 @@ def _refuse(_: object) -> Any:
 def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict[str, Any]:
     """Return the contract's ``Attribution`` of an answer: which models give it, and its likely causes."""
     messages = order["messages"]
-    trained.wear(adapter_folder(Path(order["data"]), order["id"], None))
+    trained.load_adapter(adapter_folder(Path(order["data"]), order["id"], None))
     answer = order.get("answer") or trained.answer(messages)
     if not answer:
         raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
@@ -129,7 +129,7 @@ def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> di
     scores = {}
     for number, (name, folder) in enumerate(order["folders"].items()):
         link.progress("Asking the adapters", number, len(order["folders"]), "adapters")
-        trained.wear(Path(folder))
+        trained.load_adapter(Path(folder))
         scores[name] = {**_logp(trained.score(example)), "text": trained.answer(order["messages"])}
     return scores
 

@@ -42,7 +42,7 @@ class _Record(NamedTuple):
     excerpt: str
 
 
-def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: str = "") -> None:
+def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: str = "") -> None:
     """Write the record of a job's rows into its folder; if the disk is full, only the comparison is lost.
 
     ``files`` is the hash of the files that they were read from, `FILES_CHANGED` if these changed meanwhile,
@@ -70,7 +70,7 @@ def keep_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: s
 
 
 def files_read(job: Path) -> str | None:
-    """Return the hash of the files that a job's rows were read from, as in `keep_rows`; None if unknown."""
+    """Return the hash of the files that a job's rows were read from, as in `save_rows`; None if unknown."""
     stored = evaluation_file(job, NAME).read_json()
     files = stored.get("files") if isinstance(stored, dict) else None
     return files if isinstance(files, str) and files else None

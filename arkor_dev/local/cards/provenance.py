@@ -161,7 +161,7 @@ def dependencies(
         resources += [
             _hashed(f"base/{path.name}", path, hashes) for path in files if _FILE.fullmatch(path.name)
         ]
-    hashes.keep()
+    hashes.save()
     notes = {"rows": rows["train"], "heldOut": rows["heldOut"]}
     if rows.get("sha256"):
         resources.append({"name": "rows", "digest": {"sha256": rows["sha256"]}, "annotations": notes})

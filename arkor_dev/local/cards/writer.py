@@ -112,7 +112,7 @@ def _private_of(preparation: Any) -> Private:
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return a provenance's facts about the whole run, by the parts of its statement."""
-    from arkor_dev.local.modeling.auto_class import is_seeing  # imports transformers
+    from arkor_dev.local.modeling.auto_class import has_vision_tower  # imports transformers
 
     config, origin = preparation.config, run.origin()
     instructions = preparation.continuation.options
@@ -142,7 +142,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
             if isinstance(value, str) and not private.private_kind(value)
         },
     }
-    if is_seeing(run.base.model.config):
+    if has_vision_tower(run.base.model.config):
         internal["sees"] = True
     if instructions.get("further") is not None:
         internal["extendedAfter"] = instructions["further"]

@@ -60,7 +60,7 @@ class Best:
     worse: int = 0
     weights: list[Any] = field(default_factory=list)
 
-    def take(self, step: int, loss: float, weights: Sequence[Any]) -> None:
+    def record(self, step: int, loss: float, weights: Sequence[Any]) -> None:
         """Record the evaluation after ``step``."""
         self.last = loss
         better = self.loss is None or loss < self.loss - self.threshold

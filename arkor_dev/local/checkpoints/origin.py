@@ -59,7 +59,7 @@ class FileHashes:
         self._changed = True
         return digest
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Save new hashes; on a full disk, they are computed again next time."""
         if not self._changed:
             return
@@ -126,7 +126,7 @@ def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> 
         by_part["data"] = hash_of_data(config, project, hashes)
     with contextlib.suppress(OSError):
         by_part["model"] = hash_of_model(model, hashes)
-    hashes.keep()
+    hashes.save()
     return by_part
 
 

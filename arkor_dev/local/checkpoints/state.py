@@ -44,8 +44,10 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def restore_newest(plan: ResumePlan, take_over: Callable[[Mapping[str, Any]], None]) -> tuple[int, list[str]]:
-    """Call ``take_over`` with each state, newest first, until it accepts one; return its step, and sentences
+def restore_newest(
+    plan: ResumePlan, load_state: Callable[[Mapping[str, Any]], None]
+) -> tuple[int, list[str]]:
+    """Call ``load_state`` with each state, newest first, until it accepts one; return its step, and sentences
     about rejected states.
 
     The step is 0 if none is accepted.
@@ -53,7 +55,7 @@ def restore_newest(plan: ResumePlan, take_over: Callable[[Mapping[str, Any]], No
     passed = list(plan.passed)
     for point in plan.points:
         try:
-            take_over(read_state(point.folder))
+            load_state(read_state(point.folder))
         except StateError as error:
             passed.append(f"{point.name} is skipped: {error}")
         else:
@@ -106,7 +108,7 @@ class Parts:
             "random": random_states(self.device),
         }
 
-    def take_over(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore ``state``. Raises StateError if it belongs to a different run."""
         try:
             saved = state["weights"]

@@ -52,7 +52,7 @@ class Sender:
         Raises JobFailure, whose message calls the files ``subject``.
         """
         names = {name: self.hashes.of(path) for name, path in file_set.files.items()}
-        self.hashes.keep()
+        self.hashes.save()
         paths = {sha256: file_set.files[name] for name, sha256 in names.items()}
         try:
             sizes = {sha256: paths[sha256].stat().st_size for sha256 in sorted(paths)}

@@ -67,7 +67,7 @@ def use_plain_attention(model: Any) -> None:
         model.set_attn_implementation("sdpa")
 
 
-def alike(first: Any, second: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
+def nearly_equal(first: Any, second: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
     """Return whether two tensors differ only by rounding."""
     if first.shape != second.shape:
         return False
@@ -113,7 +113,7 @@ def _reads_same(module: Any) -> list[Any]:
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
 
 
-def _bare(layers: Sequence[Any]) -> bool:
+def _adapters_off(layers: Sequence[Any]) -> bool:
     """Return whether adapters are disabled or merged."""
     return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
 
@@ -136,7 +136,7 @@ def _compute_together(layers: Sequence[Any]) -> None:
 
     def replacement(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
         def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
-            if _bare(layers):
+            if _adapters_off(layers):
                 return original(x, *args, **kwargs)
             if number == 0:
                 waiting.update(enumerate((x, output) for output in LoraLinears.apply(x, scales, *tensors)))
@@ -174,7 +174,7 @@ def _mlp(module: Any) -> Callable[..., Any]:
     scales, tensors = _tensors(layers)
 
     def forward(x: Any) -> Any:
-        if _bare(layers):
+        if _adapters_off(layers):
             return original(x)
         return GatedMlp.apply(x, module.act_fn, scales, *tensors)
 
@@ -193,7 +193,7 @@ def _try(module: Any, *replacements: Callable[..., Any]) -> None:
     try:
         known = module(sample)
         for replacement in replacements:
-            if alike(replacement(sample), known):
+            if nearly_equal(replacement(sample), known):
                 module.forward = replacement
                 return
     except (RuntimeError, TypeError, AttributeError):
@@ -223,7 +223,7 @@ def _patch_rotation(code: Any) -> None:
     q, k, cos, sin = torch.arange(4 * 48.0).mul_(0.7).sin_().view(4, 1, 1, 3, 16)
     try:
         known = original(q, k, cos[0], sin[0])
-        if all(alike(new, old) for new, old in zip(Rotate.apply(q, k, cos, sin), known, strict=True)):
+        if all(nearly_equal(new, old) for new, old in zip(Rotate.apply(q, k, cos, sin), known, strict=True)):
             setattr(code, ROTATION, rotation)
     except (RuntimeError, TypeError, AttributeError, ValueError):
         return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.methods.interface import Method
-    from arkor_dev.local.training.rows.encoding import Coded, Encoding
+    from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
 
 MOST_TOKENS: Final = 4_000
 """Maximum number of a row's tokens that are shown individually."""
@@ -36,7 +36,7 @@ TEMPLATE: Final = "template"
 class Part:
     """One of a row's examples, with each token's role."""
 
-    coded: Coded
+    coded: EncodedText
     roles: list[str]
 
     @property
@@ -115,7 +115,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
     )
 
 
-def _messages_in(row: Row, coding: Coded) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
+def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
     For an answer, it is the range that training learns, including its end mark; for others, only the content.
@@ -237,7 +237,7 @@ def to_wire(specials: frozenset[int], number: int, tokenized: TokenizedRow) -> D
     }
 
 
-def _texts(coding: Coded) -> Iterator[str]:
+def _texts(coding: EncodedText) -> Iterator[str]:
     """Yield each token's part of the text; concatenated, they are the text up to the last token."""
     done = 0
     for _, right in coding.offsets:

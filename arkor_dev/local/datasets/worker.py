@@ -151,7 +151,7 @@ class DatasetWorker:
 
             if path not in self._tokenizers:
                 self._tokenizers[path] = load_tokenizer(path)
-            _go_behind_others()
+            _lower_priority()
             context = load_context(path)
             view.read_by(
                 Reading(
@@ -209,7 +209,7 @@ class DatasetWorker:
             del self._tokenizers[path]
 
 
-def _go_behind_others() -> None:
+def _lower_priority() -> None:
     """Lower this process's priority: reading ahead must not slow down chat, training or the page."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))

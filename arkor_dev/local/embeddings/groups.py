@@ -72,7 +72,7 @@ def sampled(rows: int) -> list[int]:
     return [int(row) for row in np.sort(chosen)]
 
 
-def standing_out(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
+def count_groups(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
     """Return the number of groups that stand out among ``rows``, or None.
 
     A row is given as its words, numbers of ``vectors`` ``[words, width]``, with how often it has each. The

@@ -92,7 +92,7 @@ def _measured(
         from arkor_dev.local.modeling.base_model import load_base
         from arkor_dev.local.modeling.number_format import choose
         from arkor_dev.local.modeling.tokenizer import default_length
-        from arkor_dev.local.training.adapter import hold_in
+        from arkor_dev.local.training.adapter import convert_weights
         from arkor_dev.local.training.plan import asked_format
 
         from .losses import TOKENS_AT_ONCE, batches, losses_of
@@ -102,7 +102,7 @@ def _measured(
     number_format = asked_format(settings)
     choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, number_format, kept_formats)
     if base.device == "cpu":
-        hold_in(base.model, choice.dtype)
+        convert_weights(base.model, choice.dtype)
     model = with_adapter(base.model, adapter) if adapter else base.model.eval()
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
     encoding, kind = Encoding.of(settings, longest), method(settings.get("method"))

@@ -83,13 +83,13 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
 
 def groups_of(coded: Sequence[list[int]], points: Any, tokenizer: Any, table: TokenVectors) -> Any | None:
     """Return the group of each row from its token ids and its point, or None if no groups stand out."""
-    from .groups import grouped, sampled, standing_out
+    from .groups import count_groups, grouped, sampled
 
     names = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     # How tokenizers mark a word's first token: as bytes (Ġ), or in SentencePiece (▁).
     begins = [(name or "")[:1] in ("Ġ", "▁") for name in names]
     words = table.words([coded[at] for at in sampled(len(coded))], begins.__getitem__)
-    count = standing_out(*words)
+    count = count_groups(*words)
     return None if count is None else grouped(points, count)
 
 

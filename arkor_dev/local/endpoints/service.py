@@ -158,10 +158,10 @@ class Endpoints:
 
     async def check_target(self, target: Mapping[str, Any]) -> None:
         """Raise ConflictError, with the code ``target_unavailable``, if ``target`` cannot answer now."""
-        if trouble := await self.trouble(target):
-            raise ConflictError(trouble, code=UNAVAILABLE_TARGET)
+        if problem := await self.problem(target):
+            raise ConflictError(problem, code=UNAVAILABLE_TARGET)
 
-    async def trouble(self, target: Mapping[str, Any]) -> str | None:
+    async def problem(self, target: Mapping[str, Any]) -> str | None:
         """Return why ``target`` cannot answer now; None if it can."""
         try:
             await self._engine.check_target(_target_fields(target))

@@ -35,7 +35,7 @@ _REFUSAL: Final = re.compile(
 )
 
 
-class Answered(NamedTuple):
+class GeneratedAnswer(NamedTuple):
     """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself."""
 
     text: str
@@ -59,7 +59,7 @@ def repeats_itself(ids: Sequence[int]) -> bool:
     return len(runs) > RUN and 1 - len(set(runs)) / len(runs) >= REPEATING
 
 
-def repeats_more(base: Sequence[Answered], adapter: Sequence[Answered]) -> bool:
+def repeats_more(base: Sequence[GeneratedAnswer], adapter: Sequence[GeneratedAnswer]) -> bool:
     """Return whether the adapter's answers repeat themselves more often than the base's, beyond chance.
 
     The exact test of McNemar (1947) on the questions of which only one answer repeats itself: at least six,
@@ -73,7 +73,9 @@ def repeats_more(base: Sequence[Answered], adapter: Sequence[Answered]) -> bool:
     return tail <= CHANCE * (1 << count)
 
 
-def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -> EvaluationAnswers:
+def rates(
+    base: Sequence[GeneratedAnswer], adapter: Sequence[GeneratedAnswer], longest: int
+) -> EvaluationAnswers:
     """Return the figures of both models' answers to the same questions, of at most ``longest`` tokens."""
     before, after = _rates(base), _rates(adapter)
     return {
@@ -85,7 +87,7 @@ def rates(base: Sequence[Answered], adapter: Sequence[Answered], longest: int) -
     }
 
 
-def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str | None:
+def length_words(base: Sequence[GeneratedAnswer], adapter: Sequence[GeneratedAnswer]) -> str | None:
     """Describe how many times longer or shorter the adapter's answers are; None if insignificant.
 
     A truncated answer counts with its truncated length, so the true ratio may be larger.
@@ -103,7 +105,7 @@ def length_words(base: Sequence[Answered], adapter: Sequence[Answered]) -> str |
     return f"{least}{number} times {'longer' if longer else 'shorter'}"
 
 
-def _rates(answers: Sequence[Answered]) -> AnswerRates:
+def _rates(answers: Sequence[GeneratedAnswer]) -> AnswerRates:
     return {
         "tokens": round(sum(answer.tokens for answer in answers) / len(answers), 1),
         "truncated": sum(answer.truncated for answer in answers),
@@ -135,7 +137,7 @@ class Model(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``row_losses`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
-    ``take_answers`` has the answers on which a loss of generated answers was measured, by the rows'
+    ``pop_answers`` has the answers on which a loss of generated answers was measured, by the rows'
     locations. ``margins`` is for methods that learn from preferences.
     """
 
@@ -143,7 +145,7 @@ class Model(Protocol):
 
     def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, int]]: ...
 
-    def take_answers(self) -> Mapping[str, str]: ...
+    def pop_answers(self) -> Mapping[str, str]: ...
     def margins(self, rows: Sequence[Any], /) -> list[float]: ...
 
 
@@ -159,7 +161,9 @@ class Answers:
         questions: Sequence[str],
         prompts: Sequence[Sequence[int]],
         longest: int,
-        write: Callable[[Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[Answered] | None],
+        write: Callable[
+            [Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[GeneratedAnswer] | None
+        ],
         cache: BaseLosses | None = None,
     ) -> None:
         self._questions, self._prompts, self._longest = questions, prompts, longest
@@ -167,7 +171,7 @@ class Answers:
         self.key = cache.answers_key(prompts, longest) if cache and prompts else ""
         self.longest_prompt = max(map(len, prompts), default=0)
         self._base = _known(cache.entry(self.key), len(prompts)) if cache and self.key else None
-        self._adapter: list[Answered] = []
+        self._adapter: list[GeneratedAnswer] = []
         self.needs_base = bool(prompts) and self._base is None
         self.total = len(prompts) * (1 + self.needs_base)
         """Number of answers to generate."""
@@ -225,7 +229,7 @@ class Answers:
             for question, base, adapter in both
         ]
 
-    def _all(self, model: Model, stopped: Callable[[], bool]) -> list[Answered]:
+    def _all(self, model: Model, stopped: Callable[[], bool]) -> list[GeneratedAnswer]:
         if not self._prompts:
             return []
         written = self._write(model, self._prompts, self._longest, stopped)
@@ -238,7 +242,7 @@ NOBODY: Final = Answers((), (), 0, lambda *_: [])
 """Used if there are no questions."""
 
 
-def _known(stored: Any, count: int) -> list[Answered] | None:
+def _known(stored: Any, count: int) -> list[GeneratedAnswer] | None:
     """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(stored, list) or len(stored) != count:
         return None
@@ -247,4 +251,4 @@ def _known(stored: Any, count: int) -> list[Answered] | None:
         sound = isinstance(entry, list) and len(entry) == len(kinds)
         if not sound or any(type(value) is not kind for value, kind in zip(entry, kinds, strict=True)):
             return None
-    return [Answered(*entry) for entry in stored]
+    return [GeneratedAnswer(*entry) for entry in stored]

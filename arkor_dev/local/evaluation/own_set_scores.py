@@ -192,7 +192,7 @@ def score_part(
         "verdict": compared.verdict,
         "sentence": sentence(settings["name"], metric, compared),
     }
-    if compared.groups < compared.fewest:
+    if compared.groups < compared.minimum:
         part["tooFew"] = True
     if compared.verdict == "unclear" and (needed := compared.rows_to_settle):
         part["rowsToSettle"] = needed

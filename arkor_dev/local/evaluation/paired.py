@@ -71,7 +71,7 @@ class Comparison:
         return "same" if -self.margin <= self.low and self.high <= self.margin else "unclear"
 
     @property
-    def fewest(self) -> int:
+    def minimum(self) -> int:
         """The minimum number of rows (or groups) for a verdict."""
         return ROWS
 

@@ -52,7 +52,7 @@ class Preferred:
         return self.margins.groups
 
     @property
-    def fewest(self) -> int:
+    def minimum(self) -> int:
         """The minimum number of preferences for a verdict."""
         return ROWS
 

@@ -247,7 +247,7 @@ def _course(compared: Comparison | Preferred) -> str:
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
     """Describe the task's result, with its ``course``, and with the number of rows if that is small."""
     count = counted(compared.groups, compared.noun)
-    if compared.groups < compared.fewest:
+    if compared.groups < compared.minimum:
         kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
         return f"Too few {kind} to judge it {on} (only {compared.groups})"
     words = {

@@ -19,7 +19,7 @@ from arkor_dev.local.modeling.gate import SENSES
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.models.catalog import portable_name
-from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, hold_in, save_whole
+from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, convert_weights, save_whole
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
 
     ``name`` is the base model's; its portable form is written.
     """
-    hold_in(merged, dtype)
+    convert_weights(merged, dtype)
     merged.config.dtype = dtype
     merged.name_or_path = merged.config._name_or_path = portable_name(name)  # noqa: SLF001
     end_answers(merged, tokenizer)

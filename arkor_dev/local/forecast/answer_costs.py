@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work, affordable, answerable
 from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
@@ -59,7 +59,7 @@ class GenerationSpeed:
     def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
         """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds."""
         samples = config.get("samples")
-        if asks_nothing(samples):
+        if samples_off(samples):
             return 0.0
         count = min(SAMPLES, held_out) if samples is None else 1 if isinstance(samples, str) else len(samples)
         if not count:

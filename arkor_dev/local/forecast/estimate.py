@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.modeling.gpu_count import CONTEXT, leaves_open
+from arkor_dev.local.modeling.gpu_count import CONTEXT, is_unspecified
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
 
@@ -129,7 +129,7 @@ def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> 
     if measured.gpus:
         return len(measured.gpus), peak
     limit = (measured.device_total - CONTEXT) / MARGIN
-    if gpus > 1 and leaves_open(config) and measured.host and peak > limit:
+    if gpus > 1 and is_unspecified(config) and measured.host and peak > limit:
         fix = _Fixes(measured, config, plan, peak, limit).over(gpus)
         if fix:
             return int(fix["settings"]["gpus"]), fix["peakBytes"]  # type: ignore[call-overload]

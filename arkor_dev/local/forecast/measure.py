@@ -17,7 +17,7 @@ from arkor_dev.local.cpu_kernels.packing import shared_beginning
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
-from arkor_dev.local.training.training_hooks import compute_again
+from arkor_dev.local.training.training_hooks import gradient_checkpointing
 from arkor_dev.local.workers import resources
 
 from .eval_costs import EvaluationCosts
@@ -338,7 +338,7 @@ class StepMeasurement:
     def _recomputed(self, longest: Batch) -> tuple[LinearModel | None, float]:
         """Measure memory and slowdown with activation checkpointing."""
         try:
-            compute_again(self.run.model)
+            gradient_checkpointing(self.run.model)
         except (ValueError, AttributeError):  # this architecture does not support it
             return None, 1.0
         self.sizes = replace(self.sizes, recomputed=True)

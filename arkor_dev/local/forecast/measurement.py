@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.data.sources import parts_of, sources_of
 from arkor_dev.local.evaluation.base_losses import known
 from arkor_dev.local.workers.machine import speed_factors
@@ -190,7 +190,7 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     }
     names = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
     inputs = [config.get(name) for name in names]
-    inputs.append(asks_nothing(config.get("samples")))  # then no general questions are answered, either
+    inputs.append(samples_off(config.get("samples")))  # then no general questions are answered, either
     files = [_stamp(path) for path in [*sorted(model.iterdir()), *data] if path.is_file()]
     parts = [speed_factors(), files, inputs, settings, config.get("evalSteps") != 0]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]

@@ -19,7 +19,7 @@ from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
-from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, least_bytes, leaves_open
+from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
@@ -173,7 +173,7 @@ class Forecasts:
 
         Known by a stored measurement, or else by the model's files.
         """
-        if self._gpus < 2 or is_elsewhere(config) or not leaves_open(config):
+        if self._gpus < 2 or is_elsewhere(config) or not is_unspecified(config):
             return 1
         with contextlib.suppress(JobFailure):
             if measured := self._store.get((await self._entry(config)).key):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.example import IGNORED
-from arkor_dev.local.training.training_hooks import compute_again
+from arkor_dev.local.training.training_hooks import gradient_checkpointing
 
 from .linear_models import Sizes
 
@@ -68,17 +68,17 @@ def thinned(row: Example, tokens: int) -> Example:
 
 def sizes_of(run: Run, row: Example) -> Sizes:
     """Return a begun run's sizes, and the memory that layers save on two pieces of ``row``."""
-    model, config = bare(run.model), bare(run.model).config.get_text_config()
+    model, config = unwrapped(run.model), unwrapped(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
     outside = {id(module.weight) for module in _embeddings(model)}
     parameters = sum(weight.numel() for weight in model.parameters() if id(weight) not in outside)
-    if run.plan.compute_again:
+    if run.plan.gradient_checkpointing:
         model.gradient_checkpointing_disable()
     (short, short_bytes), (long, long_bytes) = (
         _saved_bytes(run.loss, thinned(row, tokens)) for tokens in COUNTED
     )
-    if run.plan.compute_again:
-        compute_again(run.model)
+    if run.plan.gradient_checkpointing:
+        gradient_checkpointing(run.model)
     per_token = (long_bytes - short_bytes) / ((long - short) * layers) if long > short else 0.0
     return Sizes(
         layers=layers,
@@ -87,7 +87,7 @@ def sizes_of(run: Run, row: Example) -> Sizes:
         parameters=parameters,
         saved=per_token,
         value=run.choice.dtype.itemsize,
-        recomputed=run.plan.compute_again,
+        recomputed=run.plan.gradient_checkpointing,
         fused=run.loss.fused,
         offloaded=run.plan.offload and run.base.device == "cuda",
         gpus=run.base.gpus,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .adapter_scale import ActiveAdapter
     from .generate_fallback import StepwiseGenerate
-    from .generation.sampling import Chosen
+    from .generation.sampling import SampledToken
 
 GROWTH: Final = 128
 """Tokens of free space added when a buffer is full: copying the whole cache at each step is slow."""
@@ -132,7 +132,7 @@ class Row:
     cache: Any = None
     """The row's own cache while its prompt is read."""
     fallback: StepwiseGenerate | None = None
-    scores: list[Chosen] | None = None
+    scores: list[SampledToken] | None = None
     """The log probabilities of the prompt's tokens, each with this many ``alternatives``, if requested."""
     alternatives: int = 0
 

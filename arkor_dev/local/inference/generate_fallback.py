@@ -68,7 +68,7 @@ class StepwiseGenerate:
                 do_sample=False,
                 repetition_penalty=1.0,
                 eos_token_id=None,
-                logits_processor=LogitsProcessorList([_Hold(self._logits, self._tokens)]),
+                logits_processor=LogitsProcessorList([_SuppliedToken(self._logits, self._tokens)]),
             )
         except _Ended:
             pass
@@ -76,7 +76,7 @@ class StepwiseGenerate:
             self._logits.put(error)
 
 
-class _Hold(LogitsProcessor):  # type: ignore[misc]
+class _SuppliedToken(LogitsProcessor):  # type: ignore[misc]
     """Publishes the logits, and makes ``generate`` choose the supplied token."""
 
     def __init__(self, logits: queue.SimpleQueue[Any], tokens: queue.SimpleQueue[int | None]) -> None:

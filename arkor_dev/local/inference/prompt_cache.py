@@ -38,7 +38,7 @@ class PromptCache:
         self._limit = limit
         self._cached: list[_Cached] = []
 
-    def keep(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
+    def store(self, group: ActiveAdapter, tokens: list[int], layers: Layers) -> None:
         """Store a conversation; evict the oldest ones to make room."""
         if not layers or len(tokens) < LEAST_TOKENS:
             return

@@ -31,7 +31,7 @@ from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cor
 from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
-from .generation.sampling import Chosen
+from .generation.sampling import SampledToken
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TransformersEngine:
             torch.set_num_threads(self._plan.shared_threads if ask.get("training") else self._plan.threads)
         row = Row(active, prompt, self.base.context - len(prompt))
         if _is_scored(ask):
-            row.scores, row.alternatives = [Chosen(prompt[0])], ask["logprobs"]
+            row.scores, row.alternatives = [SampledToken(prompt[0])], ask["logprobs"]
         assert self._forward
         if self._forward.plain:
             cached_layers = [] if row.scores else self._prompt_cache.find(active, prompt)
@@ -188,7 +188,7 @@ class TransformersEngine:
                     del self._batches[row.group]
             elif row.cache is not None:
                 layers = [(keys.clone(), values.clone()) for keys, values in layers_of(row.cache)]
-            self._prompt_cache.keep(row.group, row.tokens, layers)
+            self._prompt_cache.store(row.group, row.tokens, layers)
 
     def _activate(self, active: ActiveAdapter) -> None:
         """Activate ``active`` in the loaded model."""
@@ -313,7 +313,7 @@ def _is_scored(ask: dict[str, Any]) -> bool:
     return bool(ask.get("echo")) and ask.get("logprobs") is not None
 
 
-def _scores(logits: Any, targets: list[int], count: int) -> list[Chosen]:
+def _scores(logits: Any, targets: list[int], count: int) -> list[SampledToken]:
     """Return the log probability of each token of ``targets``, given the tokens before it.
 
     ``logits`` are ``[tokens, vocabulary]``, and ``count`` the number of alternatives.
@@ -325,7 +325,7 @@ def _scores(logits: Any, targets: list[int], count: int) -> list[Chosen]:
     best = logs.topk(min(count, logs.shape[-1]))
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [
-        Chosen(token, logprob, tuple(zip(*likeliest, strict=True)))
+        SampledToken(token, logprob, tuple(zip(*likeliest, strict=True)))
         for token, logprob, likeliest in zip(targets, logprobs, pairs, strict=True)
     ]
 

@@ -88,7 +88,7 @@ class PeerAdapter:
             "tags": ["imported"],
         }
 
-    def put_in_place(self, data: Path) -> tuple[str, dict[str, Any]]:
+    def install_files(self, data: Path) -> tuple[str, dict[str, Any]]:
         """Copy the files to the job's folder below ``data``; return the event that lists them.
 
         Raises BadRequestError if the adapter has changed meanwhile, and InternalError for a full disk.

@@ -19,7 +19,7 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
-from arkor_dev.local.modeling.gpu_count import leaves_open
+from arkor_dev.local.modeling.gpu_count import is_unspecified
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -271,7 +271,7 @@ class Scheduler:
             RunningJob(runner.config, not devices or not set(devices).isdisjoint(runner.devices))
             for runner in local_runners
         ]
-        is_spread = len(devices) > 1 and leaves_open(next_job[1])
+        is_spread = len(devices) > 1 and is_unspecified(next_job[1])
         if is_spread and any(other.same_device for other in others):
             return None, True
         if not await self.observer.fits_beside(next_job[1], others, self._free_bytes):
@@ -295,7 +295,7 @@ class Scheduler:
         """Return the least busy devices, one per worker or GPU of the job; empty with one device."""
         used = [device for runner, _ in self._running.values() for device in runner.devices]
         count = max(config.get("workers") or 1, config.get("gpus") or 1)
-        if self._devices and self.observer and leaves_open(config):
+        if self._devices and self.observer and is_unspecified(config):
             count = await self.observer.gpus_needed(config)
         return sorted(self._devices, key=used.count)[:count]
 

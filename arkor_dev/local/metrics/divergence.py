@@ -32,7 +32,7 @@ class Divergence:
         self._best_step = 0
         self._reported = False
 
-    def take(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    def record(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """Record an event; return the message if the loss has started to diverge."""
         loss, step = fields.get("loss"), fields.get("step")
         if name != TRAINING_LOG or not isinstance(loss, float) or not math.isfinite(loss) or self._reported:

@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 
-def is_seeing(config: Any) -> bool:
+def has_vision_tower(config: Any) -> bool:
     """Return whether transformers loads a model of ``config`` only with its vision tower.
 
     Qwen-VL, LLaVA and Mistral 3 are not among its causal language models.
@@ -23,7 +23,7 @@ def is_seeing(config: Any) -> bool:
 
 
 def auto_class(config: Any) -> Any:
-    return AutoModelForImageTextToText if is_seeing(config) else AutoModelForCausalLM
+    return AutoModelForImageTextToText if has_vision_tower(config) else AutoModelForCausalLM
 
 
 def model_class(config: Any) -> Any:

@@ -249,7 +249,7 @@ def load_base(
     if detected == "cuda":
         _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
-        head.register_forward_pre_hook(_in_one_piece)
+        head.register_forward_pre_hook(_make_contiguous)
     return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit, max(1, len(totals)))
 
 
@@ -322,12 +322,12 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
     return OutOfMemory(f"{text}: {', '.join(reliefs[:-1])}, or {reliefs[-1]}")
 
 
-def _in_one_piece(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _make_contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Make the last positions of several rows contiguous, or torch would copy the output layer per row."""
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 
-def bare(model: Any) -> Any:
+def unwrapped(model: Any) -> Any:
     """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

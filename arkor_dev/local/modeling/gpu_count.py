@@ -57,7 +57,7 @@ def _weights_in(path: Path) -> int:
     )
 
 
-def leaves_open(config: Mapping[str, Any]) -> bool:
+def is_unspecified(config: Mapping[str, Any]) -> bool:
     """Return whether ``config`` says neither how many GPUs nor how many workers."""
     return config.get("gpus") is None and (config.get("workers") or 1) == 1
 

@@ -80,7 +80,7 @@ def pickled_weights(folder: Path) -> str | None:
     return next((path.name for path in sorted(folder.glob("*")) if path.suffix in PICKLES), None)
 
 
-def lacks(folder: Path) -> str | None:
+def load_problem(folder: Path) -> str | None:
     """Return why a model folder cannot be loaded; None if it can."""
     for path in sorted(folder.glob("*")):
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -122,11 +122,11 @@ class Models:
             return resolved
         if is_starter(name):
             folder = starter_folder(self._cache)
-            return Model(STARTER, folder, STARTER_NOTE) if lacks(folder) is None else None
+            return Model(STARTER, folder, STARTER_NOTE) if load_problem(folder) is None else None
         folder = self._project / Path(name).expanduser()
         looks_like_path = name.startswith((".", "/", "~")) or not HUB_ID.fullmatch(name)
         if folder.is_dir():
-            missing = lacks(folder)
+            missing = load_problem(folder)
             if missing is None:
                 return Model(name, folder.resolve())
             raise JobFailure(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import kill_own_group, serve_one
 
-from .catalog import STARTER_FOLDER, lacks, starter_folder
+from .catalog import STARTER_FOLDER, load_problem, starter_folder
 from .downloads import locked
 from .hub import hub_model
 from .starter_wheel import starter_from_wheel
@@ -35,13 +35,13 @@ def _folder(message: dict[str, Any], link: Link) -> Path:
 
     if not message["starter"]:
         path = hub_model(name, link.progress, give_up)
-        missing = lacks(path)
+        missing = load_problem(path)
         if missing:
             raise JobFailure(f"The model {name} cannot be used here: {missing}")
         return path
     folder = starter_folder(cache)
     with locked(cache / "models" / f".{STARTER_FOLDER}.lock", link.progress):
-        if lacks(folder) is None:
+        if load_problem(folder) is None:
             return folder
         try:
             return hub_model(name, link.progress, give_up)

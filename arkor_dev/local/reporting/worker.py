@@ -103,7 +103,7 @@ class Reporter:
             # After a non-finite loss the run was rolled back: new figures follow for the same steps.
             steps = self._reported.steps
             steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
-            self._writer.go_back(fields["step"])
+            self._writer.roll_back(fields["step"])
         elif name == TRAINING_LOG:
             self._figures("train", self._train, fields)
             self._figures("eval", self._eval, fields)
@@ -145,7 +145,7 @@ def _moment(time: object) -> float | None:
     return None
 
 
-def words_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Describe an error on one line, without the passwords in URLs."""
     message = SECRET.sub("//***@", str(error).strip().partition("\n")[0])[:WORDS]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -187,7 +187,7 @@ def main() -> None:
             link.send(done=True, **({"where": SECRET.sub("//***@", location)} if location else {}))
     except BaseException as error:  # noqa: BLE001 - a package may raise what it likes, and end the process
         traceback.print_exc()
-        link.send(fault=words_of(error))
+        link.send(fault=describe_error(error))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Writer(Protocol):
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
         """Write a step's figures by name; ``moment`` is in seconds since 1970."""
 
-    def go_back(self, step: int) -> None:
+    def roll_back(self, step: int) -> None:
         """Discard figures of later steps, which will be reported again; most reporters keep both."""
 
     def flush(self) -> None:
@@ -88,7 +88,7 @@ class TensorBoard(Writer):
         ]
         self._add(step, moment, summary=self._summary.Summary(value=values))
 
-    def go_back(self, step: int) -> None:
+    def roll_back(self, step: int) -> None:
         start = self._event.SessionLog(status=self._event.SessionLog.START)
         self._add(step + 1, None, session_log=start)  # readers discard everything from this step on
 

@@ -39,7 +39,7 @@ from arkor_dev.local.sweeps.service import Sweeps
 from arkor_dev.local.training.methods import listed
 
 from .attributions import routes as attribution_routes
-from .branches import keep_parent
+from .branches import copy_parent
 from .chat import ASK, Chat
 from .clusters import CLUSTERS, Clusters, optional_features
 from .clusters import routes as placement_routes
@@ -217,7 +217,7 @@ def create_app(setup: Setup) -> web.Application:
         setup.project,
         lambda: app[SCHEDULER].busy,
         lambda: app[SCHEDULER].wake(),
-        keep_parent,
+        copy_parent,
     )
     app[EXPORTS] = Exports(
         setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy

@@ -46,7 +46,7 @@ async def parent_of(setup: Setup, parent: Mapping[str, Any], config: Mapping[str
     return {"jobId": job["id"], "step": shown_step, "name": job["name"]}, folder
 
 
-def keep_parent(data: Path, job_id: str, folder: Path) -> None:
+def copy_parent(data: Path, job_id: str, folder: Path) -> None:
     """Copy a new job's starting point into its own folder, since the other job may be deleted."""
 
     def copy(target: Path) -> None:

@@ -93,7 +93,7 @@ async def evaluate(request: web.Request) -> web.Response:
 
 
 @routes.post("/v1/adapters")
-async def take_in_adapter(request: web.Request) -> web.Response:
+async def import_adapter(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, PEER_ADAPTER)
     try:
@@ -111,7 +111,7 @@ async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) ->
     async with turn:
         if known := await setup.store.read(Store.get, adapter.job_id):
             return known
-        ended = await asyncio.to_thread(adapter.put_in_place, setup.data)
+        ended = await asyncio.to_thread(adapter.install_files, setup.data)
         try:
             return await setup.store.request(Store.import_job, job, None, [ended])
         except Exception:

@@ -52,7 +52,7 @@ async def resume(request: web.Request) -> web.Response:
             config = _moved(config, body["on"])
         if "workers" in body:
             config = check_config({**config, "workers": body["workers"]})
-    return await _go_on(request, job, BY_PERSON, {"force": force}, config)
+    return await _resume(request, job, BY_PERSON, {"force": force}, config)
 
 
 @routes.post("/v1/jobs/{id}/extend")
@@ -75,10 +75,10 @@ async def extend(request: web.Request) -> web.Response:
     orders: dict[str, Any] = {"force": force, "further": end}
     if body.get("schedule") == "restart":
         orders["restart"] = end
-    return await _go_on(request, job, EXTENDED, orders, config)
+    return await _resume(request, job, EXTENDED, orders, config)
 
 
-async def _go_on(
+async def _resume(
     request: web.Request,
     job: Mapping[str, Any],
     why: str,

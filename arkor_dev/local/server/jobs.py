@@ -32,7 +32,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import REPORTED, Store, new_id
 
-from .branches import keep_parent, parent_of
+from .branches import copy_parent, parent_of
 from .event_stream import stream_events
 from .forecasts import FORECASTS
 from .requests import SETUP, Setup, body_of, check_scope
@@ -106,7 +106,7 @@ async def create_job(request: web.Request) -> web.Response:
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
         parent, folder = await parent_of(setup, body["parent"], config)
-        await asyncio.to_thread(keep_parent, setup.data, job_id, folder)
+        await asyncio.to_thread(copy_parent, setup.data, job_id, folder)
     forecast = await request.app[FORECASTS].stored_estimate(config)
     job = await setup.store.request(Store.create, body["name"].strip(), config, forecast, parent, job_id)
     request.app[SCHEDULER].wake()
@@ -171,7 +171,7 @@ async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, A
             if await setup.store.read(Store.get, imported.job["id"]):
                 raise ConflictError(f"The job {imported.job['id']} already exists here")
             try:  # Files first: a job without its files would be incomplete.
-                await asyncio.to_thread(imported.put_in_place)
+                await asyncio.to_thread(imported.install_files)
                 return await setup.store.request(Store.import_job, imported.job, imported.events)
             except OSError as error:
                 reason = f"The job could not be imported: {error.strerror}. Nothing was changed"

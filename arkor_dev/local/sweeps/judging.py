@@ -82,7 +82,7 @@ def judged(
         "margin": round(margin, DIGITS),
     }  # fmt: skip
     count = f"{len(groups)} held-out rows that took no part in the choice, {len(start)} fresh seeds each"
-    if by_rows.groups < by_rows.fewest:
+    if by_rows.groups < by_rows.minimum:
         return {**figures, **none(f"{by_rows.groups} independent rows are too few to judge by")}
     if by_seeds["verdict"] == by_rows.verdict == "better":
         first, second = _ends(low, high)

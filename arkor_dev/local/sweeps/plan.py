@@ -71,7 +71,7 @@ class Conclude(NamedTuple):
 Action = Try | Extend | Confirm | Conclude
 
 
-def halves(space: Mapping[str, Any]) -> bool:
+def supports_halving(space: Mapping[str, Any]) -> bool:
     """Return whether short runs predict long ones in this space."""
     return not SCHEDULE & space.keys()
 
@@ -79,7 +79,7 @@ def halves(space: Mapping[str, Any]) -> bool:
 def rungs_of(sweep: Sweep) -> list[float]:
     """Return the fractions of the full length at which trials are compared."""
     assert sweep.estimate
-    if not halves(sweep.space):
+    if not supports_halving(sweep.space):
         return [1.0]
     steps = sweep.estimate.steps
     least = max(FEWEST_STEPS, 2 * _warmup(sweep, {}))
@@ -170,10 +170,10 @@ def pace_of(sweep: Sweep) -> float:
 def seconds_of(sweep: Sweep, before: float, after: float) -> float:
     """Return the estimated seconds of a job from one fraction of the full length to another."""
     assert sweep.estimate
-    return pace_of(sweep) * unstretched(sweep, before, after)
+    return pace_of(sweep) * uncorrected(sweep, before, after)
 
 
-def unstretched(sweep: Sweep, before: float, after: float) -> float:
+def uncorrected(sweep: Sweep, before: float, after: float) -> float:
     """Return the seconds of the original estimate, without correction."""
     assert sweep.estimate
     return sweep.estimate.fixed + (after - before) * sweep.estimate.training
@@ -189,7 +189,7 @@ def reserve(sweep: Sweep) -> float:
     return max(least, 2 * pace_of(sweep) * sweep.estimate.training / max(1, sweep.estimate.steps))
 
 
-def left_of(sweep: Sweep, now: float) -> float:
+def seconds_left(sweep: Sweep, now: float) -> float:
     """Return the seconds for which jobs may still run; infinity without a deadline."""
     return math.inf if sweep.deadline is None else sweep.deadline - reserve(sweep) - now
 
@@ -298,7 +298,7 @@ def _promoted(sweep: Sweep, level: int) -> list[Trial]:
     )
 
 
-def furthest(sweep: Sweep) -> list[Trial]:
+def finalists(sweep: Sweep) -> list[Trial]:
     """Return the trials at the highest rung that the starting settings have reached, best first."""
     known = [trial for trial in sweep.search if trial.error is None]
     rung = len(known[0].losses) if known and known[0].number == 0 else 0
@@ -310,7 +310,7 @@ def _confirmation(sweep: Sweep, seconds_left: float, *, waiting: bool) -> Action
     if sweep.best is None:
         if error := sweep.search[0].error:
             return Conclude(f"The run with your settings failed: {error}")
-        ranked = furthest(sweep)
+        ranked = finalists(sweep)
         # The starting settings with the trials' schedule are also a change, unless they have that schedule.
         if not ranked or not changes_of(sweep, ranked[0]):
             return Conclude()

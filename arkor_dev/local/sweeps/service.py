@@ -194,13 +194,13 @@ class Sweeps:
     async def _advance(self, sweep: Sweep) -> bool:
         """Take one action of a running sweep; return whether another one may follow immediately."""
         await self._compare_data(sweep)
-        if sweep.deadline is not None and plan.left_of(sweep, time.time()) <= 0:
+        if sweep.deadline is not None and plan.seconds_left(sweep, time.time()) <= 0:
             await self._cancel(sweep)
-            await self._take_results(sweep)
+            await self._record_results(sweep)
             held = sweep.id in self._held
             await self._end(sweep, "completed", f"{TIME_IS_UP}: {DATA_CHANGED}" if held else TIME_IS_UP)
             return False
-        if await self._take_results(sweep):
+        if await self._record_results(sweep):
             return True
         if sweep.id in self._held:
             return False
@@ -209,7 +209,7 @@ class Sweeps:
         if self._must_wait() or sum(trial.under_way for trial in sweep.trials) >= self._scheduler.at_once:
             return False
         before = sweep.level, sweep.best
-        action = plan.next_action(sweep, plan.left_of(sweep, time.time()), sweep.id in self._exhausted)
+        action = plan.next_action(sweep, plan.seconds_left(sweep, time.time()), sweep.id in self._exhausted)
         match action:
             case Try():
                 await self._try(sweep)
@@ -256,18 +256,18 @@ class Sweeps:
             return False
         training = float(forecast["trainingSeconds"])
         fixed = float(forecast["seconds"]) - training
-        self._take_estimate(sweep, Estimate(int(forecast["steps"]), fixed, training))
+        self._apply_estimate(sweep, Estimate(int(forecast["steps"]), fixed, training))
         if sweep.error:
             await self._fail(sweep, sweep.error)
             return False
         await self._write(sweep)
         return True
 
-    def _take_estimate(self, sweep: Sweep, estimate: Estimate) -> None:
+    def _apply_estimate(self, sweep: Sweep, estimate: Estimate) -> None:
         """Plan the search from the estimate; set the sweep's error if there is no time for it."""
         sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
-        seconds_left = plan.left_of(sweep, time.time())
+        seconds_left = plan.seconds_left(sweep, time.time())
         count, needed = plan.planned(sweep, seconds_left)
         if count < 2:
             full_run = plan.seconds_of(sweep, 0, 1)
@@ -335,7 +335,7 @@ class Sweeps:
             await self._write(sweep)
         self._scheduler.wake()
 
-    async def _take_results(self, sweep: Sweep) -> bool:
+    async def _record_results(self, sweep: Sweep) -> bool:
         """Record the jobs' results, and repeat changes that a crash prevented; return whether any changed."""
         changed, jobs = False, await self._store.read(Store.of_sweep, sweep.id)
         for trial in sweep.trials:
@@ -363,7 +363,7 @@ class Sweeps:
                 continue
             else:
                 await asyncio.to_thread(self._take, sweep, trial, job)
-                await self._take_time(sweep, trial, job)
+                await self._record_time(sweep, trial, job)
             changed = True
         if changed:
             if problem := sweep.error:
@@ -442,7 +442,7 @@ class Sweeps:
         if job["status"] == "running":
             self._seen[job["id"]] = at
 
-    async def _take_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
+    async def _record_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
         """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
@@ -452,14 +452,14 @@ class Sweeps:
                 spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
             training = min(spent, await self._training_seconds(job))
             steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])
-            self._take_estimate(sweep, Estimate(max(1, steps), spent - training, training))
+            self._apply_estimate(sweep, Estimate(max(1, steps), spent - training, training))
             return
         if spent is None:
             return
         before, after = 0.0, 1.0
         if trial.role == SEARCH:
             before, after = sweep.rungs[reached - 2] if reached > 1 else 0.0, sweep.rungs[reached - 1]
-        sweep.paces.append(round(max(0.1, spent / plan.unstretched(sweep, before, after)), 4))
+        sweep.paces.append(round(max(0.1, spent / plan.uncorrected(sweep, before, after)), 4))
 
     async def _training_seconds(self, job: dict[str, Any]) -> float:
         """Return the seconds of all its steps, by those between its first and its last report."""
@@ -556,9 +556,9 @@ class Sweeps:
         if sweep.estimate:
             view["rungs"] = [max(1, round(part * sweep.estimate.steps)) for part in sweep.rungs]
             if sweep.state == "running":
-                count, seconds = plan.planned(sweep, plan.left_of(sweep, time.time()))
+                count, seconds = plan.planned(sweep, plan.seconds_left(sweep, time.time()))
                 view["plan"] = {"trials": count, "endsAt": _iso(time.time() + seconds)}
-        ranked = plan.furthest(sweep) if sweep.rungs else []
+        ranked = plan.finalists(sweep) if sweep.rungs else []
         if ranked:
             view["best"] = ranked[0].number
         if sweep.measure:

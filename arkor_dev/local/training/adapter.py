@@ -73,7 +73,7 @@ def _name(model: Any, name: str) -> None:
     model.name_or_path = model.config._name_or_path = portable_name(name)  # noqa: SLF001
 
 
-def hold_in(model: Any, dtype: Any) -> None:
+def convert_weights(model: Any, dtype: Any) -> None:
     """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32."""
     for weight in model.parameters():
         if weight.is_floating_point():
@@ -111,7 +111,7 @@ def _linear_names(model: Any) -> str:
     return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
 
 
-def beginning(model: Any) -> dict[str, Any]:
+def initial_weights(model: Any) -> dict[str, Any]:
     """Return a new adapter's initial weights, by name, if its initialisation subtracted them from the base
     (PiSSA, OLoRA); otherwise nothing.
     """
@@ -122,7 +122,7 @@ def beginning(model: Any) -> dict[str, Any]:
     return {}
 
 
-def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
+def load_weights(weights: Mapping[str, Any], folder: Path) -> None:
     """Load the trained ``weights``, by name, from ``folder``. Raises JobFailure."""
     saved: dict[str, Any] = {}
     for path in sorted(folder.glob("*.safetensors")):
@@ -140,8 +140,8 @@ def take_weights(weights: Mapping[str, Any], folder: Path) -> None:
             weight.copy_(saved[keys[name]])
 
 
-def begin_at(model: Any, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Make ``model`` start from ``saved`` instead of ``fresh``, its own `beginning`.
+def restore_initial_weights(model: Any, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Make ``model`` start from ``saved`` instead of ``fresh``, its own `initial_weights`.
 
     On the same machine both are equal. Another machine may decompose the base's weights differently, but the
     adapter must start from exactly the weights that were subtracted.
@@ -159,16 +159,16 @@ def begin_at(model: Any, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> 
                 for wanted_weight in own
             ]
             parts = []
-            for begun in (fresh, saved):
+            for initial in (fresh, saved):
                 for weight, name in zip(own, names, strict=True):
-                    weight.copy_(begun[name])
+                    weight.copy_(initial[name])
                 parts.append(module.get_delta_weight("default"))
             base = module.get_base_layer().weight
             base.copy_(base + (parts[0] - parts[1]).to(base.dtype))
 
 
-def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
-    """Write the adapter into ``folder``, for the unmodified base; ``begun`` is its `beginning`."""
+def save_adapter(model: Any, initial: Mapping[str, Any], folder: Path) -> None:
+    """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`."""
     model.create_or_update_model_card = _write_no_card
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     config = json.loads((folder / CONFIG).read_text())
@@ -176,8 +176,8 @@ def save_adapter(model: Any, begun: Mapping[str, Any], folder: Path) -> None:
         # PEFT uses a set, whose order varies: sort, so that equal adapters give equal files.
         config["target_modules"].sort()
         (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
-    if begun:
-        _make_plain(folder, begun)
+    if initial:
+        _make_plain(folder, initial)
 
 
 def _write_no_card(_: str) -> None:
@@ -193,13 +193,13 @@ def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
     save_tokenizer(tokenizer, folder)
 
 
-def _make_plain(folder: Path, begun: Mapping[str, Any]) -> None:
+def _make_plain(folder: Path, initial: Mapping[str, Any]) -> None:
     """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
     ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: a product of concatenations.
     """
     weights = load_file(folder / WEIGHTS)
-    for name, first in begun.items():
+    for name, first in initial.items():
         key = name.replace(".default.", ".")
         first = first.to(weights[key])
         down = ".lora_A." in name

@@ -23,8 +23,8 @@ class DpoLoss(PairObjective):
         super().__init__(*model, **how)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 
-    def hold_start(self) -> None:
-        """See :meth:`Objective.hold_start`."""
+    def set_reference(self) -> None:
+        """See :meth:`Objective.set_reference`."""
         self.reference.hold()
 
     def look_up(self, rows: Sequence[Example]) -> None:

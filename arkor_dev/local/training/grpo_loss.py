@@ -21,7 +21,7 @@ from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
 
 from .objective import Objective
-from .rollouts import AT_ONCE, TOKENS, Answering, Rollout
+from .rollouts import AT_ONCE, TOKENS, Rollout, RolloutGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,11 +62,11 @@ class GrpoLoss(Objective):
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
         self._generated: dict[str, str] = {}
-        self.hold_start()
+        self.set_reference()
 
     def join(self, run: Run) -> None:
         """See :meth:`Objective.join`."""
-        self._run, self._answering = run, Answering(run, self, self.settings)
+        self._run, self._answering = run, RolloutGenerator(run, self, self.settings)
 
     def close(self) -> None:
         """Stop the processes that score answers."""
@@ -85,7 +85,7 @@ class GrpoLoss(Objective):
             ]
         return figures
 
-    def hold_start(self) -> None:
+    def set_reference(self) -> None:
         """Use the current weights as the reference of the KL penalty, whose factor is ``beta``."""
         learning = [weight for weight in self.model.parameters() if weight.requires_grad]
         self._start = [(weight, weight.detach().clone()) for weight in learning if self.settings["beta"]]
@@ -229,8 +229,8 @@ class GrpoLoss(Objective):
         """See :meth:`Objective.trained_for`."""
         return [reward.name for reward in self._answering.scoring.rewards]
 
-    def take_answers(self) -> dict[str, str]:
-        """See :meth:`Objective.take_answers`."""
+    def pop_answers(self) -> dict[str, str]:
+        """See :meth:`Objective.pop_answers`."""
         answers, self._generated = self._generated, {}
         return answers
 

@@ -27,9 +27,9 @@ class JobSettings:
         value, default = self._config.get(field), self._rows[field].default
         if value is None:
             value = otherwise if default is None else default
-        return self.settle(field, value)
+        return self.resolve(field, value)
 
-    def overrule(self, field: str, value: Any) -> None:
+    def override(self, field: str, value: Any) -> None:
         """Set ``value`` for a setting that the model determines, overriding the job's."""
         self._config = {**self._config, field: value}
 
@@ -38,7 +38,7 @@ class JobSettings:
         """The job's own evaluation sets."""
         return list(self._config.get("evaluations") or ())
 
-    def settle(self, field: str, value: Any) -> Any:
+    def resolve(self, field: str, value: Any) -> Any:
         """Record and return the effective ``value`` of a setting if it differs from the configured one."""
         self.used[field] = value
         return value

@@ -26,8 +26,8 @@ class KtoLoss(PreferenceObjective):
         super().__init__(*model, **how)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 
-    def hold_start(self) -> None:
-        """See :meth:`Objective.hold_start`."""
+    def set_reference(self) -> None:
+        """See :meth:`Objective.set_reference`."""
         self.reference.hold()
 
     def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:

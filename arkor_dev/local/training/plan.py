@@ -51,7 +51,7 @@ class OptimizerPlan:
         The default learning rate depends on the model's number of ``parameters``.
         """
         get, name = settings.get, settings.get("optim")
-        kind = settings.settle("optim", name if name in OPTIMIZERS else "adamw")
+        kind = settings.resolve("optim", name if name in OPTIMIZERS else "adamw")
         usual = default_rate(parameters, full=get("fullFineTuning"), optimizer=kind)
         facts: dict[str, Any] = {}
         if kind in BETAS:
@@ -93,7 +93,7 @@ class AdapterPlan:
             saved=_members(get("loraModulesToSave")),
             rslora=get("useRslora"),
             dora=get("useDora"),
-            init=settings.settle("initLoraWeights", "default" if init is True else init),
+            init=settings.resolve("initLoraWeights", "default" if init is True else init),
         )
 
 
@@ -111,10 +111,10 @@ class Plan:
     ``adapter`` is None for full fine-tuning. ``accumulation`` batches make a step, ``per_epoch`` steps an
     epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
     groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
-    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``compute_again``: activation checkpointing,
-    ``offload``: activations wait in CPU memory. ``order_seed`` shuffles the rows.
+    label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``gradient_checkpointing`` recomputes activations,
+    ``offload`` moves them to CPU memory. ``order_seed`` shuffles the rows.
     ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
-    evaluations without an improvement of more than ``threshold`` stop the run. ``goes_back``: roll back once
+    evaluations without an improvement of more than ``threshold`` stop the run. ``rolls_back``: roll back once
     after a non-finite loss. ``method`` holds the training method's settings, by field.
     """
 
@@ -129,7 +129,7 @@ class Plan:
     max_norm: float
     smoothing: float
     noise: float
-    compute_again: bool
+    gradient_checkpointing: bool
     offload: bool
     order_seed: int
     logging: int
@@ -138,7 +138,7 @@ class Plan:
     evaluate: int
     patience: int | None
     threshold: float
-    goes_back: bool
+    rolls_back: bool
     adapter: AdapterPlan | None
     method: Mapping[str, Any] = field(default_factory=dict)
 
@@ -157,8 +157,8 @@ class Plan:
         With ``packed_to``, ``train_rows`` counts packs. The schedule restarts after step ``restart``. The
         model's number of ``parameters``, known once it is loaded, determines the default learning rate.
         """
-        get, settle = settings.get, settings.settle
-        batch = settle("batchSize", min(get("batchSize"), train_rows))
+        get, resolve = settings.get, settings.resolve
+        batch = resolve("batchSize", min(get("batchSize"), train_rows))
         accumulation = get("gradientAccumulationSteps")
         per_epoch = steps_per_epoch(train_rows, batch, accumulation)
         steps = get("maxSteps", -1)
@@ -169,7 +169,7 @@ class Plan:
         if get("dryRun"):
             steps = min(steps, DRY_STEPS)
             save, evaluate = max(1, steps - 1), steps
-        settle("numTrainEpochs", round(steps / per_epoch, 4))
+        resolve("numTrainEpochs", round(steps / per_epoch, 4))
         evaluate, patience = evaluate if eval_rows else 0, get("earlyStoppingPatience")
         if patience and not evaluate:
             raise JobFailure(
@@ -178,7 +178,7 @@ class Plan:
             )
         optimizer = OptimizerPlan.of(settings, parameters)
         return cls(
-            steps=settle("maxSteps", steps),
+            steps=resolve("maxSteps", steps),
             batch_size=batch,
             accumulation=accumulation,
             per_epoch=per_epoch,
@@ -189,16 +189,16 @@ class Plan:
             max_norm=get("maxGradNorm"),
             smoothing=get("labelSmoothingFactor"),
             noise=get("neftuneNoiseAlpha") or 0.0,
-            compute_again=get("gradientCheckpointing", get("loadIn4bit")),
+            gradient_checkpointing=get("gradientCheckpointing", get("loadIn4bit")),
             offload=get("activationOffloading"),
             order_seed=get("dataSeed", get("seed")),
             logging=get("loggingSteps", max(1, steps // 500)),
-            save=settle("saveSteps", save),
+            save=resolve("saveSteps", save),
             max_checkpoints=get("saveTotalLimit"),
             patience=patience,
             threshold=get("earlyStoppingThreshold") if patience else 0.0,
-            evaluate=settle("evalSteps", evaluate),
-            goes_back=get("onNonFinite") == "lower_rate",
+            evaluate=resolve("evalSteps", evaluate),
+            rolls_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
             method={row.field: get(row.field) for row in SETTINGS if get("method") in row.methods},
         )

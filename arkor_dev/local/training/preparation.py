@@ -19,7 +19,7 @@ from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
-from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, least_bytes, leaves_open
+from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -30,7 +30,7 @@ from .rows.batches import packs
 from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.left_out import without
-from .rows.split import split, too_few, with_held_out
+from .rows.split import small_split_warning, split, with_held_out
 from .schedule import default_rate
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Preparation:
         if held_out is None:
             parts = split(rows, self.settings)
         else:
-            self.settings.settle("datasetSplit", 0)
+            self.settings.resolve("datasetSplit", 0)
             evaluates = self.settings.get("evalSteps") != 0
             own = rows_of(held_out, scratch / "eval") if evaluates else []
             parts = with_held_out(rows, own, compare=not self._on_file)
@@ -115,7 +115,7 @@ class Preparation:
             limit is None
             and not self._judges_only
             and self.settings.get("evalSteps") != 0
-            and (warning := too_few(self.split["groups"]))
+            and (warning := small_split_warning(self.split["groups"]))
         ):
             self.say(warning)
         if bad:
@@ -131,14 +131,14 @@ class Preparation:
 
         Raises :class:`JobFailure` for bad rows, and if none is left.
         """
-        from .replay.prompts import FORMS, unlike
+        from .replay.prompts import FORMS, without_near_duplicates
 
         source = dict(sources_of(self.config)).get(REPLAY)
         if source is None or self._judges_only:
             return []
         scratch = scratch_folder(self.data, self.job_id)
         rows = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
-        unseen = unlike(rows, self.eval_rows)
+        unseen = without_near_duplicates(rows, self.eval_rows)
         if not unseen:
             raise JobFailure(
                 f"{self.config[REPLAY]}: the verdict measures all of its rows, or near duplicates of them. "
@@ -177,7 +177,7 @@ class Preparation:
             torch.set_num_threads(threads)
 
         self.path = Path(model["path"])
-        self.name, self.note = self.settings.settle("model", model["name"]), model["note"]
+        self.name, self.note = self.settings.resolve("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
         self.continuation.hash_files(self.path)
@@ -192,7 +192,7 @@ class Preparation:
         self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus)
         if gpus > 1:
             self._say_gpus(gpus)
-            self.settings.settle("gpus", self.base.gpus)
+            self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
         if why := why_processor():
             self.say(why)
@@ -202,7 +202,7 @@ class Preparation:
         self.plan = self._plan(*self._counts)  # for an estimate, only some rows have been read
         self._say_rate()
         length = self.settings.get("maxLength", default_length(self.base.device))
-        self.longest = self.settings.settle("maxLength", min(length, self.base.context))
+        self.longest = self.settings.resolve("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
 
     def _gpus(self) -> int:
@@ -212,7 +212,7 @@ class Preparation:
         If the settings leave it open, a job is spread over the GPUs that the scheduler gave it. An estimate
         has no such GPUs: its model is spread if one of all is too small for its weights.
         """
-        if leaves_open(self.config):
+        if is_unspecified(self.config):
             if device := self._device:
                 return device.count(",") + 1
             return self._enough_gpus()
@@ -237,7 +237,7 @@ class Preparation:
     def _say_gpus(self, requested: int) -> None:
         """Report over how many GPUs the model is spread."""
         if self.base.gpus > 1:
-            why = ", because one is too small; gpus = 1 forbids that" if leaves_open(self.config) else ""
+            why = ", because one is too small; gpus = 1 forbids that" if is_unspecified(self.config) else ""
             self.say(f"The layers of {self.name} are spread over {self.base.gpus} GPUs{why}")
         if self.base.gpus < requested:
             actual = "one GPU" if self.base.device == "cuda" else "no GPU that PyTorch can use"
@@ -252,7 +252,7 @@ class Preparation:
                     f"{field} needs unquantized weights, and those of {self.name} come in 4 bit: remove "
                     f"{field}, or choose the repository with the full weights"
                 )
-        self.settings.overrule("loadIn4bit", True)
+        self.settings.override("loadIn4bit", True)
 
     def _set_up_template(self) -> None:
         """Pass the job's template arguments to the tokenizer's chat template."""
@@ -340,7 +340,7 @@ class Preparation:
         from .run import Run
 
         if not group and (self.settings.get("workers") or 1) > 1:
-            self.settings.settle("workers", 1)
+            self.settings.resolve("workers", 1)
             self.say(ALONE)
         tokens = self.plan.batch_size * sum(example.tokens for example in self.train) // len(self.train)
         base, format_cache = self.base, self.data / "number-formats.json"
@@ -353,13 +353,13 @@ class Preparation:
             from .distributed.run import DistributedRun, agree_on_format
 
             requested = self.settings.get("workers")
-            if self.settings.settle("workers", group.count) != requested:
+            if self.settings.resolve("workers", group.count) != requested:
                 self.say(
                     f"This machine has {group.count} GPUs: as many workers share each batch, not {requested}"
                 )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
-        self.settings.settle("numberFormat", choice.name)
+        self.settings.resolve("numberFormat", choice.name)
         self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
         self.continuation.origin |= {
             **origin.machine(base.device, torch.get_num_threads()),
@@ -387,13 +387,13 @@ class Preparation:
             pausing=pausing,
             origin=self.continuation.depends_on,
             step_done=step_done,
-            going_on=self.continuation.resume_plan(),
+            resume_plan=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.write_beside = CardWriter(self, run)
+        run.describe_files = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

@@ -51,7 +51,7 @@ class Rollout(Example):
     scale: float = 1.0
 
 
-class Drawing(LogitsProcessor):  # type: ignore[misc]
+class SamplingProcessor(LogitsProcessor):  # type: ignore[misc]
     """A logits processor that samples at a temperature with given uniform random ``numbers``, ``[answers,
     tokens]``, and masks all other tokens.
     """
@@ -70,7 +70,7 @@ class Drawing(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
 
 
-class Answering:
+class RolloutGenerator:
     """Generates and scores answers for ``loss``, the objective of ``run``."""
 
     def __init__(self, run: Run, loss: Objective, settings: Mapping[str, Any]) -> None:
@@ -118,7 +118,9 @@ class Answering:
         for places in batches_by_length(lengths, AT_ONCE, TOKENS):
             longest = min(most, self._run.base.context - max(len(prompts[index].ids) for index in places))
             watch = Watch(partial(_always, longest), stopped)
-            draw = None if numbers is None else Drawing(numbers[places], self.settings["temperature"])
+            draw = (
+                None if numbers is None else SamplingProcessor(numbers[places], self.settings["temperature"])
+            )
             batch = [prompts[index].ids for index in places]
             generated = answers(self._loss, self._tokenizer, self._ends, batch, watch, longest, draw)
             if watch.interrupted:

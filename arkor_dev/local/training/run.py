@@ -30,13 +30,22 @@ from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
 from arkor_dev.local.workers.errors import JobFailure
 
-from .adapter import adapted, begin_at, beginning, full_model, hold_in, save_adapter, save_whole, take_weights
+from .adapter import (
+    adapted,
+    convert_weights,
+    full_model,
+    initial_weights,
+    load_weights,
+    restore_initial_weights,
+    save_adapter,
+    save_whole,
+)
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
 from .rows.batches import Batch, endless
 from .run_events import metadata_of
 from .samples.greedy import switched_off
-from .training_hooks import add_noise, compute_again, offload
+from .training_hooks import add_noise, gradient_checkpointing, offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,9 +77,10 @@ class Run:
     So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
     contract's fields; ``origin()`` returns all that bit-exactness depends on. ``step_done(step)`` is called
     for each step that the job can resume from. ``sets`` are the job's custom evaluation sets, in ``project``.
-    ``parent`` is the folder of an adapter to start from; ``write_beside`` is passed to `Keeper`, which
-    ``make_keeper`` creates. ``replay`` adds rows to each step. ``kept_step`` is the step whose weights are
-    the result, ``row_losses`` are the held-out rows' mean losses at the last evaluation.
+    ``parent`` is the folder of an adapter to start from; ``describe_files`` is passed to the
+    `CheckpointWriter` that ``make_writer`` creates. ``replay`` adds rows to each step. ``kept_step`` is the
+    step whose weights are the result, ``row_losses`` are the held-out rows' mean losses at the last
+    evaluation.
     """
 
     method: Method
@@ -92,12 +102,12 @@ class Run:
     pausing: Callable[[], str | None] = lambda: None
     origin: Callable[[], Mapping[str, Any]] = dict
     step_done: Callable[[int], None] = lambda _: None
-    going_on: ResumePlan | None = None
+    resume_plan: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
-    write_beside: Callable[..., None] = lambda *_: None
-    make_keeper: Callable[..., CheckpointWriter] = CheckpointWriter
+    describe_files: Callable[..., None] = lambda *_: None
+    make_writer: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
     clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
@@ -117,25 +127,28 @@ class Run:
         if self.base.device == "cpu":
             keep_freed_memory()
             if plan.adapter:
-                hold_in(base, self.choice.dtype)
+                convert_weights(base, self.choice.dtype)
         self.model = adapted(base, name, plan.adapter) if plan.adapter else full_model(base, name)
-        model, self.begun = self.model, beginning(self.model) if plan.adapter else {}
-        if plan.compute_again:
-            compute_again(model)
+        # PiSSA and OLoRA move a part of the base's weights into the adapter. On another machine that part may
+        # differ in its last bits, so a resumed run starts from the saved one.
+        model, self.initial_weights = self.model, initial_weights(self.model) if plan.adapter else {}
+        if plan.gradient_checkpointing:
+            gradient_checkpointing(model)
         if plan.noise:
             add_noise(model, plan.noise)
         self.loss = self.objective_of(model)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
-            take_weights(weights, self.parent)
-        if self.parent or self.begun:
-            self.loss.hold_start()
+            load_weights(weights, self.parent)
+        if self.parent or self.initial_weights:
+            # A new LoRA adapter adds zero, so its reference is the base; these already have an effect.
+            self.loss.set_reference()
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16's range is so small that gradients underflow.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
         self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
-        self.pace, self.good = Pace(), Rollback(plan.goes_back)
+        self.pace, self.rollback = Pace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
         self.last_loss = math.nan
 
@@ -156,11 +169,11 @@ class Run:
         self.clock.start(self.base.device)
         self.begin()
         where = (self.data, self.job_id, plan.max_checkpoints)
-        self.keeper = self.make_keeper(
-            *where, self.emit, self.step_done, self.origin, self.write_beside, self.best
+        self.writer = self.make_writer(
+            *where, self.emit, self.step_done, self.origin, self.describe_files, self.best
         )
-        if self.going_on:
-            self._go_on(self.going_on)
+        if self.resume_plan:
+            self._resume(self.resume_plan)
         if self.replay and not (self._answer_replayed(self.replay) and self._hold_base(self.replay)):
             return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
         self.phases.work = work_of(self)
@@ -169,10 +182,10 @@ class Run:
         if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         steps = self.steps(self.step)
-        self.good.keep(self.step, self.state)
+        self.rollback.keep(self.step, self.state)
         try:
-            if self.step and self._saves() and not self.keeper.has_checkpoint(self.step):
-                self._checkpoint()  # because the disk was full
+            if self.step and self._saves() and not self.writer.has_checkpoint(self.step):
+                self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
             while self.step < plan.steps and not self.best.enough:
                 if self.cancelled():
                     return Ending("cancelled", {})
@@ -184,12 +197,13 @@ class Run:
                     if self._saves():
                         self._checkpoint()
                 except NonFiniteError as fault:
-                    steps = self._go_back(fault)
-                except Stopped:  # before the step learned anything
+                    steps = self._roll_back(fault)
+                except Stopped:
+                    # While answers were sampled, before the step learned anything: the same step comes again.
                     steps = self.steps(self.step)
             self.clock.lap("other")
             with self.phases.during(SAVING, always=True):
-                self.keeper.point(self.step, self.state)
+                self.writer.point(self.step, self.state)
                 self.clock.lap("save")
                 return self._finish()
         except NoSpaceError as error:
@@ -203,12 +217,12 @@ class Run:
         self.phases.enter(TRAINING)
         plan, pace, began = self.plan, self.pace, time.monotonic()
         step = self.step + 1
-        rate = plan.schedule.rate_at(step) * self.good.factor
+        rate = plan.schedule.rate_at(step) * self.rollback.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         losses = []
         for updated in self.loss.updates(step, batches):
-            self.step = step
+            self.step = step  # Only now: `updates` may sample answers first, which can be stopped.
             self.clock.lap("data")
             losses.append(self.learn(*updated))
         pace.losses.append(sum(losses) / len(losses))
@@ -226,7 +240,7 @@ class Run:
         if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
             self.clock.lap("other")
             with self.phases.during(EVALUATING):
-                self.best.take(step, self.evaluate(), self.trainable)
+                self.best.record(step, self.evaluate(), self.trainable)
             self.clock.lap("eval")
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
@@ -234,16 +248,16 @@ class Run:
             # The loss of a method that maximises rewards is their negative, which is not worth showing.
             loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
             self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
-            self.good.keep(step, self.state)
+            self.rollback.keep(step, self.state)
 
-    def _go_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
+    def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
         """Roll back to the last good state and a lower rate; return the steps, or raise ``fault``."""
-        step, state = self.good.take(fault)
+        step, state = self.rollback.target(fault)
         began, spent = self.began, self.clock.seconds
-        self._take_over(state)
+        self._load_state(state)
         self.step, self.began, self.clock.seconds = step, began, spent
         self.phases.start(self.plan, step)
-        for name, fields in self.good.slow_down(fault, self.step, lambda: metadata_of(self)):
+        for name, fields in self.rollback.slow_down(fault, self.step, lambda: metadata_of(self)):
             self.emit(name, **fields)
         return self.steps(self.step)
 
@@ -261,7 +275,7 @@ class Run:
         if replay.answered:
             return True
         base: AbstractContextManager[None] = nullcontext()
-        if self.plan.adapter and not self.begun:
+        if self.plan.adapter and not self.initial_weights:
             base = switched_off(self.model)
         elif self.step or self.parent:
             raise JobFailure(
@@ -277,7 +291,7 @@ class Run:
         """Run the base model on replayed rows for the loss; return False if the job was stopped."""
         self.clock.lap("other")
         with self.phases.during(SAMPLING, always=True):
-            done = self.loss.hold_base(replay.examples, self._stopped)
+            done = self.loss.keep_base_states(replay.examples, self._stopped)
         self.clock.lap("eval")
         return done
 
@@ -289,7 +303,7 @@ class Run:
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
         check_finite(self.step, self.trainable)
-        artifact = self.keeper.final(self.kept_step, self.save)
+        artifact = self.writer.final(self.kept_step, self.save)
         if message:
             self.emit(TRAINING_MESSAGE, message=message)
         self.clock.lap("save")
@@ -302,7 +316,7 @@ class Run:
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),
         }
-        artifacts = [artifact, *self.keeper.best(self.kept_step)]
+        artifacts = [artifact, *self.writer.best(self.kept_step)]
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
     def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
@@ -311,25 +325,25 @@ class Run:
         """
         try:
             if self.step:
-                self.keeper.point(self.step, self.state)
+                self.writer.point(self.step, self.state)
         except NoSpaceError as error:
             reason, fault = "disk", fault or error
-        fields: dict[str, Any] = {"step": self.keeper.step or 0, "reason": reason}
+        fields: dict[str, Any] = {"step": self.writer.step or 0, "reason": reason}
         if fault:
             fields["message"] = str(fault)
         if fault and fault.needs is not None:
             fields["needs"] = fault.needs
         return Ending("paused", fields)
 
-    def _go_on(self, going_on: ResumePlan) -> None:
+    def _resume(self, resume_plan: ResumePlan) -> None:
         """Load the newest readable state; if there is none, start from the beginning."""
-        step, passed = restore_newest(going_on, self._take_over)
+        step, passed = restore_newest(resume_plan, self._load_state)
         if step:
-            self.step = self.keeper.step = step
-        if going_on.further is not None and self.step <= going_on.further:
+            self.step = self.writer.step = step
+        if resume_plan.further is not None and self.step <= resume_plan.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run
         drop_later(self.data, self.job_id, self.step)
-        self.emit(TRAINING_RESUMED, step=self.step, message=going_on.message)
+        self.emit(TRAINING_RESUMED, step=self.step, message=resume_plan.message)
         for sentence in passed:
             self.emit(TRAINING_MESSAGE, message=sentence)
 
@@ -337,32 +351,32 @@ class Run:
         """Return all state that the next step depends on, and the figures so far."""
         return {
             **self.parts.state(),
-            "begun": self.begun,
+            "begun": self.initial_weights,
             "replayed": self.replay.state() if self.replay else [],
             **figures_of(self.pace, self.best),
             "lastLoss": self.last_loss,
             "seconds": time.monotonic() - self.began,
             "secondsIn": self.clock.total(),
-            "rateFactor": self.good.factor,
+            "rateFactor": self.rollback.factor,
         }
 
-    def _take_over(self, state: Mapping[str, Any]) -> None:
+    def _load_state(self, state: Mapping[str, Any]) -> None:
         """Restore ``state``. Raises StateError if it belongs to a different run."""
         try:
             loss, seconds = float(state["lastLoss"]), float(state["seconds"])
-            begun, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
-            check_weights(begun, self.begun)
+            initial, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
+            check_weights(initial, self.initial_weights)
             if self.replay:
-                self.replay.take_over(state["replayed"])
+                self.replay.load_state(state["replayed"])
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"it belongs to another run ({error!r})") from None
-        if begun:
-            begin_at(self.model, self.begun, begun)
-            self.begun = begun
-        self.parts.take_over(state)
+        if initial:
+            restore_initial_weights(self.model, self.initial_weights, initial)
+            self.initial_weights = initial
+        self.parts.load_state(state)
         self.last_loss, self.began, self.clock.seconds = loss, self.began - seconds, spent
-        self.good.factor = float(state.get("rateFactor", 1))
+        self.rollback.factor = float(state.get("rateFactor", 1))
 
     def learn(self, *batches: Sequence[Example]) -> float:
         """Run a step on ``batches``' weighted mean loss, one at a time; return the data rows' loss."""
@@ -400,7 +414,7 @@ class Run:
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):
-            rate = self.plan.schedule.height * self.good.factor
+            rate = self.plan.schedule.height * self.rollback.factor
             raise non_finite(value, self.step, rate, rows, self.loss)
         return value
 
@@ -413,7 +427,7 @@ class Run:
     def save(self, folder: Path) -> None:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""
         if self.plan.adapter:
-            save_adapter(self.model, self.begun, folder)
+            save_adapter(self.model, self.initial_weights, folder)
         else:
             save_whole(self.model, self.base.tokenizer, folder)
 
@@ -428,7 +442,7 @@ class Run:
     def _checkpoint(self) -> None:
         self.clock.lap("other")
         check_finite(self.step, self.trainable)
-        self.good.keep(self.step, self.state)
+        self.rollback.keep(self.step, self.state)
         with self.phases.during(SAVING):
-            self.keeper.checkpoint(self.step, self.save_checkpoint)
+            self.writer.checkpoint(self.step, self.save_checkpoint)
         self.clock.lap("save")

@@ -66,13 +66,13 @@ class Schedule:
     def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
         """Return the schedule of ``steps`` steps, or of those after ``before``; ``rate`` is its peak."""
         steps -= before
-        get, settle = settings.get, settings.settle
+        get, resolve = settings.get, settings.resolve
         kind = get("lrSchedulerType")
-        kind = settle("lrSchedulerType", "wsd" if kind == "warmup_stable_decay" else kind)
+        kind = resolve("lrSchedulerType", "wsd" if kind == "warmup_stable_decay" else kind)
         share, usual = get("warmupRatio"), 0 if kind == "constant" else steps // 20
         if share is not None:
             usual = math.ceil(share * steps)
-        warmup = settle("warmupSteps", min(get("warmupSteps", usual), steps))
+        warmup = resolve("warmupSteps", min(get("warmupSteps", usual), steps))
         return cls(
             kind=kind,
             height=rate,
@@ -112,7 +112,7 @@ class Schedule:
 def _decay(settings: JobSettings, steps: int, most: int) -> int:
     """Return the number of wsd's decay steps, at most ``most``."""
     return int(
-        settings.settle("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
+        settings.resolve("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cpu_kernels.attention import CurrentBatch
-from arkor_dev.local.modeling.base_model import bare
+from arkor_dev.local.modeling.base_model import unwrapped
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,13 +34,13 @@ def add_noise(model: Any, alpha: float) -> None:
     model.get_input_embeddings().register_forward_hook(blurred)
 
 
-def compute_again(model: Any) -> None:
+def gradient_checkpointing(model: Any) -> None:
     """Save only each block's input and recompute the rest in the backward pass: less memory, more time."""
     kwargs = {"use_reentrant": False}
-    if hasattr(bare(model), "activation_checkpointing_enable"):
-        bare(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
+    if hasattr(unwrapped(model), "activation_checkpointing_enable"):
+        unwrapped(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
     else:  # before transformers 5.24
-        bare(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
 
 
 def offload(model: Any) -> AbstractContextManager[Any]:

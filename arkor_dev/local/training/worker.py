@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE
-from arkor_dev.local.cards.job_rows import FILES_CHANGED, keep_rows
+from arkor_dev.local.cards.job_rows import FILES_CHANGED, save_rows
 from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_readable_data
 from arkor_dev.local.checkpoints.preflight import check_writable
@@ -57,7 +57,7 @@ class Work:
             self.link.send(event=name, fields=fields)
 
     def _look_for_divergence(self, name: str, fields: Mapping[str, Any]) -> None:
-        if message := self.divergence.take(name, fields):
+        if message := self.divergence.record(name, fields):
             self._send(TRAINING_MESSAGE, message)
 
     def train(self) -> None:
@@ -85,9 +85,9 @@ class Work:
         preparation.read()
         if keeps_rows:
             files = files if hash_of_readable_data(*read) == files else FILES_CHANGED
-            read[-1].keep()
+            read[-1].save()
             folder = job_folder(Path(job["data"]), job["id"])
-            keep_rows(folder, preparation.train_rows, preparation.eval_rows, files)
+            save_rows(folder, preparation.train_rows, preparation.eval_rows, files)
         if meeting:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive()

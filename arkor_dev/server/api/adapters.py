@@ -32,7 +32,7 @@ async def judge(request: web.Request) -> web.Response:
     try:
         await _receive(request, adapter)
         body = {"path": str(adapter.path), "data": query["data"]}
-        answered = await backend.take_in_adapter(
+        answered = await backend.import_adapter(
             {**body, **({"model": model} if (model := query.get("model")) else {})}
         )
         answer = await backend.evaluate_job(_job_id(answered.body), {"data": query["data"]})

@@ -69,7 +69,7 @@ LIST = Schema(
 
 async def get(request: web.Request) -> web.Response:
     """``GET /api/corrections``: the newest lines, and the trainers whose data set includes the file."""
-    from arkor_dev.project.corrections import FILE, lists_corrections, read_corrections
+    from arkor_dev.project.corrections import FILE, includes_corrections, read_corrections
 
     rows, older = await asyncio.to_thread(read_corrections, request.app[SETTINGS].project)
     corrections: Corrections = {"file": FILE, "rows": rows, "older": older, "trainers": []}
@@ -79,7 +79,7 @@ async def get(request: web.Request) -> web.Response:
         return web.json_response(corrections)  # Home reports the problem with the project
     if manifest.get("source") == "arkor.toml":
         corrections["trainers"] = [
-            {"name": trainer["name"], "listed": lists_corrections(trainer["config"]["datasetSource"])}
+            {"name": trainer["name"], "listed": includes_corrections(trainer["config"]["datasetSource"])}
             for trainer in manifest["trainers"]
             if "config" in trainer
         ]

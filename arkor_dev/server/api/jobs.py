@@ -45,7 +45,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     }
     if stale is not None:
         headers[STALE_HEADER] = str(stale)
-        if (trouble := cache.trouble) is not None:
+        if (trouble := cache.last_error) is not None:
             headers[STALE_WHY_HEADER] = quote(trouble.text[:_WHY_CHARACTERS])
             if trouble.answered is not None:
                 headers[STALE_STATUS_HEADER] = str(trouble.answered)

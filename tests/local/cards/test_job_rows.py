@@ -10,7 +10,7 @@ import pytest
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.data.rows import Row
 from arkor_dev.local.cards import job_rows
-from arkor_dev.local.cards.job_rows import NAME, difference, keep_rows
+from arkor_dev.local.cards.job_rows import NAME, difference, save_rows
 from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def test_rows_are_the_same_wherever_they_are_and_others_are_told(tmp_path: Path)
         row("b?", "2", 4),
         Row([], "t.txt, line 7", text="A key: AKIAQ7RT2LPXW4ZD9VNS \u202e\n<b>"),
     ]  # fmt: skip
-    keep_rows(tmp_path / "one", before, [row("h?", "1", 9)])
-    keep_rows(tmp_path / "two", after, [row("h?", "1", 9)])
+    save_rows(tmp_path / "one", before, [row("h?", "1", 9)])
+    save_rows(tmp_path / "two", after, [row("h?", "1", 9)])
     found = difference(tmp_path / "one", tmp_path / "two")
     assert counts(found["train"]) == (2, 2, 2, 1)
     told = [(each["kind"], each["where"], each["excerpt"]) for each in found["train"]["rows"]]
@@ -56,17 +56,17 @@ def test_rows_are_the_same_wherever_they_are_and_others_are_told(tmp_path: Path)
 
 
 def test_a_row_with_another_question_in_the_same_place_was_changed(tmp_path: Path) -> None:
-    keep_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "2", 2)], [])
-    keep_rows(tmp_path / "two", [row("a?", "1", 1), row("B?", "2", 2)], [])
+    save_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "2", 2)], [])
+    save_rows(tmp_path / "two", [row("a?", "1", 1), row("B?", "2", 2)], [])
     assert counts(difference(tmp_path / "one", tmp_path / "two")["train"]) == (1, 0, 0, 1)
 
 
 def test_a_job_without_a_record_and_a_damaged_one_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_rows(tmp_path / "one", [row("a?", "1", 1)], [])
+    save_rows(tmp_path / "one", [row("a?", "1", 1)], [])
     monkeypatch.setattr(job_rows, "MOST_ROWS", 1)
-    keep_rows(tmp_path / "two", [row("a?", "1", 1)] * 2, [])
+    save_rows(tmp_path / "two", [row("a?", "1", 1)] * 2, [])
     with pytest.raises(ConflictError, match="no record of its rows"):
         difference(tmp_path / "one", tmp_path / "two")
     damaged: Any
@@ -80,12 +80,12 @@ def test_a_job_without_a_record_and_a_damaged_one_are_refused(
             difference(tmp_path / "one", tmp_path / "two")
     (tmp_path / "three").mkdir()
     (tmp_path / "three" / "evaluation").write_text("a file in the way")
-    keep_rows(tmp_path / "three", [], [])
+    save_rows(tmp_path / "three", [], [])
 
 
 def test_many_rows_have_no_excerpts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_rows, "WITH_EXCERPTS", 1)
-    keep_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "1", 2)], [])
-    keep_rows(tmp_path / "two", [row("a?", "1", 1)], [])
+    save_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "1", 2)], [])
+    save_rows(tmp_path / "two", [row("a?", "1", 1)], [])
     (gone,) = difference(tmp_path / "two", tmp_path / "one")["train"]["rows"]
     assert (gone["where"], gone["excerpt"]) == ("data/a.jsonl, line 2", "")

@@ -126,7 +126,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
     import torch
 
     from arkor_dev.local.cpu_kernels import attention
-    from arkor_dev.local.training.adapter import hold_in
+    from arkor_dev.local.training.adapter import convert_weights
     from arkor_dev.local.training.objective import CrossEntropy
 
     monkeypatch.setattr(attention, "BLOCK", 16)
@@ -134,7 +134,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
     found = {}
     for dtype in (torch.float32, torch.bfloat16):
         model = wearing(model_of("Llama", {"initializer_range": 0.1}))
-        hold_in(model.get_base_model(), dtype)
+        convert_weights(model.get_base_model(), dtype)
         for name, weight in model.named_parameters():
             if "lora" in name:
                 weight.data = weight.data.float()

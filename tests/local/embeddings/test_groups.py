@@ -12,7 +12,7 @@ pytest.importorskip("numpy")
 import numpy as np
 
 from arkor_dev.local.embeddings import groups
-from arkor_dev.local.embeddings.groups import grouped, principal, standing_out, terms
+from arkor_dev.local.embeddings.groups import count_groups, grouped, principal, terms
 
 WORDS = 60
 VECTORS = np.random.default_rng(0).normal(size=(WORDS, 16)).astype(np.float32)
@@ -34,7 +34,7 @@ def rows_of(topics: int, rows: int, seed: int) -> tuple[list[Counter[int]], list
 
 def test_planted_groups_are_found() -> None:
     rows, topics = rows_of(3, 72, 1)
-    count = standing_out(rows, VECTORS)
+    count = count_groups(rows, VECTORS)
     assert count is not None
     labels = grouped(groups._placed(rows, VECTORS), count)
     assert labels is not None
@@ -47,7 +47,7 @@ def test_planted_groups_are_found() -> None:
 
 def test_rows_of_independent_words_have_no_groups() -> None:
     """At most 1 of 40 by design; ``scripts/bench groups`` counts larger sets and true words."""
-    claimed = [standing_out(rows_of(0, 30, seed)[0], VECTORS) for seed in range(8)]
+    claimed = [count_groups(rows_of(0, 30, seed)[0], VECTORS) for seed in range(8)]
     assert sum(count is not None for count in claimed) <= 1
 
 
@@ -63,8 +63,8 @@ def test_dealing_words_out_keeps_rows_and_words_as_frequent() -> None:
 
 
 def test_few_or_equal_rows_have_no_groups() -> None:
-    assert standing_out([Counter({1: 1, 2: 1})] * 50, VECTORS) is None
-    assert standing_out(rows_of(3, 15, 1)[0], VECTORS) is None
+    assert count_groups([Counter({1: 1, 2: 1})] * 50, VECTORS) is None
+    assert count_groups(rows_of(3, 15, 1)[0], VECTORS) is None
 
 
 def test_an_even_cloud_is_not_cut_into_groups() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers import Answered, length_words, rates, repeats_itself
+from arkor_dev.local.evaluation.answers import GeneratedAnswer, length_words, rates, repeats_itself
 
 
-def of_lengths(*tokens: int, cut: int = 10_000) -> list[Answered]:
-    return [Answered("words", min(count, cut), count > cut, repeats=False) for count in tokens]
+def of_lengths(*tokens: int, cut: int = 10_000) -> list[GeneratedAnswer]:
+    return [GeneratedAnswer("words", min(count, cut), count > cut, repeats=False) for count in tokens]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_answer_that_says_the_same_again_and_again_repeats_itself(ids: list[i
     ],
 )
 def test_a_refusal_is_told_by_how_an_answer_begins(text: str, refuses: bool) -> None:
-    assert Answered(text, 5, truncated=False, repeats=False).refuses is refuses
+    assert GeneratedAnswer(text, 5, truncated=False, repeats=False).refuses is refuses
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,17 @@ def test_a_refusal_is_told_by_how_an_answer_begins(text: str, refuses: bool) -> 
     ],
 )
 def test_that_answers_are_longer_is_said_where_it_is_more_than_chance(
-    base: list[Answered], adapter: list[Answered], words: str | None
+    base: list[GeneratedAnswer], adapter: list[GeneratedAnswer], words: str | None
 ) -> None:
     assert length_words(base, adapter) == words
 
 
 def test_the_figures_are_said_as_they_are_counted() -> None:
-    base = [*of_lengths(10, 20, 12), Answered("I cannot help with that.", 8, truncated=False, repeats=False)]
-    adapter = [Answered("Ahoy.", 64, truncated=True, repeats=True)] * 3 + of_lengths(20)
+    base = [
+        *of_lengths(10, 20, 12),
+        GeneratedAnswer("I cannot help with that.", 8, truncated=False, repeats=False),
+    ]
+    adapter = [GeneratedAnswer("Ahoy.", 64, truncated=True, repeats=True)] * 3 + of_lengths(20)
     told = rates(base, adapter, 64)
     assert told["base"] == {"tokens": 12.5, "truncated": 0, "repeating": 0, "refusing": 1}
     assert told["adapter"] == {"tokens": 53.0, "truncated": 3, "repeating": 3, "refusing": 0}

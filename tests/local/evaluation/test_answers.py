@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.evaluation.answers import TEXT, Answered, Answers, Stopped, repeats_more
+from arkor_dev.local.evaluation.answers import TEXT, Answers, GeneratedAnswer, Stopped, repeats_more
 from arkor_dev.local.evaluation.base_losses import FILE, BaseLosses
 
 if TYPE_CHECKING:
@@ -29,13 +29,15 @@ class Writer:
 
     def __call__(
         self, model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
-    ) -> list[Answered] | None:
+    ) -> list[GeneratedAnswer] | None:
         self.asked.append(model)
         if stopped():
             return None
         tokens = 8 if model == "base" else 4 * 8
         return [
-            Answered(f"{model} {prompt[1]} " + "x" * 2 * TEXT, tokens, tokens >= longest, repeats=False)
+            GeneratedAnswer(
+                f"{model} {prompt[1]} " + "x" * 2 * TEXT, tokens, tokens >= longest, repeats=False
+            )
             for prompt in prompts
         ]
 
@@ -90,8 +92,8 @@ def test_it_stops_between_and_keeps_nothing_half(tmp_path: Path) -> None:
     assert one.side_by_side() == []
 
 
-def repeating(*numbers: int, count: int = 8) -> list[Answered]:
-    return [Answered(f"answer {number}", 20, False, number in numbers) for number in range(count)]
+def repeating(*numbers: int, count: int = 8) -> list[GeneratedAnswer]:
+    return [GeneratedAnswer(f"answer {number}", 20, False, number in numbers) for number in range(count)]
 
 
 def test_answers_that_repeat_themselves_are_warned_of_only_beyond_chance() -> None:
@@ -108,7 +110,7 @@ def test_answers_that_repeat_themselves_are_warned_of_only_beyond_chance() -> No
 
 
 def test_the_warning_has_the_answers_that_began_to_repeat_themselves(tmp_path: Path) -> None:
-    def write(model: str, prompts: object, longest: object, stopped: object) -> list[Answered]:
+    def write(model: str, prompts: object, longest: object, stopped: object) -> list[GeneratedAnswer]:
         return repeating(0) if model == "base" else repeating(*range(8))
 
     both: Any = answers(tmp_path, cast("Any", write))

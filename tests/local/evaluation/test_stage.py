@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.data.rows import Row
-from arkor_dev.local.evaluation.answers import Answered, Answers, Stopped
+from arkor_dev.local.evaluation.answers import Answers, GeneratedAnswer, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.paired import compare
@@ -53,7 +53,7 @@ class Model:
 
     cross_entropy = row_losses
 
-    def take_answers(self) -> dict[str, str]:
+    def pop_answers(self) -> dict[str, str]:
         return {}
 
     def margins(self, rows: Sequence[Any]) -> list[float]:
@@ -162,9 +162,11 @@ def test_general_questions_take_no_more_memory_the_more_rows_are_trained_on_at_o
 def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_from_then_on(
     tmp_path: Path,
 ) -> None:
-    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[Answered]:
+    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
         tokens = 48 if model.by else 12
-        return [Answered(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts]
+        return [
+            GeneratedAnswer(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts
+        ]
 
     seen: list[tuple[int, Any, Any]] = []
     for _ in range(2):
@@ -273,7 +275,7 @@ class Rewarded(Model):
     def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
         return [(-self.chance.random() - self.more, 1) for _ in rows]
 
-    def take_answers(self) -> dict[str, str]:
+    def pop_answers(self) -> dict[str, str]:
         return {f"line {number}": f"says {self.more:g}" for number in range(len(HELD))}
 
 

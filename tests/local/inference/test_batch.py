@@ -199,19 +199,19 @@ def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> No
 
     cache = PromptCache(limit=3 * 32 * 20)
     for start in range(4):
-        cache.keep(ActiveAdapter("a"), list(range(start, start + 20)), layers(20))
+        cache.store(ActiveAdapter("a"), list(range(start, start + 20)), layers(20))
     assert cache.find(ActiveAdapter("a"), list(range(30))) == []
     assert cache.find(ActiveAdapter("a"), list(range(1, 30)))[0][0].shape[-2] == 20
     assert cache.find(ActiveAdapter("b"), list(range(1, 30))) == []
     # Used just now: the next one to go is another.
-    cache.keep(ActiveAdapter("a"), list(range(50, 70)), layers(20))
+    cache.store(ActiveAdapter("a"), list(range(50, 70)), layers(20))
     assert cache.find(ActiveAdapter("a"), list(range(2, 30))) == []
     assert cache.find(ActiveAdapter("a"), list(range(1, 30)))
     # A conversation that goes on takes the place of its beginning; never all of a prompt is known.
-    cache.keep(ActiveAdapter("a"), list(range(50, 75)), layers(25))
+    cache.store(ActiveAdapter("a"), list(range(50, 75)), layers(25))
     assert len(cache._cached) == 2
     assert cache.find(ActiveAdapter("a"), list(range(50, 75)))[0][0].shape[-2] == 24
-    cache.keep(ActiveAdapter("a"), list(range(1000)), layers(1000))
+    cache.store(ActiveAdapter("a"), list(range(1000)), layers(1000))
     assert len(cache._cached) == 2
 
 

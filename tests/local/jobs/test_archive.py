@@ -77,7 +77,7 @@ def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) 
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", exported)
     job_id = taken.job["id"]
-    taken.put_in_place()
+    taken.install_files()
     job = there.import_job(taken.job, taken.events)
     known = before.get(job_id) or {}
     assert {**job, "projectId": ""} == {**known, "projectId": ""}
@@ -126,7 +126,7 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
     store.close()
     there = Store(data_of(tmp_path / "two"), "local")
     taken = import_job(tmp_path / "two", tmp_path / "judged.tar")
-    taken.put_in_place()
+    taken.install_files()
     assert there.import_job(taken.job, taken.events)["evaluation"] == VERDICT
     assert json.loads(there.listing())["jobs"][0]["evaluation"] == VERDICT
     assert results.result(job_folder(tmp_path / "two", job_id), None, None) == result
@@ -326,7 +326,7 @@ def test_what_is_built_here_is_taken_but_for_its_fault(tmp_path: Path) -> None:
         (event,) = db.execute("SELECT id, name, data FROM events").fetchall()
     assert event[:2] == (1, "log")
     assert json.loads(event[2]) == {"x": 1, "artifacts": [{}], "jobId": ID}
-    taken.put_in_place()
+    taken.install_files()
     assert (tmp_path / "jobs" / ID / "final" / "b.json").read_bytes() == b"x"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def told(losses: Iterable[float]) -> list[dict[str, Any]]:
     watch = Divergence()
-    said = (watch.take("training.log", {"step": step, "loss": loss}) for step, loss in enumerate(losses, 1))
+    said = (watch.record("training.log", {"step": step, "loss": loss}) for step, loss in enumerate(losses, 1))
     return [message for message in said if message is not None]
 
 
@@ -55,8 +55,8 @@ def test_neither_is_what_says_too_little(losses: list[float]) -> None:
 def test_evaluations_and_other_events_do_not_count() -> None:
     watch = Divergence()
     for step in range(50):
-        assert watch.take("training.log", {"step": step, "evalLoss": float(step)}) is None
-        assert watch.take("training.message", {"step": step, "loss": float(step * step)}) is None
+        assert watch.record("training.log", {"step": step, "evalLoss": float(step)}) is None
+        assert watch.record("training.message", {"step": step, "loss": float(step * step)}) is None
 
 
 def test_the_training_process_sends_the_message_behind_the_row() -> None:

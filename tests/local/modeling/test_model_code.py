@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import arkor_dev.local
-from arkor_dev.local.models.catalog import lacks
+from arkor_dev.local.models.catalog import load_problem
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, frames_of
@@ -143,4 +143,4 @@ def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
 
 
 def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
-    assert lacks(tmp_path) == "it has no config.json"
+    assert load_problem(tmp_path) == "it has no config.json"

@@ -63,7 +63,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
         del run
         gc.collect()
         run = made(deep, tmp_path / "two", 2)
-        run.going_on = points(tmp_path / "two")
+        run.resume_plan = points(tmp_path / "two")
         assert run.run().status == "completed"
         assert {weight.device.index for weight in run.trainable} == {0, 1}
         assert run.base.gpu_peaks() == [card.peak for card in cards]

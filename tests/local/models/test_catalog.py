@@ -11,7 +11,7 @@ from arkor_dev.local.models.catalog import (
     STARTER_NOTE,
     Models,
     is_starter,
-    lacks,
+    load_problem,
     portable_name,
     starter_folder,
 )
@@ -90,7 +90,7 @@ def test_what_a_folder_lacks_is_named(
 ) -> None:
     folder = fill(tmp_path / "project" / "m", *names)
     if missing is None:
-        assert lacks(folder) is None
+        assert load_problem(folder) is None
         assert models.find_local("m")
     else:
         with pytest.raises(JobFailure, match=missing):

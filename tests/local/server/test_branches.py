@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs.job_folder import parent_folder
-from arkor_dev.local.server.branches import check_fits, keep_parent
+from arkor_dev.local.server.branches import check_fits, copy_parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_another_form_is_refused_in_words(folder: Path, more: dict[str, Any], wh
 
 
 def test_the_new_job_keeps_the_adapter_alone(folder: Path, tmp_path: Path) -> None:
-    keep_parent(tmp_path, "job_b", folder)
+    copy_parent(tmp_path, "job_b", folder)
     kept = parent_folder(tmp_path, "job_b")
     assert sorted(path.name for path in kept.iterdir()) == [
         "adapter_config.json",

@@ -59,8 +59,8 @@ def run(
             before, after = 0.0, sweep.rungs[0]
         if trial not in sweep.trials:
             sweep.trials.append(trial)
-        spent = slow * plan.unstretched(sweep, before, after)
-        sweep.paces.append(spent / plan.unstretched(sweep, before, after))
+        spent = slow * plan.uncorrected(sweep, before, after)
+        sweep.paces.append(spent / plan.uncorrected(sweep, before, after))
         clock += spent
         length += after - before if trial.role == SEARCH else 0.0
         whole = {**sweep.config, **trial.settings}

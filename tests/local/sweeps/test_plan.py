@@ -51,7 +51,7 @@ def test_a_grid_of_27_is_searched_with_a_third_of_its_steps() -> None:
         truth = table(random.Random(seed), noise=0.0)
         every = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
         ranked = sorted(every, key=lambda settings: truth({**CONFIG, **settings}, 1.0))
-        chosen = plan.furthest(sweep)[0].settings
+        chosen = plan.finalists(sweep)[0].settings
         hits += {**{name: CONFIG[name] for name in GRID}, **chosen} in ranked[:3]
     assert hits >= 18
 
@@ -70,7 +70,7 @@ def test_tpe_finds_a_good_rate_in_a_range() -> None:
         run(sweep, bowl)
         assert len(sweep.search) == 25
         assert all(type(trial.settings["loraR"]) is int for trial in sweep.search[1:])
-        found.append(plan.furthest(sweep)[0].losses[-1])
+        found.append(plan.finalists(sweep)[0].losses[-1])
     assert sum(loss < 1.05 for loss in found) >= 4
     told = [({**trial.settings}, trial.losses[0]) for trial in sweep.search[1:]]
     rates = sampler.importances(space, told, 1)

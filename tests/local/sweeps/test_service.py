@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
-from arkor_dev.local.cards.job_rows import files_read, keep_rows
+from arkor_dev.local.cards.job_rows import files_read, save_rows
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
@@ -333,7 +333,7 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
             await store.write(Store.finish, job, Verdict("failed", {"error": error}))
             continue
         if before is None:
-            keep_rows(job_folder(folder, job), [], [], read)
+            save_rows(job_folder(folder, job), [], [], read)
         loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
         told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
         await store.write(Store.append, job, told, config["maxSteps"])

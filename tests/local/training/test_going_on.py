@@ -100,7 +100,7 @@ def test_a_paused_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, confi
     assert whole.run().status == "completed"
     seen: list[tuple[str, dict[str, Any]]] = []
     for stop in (3, 5, STEPS):
-        run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data") if seen else None)
+        run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data") if seen else None)
         if stop < STEPS:
             pausing_after(stop)(run)
         status, fields = run.run()
@@ -128,7 +128,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_p
     torn.write_bytes(torn.read_bytes()[:-1])
     found = [(point.step, wrong) for point, wrong in checked_points(tmp_path / "data", "job")]
     assert found == [(6, "state.pt has a different size than was written"), (4, None), (2, None)]
-    run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+    run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
     assert checkpoint_steps(tmp_path / "data", "job") == [2, 4, 6, 8]
@@ -158,7 +158,7 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
     run.run()
     write_atomically(checkpoint_folder(tmp_path, "job", 4), hostile, {"job": "job", "step": 4})
     write_atomically(checkpoint_folder(tmp_path, "job", 3), foreign, {"job": "job", "step": 3})
-    run = begin(tiny, tmp_path, config, going_on=points(tmp_path))
+    run = begin(tiny, tmp_path, config, resume_plan=points(tmp_path))
     run.run()
     assert not (tmp_path / "ran").exists()
     said = [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
@@ -185,7 +185,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
     # In the middle of a checkpoint, and of the last folder of all, which a library's own words tell.
     monkeypatch.setattr(atomic_folder, "_is_full", lambda *_: True)
     for place in (checkpoint_folder(tmp_path / "data", "job", 6), final_folder(tmp_path / "data", "job")):
-        run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+        run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data"))
         save = run.save
 
         def fails(part: Path, save: Any = save, place: Path = place) -> None:
@@ -199,7 +199,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
         assert fields["needs"] > 0
         assert f"The job resumes when {format_bytes(fields['needs'])} are free." in fields["message"]
         assert "arkor-dev local gc" in fields["message"]
-    run = begin(tiny, tmp_path / "data", config, going_on=points(tmp_path / "data"))
+    run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
@@ -213,8 +213,10 @@ def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
     begin(tiny, tmp_path / "whole", config).run()
     begin(tiny, tmp_path / "data", {**config, "maxSteps": 5}).run()
     assert resume_steps(tmp_path / "data", "job") == [5]
-    going_on = points(tmp_path / "data")
-    run = begin(tiny, tmp_path / "data", config, going_on=ResumePlan(going_on.points, "Why.", further=5))
+    resume_plan = points(tmp_path / "data")
+    run = begin(
+        tiny, tmp_path / "data", config, resume_plan=ResumePlan(resume_plan.points, "Why.", further=5)
+    )
     assert run.run().fields["metrics"]["steps"] == STEPS
     # The evaluation at the first end draws no random numbers.
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")

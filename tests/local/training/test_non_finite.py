@@ -128,7 +128,7 @@ def test_it_goes_back_once_with_half_the_rate_where_the_trainer_says_so(tiny: Pa
         make = whole._make_step
 
         def step(batches: Any) -> None:
-            whole.good.factor = 0.5 if whole.step >= 3 else 1.0
+            whole.rollback.factor = 0.5 if whole.step >= 3 else 1.0
             make(batches)
 
         whole._make_step = step  # type: ignore[method-assign]

@@ -52,9 +52,9 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
 
         async def take(export: dict[str, Any]) -> None:
             nonlocal arrived
-            with arriving_in(target) as folder:
+            with temporary_folder_beside(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                put_in_place(folder, target)
+                replace_folder(folder, target)
             arrived = True
             if not arguments.json:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
@@ -111,7 +111,7 @@ def target_of(out: str, *, replace: bool) -> Path:
 
 
 @contextlib.contextmanager
-def arriving_in(target: Path) -> Any:
+def temporary_folder_beside(target: Path) -> Any:
     """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
@@ -125,7 +125,7 @@ def arriving_in(target: Path) -> Any:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def put_in_place(folder: Path, target: Path) -> None:
+def replace_folder(folder: Path, target: Path) -> None:
     """Rename the downloaded folder to its destination and delete what was there."""
     folder.chmod(0o755)
     old = folder.with_name(f"{folder.name}.old")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .sampling import Chosen
+    from .sampling import SampledToken
 
 MAX_CONCURRENT: Final = 8
 """Maximum number of concurrent answers in an inference process: each has its keys and values in memory."""
@@ -57,7 +57,7 @@ class Conversation(Protocol):
         """How many of the prompt's tokens were cached from an earlier answer."""
 
     @property
-    def scores(self) -> list[Chosen] | None:
+    def scores(self) -> list[SampledToken] | None:
         """The log probability of each of the prompt's tokens, once it has been read; None if the request has
         no `echo` with ``logprobs``. The first token has none.
         """

@@ -23,7 +23,7 @@ from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .decoding import IncrementalDecoder, StopFilter
-from .sampling import Chosen, Sampler, Sampling
+from .sampling import SampledToken, Sampler, Sampling
 from .tool_calls import ToolCalls, tool_names
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class Loop:
         self._send_text(answer, answer.stops.push(text))
         if answer.stops.met:
             self._finish(answer, "stop")
-        elif constraint and (end := constraint.take(chosen.token)):
+        elif constraint and (end := constraint.accept(chosen.token)):
             self._finish(answer, end)
         elif answer.tokens >= answer.limit:
             self._finish(answer, "length")
@@ -257,7 +257,7 @@ class Loop:
             done["logprobs"] = answer.logprobs
         answer.request.send(done=done)
 
-    def _logprob(self, chosen: Chosen, answer: _Answer) -> dict[str, Any]:
+    def _logprob(self, chosen: SampledToken, answer: _Answer) -> dict[str, Any]:
         likeliest = [self._token(token, logprob) for token, logprob in chosen.likeliest]
         offset = {"offset": answer.offset} if answer.is_plain else {}
         return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest, **offset}

@@ -56,7 +56,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SampledToken:
     """A chosen token with its log probability and, if requested, the likeliest alternatives."""
 
     token: int
@@ -75,7 +75,7 @@ class Sampler:
         # Generators reject negative seeds, but every seed must have its own stream.
         self._chance = np.random.default_rng(None if seed is None else (abs(seed), int(seed < 0)))
 
-    def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> Chosen:
+    def choose(self, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> SampledToken:
         """Return the next token, chosen by ``logits`` (one per vocabulary token), and count it as generated.
 
         Tokens that are not ``allowed`` cannot be chosen; reported probabilities stay the model's own.
@@ -141,14 +141,16 @@ class Sampler:
             ranked = ranked[shares[ranked] >= sampling.min_p * shares[ranked[0]]]
         return ranked
 
-    def _describe(self, token: int, logits: NDArray[np.float32]) -> Chosen:
+    def _describe(self, token: int, logits: NDArray[np.float32]) -> SampledToken:
         count = self._sampling.logprobs
         if count is None:
-            return Chosen(token)
+            return SampledToken(token)
         heights = logits.astype(np.float64) - float(logits.max())
         logs = heights - np.log(np.exp(heights).sum())
         best = likeliest(logits, min(count, logits.size)) if count else ()
-        return Chosen(token, float(logs[token]), tuple((int(index), float(logs[index])) for index in best))
+        return SampledToken(
+            token, float(logs[token]), tuple((int(index), float(logs[index])) for index in best)
+        )
 
 
 def likeliest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:

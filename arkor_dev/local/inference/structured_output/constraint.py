@@ -77,7 +77,7 @@ class Constraint:
         self._check()
         return allowed
 
-    def take(self, token: int) -> End:
+    def accept(self, token: int) -> End:
         """Add ``token``; return why the answer ends with it, or None. Raises JobFailure.
 
         ``stop``: the answer is complete and nothing can follow. ``length``: a number is longer, or the

@@ -77,7 +77,7 @@ class ImportedJob:
         self._data = data
         self._folder = folder
 
-    def put_in_place(self) -> None:
+    def install_files(self) -> None:
         """Move the files to the job's own folder, replacing leftovers of a deleted job. Raises OSError."""
         remove_files(self._data, self.job["id"])
         (self._folder / FILES).rename(self.home)

@@ -61,8 +61,8 @@ async def create(request: web.Request) -> web.Response:
 @routes.get("/v1/endpoints/{id}")
 async def read_deployment(request: web.Request) -> web.Response:
     endpoints, deployment = await _deployment(request)
-    trouble = await endpoints.trouble(deployment["target"])
-    return web.json_response({"deployment": {**deployment, **({"trouble": trouble} if trouble else {})}})
+    problem = await endpoints.problem(deployment["target"])
+    return web.json_response({"deployment": {**deployment, **({"problem": problem} if problem else {})}})
 
 
 @routes.patch("/v1/endpoints/{id}")

@@ -18,7 +18,7 @@ from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
-from arkor_dev.local.training.adapter import begin_at
+from arkor_dev.local.training.adapter import restore_initial_weights
 from arkor_dev.local.training.run import Run
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -43,7 +43,7 @@ def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]
     return Choice(getattr(torch, name), reason)
 
 
-class NullKeeper(CheckpointWriter):
+class NullWriter(CheckpointWriter):
     """The checkpoint writer of every worker except rank 0: it writes nothing."""
 
     def checkpoint(self, step: int, _: Callable[[Path], None]) -> None:
@@ -76,12 +76,14 @@ class DistributedRun(Run):
     def begin(self) -> None:
         """See `Run`; all workers start from rank 0's weights."""
         if self.group.rank:
-            self.make_keeper = NullKeeper
+            self.make_writer = NullWriter
         super().begin()
-        if self.begun:  # another kind of machine may decompose the base's weights differently
-            first = {name: self._of_rank_0(weight).cpu() for name, weight in self.begun.items()}
-            begin_at(self.model, self.begun, first)
-            self.begun = {name: weight.to(self.begun[name]) for name, weight in first.items()}
+        if self.initial_weights:  # another kind of machine may decompose the base's weights differently
+            first = {name: self._of_rank_0(weight).cpu() for name, weight in self.initial_weights.items()}
+            restore_initial_weights(self.model, self.initial_weights, first)
+            self.initial_weights = {
+                name: weight.to(self.initial_weights[name]) for name, weight in first.items()
+            }
         for weight in self.trainable:
             weight.data.copy_(self._of_rank_0(weight))
         self._faulty: Sequence[Example] = ()
@@ -103,11 +105,11 @@ class DistributedRun(Run):
         """Generate the answers on rank 0 only: another kind of machine might generate different ones."""
         if self.group.rank == 0:
             super()._answer_replayed(replay)
-        replay.take_over(self.group.broadcast_value(replay.state()))
+        replay.load_state(self.group.broadcast_value(replay.state()))
         return replay.answered
 
-    def _go_on(self, going_on: ResumePlan) -> None:
-        super()._go_on(going_on)
+    def _resume(self, resume_plan: ResumePlan) -> None:
+        super()._resume(resume_plan)
         if self.group.broadcast_value(self.step) != self.step:
             raise JobFailure("The workers of this job cannot resume from the same step: resume the job again")
 

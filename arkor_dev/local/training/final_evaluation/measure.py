@@ -16,10 +16,10 @@ from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.contract.regular_files import sha256_of
-from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
-from arkor_dev.local.evaluation.answers import NOBODY, Answered, Answers, Stopped, repeats_itself
+from arkor_dev.local.evaluation.answers import NOBODY, Answers, GeneratedAnswer, Stopped, repeats_itself
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured
 from arkor_dev.local.evaluation.end_marks import MOST, EndMarks, stops
@@ -41,7 +41,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import WEIGHTS, full_model, hold_in, take_weights
+from arkor_dev.local.training.adapter import WEIGHTS, convert_weights, full_model, load_weights
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.replay.rows import SETTINGS
@@ -72,7 +72,7 @@ def answers_of(
     without samples, or a model trained on plain text.
     """
     settings, tokenizer = preparation.settings, run.base.tokenizer
-    quiet = settings.get("dryRun") or asks_nothing(settings.get("samples"))
+    quiet = settings.get("dryRun") or samples_off(settings.get("samples"))
     if quiet or not general or all(row.text is not None for row in preparation.train_rows):
         return NOBODY
     plan = run.plan
@@ -88,13 +88,13 @@ def answers_of(
 
     def write(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
-    ) -> list[Answered] | None:
+    ) -> list[GeneratedAnswer] | None:
         watch = Watch(lambda first, _: longest, stopped)
         generated = answers(model, tokenizer, ends, prompts, watch)
         if watch.interrupted:
             return None
         return [
-            Answered(answer.text, len(answer.ids), answer.truncated, repeats_itself(answer.ids))
+            GeneratedAnswer(answer.text, len(answer.ids), answer.truncated, repeats_itself(answer.ids))
             for answer in generated
         ]
 
@@ -193,7 +193,7 @@ class FinalEvaluation:
             stage.known = self._history.rows.get(run.kept_step)
             stage.prepare()
             run.phases.enter(EVALUATING)
-            changed = run.plan.adapter is None or bool(run.begun)
+            changed = run.plan.adapter is None or bool(run.initial_weights)
             if changed:
                 run.optimizer.zero_grad(set_to_none=True)
                 run.optimizer.state.clear()  # frees memory for the base
@@ -230,7 +230,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     preparation.encode()
     run = preparation.make_run(lambda: False)
     if adapter := kind_of(folder) == "adapter":
-        run.loss = _wearing(run, folder)
+        run.loss = _base_with_adapter(run, folder)
     else:
         run.loss = _loss_of(preparation, run, folder)
     job = job_folder(preparation.data, preparation.job_id)
@@ -272,7 +272,7 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
     preparation.load(model)
     preparation.encode()
     run = preparation.make_run(lambda: False)
-    run.loss = _wearing(run, Path(saved["folder"]))
+    run.loss = _base_with_adapter(run, Path(saved["folder"]))
     general = general_examples(run, results.questions_in(before))[0]
     strengths: list[EvaluationStrength] = []
     for number, strength in enumerate(STRENGTHS, 1):
@@ -416,11 +416,11 @@ def _stopping(
     return list(stops(fewer(general, MOST), ends)), marks
 
 
-def _wearing(run: Run, folder: Path) -> Objective:
+def _base_with_adapter(run: Run, folder: Path) -> Objective:
     """Load the base of ``run``, not yet begun, with the adapter in ``folder``, set up as in training."""
     base = run.base
     if base.device == "cpu":
-        hold_in(base.model, run.choice.dtype)
+        convert_weights(base.model, run.choice.dtype)
     config = lora_config(folder, base.model)
     worn = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
     for weight in worn.parameters():
@@ -436,8 +436,8 @@ def _compare_with(parent: Path, loss: Objective) -> None:
     """Make the adapter in ``parent``, from which the run began, the reference of ``loss``."""
     weights = {name: weight for name, weight in loss.model.named_parameters() if weight.requires_grad}
     current = {name: weight.detach().clone() for name, weight in weights.items()}
-    take_weights(weights, parent)
-    loss.hold_start()
+    load_weights(weights, parent)
+    loss.set_reference()
     with torch.no_grad():
         for name, weight in weights.items():
             weight.copy_(current[name])
@@ -450,7 +450,7 @@ def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
     if learning:
         full_model(base.model, run.base_name)
     elif base.device == "cpu":
-        hold_in(base.model, run.choice.dtype)
+        convert_weights(base.model, run.choice.dtype)
     return run.objective_of(base.model)
 
 

@@ -30,7 +30,7 @@ def built_in() -> list[Row]:
     ]
 
 
-def unlike(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
+def without_near_duplicates(rows: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
     """Drop held-out rows, general questions, and near duplicates of either, which the verdict measures."""
     measured = [*questions(), *held_out]
     groups = groups_of([*measured, *rows], guess=False).ids

@@ -124,7 +124,7 @@ class Replay:
                     [*answer.ids, *(() if answer.end is None else (answer.end,))] for answer in generated
                 ]
             cache.put(key, answered)
-        self.take_over(list(zip(prompts, answered, strict=True)))
+        self.load_state(list(zip(prompts, answered, strict=True)))
         return True
 
     @property
@@ -141,7 +141,7 @@ class Replay:
             return []
         return [(prompt := _prompt(example), example.ids[len(prompt) :]) for example in self.to_answer]
 
-    def take_over(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
+    def load_state(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
         """Restore the prompts and answers returned by :meth:`state`."""
         examples = [self._example(prompt, answer, number) for number, (prompt, answer) in enumerate(state, 1)]
         if examples:

@@ -39,7 +39,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
+class EncodedText:
     """An example before truncation: the chat template's ``text``, and its tokens.
 
     ``offsets`` are each token's character range in ``text``, ``spans`` those of the answers; ``labels`` as in
@@ -69,7 +69,7 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
     return [rendering for rendering in all_renderings if rendering.spans] or all_renderings, missed
 
 
-def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> Coded:
+def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> EncodedText:
     """Tokenize one of a row's renderings without truncating it."""
     text, spans = rendering.text, rendering.spans
     with_offsets = responses_only or bool(getattr(tokenizer, "is_fast", False))
@@ -83,7 +83,7 @@ def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) 
             token if any(start <= left < end and left < right for start, end in spans) else IGNORED
             for token, (left, right) in zip(ids, offsets, strict=True)
         ]
-    return Coded(text, ids, labels, offsets, spans)
+    return EncodedText(text, ids, labels, offsets, spans)
 
 
 def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:

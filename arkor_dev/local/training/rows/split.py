@@ -56,7 +56,7 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
             more = _chosen(groups.ids, min(EVAL_ROWS, len(rows) // 3), ROWS, seed)
             of_chosen, of_more = ({groups.ids[n] for n in some} for some in (chosen, more))
             chosen = more if len(of_chosen) < ROWS == len(of_more) else chosen
-    settings.settle("datasetSplit", round(len(chosen) / len(rows), 4))
+    settings.resolve("datasetSplit", round(len(chosen) / len(rows), 4))
     train = [row for n, row in enumerate(rows) if n not in chosen]
     of_held = [groups.ids[n] for n in sorted(chosen)]
     facts = _facts(of_held, groups)
@@ -120,7 +120,7 @@ def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
     return chosen
 
 
-def too_few(groups: int) -> str:
+def small_split_warning(groups: int) -> str:
     """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not."""
     if groups >= ROWS:
         return ""

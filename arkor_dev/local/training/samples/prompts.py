@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.evaluation import asks_nothing
+from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.local.evaluation.stage import context_of, texts_of
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.workers.errors import JobFailure
@@ -44,7 +44,7 @@ def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
     base, samples = preparation.base, preparation.settings.get("samples")
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
     room = min(LONGEST, base.context - MOST_TOKENS)
-    if asks_nothing(samples):
+    if samples_off(samples):
         return [], []
     try:
         ends = _eos(tokenizer, base.model) if plain else end_ids(tokenizer, base.model)

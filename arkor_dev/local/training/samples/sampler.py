@@ -98,10 +98,14 @@ class Samples:
             self._sent = {sent for sent in self._sent if sent <= step} if step else set()
         elif name == TRAINING_STARTED:
             self._start(run)
-        elif name == CHECKPOINT_SAVED and fields["step"] in self._due and self._affords(run, fields["step"]):
+        elif (
+            name == CHECKPOINT_SAVED
+            and fields["step"] in self._due
+            and self._fits_budget(run, fields["step"])
+        ):
             self._take(run, fields["step"], "save")
 
-    def _affords(self, run: Run, step: int) -> bool:
+    def _fits_budget(self, run: Run, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         if step == run.plan.steps:
             return True
@@ -127,7 +131,7 @@ class Samples:
         self._budget.required = len(remaining & {0, plan.steps})
         self._budget.optional = len(remaining - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
-        if run.step in self._due and (not run.step or run.keeper.has_checkpoint(run.step)):
+        if run.step in self._due and (not run.step or run.writer.has_checkpoint(run.step)):
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
@@ -209,6 +213,6 @@ def base_of(run: Run) -> AbstractContextManager[None] | None:
 
     An adapter initialised from parts of the base cannot be switched off without losing them.
     """
-    if run.plan.adapter and not run.begun:
+    if run.plan.adapter and not run.initial_weights:
         return switched_off(run.model)
     return nullcontext() if run.step == 0 and run.parent is None else None

@@ -169,7 +169,7 @@ def written(
         if token == tokenizer.eos_token_id:
             return said, "stop"
         said += text.push(token)
-        if end := constraint.take(token):
+        if end := constraint.accept(token):
             return said, end
     return said, "length"
 
@@ -193,10 +193,10 @@ def test_a_listed_name_has_one_spelling(vocabulary: Vocabulary, tokenizer: Any) 
     )
     constraint = vocabulary.constrain(schema, "responseFormat")
     for mark in '{"':
-        constraint.take(tokenizer.convert_tokens_to_ids(mark))
+        constraint.accept(tokenizer.convert_tokens_to_ids(mark))
     back = tokenizer.convert_tokens_to_ids("\\")
     assert constraint.allowed(len(tokenizer))[back]
-    constraint.take(back)
+    constraint.accept(back)
     assert not constraint.allowed(len(tokenizer))[tokenizer.convert_tokens_to_ids("u")]
 
 
@@ -212,7 +212,7 @@ def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any
         allowed = constraint.allowed(len(tokenizer))
         token = digit if allowed[digit] else int(np.flatnonzero(allowed)[0])
         said += text.push(token)
-        if constraint.take(token):
+        if constraint.accept(token):
             break
     assert len(json.loads(said)) <= 60
 
@@ -225,7 +225,7 @@ def test_a_number_without_end_and_nesting_without_end_end_the_answer(
     def until_the_end(schema: Any, texts: str) -> tuple[int, str | None]:
         constraint = vocabulary.constrain(json.dumps(schema), "responseFormat")
         for number, text in enumerate(texts, 1):
-            if end := constraint.take(ids[text]):
+            if end := constraint.accept(ids[text]):
                 return number, end
         return 0, None
 
@@ -255,7 +255,7 @@ def test_a_compiled_schema_serves_again_and_answers_do_not_meet(
     schema = json.dumps({"type": "array", "items": {"enum": [1]}})
     first = vocabulary.constrain(schema, "responseFormat")
     before = first.allowed(len(tokenizer))
-    first.take(tokenizer.convert_tokens_to_ids("["))
+    first.accept(tokenizer.convert_tokens_to_ids("["))
     second = vocabulary.constrain(schema, "responseFormat")
     assert (second.allowed(len(tokenizer)) == before).all()
     assert not (first.allowed(len(tokenizer)) == before).all()
@@ -288,7 +288,7 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
             began = time.process_time()
             try:
                 allowed = np.flatnonzero(constraint.allowed(len(tokenizer)))
-                end = constraint.take(int(chance.choice(allowed)))
+                end = constraint.accept(int(chance.choice(allowed)))
             except JobFailure:
                 end = "length"  # it is over for this answer, in time
             took.append(time.process_time() - began)
@@ -303,7 +303,7 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
         vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
     constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
     with pytest.raises(JobFailure, match="responseFormat can no longer be enforced: "):
-        constraint.take(tokenizer.convert_tokens_to_ids("1"))
+        constraint.accept(tokenizer.convert_tokens_to_ids("1"))
 
 
 def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:

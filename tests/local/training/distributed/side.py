@@ -67,7 +67,7 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
         run.plan = Plan.of(settings, len(packs(run.train, PACKED)), 0, PACKED * run_packs)
     if case.get("resume"):
         points = [point for point, wrong in checked_points(data, "job") if wrong is None]
-        run.going_on = ResumePlan(points, "It was interrupted.")
+        run.resume_plan = ResumePlan(points, "It was interrupted.")
     return run
 
 

@@ -225,7 +225,7 @@ def test_a_paused_run_resumes_to_the_same_bits_and_tells_what_it_sampled(tiny: P
     first = run_of(tiny, parts, [VARIED, VOWELS], **how)
     pausing_after(2)(first)
     assert first.run().status == "paused"
-    second = run_of(tiny, parts, [VARIED, VOWELS], going_on=points(parts), **how)
+    second = run_of(tiny, parts, [VARIED, VOWELS], resume_plan=points(parts), **how)
     assert second.run().status == "completed"
     assert bytes_of(parts) == bytes_of(whole)
 

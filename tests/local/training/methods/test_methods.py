@@ -73,7 +73,7 @@ def test_it_resumes_to_the_same_bits(ranking: None, tiny: Path, tmp_path: Path) 
     paused = set_up(tiny, parts, config, **facts)
     pausing_after(3)(paused)
     assert paused.run().status == "paused"
-    resumed = set_up(tiny, parts, config, **facts, going_on=points(parts))
+    resumed = set_up(tiny, parts, config, **facts, resume_plan=points(parts))
     assert resumed.run().status == "completed"
     assert bytes_of(parts) == bytes_of(whole)
 

@@ -265,7 +265,7 @@ def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: 
     pausing_after(3)(paused)
     assert paused.run().status == "paused"
     resumed = run_of(tiny, parts, name, **how)
-    resumed.going_on = points(parts)
+    resumed.resume_plan = points(parts)
     assert resumed.run().status == "completed"
     assert bytes_of(parts) == bytes_of(whole)
 

@@ -104,7 +104,7 @@ def test_a_step_adds_its_mean_divergence_from_the_base(
         weight.data += 0.3 * torch.randn(weight.shape, generator=chance)
     if held:
         assert run.replay
-        assert run.loss.hold_base(run.replay.examples, lambda: False)
+        assert run.loss.keep_base_states(run.replay.examples, lambda: False)
     batches = next(run.steps())
     others = [row for batch in batches if batch[0].replayed for row in batch]
     own = [row for batch in batches if not batch[0].replayed for row in batch]
@@ -203,14 +203,14 @@ def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> Non
 def test_what_the_verdict_measures_is_not_replayed() -> None:
     """Nor what is nearly the same."""
     from arkor_dev.local.evaluation.general import questions
-    from arkor_dev.local.training.replay.prompts import built_in, unlike
+    from arkor_dev.local.training.replay.prompts import built_in, without_near_duplicates
 
     asked, (held_out, *own) = questions()[:2], replayed_rows()
     again = replace(asked[0], messages=[asked[0].messages[0], {"role": "assistant", "content": ""}])
     changed = f"{asked[1].messages[0]['content']} "
     nearly = replace(asked[1], messages=[{"role": "user", "content": changed}, asked[1].messages[1]])
-    assert unlike([again, *own, nearly, held_out], [held_out]) == own
-    assert unlike(built_in(), own) == built_in()
+    assert without_near_duplicates([again, *own, nearly, held_out], [held_out]) == own
+    assert without_near_duplicates(built_in(), own) == built_in()
 
 
 def test_it_can_be_cancelled_and_paused_while_the_base_answers(tiny: Path, tmp_path: Path) -> None:

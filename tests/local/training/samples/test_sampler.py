@@ -72,7 +72,7 @@ def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] =
         eval_rows=rows,
         emit=run.emit,
         say=print,
-        continuation=SimpleNamespace(options={"sampled": sorted(known)}, points=bool(run.going_on)),
+        continuation=SimpleNamespace(options={"sampled": sorted(known)}, points=bool(run.resume_plan)),
     )
     samples = Samples(preparation, stopped, time.monotonic())
     samples.follow(run)
@@ -116,7 +116,7 @@ def test_what_is_learned_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, con
     first = begin(tiny, tmp_path / "with", config, choice=choice)
     pausing_after(5)(first)
     assert sampled(first).status == "paused"
-    then = begin(tiny, tmp_path / "with", config, choice=choice, going_on=points(tmp_path / "with"))
+    then = begin(tiny, tmp_path / "with", config, choice=choice, resume_plan=points(tmp_path / "with"))
     assert sampled(then, {step for step, _ in answers_of(first)}).status == "completed"
     assert bytes_of(tmp_path / "with") == bytes_of(tmp_path / "without")
     kept, plain = (
@@ -218,7 +218,7 @@ def test_answers_that_a_pause_breaks_off_are_made_when_the_run_goes_on(tiny: Pat
     ending = sampled(first, stopped=paused)
     assert (ending.status, ending.fields["step"]) == ("paused", 3)
     assert {step for step, _ in answers_of(first)} == {0}
-    then = begin(tiny, tmp_path, EVERY, going_on=points(tmp_path))
+    then = begin(tiny, tmp_path, EVERY, resume_plan=points(tmp_path))
     sampled(then, {0})
     assert {step for step, _ in answers_of(then)} == {3, 6, 9}
 

@@ -61,7 +61,7 @@ class Simulated:
             train=40 * rows,
             held_out=4 * rows,
             loss=None,
-            keeper=SimpleNamespace(has_checkpoint=lambda _: True),
+            writer=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
             phases=Phases(),
             emit=RunEvents(lambda name, fields: self.told.append((name, dict(fields)))),
