@@ -49,7 +49,10 @@ export function Header({ id, job, run, status, again }: Props) {
   const lifecycle = useLifecycle(id, job, status);
   const active = isActive(status);
   const actions = actionsOf({ id, job, run, status, again, cancelling, lifecycle });
-  useActions(actions.map((action) => linked(action)));
+  useActions(
+    "Job",
+    actions.map((action) => linked(action)),
+  );
   // Not a passive effect, which would end an edit that a key has already begun.
   useLayoutEffect(() => {
     editing.value = hasDraft(id) ? "notes" : null;
@@ -241,9 +244,7 @@ function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sourc
         }),
     },
   ];
-  return list
-    .filter(({ name }) => !isReported(job) || OF_REPORTED.has(name))
-    .map((action) => ({ ...action, section: "Job" }));
+  return list.filter(({ name }) => !isReported(job) || OF_REPORTED.has(name));
 }
 
 /** What can be done with a job that another program runs. */
