@@ -1,8 +1,8 @@
 /** The job's name, status and actions: one primary action, one secondary, the rest in a menu. */
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, canRun, useActions } from "../../../actions/actions";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import type { Job, JobParent } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { answererOf, bestStep } from "../../../lib/best-step";
@@ -282,21 +282,12 @@ function playgroundHref(id: string, job: Job | undefined, run: Run, status: stri
 }
 
 function useCancel(id: string, name: string): { ask: () => void; busy: boolean; error: string | null } {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const ask = async (): Promise<void> => {
     const gone = features.peek().has("resume") ? "" : "; it cannot be resumed";
     const text = `“${name}” stops at the current step. Saved checkpoints are kept${gone}.`;
     if (!(await confirm({ title: "Cancel this job?", text, action: "Cancel job", danger: true }))) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await cancelJob(id);
-    } catch (fault) {
-      setError(errorText(fault));
-    } finally {
-      setBusy(false);
-    }
+    await attempt(() => cancelJob(id));
   };
   return { ask: () => void ask(), busy, error };
 }
