@@ -102,7 +102,7 @@ FEATURES: Final = (
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Maximum length of an error message, in characters: it may quote the request."""
-PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
+PROJECT: Final = Schema(Field("name", NAME, needed=True), Field("slug", NAME, needed=True))
 CHAT: Final = web.AppKey("chat", Chat)
 
 routes = web.RouteTableDef()
