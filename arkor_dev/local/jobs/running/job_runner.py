@@ -35,6 +35,14 @@ class RunningJob(NamedTuple):
     same_device: bool
 
 
+class Waiting(Protocol):
+    """Work that never runs during training, and continues afterwards."""
+
+    def training_begins(self) -> None: ...
+
+    def training_ended(self) -> None: ...
+
+
 class Observer(Protocol):
     """Interface for observers of all training runs, such as forecasts, which must not slow them down."""
 
