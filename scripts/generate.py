@@ -47,9 +47,10 @@ SHAPES = (
     "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]
-TYPES = ROOT / "web" / "src" / "contract.gen.ts"
-FORM = ROOT / "web" / "src" / "form.gen.ts"
-HELP = ROOT / "web" / "src" / "help.gen.ts"
+PAGE = ROOT / "web" / "src"
+TYPES = PAGE / "contract.gen.ts"
+FORM = PAGE / "form.gen.ts"
+HELP = PAGE / "help.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
 MAN = ROOT / "man" / "arkor-dev.1"
@@ -117,22 +118,35 @@ def shapes() -> str:
     return "".join(module.read_text(encoding="utf-8") for module in MODULES)
 
 
-def types(source: str) -> str:
-    """Return the TypeScript of the contract's shapes and settings. Raises ValueError for an unknown type."""
-    parts = [NOTE]
+def page_words() -> set[str]:
+    """Return all words of the page's source, among them the names of the shapes that it uses."""
+    sources = [path for path in PAGE.rglob("*.ts*") if ".gen." not in path.name]
+    return {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+
+
+def types(source: str, names: set[str]) -> str:
+    """Return the TypeScript of the settings, and of those shapes in ``names`` with all that they contain.
+
+    Raises ValueError for an unknown type.
+    """
+    parts = {}
     for node in ast.parse(source).body:
         match node:
-            case ast.ClassDef(bases=[ast.Name(id=base)]):
-                parts.append(_interface(node, base))
+            case ast.ClassDef(name=name, bases=[ast.Name(id=base)]):
+                parts[name] = _interface(node, base)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
-                parts.append(f"export type {name} = {_type(value)};\n")
+                parts[name] = f"export type {name} = {_type(value)};\n"
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str() as text)):
-                parts.append(f"export const {name} = {_quoted(text)};\n")
+                parts[name] = f"export const {name} = {_quoted(text)};\n"
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(args=[ast.Set(elts=items)])):
                 words = sorted(str(ast.literal_eval(item)) for item in items)
                 listed = ", ".join(_quoted(word) for word in words)
-                parts.append(f"export const {name}: ReadonlySet<string> = new Set([{listed}]);\n")
-    return "\n".join([*parts, _settings()])
+                parts[name] = f"export const {name}: ReadonlySet<string> = new Set([{listed}]);\n"
+    used: set[str] = set()
+    while new := parts.keys() & names - used:
+        used |= new
+        names = {word for name in new for word in re.findall(r"\w+", parts[name])}
+    return "\n".join([NOTE, *(part for name, part in parts.items() if name in used), _settings()])
 
 
 def _interface(node: ast.ClassDef, base: str) -> str:
@@ -149,9 +163,8 @@ def _interface(node: ast.ClassDef, base: str) -> str:
                 hint, mark = inner, "?"
         lines.append(f"  {item.target.id}{mark}: {_type(hint)};")
     if node.name == CONFIG:
-        for row in settings.SETTINGS:
-            if row.field not in own:
-                lines += [f"  /** {row.help} */", f"  {row.field}?: {_kind(row)};"]
+        # help.gen.ts says what each is for.
+        lines += [f"  {row.field}?: {_kind(row)};" for row in settings.SETTINGS if row.field not in own]
     return "\n".join([*lines, "}\n"])
 
 
@@ -507,7 +520,7 @@ def _first_sentences(page: Path, count: int) -> str:
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
-        TYPES: types(shapes()),
+        TYPES: types(shapes(), page_words()),
         FORM: form(),
         HELP: help_texts(),
         REFERENCE: reference(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
-from .rules import Rule
+from .rules import Rule, string
 from .schema import Field, Schema
 
 if TYPE_CHECKING:
@@ -111,29 +111,24 @@ def _fault(body: dict[str, Any]) -> str | None:
 
 
 TRACE: Final = Schema(
-    (
-        Field(
-            "messages",
-            Rule(
-                "other",
-                noun=f"a list of 1 to {MESSAGES_LIMIT} messages {{role, content}} that ends with the user's",
-                test=_are_messages,
-            ),
-            null=True,
+    Field(
+        "messages",
+        Rule(
+            "other",
+            noun=f"a list of 1 to {MESSAGES_LIMIT} messages {{role, content}} that ends with the user's",
+            test=_are_messages,
         ),
-        Field(
-            "answer",
-            Rule(
-                "other",
-                noun=f"text of 1 to {ANSWER_LIMIT:,} characters that is not blank",
-                test=lambda value: (
-                    isinstance(value, str) and bool(value.strip()) and len(value) <= ANSWER_LIMIT
-                ),
-            ),
-            null=True,
-        ),
+        null=True,
     ),
-    _fault,
+    Field(
+        "answer",
+        string(
+            f"text of 1 to {ANSWER_LIMIT:,} characters that is not blank",
+            lambda text: text.strip() and len(text) <= ANSWER_LIMIT,
+        ),
+        null=True,
+    ),
+    also=_fault,
 )
 """``{messages?, answer?}``: the conversation, and what to trace; by default the adapter's own answer. Without
 ``messages``, rows that contradict others.
@@ -146,5 +141,5 @@ ROW_PLACES: Final = Rule(
     f"a list of 1 to {MOST_ROWS:,} locations of rows",
     test=lambda rows: all(isinstance(row, str) and 0 < len(row) <= WHERE_LIMIT for row in rows),
 )
-PROVE: Final = Schema((Field("rows", ROW_PLACES, null=True),))
+PROVE: Final = Schema(Field("rows", ROW_PLACES, null=True))
 """``{rows?}``: the locations of the rows to train without; by default the proposed ones."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .placement import ON, WORKERS
-from .rules import FILLED, FLAG, Rule, above_zero, integer, text_line
-from .schema import Field, Schema
+from .rules import FILLED, FLAG, Rule, above_zero, filled, integer, string, text_line
+from .schema import Field, Schema, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +28,10 @@ def _step_of(adapter: dict[str, Any]) -> str | None:
 
 
 ADAPTER: Final = Schema(
-    (
-        Field("kind", Rule("choice", choices=("final", "checkpoint")), needed=True),
-        Field("jobId", FILLED, needed=True),
-        Field("step", Rule("whole"), null=True),
-    ),
-    _step_of,
+    Field("kind", Rule("choice", choices=("final", "checkpoint")), needed=True),
+    Field("jobId", FILLED, needed=True),
+    Field("step", Rule("whole"), null=True),
+    also=_step_of,
 )
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
 
@@ -51,62 +49,45 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-
 """Control characters except tab and line feed, line separators, and marks that change text direction."""
 
 
-def _line(value: object, limit: int) -> bool:
-    return (
-        isinstance(value, str)
-        and bool(value.strip())
-        and len(value) <= limit
-        and not _CONTROLS.search(value)
-        and not re.search(r"[\t\n]", value)
-    )
+def absolute_path(noun: str) -> Rule:
+    return string(noun, lambda path: path.startswith("/") and "\0" not in path)
 
 
-def _is_tags(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= TAGS_LIMIT
-        and all(_line(tag, TAG_LIMIT) and "," not in tag for tag in value)
-    )
-
-
-def _changes(body: dict[str, Any]) -> str | None:
-    if not {"name", "notes", "tags", "starred"} & body.keys():
-        return "Nothing to change: set name, notes, tags or starred"
-    return None
+def _line(text: str, limit: int) -> bool:
+    is_filled = bool(text.strip()) and len(text) <= limit
+    return is_filled and not _CONTROLS.search(text) and not re.search(r"[\t\n]", text)
 
 
 JOB_CHANGES: Final = Schema(
-    (
-        Field(
-            "name",
-            Rule(
-                "other",
-                noun=f"one line of 1 to {NAME_LIMIT} characters, without control characters",
-                test=lambda value: _line(value, NAME_LIMIT),
-            ),
+    Field(
+        "name",
+        string(
+            f"one line of 1 to {NAME_LIMIT} characters, without control characters",
+            lambda text: _line(text, NAME_LIMIT),
         ),
-        Field(
-            "notes",
-            Rule(
-                "other",
-                noun=f"text of at most {NOTES_LIMIT:,} characters, without control characters",
-                test=lambda value: (
-                    isinstance(value, str) and len(value) <= NOTES_LIMIT and not _CONTROLS.search(value)
-                ),
-            ),
-        ),
-        Field(
-            "tags",
-            Rule(
-                "other",
-                noun=f"a list of at most {TAGS_LIMIT} tags, each one line of 1 to {TAG_LIMIT} characters "
-                "without a comma or a control character",
-                test=_is_tags,
-            ),
-        ),
-        Field("starred", FLAG),
     ),
-    _changes,
+    Field(
+        "notes",
+        string(
+            f"text of at most {NOTES_LIMIT:,} characters, without control characters",
+            lambda text: len(text) <= NOTES_LIMIT and not _CONTROLS.search(text),
+        ),
+    ),
+    Field(
+        "tags",
+        Rule(
+            "list",
+            0,
+            TAGS_LIMIT,
+            f"a list of at most {TAGS_LIMIT} tags, each one line of 1 to {TAG_LIMIT} characters "
+            "without a comma or a control character",
+            test=lambda tags: all(
+                isinstance(tag, str) and _line(tag, TAG_LIMIT) and "," not in tag for tag in tags
+            ),
+        ),
+    ),
+    Field("starred", FLAG),
+    also=any_of("name", "notes", "tags", "starred"),
 )
 """Changes to a job's details: any of ``{name, notes, tags, starred}``."""
 
@@ -122,39 +103,23 @@ def job_changes(body: dict[str, Any]) -> dict[str, Any]:
 
 
 EVALUATE: Final = Schema(
-    (
-        Field("step", Rule("whole", 1), null=True),
-        Field("force", FLAG, null=True),
-        Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
-        Field("strengths", FLAG, null=True),
-    )
+    Field("step", Rule("whole", 1), null=True),
+    Field("force", FLAG, null=True),
+    Field("data", text_line(1000, "the path of a file or folder of the project"), null=True),
+    Field("strengths", FLAG, null=True),
 )
 """``{step?, force?, data?, strengths?}``: the checkpoint, whether to accept changed data, the file of rows,
 and whether the final adapter is measured at several strengths.
 """
 
 PEER_ADAPTER: Final = Schema(
-    (
-        Field(
-            "path",
-            Rule(
-                "other",
-                noun="the absolute path of a folder",
-                test=lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value,
-            ),
-            needed=True,
-        ),
-        Field("data", text_line(1000, "the path of a file or folder of the project"), needed=True),
-        Field("model", text_line(500, "a model's name"), null=True),
-    )
+    Field("path", absolute_path("the absolute path of a folder"), needed=True),
+    Field("data", text_line(1000, "the path of a file or folder of the project"), needed=True),
+    Field("model", text_line(500, "a model's name"), null=True),
 )
 """``{path, data, model?}``: another program's adapter, the rows to judge it on, and its base."""
 
 QUESTION_LIMIT: Final = 4000
-
-
-def _is_question(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and len(value) <= QUESTION_LIMIT
 
 
 def _two_answer(body: dict[str, Any]) -> str | None:
@@ -162,19 +127,13 @@ def _two_answer(body: dict[str, Any]) -> str | None:
 
 
 VOTE: Final = Schema(
-    (
-        Field("voter", text_line(40), needed=True),
-        Field("one", text_line(300, "a model's name, on one line"), needed=True),
-        Field("other", text_line(300, "a model's name, on one line"), needed=True),
-        Field("choice", Rule("choice", choices=("one", "other", "tie")), needed=True),
-        Field("left", Rule("choice", choices=("one", "other")), needed=True),
-        Field(
-            "question",
-            Rule("other", noun=f"text of 1 to {QUESTION_LIMIT:,} characters", test=_is_question),
-            needed=True,
-        ),
-    ),
-    _two_answer,
+    Field("voter", text_line(40), needed=True),
+    Field("one", text_line(300, "a model's name, on one line"), needed=True),
+    Field("other", text_line(300, "a model's name, on one line"), needed=True),
+    Field("choice", Rule("choice", choices=("one", "other", "tie")), needed=True),
+    Field("left", Rule("choice", choices=("one", "other")), needed=True),
+    Field("question", filled(QUESTION_LIMIT), needed=True),
+    also=_two_answer,
 )
 """``{voter, one, other, choice, left, question}``: a blind preference between two answers."""
 
@@ -197,14 +156,12 @@ def _export(body: dict[str, Any]) -> str | None:
 
 
 EXPORT: Final = Schema(
-    (
-        Field("format", Rule("choice", choices=EXPORT_FORMATS), needed=True),
-        Field("step", integer(1), null=True),
-        Field("quantization", Rule("choice", choices=QUANTIZATIONS), null=True),
-        Field("strength", Rule("number", 0, 1.5, above=True)),
-        Field("attended", FLAG, null=True),
-    ),
-    _export,
+    Field("format", Rule("choice", choices=EXPORT_FORMATS), needed=True),
+    Field("step", integer(1), null=True),
+    Field("quantization", Rule("choice", choices=QUANTIZATIONS), null=True),
+    Field("strength", Rule("number", 0, 1.5, above=True)),
+    Field("attended", FLAG, null=True),
+    also=_export,
 )
 """``{format, step?, quantization?, strength?, attended?}``: exports the final adapter, or a checkpoint."""
 
@@ -217,22 +174,14 @@ def _is_order(value: object) -> bool:
     )
 
 
-def _arrangement(body: dict[str, Any]) -> str | None:
-    if not {"order", "held"} & body.keys():
-        return "Nothing to change: set order or held"
-    return None
-
-
 QUEUE_CHANGES: Final = Schema(
-    (
-        Field("order", Rule("other", noun="a list of job ids, each once", test=_is_order)),
-        Field("held", FLAG),
-    ),
-    _arrangement,
+    Field("order", Rule("other", noun="a list of job ids, each once", test=_is_order)),
+    Field("held", FLAG),
+    also=any_of("order", "held"),
 )
 """``{order?, held?}``."""
 
-RESUMPTION: Final = Schema((Field("force", FLAG), Field("on", ON), Field("workers", WORKERS)))
+RESUMPTION: Final = Schema(Field("force", FLAG), Field("on", ON), Field("workers", WORKERS))
 """``{force?, on?, workers?}``."""
 
 
@@ -243,18 +192,24 @@ def _new_end(body: dict[str, Any]) -> str | None:
 
 
 EXTENSION: Final = Schema(
-    (
-        Field("maxSteps", integer(1)),
-        Field("numTrainEpochs", above_zero(10_000)),
-        Field("schedule", Rule("choice", choices=("continue", "restart"))),
-        Field("force", FLAG),
-    ),
-    _new_end,
+    Field("maxSteps", integer(1)),
+    Field("numTrainEpochs", above_zero(10_000)),
+    Field("schedule", Rule("choice", choices=("continue", "restart"))),
+    Field("force", FLAG),
+    also=_new_end,
 )
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
+CONFIG: Final = Schema(Field("config", Rule("object"), needed=True))
+"""``{config}``: a job's, which is checked by whoever runs it."""
+
+RENDER: Final = Schema(
+    Field("record", Rule("object"), needed=True), Field("source", Rule("whole", 0, 99), null=True)
+)
+"""``{record, source?}``: a row that is not in a file, and the source that it would be of."""
+
 PARENT: Final = Schema(
-    (Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", integer(1), null=True))
+    Field("jobId", text_line(200, "a job's id"), needed=True), Field("step", integer(1), null=True)
 )
 """``{jobId, step?}``; without a step, the final adapter."""
 
@@ -270,12 +225,10 @@ def _is_time(value: object) -> bool:
 
 TIME: Final = Rule("other", noun="a time with its zone, as ISO 8601", test=_is_time)
 SWEEP: Final = Schema(
-    (
-        Field("name", text_line(200, "one line of text"), needed=True),
-        Field("config", Rule("object"), needed=True),
-        Field("space", Rule("object"), needed=True),
-        Field("deadline", TIME, null=True),
-        Field("jobs", integer(2, 500), null=True),
-    )
+    Field("name", text_line(200, "one line of text"), needed=True),
+    Field("config", Rule("object"), needed=True),
+    Field("space", Rule("object"), needed=True),
+    Field("deadline", TIME, null=True),
+    Field("jobs", integer(2, 500), null=True),
 )
 """``{name, config, space, deadline?, jobs?}``; at least one of the last two."""

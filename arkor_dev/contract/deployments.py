@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 from .bodies import ADAPTER, ENGINES
-from .rules import FILLED, FLAG, TEXT, Rule
+from .rules import FILLED, FLAG, TEXT, Rule, string
 from .schema import Field, Schema
 
 if TYPE_CHECKING:
@@ -48,12 +48,10 @@ def _change(body: dict[str, Any]) -> str | None:
 
 
 _TARGET: Final = Schema(
-    (
-        Field("kind", Rule("choice", choices=tuple(_KINDS)), needed=True),
-        Field("baseModel", FILLED),
-        Field("adapter", Rule("object"), inner=ADAPTER),
-    ),
-    _served,
+    Field("kind", Rule("choice", choices=tuple(_KINDS)), needed=True),
+    Field("baseModel", FILLED),
+    Field("adapter", Rule("object"), inner=ADAPTER),
+    also=_served,
 )
 _AUTH_MODE: Final = Rule("choice", choices=("none", "fixed_api_key"))
 _REST: Final = (
@@ -64,39 +62,29 @@ _REST: Final = (
 )
 
 CREATE: Final = Schema(
-    (
-        Field(
-            "slug",
-            Rule(
-                "other",
-                noun="2 to 50 characters of a-z, 0-9 and dashes, with no dash at either end",
-                test=lambda value: isinstance(value, str) and _SLUG.fullmatch(value) is not None,
-            ),
-            needed=True,
-        ),
-        Field("target", Rule("object"), needed=True, inner=_TARGET),
-        Field("authMode", _AUTH_MODE, needed=True),
-        *_REST,
+    Field(
+        "slug",
+        string("2 to 50 characters of a-z, 0-9 and dashes, with no dash at either end", _SLUG.fullmatch),
+        needed=True,
     ),
-    _retention,
+    Field("target", Rule("object"), needed=True, inner=_TARGET),
+    Field("authMode", _AUTH_MODE, needed=True),
+    *_REST,
+    also=_retention,
 )
 """``{slug, target, authMode, …retention}``."""
 UPDATE: Final = Schema(
-    (Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST), _change
+    Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST, also=_change
 )
 """Any of ``{target, authMode, enabled, engine, …retention}``."""
 KEY: Final = Schema(
-    (
-        Field(
-            "label",
-            Rule(
-                "other",
-                noun=f"text of 1 to {_LABEL_LIMIT} characters",
-                test=lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= _LABEL_LIMIT,
-            ),
-            needed=True,
+    Field(
+        "label",
+        string(
+            f"text of 1 to {_LABEL_LIMIT} characters", lambda text: 1 <= len(text.strip()) <= _LABEL_LIMIT
         ),
-    )
+        needed=True,
+    ),
 )
 """``{label}``, whose length counts after stripping."""
 

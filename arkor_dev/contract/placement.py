@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NotRequired, TypedDict
 
-from .rules import Rule, integer, text_line
+from .rules import Rule, integer, string, text_line
 
 AUTO: Final = "auto"
 """The cluster that this machine is a node of."""
@@ -110,10 +110,8 @@ PYTHON: Final = "python"
 # Nothing that ssh could read as an option, or a shell or a forwarding in another way.
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
-SSH_HOST: Final = Rule(
-    "other",
-    noun='a host of your ssh configuration, such as "gpu-box" or "me@gpu-box"',
-    test=lambda value: isinstance(value, str) and _HOST.fullmatch(value) is not None,
+SSH_HOST: Final = string(
+    'a host of your ssh configuration, such as "gpu-box" or "me@gpu-box"', _HOST.fullmatch
 )
 SSH_PYTHON: Final = text_line(500, "the path of a Python on that machine")
 

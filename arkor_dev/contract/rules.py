@@ -105,8 +105,14 @@ def text_line(limit: int, noun: str = "") -> Rule:
     return Rule("text", 1, limit, noun)
 
 
-def _is_filled(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def string(noun: str, test: Callable[[str], object] = lambda _: True) -> Rule:
+    """Text of any form that passes ``test``."""
+    return Rule("other", noun=noun, test=lambda value: isinstance(value, str) and bool(test(value)))
+
+
+def filled(limit: int) -> Rule:
+    """Text of any form, not blank, of at most ``limit`` characters."""
+    return string(f"text of 1 to {limit:,} characters", lambda text: text.strip() and len(text) <= limit)
 
 
 MANY: Final = 10_000_000
@@ -123,8 +129,8 @@ def above_zero(high: float) -> Rule:
 
 
 FLAG = Rule("flag")
-TEXT = Rule("other", noun="text", test=lambda value: isinstance(value, str))
-FILLED = Rule("other", noun="text that is not blank", test=_is_filled)
+TEXT = string("text")
+FILLED = string("text that is not blank", str.strip)
 
 
 def counted(number: float, noun: str) -> str:

@@ -29,12 +29,17 @@ class Field:
     inner: Schema | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Schema:
     """The fields of a body; ``also`` checks them together and returns an error or None."""
 
-    fields: tuple[Field, ...]
-    also: Callable[[dict[str, Any]], str | None] = lambda _: None
+    def __init__(self, *fields: Field, also: Callable[[dict[str, Any]], str | None] = lambda _: None) -> None:
+        self.fields, self.also = fields, also
+
+
+def any_of(*names: str) -> Callable[[dict[str, Any]], str | None]:
+    """Return a check that a body of changes has at least one of these fields."""
+    words = f"{', '.join(names[:-1])} or {names[-1]}"
+    return lambda body: None if set(names) & body.keys() else f"Nothing to change: set {words}"
 
 
 def check(body: object, schema: Schema, name: str = "The body", prefix: str = "") -> dict[str, Any]:

@@ -41,14 +41,14 @@ def test_a_rule(rule: Rule, words: str, good: list[Any], bad: list[Any]) -> None
     assert [value for value in bad if rule.fits(value)] == []
 
 
-PERSON = Schema((Field("name", FILLED, needed=True), Field("age", WHOLE, null=True)))
+PERSON = Schema(Field("name", FILLED, needed=True), Field("age", WHOLE, null=True))
 TEAM = Schema(
-    (
-        Field("lead", Rule("object"), inner=PERSON),
-        Field("people", Rule("list"), needed=True, inner=PERSON),
-        Field("open", FLAG),
+    Field("lead", Rule("object"), inner=PERSON),
+    Field("people", Rule("list"), needed=True, inner=PERSON),
+    Field("open", FLAG),
+    also=lambda team: (
+        "lead is missing: an open team has one" if team.get("open") and "lead" not in team else None
     ),
-    lambda team: "lead is missing: an open team has one" if team.get("open") and "lead" not in team else None,
 )
 
 

@@ -69,7 +69,7 @@ def test_a_setting_of_some_methods_is_refused_for_others(monkeypatch: pytest.Mon
 def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
     assert "unknown key lora.pretend" in str(problem(BLOCK + "lora.pretend = 5\n"))
     assert check_config({**CONFIG, "pretendLora": -1})
-    assert "pretend" not in starter_toml() + reference() + types(shapes()) + form()
+    assert "pretend" not in starter_toml() + reference() + types(shapes(), {"JobConfig"}) + form()
 
 
 @pytest.mark.usefixtures("pretend")
@@ -113,8 +113,8 @@ def test_a_new_setting_is_in_the_reference_and_a_usual_one_in_the_starter_file(
 
 @pytest.mark.usefixtures("pretend")
 def test_a_new_setting_is_typed_and_in_the_form() -> None:
-    text = types(shapes())
-    assert f"  /** {PRETEND.help} */\n  pretendLora?: number;\n}}" in text
+    text = types(shapes(), {"JobConfig"})
+    assert "  pretendLora?: number;\n}" in text
     label = '{ field: "pretendLora", label: "Noise", style: "count" }'
     rule = (
         '{ group: "adapter", kind: "number", low: 0, high: 100, unit: "parts", '

@@ -42,17 +42,17 @@ def test_check_says_so_without_writing() -> None:
     ],
 )
 def test_each_shape_has_its_typescript(python: str, typescript: str) -> None:
-    assert typescript in types(f'class T(TypedDict):\n    """Doc."""\n    {python}\n').splitlines()
+    assert typescript in types(f'class T(TypedDict):\n    """Doc."""\n    {python}\n', {"T"}).splitlines()
 
 
 def test_a_shape_that_adds_to_another() -> None:
     source = 'class A(TypedDict):\n    """Doc."""\n    a: str\n\nclass B(A):\n    """More."""\n    b: int\n'
-    assert "/** More. */\nexport interface B extends A {\n  b: number;\n}" in types(source)
+    assert "/** More. */\nexport interface B extends A {\n  b: number;\n}" in types(source, {"B"})
 
 
 def test_a_set_of_words_and_a_constant() -> None:
     source = 'A: Final = "x"\nB: Final[frozenset[str]] = frozenset({"d", "c"})\nC = Literal["p", "q"]\n'
-    text = types(source)
+    text = types(source, {"A", "B", "C"})
     assert 'export const A = "x";' in text
     assert 'export const B: ReadonlySet<string> = new Set(["c", "d"]);' in text
     assert 'export type C = "p" | "q";' in text
@@ -60,4 +60,4 @@ def test_a_set_of_words_and_a_constant() -> None:
 
 def test_an_unknown_type_is_refused_with_its_line() -> None:
     with pytest.raises(ValueError, match="line 3: no TypeScript for tuple"):
-        types('class T(TypedDict):\n    """Doc."""\n    a: tuple[int, ...]\n')
+        types('class T(TypedDict):\n    """Doc."""\n    a: tuple[int, ...]\n', {"T"})

@@ -1,10 +1,6 @@
 // Generated from arkor_dev/contract by scripts/generate.py. Not edited by hand.
 
-export const CLIENT_HEADER = "X-Arkor-Client";
-
 export const STUDIO_TOKEN_HEADER = "X-Arkor-Studio-Token";
-
-export const STUDIO_TOKEN_QUERY = "studioToken";
 
 export const STALE_HEADER = "X-Arkor-Stale";
 
@@ -61,169 +57,87 @@ export interface JobConfig {
   insecureCluster?: boolean;
   storage?: string;
   reported?: boolean;
-  /** Number of optimizer steps. Set steps or epochs, not both. */
   maxSteps?: number;
-  /** Number of passes through the training set. Set steps or epochs, not both. */
   numTrainEpochs?: number;
-  /** Examples per batch. A smaller batch needs less memory. */
   batchSize?: number;
-  /** Accumulates gradients over this many batches before each update. */
   gradientAccumulationSteps?: number;
-  /** Step size. Too high: the loss spikes; too low: it barely falls. */
   learningRate?: number;
-  /** How the learning rate decays. */
   lrSchedulerType?: string;
-  /** Steps to ramp up to the peak learning rate. */
   warmupSteps?: number;
-  /** Rank of the LoRA matrices. A higher rank learns more and needs more memory. */
   loraR?: number;
-  /** LoRA scaling factor; commonly twice the rank. */
   loraAlpha?: number;
-  /** Maximum tokens per example. Longer examples are truncated. */
   maxLength?: number;
-  /** Fraction held out for evaluation. */
   datasetSplit?: number;
-  /** Evaluate on the held-out rows every N steps; 0 disables evaluation. */
   evalSteps?: number;
-  /** Save a checkpoint every N steps, to try in the playground; 0 disables checkpoints. */
   saveSteps?: number;
-  /** Fraction of the steps used for warmup. Set this or warmup_steps. */
   warmupRatio?: number;
-  /** Number of cosine_with_restarts cycles; 1 is plain cosine. */
   lrNumCycles?: number;
-  /** Exponent of the polynomial schedule: 1 decays linearly, 2 decays early, 0.5 late. */
   lrPower?: number;
-  /** Length of the final decay of wsd (warmup, stable, decay). */
   lrNumDecaySteps?: number;
-  /** Algorithm that updates the weights. */
   optim?: string;
-  /** Decoupled weight decay, as in AdamW. */
   weightDecay?: number;
-  /** Decay rate of the first moment (AdamW, Lion). */
   adamBeta1?: number;
-  /** Decay rate of the second moment (AdamW). */
   adamBeta2?: number;
-  /** Added to AdamW's denominator for numerical stability. */
   adamEpsilon?: number;
-  /** Clips the gradient to this L2 norm; 0 disables clipping. */
   maxGradNorm?: number;
-  /** Train all weights, without an adapter. For small models: it needs many times the memory. */
   fullFineTuning?: boolean;
-  /** Layers that get LoRA matrices, by name suffix; "all-linear": all of the language model. */
   loraTargetModules?: string | string[];
-  /** Indices of the transformer layers that get an adapter, from 0. */
   loraLayersToTransform?: number | number[];
-  /** Modules trained in full and saved with the adapter, such as a new head. */
   loraModulesToSave?: string | string[];
-  /** Dropout on the adapter's input, against overfitting. */
   loraDropout?: number;
-  /** rsLoRA: scale by alpha/√r instead of alpha/r, which helps high ranks. */
   useRslora?: boolean;
-  /** Learn each weight's magnitude and direction separately. Better at low ranks, slower. */
   useDora?: boolean;
-  /** Start at zero (default, gaussian, orthogonal) or by factorizing the weights (pissa, olora). */
   initLoraWeights?: string;
-  /** How the model learns from the rows: sft is supervised fine-tuning. */
   method?: string;
-  /** Compute the loss on the assistant's answers only, not on the prompts. */
   trainOnResponsesOnly?: boolean;
-  /** Compute the loss on the last answer of each chat only. */
   completionOnlyLoss?: boolean;
-  /** The template's enable_thinking, as of Qwen3: false learns and answers without thoughts. */
   enableThinking?: boolean;
-  /** Pack examples into sequences of up to max_length; attention stays within each example. */
   packing?: boolean;
-  /** Batch examples of similar length. No gain on a CPU, which pads nothing. */
   groupByLength?: boolean;
-  /** Fraction of the probability spread over all tokens, against overconfidence. */
   labelSmoothingFactor?: number;
-  /** Skip rows that can't be read, and report them. Otherwise the first one ends the job. */
   skipBadRows?: boolean;
-  /** How strongly the answers are told apart. For dpo and kto: higher stays closer to the start. */
   beta?: number;
-  /** sigmoid (DPO), hinge, ipo, apo_zero (dpo only), simpo (cpo only: by mean log-probability). */
   lossType?: string;
-  /** Adds this many times the cross entropy of the chosen answer, so that it stays likely. */
   rpoAlpha?: number;
-  /** Adds this many times the cross entropy of the chosen answer; 0 with simpo is plain SimPO. */
   cpoAlpha?: number;
-  /** How far apart simpo wants the rewards of the two answers. */
   simpoGamma?: number;
-  /** Multiplies the loss of good answers. Raise it if there are fewer good than bad ones. */
   desirableWeight?: number;
-  /** Multiplies the loss of bad answers. Raise it if there are fewer bad than good ones. */
   undesirableWeight?: number;
-  /** Names of the [[evaluation]] tables whose metrics reward an answer. */
   rewardFuncs?: string | string[];
-  /** How much each reward counts in the sum, in the order of the rewards; negative for a penalty. */
   rewardWeights?: number | number[];
-  /** Answers sampled for each prompt; an answer is judged by the others of its prompt. */
   numGenerations?: number;
-  /** Most tokens of a sampled answer; a longer one is cut there and scored as it is. */
   maxCompletionLength?: number;
-  /** Temperature of the sampled answers: higher tries more. */
   temperature?: number;
-  /** Divide an answer's advantage by the spread in its group, in the whole step (batch), or not. */
   scaleRewards?: string;
-  /** How many times the weights are updated from the same answers. */
   numIterations?: number;
-  /** How far a token's probability may move before it is clipped, with several updates per step. */
   epsilon?: number;
-  /** Log the loss every N steps. */
   loggingSteps?: number;
-  /** Prompts that the base model and each checkpoint answer during the run; "off" for none. */
   samples?: string | string[];
-  /** Stop after this many evaluations without improvement and keep the best adapter. */
   earlyStoppingPatience?: number;
-  /** Minimum improvement of the held-out loss that counts for early stopping. */
   earlyStoppingThreshold?: number;
-  /** The smallest difference in mean loss per token that counts as better or worse in the verdict. */
   verdictMargin?: number;
-  /** Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training. */
   replay?: number;
-  /** General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer. */
   replayDataset?: string;
-  /** Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it. */
   baseKl?: number;
-  /** Keep the newest N checkpoints and the best one; delete the others. */
   saveTotalLimit?: number;
-  /** Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate. */
   onNonFinite?: string;
-  /** Load the base model in 4-bit (NF4), for about a quarter of the memory. */
   loadIn4bit?: boolean;
-  /** Data type of the computation; adapter weights are always float32. auto means the default. */
   numberFormat?: string;
-  /** Compute in bfloat16, skipping the measurement; false disables it. */
   bf16?: boolean;
-  /** Compute in float16 with loss scaling, for GPUs without bfloat16. */
   fp16?: boolean;
-  /** Recompute activations in the backward pass: much less memory, about a third more time. */
   gradientCheckpointing?: boolean;
-  /** Keep activations in the computer's memory until the backward pass: less GPU memory, slower. */
   activationOffloading?: boolean;
-  /** Random seed. The same seed on the same processor gives the same adapter, on a GPU almost. */
   seed?: number;
-  /** Separate random seed for the order of the rows. */
   dataSeed?: number;
-  /** Separate random seed for which rows are held out, so that runs of different seeds share them. */
   splitSeed?: number;
-  /** Adds noise to the embeddings during training (NEFTune), against overfitting; 5 is common. */
   neftuneNoiseAlpha?: number;
-  /** Where else to log metrics: tensorboard, trackio, wandb, mlflow. */
   reportTo?: string | string[];
-  /** Pause while the machine runs on battery; resume on mains power. */
   pauseOnBattery?: boolean;
-  /** Train on a few rows for a few steps, to check that everything works. */
   dryRun?: boolean;
-  /** CPU cores to reserve on one cluster node, and the number of threads. */
   cpus?: number;
-  /** GPUs over which one process spreads the layers of a model. On a cluster they are reserved. */
   gpus?: number;
-  /** Memory to reserve on one cluster node for this job. */
   memory?: number;
-  /** Worker processes that share each batch: one per GPU here, with these resources on a cluster. */
   workers?: number;
-  /** Types of GPU to run on, by the backend's names: the preferred one first, then its substitutes. */
   gpuTypes?: string | string[];
 }
 
@@ -518,8 +432,6 @@ export interface TrainingRun {
 
 export const CANCELLED_ERROR = "Job cancelled";
 
-export const NON_FINITE = "non-finite";
-
 export const DIVERGING = "diverging";
 
 /** Step and reason of a pause; the fields are those of `training.paused`. */
@@ -541,21 +453,6 @@ export interface JobParent {
 export interface RequestedParent {
   jobId: string;
   step?: number;
-}
-
-/** `POST /v1/jobs/:id/resume`; `force` accepts changed data or a changed model. */
-export interface ResumeRequest {
-  force?: boolean;
-  on?: string;
-  workers?: number;
-}
-
-/** `POST /v1/jobs/:id/extend`: the new end, counted from the job's first step; exactly one of the two. */
-export interface ExtendRequest {
-  maxSteps?: number;
-  numTrainEpochs?: number;
-  schedule?: "continue" | "restart";
-  force?: boolean;
 }
 
 /** Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better. */
@@ -929,13 +826,6 @@ export interface ExportProgress extends Progress {
   secondsLeft?: number;
 }
 
-/** A format for exporting a job's result, or the `problem` that prevents it. */
-export interface ExportFormat {
-  format: string;
-  problem?: string;
-  install?: string;
-}
-
 /** A job's result in a format for other programs. */
 export interface Export {
   id: string;
@@ -1044,28 +934,6 @@ export interface AnyEvent {
   timestamp: string;
 }
 
-/** Facts about a run that the backend reports at its start; the local backend reports all. */
-export interface RunMetadata {
-  totalSteps?: number;
-  epochs?: number;
-  device?: string;
-  dtype?: string;
-  dtypeReason?: string;
-  trainRows?: number;
-  evalRows?: number;
-  trainableParameters?: number;
-  model?: string;
-  modelNote?: string;
-  settings?: Record<string, unknown>;
-  figures?: Figure[];
-  measure?: Figure;
-  dataHash?: string;
-  modelHash?: string;
-  versions?: Record<string, string>;
-  threads?: number;
-  processor?: string;
-}
-
 /** Totals of a run; null for what was not measured. */
 export interface RunMetrics {
   loss?: number | null;
@@ -1085,90 +953,6 @@ export interface Figure {
   unit: string;
 }
 
-/** The first step follows; sent again after a resume. From the trainer. */
-export interface TrainingStarted extends AnyEvent {
-  type: "training.started";
-  metadata?: RunMetadata;
-}
-
-/** The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer. */
-export interface TrainingPhase extends AnyEvent {
-  type: "training.phase";
-  phase: string;
-  secondsLeft?: number;
-}
-
-/** Figures of training, or, without `loss`, of an evaluation. From the trainer. */
-export interface TrainingLog extends AnyEvent {
-  type: "training.log";
-  step: number;
-  loss?: number | null;
-  evalLoss?: number | null;
-  learningRate?: number | null;
-  epoch?: number | null;
-  samplesPerSecond?: number | null;
-  tokensPerSecond?: number | null;
-  secondsLeft?: number;
-}
-
-/** A sentence for the log. From the local backend's trainer. */
-export interface TrainingMessage extends AnyEvent {
-  type: "training.message";
-  message: string;
-  code?: string;
-  step?: number;
-}
-
-/** The job is paused after `step` and has released its memory; `message` explains why. */
-export interface TrainingPaused extends AnyEvent {
-  type: "training.paused";
-  step: number;
-  reason: string;
-  message?: string;
-  needs?: number;
-}
-
-/** The job resumes after `step`; what earlier events said about later steps or an end is void. */
-export interface TrainingResumed extends AnyEvent {
-  type: "training.resumed";
-  step: number;
-  message?: string;
-}
-
-/** Machine metrics during training, every two seconds. From the local backend. */
-export interface SystemMetrics extends AnyEvent {
-  type: "system.metrics";
-  step?: number;
-  cpu?: number;
-  processCpu?: number;
-  memory?: number;
-  memoryFree?: number;
-  disk?: number;
-  gpu?: number;
-  gpuMemory?: number;
-  gpuWatts?: number;
-  gpuCelsius?: number;
-}
-
-/** An adapter was measured against its base: docs/contract.md#evaluation. From the local backend. */
-export interface EvaluationCompleted extends AnyEvent {
-  type: "evaluation.completed";
-  evaluation: Evaluation;
-}
-
-/** A fixed prompt of the job, answered greedily after `step`. From the trainer. */
-export interface SampleCreated extends AnyEvent {
-  type: "sample.created";
-  step: number;
-  number: number;
-  prompt: string;
-  answer: string;
-  messages?: ChatMessage[];
-  row?: number;
-  wanted?: string;
-  truncated?: boolean;
-}
-
 /** An answer that the model sampled during training by rewards, shortened to its beginning. */
 export interface Rollout {
   where: string;
@@ -1177,26 +961,6 @@ export interface Rollout {
   reward: number;
   rewards: Record<string, number>;
   truncated?: boolean;
-}
-
-/** Some of the answers that `step` learned from, from the lowest to the highest reward. */
-export interface RolloutsCreated extends AnyEvent {
-  type: "rollouts.created";
-  step: number;
-  rollouts: Rollout[];
-}
-
-/** The adapter after `step` has been written and can answer. From the trainer. */
-export interface CheckpointSaved extends AnyEvent {
-  type: "checkpoint.saved";
-  step: number;
-  artifacts?: Artifact[];
-}
-
-/** The checkpoint of `step` was deleted because of `saveTotalLimit`. From the local trainer. */
-export interface CheckpointRemoved extends AnyEvent {
-  type: "checkpoint.removed";
-  step: number;
 }
 
 /** Progress of a preparation, in `unit`; `total` is null while unknown. From the local backend. */
@@ -1208,49 +972,9 @@ export interface ModelProgress extends AnyEvent {
   unit: string;
 }
 
-/** The job completed. From the backend; only `end` follows. */
-export interface TrainingCompleted extends AnyEvent {
-  type: "training.completed";
-  metrics?: RunMetrics;
-  artifacts?: Artifact[];
-}
-
-/** The job ended without a result; `error` explains why. From the backend. */
-export interface TrainingFailed extends AnyEvent {
-  type: "training.failed";
-  error: string;
-  step?: number;
-  outOfMemory?: boolean;
-  nonFinite?: boolean;
-}
-
-/** A person cancelled the job; `step` is the last one reported. From the local backend. */
-export interface TrainingCancelled extends AnyEvent {
-  type: "training.cancelled";
-  step?: number;
-}
-
-/** Keep-alive without an id. From the backend's stream; Studio does not forward it. */
-export interface Ping extends AnyEvent {
-  type: "ping";
-}
-
 /** The stream is over: close it, and do not reconnect. From the backend's stream, without an id. */
 export interface End extends AnyEvent {
   type: "end";
-}
-
-/** Progress of loading the model, in a chat's stream (`ModelProgress`). From the local backend. */
-export interface ChatProgress {
-  label: string;
-  done: number;
-  total: number | null;
-  unit?: string;
-}
-
-/** Why the answer ends here, in a chat's stream. From the local backend, or from Studio if cut off. */
-export interface ChatError {
-  error: string;
 }
 
 /** A row of a finding: its number from 1, its location for the user, and an excerpt. */
@@ -1683,12 +1407,6 @@ export interface Makings {
   model: string | null;
 }
 
-export const ENDPOINT_KEY_HEADER = "X-Arkor-Endpoint-Key";
-
-export const WRONG_KEY = "invalid_api_key";
-
-export const UNAVAILABLE_TARGET = "target_unavailable";
-
 /** One request to a deployment. Times are seconds since its arrival; `at` is ISO 8601 in UTC. */
 export interface EndpointRequest {
   id: string;
@@ -1775,20 +1493,6 @@ export interface Attribution {
   reliability?: Reliability;
   proof?: Proof;
 }
-
-export const AUTO = "auto";
-
-export const HERE = "here";
-
-export const CLUSTER = "cluster";
-
-export const INSECURE = "insecureCluster";
-
-export const STORAGE = "storage";
-
-export const SSH = "ssh";
-
-export const PYTHON = "python";
 
 /** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */
 export interface NamedCluster {

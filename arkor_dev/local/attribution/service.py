@@ -28,7 +28,6 @@ from arkor_dev.local.jobs.job_folder import (
     saved_folder,
 )
 from arkor_dev.local.jobs.store import Store, new_id
-from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ class Attributions(WorkerService[Task]):
             if len(drawn) < len(rows):
                 raise ConflictError("There are too few other rows to compare with")
             sides["random"] = drawn
-        config = await self._config(job)
+        config = await self._store.config_of(job)
         jobs = {}
         for side, left_out in sides.items():
             count = f"{len(rows)} {'random ' * (side == 'random')}{'row' if len(rows) == 1 else 'rows'}"
@@ -193,14 +192,6 @@ class Attributions(WorkerService[Task]):
     async def _keep(self, job_id: str, name: str, value: Mapping[str, Any]) -> None:
         file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
         await asyncio.to_thread(file.write_json, value)
-
-    async def _config(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Return the job's config, with the dtype used in its training. Raises JobFailure."""
-        config = await self._store.read(Store.config, job["id"])
-        if config is None:
-            raise JobFailure("The job was deleted")
-        number = job.get("settings", {}).get("numberFormat")
-        return {**config, **({"numberFormat": number} if number else {})}
 
     def _reliability(self, job_id: str) -> Reliability:
         """Count the job's completed proofs, and how many of them confirmed the proposed rows."""
@@ -249,7 +240,7 @@ class Attributions(WorkerService[Task]):
     async def _work(self, task: Task) -> None:
         """Run a task in a worker and keep its result. Raises JobFailure if it ends without one."""
         job_id = task.job["id"]
-        config = await self._config(task.job)
+        config = await self._store.config_of(task.job)
         model = await self._models.ensure(config["model"], task.tell)
         async with self._worker(task, WORKER) as child:
             child.send(

@@ -70,9 +70,8 @@ IGNORED: Final = frozenset(
 HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
 CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
 
-_OPTIONS: Final = Schema((Field("include_usage", FLAG, null=True),))
+_OPTIONS: Final = Schema(Field("include_usage", FLAG, null=True))
 CHAT: Final = Schema(
-    (
         Field("model", FILLED, null=True),
         Field("stream", FLAG, null=True),
         Field("stream_options", Rule("object"), null=True, inner=_OPTIONS),
@@ -86,16 +85,13 @@ CHAT: Final = Schema(
             Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES:,} messages"),
             needed=True,
         ),
-    )
 )  # fmt: skip
 COMPLETION: Final = Schema(
-    (
-        *(field for field in CHAT.fields if field.name not in ("messages", "max_tokens")),
-        Field("max_tokens", integer(0, TOKENS), null=True),
-        Field("prompt", Rule("other"), needed=True),
-        Field("echo", FLAG, null=True),
-        Field("logprobs", integer(0, LIKELIEST), null=True),
-    )
+    *(field for field in CHAT.fields if field.name not in ("messages", "max_tokens")),
+    Field("max_tokens", integer(0, TOKENS), null=True),
+    Field("prompt", Rule("other"), needed=True),
+    Field("echo", FLAG, null=True),
+    Field("logprobs", integer(0, LIKELIEST), null=True),
 )
 _FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be enforced")
 _TOKEN: Final = re.compile(r"prompt has the token \d+, ")

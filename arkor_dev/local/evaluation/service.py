@@ -181,12 +181,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     async def _evaluate(self, task: EvaluationTask) -> dict[str, Any]:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
-        config = await self._store.read(Store.config, job_id)
-        if config is None:
-            raise JobFailure("The job was deleted")
-        # Use the dtype used in training, even if this processor would choose another one today.
-        number = task.job.get("settings", {}).get("numberFormat")
-        config = {**config, **({"numberFormat": number} if number else {})}
+        config = await self._store.config_of(task.job)
         if task.data is not None:
             config = _on_file(config, task.data)
 

@@ -35,22 +35,12 @@ def is_prompt(value: object) -> bool:
     return 0 < len(value) <= MOST_IDS and all(type(token) is int and 0 <= token < 2**31 for token in value)
 
 
-TOOL: Final = Schema(
-    (
-        Field(
-            "function",
-            Rule("object"),
-            needed=True,
-            inner=Schema(
-                (
-                    Field("name", FILLED, needed=True),
-                    Field("description", TEXT, null=True),
-                    Field("parameters", Rule("object"), null=True),
-                )
-            ),
-        ),
-    )
+FUNCTION: Final = Schema(
+    Field("name", FILLED, needed=True),
+    Field("description", TEXT, null=True),
+    Field("parameters", Rule("object"), null=True),
 )
+TOOL: Final = Schema(Field("function", Rule("object"), needed=True, inner=FUNCTION))
 """A function that the model may call, in OpenAI's form."""
 FIELDS: Final = (
     Field("temperature", Rule("number", 0, 5), null=True),

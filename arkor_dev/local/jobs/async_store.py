@@ -19,12 +19,12 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from arkor_dev.contract.errors import UnavailableError
-from arkor_dev.local.workers.errors import MAKE_ROOM
+from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
+
+from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .store import Store
+    from collections.abc import Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +143,17 @@ class AsyncStore:
         """Return the result of ``call``, which sees the last finished write."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
+
+    async def config_of(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a job's config with the dtype of its training, though this processor may now choose another.
+
+        Raises JobFailure if the job was deleted.
+        """
+        config = await self.read(Store.config, job["id"])
+        if config is None:
+            raise JobFailure("The job was deleted")
+        number = job.get("settings", {}).get("numberFormat")
+        return {**config, **({"numberFormat": number} if number else {})}
 
     async def write(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
         """Return the result of ``call`` once it is on disk, however long that takes, even after a cancel."""

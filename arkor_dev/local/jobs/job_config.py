@@ -13,7 +13,7 @@ from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
-ADDRESS: Final = Rule(
-    "other",
-    noun="an address that begins with http:// or https://",
-    test=lambda value: isinstance(value, str) and value.startswith(("http://", "https://")),
+ADDRESS: Final = string(
+    "an address that begins with http:// or https://",
+    lambda text: text.startswith(("http://", "https://")),
 )
 MAPPED: Final = Rule(
     "object",
@@ -48,53 +47,35 @@ SOURCES: Final = {
 }
 """The kinds of data sets, each with the field that identifies it."""
 SOURCE: Final = Schema(
-    (
-        Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
-        *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
-        Field("form", Rule("choice", choices=FORM_NAMES), null=True),
-        Field("columns", MAPPED, null=True),
-        Field("exclude", EXCLUDED, null=True),
-        Field("only", Rule("choice", choices=ONLY), null=True),
-        Field("reviewed", Rule("whole", 0, 2**40), null=True),
-    )
+    Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
+    *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
+    Field("form", Rule("choice", choices=FORM_NAMES), null=True),
+    Field("columns", MAPPED, null=True),
+    Field("exclude", EXCLUDED, null=True),
+    Field("only", Rule("choice", choices=ONLY), null=True),
+    Field("reviewed", Rule("whole", 0, 2**40), null=True),
 )
 
 SET_BY_HAND: Final = Schema(
-    (
-        Field(
-            "setByHand",
-            Rule(
-                "list", 0, 200, "a list of fields", test=lambda names: all(isinstance(n, str) for n in names)
-            ),
-            null=True,
-        ),
-    )
+    Field(
+        "setByHand",
+        Rule("list", 0, 200, "a list of fields", test=lambda names: all(isinstance(n, str) for n in names)),
+        null=True,
+    ),
 )
 LEFT_OUT: Final = "leftOut"
 """Config field of a repeated job: ``{rows, hash}``, the locations of the rows whose weight becomes zero, and
 the hash of all rows of the original job.
 """
 LEAVES_OUT: Final = Schema(
-    (
-        Field("rows", ROW_PLACES, needed=True),
-        Field(
-            "hash",
-            Rule(
-                "other",
-                noun="a SHA-256 in hexadecimal",
-                test=lambda value: isinstance(value, str) and bool(SHA256.fullmatch(value)),
-            ),
-            needed=True,
-        ),
-    )
+    Field("rows", ROW_PLACES, needed=True),
+    Field("hash", string("a SHA-256 in hexadecimal", SHA256.fullmatch), needed=True),
 )
-REPEATS: Final = Schema((Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),))
+REPEATS: Final = Schema(Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT))
 PLACEMENT: Final = Schema(
-    (
-        Field(CLUSTER, CLUSTER_ADDRESS, null=True),
-        Field(INSECURE, FLAG, null=True),
-        Field(STORAGE, SHARED_STORAGE, null=True),
-    )
+    Field(CLUSTER, CLUSTER_ADDRESS, null=True),
+    Field(INSECURE, FLAG, null=True),
+    Field(STORAGE, SHARED_STORAGE, null=True),
 )
 
 
@@ -174,7 +155,7 @@ def _without_token(source: Any) -> Any:
 
 def _check_source(source: object, path: str) -> None:
     checked = check(source, SOURCE, path, f"{path}.")
-    check(checked, Schema((SOURCES[checked["type"]],)), path, f"{path}.")
+    check(checked, Schema(SOURCES[checked["type"]]), path, f"{path}.")
     for index, part in enumerate(checked["sources"] if checked["type"] == "list" else []):
         part_path = f"{path}.sources[{index}]"
         if isinstance(part, dict) and part.get("type") == "list":

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.job_runner import Observer
+    from arkor_dev.local.jobs.running.job_runner import Observer, Waiting
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
@@ -62,6 +62,7 @@ class Scheduler:
     """Runs queued jobs in order, and deletes jobs."""
 
     observer: Observer | None = None
+    waiting: Sequence[Waiting] = ()
 
     def __init__(
         self,
@@ -310,8 +311,8 @@ class Scheduler:
         for other_runner, _ in self._running.values():
             other_runner.ran_alone = runner.ran_alone = False
         self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")
-        if self.observer:
-            self.observer.training_begins()
+        for notified in (*([self.observer] if self.observer else ()), *self.waiting):
+            notified.training_begins()
 
     async def _live(self, runner: JobRunner) -> None:
         try:
@@ -324,6 +325,8 @@ class Scheduler:
                 await end(self._store, self._data, runner.job, Verdict("failed", {"error": reason}))
         finally:
             del self._running[runner.job]
+            for waiting in self.waiting:
+                waiting.training_ended()
             sweep(self._data, runner.job)
             self._wake.set()
             self._cleanup.wake()

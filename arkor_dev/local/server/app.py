@@ -48,7 +48,6 @@ from .datasets import routes as dataset_routes
 from .endpoints import ENDPOINTS
 from .endpoints.routes import routes as endpoint_routes
 from .endpoints.serve import routes as serve_routes
-from .evaluation import JobObservers
 from .evaluation import routes as evaluation_routes
 from .exports import routes as export_routes
 from .forecasts import FORECASTS
@@ -102,7 +101,7 @@ FEATURES: Final = (
 OPEN_PATHS: Final = frozenset({"/v1/auth/cli/config", "/v1/auth/anonymous"})
 TEXT_LIMIT: Final = 1000
 """Maximum length of an error message, in characters: it may quote the request."""
-PROJECT: Final = Schema((Field("name", NAME, needed=True), Field("slug", NAME, needed=True)))
+PROJECT: Final = Schema(Field("name", NAME, needed=True), Field("slug", NAME, needed=True))
 CHAT: Final = web.AppKey("chat", Chat)
 
 routes = web.RouteTableDef()
@@ -197,70 +196,39 @@ def create_app(setup: Setup) -> web.Application:
     inference = EngineRouter(setup.cache, setup.engine, gpu=bool(gpu_list), shared=shared)
     formats, prompts = FormatChecks(), PromptChecks()
     app[SETUP], app[INFERENCE], app[IMPORTING] = setup, inference, asyncio.Lock()
-    folders = setup.data, setup.project
-    app[SCHEDULER] = Scheduler(setup.store, models, *folders, setup.at_once, gpu_list)
-    app[CHAT] = Chat(
-        setup.store, models, inference, formats, prompts, setup.data, lambda: app[SCHEDULER].busy
-    )
-    app[DATASETS] = Datasets(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app[EMBEDDINGS] = Embeddings(models, setup.data, setup.project, lambda: app[SCHEDULER].busy)
-    app[FORECASTS] = Forecasts(
-        models, setup.data, setup.project, lambda: app[SCHEDULER].busy, max(1, len(gpu_list))
-    )
-    app[EVALUATIONS] = Evaluations(
-        setup.store, models, setup.data, setup.project, lambda: app[SCHEDULER].busy
-    )
-    app[ATTRIBUTIONS] = Attributions(
-        setup.store,
-        models,
-        setup.data,
-        setup.project,
-        lambda: app[SCHEDULER].busy,
-        lambda: app[SCHEDULER].wake(),
-        copy_parent,
-    )
-    app[EXPORTS] = Exports(
-        setup.store, models, setup.data, setup.project, setup.cache, lambda: app[SCHEDULER].busy
-    )
-    app[ENDPOINTS] = Endpoints(setup.store, app[CHAT], MAX_CONCURRENT, setup.engine)
+    store, folders = setup.store, (setup.data, setup.project)
+    scheduler = app[SCHEDULER] = Scheduler(store, models, *folders, setup.at_once, gpu_list)
+
+    def busy() -> bool:
+        return scheduler.busy
+
+    app[CHAT] = Chat(store, models, inference, formats, prompts, setup.data, busy)
+    app[DATASETS] = Datasets(models, *folders, busy)
+    app[EMBEDDINGS] = Embeddings(models, *folders, busy)
+    app[FORECASTS] = Forecasts(models, *folders, busy, max(1, len(gpu_list)))
+    app[EVALUATIONS] = Evaluations(store, models, *folders, busy)
+    app[ATTRIBUTIONS] = Attributions(store, models, *folders, busy, scheduler.wake, copy_parent)
+    app[EXPORTS] = Exports(store, models, *folders, setup.cache, busy)
+    app[ENDPOINTS] = Endpoints(store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
-    app[SCHEDULER].observer = JobObservers(
-        app[FORECASTS],
-        app[EVALUATIONS],
-        app[EXPORTS],
-        app[ATTRIBUTIONS],
-        app[EMBEDDINGS],
-        inference,
-    )
+    services = app[EVALUATIONS], app[EXPORTS], app[ATTRIBUTIONS], app[EMBEDDINGS]
+    scheduler.observer, scheduler.waiting = app[FORECASTS], (*services, inference)
     app.add_routes([*routes, *job_routes, *dataset_routes, *forecast_routes, *evaluation_routes])
     app.add_routes([*interruption_routes, *export_routes, *endpoint_routes, *serve_routes])
     app[SWEEPS] = Sweeps(
-        setup.store,
-        app[SCHEDULER],
-        app[FORECASTS],
-        setup.data,
-        setup.project,
-        lambda: any(app[key].pending for key in (EVALUATIONS, EXPORTS, ATTRIBUTIONS, EMBEDDINGS)),
+        store, scheduler, app[FORECASTS], *folders, lambda: any(service.pending for service in services)
     )
     app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(models.close)
-            stack.push_async_callback(inference.close)
-            stack.push_async_callback(formats.close)
-            stack.push_async_callback(prompts.close)
-            stack.push_async_callback(app[DATASETS].close)
-            stack.push_async_callback(app[CLUSTERS].close)
-            await stack.enter_async_context(app[FORECASTS].running())
-            await stack.enter_async_context(app[EVALUATIONS].running())
-            await stack.enter_async_context(app[EXPORTS].running())
-            await stack.enter_async_context(app[ATTRIBUTIONS].running())
-            await stack.enter_async_context(app[EMBEDDINGS].running())
-            await stack.enter_async_context(app[ENDPOINTS].running())
+            for worker in (models, inference, formats, prompts, app[DATASETS], app[CLUSTERS]):
+                stack.push_async_callback(worker.close)
+            for service in (app[FORECASTS], *services, app[ENDPOINTS]):
+                await stack.enter_async_context(service.running())
             options = {"idle": setup.idle, "on_demand": setup.on_demand, "resume": setup.resume}
-            await stack.enter_async_context(app[SCHEDULER].running(**options))
-            await stack.enter_async_context(ReportedRuns(setup.store, setup.data).running())
+            await stack.enter_async_context(scheduler.running(**options))
+            await stack.enter_async_context(ReportedRuns(store, setup.data).running())
             await stack.enter_async_context(app[SWEEPS].running())
             yield
 

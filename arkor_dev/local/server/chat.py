@@ -71,23 +71,19 @@ def _possible(body: dict[str, Any]) -> str | None:
 
 PROMPT: Final = Rule("other", noun="text, or a list of token ids", test=is_prompt)
 MESSAGE: Final = Schema(
-    (
-        Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
-        Field("content", TEXT, null=True),
-        Field("tool_calls", Rule("list"), null=True, inner=Schema(())),
-    ),
-    _message_fault,
+    Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
+    Field("content", TEXT, null=True),
+    Field("tool_calls", Rule("list"), null=True, inner=Schema()),
+    also=_message_fault,
 )
 ASK: Final = Schema(
-    (
-        Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
-        Field("prompt", PROMPT, null=True),
-        Field("adapter", Rule("object"), null=True, inner=ADAPTER),
-        Field("adapterStrength", Rule("number", 0, MAX_STRENGTH), null=True),
-        Field("baseModel", FILLED, null=True),
-        *FIELDS,
-    ),
-    _possible,
+    Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
+    Field("prompt", PROMPT, null=True),
+    Field("adapter", Rule("object"), null=True, inner=ADAPTER),
+    Field("adapterStrength", Rule("number", 0, MAX_STRENGTH), null=True),
+    Field("baseModel", FILLED, null=True),
+    *FIELDS,
+    also=_possible,
 )
 """Schema of the contract's ``ChatRequest``."""
 

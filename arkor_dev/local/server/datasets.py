@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from arkor_dev.contract.bodies import CONFIG, RENDER
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
-from arkor_dev.contract.rules import Rule
-from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.findings.languages import LANGUAGES
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.embeddings.service import Embeddings, Losses
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
 routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 EMBEDDINGS: Final = web.AppKey("embeddings", Embeddings)
-OPEN: Final = Schema((Field("config", Rule("object"), needed=True),))
-RENDER: Final = Schema(
-    (
-        Field("record", Rule("object"), needed=True),
-        Field("source", Rule("whole", 0, 99), null=True),
-    )
-)
 ROWS: Final = 200
 """Maximum number of rows in one response."""
 SIMILAR: Final = 100
@@ -98,7 +90,7 @@ def view_of(request: web.Request) -> tuple[Datasets, str]:
 @routes.post("/v1/datasets")
 async def open_view(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    body = await body_of(request, OPEN)
+    body = await body_of(request, CONFIG)
     config = check_config(body["config"])
     config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     return web.json_response({"dataset": await request.app[DATASETS].open(config)})

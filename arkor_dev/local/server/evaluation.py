@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -24,55 +24,9 @@ from .jobs import EVALUATIONS, IMPORTING, job_of
 from .requests import SETUP, Setup, body_of, check_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from arkor_dev.contract.shapes import Progress
-    from arkor_dev.local.jobs.running.job_runner import Observer, RunningJob
-    from arkor_dev.local.jobs.store import Verdict
+    from collections.abc import Mapping
 
 routes = web.RouteTableDef()
-
-
-class Waiting(Protocol):
-    """Work that never runs during training, and continues afterwards."""
-
-    def training_begins(self) -> None: ...
-
-    def training_ended(self) -> None: ...
-
-
-class JobObservers:
-    """Notify forecasts, and work that waits for the end of training runs."""
-
-    def __init__(self, forecasts: Observer, *waiting: Waiting) -> None:
-        self._forecasts, self._waiting = forecasts, waiting
-
-    def training_begins(self) -> None:
-        self._forecasts.training_begins()
-        for observer in self._waiting:
-            observer.training_begins()
-
-    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        self._forecasts.training_ended(config, verdict, seconds)
-        for observer in self._waiting:
-            observer.training_ended()
-
-    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        return await self._forecasts.refusal(config)
-
-    async def free_bytes(self) -> int | None:
-        return await self._forecasts.free_bytes()
-
-    async def fits_beside(
-        self, config: dict[str, Any], running: Sequence[RunningJob], free_bytes: int
-    ) -> bool:
-        return await self._forecasts.fits_beside(config, running, free_bytes)
-
-    async def gpus_needed(self, config: dict[str, Any]) -> int:
-        return await self._forecasts.gpus_needed(config)
-
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
-        return await self._forecasts.what_fits(config, progress)
 
 
 @routes.post("/v1/jobs/{id}/evaluate")

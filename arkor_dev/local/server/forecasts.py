@@ -7,16 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
+from arkor_dev.contract.bodies import CONFIG
 from arkor_dev.contract.errors import NotFoundError
-from arkor_dev.contract.rules import Rule
-from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.forecast.service import Forecasts
 from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 
 from .requests import body_of, check_scope
 
 FORECASTS: Final = web.AppKey("forecasts", Forecasts)
-ASK: Final = Schema((Field("config", Rule("object"), needed=True),))
 
 routes = web.RouteTableDef()
 
@@ -24,7 +22,7 @@ routes = web.RouteTableDef()
 @routes.post("/v1/forecast")
 async def create(request: web.Request) -> web.Response:
     setup = check_scope(request)
-    config = check_config((await body_of(request, ASK))["config"])
+    config = check_config((await body_of(request, CONFIG))["config"])
     config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     return web.json_response({"forecast": await request.app[FORECASTS].request(config)})
 

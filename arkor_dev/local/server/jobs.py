@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import JOB_CHANGES, PARENT, QUEUE_CHANGES, job_changes
+from arkor_dev.contract.bodies import JOB_CHANGES, PARENT, QUEUE_CHANGES, absolute_path, job_changes
 from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, NotFoundError
-from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.rules import Rule, filled
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.attribution.service import Attributions
@@ -38,32 +38,16 @@ from .forecasts import FORECASTS
 from .requests import SETUP, Setup, body_of, check_scope
 
 NAME_LIMIT: Final = 200
-NAME: Final = Rule(
-    "other",
-    noun=f"text of 1 to {NAME_LIMIT} characters",
-    test=lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= NAME_LIMIT,
-)
+NAME: Final = filled(NAME_LIMIT)
 JOB: Final = Schema(
-    (
-        Field("name", NAME, needed=True),
-        Field("config", Rule("object"), needed=True),
-        Field("parent", Rule("object"), null=True, inner=PARENT),
-    )
+    Field("name", NAME, needed=True),
+    Field("config", Rule("object"), needed=True),
+    Field("parent", Rule("object"), null=True, inner=PARENT),
 )
 """The config's content is checked by the table of settings."""
 
 ARCHIVE: Final = Schema(
-    (
-        Field(
-            "path",
-            Rule(
-                "other",
-                noun="the absolute path of a file",
-                test=lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value,
-            ),
-            needed=True,
-        ),
-    )
+    Field("path", absolute_path("the absolute path of a file"), needed=True),
 )
 ATTRIBUTIONS: Final = web.AppKey("attributions", Attributions)
 EVALUATIONS: Final = web.AppKey("evaluations", Evaluations)

@@ -21,7 +21,7 @@ from .envelope import parse_object, read_body
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-CHAT = Schema((Field("messages", Rule("list"), needed=True),))
+CHAT = Schema(Field("messages", Rule("list"), needed=True))
 """Minimal check: the backend knows its models and checks the rest. It receives the body unchanged."""
 EVENT_STREAM = "text/event-stream"
 # The cut may be in the middle of a frame: this turns the fragment into a ping, which readers ignore.

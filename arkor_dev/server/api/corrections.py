@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS
 
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
 MESSAGES = 200
 NAME = 300
-SHORT = Rule(
-    "other",
-    noun=f"text of at most {NAME} characters",
-    test=lambda text: isinstance(text, str) and len(text) <= NAME,
-)
+SHORT = string(f"text of at most {NAME} characters", lambda text: len(text) <= NAME)
 MESSAGE = Schema(
-    (
-        Field("role", Rule("choice", choices=("system", "user", "assistant")), needed=True),
-        Field("content", TEXT, needed=True),
-    )
+    Field("role", Rule("choice", choices=("system", "user", "assistant")), needed=True),
+    Field("content", TEXT, needed=True),
 )
 
 
@@ -45,25 +39,21 @@ def _answered(body: dict[str, Any]) -> str | None:
 
 
 ADD = Schema(
-    (
-        Field(
-            "messages",
-            Rule("list", 2, MESSAGES, noun=f"a list of 2 to {MESSAGES} messages"),
-            needed=True,
-            inner=MESSAGE,
-        ),
-        Field("instead", TEXT, null=True),
-        Field("by", SHORT, null=True),
+    Field(
+        "messages",
+        Rule("list", 2, MESSAGES, noun=f"a list of 2 to {MESSAGES} messages"),
+        needed=True,
+        inner=MESSAGE,
     ),
-    _answered,
+    Field("instead", TEXT, null=True),
+    Field("by", SHORT, null=True),
+    also=_answered,
 )
-UNDO = Schema((Field("undo", FILLED, needed=True),))
+UNDO = Schema(Field("undo", FILLED, needed=True))
 LIST = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("revision", FILLED, needed=True),
-        Field("preview", FLAG, null=True),
-    )
+    Field("trainer", FILLED, needed=True),
+    Field("revision", FILLED, needed=True),
+    Field("preview", FLAG, null=True),
 )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import ENTRY
 from arkor_dev.data.mending import KINDS
@@ -24,11 +24,7 @@ CHANGES: Final = 1000
 AFTER: Final = 100
 """Maximum number of changes of one request, and most rows that one is split into."""
 RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records", of=Rule("object"))
-ENTRY_RULE: Final = Rule(
-    "other",
-    noun="a row's entry",
-    test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
-)
+ENTRY_RULE: Final = string("a row's entry", ENTRY.fullmatch)
 
 
 def _does_one_thing(change: dict[str, Any]) -> str | None:
@@ -45,45 +41,37 @@ def _does_one_thing(change: dict[str, Any]) -> str | None:
 
 
 CHANGE = Schema(
-    (
-        Field("source", Rule("whole", 0, 99), needed=True),
-        Field("entry", ENTRY_RULE, needed=True),
-        Field("record", Rule("object"), null=True),
-        Field("text", TEXT, null=True),
-        Field("delete", FLAG, null=True),
-        Field("insert", FLAG, null=True),
-        Field("after", RECORDS, null=True),
-        Field("into", ENTRY_RULE, null=True),
-    ),
-    _does_one_thing,
+    Field("source", Rule("whole", 0, 99), needed=True),
+    Field("entry", ENTRY_RULE, needed=True),
+    Field("record", Rule("object"), null=True),
+    Field("text", TEXT, null=True),
+    Field("delete", FLAG, null=True),
+    Field("insert", FLAG, null=True),
+    Field("after", RECORDS, null=True),
+    Field("into", ENTRY_RULE, null=True),
+    also=_does_one_thing,
 )
 WRITE = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field(
-            "changes",
-            Rule("list", 1, CHANGES, noun=f"a list of 1 to {CHANGES:,} changes"),
-            needed=True,
-            inner=CHANGE,
-        ),
-    )
+    Field("trainer", FILLED, needed=True),
+    Field(
+        "changes",
+        Rule("list", 1, CHANGES, noun=f"a list of 1 to {CHANGES:,} changes"),
+        needed=True,
+        inner=CHANGE,
+    ),
 )
 FIX = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("only", Rule("list", 0, 50, of=Rule("choice", choices=KINDS)), null=True),
-        Field("row", Rule("whole", 1, 2**32), null=True),
-        Field("preview", FLAG, null=True),
-    )
+    Field("trainer", FILLED, needed=True),
+    Field("only", Rule("list", 0, 50, of=Rule("choice", choices=KINDS)), null=True),
+    Field("row", Rule("whole", 1, 2**32), null=True),
+    Field("preview", FLAG, null=True),
 )
 UNPACK = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("revision", FILLED, needed=True),
-        Field("source", Rule("whole", 0, 99), needed=True),
-    )
+    Field("trainer", FILLED, needed=True),
+    Field("revision", FILLED, needed=True),
+    Field("source", Rule("whole", 0, 99), needed=True),
 )
-UNDO = Schema((Field("undo", FILLED, needed=True),))
+UNDO = Schema(Field("undo", FILLED, needed=True))
 
 
 def editor_of(request: web.Request) -> DataEditor:

@@ -10,7 +10,7 @@ from arkor_dev.server.app_keys import ENGINE
 
 from .envelope import read_object
 
-START = Schema((Field("install", FLAG, needed=True),))
+START = Schema(Field("install", FLAG, needed=True))
 
 
 async def get(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, text_line
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND, MAKING, MANIFEST, SETTINGS
 
@@ -30,37 +30,29 @@ GENERATED: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
 OPTIONS = Schema(
-    (
-        Field("kind", LINE, needed=True),
-        Field("teacher", LINE, needed=True),
-        Field("model", TEXT, needed=True),
-        Field("paths", Rule("list", 1, 1000, of=text_line(1000), noun="a list of paths"), null=True),
-        Field("of", LINE, null=True),
-        Field("trainer", LINE, null=True),
-        Field("rows", Rule("list", 1, 10_000, of=Rule("whole", 1, MOST), noun="a list of rows"), null=True),
-        Field("name", LINE, null=True),
-        Field("keyEnv", LINE, null=True),
-        Field("perPassage", Rule("whole", 1, 10), null=True),
-        Field("voice", LINE, null=True),
-        Field("schema", Rule("object"), null=True),
-        Field("budgetTokens", Rule("whole", 1, MOST), null=True),
-        Field("budgetRequests", Rule("whole", 1, MOST), null=True),
-        Field("budgetMoney", Rule("number", 0, MOST, above=True), null=True),
-        Field("price", Rule("list", 2, 2, of=Rule("number", 0, 1e6), noun="two prices"), null=True),
-    )
+    Field("kind", LINE, needed=True),
+    Field("teacher", LINE, needed=True),
+    Field("model", TEXT, needed=True),
+    Field("paths", Rule("list", 1, 1000, of=text_line(1000), noun="a list of paths"), null=True),
+    Field("of", LINE, null=True),
+    Field("trainer", LINE, null=True),
+    Field("rows", Rule("list", 1, 10_000, of=Rule("whole", 1, MOST), noun="a list of rows"), null=True),
+    Field("name", LINE, null=True),
+    Field("keyEnv", LINE, null=True),
+    Field("perPassage", Rule("whole", 1, 10), null=True),
+    Field("voice", LINE, null=True),
+    Field("schema", Rule("object"), null=True),
+    Field("budgetTokens", Rule("whole", 1, MOST), null=True),
+    Field("budgetRequests", Rule("whole", 1, MOST), null=True),
+    Field("budgetMoney", Rule("number", 0, MOST, above=True), null=True),
+    Field("price", Rule("list", 2, 2, of=Rule("number", 0, 1e6), noun="two prices"), null=True),
 )
 
 DATASET = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("revision", FILLED, needed=True),
-        Field(
-            "file",
-            Rule("other", noun="a file of data/made", test=lambda text: bool(GENERATED.fullmatch(str(text)))),
-            needed=True,
-        ),
-        Field("preview", FLAG, null=True),
-    )
+    Field("trainer", FILLED, needed=True),
+    Field("revision", FILLED, needed=True),
+    Field("file", string("a file of data/made", GENERATED.fullmatch), needed=True),
+    Field("preview", FLAG, null=True),
 )
 
 

@@ -18,13 +18,11 @@ from arkor_dev.server.negotiation import has
 from .envelope import fault_answer, read_object
 
 WRITE = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("revision", FILLED, needed=True),
-        Field("settings", Rule("object"), needed=True),
-        Field("preview", FLAG, null=True),
-    ),
-    lambda body: changes_fault(body["settings"]),
+    Field("trainer", FILLED, needed=True),
+    Field("revision", FILLED, needed=True),
+    Field("settings", Rule("object"), needed=True),
+    Field("preview", FLAG, null=True),
+    also=lambda body: changes_fault(body["settings"]),
 )
 
 COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object with a name for each column")
@@ -33,17 +31,15 @@ ENTRIES = Rule(
 )
 DATASET_CHANGES = ("path", "columns", "exclude", "include")
 DATASET = Schema(
-    (
-        Field("trainer", FILLED, needed=True),
-        Field("revision", FILLED, needed=True),
-        Field("path", FILLED, null=True),
-        Field("part", Rule("whole", 0, 99), null=True),
-        Field("columns", COLUMNS, null=True),
-        Field("exclude", ENTRIES, null=True),
-        Field("include", ENTRIES, null=True),
-        Field("preview", FLAG, null=True),
-    ),
-    lambda body: (
+    Field("trainer", FILLED, needed=True),
+    Field("revision", FILLED, needed=True),
+    Field("path", FILLED, null=True),
+    Field("part", Rule("whole", 0, 99), null=True),
+    Field("columns", COLUMNS, null=True),
+    Field("exclude", ENTRIES, null=True),
+    Field("include", ENTRIES, null=True),
+    Field("preview", FLAG, null=True),
+    also=lambda body: (
         None
         if sum(body.get(key) is not None for key in DATASET_CHANGES) == 1
         else f"needs exactly one of {', '.join(DATASET_CHANGES)}"

@@ -11,18 +11,18 @@ from aiohttp import web
 from arkor_dev.backend.client import Backend
 from arkor_dev.contract.attribution import PROVE, TRACE
 from arkor_dev.contract.bodies import (
+    CONFIG,
     EVALUATE,
     EXPORT,
     EXTENSION,
     QUEUE_CHANGES,
+    RENDER,
     RESUMPTION,
     SWEEP,
     VOTE,
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
-from arkor_dev.contract.rules import Rule
-from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
 
 from .envelope import answered, read_object
@@ -32,15 +32,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from arkor_dev.backend.client import Answer
+    from arkor_dev.contract.schema import Schema
 
-CONFIG = Schema((Field("config", Rule("object"), needed=True),))
-"""Not checked here: the backend that would run the job checks the config."""
-RENDER = Schema(
-    (
-        Field("record", Rule("object"), needed=True),
-        Field("source", Rule("whole", 0, 99), null=True),
-    )
-)
 BELOW: Final = (
     "lengths",
     "find",

@@ -40,23 +40,21 @@ def _is_preference(body: dict[str, Any]) -> str | None:
 
 
 ADD = Schema(
-    (
-        Field(
-            "prompt",
-            Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES} messages"),
-            needed=True,
-            inner=MESSAGE,
-        ),
-        Field("chosen", TEXT, null=True),
-        Field("rejected", TEXT, null=True),
-        Field("completion", TEXT, null=True),
-        Field("label", FLAG, null=True),
-        Field("by", SHORT, null=True),
-        Field("models", Rule("list", 1, 2, noun="a list of 1 or 2 models"), needed=True),
+    Field(
+        "prompt",
+        Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES} messages"),
+        needed=True,
+        inner=MESSAGE,
     ),
-    _is_preference,
+    Field("chosen", TEXT, null=True),
+    Field("rejected", TEXT, null=True),
+    Field("completion", TEXT, null=True),
+    Field("label", FLAG, null=True),
+    Field("by", SHORT, null=True),
+    Field("models", Rule("list", 1, 2, noun="a list of 1 or 2 models"), needed=True),
+    also=_is_preference,
 )
-UNDO = Schema((Field("id", FILLED, needed=True),))
+UNDO = Schema(Field("id", FILLED, needed=True))
 
 
 async def get(request: web.Request) -> web.Response:

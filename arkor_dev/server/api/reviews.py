@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
-from arkor_dev.contract.rules import Rule, text_line
+from arkor_dev.contract.rules import Rule, string, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import ENTRY
 from arkor_dev.data.reviews import BY_LIMIT, COMMENT_LIMIT, TAG_LIMIT, TAGS, VERDICTS
@@ -25,30 +25,16 @@ MARKS: Final = 200
 AMONG: Final = 500
 TAG: Final = text_line(TAG_LIMIT)
 REVIEW: Final = Schema(
-    (
-        Field(
-            "row",
-            Rule(
-                "other",
-                noun="a row's hash",
-                test=lambda text: isinstance(text, str) and bool(ENTRY.fullmatch(text)),
-            ),
-            needed=True,
-        ),
-        Field("file", text_line(1000), null=True),
-        Field("verdict", Rule("choice", choices=VERDICTS), null=True),
-        Field("tags", Rule("list", 0, TAGS, noun=f"a list of up to {TAGS} tags", of=TAG), null=True),
-        Field(
-            "comment",
-            Rule(
-                "other",
-                noun=f"text of up to {COMMENT_LIMIT:,} characters",
-                test=lambda text: isinstance(text, str) and len(text) <= COMMENT_LIMIT,
-            ),
-            null=True,
-        ),
-        Field("by", text_line(BY_LIMIT), needed=True),
-    )
+    Field("row", string("a row's hash", ENTRY.fullmatch), needed=True),
+    Field("file", text_line(1000), null=True),
+    Field("verdict", Rule("choice", choices=VERDICTS), null=True),
+    Field("tags", Rule("list", 0, TAGS, noun=f"a list of up to {TAGS} tags", of=TAG), null=True),
+    Field(
+        "comment",
+        string(f"text of up to {COMMENT_LIMIT:,} characters", lambda text: len(text) <= COMMENT_LIMIT),
+        null=True,
+    ),
+    Field("by", text_line(BY_LIMIT), needed=True),
 )
 
 

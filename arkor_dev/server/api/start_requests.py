@@ -13,7 +13,7 @@ from arkor_dev.server.app_keys import SETTINGS
 
 from .envelope import read_object
 
-ANSWER = Schema((Field("allow", FLAG, needed=True),))
+ANSWER = Schema(Field("allow", FLAG, needed=True))
 
 
 async def get(request: web.Request) -> web.Response:

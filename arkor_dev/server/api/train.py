@@ -29,19 +29,17 @@ ID = text_line(200, "a job's id")
 PATH = text_line(1000, "the path of a file of the project")
 MOST_FILES = 20
 TRAIN = Schema(
-    (
-        Field("file", FILLED, null=True),
-        Field("trainer", FILLED, null=True),
-        Field("dryRun", FLAG, null=True),
-        Field("revision", FILLED, null=True),
-        Field("settings", Rule("object"), null=True),
-        Field("like", ID, null=True),
-        Field("seeds", integer(2, MOST_SEEDS), null=True),
-        Field("data", Rule("list", 1, MOST_FILES, noun="a list of files of the project", of=PATH), null=True),
-        Field("parent", Rule("object"), null=True, inner=PARENT),
-        Field("on", ON, null=True),
-    ),
-    lambda body: changes_fault(body.get("settings") or {}),
+    Field("file", FILLED, null=True),
+    Field("trainer", FILLED, null=True),
+    Field("dryRun", FLAG, null=True),
+    Field("revision", FILLED, null=True),
+    Field("settings", Rule("object"), null=True),
+    Field("like", ID, null=True),
+    Field("seeds", integer(2, MOST_SEEDS), null=True),
+    Field("data", Rule("list", 1, MOST_FILES, noun="a list of files of the project", of=PATH), null=True),
+    Field("parent", Rule("object"), null=True, inner=PARENT),
+    Field("on", ON, null=True),
+    also=lambda body: changes_fault(body.get("settings") or {}),
 )
 
 

@@ -49,7 +49,7 @@ async def fail_midway(request: web.Request) -> web.StreamResponse:
 
 async def echo(request: web.Request) -> web.Response:
     """The body, as an object."""
-    return web.json_response(await read_object(request, Schema(())))
+    return web.json_response(await read_object(request, Schema()))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_midway_in_the_whole_studio(
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a": NaN'])
 def test_what_is_no_object(body: bytes) -> None:
     with pytest.raises(ArkorError) as fault:
-        parse_object(body, Schema(()))
+        parse_object(body, Schema())
     assert status_of(fault.value) == 400
 
 

@@ -33,10 +33,13 @@ export function availableActions(): Action[] {
   return offered.value.flatMap(({ current }) => current ?? []).filter(canRun);
 }
 
-/** Offers actions while the component is mounted. They may use its state: those of the last render apply. */
-export function useActions(list: readonly Action[]): void {
+/**
+ * Offers actions while the component is mounted. They may use its state: those of the last render apply. `section` is
+ * the heading of those without their own.
+ */
+export function useActions(section: string | undefined, list: readonly Action[]): void {
   const latest = useRef(list);
-  latest.current = list;
+  latest.current = section === undefined ? list : list.map((action) => ({ section, ...action }));
   // Not a passive effect: a key may be pressed before the next frame.
   useLayoutEffect(() => {
     offered.value = [...offered.peek(), latest];

@@ -1,4 +1,5 @@
 /** The only access to the daemon: every call carries the page's token, every error becomes an `ApiError`. */
+import { useState } from "preact/hooks";
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
 import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
 import { noticed } from "./deprecation";
@@ -83,6 +84,31 @@ export function isAbort(error: unknown): boolean {
 /** One line for the page from any thrown value. */
 export function errorText(error: unknown): string {
   return error instanceof Error && error.message ? error.message : String(error);
+}
+
+interface Attempts {
+  busy: boolean;
+  error: string | null;
+  setError: (error: string | null) => void;
+  attempt: (work: () => Promise<unknown>) => Promise<void>;
+}
+
+/** A request that a person makes: whether it is under way, and why the last one failed. */
+export function useAttempt(): Attempts {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const attempt = async (work: () => Promise<unknown>): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    try {
+      await work();
+    } catch (fault) {
+      setError(errorText(fault));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, error, setError, attempt };
 }
 
 async function asError(response: Response): Promise<ApiError> {

@@ -76,7 +76,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const Floating = floating.value;
   // Before keys that open something exist.
   useLayoutEffect(close, []);
-  useActions(ACTIONS);
+  useActions(undefined, ACTIONS);
   useLayoutEffect(startFocusRecovery, []);
   return (
     <>

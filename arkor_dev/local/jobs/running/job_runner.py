@@ -35,6 +35,14 @@ class RunningJob(NamedTuple):
     same_device: bool
 
 
+class Waiting(Protocol):
+    """Work that never runs during training, and continues afterwards."""
+
+    def training_begins(self) -> None: ...
+
+    def training_ended(self) -> None: ...
+
+
 class Observer(Protocol):
     """Interface for observers of all training runs, such as forecasts, which must not slow them down."""
 
@@ -62,11 +70,6 @@ class Observer(Protocol):
 
     async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
         """Return advice, in sentences, for a job that ran out of memory; may be empty."""
-
-
-def _notify_resumed(name: str, fields: Mapping[str, Any]) -> None:
-    """Report in the terminal that a job resumes automatically."""
-    notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
 
 
 class JobRunner:
@@ -131,7 +134,8 @@ class JobRunner:
             reports.take(events)
             for event, fields in events:
                 if event == TRAINING_RESUMED and resume_options.get("auto"):
-                    _notify_resumed(name, fields)
+                    resumed = f"{name} resumed at step {fields['step']}: {fields['message']}"
+                    notices.message("info", resumed)
 
         training = self.training = WorkerSession(
             self._store, self._models, job_id, config, resume_options, observe, devices=self.devices

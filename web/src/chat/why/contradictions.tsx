@@ -1,6 +1,6 @@
 /** A job's training rows that contradict the rows most like them, and training without them. */
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
+import { api, errorText, useAttempt } from "../../api/client";
 import type { EvaluationComparison, EvaluationPart } from "../../contract.gen";
 import { plural } from "../../lib/format";
 import { clean } from "../../lib/text";
@@ -14,12 +14,7 @@ import { keepWords } from "./words";
 
 export function Contradictions({ jobId }: { jobId: string }) {
   const { result: attribution, failed, ask, again } = useAttribution(jobId, {});
-  const [busy, setBusy] = useState(false);
-  const start = async (): Promise<void> => {
-    setBusy(true);
-    await ask("/proof");
-    setBusy(false);
-  };
+  const { busy, attempt } = useAttempt();
   const proof = attribution?.proof;
   if (failed) return <ErrorNote title="The rows were not compared" error={failed} retry={again} />;
   if (attribution?.state !== "completed") return <p class="hint">{progressOf(attribution)}</p>;
@@ -46,7 +41,7 @@ export function Contradictions({ jobId }: { jobId: string }) {
         <Judged jobId={jobId} without={without} them={them} />
       ) : (
         <>
-          <Button busy={busy} onClick={() => void start()}>
+          <Button busy={busy} onClick={() => void attempt(() => ask("/proof"))}>
             Try without {them}
           </Button>
           <p class="hint">

@@ -1,5 +1,5 @@
 /** Training rows that may be behind an answer of a job's adapter, and training without them. */
-import { useState } from "preact/hooks";
+import { useAttempt } from "../../api/client";
 import type { Attribution, ChatMessage, Proof } from "../../contract.gen";
 import { cleanBlock } from "../../lib/text";
 import { href } from "../../router";
@@ -79,12 +79,7 @@ interface ProveProps {
 }
 
 function Prove({ proof, rows, jobId, prove }: ProveProps) {
-  const [busy, setBusy] = useState(false);
-  const start = async (): Promise<void> => {
-    setBusy(true);
-    await prove();
-    setBusy(false);
-  };
+  const { busy, attempt } = useAttempt();
   if (rows === 0) return null;
   if (proof?.state === "completed") {
     return (
@@ -120,7 +115,7 @@ function Prove({ proof, rows, jobId, prove }: ProveProps) {
   return (
     <div class="why-proof">
       {proof?.error && <ErrorNote title="The proof failed" error={proof.error} />}
-      <Button busy={busy} onClick={() => void start()}>
+      <Button busy={busy} onClick={() => void attempt(prove)}>
         Prove it
       </Button>
       <p class="hint">

@@ -53,11 +53,11 @@ export function Voting({ pairs, index, next, skip }: Props) {
   useArrows((key) => judge(KEYS[key]));
   // For the sheet of keys: they are not single characters, so they are handled separately.
   useActions(
+    "Blind test",
     ACTIONS.map(([keys, label, judgement]) => ({
       name: `blind.${judgement}`,
       label,
       keys,
-      section: "Blind test",
       hidden: true,
       run: () => judge(judgement),
     })),

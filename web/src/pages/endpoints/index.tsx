@@ -19,7 +19,6 @@ const NEW_ENDPOINT: Action = {
   name: "ep.new",
   label: "New endpoint",
   keys: "n",
-  section: "Endpoints",
   run: () => go(href("/endpoints", { new: 1 })),
 };
 
@@ -32,7 +31,7 @@ export default function Endpoints() {
   useEffect(watchEndpoints, []);
   useNameFocus(creating ? "new" : id);
   useEffect(() => setTitle(chosen ? chosen.slug : "Endpoints"), [chosen?.slug]);
-  useActions([NEW_ENDPOINT]);
+  useActions("Endpoints", [NEW_ENDPOINT]);
 
   if (absent) {
     return (

@@ -75,7 +75,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
     // Fields in use stay; anything else makes room for the curve.
     if (begins && !box.current?.querySelector(".set")?.contains(document.activeElement)) setOpen(false);
   }, [running]);
-  useActions([
+  useActions(undefined, [
     {
       name: "train",
       label: quick ? "Start quick test" : "Run training",

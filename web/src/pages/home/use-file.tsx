@@ -1,6 +1,6 @@
 /** A new data file for a trainer: copied into the project, and written to arkor.toml after a preview. */
 import { useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
+import { api, useAttempt } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { forgetEdits, reloadManifest } from "../../store/manifest";
@@ -9,19 +9,10 @@ import { WriteDialog } from "../../ui/diff";
 import { DATA_FILES, uploadData } from "./upload";
 
 export function UseFile({ trainer, revision }: { trainer: Trainer; revision: string }) {
-  const [busy, setBusy] = useState(false);
   const [path, setPath] = useState<string | null>(null);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const take = async (file: File | undefined): Promise<void> => {
-    if (!file) return;
-    setBusy(true);
-    setError(null);
-    try {
-      setPath((await uploadData(file)).path);
-    } catch (fault) {
-      setError(errorText(fault));
-    }
-    setBusy(false);
+    if (file) await attempt(async () => setPath((await uploadData(file)).path));
   };
   const post = (preview: boolean): Promise<SettingsWritten> =>
     api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });

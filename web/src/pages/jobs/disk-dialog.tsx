@@ -1,7 +1,7 @@
 /** Disk usage of jobs and models, largest first. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../api/client";
+import { api, errorText, useAttempt } from "../../api/client";
 import type { Disk } from "../../contract.gen";
 import { bytes, number, plural } from "../../lib/format";
 import { clean, displayName } from "../../lib/text";
@@ -100,24 +100,17 @@ function spareOf(disk: Disk): { what: string; size: number }[] {
 /** Deletes unneeded files after a confirmation that lists them. */
 function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
   const [asks, setAsks] = useState(false);
-  const [works, setWorks] = useState(false);
+  const { busy, error, attempt } = useAttempt();
   const [status, setStatus] = useState("");
-  const [error, setError] = useState("");
   const spare = spareOf(disk);
   const total = bytes(spare.reduce((sum, { size }) => sum + size, 0));
-  const remove = async (): Promise<void> => {
-    setWorks(true);
-    setError("");
-    try {
+  const remove = (): Promise<void> =>
+    attempt(async () => {
       const { freed } = await api<{ freed: number }>("/disk/clean", { method: "POST" });
       setStatus(`${bytes(freed)} removed.`);
       setAsks(false);
       await done();
-    } catch (fault) {
-      setError(errorText(fault));
-    }
-    setWorks(false);
-  };
+    });
   return (
     <section class="disk-clean" aria-label="Unused by any job">
       {asks ? (
@@ -131,11 +124,11 @@ function Clean({ disk, done }: { disk: Disk; done: () => Promise<void> }) {
             ))}
           </ul>
           <div class="disk-actions">
-            <Button small disabled={works} onClick={() => setAsks(false)}>
+            <Button small disabled={busy} onClick={() => setAsks(false)}>
               Keep
             </Button>
-            <Button small kind="danger" disabled={works} onClick={remove}>
-              {works ? "Removing" : `Remove ${total}`}
+            <Button small kind="danger" disabled={busy} onClick={remove}>
+              {busy ? "Removing" : `Remove ${total}`}
             </Button>
           </div>
         </>

@@ -70,72 +70,41 @@ export default function Jobs() {
     name: "jobs.compare",
     label: "Compare selected jobs",
     keys: "c",
-    section: "Jobs",
     when: () => selected.value.size > 1 && selected.value.size <= COMPARE_AT_MOST,
     run: () => go(href("/compare", { jobs: [...selected.value].join(",") })),
   };
   const remove: Action = {
     name: "jobs.delete",
     label: "Delete selected jobs",
-    section: "Jobs",
     when: () => features.value.has("delete") && chosen.length > 0 && chosen.every(isOver),
     run: () =>
       void askToDelete(chosen).then((yes) => {
         if (yes) selected.value = new Set();
       }),
   };
-  useActions([
-    {
-      name: "jobs.search",
-      label: "Search jobs",
-      keys: "/",
-      section: "Jobs",
-      run: () => field.current?.focus(),
-    },
-    { name: "jobs.next", label: "Next job", keys: "j", section: "Jobs", hidden: true, run: () => move(1) },
-    {
-      name: "jobs.previous",
-      label: "Previous job",
-      keys: "k",
-      section: "Jobs",
-      hidden: true,
-      run: () => move(-1),
-    },
-    {
-      name: "jobs.select",
-      label: "Select the job",
-      keys: "x",
-      section: "Jobs",
-      hidden: true,
-      run: selectFocused,
-    },
+  useActions("Jobs", [
+    { name: "jobs.search", label: "Search jobs", keys: "/", run: () => field.current?.focus() },
+    { name: "jobs.next", label: "Next job", keys: "j", hidden: true, run: () => move(1) },
+    { name: "jobs.previous", label: "Previous job", keys: "k", hidden: true, run: () => move(-1) },
+    { name: "jobs.select", label: "Select the job", keys: "x", hidden: true, run: selectFocused },
     compare,
     remove,
     {
       name: "jobs.disk",
       label: "Show disk usage",
-      section: "Jobs",
       when: () => features.value.has("delete"),
       run: () => void openDisk(),
     },
-    {
-      name: "jobs.judge",
-      label: "Judge an adapter",
-      section: "Jobs",
-      when: canJudge,
-      run: () => void openJudge(),
-    },
+    { name: "jobs.judge", label: "Judge an adapter", when: canJudge, run: () => void openJudge() },
     {
       name: "jobs.queue",
       label: "Change the queue's order",
-      section: "Jobs",
       when: () => features.value.has("queue") && all.filter(({ status }) => status === "queued").length > 1,
       run: () => void openQueue(),
     },
     {
       name: "jobs.hold",
       label: queueHeld.value ? "Resume queue" : "Hold queue",
-      section: "Jobs",
       when: () => features.value.has("queue"),
       run: () => void holdQueue(!queueHeld.value),
     },

@@ -42,7 +42,6 @@ export default function Playground() {
     name: "pg.new",
     label: "New conversation",
     keys: "n",
-    section: "Playground",
     run: () => {
       startNew();
       area.current?.focus();
@@ -52,7 +51,6 @@ export default function Playground() {
     name: "pg.compare",
     label: "Compare two models",
     keys: "c",
-    section: "Playground",
     when: () => targets.length === 1,
     run: () => void addSecond(),
   };
@@ -60,17 +58,15 @@ export default function Playground() {
     name: "pg.focus",
     label: "Write a message",
     keys: "/",
-    section: "Playground",
     run: () => area.current?.focus(),
   };
   const showPanel: Action = {
     name: "pg.panel",
     label: "Settings and conversations",
     keys: "s",
-    section: "Playground",
     run: () => setPanel(!panel),
   };
-  useActions([startAgain, compare, write, showPanel]);
+  useActions("Playground", [startAgain, compare, write, showPanel]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.key !== "Escape" || event.defaultPrevented || composing(event)) return;

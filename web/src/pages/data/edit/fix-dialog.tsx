@@ -1,6 +1,6 @@
 /** Shows how rows would change to fix a finding, before they are written. */
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText, isAbort } from "../../../api/client";
+import { api, errorText, isAbort, useAttempt } from "../../../api/client";
 import type { DataFixes } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
@@ -26,8 +26,7 @@ interface Props {
 
 export function FixDialog({ trainer, code, row, chosen, written, onClose }: Props) {
   const [fixes, setFixes] = useState<DataFixes | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, setError, attempt } = useAttempt();
   const body = { trainer, only: [code], ...(row === undefined ? {} : { row }) };
   useEffect(() => {
     const abort = new AbortController();
@@ -40,19 +39,14 @@ export function FixDialog({ trainer, code, row, chosen, written, onClose }: Prop
     });
     return () => abort.abort();
   }, []);
-  const write = async (): Promise<void> => {
-    setBusy(true);
-    try {
+  const write = (): Promise<void> =>
+    attempt(async () => {
       const { undo, rows } = await api<DataFixes>("/data/fixes", { method: "POST", body });
       const label = `Fixed ${plural(rows, "row")}`;
       if (undo !== undefined) remember({ label, undo, row: chosen });
       onClose();
       written(label);
-    } catch (failure) {
-      setError(errorText(failure));
-      setBusy(false);
-    }
-  };
+    });
   const hunks = (fixes?.diff ?? "").split(/^(?=@@ )/m).filter(Boolean);
   return (
     <Dialog title={fixes ? `Fix ${plural(fixes.rows, "row")}` : "Fix"} wide onClose={onClose}>

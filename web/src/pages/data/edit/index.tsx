@@ -1,6 +1,6 @@
 /** A row as editable fields, with its tokens beside it while the user types. */
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, api, errorText, isAbort } from "../../../api/client";
+import { ApiError, api, errorText, isAbort, useAttempt } from "../../../api/client";
 import type { DatasetTokens, EditableRow, SettingsWritten, Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { clean } from "../../../lib/text";
@@ -44,8 +44,7 @@ const MOST_DRAFTS = 100;
 export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: Props) {
   const [row, setRow] = useState<EditableRow | null>(null);
   const [draft, setDraft] = useState<Draft | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, setError, attempt } = useAttempt();
   const [loads, setLoads] = useState(0);
   const box = useRef<HTMLFormElement>(null);
   useEffect(() => {
@@ -87,58 +86,39 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
   };
   const save = async (): Promise<void> => {
     if (!row || !draft || same || busy || !box.current?.reportValidity()) return;
-    setBusy(true);
-    setError(null);
     const address = { source: row.source, entry: row.entry };
     const changed: Change =
       mode === "add" ? { ...address, ...draft, insert: true } : { ...address, ...draft };
     const at = mode === "add" ? chosen + 1 : chosen;
-    try {
-      await write(
-        trainer.name,
-        [changed],
-        mode === "add" ? `Added row ${number(at)}` : `Edited row ${number(at)}`,
-        at,
-      );
+    const label = `${mode === "add" ? "Added" : "Edited"} row ${number(at)}`;
+    await attempt(async () => {
+      await write(trainer.name, [changed], label, at);
       drafts.delete(keyOf(row, mode));
       announce(`Saved to ${clean(row.file, 200)}`);
       written(at);
-    } catch (failure) {
-      setError(errorText(failure));
-      setBusy(false);
-    }
+    });
   };
   const splitAt = async (record: Record_, field: MessagesField, at: number): Promise<void> => {
     if (!row || busy || !box.current?.reportValidity()) return;
-    setBusy(true);
-    setError(null);
     const [first, rest] = split(record, field, at);
     const label = `Split row ${number(chosen)}`;
-    try {
+    await attempt(async () => {
       const { source, entry } = row;
       await write(trainer.name, [{ source, entry, record: first, after: [rest] }], label, chosen);
       drafts.delete(keyOf(row, mode));
       announce(label);
       written(chosen);
-    } catch (failure) {
-      setError(errorText(failure));
-      setBusy(false);
-    }
+    });
   };
   const unpack = async (): Promise<void> => {
     if (!row) return;
-    setBusy(true);
-    setError(null);
-    try {
+    await attempt(async () => {
       const body = { trainer: trainer.name, revision: manifest.peek()?.revision, source: row.source };
       await api<SettingsWritten>("/data/unpack", { method: "POST", body });
       await reloadManifest();
       say("Unpacked: arkor.toml trains on the copy now");
       setLoads(loads + 1);
-    } catch (failure) {
-      setError(errorText(failure));
-    }
-    setBusy(false);
+    });
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (composing(event)) return;

@@ -214,46 +214,18 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     const known = [(mine?.tags ?? []).join(", "), mine?.comment ?? ""];
     if (tagsOf(tags).join(", ") !== known[0] || comment.trim() !== known[1]) judge(mine?.verdict, false);
   };
-  const section = "Judge rows";
   const when = (): boolean => ready;
-  useActions([
-    {
-      name: "judge.accept",
-      label: "Accept row",
-      keys: "a",
-      section,
-      when,
-      run: () => judge("accepted", true),
-    },
-    {
-      name: "judge.reject",
-      label: "Reject row",
-      keys: "r",
-      section,
-      when,
-      run: () => judge("rejected", true),
-    },
-    { name: "judge.flag", label: "Flag row", keys: "f", section, when, run: () => judge("flagged", true) },
-    { name: "judge.tag", label: "Tag row", keys: "t", section, run: () => tagField.current?.focus() },
-    {
-      name: "judge.comment",
-      label: "Comment on row",
-      keys: "c",
-      section,
-      run: () => commentField.current?.focus(),
-    },
-    {
-      name: "judge.skip",
-      label: "Next row to judge",
-      keys: "s",
-      section,
-      run: () => attempt(() => goOn(chosen)),
-    },
+  useActions("Judge rows", [
+    { name: "judge.accept", label: "Accept row", keys: "a", when, run: () => judge("accepted", true) },
+    { name: "judge.reject", label: "Reject row", keys: "r", when, run: () => judge("rejected", true) },
+    { name: "judge.flag", label: "Flag row", keys: "f", when, run: () => judge("flagged", true) },
+    { name: "judge.tag", label: "Tag row", keys: "t", run: () => tagField.current?.focus() },
+    { name: "judge.comment", label: "Comment on row", keys: "c", run: () => commentField.current?.focus() },
+    { name: "judge.skip", label: "Next row to judge", keys: "s", run: () => attempt(() => goOn(chosen)) },
     {
       name: "judge.undo",
       label: "Undo the last judgement",
       keys: "u",
-      section,
       when: () => undoStack.length > 0,
       run: () => undo(),
     },

@@ -1,6 +1,6 @@
 /** Makes rows from documents with a teacher: documents, kind, teacher, budget, and the running state. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, errorText, isAbort } from "../../../api/client";
+import { api, errorText, isAbort, useAttempt } from "../../../api/client";
 import type { Making, MakingEstimate, MakingOptions, Makings } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean, displayName } from "../../../lib/text";
@@ -24,8 +24,7 @@ const SETTLED_MS = 600;
 export function MakeRows() {
   const [known, setKnown] = useState<Makings | null>(null);
   const [draft, setDraft] = useState<Draft>(() => begunWith(EMPTY));
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, setError, attempt } = useAttempt();
   const touched = useRef(false);
   const polling = useRef<ReturnType<typeof poll> | null>(null);
   const current = known?.current ?? null;
@@ -54,17 +53,11 @@ export function MakeRows() {
     setDraft((before) => ({ ...before, ...part }));
   };
   const options = optionsOf(draft);
-  const start = async (chosen: MakingOptions): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    try {
+  const start = (chosen: MakingOptions): Promise<void> =>
+    attempt(async () => {
       const begun = await api<Making>("/making", { method: "POST", body: chosen });
       setKnown((before) => ({ known: [], model: null, ...before, current: begun }));
-    } catch (failure) {
-      setError(errorText(failure));
-    }
-    setBusy(false);
-  };
+    });
   const pause = (): void => {
     api<{ current: Making | null }>("/making/pause", { method: "POST" }).then(
       ({ current: paused }) => setKnown((before) => before && { ...before, current: paused }),
@@ -288,25 +281,18 @@ function Documents({
   change: (paths: readonly string[]) => void;
 }) {
   const [over, setOver] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const [typed, setTyped] = useState("");
-  const take = async (files: readonly File[]): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    let all = paths;
-    try {
+  const take = (files: readonly File[]): Promise<void> =>
+    attempt(async () => {
+      let all = paths;
       for (const file of files) {
         const query = new URLSearchParams({ name: file.name });
         const { path } = await api<{ path: string }>(`/making/documents?${query}`, { method: "POST", file });
         all = [...all, path];
         change(all);
       }
-    } catch (failure) {
-      setError(errorText(failure));
-    }
-    setBusy(false);
-  };
+    });
   const add = (): void => {
     const path = typed.trim();
     if (path !== "" && !paths.includes(path)) change([...paths, path]);

@@ -1,6 +1,5 @@
 /** A making run in progress, or its end: figures, and links to pause, resume and judge. */
-import { useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
+import { api, useAttempt } from "../../../api/client";
 import type { Making, SettingsWritten } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean, displayName } from "../../../lib/text";
@@ -87,8 +86,7 @@ export function Running({ making, pause, resume }: Props) {
 
 /** Adds the file to a trainer's data set, where its rows are judged; until they are accepted none is trained on. */
 function Judge({ file, rows }: { file: string; rows: number }) {
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, attempt } = useAttempt();
   const trainers = manifest.value?.trainers ?? [];
   const revision = manifest.value?.revision;
   const holder = trainers.find((trainer) =>
@@ -102,20 +100,14 @@ function Judge({ file, rows }: { file: string; rows: number }) {
       </a>
     );
   if (!first || revision === undefined) return null;
-  const add = async (): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    try {
+  const add = (): Promise<void> =>
+    attempt(async () => {
       const body = { trainer: first.name, revision, file };
       await api<SettingsWritten>("/making/dataset", { method: "POST", body });
       await reloadManifest();
       say(`${file} is in the data of ${first.name}`);
       location.hash = href("/data", { trainer: first.name, judge: "made" });
-    } catch (failure) {
-      setError(errorText(failure));
-      setBusy(false);
-    }
-  };
+    });
   return (
     <>
       <Button kind="primary" busy={busy} onClick={() => void add()}>

@@ -1,6 +1,6 @@
 /** Maps a data file's columns to prompt and answer: two selects, a preview, and a button that writes the mapping. */
 import { useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
+import { api, useAttempt } from "../../../api/client";
 import type { SettingsWritten, Trainer, UnmappedColumns } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { forgetEdits, reloadManifest } from "../../../store/manifest";
@@ -21,14 +21,11 @@ export function MapColumns({ trainer, unmapped, revision }: Props) {
   const { file, columns, rows, suggested, part } = unmapped;
   const [prompt, setPrompt] = useState(suggested?.prompt ?? (columns.length > 1 ? columns[0]! : ""));
   const [answer, setAnswer] = useState(suggested?.completion ?? columns.at(-1)!);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const same = prompt === answer;
-  const write = async (): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    const mapped = prompt === "" ? { text: answer } : { prompt, completion: answer };
-    try {
+  const write = (): Promise<void> =>
+    attempt(async () => {
+      const mapped = prompt === "" ? { text: answer } : { prompt, completion: answer };
       await api<SettingsWritten>("/manifest/dataset", {
         method: "POST",
         body: { trainer: trainer.name, revision, part, columns: mapped },
@@ -36,11 +33,7 @@ export function MapColumns({ trainer, unmapped, revision }: Props) {
       await reloadManifest();
       forgetEdits();
       say("Columns written to arkor.toml");
-    } catch (fault) {
-      setError(errorText(fault));
-    }
-    setBusy(false);
-  };
+    });
   return (
     <section class="map" aria-labelledby="map-title">
       <h2 id="map-title">Choose the columns to train on</h2>

@@ -1,6 +1,6 @@
 /** Deletes an endpoint once its name has been typed. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import type { Deployment } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { go, href } from "../../../router";
@@ -32,21 +32,16 @@ export function Delete({ deployment }: { deployment: Deployment }) {
 
 function Question({ deployment, onClose }: { deployment: Deployment; onClose: () => void }) {
   const [typed, setTyped] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const slug = clean(deployment.slug, 60);
   const sure = typed.trim() === deployment.slug;
   const remove = async (): Promise<void> => {
     if (!sure || busy) return;
-    setBusy(true);
-    try {
+    await attempt(async () => {
       await deleteEndpoint(deployment.id);
       announce(`Endpoint ${slug} deleted`);
       go(href("/endpoints"));
-    } catch (fault) {
-      setError(errorText(fault));
-      setBusy(false);
-    }
+    });
   };
   return (
     <Dialog title={`Delete ${slug}?`} onClose={onClose}>

@@ -1,6 +1,6 @@
 /** Issues a key and shows it this one time. */
 import { useRef, useState } from "preact/hooks";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Field } from "../../../ui/controls/switch";
@@ -11,22 +11,17 @@ import { useGuard } from "./guard";
 
 export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void }) {
   const [label, setLabel] = useState("");
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, setError, attempt } = useAttempt();
   const [plaintext, setPlaintext] = useState<string | null>(null);
   const issue = async (): Promise<void> => {
     const trouble = labelTrouble(label);
     setError(trouble);
     if (trouble || busy) return;
-    setBusy(true);
-    try {
+    await attempt(async () => {
       setPlaintext((await createKey(id, label.trim())).plaintext);
       setLabel("");
       onIssued();
-    } catch (fault) {
-      setError(errorText(fault));
-    }
-    setBusy(false);
+    });
   };
   return (
     <>

@@ -1,6 +1,6 @@
 /** The text of one request, and its uses: a conversation, a row of the data, a rating, the rows behind it. */
 import { useEffect, useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
+import { api, errorText, useAttempt } from "../../../api/client";
 import { addCorrection, undoCorrection } from "../../../chat/corrections";
 import { addPreference, removePreference } from "../../../chat/preferences";
 import { fullName, handOver, targetKey } from "../../../chat/targets";
@@ -167,29 +167,18 @@ interface CorrectProps {
 /** The corrected answer, which becomes a row of data/corrections.jsonl. */
 function Correct({ request, answer, by, onClose }: CorrectProps) {
   const [text, setText] = useState(answer);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const [added, setAdded] = useState<CorrectionAdded | null>(null);
   const ready = text.trim() !== "" && text.trim() !== answer.trim();
-  const act = async (action: () => Promise<void>): Promise<void> => {
-    setBusy(true);
-    setError(null);
-    try {
-      await action();
-    } catch (fault) {
-      setError(errorText(fault));
-    }
-    setBusy(false);
-  };
   const add = (): Promise<void> =>
-    act(async () => {
+    attempt(async () => {
       const messages = [...(request.messages ?? []), { role: "assistant" as const, content: text }];
       const correction = await addCorrection(messages, answer, `endpoint ${by}`);
       setAdded(correction);
       announce(`Added to ${correction.file}`);
     });
   const undo = (undo: string): Promise<void> =>
-    act(async () => {
+    attempt(async () => {
       await undoCorrection(undo);
       announce("Taken out again");
       onClose();

@@ -121,18 +121,16 @@ export function Exports({ id, name, best }: Props) {
   const adapter = {
     name: "job.export.adapter",
     label: "Export adapter",
-    section: "Job",
     when: () => !busy && !problems.has("adapter"),
     run: () => begin({ format: "adapter" }),
   };
   const merged = {
     name: "job.export.merged",
     label: "Export merged model",
-    section: "Job",
     when: () => !busy && !problems.has("merged"),
     run: () => begin({ format: "merged" }),
   };
-  useActions([adapter, merged]);
+  useActions("Job", [adapter, merged]);
   return (
     <section aria-label="Export" class="exports">
       <h2>Export</h2>

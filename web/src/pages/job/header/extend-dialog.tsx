@@ -1,6 +1,6 @@
 /** Extends a finished job: to which step or for how many epochs, and at which learning rate. */
 import { useState } from "preact/hooks";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { displayName } from "../../../lib/text";
@@ -35,8 +35,7 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
   const [unit, setUnit] = useState<Unit>("maxSteps");
   const [text, setText] = useState(String(done + Math.max(1, Math.round(done / 2))));
   const [schedule, setSchedule] = useState<"continue" | "restart">("continue");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const value = Number(text.trim().replaceAll(",", ""));
   const wrong = problemOf(unit, text.trim() === "" ? NaN : value, unit === "maxSteps" ? done : epochs);
   const choose = (next: Unit): void => {
@@ -47,19 +46,13 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
   };
   const extend = async (): Promise<void> => {
     if (wrong !== null || busy) return;
-    setBusy(true);
-    setError(null);
-    try {
+    await attempt(async () => {
       const body = { [unit]: value, schedule };
       const did = await unlessChanged("Extend", (force) => actOnJob(job.id, "extend", { ...body, ...force }));
       if (!did) return;
       say(`${displayName(job.name)} resumes at step ${number(done)}`);
       onClose();
-    } catch (fault) {
-      setError(errorText(fault));
-    } finally {
-      setBusy(false);
-    }
+    });
   };
   return (
     <Dialog title="Extend this job" onClose={onClose}>

@@ -1,8 +1,8 @@
 /** The job's name, status and actions: one primary action, one secondary, the rest in a menu. */
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { ActionButton } from "../../../actions/action-button";
 import { type Action, canRun, useActions } from "../../../actions/actions";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import type { Job, JobParent } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { answererOf, bestStep } from "../../../lib/best-step";
@@ -49,7 +49,10 @@ export function Header({ id, job, run, status, again }: Props) {
   const lifecycle = useLifecycle(id, job, status);
   const active = isActive(status);
   const actions = actionsOf({ id, job, run, status, again, cancelling, lifecycle });
-  useActions(actions.map((action) => linked(action)));
+  useActions(
+    "Job",
+    actions.map((action) => linked(action)),
+  );
   // Not a passive effect, which would end an edit that a key has already begun.
   useLayoutEffect(() => {
     editing.value = hasDraft(id) ? "notes" : null;
@@ -241,9 +244,7 @@ function actionsOf({ id, job, run, status, again, cancelling, lifecycle }: Sourc
         }),
     },
   ];
-  return list
-    .filter(({ name }) => !isReported(job) || OF_REPORTED.has(name))
-    .map((action) => ({ ...action, section: "Job" }));
+  return list.filter(({ name }) => !isReported(job) || OF_REPORTED.has(name));
 }
 
 /** What can be done with a job that another program runs. */
@@ -281,21 +282,12 @@ function playgroundHref(id: string, job: Job | undefined, run: Run, status: stri
 }
 
 function useCancel(id: string, name: string): { ask: () => void; busy: boolean; error: string | null } {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const ask = async (): Promise<void> => {
     const gone = features.peek().has("resume") ? "" : "; it cannot be resumed";
     const text = `“${name}” stops at the current step. Saved checkpoints are kept${gone}.`;
     if (!(await confirm({ title: "Cancel this job?", text, action: "Cancel job", danger: true }))) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await cancelJob(id);
-    } catch (fault) {
-      setError(errorText(fault));
-    } finally {
-      setBusy(false);
-    }
+    await attempt(() => cancelJob(id));
   };
   return { ask: () => void ask(), busy, error };
 }

@@ -37,7 +37,6 @@ export function useLifecycle(id: string, job: Job | undefined, status: string): 
       name: "job.pause",
       label: "Pause this job",
       keys: "s",
-      section: "Job",
       when: () => status === "running" && features.value.has("pause"),
       run: () =>
         void attempt("The job was not paused", async () => {
@@ -50,7 +49,6 @@ export function useLifecycle(id: string, job: Job | undefined, status: string): 
       name: "job.resume",
       label: "Resume this job",
       keys: "s",
-      section: "Job",
       when: () => couldResume(job, status) && features.value.has("resume"),
       run: () =>
         void attempt("The job was not resumed", async () => {
@@ -60,7 +58,6 @@ export function useLifecycle(id: string, job: Job | undefined, status: string): 
     extend: {
       name: "job.extend",
       label: "Extend this job",
-      section: "Job",
       when: () => status === "completed" && job?.resumable !== undefined && features.value.has("extend"),
       run: () => void openExtend(job!),
     },

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "../../../api/client";
+import { useAttempt } from "../../../api/client";
 import type { Job, JobChanges } from "../../../contract.gen";
 import { plural } from "../../../lib/format";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -39,8 +39,7 @@ interface EditProps {
 
 function Edit({ id, label, value, long, hint, trouble, changes }: EditProps) {
   const [text, setText] = useState(long ? (drafts.get(id) ?? value) : value);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, attempt } = useAttempt();
   const area = useRef<HTMLTextAreaElement>(null);
   const line = useRef<HTMLInputElement>(null);
   const wrong = trouble(text);
@@ -54,16 +53,7 @@ function Edit({ id, label, value, long, hint, trouble, changes }: EditProps) {
     editing.value = null;
   };
   const save = async (): Promise<void> => {
-    if (wrong || busy) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await editJob(id, changes(text));
-      close();
-    } catch (fault) {
-      setError(errorText(fault));
-      setBusy(false);
-    }
+    if (!wrong && !busy) await attempt(() => editJob(id, changes(text)).then(close));
   };
   const shared = {
     class: "ui-input",

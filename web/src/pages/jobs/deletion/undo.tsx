@@ -11,7 +11,6 @@ const UNDO: Action = {
   name: "jobs.undo",
   label: "Undo the deletion",
   keys: "z",
-  section: "Jobs",
   first: true,
   when: () => deletion.value !== null,
   run() {
@@ -22,7 +21,7 @@ const UNDO: Action = {
 };
 
 export function Undo() {
-  useActions([UNDO]);
+  useActions("Jobs", [UNDO]);
   const fault = deletionFault.value;
   return (
     <>

@@ -1,6 +1,6 @@
 /** Judges an adapter that another program has trained, on rows of the project that are new to it. */
 import { useRef, useState } from "preact/hooks";
-import { api, errorText } from "../../../api/client";
+import { api, errorText, useAttempt } from "../../../api/client";
 import type { Job } from "../../../contract.gen";
 import { bytes } from "../../../lib/format";
 import { clean } from "../../../lib/text";
@@ -25,8 +25,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
   const [adapter, setAdapter] = useState<Adapter | null>(null);
   const [data, setData] = useState("");
   const [model, setModel] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, setError, attempt } = useAttempt();
   const imported = useRef(false);
   const take = async (files: readonly Chosen[]): Promise<void> => {
     setError(null);
@@ -43,9 +42,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
   }
   const judge = async (): Promise<void> => {
     if (!adapter || busy) return;
-    setBusy(true);
-    setError(null);
-    try {
+    await attempt(async () => {
       const form = new FormData();
       form.append(CONFIG, adapter.config);
       form.append(WEIGHTS, adapter.weights);
@@ -55,10 +52,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
       await refreshJobs();
       onClose();
       go(jobHref(job.id));
-    } catch (fault) {
-      setError(errorText(fault));
-      setBusy(false);
-    }
+    });
   };
   return (
     <Dialog title="Judge an adapter" onClose={onClose}>

@@ -1,6 +1,6 @@
 /** Teaching by correcting: an answer is edited into the wanted one, which becomes a row of the project's data. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { errorText } from "../../../api/client";
+import { errorText, useAttempt } from "../../../api/client";
 import {
   addCorrection,
   corrections,
@@ -43,8 +43,7 @@ function keep({ turn, column, answer }: Props, id: string, corrected: KeptCorrec
 export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => void }) {
   const { turn, column, answer } = props;
   const [text, setText] = useState(answer.corrected?.text ?? answer.text);
-  const [error, setError] = useState("");
-  const [busy, setBusy] = useState(false);
+  const { busy, error, attempt } = useAttempt();
   const area = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => area.current?.focus(), []);
   useEffect(() => fitHeight(area.current), [text]);
@@ -52,11 +51,10 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
   const ready = text.trim() !== "" && !same;
   const add = async (): Promise<void> => {
     if (!ready || busy) return;
-    setBusy(true);
     const conversation = current.peek();
     const request = { ...conversation, ...(answer.asked ? { system: answer.asked.system } : {}) };
     const messages = messagesFor(request, turn.id, column);
-    try {
+    await attempt(async () => {
       const added = await addCorrection(
         [...messages, { role: "assistant", content: text }],
         answer.text,
@@ -67,10 +65,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
       announce(`Added to ${added.file}`);
       void loadCorrections().catch(() => undefined);
       onClose();
-    } catch (fault) {
-      setError(errorText(fault));
-      setBusy(false);
-    }
+    });
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (composing(event)) return;
@@ -106,7 +101,7 @@ export function CorrectDraft({ onClose, ...props }: Props & { onClose: () => voi
           ? "Edit to the ideal answer; saved to data/corrections.jsonl."
           : "Ctrl Enter adds it to data/corrections.jsonl, with what was said before."}
       </p>
-      {error !== "" && <ErrorNote title="It was not added" error={error} />}
+      {error !== null && <ErrorNote title="It was not added" error={error} />}
     </div>
   );
 }
