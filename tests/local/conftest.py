@@ -22,7 +22,7 @@ from arkor_dev.local.workers.process import DEFAULTS
 from . import tiny_model
 from .forked import Forks
 from .forking_backend import fork_workers, worker_template
-from .harness import Backend, Frame
+from .harness import FORKS, Backend, Frame
 from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
@@ -78,24 +78,16 @@ def _libraries_are_no_garbage() -> None:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """What the limited children of many tests are forked from."""
-    forks = Forks()
-    yield forks
-    forks.end()
-
-
-@pytest.fixture
-def forked(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limited children load their libraries once for all; ``gguf/test_limited.py`` starts true ones."""
-    if sys.platform == "linux":
-        monkeypatch.setattr(limited, "subprocess", forks)
-
-
-@pytest.fixture(scope="session")
 def template() -> dict[str, str]:
     """What a backend's environment has besides, so that its workers load their libraries once for all."""
     return worker_template()
+
+
+@pytest.fixture
+def forked(template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limited children have their libraries loaded; ``gguf/test_limited.py`` starts true ones."""
+    if template:
+        monkeypatch.setattr(limited, "subprocess", Forks(template[FORKS]))
 
 
 @pytest.fixture
