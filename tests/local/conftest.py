@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +19,45 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.gguf import limited
+from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.process import DEFAULTS
 
 from . import tiny_model
 from .forked import Forks
 from .forking_backend import fork_workers, worker_template
-from .harness import Backend, Frame
+from .harness import FORKS, Backend, Frame
 from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 for _name, _value in DEFAULTS.items():
     # What trains in the test's own process waits as a worker does: two that spin wait for each other.
     os.environ.setdefault(_name, _value)
 # As the harness's backends. Two threads of a tiny model take a quarter more of the processor, and are slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class _Lean(MetaPathFinder, Loader):
+    """Imports torch and transformers as workers do, which takes half as long, once a test needs them."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name == "torch" else None
+        if spec:
+            spec.loader = self
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.meta_path.remove(self)
+        del sys.modules[module.__name__]
+        with lean_imports():
+            """Everything is imported by it."""
+
+
+if "torch" not in sys.modules:
+    sys.meta_path.insert(0, _Lean())
 
 STEPS = 30
 SAMPLED: dict[str, Any] = {
@@ -78,24 +103,21 @@ def _libraries_are_no_garbage() -> None:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """What the limited children of many tests are forked from."""
-    forks = Forks()
-    yield forks
-    forks.end()
-
-
-@pytest.fixture
-def forked(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limited children load their libraries once for all; ``gguf/test_limited.py`` starts true ones."""
-    if sys.platform == "linux":
-        monkeypatch.setattr(limited, "subprocess", forks)
-
-
-@pytest.fixture(scope="session")
 def template() -> dict[str, str]:
     """What a backend's environment has besides, so that its workers load their libraries once for all."""
     return worker_template()
+
+
+def fork_children(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
+    """Limited children have their libraries loaded; ``gguf/test_limited.py`` starts true ones."""
+    if template:
+        patch.setattr(limited, "subprocess", Forks(template[FORKS]))
+
+
+@pytest.fixture
+def forked(template: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the limited children of one test."""
+    fork_children(template, monkeypatch)
 
 
 @pytest.fixture

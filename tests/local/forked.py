@@ -38,7 +38,8 @@ ROOM: Final = 2**14
 """Bytes that a child's environment may have more than its template's, as the system tells of it."""
 PLAIN: Final = ("arkor_dev.local.__main__", "arkor_dev.cli.main", "tests.local.short_evaluation")
 """What backends and commands need, which never load torch."""
-LIMITED: Final = ("transformers", "safetensors.torch", "llama_cpp", "tests.local.one_core")
+NAME: Final = "ARKOR_TEST_TEMPLATE_NAME"
+"""In the environment of a template: its own name."""
 
 
 class Template:
@@ -171,32 +172,25 @@ def answer(template: str, module: str, env: Mapping[str, str], order: bytes) -> 
 
 
 class Forks:
-    """Starts limited children in place of ``subprocess``, forked from a process of the same environment."""
+    """Starts limited children in place of ``subprocess``, forked from the template of that name."""
 
     PIPE = PIPE
 
-    def __init__(self) -> None:
-        self._templates: dict[tuple[tuple[str, str], ...], Template] = {}
+    def __init__(self, template: str) -> None:
+        self._template = template
 
     def Popen(self, argv: Sequence[str], *, env: Mapping[str, str], stderr: Any, **how: Any) -> Forked:  # noqa: N802
         """Start ``python -m MODULE`` with pipes, as the leader of a process group."""
         assert how == {"stdin": PIPE, "stdout": PIPE, "start_new_session": True}, how
         python, flag, module = argv
         assert (python, flag) == (sys.executable, "-m")
-        key = tuple(sorted(env.items()))
-        if key not in self._templates:
-            self._templates[key] = Template(LIMITED, env)
-        return Forked(self._templates[key].name, module, env, stderr.fileno())
-
-    def end(self) -> None:
-        """End what is forked."""
-        for template in self._templates.values():
-            template.end()
+        return Forked(self._template, "tests.local.one_core", env, stderr.fileno(), [module])
 
 
 def serve(listening: socket.socket, libraries: Sequence[str]) -> None:
     """Fork for whoever asks, until this process is ended."""
     die_with_parent()
+    os.environ[NAME] = listening.getsockname().decode().removeprefix("\0")
     with lean_imports():
         for name in libraries:
             with contextlib.suppress(ImportError):

@@ -25,8 +25,6 @@ import torch
 from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakIdKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +58,8 @@ class Device:
     reserved: int = 0
     operations: int = 0
     waits: Counter[str] = field(default_factory=Counter)
-    _owned: Any = field(default_factory=WeakIdKeyDictionary)
+    _owned: set[int] = field(default_factory=set)
+    """The addresses of storages, each for as long as there is such a one."""
     _making: bool = False
     _leaving: bool = False
     _busy_until: float = 0.0
@@ -68,12 +67,13 @@ class Device:
     # Tensors
 
     def owns(self, tensor: Any) -> bool:
-        return tensor.device.type == "meta" or tensor.untyped_storage() in self._owned
+        return tensor.device.type == "meta" or tensor.untyped_storage()._cdata in self._owned
 
     def take(self, tensor: Any) -> None:
         """Count ``tensor`` as one on the device; raises as the device would."""
         storage = tensor.untyped_storage()
-        if storage in self._owned or tensor.device.type == "meta":
+        address = storage._cdata
+        if address in self._owned or tensor.device.type == "meta":
             return
         if tensor.dtype in self.refused:
             raise TypeError(
@@ -87,13 +87,14 @@ class Device:
                 f"{self.kind.upper()} out of memory. Tried to allocate {size / 2**20:.2f} MiB. GPU 0 has a "
                 f"total capacity of {self.total / 2**20:.2f} MiB of which {left / 2**20:.2f} MiB is free."
             )
-        self._owned[storage] = True
-        weakref.finalize(storage, self._free, size)
+        self._owned.add(address)
+        weakref.finalize(storage, self._free, address, size)
         self.allocated += size
         self.peak = max(self.peak, self.allocated)
         self.reserved = max(self.reserved, self.allocated)
 
-    def _free(self, size: int) -> None:
+    def _free(self, address: int, size: int) -> None:
+        self._owned.discard(address)
         self.allocated -= size
 
     def wait(self, why: str) -> None:
@@ -128,10 +129,19 @@ class Device:
 
 
 _REAL_DEVICE = torch.Tensor.device.__get__
+_IS_CUDA, _IS_MPS = torch.Tensor.is_cuda.__get__, torch.Tensor.is_mps.__get__
 
 
 def _tensors(*values: Any) -> list[Any]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found += _tensors(*value)
+        elif isinstance(value, dict):
+            found += _tensors(*value.values())
+    return found
 
 
 class _World:
@@ -145,8 +155,11 @@ class _World:
         """The device that ``tensor`` is on; None for the processor and for one without numbers."""
         if _REAL_DEVICE(tensor).type == "meta":
             return None
-        storage = tensor.untyped_storage()
-        return next((device for device in self.devices if storage in device._owned), None)
+        address = tensor.untyped_storage()._cdata
+        for device in self.devices:
+            if address in device._owned:
+                return device
+        return None
 
     def device_of(self, tensor: Any) -> Any:
         real, owner = _REAL_DEVICE(tensor), self.owner(tensor)
@@ -161,7 +174,10 @@ class _World:
 
     @property
     def making(self) -> Device | None:
-        return next((device for device in self.devices if device._making), None)
+        for device in self.devices:
+            if device._making:
+                return device
+        return None
 
     @property
     def leaving(self) -> bool:
@@ -219,10 +235,10 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         world, kwargs, tensor = self._world, dict(kwargs or {}), torch.Tensor
-        if func == tensor.device.__get__:
+        if func == _REAL_DEVICE:
             return world.device_of(args[0])
-        if func in (tensor.is_cuda.__get__, tensor.is_mps.__get__):
-            kind = "cuda" if func == tensor.is_cuda.__get__ else "mps"
+        if func in (_IS_CUDA, _IS_MPS):
+            kind = "cuda" if func == _IS_CUDA else "mps"
             return world.kind == kind and any(device.owns(args[0]) for device in world.devices)
         if func in (tensor.to, tensor.cpu, tensor.cuda):
             return self._move(func, args, kwargs)

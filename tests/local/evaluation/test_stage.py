@@ -374,11 +374,11 @@ def test_fewer_than_eight_preferences_cannot_tell() -> None:
 def test_coin_flips_are_called_no_difference(count: int, skewed: bool) -> None:
     """The mean margin of an adapter that learned nothing is zero: 19 in 20 repeats find no difference."""
     chance, said = random.Random(7), []
+    losses = compare([0.0] * count, [0.0] * count)  # of which the verdict says nothing
     for _ in range(200):
         margins = [
             chance.lognormvariate(0, 1) - math.exp(0.5) if skewed else chance.gauss(0, 1)
             for _ in range(count)
         ]
-        losses = compare([0.0] * count, margins)
         said.append(preferred("pair", losses, [0.0] * count, margins, range(count)).verdict)
     assert said.count("unclear") >= (0.95 if skewed else 0.975) * len(said)

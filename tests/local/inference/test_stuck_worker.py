@@ -29,6 +29,8 @@ SOON = 0.5
 """Seconds after which a worker that is known to hang is given up; any other one has all the time it takes."""
 TEMPLATE_LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 """Some ten minutes of a template that prints nothing."""
+ENDLESS = f"{{% for a in range(99999) %}}{'x' * 1000}{{% endfor %}}"
+"""One that prints 100 MB."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -133,7 +135,7 @@ def with_template(tiny: Path, folder: Path, template: str) -> Path:
     ("text", "reason"),
     [
         (TEMPLATE_LOOP, "takes longer than"),
-        (f"{{% for a in range(99999) %}}{'x' * 1000}{{% endfor %}}", "more than"),
+        (ENDLESS, "more than"),
         ("{{ ().__class__.__base__.__subclasses__() }}", "unsafe"),
         ("{{ messages.append(1) }}", "unsafe"),
         ("{{ cycler.__init__.__globals__.os.system('true') }}", "unsafe"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .lean_processes import answers
-from .test_lean_torch import LEARNS
+from .test_lean_torch import ASK, LEARNS
 from .test_lean_transformers import NAMES, OBJECTS
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def by_way(tiny: Path) -> dict[str, dict[str, Any]]:
-    """``learns`` and ``names`` of the libraries ``lean`` and ``whole``."""
+    """``learns`` and ``names`` of the libraries ``lean`` and ``whole``; what ``asks`` of lean ones."""
     codes = {"learns": LEARNS, "names": OBJECTS}
-    return {way: answers(codes, way, str(tiny), *NAMES) for way in ("lean", "whole")}
+    ways = {"lean": {**codes, "asks": ASK}, "whole": codes}
+    return {way: answers(codes, way, str(tiny), *NAMES) for way, codes in ways.items()}

@@ -44,26 +44,28 @@ def heavy():
 EACH: Final = f"""
 {BEGIN}
 import os, traceback
-import transformers
+import transformers, peft  # most of which each would import
 codes, *asked = asked
-told = {{}}
-for name, code in json.loads(codes).items():
+def forked(find, *about):
     given, write = os.pipe()
-    child = os.fork()  # each begins with the libraries alone
+    child = os.fork()  # each begins with what is loaded by now
     if not child:
         try:
-            exec(code, globals())
             with os.fdopen(write, "w") as file:
-                json.dump(answer, file)
+                json.dump(find(*about), file)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
     os.close(write)
     with os.fdopen(given) as file:
-        told[name] = json.loads(file.read() or "null")
-    assert os.waitpid(child, 0)[1] == 0, name
-print(json.dumps(told))
+        found = json.loads(file.read() or "null")
+    assert os.waitpid(child, 0)[1] == 0, about
+    return found
+def answer_of(code):
+    exec(code, globals())
+    return answer
+print(json.dumps({{name: forked(answer_of, code) for name, code in json.loads(codes).items()}}))
 """
 
 

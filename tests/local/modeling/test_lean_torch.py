@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from .lean_processes import BEGIN, look, needs_forks
+from .lean_processes import look, needs_forks
 
 pytestmark = pytest.mark.engine
 
@@ -29,10 +28,11 @@ for step in range(3):
     told.append(loss.item())
 optimizer.load_state_dict(optimizer.state_dict())
 answer = {"told": told, "compiler": compiler(), "heavy": heavy(), "read": len(read)}
-import tempfile
-with tempfile.TemporaryDirectory() as folder:
-    model.unload().save_pretrained(folder)
-answer["saved"] = {"compiler": compiler(), "heavy": heavy()}
+if way == "lean":
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        model.unload().save_pretrained(folder)
+    answer["saved"] = {"compiler": compiler(), "heavy": heavy()}
 """
 ASKED = {
     "a part of a part, and a setting beside sharded tensors": """
@@ -65,8 +65,6 @@ with found():
 """,
 }
 ASK = f"""
-{BEGIN}
-import os, traceback
 import sympy, torch.fx.experimental.symbolic_shapes  # which the compiler needs as well: once for all
 def asked_for(code):
     exec(code, globals())
@@ -75,19 +73,9 @@ def asked_for(code):
     assert torch._dynamo is sys.modules["torch._dynamo"]
     assert torch._dynamo.config is sys.modules["torch._dynamo.config"]
     assert torch._dynamo.__file__ and torch._dynamo.config.__spec__.origin
+    return True
 assert not compiler()
-told = {{}}
-for name, code in json.loads(asked[0]).items():
-    child = os.fork()  # each begins without the compiler
-    if not child:
-        try:
-            asked_for(code)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    told[name] = os.waitpid(child, 0)[1]
-print(json.dumps(told))
+answer = {{name: forked(asked_for, code) for name, code in {ASKED!r}.items()}}
 """
 
 
@@ -106,8 +94,8 @@ def test_it_learns_the_same_without_the_compiler(by_way: dict[str, dict[str, Any
 
 
 @needs_forks
-def test_who_asks_for_the_compiler_gets_the_real_one() -> None:
-    assert look(ASK, "lean", json.dumps(ASKED)) == dict.fromkeys(ASKED, 0)
+def test_who_asks_for_the_compiler_gets_the_real_one(by_way: dict[str, dict[str, Any]]) -> None:
+    assert by_way["lean"]["asks"] == dict.fromkeys(ASKED, True)
 
 
 BLOCKED = """

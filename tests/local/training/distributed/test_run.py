@@ -37,13 +37,13 @@ CASES: dict[str, dict[str, Any]] = {
         "config": {"gradientAccumulationSteps": 2, "batchSize": 3, "evalSteps": 5, "saveSteps": 10},
         "held_out": 5,
     },
-    "packs": {"config": {"packing": True, "batchSize": 2, "maxSteps": 7}},
+    "packs": {"config": {"packing": True, "batchSize": 2, "maxSteps": 5}},
     "patience": {
         "config": {"earlyStoppingPatience": 2, "earlyStoppingThreshold": 100, "evalSteps": 3},
         "held_out": 5,
     },
-    "pissa": {"config": {"initLoraWeights": "pissa", "groupByLength": True, "maxSteps": 7}},
-    "whole": {"config": {"fullFineTuning": True, "learningRate": 1e-3, "maxGradNorm": 0.1, "maxSteps": 7}},
+    "pissa": {"config": {"initLoraWeights": "pissa", "groupByLength": True, "maxSteps": 5}},
+    "whole": {"config": {"fullFineTuning": True, "learningRate": 1e-3, "maxGradNorm": 0.1, "maxSteps": 5}},
     "too fast": {"config": {"learningRate": 1e20, "optim": "sgd", "maxGradNorm": 0, "maxSteps": 6}},
     # Some batches have fewer replayed rows than there are workers.
     "near the base": {"config": {"baseKl": 0.5, "replay": 0.3, "batchSize": 3, "maxSteps": 7}},

@@ -195,7 +195,7 @@ def test_the_base_is_measured_once_and_then_known(
 ) -> None:
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
     _, first = usual
-    job, second = judged(shared, {**ANSWERED, "learningRate": 5e-3})
+    job, second = judged(shared, {**ANSWERED, "maxSteps": 4, "learningRate": 5e-3})
     assert rows_measured(second) == FEWEST + WRITTEN + 2 * MARKED
     before, after = evaluation_in(first), evaluation_in(second)
     for name in ("heldOut", "general"):
@@ -381,7 +381,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
         **CONFIG,
         "datasetSource": {"type": "file", "path": "data/few.jsonl"},
         "evalDatasetSource": {"type": "file", "path": "data/others.jsonl"},
-        "maxSteps": 80,
+        "maxSteps": 60,
         "lrSchedulerType": "constant",
         "evalSteps": 10,
         "saveSteps": 10,
@@ -390,7 +390,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
     job, frames = judged(shared, config)
     evaluation = evaluation_in(frames)
     best = evaluation["bestStep"]
-    assert 0 < best < 70, evaluation
+    assert 0 < best < 50, evaluation
     assert (evaluation["bestVerdict"], evaluation["bestKept"]) == ("better", True), evaluation
     assert (
         f"The run overfitted: from step {best} on the held-out loss rose from" in evaluation["bestSentence"]
@@ -401,7 +401,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
     assert (kept["kind"], kept["name"], kept["step"]) == ("checkpoint", "best", best)
     folder = shared_data / "jobs" / job / "checkpoints"
     assert kept["path"] == str(folder.resolve() / str(best))
-    assert sorted(map(int, (path.name for path in folder.iterdir()))) == [best, 70, 80]
+    assert sorted(map(int, (path.name for path in folder.iterdir()))) == [best, 50, 60]
     removed = [frame.json["step"] for frame in frames if frame.event == "checkpoint.removed"]
     assert best not in removed
     # Its files are those of the checkpoint: nothing is there twice.

@@ -49,7 +49,7 @@ RATED = [
     }
     for place, row in enumerate(ROWS)
 ]
-STEPS, BATCH = 5, 4
+STEPS, BATCH = 3, 4
 SHORT: dict[str, Any] = {
     "maxSteps": 8, "learningRate": 1e-2, "datasetSplit": 0.6, "evalSteps": 4,
     "samples": "off", "numberFormat": "float32", "batchSize": 8,
@@ -262,7 +262,7 @@ def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: 
     assert logged[-1]["rewardChosen"] > 0.05
     assert logged[-1]["rewardAccuracy"] == 1
     paused = run_of(tiny, parts, name, **how)
-    pausing_after(3)(paused)
+    pausing_after(2)(paused)
     assert paused.run().status == "paused"
     resumed = run_of(tiny, parts, name, **how)
     resumed.resume_plan = points(parts)
