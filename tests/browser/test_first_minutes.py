@@ -28,12 +28,6 @@ CSV = "id;Frage;Antwort\n" + "".join(
 )
 
 
-@pytest.fixture(scope="module")
-def template() -> dict[str, str]:
-    """As the local backend's own tests have it."""
-    return worker_template()
-
-
 @pytest.mark.slow
 @pytest.mark.beside
 @pytest.mark.browser
@@ -42,7 +36,6 @@ def template() -> dict[str, str]:
 async def test_from_an_empty_folder_to_an_export(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    template: dict[str, str],
     open_page: OpenPage,
 ) -> None:
     project = tmp_path / "shop"
@@ -51,7 +44,7 @@ async def test_from_an_empty_folder_to_an_export(
     (tmp_path / "faq.csv").write_text(CSV)
     local = ("--local", "--project", str(project))
     async with (
-        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(template)) as daemon,
+        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(worker_template())) as daemon,
         open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         await page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv")

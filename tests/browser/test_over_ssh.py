@@ -1,16 +1,18 @@
 """The page of a project whose backend is on another machine: installed, cut off, switched off, and back.
 
-A real sshd and a true training, of a tiny model.
+A real sshd and a true training, of a tiny model. In tests/local/test_over_ssh.py the workers are not forked.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import expect
 
 from tests.local.conftest import made_once, make_project
+from tests.local.forking_backend import forking_python, worker_template
 from tests.local.test_over_ssh import TOML
 from tests.support.daemon import running_daemon
 from tests.support.sshd import HOST, running_sshd
@@ -37,8 +39,10 @@ async def test_a_run_on_another_machine(
     open_page: OpenPage,
 ) -> None:
     project = make_project(tmp_path / "own", made_once(tmp_path_factory))
-    (project / "arkor.toml").write_text(TOML + "eval_split = 0.4\n")
-    with running_sshd(tmp_path / "sshd", held_port(), monkeypatch) as there:
+    python = forking_python(tmp_path / "far-python")
+    toml = TOML.replace(sys.executable, str(python))
+    (project / "arkor.toml").write_text(f"{toml}eval_split = 0.4\n")
+    with running_sshd(tmp_path / "sshd", held_port(), monkeypatch, env=worker_template()) as there:
         async with (
             running_daemon(tmp_path / "home", held_port(), "--project", str(project)) as daemon,
             open_page(daemon.origin, faulty=True, reduced_motion="reduce") as page,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 VOTES = 12
 AGAIN = 10
 """A result needs as many."""
-CONTEXT = 96
+CONTEXT = 72
 """Tokens: a model of random weights answers to the end of its context, each time."""
 BRIEFER = {
     'model = "smollm2-135m-instruct"': 'model = "./models/tiny"',
@@ -40,12 +40,6 @@ BRIEFER = {
     "eval_split = 0.1 ": "eval_split = 0.3 ",
     "replay = 0.2 ": 'samples = "off"\n# replay = 0.2 ',
 }
-
-
-@pytest.fixture(scope="module")
-def template() -> dict[str, str]:
-    """As the local backend's own tests have it."""
-    return worker_template()
 
 
 async def vote_for_the_shorter(page: Page) -> None:
@@ -84,7 +78,6 @@ async def run_of(daemon: Daemon, known: set[str]) -> str:
 async def test_votes_train_an_adapter_that_is_voted_on_again(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    template: dict[str, str],
     open_page: OpenPage,
 ) -> None:
     project = copy_example(tmp_path)
@@ -99,7 +92,7 @@ async def test_votes_train_an_adapter_that_is_voted_on_again(
     pairs = project / "data" / "preferences.jsonl"
     local = ("--local", "--project", str(project))
     async with (
-        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(template)) as daemon,
+        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(worker_template())) as daemon,
         open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         first = await press_run(page)

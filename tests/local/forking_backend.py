@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT: Final = Path(__file__).parents[2]
+HOOK: Final = ROOT / "tests" / "support" / "forking"
 FORKED: Final = (
     "arkor_dev.local.attribution.worker",
     "arkor_dev.local.embeddings.losses_worker",
@@ -87,8 +88,21 @@ def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
 
 def of_a_studio(template: dict[str, str]) -> dict[str, str]:
     """What the environment of a whole Studio, or of a command, has besides, so that its backend forks."""
-    path = (ROOT / "tests" / "support" / "forking", ROOT)
-    return {**template, "PYTHONPATH": os.pathsep.join(map(str, path))} if template else {}
+    return {**template, "PYTHONPATH": f"{HOOK}{os.pathsep}{ROOT}"} if template else {}
+
+
+def forking_python(folder: Path) -> Path:
+    """Make an environment with this one's packages; return its Python, whose backends fork their workers.
+
+    Code that ``PYTHONPATH`` names is run in place of this.
+    """
+    import venv  # for the few tests that need one, not for every backend
+
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    packages = [each for each in sys.path if each.endswith("-packages")]
+    (site / "these.pth").write_text("\n".join([str(ROOT), str(HOOK), *packages]))
+    return folder / "bin" / "python"
 
 
 class ForkedProcess:

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,7 +29,7 @@ from tests.support.documented import ROOT, Command, documented
 
 from .conftest import ENDLESS, make_project
 from .forked import plain_of
-from .forking_backend import of_a_studio
+from .forking_backend import forking_python, of_a_studio
 from .gguf_extra import LACKING, with_converters
 from .harness import FORKS, Backend
 
@@ -61,6 +60,7 @@ NOT_RUN: Final = {
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
     r" --repeat": "tests/local/test_verify_repeat.py",
+    r"doctor --train": "three more trainings: tests/local/test_doctor_train.py",
     r"…$": "the end is left out: with each end it stands elsewhere",
     r"^arkor-dev (completion|export|serve|verify|jobs cancel|local import)$": "a name, in a sentence",
 }
@@ -288,20 +288,15 @@ installation, and Studio itself, is started."""
 
 def made_environment(clone: Path, template: str) -> None:
     """An environment as ./scripts/studio leaves it, but with the packages of this one."""
-    environment = clone / ".venv"
-    venv.create(environment, symlinks=True)
-    (site,) = environment.glob("lib/python*/site-packages")
-    packages = [each for each in sys.path if each.endswith("-packages")]
-    (site / "these.pth").write_text("\n".join([str(ROOT), *packages]))
-    command = environment / "bin" / "arkor-dev"
-    python = environment / "bin" / "python"
+    python = forking_python(clone / ".venv")
+    command = python.with_name("arkor-dev")
     command.write_text(COMMAND.format(python=python, template=template))
     command.chmod(0o755)
     for file in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / file, clone / file)
     made_of = (clone / "pyproject.toml").read_bytes() + (clone / "constraints.txt").read_bytes()
     sums = subprocess.run(["/usr/bin/cksum"], input=made_of, capture_output=True, check=True).stdout.decode()
-    (environment / "installed").write_text(f"{sums.strip()} [local]\n")
+    (clone / ".venv" / "installed").write_text(f"{sums.strip()} [local]\n")
 
 
 def test_every_command_runs_as_it_is_written(sandbox: Sandbox) -> None:

@@ -20,7 +20,7 @@ import pytest
 from .processes import alive, children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pwd import struct_passwd
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -39,7 +39,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
-SetEnv HOME={home} {mark}={home} PATH={path} OMP_NUM_THREADS=1 ARKOR_LEAST_FREE_BYTES=0
+SetEnv HOME={home} {mark}={home} PATH={path} OMP_NUM_THREADS=1 ARKOR_LEAST_FREE_BYTES=0 {env}
 """
 CLIENT = """
 Host {host}
@@ -128,12 +128,17 @@ class Sshd:
 
 @contextmanager
 def running_sshd(
-    folder: Path, port: int, patch: pytest.MonkeyPatch, path: str = "", account: struct_passwd | None = None
+    folder: Path,
+    port: int,
+    patch: pytest.MonkeyPatch,
+    path: str = "",
+    account: struct_passwd | None = None,
+    env: Mapping[str, str] = {},
 ) -> Iterator[Sshd]:
     """A server whose host `HOST` ssh knows and may sign in to; ``path`` is what programs it finds there.
 
-    It signs in to another ``account`` of this machine, which must be able to read ``folder``, or to one's own
-    with a home in there.
+    What runs there has ``env``, too. It signs in to another ``account`` of this machine, which must be able
+    to read ``folder``, or to one's own with a home in there.
     """
     if SSHD is None or shutil.which("ssh") is None or sys.platform != "linux":
         pytest.skip("needs ssh and sshd (Debian: openssh-client and openssh-server), and Linux")
@@ -148,6 +153,7 @@ def running_sshd(
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
     path = path or os.defpath
     how = {"folder": folder, "port": port, "home": home, "mark": MARK, "path": path}
+    how["env"] = " ".join(f"{name}={value}" for name, value in env.items())
     (folder / "sshd_config").write_text(CONFIG.format(**how))
     user = account.pw_name if account else getpass.getuser()
     (folder / "config").write_text(CLIENT.format(host=HOST, port=port, folder=folder, user=user))
