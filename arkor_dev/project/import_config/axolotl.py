@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, flag, held_out, unsupported
+from .conversion import COMMON, OWN_TEMPLATE, flag, held_out, negated, noted, unsupported
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -154,17 +154,9 @@ def _trl(conversion: Conversion, entry: Entry) -> None:
     conversion.apply([replace(entry, key=key, value=value) for key, value in options.items()], COMMON)
 
 
-def _per_epoch(conversion: Conversion, entry: Entry) -> None:
-    conversion.note(entry, "intervals count steps here: the automatic one is used")
-
-
-def _learns_from(conversion: Conversion, entry: Entry) -> None:
-    conversion.set("train_on_responses_only", entry, not entry.value)
-
-
 def _template(conversion: Conversion, entry: Entry) -> None:
     if entry.value != "tokenizer_default":
-        conversion.note(entry, "the model's own chat template is used")
+        conversion.note(entry, OWN_TEMPLATE)
 
 
 def _wandb(conversion: Conversion, entry: Entry) -> None:
@@ -174,11 +166,19 @@ def _wandb(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, f"set the environment variable {entry.key.upper()}={entry.value} instead")
 
 
-def _packing(conversion: Conversion, entry: Entry) -> None:
-    conversion.set("packing", entry)
-
-
+PER_EPOCH: Final = noted("intervals count steps here: the automatic one is used")
+WITHOUT_EFFECT: Final = (
+    "wandb_watch", "wandb_name", "wandb_run_id", "wandb_log_model", "model_type", "tokenizer_type",
+    "tokenizer_config", "base_model_config", "special_tokens", "strict", "dataset_prepared_path",
+    "dataset_processes", "eval_sample_packing", "pad_to_sequence_len", "flash_attention", "sdp_attention",
+    "xformers_attention", "s2_attention", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel",
+    "lora_fan_in_fan_out", "plugins", "liger_rope", "liger_rms_norm", "liger_glu_activation",
+    "liger_fused_linear_cross_entropy", "loss_watchdog_threshold", "loss_watchdog_patience",
+    "eval_table_size", "eval_max_new_tokens", "save_first_step", "debug", "float16", "bfloat16",
+)  # fmt: skip
+"""Keys that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
+    **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
     "base_model": _model,
     "adapter": _adapter,
@@ -186,7 +186,7 @@ RULES: Final[dict[str, Any]] = {
     "test_datasets": _test_datasets,
     "val_set_size": held_out,
     "sequence_len": "max_length",
-    "sample_packing": _packing,
+    "sample_packing": "packing",
     "rl": _rl,
     "rl_beta": "beta",
     "orpo_alpha": "beta",
@@ -205,16 +205,11 @@ RULES: Final[dict[str, Any]] = {
     "peft_use_dora": "lora.use_dora",
     "peft_use_rslora": "lora.use_rslora",
     "peft_init_lora_weights": "lora.init_lora_weights",
-    "train_on_inputs": _learns_from,
+    "train_on_inputs": negated("train_on_responses_only"),
     "chat_template": _template,
-    "evals_per_epoch": _per_epoch,
-    "saves_per_epoch": _per_epoch,
+    **dict.fromkeys(("evals_per_epoch", "saves_per_epoch"), PER_EPOCH),
     "wandb_project": _wandb,
     "wandb_entity": _wandb,
-    "wandb_watch": None,
-    "wandb_name": None,
-    "wandb_run_id": None,
-    "wandb_log_model": None,
     "use_wandb": flag("report_to", value=["wandb"]),
     "use_mlflow": flag("report_to", value=["mlflow"]),
     "use_tensorboard": flag("report_to", value=["tensorboard"]),
@@ -222,38 +217,7 @@ RULES: Final[dict[str, Any]] = {
     "fsdp": unsupported("FSDP is not used here"),
     "fsdp_config": unsupported("FSDP is not used here"),
     "lora_model_dir": unsupported("to start from an adapter trained here: arkor-dev start --from JOB"),
-    "model_type": None,
-    "tokenizer_type": None,
-    "tokenizer_config": None,
-    "base_model_config": None,
-    "special_tokens": None,
     "tokens": unsupported("new tokens are not supported"),
-    "strict": None,
-    "dataset_prepared_path": None,
-    "dataset_processes": None,
-    "eval_sample_packing": None,
-    "pad_to_sequence_len": None,
-    "flash_attention": None,
-    "sdp_attention": None,
-    "xformers_attention": None,
-    "s2_attention": None,
-    "lora_mlp_kernel": None,
-    "lora_qkv_kernel": None,
-    "lora_o_kernel": None,
-    "lora_fan_in_fan_out": None,
-    "plugins": None,
-    "liger_rope": None,
-    "liger_rms_norm": None,
-    "liger_glu_activation": None,
-    "liger_fused_linear_cross_entropy": None,
-    "loss_watchdog_threshold": None,
-    "loss_watchdog_patience": None,
-    "eval_table_size": None,
-    "eval_max_new_tokens": None,
-    "save_first_step": None,
-    "debug": None,
-    "float16": None,
-    "bfloat16": None,
 }
 
 

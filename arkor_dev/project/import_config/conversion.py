@@ -185,6 +185,19 @@ def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
     return convert
 
 
+def negated(key: str) -> Any:
+    """Return a rule that sets the flag ``key`` to the opposite."""
+    return lambda conversion, entry: conversion.set(key, entry, not entry.value)
+
+
+def noted(text: str) -> Any:
+    """Return a rule that adds a note."""
+    return lambda conversion, entry: conversion.note(entry, text)
+
+
+OWN_TEMPLATE: Final = "the model's own chat template is used"
+
+
 def unsupported(text: str) -> Any:
     """Return a rule that adds a note if an unsupported feature is enabled."""
 
@@ -309,7 +322,19 @@ def remote_code(conversion: Conversion, entry: Entry) -> None:
         )
 
 
+WITHOUT_EFFECT: Final = (
+    "precompute_ref_log_probs", "use_vllm", "vllm_mode", "vllm_gpu_memory_utilization",
+    "gradient_checkpointing_kwargs", "logging_strategy", "logging_first_step", "logging_dir", "run_name",
+    "output_dir", "overwrite_output_dir", "do_train", "do_eval", "save_only_model", "save_safetensors",
+    "per_device_eval_batch_size", "eval_batch_size", "eval_accumulation_steps", "dataloader_num_workers",
+    "dataloader_pin_memory", "dataloader_prefetch_factor", "dataset_num_proc", "remove_unused_columns",
+    "ddp_timeout", "ddp_find_unused_parameters", "local_rank", "tf32", "push_to_hub", "hub_model_id",
+    "hub_strategy", "resume_from_checkpoint", "disable_tqdm", "use_cache", "attn_implementation",
+    "device_map", "torch_dtype", "dtype", "token",
+)  # fmt: skip
+"""Keys that have no effect on training here."""
 COMMON: Final[dict[str, Any]] = {
+    **dict.fromkeys(WITHOUT_EFFECT),
     "optim": optimizer,
     "optimizer": optimizer,
     "lr_scheduler": scheduler,
@@ -321,10 +346,6 @@ COMMON: Final[dict[str, Any]] = {
     "reward_funcs": rewards,
     "max_prompt_length": unsupported("prompts are cut by max_length together with their answers"),
     "max_completion_length": "max_completion_length",
-    "precompute_ref_log_probs": None,
-    "use_vllm": None,
-    "vllm_mode": None,
-    "vllm_gpu_memory_utilization": None,
     "bf16": half_precision("bf16"),
     "fp16": half_precision("fp16"),
     "report_to": reporters,
@@ -335,38 +356,4 @@ COMMON: Final[dict[str, Any]] = {
     "save_strategy": interval("save_every"),
     "load_in_8bit": unsupported("8-bit base models are not supported: load_in_4bit = true needs less memory"),
     "trust_remote_code": remote_code,
-    "gradient_checkpointing_kwargs": None,
-    "logging_strategy": None,
-    "logging_first_step": None,
-    "logging_dir": None,
-    "run_name": None,
-    "output_dir": None,
-    "overwrite_output_dir": None,
-    "do_train": None,
-    "do_eval": None,
-    "save_only_model": None,
-    "save_safetensors": None,
-    "per_device_eval_batch_size": None,
-    "eval_batch_size": None,
-    "eval_accumulation_steps": None,
-    "dataloader_num_workers": None,
-    "dataloader_pin_memory": None,
-    "dataloader_prefetch_factor": None,
-    "dataset_num_proc": None,
-    "remove_unused_columns": None,
-    "ddp_timeout": None,
-    "ddp_find_unused_parameters": None,
-    "local_rank": None,
-    "tf32": None,
-    "push_to_hub": None,
-    "hub_model_id": None,
-    "hub_strategy": None,
-    "resume_from_checkpoint": None,
-    "disable_tqdm": None,
-    "use_cache": None,
-    "attn_implementation": None,
-    "device_map": None,
-    "torch_dtype": None,
-    "dtype": None,
-    "token": None,
 }

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, Conversion, flag, rewards
+from .conversion import COMMON, OWN_TEMPLATE, Conversion, flag, noted, rewards
 from .entries import Computed
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ def _initial(conversion: Conversion, entry: Entry) -> None:
         conversion.set("lora.init_lora_weights", entry)
 
 
-def _template(conversion: Conversion, entry: Entry) -> None:
-    conversion.note(entry, "the model's own chat template is used")
-
-
+WITHOUT_EFFECT: Final = (
+    "task_type", "lora_task_type", "inference_mode", "loftq_config", "use_peft",
+)  # fmt: skip
+"""Keys of PEFT that have no effect on training here."""
 PEFT: Final[dict[str, Any]] = {
+    **dict.fromkeys(WITHOUT_EFFECT),
     "r": "lora.r",
     "lora_r": "lora.r",
     "lora_alpha": "lora.alpha",
@@ -84,11 +85,6 @@ PEFT: Final[dict[str, Any]] = {
     "layers_to_transform": "lora.layers_to_transform",
     "use_gradient_checkpointing": _checkpointing,
     "random_state": _seed,
-    "task_type": None,
-    "lora_task_type": None,
-    "inference_mode": None,
-    "loftq_config": None,
-    "use_peft": None,
 }
 MODEL: Final[dict[str, Any]] = {
     "model_name": _model,
@@ -106,21 +102,19 @@ TRAINER: Final[dict[str, Any]] = {
     "max_seq_length": "max_length",
     "dataset_text_field": _text_field,
 }
+OF_TRL: Final = (
+    "padding_free", "use_liger_kernel", "dataset_config", "dataset_train_split", "dataset_test_split",
+    "dataset_kwargs", "eos_token", "torch_compile",
+)  # fmt: skip
+"""Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
     **COMMON,
     **PEFT,
     **MODEL,
+    **dict.fromkeys(OF_TRL),
     "dataset_name": _data,
     "dataset_text_field": _text_field,
-    "chat_template_path": _template,
-    "padding_free": None,
-    "use_liger_kernel": None,
-    "dataset_config": None,
-    "dataset_train_split": None,
-    "dataset_test_split": None,
-    "dataset_kwargs": None,
-    "eos_token": None,
-    "torch_compile": None,
+    "chat_template_path": noted(OWN_TEMPLATE),
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 
-from .conversion import COMMON, flag, held_out, unsupported
+from .conversion import COMMON, OWN_TEMPLATE, flag, held_out, negated, noted, unsupported
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -50,18 +50,6 @@ def _bits(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "only 4-bit base models are supported: load_in_4bit = true")
 
 
-def _rows(conversion: Conversion, entry: Entry) -> None:
-    conversion.note(entry, "all rows are used: cut the file to use fewer")
-
-
-def _template(conversion: Conversion, entry: Entry) -> None:
-    conversion.note(entry, "the model's own chat template is used")
-
-
-def _prompts_too(conversion: Conversion, entry: Entry) -> None:
-    conversion.set("train_on_responses_only", entry, not entry.value)
-
-
 LOSSES: Final = {"orpo": "orpo", "simpo": "cpo"}
 """Our method for a ``pref_loss`` that dpo does not have."""
 
@@ -75,7 +63,13 @@ def _chosen_too(conversion: Conversion, entry: Entry) -> None:
     conversion.set("cpo_alpha" if conversion.settings.get("method") == "cpo" else "rpo_alpha", entry)
 
 
+WITHOUT_EFFECT: Final = (
+    "quantization_method", "stage", "dataset", "dataset_dir", "eval_dataset", "preprocessing_num_workers",
+    "overwrite_cache", "plot_loss", "flash_attn", "use_unsloth", "enable_liger_kernel",
+)  # fmt: skip
+"""Keys that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
+    **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
     "pref_beta": "beta",
     "pref_loss": _loss,
@@ -86,7 +80,6 @@ RULES: Final[dict[str, Any]] = {
     "model_name_or_path": _model,
     "finetuning_type": _tuning,
     "quantization_bit": _bits,
-    "quantization_method": None,
     "lora_rank": "lora.r",
     "lora_alpha": "lora.alpha",
     "lora_dropout": "lora.dropout",
@@ -97,23 +90,13 @@ RULES: Final[dict[str, Any]] = {
     "pissa_init": flag("lora.init_lora_weights", value="pissa"),
     "cutoff_len": "max_length",
     "neftune_noise_alpha": "neftune_noise_alpha",
-    "train_on_prompt": _prompts_too,
+    "train_on_prompt": negated("train_on_responses_only"),
     "mask_history": "completion_only_loss",
     "val_size": held_out,
-    "max_samples": _rows,
-    "template": _template,
+    "max_samples": noted("all rows are used: cut the file to use fewer"),
+    "template": noted(OWN_TEMPLATE),
     "adapter_name_or_path": unsupported("to start from an adapter trained here: arkor-dev start --from JOB"),
     "deepspeed": unsupported("DeepSpeed is not used here"),
-    "stage": None,
-    "dataset": None,
-    "dataset_dir": None,
-    "eval_dataset": None,
-    "preprocessing_num_workers": None,
-    "overwrite_cache": None,
-    "plot_loss": None,
-    "flash_attn": None,
-    "use_unsloth": None,
-    "enable_liger_kernel": None,
 }
 
 
