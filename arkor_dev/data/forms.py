@@ -136,10 +136,6 @@ def _is_origin(name: object) -> bool:
     return isinstance(name, str) and "_".join(_WORDS.findall(name.lower())).removesuffix("_id") in ORIGINS
 
 
-def _read_chat(record: dict[str, Any]) -> Content:
-    return Content(conversation(record["messages"]))
-
-
 def _read_sharegpt(record: dict[str, Any]) -> Content:
     read = from_text(record["conversations"])
     messages = read if isinstance(read, list) else []
@@ -171,7 +167,7 @@ def _read_text(record: dict[str, Any]) -> Content:
 
 
 FORMS: Final[dict[str, Form]] = {
-    "chat": Form("chat", ("messages",), _read_chat),
+    "chat": Form("chat", ("messages",), lambda record: Content(conversation(record["messages"]))),
     "sharegpt": Form("ShareGPT", ("conversations",), _read_sharegpt),
     "prompt-completion": Form("prompt and completion", ("prompt", "completion"), _read_prompt),
     "alpaca": Form("Alpaca", ("instruction", "output"), _read_alpaca),

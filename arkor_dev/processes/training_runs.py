@@ -41,10 +41,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _nothing() -> None:
-    """Do nothing, for a command without a follower."""
-
-
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A command to run in the project folder; a trainer, ``key``, can run only once at a time.
@@ -259,7 +255,7 @@ class TrainingRuns:
                     name = run.launch.trainer or run.launch.file or "this project's trainer"
                     raise ConflictError(f"{name} is already running.", run=run.id)
             await asyncio.to_thread(self._marks.write_down)
-            launch, on_begun = await prepare(launch) if prepare else (launch, _nothing)
+            launch, on_begun = await prepare(launch) if prepare else (launch, lambda: None)
             run = Run(launch, self._project, self._on_change, on_begun, self._budget, self._marks)
             try:
                 await run.start()

@@ -85,7 +85,11 @@ def masked(text: str, *, cut: bool = False) -> str:
     """Return ``text`` with secrets and addresses masked; with ``cut`` also the possible start of one."""
     if cut:
         text = _CUT.sub("…", text)
-    for find, mask in ((keys, _masked_key), (cards, _masked_card), (addresses, _masked_address)):
+    for find, mask in (
+        (keys, _masked_key),
+        (cards, lambda number: f"•••• {number[-4:]}"),
+        (addresses, lambda address: f"{address[0]}…@…{address[address.rindex('.') :]}"),
+    ):
         parts, end = [], 0
         for match in find(text):
             parts += [text[end : match.start()], mask(match[0])]
@@ -96,14 +100,6 @@ def masked(text: str, *, cut: bool = False) -> str:
 
 def _masked_key(key: str) -> str:
     return "-----BEGIN PRIVATE KEY----- …" if key.startswith("-") else f"{key[:4]}…"
-
-
-def _masked_card(number: str) -> str:
-    return f"•••• {number[-4:]}"
-
-
-def _masked_address(address: str) -> str:
-    return f"{address[0]}…@…{address[address.rindex('.') :]}"
 
 
 def _is_card(digits: str) -> bool:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         DatasetLengths,
         DatasetRow,
         DatasetTokens,
-        RowExclusion,
         RowGroups,
         RowMap,
         SimilarRow,
@@ -140,7 +139,9 @@ class View:
         if not complete:
             tokens["raw"] = self.index.raw(number, RAW)
         if isinstance(item.row, Row):
-            tokens["exclusion"] = self._exclusion(number)
+            source, entry = self.index.exclusion(number)
+            excluded = number in self.index.out[reader.EXCLUDED]
+            tokens["exclusion"] = {"source": source, "entry": entry, "excluded": excluded}
         return tokens
 
     def render(self, source: int, record: dict[str, Any]) -> DatasetTokens:
@@ -175,10 +176,6 @@ class View:
             "runs": [],
         }
         return ({**empty, "error": tokenized} if isinstance(tokenized, str) else empty), False
-
-    def _exclusion(self, number: int) -> RowExclusion:
-        source, entry = self.index.exclusion(number)
-        return {"source": source, "entry": entry, "excluded": number in self.index.out[reader.EXCLUDED]}
 
     def find(
         self,
@@ -226,7 +223,8 @@ class View:
         for row, similarity, held_out in self.embedded(file).similar(number, count):
             if row > len(self.index):
                 continue
-            like: SimilarRow = {"row": row, "similarity": similarity, "excerpt": self._excerpt(row)}
+            excerpt = _beginning(self.index.item(row), EXCERPT)
+            like: SimilarRow = {"row": row, "similarity": similarity, "excerpt": excerpt}
             rows.append({**like, "heldOut": True} if held_out else like)
         return rows
 
@@ -239,9 +237,6 @@ class View:
     def surprising(self, file: str, start: int, count: int) -> list[SurprisingRow]:
         """Return rows sorted by their loss, highest first, from position ``start`` (1-based) on."""
         return surprising(file, start, count)
-
-    def _excerpt(self, number: int) -> str:
-        return _beginning(self.index.item(number), EXCERPT)
 
     def _find_text(self, after: int, text_bytes: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS

@@ -272,7 +272,8 @@ class _Fixes:
                 case "gradientAccumulationSteps":
                     parts[-1] += f", {value:,} accumulated"
                 case "gradientCheckpointing":
-                    parts.append(f"gradient checkpointing ({self._slower()} slower)")
+                    slower = max(1, round(100 * (self.measured.slower - 1)))
+                    parts.append(f"gradient checkpointing ({slower} % slower)")
                 case "activationOffloading":
                     parts.append("activations in the computer's memory")
                 case "maxLength":
@@ -282,9 +283,6 @@ class _Fixes:
                 case "loadIn4bit":
                     parts.append("the model in 4 bit")
         return " and ".join(parts)
-
-    def _slower(self) -> str:
-        return f"{max(1, round(100 * (self.measured.slower - 1)))} %"
 
     def _cut_words(self, length: int) -> str:
         lengths = self.measured.lengths

@@ -323,15 +323,13 @@ def _confirmation(sweep: Sweep, seconds_left: float, *, waiting: bool) -> Action
     for seed in fresh_seeds(sweep):
         for role in (WINNER, START):
             if (role, seed) not in begun:
-                fits = seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= seconds_left
-                return Confirm(role, seed) if fits else _late(waiting=waiting)
+                if seconds_of(sweep, 0.0, 1.0) * (2 * SEEDS - len(runs)) <= seconds_left:
+                    return Confirm(role, seed)
+                late = "There was no time left to confirm the best trial with fresh seeds"
+                return None if waiting else Conclude(late)
     return None if waiting else Conclude()
 
 
 def fresh_seeds(sweep: Sweep) -> list[int]:
     """Return the seeds of the confirmation runs."""
     return [(value_of(sweep.config, "seed") + offset) % 2**32 for offset in range(1, SEEDS + 1)]
-
-
-def _late(*, waiting: bool) -> Action | None:
-    return None if waiting else Conclude("There was no time left to confirm the best trial with fresh seeds")

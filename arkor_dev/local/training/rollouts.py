@@ -7,7 +7,6 @@ samples the same answers. Imports torch: for workers only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -117,7 +116,7 @@ class Answering:
         lengths = [len(prompt.ids) + most for prompt in prompts]
         for places in batches_by_length(lengths, AT_ONCE, TOKENS):
             longest = min(most, self._run.base.context - max(len(prompts[index].ids) for index in places))
-            watch = Watch(partial(_always, longest), stopped)
+            watch = Watch(lambda *_, longest=longest: longest, stopped)
             draw = None if numbers is None else Drawing(numbers[places], self.settings["temperature"])
             batch = [prompts[index].ids for index in places]
             generated = answers(self._loss, self._tokenizer, self._ends, batch, watch, longest, draw)
@@ -125,10 +124,6 @@ class Answering:
                 raise Stopped
             by_index |= zip(places, generated, strict=True)
         return [by_index[index] for index in range(len(prompts))]
-
-
-def _always(longest: int, *_: float) -> int:
-    return longest
 
 
 def _row(prompt: Prompt, answer: str) -> dict[str, Any]:

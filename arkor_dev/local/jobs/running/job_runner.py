@@ -72,11 +72,6 @@ class Observer(Protocol):
         """Return advice, in sentences, for a job that ran out of memory; may be empty."""
 
 
-def _notify_resumed(name: str, fields: Mapping[str, Any]) -> None:
-    """Report in the terminal that a job resumes automatically."""
-    notices.message("info", f"{name} resumed at step {fields['step']}: {fields['message']}")
-
-
 class JobRunner:
     """Runs one job. It can be cancelled or paused even before its worker has started.
 
@@ -139,7 +134,8 @@ class JobRunner:
             reports.take(events)
             for event, fields in events:
                 if event == TRAINING_RESUMED and resume_options.get("auto"):
-                    _notify_resumed(name, fields)
+                    resumed = f"{name} resumed at step {fields['step']}: {fields['message']}"
+                    notices.message("info", resumed)
 
         training = self.training = WorkerSession(
             self._store, self._models, job_id, config, resume_options, observe, devices=self.devices
