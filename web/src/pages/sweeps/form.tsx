@@ -7,6 +7,7 @@ import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
+import { Select, submits } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { isRange, nextTime, textOf, valuesFrom } from "./model";
@@ -99,30 +100,17 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
   };
   const free = SETTINGS.filter(({ field }) => !entries.value.some((entry) => entry.field === field));
   return (
-    <form
-      style={styles.form}
-      aria-label="Search for better settings"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void start();
-      }}
-    >
+    <form style={styles.form} aria-label="Search for better settings" onSubmit={submits(start)}>
       {trainers.length > 1 && (
         <label style={styles.field}>
           <span>Trainer</span>
-          <select
-            class="ui-input"
+          <Select
             value={trainer.name}
-            onChange={(event) => {
-              name.value = event.currentTarget.value;
+            options={trainers.map((listed) => [listed.name, displayName(listed.name)])}
+            onChange={(chosen) => {
+              name.value = chosen;
             }}
-          >
-            {trainers.map((listed) => (
-              <option key={listed.name} value={listed.name}>
-                {displayName(listed.name)}
-              </option>
-            ))}
-          </select>
+          />
         </label>
       )}
       {entries.value.map(({ field, text, log }, index) => {
@@ -130,21 +118,12 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
         return (
           <fieldset key={field} style={{ ...styles.entry, border: 0, margin: 0, padding: 0 }}>
             <legend class="visually-hidden">{label}</legend>
-            <select
-              class="ui-input"
+            <Select
               aria-label="Setting"
               value={field}
-              onChange={(event) =>
-                change(index, { field: event.currentTarget.value, text: "", values: undefined })
-              }
-            >
-              <option value={field}>{label}</option>
-              {free.map((option) => (
-                <option key={option.field} value={option.field}>
-                  {option.label}
-                </option>
-              ))}
-            </select>
+              options={[[field, label], ...free.map((row) => [row.field, row.label] as const)]}
+              onChange={(next) => change(index, { field: next, text: "", values: undefined })}
+            />
             <input
               class="ui-input"
               aria-label={`Values of ${label}`}
