@@ -200,7 +200,7 @@ export function MakeRows() {
                 </div>
               </fieldset>
               {error !== null && <ErrorNote error={error} />}
-              <div class="making-actions">
+              <div class="row">
                 <Button
                   type="submit"
                   kind={current && current.rows > 0 ? "plain" : "primary"}
