@@ -498,30 +498,6 @@ class RequestedParent(TypedDict):
     step: NotRequired[int]
 
 
-class ResumeRequest(TypedDict):
-    """``POST /v1/jobs/:id/resume``; ``force`` accepts changed data or a changed model.
-
-    ``on`` is the new target: a cluster's address, or ``here``; ``workers`` is the number of its processes.
-    """
-
-    force: NotRequired[bool]
-    on: NotRequired[str]
-    workers: NotRequired[int]
-
-
-class ExtendRequest(TypedDict):
-    """``POST /v1/jobs/:id/extend``: the new end, counted from the job's first step; exactly one of the two.
-
-    ``schedule`` is ``continue`` (the learning rate as if the job had had this length from the start; the
-    default) or ``restart`` (a new warmup and decay to the new end).
-    """
-
-    maxSteps: NotRequired[int]
-    numTrainEpochs: NotRequired[float]
-    schedule: NotRequired[Literal["continue", "restart"]]
-    force: NotRequired[bool]
-
-
 class EvaluationDifference(TypedDict):
     """Base loss minus adapter loss, mean per token, with its interval: above zero the adapter is better."""
 

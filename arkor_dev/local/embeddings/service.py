@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.data.sources import SourceError, every_file
+from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.jobs.disk import embeddings_folder
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
@@ -62,7 +63,7 @@ class Embeddings(WorkerService[Task]):
     def __init__(self, models: Models, data: Path, project: Path, busy: Callable[[], bool]) -> None:
         super().__init__(busy)
         self._models, self._folder, self._project = models, embeddings_folder(data), project
-        self._hashes: dict[tuple[Path, int, int], bytes] = {}
+        self._hashes = FileHashes(data)
 
     async def request(self, config: dict[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
@@ -131,21 +132,9 @@ class Embeddings(WorkerService[Task]):
                 continue
             of_rows.update(json.dumps([name, _unjudged(source)], sort_keys=True).encode())
             for file in every_file(source, self._project, _refuse):
-                of_rows.update(self._hash(file.path))
+                of_rows.update(bytes.fromhex(self._hashes.of(file.path)))
         kind = "losses" if losses else "rows"
         return self._folder / f"{kind}-{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
-
-    def _hash(self, path: Path) -> bytes:
-        """Return the hash of a file's content, computed once for each state of the file."""
-        state = path.stat()
-        key = (path, state.st_size, state.st_mtime_ns)
-        if key not in self._hashes:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            for old in [entry for entry in self._hashes if entry[0] == path]:
-                del self._hashes[old]
-            self._hashes[key] = digest
-        return self._hashes[key]
 
 
 def _key(config: Mapping[str, Any], losses: Losses | None) -> str:

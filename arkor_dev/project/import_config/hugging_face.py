@@ -106,7 +106,7 @@ OF_TRL: Final = (
     "padding_free", "use_liger_kernel", "dataset_config", "dataset_train_split", "dataset_test_split",
     "dataset_kwargs", "eos_token", "torch_compile",
 )  # fmt: skip
-"""TRL's own keys without an effect here."""
+"""Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
     **COMMON,
     **PEFT,

@@ -1,5 +1,5 @@
 /** The only access to the daemon: every call carries the page's token, every error becomes an `ApiError`. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { CURSOR_HEADER, FROM_HEADER, STALE_HEADER, STUDIO_TOKEN_HEADER } from "../contract.gen";
 import { daemonAnswered, daemonGone, tokenExpired } from "./connection";
 import { noticed } from "./deprecation";
@@ -109,6 +109,29 @@ export function useAttempt(): Attempts {
     }
   };
   return { busy, error, setError, attempt };
+}
+
+interface Read<T> {
+  /** Null until it has arrived. */
+  answer: T | null;
+  error: string | null;
+  retry: () => void;
+}
+
+/** What `read` returns, requested again when `inputs` change. */
+export function useAnswer<T>(read: (signal: AbortSignal) => Promise<T>, inputs: readonly unknown[]): Read<T> {
+  const [answer, setAnswer] = useState<T | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    const stop = new AbortController();
+    setError(null);
+    read(stop.signal).then(setAnswer, (fault: unknown) => {
+      if (!stop.signal.aborted) setError(errorText(fault));
+    });
+    return () => stop.abort();
+  }, [...inputs, tries]);
+  return { answer, error, retry: () => setTries(tries + 1) };
 }
 
 async function asError(response: Response): Promise<ApiError> {

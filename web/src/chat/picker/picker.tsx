@@ -126,7 +126,7 @@ function Row({
         class={active ? "chat-option chat-option-on" : "chat-option"}
         onClick={pick}
       >
-        <span class="chat-option-name" dir="auto" title={label}>
+        <span class="ellipsis" dir="auto" title={label}>
           {label}
         </span>
         {job && (

@@ -1,7 +1,6 @@
 /** A job's training rows that contradict the rows most like them, and training without them. */
-import { useEffect, useState } from "preact/hooks";
-import { api, errorText, useAttempt } from "../../api/client";
-import type { EvaluationComparison, EvaluationPart } from "../../contract.gen";
+import { api, useAnswer, useAttempt } from "../../api/client";
+import type { EvaluationComparison } from "../../contract.gen";
 import { plural } from "../../lib/format";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
@@ -56,20 +55,14 @@ export function Contradictions({ jobId }: { jobId: string }) {
 
 /** How training without the rows changed the held-out rows, which took no part in the search. */
 function Judged({ jobId, without, them }: { jobId: string; without: string; them: string }) {
-  const [judged, setJudged] = useState<EvaluationPart | null>(null);
-  const [error, setError] = useState("");
-  const [attempt, setAttempt] = useState(0);
-  useEffect(() => {
-    setError("");
-    const path = `/jobs/${encodeURIComponent(without)}/evaluation?against=${encodeURIComponent(jobId)}`;
-    api<EvaluationComparison>(path).then(
-      ({ comparison }) => setJudged(comparison),
-      (fault: unknown) => setError(errorText(fault)),
-    );
-  }, [jobId, without, attempt]);
-  if (error)
-    return <ErrorNote title="Not compared yet" error={error} retry={() => setAttempt(attempt + 1)} />;
-  if (judged === null) return <p class="hint">Comparing both on the held-out rows</p>;
+  const path = `/jobs/${encodeURIComponent(without)}/evaluation?against=${encodeURIComponent(jobId)}`;
+  const { answer, error, retry } = useAnswer(
+    (signal) => api<EvaluationComparison>(path, { signal }),
+    [jobId, without],
+  );
+  if (error) return <ErrorNote title="Not compared yet" error={error} retry={retry} />;
+  if (answer === null) return <p class="hint">Comparing both on the held-out rows</p>;
+  const judged = answer.comparison;
   return (
     <>
       <p>{keepWords(judged.verdict, them)}</p>

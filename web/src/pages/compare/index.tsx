@@ -93,7 +93,7 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: 
   return (
     <>
       {missing.length > 0 && (
-        <div class="compare-missing">
+        <div class="row">
           <p class="job-notice">Not in this project: {missing.map((id) => id.slice(0, 40)).join(", ")}</p>
           <Button small onClick={() => remove(...missing)}>
             Remove

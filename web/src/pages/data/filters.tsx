@@ -1,6 +1,7 @@
 /** Filters of a search besides its text: a role, a length, a source. */
 import type { Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
+import { Select } from "../../ui/controls/switch";
 import type { Search } from "./view";
 
 export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source" | "group">;
@@ -66,50 +67,31 @@ export function Filters({ filter, set, sources }: Props) {
     <details class="data-filters">
       <summary>Filter{count > 0 ? ` (${count})` : ""}</summary>
       <span class="data-filter-fields">
-        <select
-          class="ui-input"
+        <Select
           aria-label="Said by"
           value={filter.role ?? ""}
-          onChange={(event) => change("role", event.currentTarget.value || undefined)}
-        >
-          <option value="">said by anyone</option>
-          {ROLES.map((role) => (
-            <option key={role} value={role}>
-              said by {role}
-            </option>
-          ))}
-        </select>
-        <select
-          class="ui-input data-filter-language"
+          options={[["", "said by anyone"], ...ROLES.map((role) => [role, `said by ${role}`] as const)]}
+          onChange={(role) => change("role", role || undefined)}
+        />
+        <Select
+          class="data-filter-language"
           aria-label="Language"
           value={filter.language ?? ""}
-          onChange={(event) => change("language", event.currentTarget.value || undefined)}
-        >
-          <option value="">in any language</option>
-          {LANGUAGES.map((language) => (
-            <option key={language} value={language}>
-              in {language}
-            </option>
-          ))}
-        </select>
+          options={[
+            ["", "in any language"],
+            ...LANGUAGES.map((language) => [language, `in ${language}`] as const),
+          ]}
+          onChange={(language) => change("language", language || undefined)}
+        />
         {length("least", "At least so many tokens")}
         {length("most", "At most so many tokens")} tokens
         {sources.length > 1 && (
-          <select
-            class="ui-input"
+          <Select
             aria-label="From"
-            value={filter.source === undefined ? "" : String(filter.source)}
-            onChange={({ currentTarget: { value } }) =>
-              change("source", value === "" ? undefined : Number(value))
-            }
-          >
-            <option value="">from any source</option>
-            {sources.map((name, at) => (
-              <option key={at} value={String(at)}>
-                {name}
-              </option>
-            ))}
-          </select>
+            value={filter.source ?? ""}
+            options={[["", "from any source"], ...sources.map((name, at) => [at, name] as const)]}
+            onChange={(source) => change("source", source === "" ? undefined : Number(source))}
+          />
         )}
         {filter.group !== undefined && (
           <button

@@ -16,6 +16,7 @@ import { UseFile } from "../home/use-file";
 import { Dataset, Progress } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
+import { Select } from "../../ui/controls/switch";
 
 const useMapping = late(() => import("./mapping"));
 const useMaking = late(() => import("./making"));
@@ -144,18 +145,12 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
       <header class="data-head">
         <h1 tabIndex={-1}>Data</h1>
         {trainers.length > 1 && (
-          <select
-            class="ui-input"
+          <Select
             aria-label="Trainer"
             value={trainer.name}
-            onChange={(event) => setQuery({ trainer: event.currentTarget.value, row: null })}
-          >
-            {trainers.map(({ name }) => (
-              <option key={name} value={name}>
-                {displayName(name)}
-              </option>
-            ))}
-          </select>
+            options={trainers.map(({ name }) => [name, displayName(name)])}
+            onChange={(name) => setQuery({ trainer: name, row: null })}
+          />
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
         <Ways trainer={trainer.name} />

@@ -270,7 +270,7 @@ export function Dataset({
   return (
     <>
       <Progress view={view} />
-      <dl class="data-figures num">
+      <dl class="figures data-figures num">
         <Figure
           name="Rows"
           value={`${number(figures.rows)}${view.rows === null ? "+" : ""}`}

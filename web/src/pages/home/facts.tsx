@@ -62,7 +62,7 @@ export function Fact({
   note?: ComponentChildren;
 }) {
   return (
-    <dl class="home-fact">
+    <dl class="figures home-fact">
       <dt>{name}</dt>
       <dd>{children}</dd>
       {note && <dd class="home-fact-note">{note}</dd>}

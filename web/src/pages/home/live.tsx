@@ -50,7 +50,7 @@ export function LiveJob({
   return (
     <div class="home-now">
       {(active || run.rows.length > 0) && (
-        <dl class="home-metrics num">
+        <dl class="figures home-metrics num">
           <Figure name="Loss" value={loss(value)} />
           <Figure
             name="Step"

@@ -113,7 +113,7 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
   const seen = followed || active;
   return (
     <section class="home-output" aria-labelledby="home-output" data-focus-next="a, button">
-      <header class="home-output-head">
+      <header class="row home-output-head">
         <h2 id="home-output" class={ended ? "" : "visually-hidden"}>
           {ended ? "Last run" : "Running now"} <Command run={run} />
         </h2>

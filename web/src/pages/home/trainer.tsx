@@ -11,7 +11,7 @@ import { editsOf, trainerNamed } from "../../store/manifest";
 import { changeWords } from "../../store/trainer-changes";
 import { applySettings, changesFor, drafted, draftFaults, formWanted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
-import { Chips, Switch } from "../../ui/controls/switch";
+import { Chips, Select, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { Changes } from "./changes";
@@ -249,17 +249,11 @@ function Choice({ trainers, chosen }: { trainers: readonly Trainer[]; chosen: st
     return <Chips label="Trainer" items={items} value={chosen} onChange={choose} />;
   }
   return (
-    <select
-      class="ui-input"
+    <Select
       aria-label={`Trainer, one of ${number(trainers.length)}`}
       value={chosen}
-      onChange={(event) => choose(event.currentTarget.value)}
-    >
-      {trainers.map((trainer) => (
-        <option key={trainer.name} value={trainer.name}>
-          {choiceLabel(trainer)}
-        </option>
-      ))}
-    </select>
+      options={trainers.map((trainer) => [trainer.name, choiceLabel(trainer)])}
+      onChange={choose}
+    />
   );
 }

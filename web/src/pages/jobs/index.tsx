@@ -14,7 +14,7 @@ import { actOnJob, cancelJob, isOver, jobs, jobsState, queueHeld, refreshJobs } 
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
 import { Menu } from "../../ui/controls/menu";
-import { Chips } from "../../ui/controls/switch";
+import { Chips, Select } from "../../ui/controls/switch";
 import { confirm } from "../../ui/dialog";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
@@ -299,20 +299,17 @@ function Marks({ tags, tag, anyStar, starred }: MarksProps) {
         </Button>
       )}
       {(tags.length > 0 || tag) && (
-        <select
-          class="ui-input jobs-tag"
+        <Select
+          class="jobs-tag"
           aria-label="Tag"
           value={tag}
-          onChange={(event) => setQuery({ tag: event.currentTarget.value })}
-        >
-          <option value="">All tags</option>
-          {tag && !tags.some(([name]) => name === tag) && <option value={tag}>{clean(tag, 50)}</option>}
-          {tags.map(([name, count]) => (
-            <option key={name} value={name}>
-              {clean(name, 50)} ({number(count)})
-            </option>
-          ))}
-        </select>
+          options={[
+            ["", "All tags"],
+            tag !== "" && !tags.some(([name]) => name === tag) && [tag, clean(tag, 50)],
+            ...tags.map(([name, count]) => [name, `${clean(name, 50)} (${number(count)})`] as const),
+          ]}
+          onChange={(chosen) => setQuery({ tag: chosen })}
+        />
       )}
     </div>
   );

@@ -6,6 +6,7 @@ import { busy, send, stop } from "../../chat/session";
 import { DRAFT, readStored, writeStored } from "../../lib/storage";
 import { fitHeight, sendsOn } from "../../lib/textarea";
 import { Button } from "../../ui/controls/button";
+import { submits } from "../../ui/controls/switch";
 
 /** Longer drafts are kept in memory only, and are lost on a reload. */
 const MAX_KEPT = 100_000;
@@ -52,10 +53,7 @@ export function Composer({ area, blocked, onSent }: Props) {
   return (
     <form
       class="pg-composer"
-      onSubmit={(event) => {
-        event.preventDefault();
-        submit();
-      }}
+      onSubmit={submits(submit)}
       onMouseDown={(event) => {
         // A press keeps the focus in the message: the button may disappear before the press ends, and keys would go to
         // the page.

@@ -1,12 +1,12 @@
 /** Starts a sweep: whose settings, which of them to search, and until when. */
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { api, errorText } from "../../api/client";
+import { useEffect, useState } from "preact/hooks";
+import { api, useAttempt } from "../../api/client";
 import { type ManifestSweep, SETTINGS, type Sweep, type Trainer } from "../../contract.gen";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
+import { Select, submits } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { isRange, nextTime, textOf, valuesFrom } from "./model";
@@ -47,37 +47,33 @@ export function StartForm() {
 
 /** The form, filled in from `[sweep]` of the file. */
 function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: ManifestSweep }) {
-  const name = useSignal(written.trainer ?? "");
-  const entries = useSignal<readonly Entry[]>(written.space ? entriesOf(written.space) : USUAL);
+  const [name, setName] = useState(written.trainer ?? "");
+  const [entries, setEntries] = useState<readonly Entry[]>(written.space ? entriesOf(written.space) : USUAL);
   const end = written.hours ? `${written.hours} h` : written.jobs ? "" : MORNING;
-  const until = useSignal(written.until ?? end);
-  const jobs = useSignal(written.jobs ? `${written.jobs}` : "");
-  const error = useSignal<string | null>(null);
-  const busy = useSignal(false);
-  const trainer = trainers.find((candidate) => candidate.name === name.value) ?? trainers[0]!;
+  const [until, setUntil] = useState(written.until ?? end);
+  const [jobs, setJobs] = useState(written.jobs ? `${written.jobs}` : "");
+  const { busy, error, setError, attempt } = useAttempt();
+  const trainer = trainers.find((candidate) => candidate.name === name) ?? trainers[0]!;
   const change = (index: number, changes: Partial<Entry>): void => {
-    entries.value = entries.value.map((entry, position) =>
-      position === index ? { ...entry, ...changes } : entry,
-    );
+    setEntries(entries.map((entry, position) => (position === index ? { ...entry, ...changes } : entry)));
   };
   const start = async (): Promise<void> => {
-    error.value = null;
     const space: Record<string, unknown> = {};
-    for (const { field, text, log, values: valueTexts } of entries.value) {
+    for (const { field, text, log, values: valueTexts } of entries) {
       const isGiven = valueTexts !== undefined && text === textOf(valueTexts);
       const values = isGiven && !isRange(valueTexts) ? valueTexts : valuesFrom(text, log);
       const label = SETTINGS.find((setting) => setting.field === field)?.label ?? field;
       if (values === null) {
-        error.value = `${label}: write values such as 8, 16, 64, or a range such as 1e-4 to 5e-3`;
+        setError(`${label}: write values such as 8, 16, 64, or a range such as 1e-4 to 5e-3`);
         return;
       }
       space[field] = values;
     }
-    const isDate = Number.isFinite(Date.parse(until.value)); // the file may have a date and time
-    const date = isDate ? new Date(until.value).toISOString() : null;
-    const deadline = nextTime(until.value, Date.now()) ?? date;
-    if (until.value && !deadline) {
-      error.value = "End before: write a time of day such as 07:00, or hours such as 8 h";
+    const isDate = Number.isFinite(Date.parse(until)); // the file may have a date and time
+    const date = isDate ? new Date(until).toISOString() : null;
+    const deadline = nextTime(until, Date.now()) ?? date;
+    if (until && !deadline) {
+      setError("End before: write a time of day such as 07:00, or hours such as 8 h");
       return;
     }
     const body = {
@@ -85,66 +81,37 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
       config: trainer.config,
       space,
       ...(deadline ? { deadline } : {}),
-      ...(jobs.value ? { jobs: Number(jobs.value) } : {}),
+      ...(jobs ? { jobs: Number(jobs) } : {}),
     };
-    busy.value = true;
-    try {
+    await attempt(async () => {
       const { sweep } = await api<{ sweep: Sweep }>("/sweeps", { method: "POST", body });
       go(href("/sweeps", { id: sweep.id }));
-    } catch (failure) {
-      error.value = errorText(failure);
-    } finally {
-      busy.value = false;
-    }
+    });
   };
-  const free = SETTINGS.filter(({ field }) => !entries.value.some((entry) => entry.field === field));
+  const free = SETTINGS.filter(({ field }) => !entries.some((entry) => entry.field === field));
   return (
-    <form
-      style={styles.form}
-      aria-label="Search for better settings"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void start();
-      }}
-    >
+    <form style={styles.form} aria-label="Search for better settings" onSubmit={submits(start)}>
       {trainers.length > 1 && (
         <label style={styles.field}>
           <span>Trainer</span>
-          <select
-            class="ui-input"
+          <Select
             value={trainer.name}
-            onChange={(event) => {
-              name.value = event.currentTarget.value;
-            }}
-          >
-            {trainers.map((listed) => (
-              <option key={listed.name} value={listed.name}>
-                {displayName(listed.name)}
-              </option>
-            ))}
-          </select>
+            options={trainers.map((listed) => [listed.name, displayName(listed.name)])}
+            onChange={setName}
+          />
         </label>
       )}
-      {entries.value.map(({ field, text, log }, index) => {
+      {entries.map(({ field, text, log }, index) => {
         const label = SETTINGS.find((row) => row.field === field)?.label ?? field;
         return (
           <fieldset key={field} style={{ ...styles.entry, border: 0, margin: 0, padding: 0 }}>
             <legend class="visually-hidden">{label}</legend>
-            <select
-              class="ui-input"
+            <Select
               aria-label="Setting"
               value={field}
-              onChange={(event) =>
-                change(index, { field: event.currentTarget.value, text: "", values: undefined })
-              }
-            >
-              <option value={field}>{label}</option>
-              {free.map((option) => (
-                <option key={option.field} value={option.field}>
-                  {option.label}
-                </option>
-              ))}
-            </select>
+              options={[[field, label], ...free.map((row) => [row.field, row.label] as const)]}
+              onChange={(next) => change(index, { field: next, text: "", values: undefined })}
+            />
             <input
               class="ui-input"
               aria-label={`Values of ${label}`}
@@ -166,10 +133,8 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
               kind="quiet"
               icon="close"
               aria-label={`Remove ${label}`}
-              disabled={entries.value.length < 2}
-              onClick={() => {
-                entries.value = entries.value.filter((_, other) => other !== index);
-              }}
+              disabled={entries.length < 2}
+              onClick={() => setEntries(entries.filter((_, other) => other !== index))}
             />
           </fieldset>
         );
@@ -177,9 +142,7 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
       <div style={styles.row}>
         <Button
           small
-          onClick={() => {
-            entries.value = [...entries.value, { field: free[0]!.field, text: "", log: false }];
-          }}
+          onClick={() => setEntries([...entries, { field: free[0]!.field, text: "", log: false }])}
         >
           Add a setting
         </Button>
@@ -189,10 +152,8 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
         <input
           class="ui-input"
           placeholder={MORNING}
-          value={until.value}
-          onInput={(event) => {
-            until.value = event.currentTarget.value;
-          }}
+          value={until}
+          onInput={(event) => setUntil(event.currentTarget.value)}
         />
       </label>
       <label style={styles.field}>
@@ -200,15 +161,13 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
         <input
           class="ui-input"
           inputMode="numeric"
-          value={jobs.value}
-          onInput={(event) => {
-            jobs.value = event.currentTarget.value;
-          }}
+          value={jobs}
+          onInput={(event) => setJobs(event.currentTarget.value)}
         />
       </label>
-      {error.value && <ErrorNote title="The sweep was not started" error={error.value} />}
+      {error && <ErrorNote title="The sweep was not started" error={error} />}
       <div style={styles.row}>
-        <Button kind="primary" type="submit" busy={busy.value}>
+        <Button kind="primary" type="submit" busy={busy}>
           Start sweep
         </Button>
       </div>

@@ -1,6 +1,6 @@
 /** Searches for better settings: the verdict of one, its trials so far, and a form to start another. */
 import { signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api, errorText } from "../../api/client";
 import type { Sweep, SweepVerdict } from "../../contract.gen";
 import { clock, number, plural, time } from "../../lib/format";
@@ -194,7 +194,7 @@ function progressWords(sweep: Sweep): string {
 
 /** The winner's settings, and the button that writes them. */
 function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
-  const open = useSignal(false);
+  const [open, setOpen] = useState(false);
   const trainer = trainerNamed(sweep.name.replace(SUFFIX, ""));
   const revision = manifest.value?.revision;
   const settings = verdict.settings ?? {};
@@ -210,18 +210,14 @@ function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
         <Button
           kind="primary"
           // The file may have been edited while the sweep ran, and the dialog shows the change before it is written.
-          onClick={() =>
-            void reloadManifest().then(() => {
-              open.value = true;
-            })
-          }
+          onClick={() => void reloadManifest().then(() => setOpen(true))}
         >
           Write to arkor.toml
         </Button>
       ) : (
         <p class="hint">The trainer of this sweep is no longer in arkor.toml.</p>
       )}
-      {open.value && trainer && revision && (
+      {open && trainer && revision && (
         <WriteDialog
           post={(preview) =>
             api("/manifest/settings", {
@@ -230,9 +226,7 @@ function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
             })
           }
           written={reloadManifest}
-          onClose={() => {
-            open.value = false;
-          }}
+          onClose={() => setOpen(false)}
         />
       )}
     </>

@@ -5,52 +5,33 @@ type Style = CSSProperties;
 
 const stack = (gap: number, more: Style = {}): Style => ({ display: "grid", gap: `${gap}px`, ...more });
 
-const page = stack(24, { gridTemplateColumns: "minmax(0, 1fr)" });
-const verdict: Style = {
-  maxWidth: "75ch",
-  fontSize: "var(--size-4)",
-  lineHeight: 1.35,
-  overflowWrap: "anywhere",
-};
-const result = stack(8);
-const row: Style = { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "8px" };
-const figure = stack(8, { margin: 0, minWidth: 0, maxWidth: "56rem", gridTemplateColumns: "minmax(0, 1fr)" });
-const svg: Style = { display: "block", overflow: "visible" };
-const scroll: Style = { overflowX: "auto", paddingBlock: "4px", paddingInlineEnd: "24px" };
-const text: Style = { fontSize: "12px", paintOrder: "stroke", stroke: "var(--bg)", strokeWidth: "3px" };
-const legend: Style = { display: "flex", flexWrap: "wrap", gap: "4px 16px" };
-const key: Style = { display: "inline-flex", alignItems: "center", gap: "6px", paddingBlock: "4px" };
-const bars = stack(8, { listStyle: "none", margin: 0, padding: 0, maxWidth: "40rem" });
-const bar: Style = { display: "flex", flexWrap: "wrap", justifyContent: "space-between", gap: "0 16px" };
-const settings: Style = { textAlign: "start", whiteSpace: "normal", overflowWrap: "anywhere" };
-const form = stack(16, { width: "min(100%, 40rem)", gridTemplateColumns: "minmax(0, 1fr)" });
-const field = stack(4);
-const entry: Style = {
-  display: "grid",
-  gridTemplateColumns: "minmax(0, 1fr) minmax(0, 1fr) auto auto",
-  alignItems: "center",
-  gap: "8px",
-};
-const also: Style = { display: "flex", alignItems: "center", gap: "8px", marginBlockStart: "12px" };
-const list = stack(4, { listStyle: "none", margin: 0, padding: 0 });
-
 export const styles = {
-  page,
-  verdict,
-  result,
-  row,
-  figure,
-  svg,
-  scroll,
-  text,
-  legend,
-  key,
-  bars,
-  bar,
-  settings,
-  form,
-  field,
-  entry,
-  list,
-  also,
-};
+  page: stack(24, { gridTemplateColumns: "minmax(0, 1fr)" }),
+  verdict: {
+    maxWidth: "75ch",
+    fontSize: "var(--size-4)",
+    lineHeight: 1.35,
+    overflowWrap: "anywhere",
+  },
+  result: stack(8),
+  row: { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "8px" },
+  figure: stack(8, { minWidth: 0, maxWidth: "56rem", gridTemplateColumns: "minmax(0, 1fr)" }),
+  svg: { display: "block", overflow: "visible" },
+  scroll: { overflowX: "auto", paddingBlock: "4px", paddingInlineEnd: "24px" },
+  text: { fontSize: "12px", paintOrder: "stroke", stroke: "var(--bg)", strokeWidth: "3px" },
+  legend: { display: "flex", flexWrap: "wrap", gap: "4px 16px" },
+  key: { display: "inline-flex", alignItems: "center", gap: "6px", paddingBlock: "4px" },
+  bars: stack(8, { maxWidth: "40rem" }),
+  bar: { display: "flex", flexWrap: "wrap", justifyContent: "space-between", gap: "0 16px" },
+  settings: { textAlign: "start", whiteSpace: "normal", overflowWrap: "anywhere" },
+  form: stack(16, { width: "min(100%, 40rem)", gridTemplateColumns: "minmax(0, 1fr)" }),
+  field: stack(4),
+  entry: {
+    display: "grid",
+    gridTemplateColumns: "minmax(0, 1fr) minmax(0, 1fr) auto auto",
+    alignItems: "center",
+    gap: "8px",
+  },
+  also: { display: "flex", alignItems: "center", gap: "8px", marginBlockStart: "12px" },
+  list: stack(4),
+} satisfies Record<string, Style>;

@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, ComponentProps } from "preact";
 import { number } from "../../lib/format";
 import "./controls.css";
 
@@ -83,5 +83,42 @@ export function Field({ label, hint, error, for: target, children }: FieldProps)
         </p>
       )}
     </div>
+  );
+}
+
+/** Handles a form's submission by `act`, without leaving the page. */
+export const submits =
+  (act: () => unknown) =>
+  (event: Event): void => {
+    event.preventDefault();
+    void act();
+  };
+
+type Value = string | number;
+
+interface SelectProps extends Pick<ComponentProps<"select">, "id" | "aria-label"> {
+  value: Value;
+  /** The values with their labels; null and false count for nothing. */
+  options: readonly (readonly [value: Value, label: string] | null | false)[];
+  onChange: (value: string) => void;
+  class?: string;
+}
+
+export function Select({ options, onChange, class: extra = "", ...rest }: SelectProps) {
+  return (
+    <select
+      {...rest}
+      class={`ui-input ${extra}`.trimEnd()}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    >
+      {options.map(
+        (option) =>
+          option && (
+            <option key={option[0]} value={option[0]}>
+              {option[1]}
+            </option>
+          ),
+      )}
+    </select>
   );
 }

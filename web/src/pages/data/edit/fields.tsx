@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { clean } from "../../../lib/text";
 import { fitHeight } from "../../../lib/textarea";
 import { Button } from "../../../ui/controls/button";
+import { Select } from "../../../ui/controls/switch";
 import {
   canSplit,
   conversationOf,
@@ -93,18 +94,12 @@ function Messages({ field, list, set, split }: MessagesProps) {
         return (
           <div key={at} class="data-edit-message">
             <div class="data-edit-line">
-              <select
-                class="ui-input"
+              <Select
                 aria-label={`${name}, role`}
                 value={typeof role === "string" ? role : ""}
-                onChange={(event) => put(at, withPart(message, roleKey, event.currentTarget.value))}
-              >
-                {rolesFor(roleKey, role).map((option) => (
-                  <option key={option} value={option}>
-                    {clean(option, 40)}
-                  </option>
-                ))}
-              </select>
+                options={rolesFor(roleKey, role).map((option) => [option, clean(option, 40)])}
+                onChange={(next) => put(at, withPart(message, roleKey, next))}
+              />
               <span class="data-edit-tools">
                 {message.tool_calls === undefined && roleKey === "role" && role === "assistant" && (
                   <Button

@@ -1,6 +1,5 @@
 /** Shows how rows would change to fix a finding, before they are written. */
-import { useEffect, useState } from "preact/hooks";
-import { api, errorText, isAbort, useAttempt } from "../../../api/client";
+import { api, useAnswer, useAttempt } from "../../../api/client";
 import type { DataFixes } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
 import { clean } from "../../../lib/text";
@@ -25,20 +24,14 @@ interface Props {
 }
 
 export function FixDialog({ trainer, code, row, chosen, written, onClose }: Props) {
-  const [fixes, setFixes] = useState<DataFixes | null>(null);
-  const { busy, error, setError, attempt } = useAttempt();
+  const { busy, error: unwritten, attempt } = useAttempt();
   const body = { trainer, only: [code], ...(row === undefined ? {} : { row }) };
-  useEffect(() => {
-    const abort = new AbortController();
-    api<DataFixes>("/data/fixes", {
-      method: "POST",
-      body: { ...body, preview: true },
-      signal: abort.signal,
-    }).then(setFixes, (failure: unknown) => {
-      if (!isAbort(failure)) setError(errorText(failure));
-    });
-    return () => abort.abort();
-  }, []);
+  const preview = { method: "POST", body: { ...body, preview: true } } as const;
+  const { answer: fixes, error: unread } = useAnswer(
+    (signal) => api<DataFixes>("/data/fixes", { ...preview, signal }),
+    [],
+  );
+  const error = unread ?? unwritten;
   const write = (): Promise<void> =>
     attempt(async () => {
       const { undo, rows } = await api<DataFixes>("/data/fixes", { method: "POST", body });

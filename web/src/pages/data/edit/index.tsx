@@ -16,6 +16,8 @@ import { Fields } from "./fields";
 import { type Change, write } from "./history";
 import { emptied, type MessagesField, type Fields as Record_, split } from "./record";
 import "./edit.css";
+import { objectIn } from "../../../lib/json";
+import { submits } from "../../../ui/controls/switch";
 
 export { FixDialog } from "./fix-dialog";
 export { mergeWithNext } from "./merge";
@@ -140,16 +142,7 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
     );
   const title = mode === "add" ? `New row after row ${number(chosen)}` : `Edit row ${number(chosen)}`;
   return (
-    <form
-      ref={box}
-      class="data-edit"
-      aria-label={title}
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-      onKeyDown={onKeyDown}
-    >
+    <form ref={box} class="data-edit" aria-label={title} onSubmit={submits(save)} onKeyDown={onKeyDown}>
       <header class="data-row-head">
         <h2>
           {title} <span class="hint data-where">{clean(row.file, 200)}</span>
@@ -244,7 +237,7 @@ function Live({
 }) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [note, setNote] = useState("");
-  const record = "record" in draft ? draft.record : parsed(draft.text);
+  const record = "record" in draft ? draft.record : (objectIn(draft.text) as Record_ | null);
   const wanted = JSON.stringify(record);
   useEffect(() => {
     if (record === null) return undefined;
@@ -289,13 +282,4 @@ function Live({
 function tokenWords({ length, learned }: DatasetTokens, cut: number): string {
   const words = `${number(length)} ${length === 1 ? "token" : "tokens"} · ${number(learned)} learned`;
   return length > cut ? `${words} · ${number(length - cut)} truncated` : words;
-}
-
-function parsed(text: string): Record_ | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record_) : null;
-  } catch {
-    return null;
-  }
 }

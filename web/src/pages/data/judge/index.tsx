@@ -33,6 +33,7 @@ import {
   type Verdict,
 } from "./words";
 import "./judge.css";
+import { Select } from "../../../ui/controls/switch";
 
 interface Props {
   opened: OpenedView;
@@ -300,46 +301,37 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
       <div class="judge-line">
         <label class="judge-label">
           Go through{" "}
-          <select
-            class="ui-input"
+          <Select
             value={queue}
-            onChange={(event) => {
-              const wanted = queueOf(event.currentTarget.value);
+            options={QUEUES.filter(
+              ([value]) => value !== "uncertain" || features.value.has("embeddings"),
+            ).map(([value, words]) => {
+              const count = summary?.[value === "uncertain" ? "unseen" : value];
+              return [value, count === undefined ? words : `${words} (${number(count)})`];
+            })}
+            onChange={(value) => {
+              const wanted = queueOf(value);
               setQuery({ judge: wanted });
               attempt(() => goOn(chosen - 1, wanted));
             }}
-          >
-            {QUEUES.filter(([value]) => value !== "uncertain" || features.value.has("embeddings")).map(
-              ([value, words]) => (
-                <option key={value} value={value}>
-                  {words}
-                  {summary ? ` (${number(summary[value === "uncertain" ? "unseen" : value])})` : ""}
-                </option>
-              ),
-            )}
-          </select>
+          />
         </label>
         {((summary?.tags.length ?? 0) > 0 || tag !== "") && (
           <label class="judge-label">
             with the tag{" "}
-            <select
-              class="ui-input"
+            <Select
               value={tag}
-              onChange={(event) => {
-                const wanted = event.currentTarget.value;
+              options={[
+                ["", "any"],
+                ...[
+                  ...new Set([...(summary?.tags ?? []).map((entry) => entry.name), ...(tag ? [tag] : [])]),
+                ].map((option) => [option, clean(option, 50)] as const),
+              ]}
+              onChange={(wanted) => {
                 setQuery({ tag: wanted || null });
                 attempt(() => goOn(chosen - 1, queue, wanted));
               }}
-            >
-              <option value="">any</option>
-              {[...new Set([...(summary?.tags ?? []).map((entry) => entry.name), ...(tag ? [tag] : [])])].map(
-                (option) => (
-                  <option key={option} value={option}>
-                    {clean(option, 50)}
-                  </option>
-                ),
-              )}
-            </select>
+            />
           </label>
         )}
         <Button small kind="quiet" title="Next row to judge (s)" onClick={() => attempt(() => goOn(chosen))}>

@@ -1,6 +1,7 @@
 /** The form for making rows, and its options as the daemon expects them. */
 import type { Making, MakingOptions } from "../../../contract.gen";
 import { number, plural } from "../../../lib/format";
+import { objectIn } from "../../../lib/json";
 
 export const BASE = "base";
 
@@ -102,7 +103,7 @@ export function optionsOf(draft: Draft): MakingOptions | string {
   if (ofRows && rows && rows.length > 0) options.rows = rows;
   if (draft.kind === "rewrite") options.voice = draft.voice.trim();
   if (draft.kind === "extract") {
-    const schema = objectOf(draft.schema);
+    const schema = objectIn(draft.schema);
     if (!schema) return "Give a JSON Schema of what to extract: an object.";
     options.schema = schema;
   }
@@ -148,17 +149,6 @@ export function numbersOf(text: string): number[] | null {
 function positiveInteger(text: string): number | null {
   const value = Number(text.trim());
   return Number.isInteger(value) && value > 0 && value <= 1e12 ? value : null;
-}
-
-function objectOf(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
 }
 
 const DROPPED: Readonly<Record<string, string>> = {

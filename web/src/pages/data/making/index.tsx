@@ -8,7 +8,7 @@ import { href, route } from "../../../router";
 import { poll } from "../../../store/poll";
 import { Button } from "../../../ui/controls/button";
 import { FileButton } from "../../../ui/controls/file-button";
-import { Chips, Field } from "../../../ui/controls/switch";
+import { Chips, Field, submits } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { type Draft, draftOf, EMPTY, isActive, KINDS, KINDS_OF_ROWS, type Kind, optionsOf } from "./draft";
@@ -83,10 +83,7 @@ export function MakeRows() {
           {!active && (
             <form
               class="making"
-              onSubmit={(event) => {
-                event.preventDefault();
-                if (typeof options !== "string" && !busy) void start(options);
-              }}
+              onSubmit={submits(() => typeof options !== "string" && !busy && start(options))}
             >
               {draft.trainer === "" ? (
                 <Documents paths={draft.paths} change={(paths) => change({ paths })} />
@@ -203,7 +200,7 @@ export function MakeRows() {
                 </div>
               </fieldset>
               {error !== null && <ErrorNote error={error} />}
-              <div class="making-actions">
+              <div class="row">
                 <Button
                   type="submit"
                   kind={current && current.rows > 0 ? "plain" : "primary"}

@@ -30,7 +30,7 @@ export function Running({ making, pause, resume }: Props) {
       </p>
       {making.error !== null && <ErrorNote error={making.error} />}
       <progress max={Math.max(1, passages)} value={done} aria-label="Done" />
-      <dl class="making-figures num">
+      <dl class="figures making-figures num">
         <div>
           <dt>Rows made</dt>
           <dd>{number(rows)}</dd>
@@ -70,7 +70,7 @@ export function Running({ making, pause, resume }: Props) {
           Left out: {clean(sentence, 300)}
         </p>
       ))}
-      <div class="making-actions">
+      <div class="row">
         {active ? (
           <Button busy={making.state === "pausing"} onClick={pause}>
             Pause

@@ -6,7 +6,7 @@ import { clean } from "../../../lib/text";
 import { forgetEdits, reloadManifest } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
 import { say } from "../../../ui/controls/live";
-import { Field } from "../../../ui/controls/switch";
+import { Field, Select } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import "./mapping.css";
 
@@ -97,13 +97,15 @@ function Columns({
   onChange: (column: string) => void;
 }) {
   return (
-    <select id={id} class="ui-input" value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-      {none !== undefined && <option value="">{none}</option>}
-      {columns.map((name) => (
-        <option key={name} value={name}>
-          {numbered(columns) ? `Column ${name}: ${clean(rows[0]?.[name], 40)}` : clean(name, 80)}
-        </option>
-      ))}
-    </select>
+    <Select
+      {...{ id, value, onChange }}
+      options={[
+        none !== undefined && ["", none],
+        ...columns.map((name): [string, string] => [
+          name,
+          numbered(columns) ? `Column ${name}: ${clean(rows[0]?.[name], 40)}` : clean(name, 80),
+        ]),
+      ]}
+    />
   );
 }

@@ -11,7 +11,7 @@ import { jobs, jobsState } from "../../../store/jobs";
 import { loadManifest, manifest, manifestError } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
-import { Field } from "../../../ui/controls/switch";
+import { Field, submits } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { baseUrlOf } from "../address";
 import {
@@ -75,14 +75,7 @@ export function Create() {
     }
   };
   return (
-    <form
-      class="ep ep-form"
-      noValidate
-      onSubmit={(event) => {
-        event.preventDefault();
-        void submit();
-      }}
-    >
+    <form class="ep ep-form" noValidate onSubmit={submits(submit)}>
       <p class="ep-back">
         <a href={href("/endpoints")}>Endpoints</a>
       </p>

@@ -6,7 +6,7 @@ import { clean } from "../../../lib/text";
 import { go, href } from "../../../router";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
-import { Field } from "../../../ui/controls/switch";
+import { Field, submits } from "../../../ui/controls/switch";
 import { Dialog } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { placeOf } from "../address";
@@ -45,12 +45,7 @@ function Question({ deployment, onClose }: { deployment: Deployment; onClose: ()
   };
   return (
     <Dialog title={`Delete ${slug}?`} onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void remove();
-        }}
-      >
+      <form onSubmit={submits(remove)}>
         <p class="ui-dialog-text">{placeOf(slug)} stops answering at once. This cannot be undone.</p>
         <Field label={`Type ${slug} to delete it`} for="ep-sure">
           <input

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { useAttempt } from "../../../api/client";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
-import { Field } from "../../../ui/controls/switch";
+import { Field, submits } from "../../../ui/controls/switch";
 import { confirm, Dialog } from "../../../ui/dialog";
 import { labelTrouble, MAX_LABEL } from "../model";
 import { createKey } from "../store";
@@ -25,13 +25,7 @@ export function IssueKey({ id, onIssued }: { id: string; onIssued: () => void })
   };
   return (
     <>
-      <form
-        class="ep-issue"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void issue();
-        }}
-      >
+      <form class="ep-issue" onSubmit={submits(issue)}>
         <Field label="Label of a new key" for="ep-label" error={error}>
           <input
             id="ep-label"

@@ -16,7 +16,7 @@ export function ForecastFact({ config, apply }: Props) {
   const known = !cancelled && forecast?.state === "measured";
   return (
     <>
-      <dl class="home-fact home-forecast num">
+      <dl class="figures home-fact home-forecast num">
         <dt>Estimate</dt>
         <dd>{known && typeof forecast.seconds === "number" ? timeWords(forecast.seconds) : "–"}</dd>
         <dd class="home-fact-note">

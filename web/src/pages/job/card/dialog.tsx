@@ -1,6 +1,5 @@
 /** The model card of a job's result: shown as text, and copied as the file. */
-import { useEffect, useState } from "preact/hooks";
-import { api, errorText, isAbort } from "../../../api/client";
+import { api, useAnswer } from "../../../api/client";
 import type { ModelCard } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { Markdown } from "../../../markdown";
@@ -19,23 +18,17 @@ interface Props {
 }
 
 export function CardDialog({ id, step, onClose }: Props) {
-  const [card, setCard] = useState<string | null>(null);
-  const [error, setError] = useState("");
-  const [attempt, again] = useState(0);
-  useEffect(() => {
-    const stop = new AbortController();
-    const query = step === undefined ? "" : `?step=${step}`;
-    setError("");
-    api<ModelCard>(`/jobs/${encodeURIComponent(id)}/card${query}`, { signal: stop.signal })
-      .then((answer) => setCard(String(answer.card)))
-      .catch((fault: unknown) => isAbort(fault) || setError(errorText(fault)));
-    return () => stop.abort();
-  }, [id, step, attempt]);
+  const query = step === undefined ? "" : `?step=${step}`;
+  const { answer, error, retry } = useAnswer(
+    (signal) => api<ModelCard>(`/jobs/${encodeURIComponent(id)}/card${query}`, { signal }),
+    [id, step],
+  );
+  const card = answer && String(answer.card);
   const title = step === undefined ? "Model card" : `Model card of step ${number(step)}`;
   return (
     <Dialog title={title} wide onClose={onClose}>
       {error ? (
-        <ErrorNote title="Couldn't read the card" error={error} retry={() => again(attempt + 1)} />
+        <ErrorNote title="Couldn't read the card" error={error} retry={retry} />
       ) : card === null ? (
         <Skeleton />
       ) : (

@@ -18,7 +18,7 @@ import {
 import type { Entry } from "../../../events/records";
 import { evalName, type Figure } from "../../../events/run";
 import { bytes, loss, number, plural, rate } from "../../../lib/format";
-import { isObject, type JsonObject } from "../../../lib/json";
+import { isObject, type JsonObject, objectIn } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { within } from "../progress/own-figures";
 
@@ -26,7 +26,7 @@ const MAX = 400;
 
 /** `judged` is the figure that the training method is judged by, instead of the loss. */
 export function eventText(entry: Entry, judged?: Figure): string {
-  const data = entry.size === entry.data.length || entry.data.length < 4096 ? parsed(entry.data) : null;
+  const data = entry.size === entry.data.length || entry.data.length < 4096 ? objectIn(entry.data) : null;
   const words = data && (KNOWN[entry.name]?.(data, judged) ?? rest(data));
   if (words) return clean(words, MAX);
   const size = entry.size > entry.data.length ? ` (${bytes(entry.size)})` : "";
@@ -103,15 +103,6 @@ const losses = (data: JsonObject): string[] => [
 function figures(data: JsonObject, { name, label }: Figure): string[] {
   const words = clean(within(label), MAX);
   return [labelled(words, data[name], loss), labelled(`eval ${words}`, data[evalName(name)], loss)];
-}
-
-function parsed(data: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(data);
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 /** The fields of an unknown event beyond the common ones. */

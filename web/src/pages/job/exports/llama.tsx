@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
-import { Field } from "../../../ui/controls/switch";
+import { Field, Select } from "../../../ui/controls/switch";
 
 export interface Wanted {
   format: string;
@@ -65,50 +65,30 @@ export function Llama({ busy, begin, problems }: Props) {
       <fieldset class="exports-fields" disabled={none}>
         <legend class="visually-hidden">GGUF file</legend>
         <Field label="What" for="exports-format">
-          <select
-            id="exports-format"
-            class="ui-input"
-            value={format}
-            onChange={(event) => setFormat(event.currentTarget.value)}
-          >
-            {FORMATS.map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
+          <Select id="exports-format" value={format} options={FORMATS} onChange={setFormat} />
         </Field>
         <details class="exports-options">
           <summary>Options</summary>
           {isModel && (
             <Field label="Quantization" for="exports-bits">
-              <select
+              <Select
                 id="exports-bits"
-                class="ui-input"
                 value={quantization}
-                onChange={(event) => setQuantization(event.currentTarget.value)}
-              >
-                {QUANTIZATIONS.map(([value, label]) => (
-                  <option key={value} value={value}>
-                    {`${value.toUpperCase()}, ${label}`}
-                  </option>
-                ))}
-              </select>
+                options={QUANTIZATIONS.map(([value, label]) => [value, `${value.toUpperCase()}, ${label}`])}
+                onChange={setQuantization}
+              />
             </Field>
           )}
           <Field label="Adapter strength" for="exports-strength">
-            <select
+            <Select
               id="exports-strength"
-              class="ui-input"
               value={strength}
-              onChange={(event) => setStrength(Number(event.currentTarget.value))}
-            >
-              {STRENGTHS.map((percent) => (
-                <option key={percent} value={percent}>
-                  {`${percent} %${percent === 100 ? ", as trained" : ""}`}
-                </option>
-              ))}
-            </select>
+              options={STRENGTHS.map((percent) => [
+                percent,
+                `${percent} %${percent === 100 ? ", as trained" : ""}`,
+              ])}
+              onChange={(percent) => setStrength(Number(percent))}
+            />
           </Field>
         </details>
       </fieldset>

@@ -7,7 +7,7 @@ import { displayName } from "../../../lib/text";
 import { actOnJob } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { say } from "../../../ui/controls/live";
-import { Chips, Field } from "../../../ui/controls/switch";
+import { Chips, Field, submits } from "../../../ui/controls/switch";
 import { Dialog } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { unlessChanged } from "./unless-changed";
@@ -56,13 +56,7 @@ export function ExtendDialog({ job, onClose }: { job: Job; onClose: () => void }
   };
   return (
     <Dialog title="Extend this job" onClose={onClose}>
-      <form
-        class="extend"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void extend();
-        }}
-      >
+      <form class="extend" onSubmit={submits(extend)}>
         <p class="ui-dialog-text">
           <bdi>{displayName(job.name)}</bdi> has made {number(done)} steps. Training continues from there,
           with the same settings and rows.

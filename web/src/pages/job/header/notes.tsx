@@ -10,6 +10,7 @@ import { composing, fitHeight } from "../../../lib/textarea";
 import { features } from "../../../store/features";
 import { editJob } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
+import { submits } from "../../../ui/controls/switch";
 
 export type Part = "name" | "tags" | "notes";
 
@@ -74,13 +75,7 @@ function Edit({ id, label, value, long, hint, trouble, changes }: EditProps) {
     },
   };
   return (
-    <form
-      class={long ? "job-edit job-edit-long" : "job-edit"}
-      onSubmit={(event) => {
-        event.preventDefault();
-        void save();
-      }}
-    >
+    <form class={long ? "job-edit job-edit-long" : "job-edit"} onSubmit={submits(save)}>
       {long ? <textarea ref={area} rows={4} {...shared} /> : <input ref={line} {...shared} />}
       <div class="job-edit-actions">
         <Button kind="primary" small type="submit" busy={busy} disabled={wrong !== null}>

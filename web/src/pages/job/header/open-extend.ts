@@ -1,19 +1,10 @@
 import { h } from "preact";
-import { errorText } from "../../../api/client";
 import type { Job } from "../../../contract.gen";
-import { say } from "../../../ui/controls/live";
-import { floating } from "../../../ui/floating";
+import { openDialog } from "../../../ui/floating";
 
-/** Opens the dialog that extends a job; loads its code. */
-export async function openExtend(job: Job): Promise<void> {
-  try {
+/** Opens the dialog that extends a job. */
+export const openExtend = (job: Job): Promise<void> =>
+  openDialog("Couldn't load the extension", async () => {
     const { ExtendDialog } = await import("../dialogs");
-    const before = floating.peek();
-    const close = (): void => {
-      floating.value = before;
-    };
-    floating.value = () => h(ExtendDialog, { job, onClose: close });
-  } catch (error) {
-    say(`Couldn't load the extension: ${errorText(error)}`);
-  }
-}
+    return (onClose) => h(ExtendDialog, { job, onClose });
+  });

@@ -10,7 +10,7 @@ import { jobTimeLeft, lastFinite, phaseWords, recentMean, shortDuration } from "
 export function Figures({ job, run, version, status }: JobNow) {
   const { step, total } = stepsOf(job, run);
   return (
-    <dl class={status === "completed" ? "job-strip job-strip-done num" : "job-strip num"}>
+    <dl class={status === "completed" ? "figures job-strip job-strip-done num" : "figures job-strip num"}>
       <LossFigure job={job} run={run} version={version} />
       <Figure
         name="Step"

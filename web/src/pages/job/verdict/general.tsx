@@ -18,7 +18,7 @@ interface Props {
 
 /** Requested when opened. */
 export function General({ id, figures, version }: Props) {
-  const { result, error, retry } = useResult(id, version);
+  const { answer: result, error, retry } = useResult(id, version);
   return (
     <>
       <table class="num" style={{ borderCollapse: "collapse", margin: "8px 0 16px" }}>

@@ -31,7 +31,7 @@ interface Props {
 
 /** Requested when opened. */
 export function Rows({ job, best, answers, version }: Props) {
-  const { result, error, retry } = useResult(job.id, version);
+  const { answer: result, error, retry } = useResult(job.id, version);
   const { higher } = measureOf(job.evaluation?.heldOut);
   const rows = useMemo(() => rowsOf(result?.rows, higher), [result, higher]);
   const [order, setOrder] = useState<Order>("improved");

@@ -9,7 +9,7 @@ import { refreshJobs } from "../../../store/jobs";
 import { manifest } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
 import { FileButton } from "../../../ui/controls/file-button";
-import { Field } from "../../../ui/controls/switch";
+import { Field, submits } from "../../../ui/controls/switch";
 import { Dialog } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { type Adapter, adapterIn, type Chosen, CONFIG, chosenIn, WEIGHTS } from "./adapter-files";
@@ -56,13 +56,7 @@ export function JudgeDialog({ dropped, onClose }: Props) {
   };
   return (
     <Dialog title="Judge an adapter" onClose={onClose}>
-      <form
-        class="judge"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void judge();
-        }}
-      >
+      <form class="judge" onSubmit={submits(judge)}>
         <p class="ui-dialog-text">
           An adapter that another program has trained (PEFT, safetensors) is compared with its base, and
           becomes a job that you can ask and export.

@@ -4,6 +4,7 @@ import { BUILT_IN, MAX_NAME, ownPreset, type Preset, withPreset } from "../../..
 import { current } from "../../../chat/storage/conversations";
 import { Button } from "../../../ui/controls/button";
 import { say } from "../../../ui/controls/live";
+import { submits } from "../../../ui/controls/switch";
 
 interface Props {
   /** Changes the stored list; false if it cannot be stored. */
@@ -28,13 +29,7 @@ export function PresetForm({ keep, onDone }: Props) {
     onDone();
   };
   return (
-    <form
-      class="pg-preset-form"
-      onSubmit={(event) => {
-        event.preventDefault();
-        save();
-      }}
-    >
+    <form class="pg-preset-form" onSubmit={submits(save)}>
       <input
         class="ui-input"
         aria-label="Name of the preset"

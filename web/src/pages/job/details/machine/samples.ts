@@ -2,7 +2,7 @@
 import type { XMode } from "../../../../chart/data/series";
 import { Numbers } from "../../../../events/number-array";
 import type { Rows } from "../../../../events/rows";
-import { finite, isObject } from "../../../../lib/json";
+import { finite, objectIn } from "../../../../lib/json";
 
 export const FIELDS = [
   "cpu",
@@ -31,7 +31,7 @@ export class Samples {
     if (events !== this.#events) this.#clear();
     this.#events = events;
     for (; this.#taken < events.length; this.#taken++) {
-      const data = parsed(events[this.#taken]!);
+      const data = objectIn(utf8.decode(events[this.#taken]!)) ?? {};
       const time = Date.parse(String(data.timestamp));
       if (time !== time) continue;
       this.times.push(time);
@@ -47,15 +47,6 @@ export class Samples {
   #clear(): void {
     this.#taken = 0;
     for (const column of [this.times, ...this.columns.values()]) column.clear();
-  }
-}
-
-function parsed(bytes: Uint8Array): Record<string, unknown> {
-  try {
-    const data: unknown = JSON.parse(utf8.decode(bytes));
-    return isObject(data) ? data : {};
-  } catch {
-    return {};
   }
 }
 
