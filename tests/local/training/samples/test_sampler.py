@@ -191,7 +191,7 @@ def test_answers_are_those_of_plain_transformers_and_peft(
 def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
     asked = ["Where is my parcel?", "What is a refund?"]
     for samples, prompts in ((asked, asked), ("off", [])):
-        config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "samples": samples}
+        config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "datasetSplit": 0, "samples": samples}
         _, frames = sampled_job(shared, config)
         told = [frame.json for frame in frames if frame.event == "sample.created"]
         assert [each["prompt"] for each in told if each["step"] == 2] == prompts
