@@ -87,6 +87,14 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARKOR_LEAST_FREE_BYTES", "0")
 
 
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """What an engine found to be the quickest is not what the tests after it compute with."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
 MODULES = 300
 """So many more than at the last look are libraries such as torch: a million objects that stay."""
 _looked_at = len(sys.modules)

@@ -135,7 +135,7 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tiny: Path, tmp_path: Path, h
         error = backend.wait_for(missing, "training.failed").json["error"]
         assert f"{hub} has no model org/none" in error
 
-        job = backend.submit({**CONFIG, "model": "org/tiny"})
+        job = backend.submit({**CONFIG, "model": "org/tiny", "datasetSplit": 0})
         frames = list(backend.events(job))
         assert frames[-2].event == "training.completed", frames[-2].data
         labels = {frame.json["label"] for frame in frames if frame.event == "model.progress"}

@@ -442,7 +442,7 @@ def test_shuffled_answers_make_no_adapter_that_is_better(
             "learningRate": 2e-3,
             "maxSteps": 80,
             "batchSize": 8,
-            "evalSteps": 0,
+            "datasetSplit": 0,
         },
     )
     assert [frame.event for frame in frames][-2] == "training.completed"

@@ -23,7 +23,7 @@ from tests.local.tiny_run import events_of
 from tests.local.training.test_going_on import SETTINGS, begin, bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from arkor_dev.local.training.run import Ending, Run
@@ -50,16 +50,10 @@ ALL: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs in this process answer as briefly as they may, and in one thread: several wait for each other."""
-    import torch
-
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process answer as briefly as they may."""
     monkeypatch.setattr(SampleBudget, "limit", lambda *_: 8)
     monkeypatch.setattr(SampleBudget, "affordable", lambda *_: 1000)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False) -> Ending:
@@ -197,7 +191,7 @@ def test_answers_are_those_of_plain_transformers_and_peft(
 def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
     asked = ["Where is my parcel?", "What is a refund?"]
     for samples, prompts in ((asked, asked), ("off", [])):
-        config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "samples": samples}
+        config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "datasetSplit": 0, "samples": samples}
         _, frames = sampled_job(shared, config)
         told = [frame.json for frame in frames if frame.event == "sample.created"]
         assert [each["prompt"] for each in told if each["step"] == 2] == prompts
