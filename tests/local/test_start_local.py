@@ -66,8 +66,8 @@ def project(tmp_path: Path, tiny: Path) -> Path:
 
 
 @pytest.mark.quick
-def test_a_whole_run_without_studio(project: Path, tmp_path: Path) -> None:
-    with started(project, tmp_path, steps=4) as process:
+def test_a_whole_run_without_studio(project: Path, tmp_path: Path, template: dict[str, str]) -> None:
+    with started(project, tmp_path, steps=4, **of_a_studio(template)) as process:
         out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
     lines = out.splitlines()

@@ -7,14 +7,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.cli.main import main
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.local.cards.job_rows import files_read, keep_rows
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
@@ -69,9 +68,16 @@ def in_time(seconds: float) -> str:
 @pytest.mark.beside
 @pytest.mark.timeout(600)
 def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
-    tmp_path: Path, tiny: Path, template: dict[str, str]
+    tmp_path: Path,
+    tiny: Path,
+    home: Path,
+    template: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = make_project(tmp_path / "tests", tiny)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local" / "share"))
 
     def start() -> Backend:
         return Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
@@ -84,14 +90,9 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
         return [each for trial in sweep()["trials"] for each in trial["results"]]
 
     def command(action: str, *more: str) -> dict[str, Any]:
-        home = tmp_path / "home"
         backend.leave_word(project, home)
-        data = {"XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CACHE_HOME": str(home / "cache")}
-        line = [sys.executable, "-m", "arkor_dev", "sweep", action, *more, "--local", "--json"]
-        done = subprocess.run(
-            line, cwd=project, env={**os.environ, "HOME": str(home), **data}, capture_output=True, check=True
-        )
-        found: dict[str, Any] = json.loads(done.stdout)["sweep"]
+        assert main(["sweep", action, *more, "--local", "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)["sweep"]
         return found
 
     (project / "arkor.toml").write_text(TOML)
