@@ -34,7 +34,7 @@ DRIVER = "arkor_dev.local.cluster.driver"
 SECRET = "ARKOR_TEST_SECRET"
 CONNECTED = 240.0
 """Seconds for what needs a connection: Ray's server for a client may die as it starts, twice, 40 s each."""
-STEPS = 200
+STEPS = 160
 LONG: dict[str, Any] = {
     **CONFIG,
     "maxSteps": STEPS,
@@ -58,6 +58,7 @@ class Nodes:
     address: str
     client: str
     temporary: Path
+    doomed: bool = False
 
     @classmethod
     def start(cls, root: Path, count: int, **env: str) -> Nodes:
@@ -135,14 +136,39 @@ class Nodes:
             self.process.stdout.close()
 
 
+@contextlib.contextmanager
+def running(count: int, **env: str) -> Iterator[Nodes]:
+    """A cluster with a folder of its own."""
+    root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
+    nodes = Nodes.start(root, count, **env)
+    try:
+        yield nodes
+    finally:
+        nodes.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def nodes(template: dict[str, str]) -> Iterator[Nodes]:
     """Two nodes of one processor each, for all tests; a test that ends one adds it again."""
-    root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
-    nodes = Nodes.start(root, 2, **template)
-    yield nodes
-    nodes.stop()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(2, **template) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def mortal(nodes: Nodes, template: dict[str, str]) -> Iterator[Nodes]:
+    """The same cluster, with a head that may die: the test of that comes last. Repeated, it has another."""
+    if not nodes.doomed:
+        nodes.doomed = True
+        yield nodes
+    else:
+        with running(1, **template) as others:
+            yield others
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what ends the cluster of all tests come after them."""
+    items.sort(key=lambda item: "mortal" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.execution import leases
-from tests.local.conftest import CONFIG, SAMPLED
+from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import write_jsonl
 
@@ -66,9 +66,9 @@ def clean(nodes: Nodes) -> bool:
 
 @pytest.mark.usefixtures("true_workers")
 def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
-    beside: Backend, data: Path, nodes: Nodes, answered: Trained
+    beside: Backend, data: Path, nodes: Nodes, trained: Trained
 ) -> None:
-    job = beside.submit(on(nodes, SAMPLED), "parrot")
+    job = beside.submit(on(nodes, CONFIG), "parrot")
     environments: list[bytes] = []
 
     def seen() -> bool:
@@ -79,16 +79,16 @@ def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
     until(seen, CONNECTED)
     found = over(beside, job)
     assert found["status"] == "completed", found
-    assert adapter(data, job) == adapter(answered.data, answered.job)
+    assert adapter(data, job) == adapter(trained.data, trained.job)
     frames = list(beside.events(job))
-    assert told(frames) == told(answered.events)
+    assert told(frames) == told(trained.events)
     saved = [path for frame in frames for path in _paths(frame)]
     assert saved
     assert all(path.is_relative_to(data) and path.is_dir() for path in saved)
     # Of general questions a true worker is asked more (``short_evaluation.py``).
-    ours, theirs = (each["evaluation"]["heldOut"] for each in (found, answered.backend.job(answered.job)))
+    ours, theirs = (each["evaluation"]["heldOut"] for each in (found, trained.backend.job(trained.job)))
     assert (ours["verdict"], ours["adapter"]) == (theirs["verdict"], theirs["adapter"])
-    assert files(data, job) == files(answered.data, answered.job)
+    assert files(data, job) == files(trained.data, trained.job)
     # Our code came with the job, nothing of the user's environment or of Ray's did.
     variables = dict(entry.split(b"=", 1) for entry in environments[0].split(b"\0") if b"=" in entry)
     assert b"py_modules_files" in variables[b"PYTHONPATH"]
@@ -174,7 +174,7 @@ def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:
         if told and cluster["free"]["cpus"] == cpus:
             return cluster
         assert time.monotonic() < end, cluster
-        time.sleep(0.5)
+        time.sleep(2)  # each look is a process with Ray, and one on each node
 
 
 def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:

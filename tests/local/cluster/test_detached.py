@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,12 +17,15 @@ from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.execution import leases
 from tests.local.harness import Backend, until
 
-from .conftest import CONNECTED, DRIVER, LONG, STEPS, Nodes, adapter, held, over
+from .conftest import CONNECTED, DRIVER, LONG, STEPS, adapter, held, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.local.harness import Frame
+
+    from .conftest import Nodes
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -201,16 +201,6 @@ def test_what_a_job_that_is_gone_has_left_is_removed(
     assert [folder.name.startswith(job) for folder in nodes.jobs()] == [True]
     start()
     until(lambda: not nodes.jobs() and not leases.leases(data), CONNECTED)
-
-
-@pytest.fixture
-def mortal(template: dict[str, str]) -> Iterator[Nodes]:
-    """A cluster of one node beside its head, which may die."""
-    root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
-    nodes = Nodes.start(root, 1, **template)
-    yield nodes
-    nodes.stop()
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint_and_the_job_goes_on_here(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.execution import leases
-from tests.local.conftest import CONFIG
+from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
 
 from .conftest import CONNECTED, DRIVER, LONG, adapter, over
@@ -40,17 +40,17 @@ def completed(backend: Backend, nodes: Nodes, data: Path, config: dict[str, Any]
 
 
 def test_two_jobs_one_after_the_other_have_one_driver_and_are_not_mixed(
-    beside: Backend, data: Path, nodes: Nodes, trained: Trained
+    beside: Backend, data: Path, nodes: Nodes, answered: Trained
 ) -> None:
     first = completed(beside, nodes, data, SHORT, "first")
     [driver] = beside.processes(DRIVER)
     before = told(list(beside.events(first))), files(data, first)
-    second = completed(beside, nodes, data, CONFIG, "second")
+    second = completed(beside, nodes, data, SAMPLED, "second")
     assert beside.processes(DRIVER) == [driver]
     assert (told(list(beside.events(first))), files(data, first)) == before
-    assert told(list(beside.events(second))) == told(trained.events)
-    assert adapter(data, second) == adapter(trained.data, trained.job)
-    assert files(data, second) == files(trained.data, trained.job)
+    assert told(list(beside.events(second))) == told(answered.events)
+    assert adapter(data, second) == adapter(answered.data, answered.job)
+    assert files(data, second) == files(answered.data, answered.job)
 
 
 def actors(nodes: Nodes) -> list[int]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import Nodes
+from .conftest import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -32,11 +30,8 @@ print(json.dumps(cluster_status(sys.argv[1], Path(sys.argv[2]), insecure=False))
 @pytest.fixture(scope="module")
 def closed() -> Iterator[tuple[str, str]]:
     """Both addresses of a cluster that asks for a token."""
-    root = Path(tempfile.mkdtemp(prefix="arkor-ray-", dir="/tmp"))
-    nodes = Nodes.start(root, 0, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN)
-    yield nodes.address, nodes.client
-    nodes.stop()
-    shutil.rmtree(root, ignore_errors=True)
+    with running(0, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN) as nodes:
+        yield nodes.address, nodes.client
 
 
 def look(address: str, home: Path, token: str | None) -> tuple[dict[str, Any], str]:

@@ -116,10 +116,10 @@ def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_l
 
 
 def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
-    tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes
+    tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes, template: dict[str, str]
 ) -> None:
     data = tmp_path / "data"
-    first = Backend.start(data, shared_project, tmp_path / "cache")
+    first = Backend.start(data, shared_project, tmp_path / "cache", **template)
     try:
         job = first.submit(on(nodes, TWO), "closed")
         arrive(first, job, 25)
@@ -129,7 +129,7 @@ def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
         first.stop()
     until(lambda: clean(nodes))
     assert not any("keeps training" in notice.get("text", "") for notice in first.notices)
-    again = Backend.start(data, shared_project, tmp_path / "cache")
+    again = Backend.start(data, shared_project, tmp_path / "cache", **template)
     try:
         arrive(again, job, 65)
         before = nodes.workers()
