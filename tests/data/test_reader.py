@@ -348,7 +348,7 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
-        for _ in range(20):
+        for _ in range(13):
             file.write(b"  \0\0" * 2**20)
     tracemalloc.start()
     began = time.process_time()  # a machine that stands still is no bomb
@@ -380,7 +380,7 @@ def test_a_row_without_an_end_is_not_read_to_the_end(
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
-        for _ in range(100):
+        for _ in range(70):
             file.write(fill * (2**20 // len(fill)))
     began = time.process_time()
     with open_data([DataFile(path, "d")]) as data:
