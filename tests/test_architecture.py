@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(arkor_dev.__file__).parent
-TREES = {
-    path.relative_to(PACKAGE).with_suffix("").as_posix(): ast.parse(path.read_text())
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): path
     for path in sorted(PACKAGE.rglob("*.py"))
     if "static" not in path.parts and "template" not in path.parts
 }
-STUDIO = [name for name in TREES if not name.startswith("local/")]
+STUDIO = [name for name in MODULES if not name.startswith("local/")]
 HEAVY = {
     "torch",
     "transformers",
@@ -43,10 +44,16 @@ HEAVY = {
 }
 
 
+@functools.cache
+def tree_of(name: str) -> ast.Module:
+    """A module's syntax. It is read when a test looks at it: each process that tests imports this file."""
+    return ast.parse(MODULES[name].read_text())
+
+
 def imports(name: str) -> Iterator[str]:
     """Every module that a module imports, by its full name, those for the type checker and lazy ones too."""
     home = ["arkor_dev", *name.split("/")[:-1]]
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree_of(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -75,11 +82,10 @@ def texts(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def calls(tree: ast.AST) -> Iterator[str]:
+@functools.cache
+def calls(name: str) -> list[str]:
     """The dotted name of everything that a module calls."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func)
+    return [ast.unparse(node.func) for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
 
 
 def test_the_map_is_of_the_whole_package() -> None:
@@ -89,17 +95,17 @@ def test_the_map_is_of_the_whole_package() -> None:
         "backend/client",
         "local/server/app",
         "local/training/worker",
-    } <= set(TREES)
+    } <= set(MODULES)
 
 
 def test_only_backend_calls_v1() -> None:
-    users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(TREES[name]))}
+    users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(tree_of(name)))}
     # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
     names_a_teacher = {"making/teacher", "cli/commands/make", "cli/command_table"}  # http://localhost:1234/v1
     ours = {"backend/calls", "contract/provenance/statement", "server/endpoints/routes"}
     assert users == ours | names_a_teacher
     by_http = {
-        name for name in STUDIO for call in calls(TREES[name])
+        name for name in STUDIO for call in calls(name)
         if call.endswith(("http.call", "http.stream"))
     }  # fmt: skip
     assert by_http == {
@@ -107,18 +113,18 @@ def test_only_backend_calls_v1() -> None:
         "backend/client",
         "identity/token_refresh",
     }  # refresh: the account's token, from the sign-in service
-    sessions = {name for name in STUDIO for call in calls(TREES[name]) if call.endswith("ClientSession")}
+    sessions = {name for name in STUDIO for call in calls(name) if call.endswith("ClientSession")}
     # A project's own webhook and a teacher are no backend: nothing of one (its token, its address) is near
     # those sessions.
     assert sessions == {"backend/http_client", "making/teacher", "notices/delivery"}
 
 
 def test_the_api_does_not_call_the_network() -> None:
-    for name in TREES:
+    for name in MODULES:
         if name.startswith("server/api/"):
-            assert not [
-                call for call in calls(TREES[name]) if call.startswith(("aiohttp.", "open_http_client"))
-            ], name
+            assert not [call for call in calls(name) if call.startswith(("aiohttp.", "open_http_client"))], (
+                name
+            )
 
 
 def test_studio_imports_five_packages_and_the_standard_library() -> None:
@@ -156,9 +162,9 @@ def test_one_module_builds_the_paths_of_a_job_s_files() -> None:
     """Others would have to look for links and names that lead elsewhere: an archive brings such."""
     builders = {
         name
-        for name in TREES
+        for name in MODULES
         if name.startswith("local/")
-        for node in ast.walk(TREES[name])
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         for text in texts(node.right)
         if text.split("/")[0] in OF_A_JOB
@@ -169,7 +175,7 @@ def test_one_module_builds_the_paths_of_a_job_s_files() -> None:
 
 def test_only_the_command_line_prints() -> None:
     printing = {
-        name for name in STUDIO for call in calls(TREES[name])
+        name for name in STUDIO for call in calls(name)
         if call in ("print", "Console") or call.startswith(("sys.stdout.", "sys.stderr."))
     }  # fmt: skip
     assert printing <= {
@@ -191,7 +197,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_every_module_says_why() -> None:
-    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+    assert [name for name in MODULES if not ast.get_docstring(tree_of(name))] == []
 
 
 RUNNING = """
@@ -247,11 +253,11 @@ def test_messages_name_settings_as_arkor_toml_does() -> None:
     """Only `check_config`, whose readers write the wire's fields, names these."""
     wire = {field for field, setting in by_field().items() if setting.key != field and not field.islower()}
     found = []
-    for name, tree in TREES.items():
+    for name in MODULES:
         if not name.startswith("local/") or name == "local/jobs/job_config":
             continue
-        docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        docstrings = {node.value for node in ast.walk(tree_of(name)) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree_of(name)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
                 words = re.findall(r"\w+", node.value) if " " in node.value.strip() else []
                 found += [f"{name}:{node.lineno}: {word}" for word in words if word in wire]

@@ -18,6 +18,7 @@ import pytest
 from arkor_dev import __version__
 from arkor_dev.cli import main as cli
 from arkor_dev.core.torch_build import install_advice
+from arkor_dev.identity import engine
 from arkor_dev.project.training_command import NOT_LOCAL
 from tests.support.daemon import environment, running_daemon
 from tests.support.fake_backend import TOKEN
@@ -211,9 +212,19 @@ async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed
         ("x", "is not a web address"),
     ],
 )
-async def test_a_backend_that_can_never_work(url: str, said: str, home: Path, tmp_path: Path) -> None:
-    code, out, err = await arkor_dev(home, "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url)
-    assert (code, out) == (2, "")
+def test_a_backend_that_can_never_work(
+    url: str,
+    said: str,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del home
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", url)
+    assert cli.main(["--project", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
     assert said in err
     assert len(err.splitlines()) == 1
 
@@ -254,11 +265,25 @@ def test_training_without_the_extra(home: Path, tmp_path: Path) -> None:
     )
 
 
-def test_what_the_extra_would_not_mend_is_said_first(home: Path, tmp_path: Path) -> None:
-    command = ["start", "--local", "--project", str(tmp_path)]
-    assert "There is no arkor.toml in" in without_torch(home, *command)
+def test_what_the_extra_would_not_mend_is_said_first(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del home
+    monkeypatch.setattr(engine, "missing_extra", lambda _: "The extra is missing.")
+
+    def said() -> str:
+        assert cli.main(["start", "--local", "--project", str(tmp_path)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
+    assert "There is no arkor.toml in" in said()
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "*"}}')
-    assert without_torch(home, *command) == f"arkor-dev: {NOT_LOCAL}\n"
+    assert said() == f"arkor-dev: {NOT_LOCAL}\n"
+    (tmp_path / "package.json").unlink()
+    (tmp_path / "arkor.toml").write_text('[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n')
+    (tmp_path / "d.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    assert said() == "arkor-dev: The extra is missing.\n"
 
 
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

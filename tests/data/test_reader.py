@@ -348,7 +348,7 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
-        for _ in range(20):
+        for _ in range(13):
             file.write(b"  \0\0" * 2**20)
     tracemalloc.start()
     began = time.process_time()  # a machine that stands still is no bomb
@@ -368,18 +368,20 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
         (b"[" + GOOD + b',{"prompt": "', b"x", "the row that reaches line 1 is longer than 64 MiB"),
         (b"[" + GOOD + b",", b"[", "not JSON: more than 100,000 brackets are never closed"),
         (b"[" + GOOD + b"]", b" ", "more than 4 MiB of blank lines before line 1"),
-        (GOOD + b"\n", b"\n", "more than 4 MiB of blank lines before line 419430"),
-        (b"prompt,completion\na,b\n", b"\n", "more than 4 MiB of blank lines before line 419430"),
+        (GOOD + b"\n", b" " * 63 + b"\n", "more than 4 MiB of blank lines before line 65538"),
+        (b"prompt,completion\na,b\n", b"\n", "more than 4 MiB of blank lines before line 262147"),
     ],
 )
 def test_a_row_without_an_end_is_not_read_to_the_end(
-    tmp_path: Path, start: bytes, fill: bytes, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes, fill: bytes, reason: str
 ) -> None:
+    if fill == b"\n":  # a table's blank line is one byte: four million lines would show no more than these
+        monkeypatch.setattr(table, "MAX_ROW", 2**18)
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(start)
-        for _ in range(100):
-            file.write(fill * 2**20)
+        for _ in range(70):
+            file.write(fill * (2**20 // len(fill)))
     began = time.process_time()
     with open_data([DataFile(path, "d")]) as data:
         good, *_, bad = [item.row for item in data]

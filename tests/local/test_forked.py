@@ -54,7 +54,7 @@ def test_a_true_worker_makes_the_same_bits(
 @pytest.fixture(scope="module")
 def unwrapped() -> Iterator[Template]:
     """A template without libraries."""
-    template = Template((), os.environ)
+    template = Template((), os.environ, plain=True)
     yield template
     template.end()
 

@@ -27,7 +27,7 @@ from arkor_dev.local.training.training_hooks import gradient_checkpointing
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 LAYERS = 32
-FEW, MORE = 2, 3
+FEW, MORE = 1, 2
 """Layers that are counted; each further one takes as much as the last."""
 NF4 = 0.5 + 1 / 64 + 4 / 64 / 256
 """Bytes of a weight in 4 bit: with a byte as the scale of 64 weights, and a float32 as that of 256 scales."""

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from arkor_dev.backend.http_client import open_http_client
 from arkor_dev.backend.unix_address import address_of
+from arkor_dev.cli import main as cli
 from arkor_dev.cli.commands.start import run_start
 from arkor_dev.connection import connect
 from arkor_dev.connection.connect import _running_backend
@@ -485,12 +486,18 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 0
 
 
-async def test_wrong_usage_is_exit_code_2(settings: Settings, fake_backend: FakeBackend) -> None:
-    process = await spawn(fake_backend, settings.project, "--trainer", "none")
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert (process.returncode, out) == (2, b"")
-    assert b'no trainer "none"' in err
-    assert b"Traceback" not in err
+def test_wrong_usage_is_exit_code_2(
+    settings: Settings,
+    fake_backend: FakeBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", fake_backend.url)
+    assert cli.main(["start", "--project", str(settings.project), "--trainer", "none"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert 'no trainer "none"' in err
+    assert "Traceback" not in err
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.cli import main as cli
 from arkor_dev.project.project_turn import ProjectTurn
 from tests.project.test_project_turn import is_waited_for
 from tests.support.typescript_projects import trainer
@@ -76,23 +77,28 @@ async def test_one_entry_is_built_and_run(
 
 
 async def test_what_cannot_be_run_is_said_and_not_started(
-    typescript_project: TypeScriptProject, fake_backend: FakeBackend
+    typescript_project: TypeScriptProject,
+    fake_backend: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", fake_backend.url)
+
+    async def refused(*arguments: str) -> str:
+        given = ["start", "--project", str(typescript_project.path), *arguments]
+        assert await asyncio.to_thread(cli.main, given) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        return err
+
     typescript_project.write(trainer("one"))
-    code, out, err = await start(fake_backend, typescript_project, "--local")
-    assert (code, out) == (2, "")
-    assert "trains on the managed backend only" in err
-    code, out, err = await start(fake_backend, typescript_project, "--dry-run")
-    assert (code, out, "dryRun: true" in err) == (2, "", True)
-    code, out, err = await start(fake_backend, typescript_project, "--set", "steps=3")
-    assert (code, out, "settings in its own code" in err) == (2, "", True)
-    code, out, err = await start(fake_backend, typescript_project, "--trainer", "another")
-    assert (code, out) == (2, "")
-    assert 'The trainer is called "one" in the project now, not "another"' in err
+    assert "trains on the managed backend only" in await refused("--local")
+    assert "dryRun: true" in await refused("--dry-run")
+    assert "settings in its own code" in await refused("--set", "steps=3")
+    said = await refused("--trainer", "another")
+    assert 'The trainer is called "one" in the project now, not "another"' in said
     typescript_project.write("const x y = 1;")
-    code, out, err = await start(fake_backend, typescript_project)
-    assert (code, out) == (2, "")
-    assert err == (
+    assert await refused() == (
         'arkor-dev: `arkor build` failed (exit code 1).\nsrc/arkor/index.ts:1:8: Expected ";" but found "y"\n'
     )
     assert "start" not in typescript_project.calls()
