@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from arkor_dev.server.app_keys import JOBS
 from tests.browser.steps import PACED
 from tests.support.fake_backend import ChatScript
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 PROMPTLY = 60_000
+LOOKED_AT = "document.dispatchEvent(new Event('visibilitychange')) && undefined"
 PACE = 1.4
 
 
@@ -57,10 +59,18 @@ class Scene:
         self.fake.chat = ChatScript()
 
     async def go(self, path: str, *, clock: bool = False) -> None:
-        """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``."""
+        """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``.
+
+        A page that was open before asks for its jobs at once, as one that is looked at again: else it knows
+        new ones up to 5 s later.
+        """
         if clock:
             await self.page.add_init_script(PACED)
+        was_open = self.page.url.startswith(self.studio.url)
+        self.studio.app[JOBS].refresh()
         await self.page.goto(self.studio.url + path)
+        if was_open:
+            await self.page.evaluate(LOOKED_AT)
 
 
 @dataclass(frozen=True, slots=True)
