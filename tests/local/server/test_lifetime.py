@@ -183,13 +183,12 @@ def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: byte
 def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
     first = Backend.start(data, project, tmp_path / "cache")
-    (project / "data" / "later.jsonl").write_text("not JSON\n")
-    unreadable = {**CONFIG, "datasetSource": {"type": "file", "path": "data/later.jsonl"}}
-    done = first.submit(unreadable)
+    done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0, "datasetSplit": 0})
     before = [frame for frame in first.events(done) if frame.id]  # a busy machine is slow enough for a ping
     job = first.submit(ENDLESS)
     step = first.wait_for(job, "checkpoint.saved").json["step"]
-    queued = first.submit(unreadable)
+    (project / "data" / "later.jsonl").write_text("not JSON\n")
+    queued = first.submit({**CONFIG, "datasetSource": {"type": "file", "path": "data/later.jsonl"}})
     seen = [frame for frame, _ in zip(first.events(job), range(20), strict=False)]
     assert first.say("Hi", baseModel="models/tiny")
     until(lambda: len(first.processes()) == 3)  # itself, what trains, and what answers
