@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from .conftest import OpenPage
 
-STEPS = 16
-TOKENS = 80
+STEPS = 20
+TOKENS = 100
 """The adapter's answer has some 60; the base's ends where it must, after minutes of a busy processor."""
 BRIEFER = {
     "steps = 40\n": f"steps = {STEPS}\n",
