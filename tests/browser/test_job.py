@@ -17,7 +17,7 @@ from playwright.async_api import expect
 from tests.support.waiting import until
 
 from .conftest import FIREFOX
-from .steps import COPIED, at_rest, hurried, soon
+from .steps import COPIED, at_rest, soon
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -491,11 +491,10 @@ async def test_a_job_that_another_tab_deletes_is_said_to_be_deleted(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="support-bot")
-    async with open_page(studio.url, f"/#/jobs/{job}", clock=True) as page:
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("heading", name="support-bot")).to_be_visible()
         del fake_backend.jobs[job]
-        async with hurried(page, studio):
-            await expect(page.get_by_text("This job was deleted")).to_be_visible(timeout=10_000)
+        await expect(page.get_by_text("This job was deleted")).to_be_visible(timeout=10_000)
         await expect(page.get_by_text("support-bot is no longer in this project.")).to_be_visible()
         await expect(page.get_by_role("button", name="Open in Playground")).to_have_count(0)
 
