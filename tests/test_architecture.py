@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import json
 import re
 import subprocess
@@ -47,7 +48,9 @@ HEAVY = {
 @functools.cache
 def tree_of(name: str) -> ast.Module:
     """A module's syntax. It is read when a test looks at it: each process that tests imports this file."""
-    return ast.parse(MODULES[name].read_text())
+    tree = ast.parse(MODULES[name].read_text())
+    gc.freeze()  # a million objects that stay are not looked through for garbage
+    return tree
 
 
 def imports(name: str) -> Iterator[str]:
