@@ -41,7 +41,7 @@ FORKED: Final = (
     "arkor_dev.local.inference.worker",
     "arkor_dev.local.training.worker",
 )
-QUESTIONS, ANSWERS, TOKENS = 8, (4, 8), 16
+QUESTIONS, ANSWERS, TOKENS = 8, (4, 8), 32
 """What forked workers ask of a short run (``short_evaluation.py``): general questions; how many of them are
 answered, and with how many tokens; tokens of any other answer. The tests' phrase has fewer."""
 LIGHT: Final = "arkor_dev.local.datasets.worker"

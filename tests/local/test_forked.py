@@ -52,7 +52,7 @@ def test_a_true_worker_makes_the_same_bits(
 
 
 @pytest.fixture(scope="module")
-def unwrapped() -> Iterator[Template]:
+def bare() -> Iterator[Template]:
     """A template without libraries."""
     template = Template((), os.environ, plain=True)
     yield template

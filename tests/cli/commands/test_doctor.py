@@ -209,7 +209,7 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
     healthy.settings = replace(healthy.settings, local=True)
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     monkeypatch.setattr(doctor, "is_complete", lambda: True)  # not in an environment of its own
-    monkeypatch.setattr(doctor, "surplus", lambda: None)
+    monkeypatch.setattr(doctor, "oversized_build", lambda: None)
     checks = await healthy.visit(0)
     assert list(checks) == [
         "Studio",
@@ -222,7 +222,7 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
         "Models",
     ]
     assert not healthy.settings.data.exists()  # looking makes nothing
-    monkeypatch.setattr(doctor, "surplus", lambda: ("The build for NVIDIA GPUs (4.8 GB).", "Do this"))
+    monkeypatch.setattr(doctor, "oversized_build", lambda: ("The build for NVIDIA GPUs (4.8 GB).", "Do this"))
     extra = (await healthy.visit(0))["Local extra"]
     assert (extra["status"], extra["next"]) == ("warn", "Do this")
     assert extra["text"].endswith("The build for NVIDIA GPUs (4.8 GB).")
@@ -242,7 +242,7 @@ async def test_the_cluster_of_the_jobs(
     )
     (healthy.settings.project / "arkor.toml").write_text(TOML)
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
-    monkeypatch.setattr(doctor, "surplus", lambda: None)
+    monkeypatch.setattr(doctor, "oversized_build", lambda: None)
     monkeypatch.setattr(doctor, "_version", lambda name: f"{name} 1.0")
     healthy.settings = replace(healthy.settings, local=True, cluster="ray://head:10001")
     cluster = (await healthy.visit(0 if there else 1))["Cluster"]
