@@ -256,11 +256,10 @@ class Records:
         """Return every job's name by id, newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
-    def config(self, job_id: str) -> dict[str, Any]:
-        """Return a job's config, with its secrets."""
-        (text,) = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        config: dict[str, Any] = json.loads(text)
-        return config
+    def config(self, job_id: str) -> dict[str, Any] | None:
+        """Return a job's config, with its secrets; None without the job."""
+        row = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return dict(json.loads(row[0])) if row else None
 
     def paused_for(self, reason: str) -> list[str]:
         """Return the ids of the jobs paused for this reason, most recent first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
-from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.placement import CLUSTER, HERE, INSECURE, STORAGE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
@@ -47,7 +47,7 @@ async def resume(request: web.Request) -> web.Response:
         await _check_unchanged(request, job, force=force)
     config = None
     if body.keys() & {"on", "workers"} and job["status"] != "completed":
-        config = await request.app[SETUP].store.read(Store.config, job["id"])
+        config = await _config_of(request, job)
         if "on" in body:
             config = _moved(config, body["on"])
         if "workers" in body:
@@ -67,7 +67,7 @@ async def extend(request: web.Request) -> web.Response:
         raise ConflictError(f"The job {job['name']} was a dry run, which has only a few steps")
     _check_later(job, body)
     setup = request.app[SETUP]
-    config = _longer(await setup.store.read(Store.config, job["id"]), body)
+    config = _longer(await _config_of(request, job), body)
     check_config(config)
     await asyncio.to_thread(check_files, config, setup.project)
     await _check_unchanged(request, job, force=force)
@@ -76,6 +76,14 @@ async def extend(request: web.Request) -> web.Response:
     if body.get("schedule") == "restart":
         orders["restart"] = end
     return await _resume(request, job, EXTENDED, orders, config)
+
+
+async def _config_of(request: web.Request, job: dict[str, Any]) -> dict[str, Any]:
+    """Return the job's config. Raises NotFoundError if it was deleted after it was read."""
+    config = await request.app[SETUP].store.read(Store.config, job["id"])
+    if config is None:
+        raise NotFoundError(f"There is no job {job['id']}")
+    return config
 
 
 async def _resume(

@@ -15,6 +15,7 @@ from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict, kept_verdict
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,6 +117,15 @@ async def test_a_request_that_is_being_written_is_not_refused(
     go_on.set()
     assert (await requesting)["name"] == "slow"
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["slow"]
+
+
+async def test_a_job_that_was_deleted_has_no_config(store: AsyncStore) -> None:
+    job = await store.write(Store.create, "a", CONFIG)
+    assert await store.config_of(job) == CONFIG
+    await store.write(Store.finish, job["id"], Verdict("cancelled", {}))
+    await store.write(Store.remove, job["id"])
+    with pytest.raises(JobFailure, match="The job was deleted"):
+        await store.config_of(job)
 
 
 async def test_a_mistake_is_not_tried_again(store: AsyncStore) -> None:
