@@ -136,10 +136,10 @@ def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
     assert (found["status"], found["resumable"]) == ("failed", 4)
     assert store.is_over(job)
     waiting = new(store, "b")
-    resume_plan = store.resume(job, "Why.", {"force": True})
-    assert resume_plan["status"] == "queued"
-    assert resume_plan["queue"]["position"] == 1
-    assert not {"error", "resumable", "pause"} & resume_plan.keys()
+    resumed = store.resume(job, "Why.", {"force": True})
+    assert resumed["status"] == "queued"
+    assert resumed["queue"]["position"] == 1
+    assert not {"error", "resumable", "pause"} & resumed.keys()
     assert not store.is_over(job)
     assert store.resume_options(job) == {"why": "Why.", "force": True, "kept": 4, "sampled": []}
     assert store.start_next() == (job, CONFIG)

@@ -54,9 +54,9 @@ class Bench:
         self.reporting = Reporting(functools.partial(report_file, root / "data"), self.project)
         self.said: list[str] = []
 
-    def begin(self, *to: str, resume_plan: bool = False) -> Reports:
+    def begin(self, *to: str, resumes: bool = False) -> Reports:
         importlib.invalidate_caches()
-        return self.reporting.begin(JOB, list(to), self.said.append, resumes=resume_plan)
+        return self.reporting.begin(JOB, list(to), self.said.append, resumes=resumes)
 
     async def end(self, reports: Reports, status: str = "completed") -> None:
         self.reporting.end(JOB, reports, status)
@@ -142,7 +142,7 @@ async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
     assert bench.said == [WHERE[name]]
 
     calls.unlink()
-    reports = bench.begin(name, resume_plan=True)
+    reports = bench.begin(name, resumes=True)
     reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
     await bench.end(reports)
     again = [["log", 3, {"system/cpu": 0.5}]]  # of the machine there are several samples to a step
@@ -252,7 +252,7 @@ async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, pa
     await bench.end(reports)
     # A log that has it already is not told again, one that began anew is.
     for step, more in ((5, []), (0, [said])):
-        reports = bench.begin("wandb", resume_plan=True)
+        reports = bench.begin("wandb", resumes=True)
         reports.take([("training.resumed", {"step": step}), STARTED])
         assert bench.said == [said, *more]
 
@@ -263,7 +263,7 @@ async def test_a_job_that_goes_on_at_once_waits_for_what_was_before(bench: Bench
     first = bench.begin("trackio")
     first.take([STARTED, *rows(1)])
     bench.reporting.end(JOB, first, "crashed")
-    second = bench.begin("trackio", resume_plan=True)
+    second = bench.begin("trackio", resumes=True)
     second.take([("training.resumed", {"step": 1}), STARTED, *rows(2)])
     await bench.end(second)
     assert [call[0] for call in calls_in(calls)] == ["init", "log", "log", "log", "finish"] * 2
@@ -299,7 +299,7 @@ async def test_tensorboard_shows_every_step_once(bench: Bench) -> None:
     reports = bench.begin("tensorboard")
     reports.take([STARTED, *rows(1, 2, 3)])
     await bench.end(reports, "crashed")
-    reports = bench.begin("tensorboard", resume_plan=True)
+    reports = bench.begin("tensorboard", resumes=True)
     reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
     await bench.end(reports)
     folder = bench.project / "runs" / "support-bot-job_1"

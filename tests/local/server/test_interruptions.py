@@ -57,9 +57,9 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         assert second.job(job) == paused
         assert second.call("POST", f"/v1/jobs/{job}/resume", {"force": True}).status == 200
         until(lambda: second.job(job)["metrics"].get("step", 0) > paused["pause"]["step"], 90)
-        resume_plan = (frame.json for frame in second.events(job) if frame.event == "training.resumed")
-        assert next(resume_plan) == resumed
-        last = next(resume_plan)
+        resumptions = (frame.json for frame in second.events(job) if frame.event == "training.resumed")
+        assert next(resumptions) == resumed
+        last = next(resumptions)
         assert "may differ" in last["message"]
         assert "the files of its data set have changed" in last["message"]
     finally:
