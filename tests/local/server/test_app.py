@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -344,6 +345,21 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
     assert missing.json["error"] == "The job half has no checkpoint of step 5; it has none"
     for step["step"] in ("../../../x", True, None, -1):
         assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 400
+
+
+def test_an_endpoint_says_why_it_cannot_answer(backend: Backend, project: Path) -> None:
+    folder = project / "served"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.model"):
+        (folder / name).touch()
+    target = {"kind": "base_model", "baseModel": "./served"}
+    made = backend.call("POST", "/v1/endpoints", {"slug": "served", "target": target, "authMode": "none"})
+    path = f"/v1/endpoints/{made.json['deployment']['id']}"
+    assert "trouble" not in backend.call("GET", path).json["deployment"]
+    shutil.rmtree(folder)
+    gone = backend.call("GET", path).json["deployment"]
+    assert gone.pop("trouble").startswith("Model folder not found")
+    assert gone == made.json["deployment"]
 
 
 @pytest.mark.parametrize(

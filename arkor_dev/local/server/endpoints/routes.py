@@ -62,7 +62,7 @@ async def create(request: web.Request) -> web.Response:
 async def read_deployment(request: web.Request) -> web.Response:
     endpoints, deployment = await _deployment(request)
     problem = await endpoints.problem(deployment["target"])
-    return web.json_response({"deployment": {**deployment, **({"problem": problem} if problem else {})}})
+    return web.json_response({"deployment": {**deployment, **({"trouble": problem} if problem else {})}})
 
 
 @routes.patch("/v1/endpoints/{id}")
