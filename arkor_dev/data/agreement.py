@@ -35,8 +35,8 @@ class Agreement(NamedTuple):
     high: float
 
     @property
-    def is_trusted(self) -> bool:
-        """Whether a judge who agrees so far with a person is heard."""
+    def is_heard(self) -> bool:
+        """Whether the judge is heard: there are enough rows, and enough agreement with the person."""
         return self.rows >= LEAST_ROWS and self.kappa >= LEAST_KAPPA
 
 

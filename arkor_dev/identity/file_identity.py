@@ -238,12 +238,12 @@ async def new_anonymous(http: HttpClient, base_url: str) -> dict[str, object]:
     except (TemporaryError, TooOldError):
         raise
     except ArkorError as fault:
-        hopeless = PermanentError(
+        permanent = PermanentError(
             f"{host} did not issue an anonymous identity: {sentence(fault.text)} "
             "Run `arkor-dev login`, check ARKOR_CLOUD_API_URL, or stay on this machine: arkor-dev --local"
         )
-        hopeless.answered = status_of(fault)
-        raise hopeless from None
+        permanent.answered = status_of(fault)
+        raise permanent from None
     match answer:
         case {"token": str(token), "anonymousId": str(known_as), "personalOrg": {"slug": str(org)}} if (
             is_token(token) and org

@@ -152,7 +152,7 @@ def tried(loaded: Loaded, opinions: dict[str, tuple[str, str]]) -> tuple[Agreeme
     """Return how far the judge and the person agree, and whether the judge is heard."""
     pairs = [(loaded.verdicts[name], verdict) for name, (verdict, _) in opinions.items()]
     agreed = agreement(pairs)
-    return agreed, agreed is not None and agreed.is_trusted
+    return agreed, agreed is not None and agreed.is_heard
 
 
 def write_opinions(project: Path, loaded: Loaded, opinions: dict[str, tuple[str, str]], model: str) -> None:

@@ -158,7 +158,7 @@ def _rubric(name: str, verdicts: Mapping[int, tuple[str | None, str]]) -> Rubric
         "low": measured and round(measured.low, 4),
         "high": measured and round(measured.high, 4),
         "needs": max(0, LEAST_ROWS - len(pairs)),
-        "heard": measured is not None and measured.is_trusted,
+        "heard": measured is not None and measured.is_heard,
     }
 
 

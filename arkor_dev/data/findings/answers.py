@@ -46,7 +46,7 @@ class Answers(Check):
 
     def examine(self, checked: CheckedRow) -> None:
         if checked.row.form != PROMPT:
-            self._see_answer(checked)
+            self._examine_answer(checked)
         self._rows.add(len(checked.text))
         if len(self._longest) < SHOWN_ROWS or len(checked.text) > self._longest[0][0]:
             # Create the excerpt now: keeping rows for later could take hundreds of megabytes.
@@ -55,7 +55,7 @@ class Answers(Check):
             if len(self._longest) > SHOWN_ROWS:
                 heappop(self._longest)
 
-    def _see_answer(self, checked: CheckedRow) -> None:
+    def _examine_answer(self, checked: CheckedRow) -> None:
         answer = checked.answer.strip()
         answers = [message for message in checked.row.messages if message["role"] == "assistant"]
         if any(not message["content"].strip() and not message.get("tool_calls") for message in answers):

@@ -88,7 +88,7 @@ class Attributions(WorkerService[Task]):
         super().__init__(busy)
         self._store, self._models = store, models
         self._data, self._project = data, project
-        self._wake, self._keep_parent = wake, copy_parent
+        self._wake, self._copy_parent = wake, copy_parent
 
     # Called by the server
 
@@ -165,7 +165,7 @@ class Attributions(WorkerService[Task]):
             count = f"{len(rows)} {'random ' * (side == 'random')}{'row' if len(rows) == 1 else 'rows'}"
             job_id, parent = new_id(), parent_folder(self._data, job["id"])
             if parent.is_dir():
-                await asyncio.to_thread(self._keep_parent, self._data, job_id, parent)
+                await asyncio.to_thread(self._copy_parent, self._data, job_id, parent)
             of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": stored["hash"]}}
             title = f"{job['name'][: LONGEST - 40]} without {count}"
             created = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)

@@ -58,7 +58,7 @@ class Rollback:
             yield TRAINING_STARTED, {"metadata": metadata()}
         yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
 
-    def target(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
+    def pop(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
         """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if off."""
         good, self._good = self._good, None
         if good is None:

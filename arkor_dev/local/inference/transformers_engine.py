@@ -290,8 +290,8 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
             if not with_training and (gpus := enough_gpus(needed, sizes)) > 1:
                 return load_base(path, four_bit, gpus=gpus), None
             reason = (
-                f"the processor answers: this model takes {needed / 1e9:.1f} GB, and of the GPU's memory "
-                f"{free / 1e9:.1f} GB are free{' while a job trains on it' if with_training else ''}"
+                f"the processor answers: this model takes {format_bytes(needed)}, and of the GPU's memory "
+                f"{format_bytes(free)} are free{' while a job trains on it' if with_training else ''}"
             )
     if device == "cuda" and not reason:
         return load_base(path, four_bit), None
@@ -300,7 +300,7 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
         if reason and free_memory is not None and needed > free_memory:
             raise OutOfMemory(
                 f"This model cannot answer now: {reason.partition(': ')[2]}; the processor would need "
-                f"{needed / 1e9:.1f} GB of memory, and {format_bytes(free_memory)} are free. Ask again when "
+                f"{format_bytes(needed)} of memory, and {format_bytes(free_memory)} are free. Ask again when "
                 "no job is training, or choose a smaller model"
             )
     if four_bit:

@@ -302,7 +302,7 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
     """Return the error that the model in ``path`` does not fit into the device's memory, with advice."""
     files, stored_in = sum(file.stat().st_size for file in path.glob("*.safetensors")), dequantized_from(path)
     dequantized = f", {DEQUANTIZED[stored_in][1]}" if stored_in else ""
-    text = f"The model ({files / 1e9:,.1f} GB in its files{dequantized}) does not fit into "
+    text = f"The model ({format_bytes(files)} in its files{dequantized}) does not fit into "
     if device == "cuda":
         sizes = [torch.cuda.mem_get_info(gpu) for gpu in range(gpus)]
         free, total = sum(size[0] for size in sizes), sum(size[1] for size in sizes)

@@ -55,11 +55,11 @@ async def import_adapter(request: web.Request) -> web.Response:
     except SourceError as fault:
         raise BadRequestError(f"data: {fault}") from None
     # Continues if its client disconnects, so that the job exists completely or not at all.
-    taking = asyncio.create_task(_take_in(setup, request.app[IMPORTING], body))
+    taking = asyncio.create_task(_import(setup, request.app[IMPORTING], body))
     return web.json_response({"job": await asyncio.shield(taking)})
 
 
-async def _take_in(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) -> dict[str, Any]:
+async def _import(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) -> dict[str, Any]:
     adapter = await asyncio.to_thread(PeerAdapter.read, Path(body["path"]), body.get("model"))
     job = adapter.job(body["data"])
     async with turn:

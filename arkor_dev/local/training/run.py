@@ -174,7 +174,7 @@ class Run:
         )
         if self.resume_plan:
             self._resume(self.resume_plan)
-        if self.replay and not (self._answer_replayed(self.replay) and self._hold_base(self.replay)):
+        if self.replay and not (self._answer_replayed(self.replay) and self._keep_base_states(self.replay)):
             return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
@@ -252,7 +252,7 @@ class Run:
 
     def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
         """Roll back to the last good state and a lower rate; return the steps, or raise ``fault``."""
-        step, state = self.rollback.target(fault)
+        step, state = self.rollback.pop(fault)
         began, spent = self.began, self.clock.seconds
         self._load_state(state)
         self.step, self.began, self.clock.seconds = step, began, spent
@@ -287,7 +287,7 @@ class Run:
         self.clock.lap("eval")
         return stopped
 
-    def _hold_base(self, replay: Replay) -> bool:
+    def _keep_base_states(self, replay: Replay) -> bool:
         """Run the base model on replayed rows for the loss; return False if the job was stopped."""
         self.clock.lap("other")
         with self.phases.during(SAMPLING, always=True):

@@ -422,11 +422,11 @@ def _base_with_adapter(run: Run, folder: Path) -> Objective:
     if base.device == "cpu":
         convert_weights(base.model, run.choice.dtype)
     config = lora_config(folder, base.model)
-    worn = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
-    for weight in worn.parameters():
+    adapted = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
+    for weight in adapted.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    loss = run.objective_of(worn)
+    loss = run.objective_of(adapted)
     if run.parent and run.method.relative:
         _compare_with(run.parent, loss)
     return loss

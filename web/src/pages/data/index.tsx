@@ -10,13 +10,13 @@ import { jobs } from "../../store/jobs";
 import { loadManifest, manifest, manifestError, trainerNamed, trainerOfJob } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { drafted } from "../../store/trainer-draft";
+import { Select } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { UseFile } from "../home/use-file";
 import { Dataset, Progress } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
-import { Select } from "../../ui/controls/switch";
 
 const useMapping = late(() => import("./mapping"));
 const useMaking = late(() => import("./making"));

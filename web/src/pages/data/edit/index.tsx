@@ -3,11 +3,13 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { ApiError, api, errorText, isAbort, useAttempt } from "../../../api/client";
 import type { DatasetTokens, EditableRow, SettingsWritten, Trainer } from "../../../contract.gen";
 import { number } from "../../../lib/format";
+import { objectIn } from "../../../lib/json";
 import { clean } from "../../../lib/text";
 import { composing } from "../../../lib/textarea";
 import { manifest, reloadManifest } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
 import { announce, say } from "../../../ui/controls/live";
+import { submits } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
 import { Tokens } from "../tokens";
@@ -16,8 +18,6 @@ import { Fields } from "./fields";
 import { type Change, write } from "./history";
 import { emptied, type MessagesField, type Fields as Record_, split } from "./record";
 import "./edit.css";
-import { objectIn } from "../../../lib/json";
-import { submits } from "../../../ui/controls/switch";
 
 export { FixDialog } from "./fix-dialog";
 export { mergeWithNext } from "./merge";

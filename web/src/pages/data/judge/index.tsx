@@ -16,6 +16,7 @@ import { route, setQuery } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { announce } from "../../../ui/controls/live";
+import { Select } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
 import type { OpenedView } from "../view";
 import { Losses, lossesPath } from "./losses";
@@ -33,7 +34,6 @@ import {
   type Verdict,
 } from "./words";
 import "./judge.css";
-import { Select } from "../../../ui/controls/switch";
 
 interface Props {
   opened: OpenedView;
