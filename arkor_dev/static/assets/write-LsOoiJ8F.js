@@ -1,1 +1,0 @@
-import{Dt as e,K as t,Lt as n,Nt as r,sn as i}from"./index-NsVe2Rjr.js";import{l as a}from"./setup-B6cFW9r-.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return e(a,{post:e=>i(`/manifest/settings`,{method:`POST`,body:{...u,preview:e}}),written:async()=>{await n(),t(o),r()},onClose:l})}export{o as WriteSettings};
