@@ -60,8 +60,8 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
         # At rest there is one action, and no field.
         await expect(page.locator(".home-card").locator("input, select")).to_have_count(1)
         await expect(page.get_by_role("switch", name="Quick test")).not_to_be_checked()
-        docs = page.get_by_role("link", name="Arkor documentation")
-        await expect(docs).to_have_attribute("href", "https://docs.arkor.ai")
+        docs = page.get_by_role("link", name="Documentation")
+        await expect(docs).to_have_attribute("href", "#/docs")
         await page.locator(".home-head").get_by_text("second").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
         await expect(page.locator(".home-facts")).to_contain_text("LoRA rank 16")

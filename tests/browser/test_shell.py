@@ -16,6 +16,7 @@ from arkor_dev.server.serve import bind, serving
 from tests.support.waiting import until
 
 from .steps import hurried
+from .test_home import declare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +95,21 @@ async def test_the_palette_jumps_to_a_job(
         await expect(page.get_by_role("option").first).to_contain_text("needle in the hay")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="needle in the hay")).to_be_visible()
+
+
+async def test_the_palette_finds_help_and_settings(studio: Studio, open_page: OpenPage) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url, "/#/jobs") as page:
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("gradient norm")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_label("Max gradient norm")).to_be_focused()
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("help")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1, name="Start")).to_be_visible()
+        await page.get_by_role("article").get_by_role("link", name="Read your result").first.click()
+        await expect(page.get_by_role("heading", level=1, name="Read your result")).to_be_visible()
 
 
 async def test_the_theme_is_remembered_and_stands_before_the_first_paint(

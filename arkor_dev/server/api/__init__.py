@@ -10,6 +10,7 @@ from . import (
     cluster,
     corrections,
     data_rows,
+    documentation,
     engine_setup,
     exports,
     jobs,
@@ -32,6 +33,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
-        project, start_requests, adapters, making, engine_setup, passed_on,
+        project, start_requests, adapters, making, engine_setup, documentation, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

@@ -2,8 +2,9 @@
 
 import type { Token, Tokens } from "marked";
 import type { ComponentChildren, CSSProperties } from "preact";
+import { useContext } from "preact/hooks";
 import { CopyButton } from "../ui/controls/copy";
-import { inlineNodes, MAX_DEPTH } from "./inline";
+import { InDocument, inlineNodes, MAX_DEPTH } from "./inline";
 
 const blockNodes = (tokens: readonly Token[] | undefined, depth: number): ComponentChildren =>
   tokens?.map((token) => blockNode(token, depth + 1));
@@ -37,14 +38,30 @@ export function blockNode(token: Token, depth: number): ComponentChildren {
   }
 }
 
-/** All one level below the question's: models skip levels, which an outline must not. */
+/** In an answer, all one level below the question's: models skip levels, which an outline must not. */
 function Heading({ token, depth }: { token: Tokens.Heading; depth: number }) {
+  if (useContext(InDocument)) {
+    const Level = `h${token.depth}` as "h1";
+    return (
+      <Level id={slug(token.text)} tabIndex={-1}>
+        {inlineNodes(token.tokens, depth)}
+      </Level>
+    );
+  }
   return (
     <h3 dir="auto" class={token.depth === 1 ? "md-title" : undefined}>
       {inlineNodes(token.tokens, depth)}
     </h3>
   );
 }
+
+/** A heading's name in links, such as `general-questions`. */
+const slug = (text: string): string =>
+  text
+    .toLowerCase()
+    .replace(/[^\w\s-]/gu, "")
+    .trim()
+    .replace(/[\s-]+/gu, "-");
 
 function Code({ token }: { token: Tokens.Code }) {
   const language = /^[\w+#.-]{1,24}/u.exec(token.lang ?? "")?.[0] ?? "";

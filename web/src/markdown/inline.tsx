@@ -1,7 +1,8 @@
 /** Inline tokens as nodes. */
 
 import type { Token, Tokens } from "marked";
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, createContext } from "preact";
+import { useContext } from "preact/hooks";
 import { decodeEntities, safeHref } from "./safe";
 
 /** Deeper nesting than people write is shown as source text. */
@@ -35,12 +36,7 @@ function inlineNode(token: Token, depth: number): ComponentChildren {
     case "link":
       return <Link href={(token as Tokens.Link).href}>{inner(token, depth)}</Link>;
     case "image":
-      return (
-        <Link href={(token as Tokens.Image).href}>
-          <span class="md-image">image</span>{" "}
-          {decodeEntities((token as Tokens.Image).text) || (token as Tokens.Image).href}
-        </Link>
-      );
+      return <Picture token={token as Tokens.Image} />;
     case "checkbox":
       return (token as { checked?: boolean }).checked ? "☑ " : "☐ ";
     case "html":
@@ -50,13 +46,33 @@ function inlineNode(token: Token, depth: number): ComponentChildren {
   }
 }
 
-/** An external link, if its address is http or https; else its text only. */
+/** Makes text a document of this program: its links lead within the page, and its headings keep their levels. */
+export interface DocumentLinks {
+  /** A relative link as an address of the page, or null. */
+  address: (href: string) => string | null;
+}
+
+export const InDocument = createContext<DocumentLinks | null>(null);
+
+/** A link within a document, or an external one if its address is http or https; else its text only. */
 function Link({ href, children }: { href: string; children: ComponentChildren }) {
+  const own = useContext(InDocument)?.address(href) ?? null;
+  if (own !== null) return <a href={own}>{children}</a>;
   const safe = safeHref(href);
   if (safe === null) return <span>{children}</span>;
   return (
     <a href={safe} target="_blank" rel="noopener noreferrer">
       {children}
     </a>
+  );
+}
+
+/** Never loaded: its description, which links to it. Those of a document only repeat what its text says. */
+function Picture({ token }: { token: Tokens.Image }) {
+  if (useContext(InDocument)) return null;
+  return (
+    <Link href={token.href}>
+      <span class="md-image">image</span> {decodeEntities(token.text) || token.href}
+    </Link>
   );
 }

@@ -21,22 +21,22 @@ const NESTED =
 
 const plain = (text: string): Token => ({ type: "plain", raw: text, text });
 
-/** The blocks of a text, inline tokens included. */
-export function lex(source: string): Token[] {
+/** The blocks of a text, inline tokens included. `breaks`: a single line break stays one. */
+export function lex(source: string, breaks = true): Token[] {
   const parts: Token[][] = [];
   let at = 0;
   for (const { index, 0: line } of source.matchAll(NESTED)) {
-    if (index > at) parts.push(lexTame(source.slice(at, index)));
+    if (index > at) parts.push(lexTame(source.slice(at, index), breaks));
     parts.push([plain(line)]);
     at = index + line.length;
   }
-  if (at < source.length) parts.push(lexTame(source.slice(at)));
+  if (at < source.length) parts.push(lexTame(source.slice(at), breaks));
   return parts.flat();
 }
 
-function lexTame(source: string): Token[] {
+function lexTame(source: string, breaks: boolean): Token[] {
   try {
-    const lexer = new Lexer({ gfm: true, breaks: true });
+    const lexer = new Lexer({ gfm: true, breaks });
     lexer.blockTokens(source, lexer.tokens);
     for (const { src, tokens } of lexer.inlineQueue) {
       if (src.length > MAX_INLINE) tokens.push({ type: "text", raw: src, text: src, escaped: false });

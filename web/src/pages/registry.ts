@@ -14,8 +14,8 @@ export interface PageModule {
 }
 
 interface Page {
-  /** Its link in the bar; its icon has the page's name. */
-  label?: string;
+  /** Its link in the bar, with the key that follows `g` and its icon. */
+  link?: { label: string; key: string; icon: IconName };
   /** The backend's optional feature that the link needs. */
   needs?: string;
   /** The page whose link is marked while this one is shown. */
@@ -27,11 +27,18 @@ interface Page {
 }
 
 const RECORDS = {
-  home: { label: "Home", view: Home },
-  data: { label: "Data", needs: "datasets", load: () => import("./data") },
-  jobs: { label: "Jobs", view: Jobs },
-  playground: { label: "Playground", load: () => import("./playground") },
-  endpoints: { label: "Endpoints", needs: "endpoints", load: () => import("./endpoints") },
+  home: { link: { label: "Home", key: "h", icon: "home" }, view: Home },
+  data: { link: { label: "Data", key: "d", icon: "data" }, needs: "datasets", load: () => import("./data") },
+  jobs: { link: { label: "Jobs", key: "j", icon: "jobs" }, view: Jobs },
+  playground: {
+    link: { label: "Playground", key: "p", icon: "playground" },
+    load: () => import("./playground"),
+  },
+  endpoints: {
+    link: { label: "Endpoints", key: "e", icon: "endpoints" },
+    needs: "endpoints",
+    load: () => import("./endpoints"),
+  },
   "jobs/": {
     within: "jobs",
     load: async () => {
@@ -42,6 +49,7 @@ const RECORDS = {
   compare: { within: "jobs", load: async () => ({ default: (await import("./curves")).Compare }) },
   sweeps: { within: "jobs", needs: "sweeps", load: () => import("./sweeps") },
   blind: { within: "jobs", load: () => import("./blind") },
+  docs: { load: () => import("./docs") },
   missing: { view: Missing },
 } satisfies Record<string, Page>;
 
@@ -50,6 +58,6 @@ export const PAGES: ReadonlyMap<string, Page> = new Map(Object.entries(RECORDS))
 export const MISSING: Page = RECORDS.missing;
 
 /** The links in the bar. */
-export const LINKS = Object.entries<Page>(RECORDS).flatMap(([name, { label, needs }]) =>
-  label === undefined ? [] : [{ name, label, needs, icon: name as IconName }],
+export const LINKS = Object.entries<Page>(RECORDS).flatMap(([name, { link, needs }]) =>
+  link === undefined ? [] : [{ name, needs, ...link }],
 );

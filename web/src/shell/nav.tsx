@@ -12,7 +12,7 @@ const isOffered = ({ needs }: Link): boolean => needs === undefined || features.
 export const PAGE_ACTIONS: readonly Action[] = LINKS.map((link) => ({
   name: `go.${link.name}`,
   label: `Go to ${link.label}`,
-  keys: `g ${link.name[0]}`,
+  keys: `g ${link.key}`,
   section: "Pages",
   when: () => isOffered(link),
   run: () => go(hrefOf(link)),

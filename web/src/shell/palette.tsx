@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Action, availableActions } from "../actions/actions";
 import { keyLabel } from "../actions/keys";
-import type { Job } from "../contract.gen";
+import { type Job, SETTINGS } from "../contract.gen";
 import { displayName } from "../lib/text";
-import { go, jobHref } from "../router";
+import { go, href, jobHref } from "../router";
 import { jobs } from "../store/jobs";
 import { Dialog } from "../ui/dialog";
 import { DryMark } from "../ui/dry";
@@ -83,6 +83,13 @@ export function Palette({ onClose }: { onClose: () => void }) {
 /** Headings of the `?` sheet whose actions exist on every page. */
 const EVERYWHERE: readonly (string | undefined)[] = ["Everywhere", "Pages"];
 
+/** A trainer's settings, each in the form on Home; found by typing only. */
+const SETTING_ACTIONS: readonly Action[] = SETTINGS.map(({ field, label }) => ({
+  name: `setting.${field}`,
+  label: `Setting: ${label}`,
+  run: () => go(href("/", { setting: field })),
+}));
+
 /** Actions of the current page come before those of every page. */
 function find(typed: string): Entry[] {
   const actions = availableActions().filter((action) => !action.hidden);
@@ -91,6 +98,7 @@ function find(typed: string): Entry[] {
   const open = typed.trim() === "";
   const acts = best(offered, (action) => [action.label], typed, open ? offered.length : MOST);
   const matches = best(jobs.value, (job) => [job.name, job.id], typed, open ? 5 : MOST);
+  if (!open) acts.push(...best(SETTING_ACTIONS, (action) => [action.label], typed, MOST - acts.length));
   const entries: Entry[] = acts.map((action) => ({ kind: "action", action }));
   const asJobs: Entry[] = matches.map((job) => ({ kind: "job", job }));
   return open ? [...entries, ...asJobs] : [...asJobs, ...entries];

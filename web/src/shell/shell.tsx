@@ -5,7 +5,9 @@ import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
 import { startFocusRecovery } from "../lib/focus";
 import { runFromAnyPage } from "../pages/home/run-trainer";
-import { route } from "../router";
+import { go, href, jobHref, route } from "../router";
+import { features } from "../store/features";
+import { jobs } from "../store/jobs";
 import { Mark } from "../ui/controls/icon";
 import { LiveRegion } from "../ui/controls/live";
 import { Menu } from "../ui/controls/menu";
@@ -53,6 +55,8 @@ const SHORTCUTS: Action = {
     open.value = "shortcuts";
   },
 };
+const lastCompleted = () => jobs.value.find(({ status }) => status === "completed");
+
 const ACTIONS: readonly Action[] = [
   // Home has its own, for the trainer that it shows.
   {
@@ -64,6 +68,31 @@ const ACTIONS: readonly Action[] = [
   },
   PALETTE,
   SHORTCUTS,
+  {
+    name: "docs",
+    label: "Help: documentation",
+    section: "Everywhere",
+    run: () => go(href("/docs")),
+  },
+  {
+    name: "sweep",
+    label: "Search for better settings (sweep)",
+    when: () => features.value.has("sweeps"),
+    run: () => go(href("/sweeps", { new: true })),
+  },
+  {
+    name: "make",
+    label: "Make rows with a teacher",
+    when: () => features.value.has("datasets"),
+    run: () => go(href("/data", { make: "documents" })),
+  },
+  {
+    name: "export",
+    label: "Export the last completed job",
+    when: () =>
+      features.value.has("exports") && route.value.page !== "jobs/" && lastCompleted() !== undefined,
+    run: () => go(jobHref(lastCompleted()!.id, { at: "exports" })),
+  },
   ...PAGE_ACTIONS,
   ...THEMES.map(({ value, label }) => ({
     name: `theme.${value}`,

@@ -23,9 +23,7 @@ export function Recent() {
       </header>
       <Body list={list} />
       <p class="hint home-docs">
-        <a href="https://docs.arkor.ai" target="_blank" rel="noopener noreferrer">
-          Arkor documentation
-        </a>
+        <a href={href("/docs")}>Documentation</a>
       </p>
     </section>
   );

@@ -69,6 +69,10 @@ export function TrainerCard({ known, trainer, live }: Props) {
   useEffect(() => {
     formWanted.value = false;
   }, []);
+  const asksSetting = route.value.query.get("setting") !== null;
+  useLayoutEffect(() => {
+    if (asksSetting) setOpen(true);
+  }, [asksSetting]);
   useLayoutEffect(() => {
     const begins = running && !before.current;
     before.current = running;

@@ -5,6 +5,7 @@ import type { JobConfig, Trainer } from "../../../contract.gen";
 import { type FormSetting, GROUPS } from "../../../form.gen";
 import { plural } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
+import { route, setQuery } from "../../../router";
 import { methods } from "../../../store/features";
 import { type Changes, changesFor, draftFaults } from "../../../store/trainer-draft";
 import { Button } from "../../../ui/controls/button";
@@ -41,6 +42,16 @@ export function SettingsForm({ trainer, revision, open, all, onAll }: Props) {
   useLayoutEffect(() => {
     if (hidden) onAll(true);
   }, [hidden]);
+  const asked = route.value.query.get("setting");
+  useLayoutEffect(() => {
+    if (!open || asked === null) return;
+    const control = document.getElementById(`set-${asked}`);
+    if (!control && !all) return onAll(true);
+    const group = control?.closest("details");
+    if (group) group.open = true;
+    control?.focus();
+    setQuery({ setting: null });
+  }, [asked, open, all]);
   if (!open) return null;
   const changed = rest.filter((row) => row.changed).length;
   return (

@@ -9,6 +9,7 @@ import { fileName } from "../../../lib/download";
 import { bytes, duration, number, plural } from "../../../lib/format";
 import { isObject } from "../../../lib/json";
 import { clean } from "../../../lib/text";
+import { route, setQuery } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { CopyButton } from "../../../ui/controls/copy";
@@ -131,8 +132,16 @@ export function Exports({ id, name, best }: Props) {
     run: () => begin({ format: "merged" }),
   };
   useActions("Job", [adapter, merged]);
+  const section = useRef<HTMLElement>(null);
+  const asked = route.value.query.get("at") === "exports";
+  useEffect(() => {
+    if (!asked) return;
+    section.current?.scrollIntoView();
+    section.current?.querySelector<HTMLElement>("button:enabled")?.focus({ preventScroll: true });
+    setQuery({ at: null });
+  }, [asked]);
   return (
-    <section aria-label="Export" class="exports">
+    <section aria-label="Export" class="exports" ref={section}>
       <h2>Export</h2>
       <p class="exports-note">
         Every export is reloaded and verified against the trained model.
