@@ -292,7 +292,8 @@ def _jobs_arguments(jobs: CommandLine) -> None:
 
     jobs.add_argument(
         "action", metavar="ACTION", nargs="?",
-        help="show: one job, its verdict, and where its files are. pause: stop a running job after its step. "
+        help="show, or only JOB: one job, its verdict, and where its files are. pause: stop a running job "
+            "after its step. "
             "resume: continue a paused, failed or cancelled one. extend: give a completed one "
             "more steps. cancel: stop one that has not ended. figures: write losses, rates and machine "
             "metrics. diff: say how its rows differ from those of another job (--with)",
@@ -736,7 +737,8 @@ COMMANDS: Final = {
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",
             "List the jobs, newest first, or show, pause, resume, extend or cancel one, or write its "
             "metrics. JOB is an id, a prefix of one, or latest.",
-            "[show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs, on_backend=True,
+            "[JOB | show|pause|resume|extend|cancel|figures|diff JOB]", _jobs_arguments, _jobs,
+            on_backend=True,
         ),
         Command(
             "sweep", "search for better settings until a given time, and judge the best honestly",

@@ -107,7 +107,7 @@ class RunLines:
             case events.ROLLOUTS_CREATED:
                 return _rollouts(data)
             case events.EVALUATION_COMPLETED:
-                return verdict_text(data.get("evaluation"))
+                return "\n".join(verdict_lines(data.get("evaluation"))) or "compared with its base"
             case events.TRAINING_MESSAGE:
                 return one_line(data.get("message"), 1000) or "(empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
@@ -351,13 +351,8 @@ def clock(seconds: float) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
-def verdict_text(evaluation: object) -> str:
-    """Format the verdict of an evaluation with its figures as sentences."""
-    return " ".join(verdict_lines(evaluation)) or "compared with its base"
-
-
 def verdict_lines(evaluation: object) -> list[str]:
-    """Return the sentences of :func:`verdict_text`."""
+    """Format an evaluation: the headline of its verdict, then a sentence with figures for each set."""
     facts = evaluation if isinstance(evaluation, dict) else {}
     sets = facts.get("sets")
     parts = [

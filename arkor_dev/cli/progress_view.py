@@ -64,8 +64,8 @@ class PlainView:
         pass
 
     def say(self, text: str, style: str = "") -> None:
-        """Print one line. It is never wrapped, since a program may read it."""
-        self.console.print(Text(plain(text), style), soft_wrap=True)
+        """Print one line. Only a terminal wraps it, between words: a program may read it elsewhere."""
+        self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)
 
     def show(self, item: JobEvent | Connection | Waiting) -> None:
         if isinstance(item, Connection):

@@ -169,9 +169,31 @@ async def test_an_empty_folder_becomes_the_starter_by_one_press(studio: Studio, 
 DROP = """(name) => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File(["x"], name));
-    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    return !document.body.dispatchEvent(event); // whether somebody kept the browser from showing the file
 }"""
+DRAG = "document.body.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true }))"
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
+
+
+async def test_a_file_dropped_on_a_project_becomes_its_data_after_a_look_at_the_change(
+    studio: Studio, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    async with open_page(studio.url) as page:
+        await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
+        offer = page.get_by_text("Drop to train first on it")
+        while not await offer.is_visible():  # the part that takes it is loaded after the page
+            await page.evaluate(DRAG)
+        assert await page.evaluate(DROP, "more.jsonl")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text('+ dataset = "data/more.jsonl"')
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(page.locator(".home-facts")).to_contain_text("data/more.jsonl")
+        # A page that takes no files keeps the browser from leaving it.
+        await page.goto(f"{studio.url}/#/playground")
+        await expect(page.locator("main h1").first).to_be_attached()
+        assert await page.evaluate(DROP, "more.jsonl")
 
 
 async def test_data_with_its_own_columns_is_mapped_where_it_is_found(

@@ -52,7 +52,8 @@ async def test_the_winner_is_written_with_one_press(
         recent = page.get_by_role("region", name="Recent jobs")
         await expect(recent.get_by_role("listitem")).to_have_count(1)
         await expect(recent.get_by_role("link", name="All 1", exact=True)).to_be_visible()
-        await scene.go(f"/#/sweeps?id={made['id']}")
+        await scene.go("/#/jobs")
+        await page.get_by_role("link", name="Sweep, 4 jobs").click()
         write = page.get_by_role("button", name="Write to arkor.toml")
         await expect(write).to_be_visible()
         declared = scene.project / "arkor.toml"

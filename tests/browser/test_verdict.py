@@ -76,7 +76,7 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
         verdict = page.get_by_role("region", name="Verdict")
         await verdict.get_by_text("Details", exact=True).click()
         await expect(verdict).to_contain_text("its answers are 4 times longer")
-        await expect(verdict).to_contain_text("6 repeat themselves, instead of 0")
+        await expect(verdict).to_contain_text("6 repeat themselves (base 0)")
         # The words stand at the line that they are about.
         zero = await at_rest(verdict.locator(".job-interval-zero").first.bounding_box)
         words = await verdict.get_by_text("no difference", exact=True).bounding_box()

@@ -43,8 +43,8 @@ GENERAL: dict[str, Any] = {
         "longest": 64,
         "base": {"tokens": 14.5, "truncated": 0, "repeating": 0, "refusing": 1},
         "adapter": {"tokens": 58.2, "truncated": 11, "repeating": 6, "refusing": 0},
-        "sentence": "Its 16 sampled answers have 58 tokens on average, instead of 14 (cut after 64: 11, "
-        "instead of 0); 6 repeat themselves, instead of 0, and 0 refuse, instead of 1.",
+        "sentence": "Its 16 sampled answers have 58 tokens on average, the base's 14 (cut after 64: 11, "
+        "base 0); 6 repeat themselves (base 0); 0 refuse (base 1).",
     },
 }
 ANSWERS: list[dict[str, str]] = [

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
+import textwrap
 import time
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.event_text import figure, phase_of, size_of, time_left, verdict_text
+from arkor_dev.cli.event_text import figure, phase_of, size_of, time_left, verdict_lines
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
@@ -37,6 +39,14 @@ NAME_CHARACTERS: Final = 60
 LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
+ACTIONS: Final = frozenset({SHOW, FIGURES, DIFF, *DONE})
+VERDICTS: Final = {
+    "better": "better",
+    "mixed": "better, but forgot",
+    "same": "no difference",
+    "unclear": "no clear difference",
+    "worse": "worse",
+}
 DIFFERENCES: Final = ("added", "removed", "changed", "same")
 MOST_IDS: Final = 5
 """Maximum number of ids listed when a name is ambiguous."""
@@ -56,6 +66,8 @@ async def run_jobs(
     for an invalid action, and passes on the backend's errors.
     """
     options = options or {}
+    if action is not None and job is None and action not in ACTIONS:
+        action, job = SHOW, action
     _check(action, options)
     if not settings.local:
         require_sign_in(settings)
@@ -88,7 +100,8 @@ async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
 
     artifacts = await artifacts_of(backend, job)
     document = {"job": job, "artifacts": artifacts}
-    print(json.dumps(document, indent=2) if as_json else "\n".join(lines_of(job, artifacts)))  # noqa: T201
+    width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else 0
+    print(json.dumps(document, indent=2) if as_json else "\n".join(lines_of(job, artifacts, width)))  # noqa: T201
     return 0
 
 
@@ -162,7 +175,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         raise BadRequestError("--format and --out are only for jobs figures.")
     if "on" in options and action != "resume":
         raise BadRequestError("--at is for jobs resume.")
-    if action not in (None, SHOW, *DONE):
+    if action is not None and action not in ACTIONS:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. See arkor-dev jobs --help.")
     if "workers" in options and action != "resume":
         raise BadRequestError("--workers is for jobs resume.")
@@ -233,15 +246,17 @@ def require_sign_in(settings: Settings) -> None:
 
 
 def lines(jobs: list[dict[str, Any]]) -> list[str]:
-    """Format jobs as a table: status, creation time, id, name, star and tags."""
+    """Format jobs as a table: status, verdict if any job has one, creation time, id, name, star and tags."""
     if not jobs:
         return ["No job has run yet."]
-    rows = [("STATUS", "CREATED", "ID", "NAME"), *(_row(job) for job in jobs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]) for row in rows]
+    rows = [("STATUS", "VERDICT", "CREATED", "ID", "NAME"), *(_row(job) for job in jobs)]
+    if not any(row[1] for row in rows[1:]):
+        rows = [(row[0], *row[2:]) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    return ["  ".join([*map(str.ljust, row, widths), row[-1]]) for row in rows]
 
 
-def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
     status = one_line(job.get("status"), 20)
     queue = job.get("queue")
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
@@ -255,7 +270,8 @@ def _row(job: dict[str, Any]) -> tuple[str, str, str, str]:
     tags = job.get("tags")
     if isinstance(tags, list) and tags:
         name += f"  [{one_line(', '.join(map(str, tags)), NAME_CHARACTERS)}]"
-    return status, _local_time(job.get("createdAt")), one_line(job["id"], 100), name
+    verdict = VERDICTS.get(str(_table(job, "evaluation").get("verdict")), "")
+    return status, verdict, _local_time(job.get("createdAt")), one_line(job["id"], 100), name
 
 
 def _local_time(text: object) -> str:
@@ -294,6 +310,8 @@ def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
 
 LOSSES: Final = {"loss": "loss", "evalLoss": "eval loss", "bestEvalLoss": "best eval"}
 LONG: Final = 1000
+MINIMUM_WIDTH: Final = 40
+"""Fewest columns in which words are wrapped below their labels."""
 MOST: Final = 5
 """How many of the first and of the last checkpoints are listed."""
 
@@ -319,11 +337,11 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
     return [artifact for entries in saved.values() for artifact in entries] + final
 
 
-def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Format a job for a terminal: its name, details and files."""
+def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]], width: int = 0) -> Iterator[str]:
+    """Format a job: its name, details and files. ``width`` is a terminal's; 0 wraps nothing."""
     yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
     for label, text in _facts(job):
-        yield f"  {label:<11} {text}"
+        yield from _wrapped(label, text, width)
     checkpoints = [
         checkpoint
         for checkpoint in artifacts
@@ -343,6 +361,19 @@ def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> 
         name = one_line(artifact.get("name") or artifact.get("kind"), 100)
         size = size_of([artifact])
         yield f"  {name:<11} {one_line(artifact.get('path') or '-', LONG)}{f' ({size})' if size else ''}"
+
+
+def _wrapped(label: str, text: str, width: int) -> Iterator[str]:
+    """Format a detail in lines of ``width`` columns, broken between words, below its label."""
+    head, indent = f"  {label:<11} ", " " * 14
+    if width < MINIMUM_WIDTH:
+        yield head + text
+    else:
+        wrap = textwrap.TextWrapper(
+            width, initial_indent=head, subsequent_indent=indent, break_long_words=False,
+            break_on_hyphens=False,
+        )  # fmt: skip
+        yield from wrap.wrap(text)
 
 
 def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -366,8 +397,8 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for field, label in ({} if rewarded else LOSSES).items():
         if (loss := figure(metrics.get(field))) is not None:
             yield label, f"{loss:.3f}"
-    if evaluation:
-        yield "verdict", verdict_text(evaluation)
+    for number, sentence in enumerate(verdict_lines(evaluation)):
+        yield "" if number else "verdict", sentence
 
 
 def _table(job: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -115,14 +115,20 @@ def _rates(answers: Sequence[GeneratedAnswer]) -> AnswerRates:
 
 
 def _sentence(count: int, before: AnswerRates, after: AnswerRates, longest: int) -> str:
+    """Compare the answers' lengths, and the counts of what any of them does: "none refuses" says nothing."""
     cut = ""
     if before["truncated"] or after["truncated"]:
-        cut = f" (cut after {longest}: {after['truncated']}, instead of {before['truncated']})"
-    return (
-        f"Its {count} sampled answers have {after['tokens']:.0f} tokens on average, instead of "
-        f"{before['tokens']:.0f}{cut}; {after['repeating']} repeat themselves, instead of "
-        f"{before['repeating']}, and {after['refusing']} refuse, instead of {before['refusing']}."
+        cut = f" (cut after {longest}: {after['truncated']}, base {before['truncated']})"
+    counts = (
+        (f"{after['repeating']} repeat themselves (base {before['repeating']})", "repeating"),
+        (f"{after['refusing']} refuse (base {before['refusing']})", "refusing"),
     )
+    start = (
+        f"Its {count} sampled answers have {after['tokens']:.0f} tokens on average, the base's "
+        f"{before['tokens']:.0f}{cut}"
+    )
+    notable = [words for words, key in counts if before[key] or after[key]]  # type: ignore[literal-required]
+    return "; ".join([start, *notable]) + "."
 
 
 TEXT: Final = 1000

@@ -36,7 +36,7 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     task, general, answers, split, best = rows[:5]
     assert task.startswith("Your task: better, loss 1.91 vs. 3.42 for the base on 12 held-out rows")
     assert general.startswith("General questions: worse, loss 2.36 vs. 2.05 for the base")
-    assert "6 repeat themselves, instead of 0, and 0 refuse, instead of 1" in answers
+    assert "6 repeat themselves (base 0); 0 refuse (base 1)" in answers
     assert split.startswith("Rows of one document were kept together")
     assert best.startswith("None of 4 evaluations was better")
     assert rows[5:8] == ["", "Most improved:", "  3.10 → 1.80  Where is parcel number 1?"]

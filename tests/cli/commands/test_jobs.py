@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.cli import main as cli
+from arkor_dev.cli.commands.jobs import lines_of
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import WORKERS
 from arkor_dev.jobs import figures
@@ -84,7 +85,7 @@ async def test_the_job_that_is_meant_is_cancelled(
     assert "job_aa2, job_aa1. Give more of the id" in refused
     assert "There is no job nope" in await command.run(2, "jobs", "cancel", "nope")
     assert "Name a job" in await command.run(2, "jobs", "cancel")
-    assert "unknown action stop" in await command.run(2, "jobs", "stop")
+    assert "There is no job stop" in await command.run(2, "jobs", "stop")
     assert statuses() == ["running"] * 3
     assert await command.run(0, "jobs", "cancel", "job_aa1") == "job_aa1 (aa1) is cancelled.\n"
     assert statuses() == ["cancelled", "running", "running"]
@@ -248,6 +249,8 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
         "  checkpoints of step 2, 3, 4, 5, 6, …, 8, 9, 10, 11, 12",
         "  final       /data/fi nal (68.7 kB)",
     ]
+    assert (await command.run(0, "jobs", job)).splitlines() == shown
+    assert (await command.run(0, "jobs")).splitlines()[1].split()[:2] == ["completed", "better"]
     told = json.loads(await command.run(0, "jobs", "show", job, "--json"))
     assert told["job"] == fake_backend.jobs[job]
     assert [each["name"] for each in told["artifacts"]][-2:] == ["step 12", "final"]
@@ -396,3 +399,14 @@ async def test_tensorboard_is_an_extra(
     out = str(tmp_path / "runs")
     said = await command.run(2, "jobs", "figures", job, "--format", "tensorboard", "--out", out)
     assert install_command("tensorboard") in said
+
+
+def test_a_verdict_is_wrapped_between_words_below_its_label() -> None:
+    words = "Better at your task and in general, by a sentence that is longer than the terminal is wide."
+    job = {"id": "job_1", "name": "bot", "status": "completed", "evaluation": {"sentence": words}}
+    (first, *more) = [
+        line for line in lines_of(job, [], 60) if "verdict" in line or line.startswith(" " * 14)
+    ]
+    assert all(len(line) <= 60 for line in (first, *more))
+    assert more
+    assert " ".join([first.removeprefix("  verdict"), *more]).split() == words.split()

@@ -81,7 +81,8 @@ def test_the_figures_are_said_as_they_are_counted() -> None:
     assert told["adapter"] == {"tokens": 53.0, "truncated": 3, "repeating": 3, "refusing": 0}
     assert (told["count"], told["longest"]) == (4, 64)
     assert told["sentence"] == (
-        "Its 4 sampled answers have 53 tokens on average, instead of 12 (cut after 64: 3, instead of 0); "
-        "3 repeat themselves, instead of 0, and 0 refuse, instead of 1."
+        "Its 4 sampled answers have 53 tokens on average, the base's 12 (cut after 64: 3, base 0); "
+        "3 repeat themselves (base 0); 0 refuse (base 1)."
     )
     assert "cut after" not in rates(base, base, 64)["sentence"]
+    assert "repeat" not in rates(base, base, 64)["sentence"]

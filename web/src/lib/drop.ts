@@ -1,6 +1,22 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Accepts what is dropped anywhere: outside a zone the browser would show it instead of the page. */
+/** Refuses what no page takes: the browser would leave the page and show it. */
+export function refuseDrops(): () => void {
+  const listening = new AbortController();
+  for (const name of ["dragover", "drop"] as const)
+    addEventListener(
+      name,
+      (event) => {
+        if (event.defaultPrevented) return;
+        event.preventDefault();
+        if (event.dataTransfer) event.dataTransfer.dropEffect = "none";
+      },
+      { signal: listening.signal },
+    );
+  return () => listening.abort();
+}
+
+/** Accepts what is dropped anywhere on the page. */
 export function useDrop(setOver: (over: boolean) => void, take: (dropped: DataTransfer) => void): void {
   const latest = useRef(take);
   latest.current = take;
@@ -11,6 +27,7 @@ export function useDrop(setOver: (over: boolean) => void, take: (dropped: DataTr
       addEventListener(name, act, { signal: listening.signal });
     on("dragover", (event) => {
       event.preventDefault();
+      if (event.dataTransfer) event.dataTransfer.dropEffect = "copy"; // the frame refuses drops
       setOver(true);
     });
     on("dragleave", (event) => {

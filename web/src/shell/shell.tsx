@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect } from "preact/hooks";
 import { ActionButton } from "../actions/action-button";
 import { type Action, useActions } from "../actions/actions";
+import { refuseDrops } from "../lib/drop";
 import { startFocusRecovery } from "../lib/focus";
 import { runFromAnyPage } from "../pages/home/run-trainer";
 import { go, href, jobHref, route } from "../router";
@@ -107,6 +108,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   useLayoutEffect(close, []);
   useActions(undefined, ACTIONS);
   useLayoutEffect(startFocusRecovery, []);
+  useLayoutEffect(refuseDrops, []);
   return (
     <>
       <a class="shell-skip" href="#main" onClick={skipToContent}>

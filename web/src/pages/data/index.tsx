@@ -13,7 +13,7 @@ import { drafted } from "../../store/trainer-draft";
 import { Select } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
-import { UseFile } from "../home/use-file";
+import { DropFile, UseFile } from "../home/use-file";
 import { Dataset, Progress } from "./shown";
 import { OpenedView } from "./view";
 import "./data.css";
@@ -127,7 +127,14 @@ function body(known: Manifest | null) {
       </>
     );
   }
-  return <Page key={trainer.name} known={known} trainer={trainer} config={config} />;
+  return (
+    <>
+      {known.revision !== undefined && (
+        <DropFile key={`drop ${trainer.name}`} trainer={trainer} revision={known.revision} />
+      )}
+      <Page key={trainer.name} known={known} trainer={trainer} config={config} />
+    </>
+  );
 }
 
 function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; config: JobConfig }) {

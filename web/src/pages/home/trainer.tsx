@@ -96,6 +96,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
     if (faults > 0) setOpen(true);
   }, [faults > 0]);
   const blocked = trainer.problem !== undefined || faults > 0;
+  const dropped = useFile(editable);
   // A wrapper that outlives the card, to pass on the focus.
   return (
     <div
@@ -151,6 +152,9 @@ export function TrainerCard({ known, trainer, live }: Props) {
             </p>
           )}
           {!running && <Edits trainer={trainer} />}
+          {dropped && editable && (
+            <dropped.DropFile key={trainer.name} trainer={trainer} revision={known.revision!} />
+          )}
           {startError.value && <ErrorNote title="Couldn't start training" error={startError.value} />}
           {code ? (
             <code.SettingsForm

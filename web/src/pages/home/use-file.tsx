@@ -2,20 +2,31 @@
 import { useState } from "preact/hooks";
 import { api, useAttempt } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";
-import { clean } from "../../lib/text";
+import { useDrop } from "../../lib/drop";
+import { clean, displayName } from "../../lib/text";
 import { forgetEdits, reloadManifest } from "../../store/manifest";
 import { FileButton } from "../../ui/controls/file-button";
 import { WriteDialog } from "../../ui/diff";
+import { ErrorNote } from "../../ui/empty";
 import { DATA_FILES, uploadData } from "./upload";
 
-export function UseFile({ trainer, revision }: { trainer: Trainer; revision: string }) {
+interface Props {
+  trainer: Trainer;
+  /** The revision of the file that was read. */
+  revision: string;
+}
+
+function useUpload() {
   const [path, setPath] = useState<string | null>(null);
   const { busy, error, attempt } = useAttempt();
   const take = async (file: File | undefined): Promise<void> => {
     if (file) await attempt(async () => setPath((await uploadData(file)).path));
   };
-  const post = (preview: boolean): Promise<SettingsWritten> =>
-    api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });
+  return { path, setPath, busy, error, take };
+}
+
+export function UseFile(props: Props) {
+  const { path, setPath, busy, error, take } = useUpload();
   return (
     <>
       <FileButton small input="Data file" accept={DATA_FILES} busy={busy} take={([file]) => take(file)}>
@@ -26,16 +37,42 @@ export function UseFile({ trainer, revision }: { trainer: Trainer; revision: str
           {clean(error, 300)}
         </span>
       )}
-      {path !== null && (
-        <WriteDialog
-          post={post}
-          written={async () => {
-            await reloadManifest();
-            forgetEdits();
-          }}
-          onClose={() => setPath(null)}
-        />
-      )}
+      {path !== null && <Write {...props} path={path} onClose={() => setPath(null)} />}
     </>
+  );
+}
+
+/** The same for a file that is dropped anywhere on the page. */
+export function DropFile(props: Props) {
+  const { path, setPath, busy, error, take } = useUpload();
+  const [over, setOver] = useState(false);
+  useDrop(setOver, ({ files }) => void take(files[0]));
+  return (
+    <>
+      {(over || busy) && (
+        <p class="home-dropping" role="status">
+          {busy
+            ? "Copying the file into the project …"
+            : `Drop to train ${displayName(props.trainer.name)} on it`}
+        </p>
+      )}
+      {error && <ErrorNote title="The dropped file was not taken" error={error} />}
+      {path !== null && <Write {...props} path={path} onClose={() => setPath(null)} />}
+    </>
+  );
+}
+
+function Write({ trainer, revision, path, onClose }: Props & { path: string; onClose: () => void }) {
+  const post = (preview: boolean): Promise<SettingsWritten> =>
+    api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });
+  return (
+    <WriteDialog
+      post={post}
+      written={async () => {
+        await reloadManifest();
+        forgetEdits();
+      }}
+      onClose={onClose}
+    />
   );
 }
