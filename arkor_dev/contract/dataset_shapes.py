@@ -427,12 +427,13 @@ class Correction(TypedDict):
 
 
 class Preference(TypedDict):
-    """A line of ``data/preferences.jsonl``: which of two answers was preferred, or how one was rated.
+    """A line of a ``file``: which of two answers was preferred, or how one was rated.
 
     ``kind`` is ``pair`` or ``rating``. ``models`` are those of the chosen and the rejected answer, or that of
     the rated one; ``label`` says whether that is a good one. ``id`` identifies it for undo.
     """
 
+    file: str
     line: int
     kind: str
     models: list[str]
@@ -444,13 +445,13 @@ class Preference(TypedDict):
 
 
 class Preferences(TypedDict):
-    """``GET /api/preferences``: the newest lines; ``older`` counts the rest.
+    """``GET /api/preferences``: the newest lines of the ``files`` that have any; ``older`` counts the rest.
 
-    ``pairs`` and ``ratings`` count the file's lines, ``corrections`` those of ``data/corrections.jsonl`` that
+    ``pairs`` and ``ratings`` count the lines, ``corrections`` those of ``data/corrections.jsonl`` that
     are pairs. ``problem`` is what is wrong with the first line that cannot be trained on.
     """
 
-    file: str
+    files: list[str]
     rows: list[Preference]
     older: int
     pairs: int

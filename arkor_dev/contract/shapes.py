@@ -361,8 +361,9 @@ class Trainer(TypedDict):
     """A trainer of the project, with the settings shown before Run.
 
     ``problem`` says why it cannot run: its table or its data file is invalid. With ``needsData``, choosing
-    another data set suffices. A quick look found ``rows`` trainable rows and ``unreadable`` invalid ones;
-    ``flaw`` is the reason for the first of those, unless they are to be skipped.
+    another data set suffices; ``install`` is a command that suffices. A quick look found ``rows`` trainable
+    rows and ``unreadable`` invalid ones; ``flaw`` is the reason for the first of those, unless they are to be
+    skipped.
     """
 
     name: str
@@ -371,6 +372,7 @@ class Trainer(TypedDict):
     unreadable: NotRequired[int]
     problem: NotRequired[str]
     needsData: NotRequired[bool]
+    install: NotRequired[str]
     flaw: NotRequired[str]
     unmapped: NotRequired[UnmappedColumns]
 

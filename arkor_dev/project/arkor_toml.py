@@ -38,15 +38,16 @@ SHOWN_EXAMPLES = 2
 TRAINERS = 200
 
 
-def load_trainers(project: Path) -> list[Trainer]:
+def load_trainers(project: Path, *, here: bool = False) -> list[Trainer]:
     """Return the trainers of ``<project>/arkor.toml`` in the file's order, at least one.
 
     One that cannot run has a ``problem``: what is wrong with its table, or the first error of its data file.
+    ``here`` as in `check_data`.
     Raises BadRequestError if the file as a whole is unusable: one line per problem, as ``arkor.toml:<line>:
     <what>``.
     """
     trainers = parse(project, read(project))
-    check_data(project, trainers)
+    check_data(project, trainers, here=here)
     return trainers
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import SlowError, TooLargeError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import DatasetSource, Trainer, UnmappedColumns
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig, Trainer, UnmappedColumns
     from arkor_dev.data.reader import Item, LocatedRow
 
 KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only")
@@ -159,14 +161,24 @@ class DataLook:
     """The names of files with at least one valid row."""
 
 
-def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
-    """Add to each trainer what its data files reveal, as far as time permits."""
+def check_data(project: Path, trainers: Sequence[Trainer], *, here: bool = False) -> None:
+    """Add to each trainer what its data files reveal, as far as time permits.
+
+    ``here``: jobs run on this machine with this installation, so a library that is missing stops them.
+    """
     until = time.monotonic() + ALL_SECONDS
     for trainer in trainers:
         if "problem" in trainer or time.monotonic() > until:
             continue
         config = trainer["config"]
         method = config.get("method")
+        if here and (name := _unreadable_parquet(project, config)) is not None:
+            trainer["problem"] = (
+                f"{name} is a Parquet file, and the package that reads those is not installed. Install it "
+                "with this command; the page then continues by itself."
+            )
+            trainer["install"] = install_command("parquet")
+            continue
         look = inspect_source(project, config["datasetSource"], method)
         if look.rows is not None:
             trainer["rows"] = look.rows
@@ -183,6 +195,20 @@ def check_data(project: Path, trainers: Sequence[Trainer]) -> None:
                 trainer["needsData"] = True
         elif flaw is not None and not config.get("skipBadRows"):
             trainer["flaw"] = flaw
+
+
+def _unreadable_parquet(project: Path, config: JobConfig) -> str | None:
+    """Return the name of a Parquet file of the trainer if the library that reads it is missing."""
+    if find_spec("pyarrow") is not None:
+        return None
+    sources = [source for key in ("datasetSource", "evalDatasetSource") if (source := config.get(key))]
+    with suppress(SourceError, OSError):
+        for part in (part for source in sources for part in parts_of(source)):
+            if part["type"] == "file":
+                for file in files_of(part, project, 0):
+                    if is_parquet(file.path):
+                        return file.name
+    return None
 
 
 def inspect_source(project: Path, source: DatasetSource, method: object = None) -> DataLook:

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 
 class ManifestReader:
-    """Reads one project's manifest each time, so that an edit shows at the next reload."""
+    """Reads one project's manifest each time, so that an edit shows at the next reload.
 
-    def __init__(self, project: Path, *, local: bool = False) -> None:
+    ``here``: its jobs run on this machine with this installation.
+    """
+
+    def __init__(self, project: Path, *, local: bool = False, here: bool = False) -> None:
         self._project = project
-        self._local = local
+        self._local, self._here = local, here
         self._writing = asyncio.Lock()
 
     @cached_property
@@ -109,7 +112,7 @@ class ManifestReader:
 
         # The revision first: if the file is saved between the two, starting what the page shows is refused.
         read = revision(self._project)
-        trainers = load_trainers(self._project)
+        trainers = load_trainers(self._project, here=self._here)
         name = trainers[0]["name"]
         manifest: Manifest = {
             "trainer": {"name": name}, "trainers": trainers, "source": "arkor.toml", "revision": read,

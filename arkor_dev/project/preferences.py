@@ -1,12 +1,14 @@
-"""What people prefer: ``data/preferences.jsonl`` of the project, one vote or rating per line.
+"""What people prefer: votes in ``data/preferences.jsonl`` of the project, ratings in ``data/ratings.jsonl``.
 
-A vote is a pair of answers, a rating one answer and whether it is a good one, both in the forms of
+A vote is a pair of answers, a rating one answer and whether it is a good one. They are apart because most
+methods learn from pairs only: a single rating among them would be an invalid row. Both have the forms of
 ``arkor_dev.data.preferences``. ``given`` says who gave it, when, and which models answered. Calls block.
 """
 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import Preference, Preferences
 
-NAME: Final = "preferences.jsonl"
-FILE: Final = f"{FOLDER}/{NAME}"
+PAIRS: Final = "preferences.jsonl"
+RATED: Final = "ratings.jsonl"
+FILES: Final = (f"{FOLDER}/{PAIRS}", f"{FOLDER}/{RATED}")
 MOST_LINES: Final = 500
 """Maximum number of lines to read back, newest ones."""
 
@@ -43,52 +46,66 @@ def add_preference(
     origin = {"id": secrets.token_hex(8), "at": at, "by": by, "models": list(models)}
     row = {**preference, "given": origin}
     line = to_line(row, "preference")
-    with opened(project, NAME, make=True) as file:
+    with opened(project, RATED if "label" in row else PAIRS, make=True) as file:
         content = file.read()
         count = file.add(line, content)
-        return _preference_of(content.count(b"\n") + (1 if count == len(line) else 2), row)
+        return _preference_of(file.path, content.count(b"\n") + (1 if count == len(line) else 2), row)
 
 
-def remove_preference(project: Path, given_id: str, learned: Sequence[tuple[str, str]]) -> None:
+def remove_preference(project: Path, given_id: str, learned: Mapping[str, Sequence[tuple[str, str]]]) -> None:
     """Remove the line with that id, and no other.
 
-    ``learned`` has the jobs that learned from the file: when each was created, and its name.
+    ``learned`` has the jobs that learned from each file: when each was created, and its name.
     Raises NotFoundError without the line, and ConflictError if a job has learned from it.
     """
-    try:
-        with opened(project, NAME, make=False) as file:
+    for name in (PAIRS, RATED):
+        with suppress(FileNotFoundError), opened(project, name, make=False) as file:
             content = file.read()
             lines = content.split(b"\n")
             for number, row in json_rows(content):
                 if _origin_of(row).get("id") != given_id:
                     continue
                 at = _seconds(_origin_of(row).get("at"))
-                if job := next((name for created, name in learned if _seconds(created) >= at), None):
-                    raise ConflictError(f"{job} has learned from this already, so it stays in {FILE}.")
+                jobs = learned.get(file.path, ())
+                if job := next((name for created, name in jobs if _seconds(created) >= at), None):
+                    raise ConflictError(f"{job} has learned from this already, so it stays in {file.path}.")
                 del lines[number - 1]
                 file.replace(b"\n".join(lines))
                 return
-    except FileNotFoundError:
-        pass
-    raise NotFoundError(f"It is no longer in {FILE}.")
+    raise NotFoundError(f"It is no longer in {' or '.join(FILES)}.")
 
 
 def read_preferences(project: Path) -> Preferences:
     """Return the newest preferences, and how many there are of each kind; corrections are pairs, too."""
     preferences: Preferences = {
-        "file": FILE,
+        "files": [],
         "rows": [],
         "older": 0,
         "pairs": 0,
         "ratings": 0,
         "corrections": 0,
     }
-    try:
-        with opened(project, NAME, make=False) as file:
-            content = file.read()
-    except FileNotFoundError:
-        content = b""
     rows: list[Preference] = []
+    for name in (PAIRS, RATED):
+        with suppress(FileNotFoundError), opened(project, name, make=False) as file:
+            found, problem = _rows_of(file.path, file.read())
+            if found:
+                preferences["files"].append(file.path)
+            if problem:
+                preferences.setdefault("problem", problem)
+            rows += found
+    rows.sort(key=lambda row: _seconds(row.get("at")))
+    for row in rows:
+        preferences["pairs" if row["kind"] == "pair" else "ratings"] += 1
+    preferences["rows"], preferences["older"] = rows[-MOST_LINES:], max(0, len(rows) - MOST_LINES)
+    preferences["corrections"] = corrections.count_of_pairs(project)
+    return preferences
+
+
+def _rows_of(path: str, content: bytes) -> tuple[list[Preference], str | None]:
+    """Return a file's valid lines, and what is wrong with the first of the others."""
+    rows: list[Preference] = []
+    problem = None
     for number, line in enumerate(content.split(b"\n"), 1):
         try:
             record = parsed(line) if line.strip() else None
@@ -96,14 +113,10 @@ def read_preferences(project: Path) -> Preferences:
                 continue
             row_of(record, "", None, {}, forms=RATINGS)
         except RowError as fault:
-            preferences.setdefault("problem", f"{FILE}, line {number}: {fault}")
+            problem = problem or f"{path}, line {number}: {fault}"
             continue
-        rows.append(_preference_of(number, record))  # type: ignore[arg-type]
-    for row in rows:
-        preferences["pairs" if row["kind"] == "pair" else "ratings"] += 1
-    preferences["rows"], preferences["older"] = rows[-MOST_LINES:], max(0, len(rows) - MOST_LINES)
-    preferences["corrections"] = corrections.count_of_pairs(project)
-    return preferences
+        rows.append(_preference_of(path, number, record))  # type: ignore[arg-type]
+    return rows, problem
 
 
 def _origin_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -119,10 +132,11 @@ def _seconds(at: object) -> float:
         return 0.0
 
 
-def _preference_of(number: int, row: dict[str, Any]) -> Preference:
+def _preference_of(path: str, number: int, row: dict[str, Any]) -> Preference:
     """Return a line as the page sees it; one that was written by hand may have fewer fields."""
     origin = _origin_of(row)
     preference: Preference = {
+        "file": path,
         "line": number,
         "kind": "rating" if "label" in row else "pair",
         "models": [model for model in origin.get("models") or [] if isinstance(model, str)][:2],

@@ -51,7 +51,9 @@ def create_app(
     guards += [token_guard(settings.studio_token), expectation_guard]
     app = web.Application(middlewares=guards, client_max_size=BODY_LIMIT)
     app[keys.SETTINGS] = settings
-    app[keys.MANIFEST] = ManifestReader(settings.project, local=settings.local)
+    app[keys.MANIFEST] = ManifestReader(
+        settings.project, local=settings.local, here=settings.local and settings.ssh is None
+    )
     app[keys.MAKING] = MakingService(settings, os.environ)
     app[keys.ENGINE] = EngineSetupService(settings)
     app.on_response_prepare.append(add_security_headers)

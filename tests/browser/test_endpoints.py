@@ -541,7 +541,7 @@ async def test_a_kept_answer_is_corrected_becomes_a_row_and_is_traced_to_rows(
         await page.get_by_role("button", name="Undo").click()
         await expect(page.get_by_text("Line 1 of data/corrections.jsonl.")).to_have_count(0)
         await fake_backend.until(lambda: not file.exists())
-        rated = studio.settings.project / "data" / "preferences.jsonl"
+        rated = studio.settings.project / "data" / "ratings.jsonl"
         bad = page.get_by_role("button", name="Bad answer")
         await bad.click()
         await expect(bad).to_have_attribute("aria-pressed", "true")

@@ -84,7 +84,15 @@ async def test_votes_train_the_next_adapter_which_is_then_tested_on_the_same_pro
         assert sent["config"]["method"] == "dpo"
         assert sent["config"]["datasetSource"] == {"type": "file", "path": "data/preferences.jsonl"}
 
-        (new,) = [each for each in fake_backend.jobs if each != job]
+        # A run that fails is run again from the same adapter.
+        (failed,) = [each for each in fake_backend.jobs if each != job]
+        fake_backend.finish(failed, "failed")
+        await expect(card).to_contain_text("Starts from the final adapter of zephyr")
+        await page.get_by_role("button", name="Run with unsaved changes").click()
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 2)
+        assert fake_backend.last("POST /v1/jobs").json()["parent"] == {"jobId": job}
+
+        (new,) = [each for each in fake_backend.jobs if each not in (job, failed)]
         fake_backend.jobs[new].update(createdAt=LATER, completedAt=LATER, name="zephyr #2")
         fake_backend.finish(new)
         fake_backend.jobs[new].update(createdAt=LATER, completedAt=LATER)
@@ -116,7 +124,7 @@ async def vote_for_either(page: Any) -> None:
 async def test_an_answer_is_rated_rated_the_other_way_and_not_at_all(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    file = project_of(studio, fake_backend)
+    file = project_of(studio, fake_backend).with_name("ratings.jsonl")
     job = fake_backend.add_job("completed", name="zephyr", config={"model": "tiny"})
     async with open_page(studio.url, "/#/playground", faulty=True) as page:
         await ask(page, "Where is it?")
@@ -146,7 +154,7 @@ async def test_an_answer_is_rated_rated_the_other_way_and_not_at_all(
         await expect(good).to_have_attribute("aria-pressed", "true")
         # Once a job has learned from it, it stays.
         fake_backend.jobs[job]["createdAt"] = LATER
-        fake_backend.jobs[job]["config"]["datasetSource"] = {"type": "file", "path": "data/preferences.jsonl"}
+        fake_backend.jobs[job]["config"]["datasetSource"] = {"type": "file", "path": "data/ratings.jsonl"}
         await good.click()
         said = page.get_by_role("status").filter(has_text="zephyr has learned from this already")
         await expect(said).to_have_count(1)

@@ -567,6 +567,10 @@ def test_a_parquet_file_is_left_to_the_job_without_its_library(
     (project / "data.jsonl").write_bytes(b"PAR1 and more")
     (trainer,) = load_trainers(write(project, SMALL))
     assert trainer.keys() == {"name", "config"}
+    # A job on this machine would fail: it says so before, with the command that installs the library.
+    (trainer,) = load_trainers(project, here=True)
+    assert "is a Parquet file" in trainer["problem"]
+    assert trainer["install"].endswith("'pyarrow>=15'")
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket"])

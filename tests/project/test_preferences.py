@@ -1,4 +1,4 @@
-"""Votes and ratings in data/preferences.jsonl: none lost, each taken back alone, until it was trained on."""
+"""Votes and ratings in files of the project: none lost, each taken back alone, until it was trained on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from arkor_dev.data.preferences import RATINGS
 from arkor_dev.project import line_file
 from arkor_dev.project.corrections import add_correction
 from arkor_dev.project.line_file import includes
-from arkor_dev.project.preferences import FILE, add_preference, read_preferences, remove_preference
+from arkor_dev.project.preferences import FILES, add_preference, read_preferences, remove_preference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+FILE, RATED = FILES
 PROMPT = [{"role": "user", "content": "Where?\n\u2028<script>"}]
 VOTE = {"prompt": PROMPT, "chosen": "Here.", "rejected": "There."}
 RATING = {"prompt": PROMPT, "completion": "Here.", "label": False}
@@ -40,7 +41,9 @@ def test_votes_and_ratings_are_rows_to_train_on(tmp_path: Path) -> None:
     add_correction(
         tmp_path, [*PROMPT, {"role": "assistant", "content": "Here."}], "There.", "bot · final adapter"
     )
-    pair, rating = rows(tmp_path)
+    (pair,) = rows(tmp_path)
+    # A single rating would be an invalid row for a method that learns from pairs.
+    rating = json.loads((tmp_path / RATED).read_text())
     assert pair == {**VOTE, "given": {**pair["given"], "by": "Ann", "models": ["final:a", "base:b"]}}
     read = [row_of(row, "row", None, {}, forms=RATINGS) for row in (pair, rating)]
     assert read[0].extra["rejected"][-1]["content"] == "There."
@@ -56,10 +59,10 @@ def test_votes_and_ratings_are_rows_to_train_on(tmp_path: Path) -> None:
 
 def test_one_is_taken_back_wherever_it_stands(tmp_path: Path) -> None:
     first, second, third = (vote(tmp_path, chosen=f"{n}") for n in range(3))
-    remove_preference(tmp_path, second, [])
+    remove_preference(tmp_path, second, {})
     assert [row["given"]["id"] for row in rows(tmp_path)] == [first, third]
     with pytest.raises(NotFoundError):
-        remove_preference(tmp_path, second, [])
+        remove_preference(tmp_path, second, {})
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["preferences.jsonl"]
 
 
@@ -67,8 +70,9 @@ def test_what_a_job_has_learned_from_stays(tmp_path: Path) -> None:
     given = vote(tmp_path)
     at = read_preferences(tmp_path)["rows"][0]["at"]
     with pytest.raises(ConflictError, match="bot has learned from this"):
-        remove_preference(tmp_path, given, [("2020-01-01T00:00:00Z", "old"), (at, "bot")])
-    remove_preference(tmp_path, given, [("2020-01-01T00:00:00Z", "old"), ("no time", "odd")])
+        remove_preference(tmp_path, given, {FILE: [("2020-01-01T00:00:00Z", "old"), (at, "bot")]})
+    learned = [("2020-01-01T00:00:00Z", "old"), ("no time", "odd")]
+    remove_preference(tmp_path, given, {FILE: learned, RATED: [(at, "another file")]})
     assert rows(tmp_path) == []
 
 
@@ -81,7 +85,7 @@ def test_lines_of_others_are_kept_and_a_damaged_one_is_named(tmp_path: Path) -> 
     assert found["pairs"] == 3
     assert found["problem"].startswith(f"{FILE}, line 3: not JSON (")
     assert "column 17" in found["problem"]
-    remove_preference(tmp_path, given, [])
+    remove_preference(tmp_path, given, {})
     assert (tmp_path / FILE).read_text().startswith('{"prompt": "by hand"')
     assert read_preferences(tmp_path)["pairs"] == 2
 
@@ -92,7 +96,7 @@ def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     gone = [vote(tmp_path, chosen=f"gone {n}") for n in range(8)]
     calls: list[Callable[[], object]] = [
         *(partial(vote, tmp_path, chosen=f"new {n}") for n in range(8)),
-        *(partial(remove_preference, tmp_path, each, []) for each in gone),
+        *(partial(remove_preference, tmp_path, each, {}) for each in gone),
     ]
     threads = [threading.Thread(target=call) for call in calls]
     for thread in threads:

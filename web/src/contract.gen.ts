@@ -356,6 +356,7 @@ export interface Trainer {
   unreadable?: number;
   problem?: string;
   needsData?: boolean;
+  install?: string;
   flaw?: string;
   unmapped?: UnmappedColumns;
 }
@@ -1288,8 +1289,9 @@ export interface Correction {
   instead?: string;
 }
 
-/** A line of `data/preferences.jsonl`: which of two answers was preferred, or how one was rated. */
+/** A line of a `file`: which of two answers was preferred, or how one was rated. */
 export interface Preference {
+  file: string;
   line: number;
   kind: string;
   models: string[];
@@ -1300,9 +1302,9 @@ export interface Preference {
   label?: boolean;
 }
 
-/** `GET /api/preferences`: the newest lines; `older` counts the rest. */
+/** `GET /api/preferences`: the newest lines of the `files` that have any; `older` counts the rest. */
 export interface Preferences {
-  file: string;
+  files: string[];
   rows: Preference[];
   older: number;
   pairs: number;

@@ -90,19 +90,20 @@ async def undo(request: web.Request) -> web.Response:
     return web.json_response({})
 
 
-def _learned(answer: Answer) -> list[tuple[str, str]]:
-    """Return the jobs that learned from the file: when each was created, and its name."""
+def _learned(answer: Answer) -> dict[str, list[tuple[str, str]]]:
+    """Return the jobs that learned from each file: when each was created, and its name."""
     from arkor_dev.backend.calls import object_of
     from arkor_dev.project.line_file import includes
-    from arkor_dev.project.preferences import FILE
+    from arkor_dev.project.preferences import FILES
 
     jobs = object_of(answer.body).get("jobs")
-    jobs_found: list[tuple[str, str]] = []
+    found: dict[str, list[tuple[str, str]]] = {file: [] for file in FILES}
     for job in jobs if isinstance(jobs, list) else []:
         config = job.get("config") if isinstance(job, dict) else None
-        if isinstance(config, dict) and includes(config.get("datasetSource"), FILE):
-            jobs_found.append((str(job.get("createdAt")), str(job.get("name"))[:200]))
-    return jobs_found
+        for file in FILES if isinstance(config, dict) else ():
+            if includes(config.get("datasetSource"), file):
+                found[file].append((str(job.get("createdAt")), str(job.get("name"))[:200]))
+    return found
 
 
 ROUTES = [

@@ -32,7 +32,7 @@ async def test_one_is_added_counted_and_taken_back_until_a_job_learns_from_it(
     assert await call(studio, "POST", "/undo", {"id": vote["id"]}) == (200, {})
     job = fake_backend.add_job("completed", name="bot")
     fake_backend.jobs[job]["createdAt"] = "2999-01-01T00:00:00Z"
-    fake_backend.jobs[job]["config"]["datasetSource"] = {"type": "file", "path": "data/preferences.jsonl"}
+    fake_backend.jobs[job]["config"]["datasetSource"] = {"type": "file", "path": "data/ratings.jsonl"}
     status, refused = await call(studio, "POST", "/undo", {"id": rating["id"]})
     assert status == 409
     assert "bot has learned from this" in refused["error"]

@@ -4,7 +4,7 @@ import { countOf, learnedFrom, methodFor, sourceFor } from "./preferences";
 
 const FILE = "data/preferences.jsonl";
 const some = (more: Partial<Preferences>): Preferences => ({
-  file: FILE,
+  files: [FILE],
   rows: [],
   older: 0,
   pairs: 0,
@@ -23,14 +23,18 @@ test("pairs are for DPO, ratings for KTO, and every file with some is trained on
       { type: "file", path: "data/corrections.jsonl" },
     ],
   });
-  const mixed = some({ pairs: 3, ratings: 1 });
+  const mixed = some({ pairs: 3, ratings: 1, files: [FILE, "data/ratings.jsonl"] });
   expect([countOf(mixed), methodFor(mixed)]).toEqual([4, "kto"]);
-  expect(sourceFor(mixed)).toEqual({ type: "file", path: FILE });
-  expect(sourceFor(some({ corrections: 1 }))).toEqual({ type: "file", path: "data/corrections.jsonl" });
+  expect(sourceFor(mixed).sources?.map(({ path }) => path)).toEqual([FILE, "data/ratings.jsonl"]);
+  expect(sourceFor(some({ corrections: 1, files: [] }))).toEqual({
+    type: "file",
+    path: "data/corrections.jsonl",
+  });
 });
 
 test("a job learned from what was given before it, if its data set has the file", () => {
   const rows = ["2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z", undefined].map((at, line) => ({
+    file: FILE,
     line,
     kind: "pair",
     models: [],

@@ -1,4 +1,4 @@
-/** Votes and ratings: rows of the project's `data/preferences.jsonl`, and the run that learns from them. */
+/** Votes and ratings: rows of the project's data, each kind in a file of its own, and the run that learns from them. */
 import { signal } from "@preact/signals";
 import { api } from "../api/client";
 import type { ChatMessage, DatasetSource, Job, Preference, Preferences } from "../contract.gen";
@@ -6,7 +6,7 @@ import { isObject } from "../lib/json";
 
 const CORRECTIONS = "data/corrections.jsonl";
 
-/** The file's content, as last read; null before that. */
+/** The files' content, as last read; null before that. */
 export const preferences = signal<Preferences | null>(null);
 
 export async function loadPreferences(): Promise<void> {
@@ -39,8 +39,8 @@ export const countOf = ({ pairs, ratings, corrections }: Preferences): number =>
 export const methodFor = ({ ratings }: Preferences): "dpo" | "kto" => (ratings > 0 ? "kto" : "dpo");
 
 /** The files that contain any. */
-export function sourceFor({ file, pairs, ratings, corrections }: Preferences): DatasetSource {
-  const paths = [...(pairs + ratings > 0 ? [file] : []), ...(corrections > 0 ? [CORRECTIONS] : [])];
+export function sourceFor({ files, corrections }: Preferences): DatasetSource {
+  const paths = [...files, ...(corrections > 0 ? [CORRECTIONS] : [])];
   const sources = paths.map((path): DatasetSource => ({ type: "file", path }));
   return sources.length === 1 ? sources[0]! : { type: "list", sources };
 }
@@ -53,8 +53,10 @@ export function includes(source: DatasetSource | undefined, ...files: string[]):
 }
 
 /** The votes and ratings that a job learned from: those given before it was created. */
-export function learnedFrom(job: Job, { file, rows }: Preferences): Preference[] {
-  if (!includes(job.config?.datasetSource, file)) return [];
+export function learnedFrom(job: Job, { rows }: Preferences): Preference[] {
+  const source = job.config?.datasetSource;
   const createdAt = Date.parse(job.createdAt);
-  return rows.filter(({ at }) => !(at !== undefined && Date.parse(at) > createdAt));
+  return rows.filter(
+    ({ file, at }) => includes(source, file) && !(at !== undefined && Date.parse(at) > createdAt),
+  );
 }

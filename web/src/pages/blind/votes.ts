@@ -67,7 +67,7 @@ export async function heldOutQuestions(job: Job | undefined): Promise<Question[]
 
 /** The prompts of the preferences that the job learned from. */
 export async function preferredQuestions(job: Job | undefined): Promise<Question[]> {
-  if (!job || !includes(job.config?.datasetSource, "data/preferences.jsonl")) return [];
+  if (!job || !includes(job.config?.datasetSource, "data/preferences.jsonl", "data/ratings.jsonl")) return [];
   await loadPreferences();
   return distinct(
     learnedFrom(job, preferences.peek()!).flatMap(({ prompt }) => {

@@ -74,14 +74,17 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     watch(jobId);
   }, [jobId, ended]);
 
-  // A branch or a quick test is requested once: after its job was created, the next press starts an ordinary run.
+  // A branch or a quick test is requested once: the next press starts an ordinary run. But one that failed is run again
+  // from the same checkpoint.
   useEffect(() => {
-    if (!jobId || pressedRun.peek() !== run.id) return;
+    if (jobId && pressedRun.peek() === run.id) setQuery({ dry: null });
+  }, [jobId]);
+  useEffect(() => {
+    if (!job || !isOver(job) || pressedRun.peek() !== run.id) return;
     pressedRun.value = null;
     const trainer = trainerNamed(run.trainer ?? undefined, manifest.peek());
-    if (trainer) dropParent(trainer);
-    setQuery({ dry: null });
-  }, [jobId]);
+    if (trainer && job.status !== "failed") dropParent(trainer);
+  }, [job?.status]);
 
   const attempt = async (action: () => Promise<void>, message: string): Promise<void> => {
     setError(null);

@@ -11,6 +11,7 @@ import { editsOf, trainerNamed } from "../../store/manifest";
 import { changeWords } from "../../store/trainer-changes";
 import { applySettings, changesFor, drafted, draftFaults, formWanted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
+import { CopyButton } from "../../ui/controls/copy";
 import { Chips, Select, Switch } from "../../ui/controls/switch";
 import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
@@ -207,6 +208,12 @@ function Trouble({ trainer, revision }: { trainer: Trainer; revision: string | u
       <div id="home-problem">
         <ErrorNote title="This trainer can't run yet" error={problem}>
           {file && <file.UseFile trainer={trainer} revision={revision!} />}
+          {trainer.install !== undefined && (
+            <p class="home-install">
+              <code>{trainer.install}</code>
+              <CopyButton small text={trainer.install} label="Copy the command" />
+            </p>
+          )}
         </ErrorNote>
       </div>
     );

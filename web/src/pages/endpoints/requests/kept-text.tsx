@@ -118,7 +118,7 @@ interface RateProps {
   by: string;
 }
 
-/** Thumbs: a rated answer becomes a row of data/preferences.jsonl; the same thumb again removes it. */
+/** Thumbs: a rated answer becomes a row of data/ratings.jsonl; the same thumb again removes it. */
 function Rate({ prompt, answer, model, by }: RateProps) {
   const [rated, setRated] = useState<{ good: boolean; id: string } | null>(null);
   const [busy, setBusy] = useState(false);
@@ -131,7 +131,7 @@ function Rate({ prompt, answer, model, by }: RateProps) {
       else {
         const id = await addPreference({ prompt, completion: answer, label: good, models: [model], by });
         setRated({ good, id });
-        say(`Rated as a ${good ? "good" : "bad"} answer, in data/preferences.jsonl`);
+        say(`Rated as a ${good ? "good" : "bad"} answer, in data/ratings.jsonl`);
       }
     } catch (fault) {
       say(errorText(fault));

@@ -81,11 +81,15 @@ const isChanged = (trainer: Trainer): boolean =>
 
 async function change(job: Job, trainer: Trainer, step: number | undefined): Promise<void> {
   if (isChanged(trainer) && !(await mayReplace(trainer))) return;
-  fillFrom(trainer, job, FIELDS, step === undefined ? undefined : { jobId: job.id, step });
+  fillFrom(trainer, job, FIELDS, step === undefined ? startOf(job) : { jobId: job.id, step });
   if (step !== undefined) say(`The next run starts from step ${number(step)} of ${displayName(job.name)}`);
   else if (Object.keys(changesFor(trainer)).length === 0) say("This job's settings match arkor.toml");
   go(homeOf(job.config.dryRun === true, trainer));
 }
+
+/** The checkpoint that the job itself started from. */
+const startOf = ({ parent }: Job): RequestedParent | undefined =>
+  parent && { jobId: parent.jobId, step: parent.step };
 
 async function repeat(job: Job, trainer: Trainer): Promise<void> {
   const text =

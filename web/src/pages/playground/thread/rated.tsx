@@ -62,7 +62,7 @@ export function Rated({ answer }: Props) {
   const job = by.kind === "base" ? undefined : jobById(by.jobId);
   return (
     <section aria-label="Rating" style={{ display: "grid", gap: "4px", marginTop: "8px" }}>
-      <p class="hint">A {rated?.good ? "good" : "bad"} answer, in data/preferences.jsonl.</p>
+      <p class="hint">A {rated?.good ? "good" : "bad"} answer, in data/ratings.jsonl.</p>
       <TrainOnPreferences job={job} step={by.kind === "checkpoint" ? by.step : null} />
     </section>
   );
