@@ -22,9 +22,11 @@ VALUES: Final = {
     "model": "smollm2-135m-instruct",
     "steps": 40,
     "batch_size": 4,
+    "learning_rate": 1e-3,
     "scheduler": "cosine",
     "warmup_steps": 2,
-    "eval_split": 0.1,
+    "eval_split": 0.2,
+    "replay": 0.2,
     "eval_every": 10,
     "save_every": 20,
     "lora.r": 8,
@@ -60,7 +62,7 @@ WIDTH: Final = 110
 def starter_toml(name: str = "my-bot", own_data: str | None = None) -> str:
     """Return the whole file: of the example, or of a trainer called ``name`` for the user's data file."""
     values = {key: VALUES[key] for key in (OWN_DATA if own_data else VALUES)}
-    rows = _usual("")
+    rows = [row for row in settings.below("") if row.group == "usual" or row.key in values]
     model, *rest = [row for row in rows if row.key in values]
     data = f"{DATASET}dataset = {quoted(own_data or 'data/chats.jsonl')}\n"
     parts = [f"{HEAD}name = {quoted(name)}\n", _entry(model, values), data]

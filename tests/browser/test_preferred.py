@@ -37,7 +37,7 @@ BRIEFER = {
     'model = "smollm2-135m-instruct"': 'model = "./models/tiny"',
     "steps = 40\n": "steps = 24\n",
     "learning_rate = 1e-3 ": "learning_rate = 1e-2 ",
-    "eval_split = 0.1 ": "eval_split = 0.3 ",
+    "eval_split = 0.2 ": "eval_split = 0.3 ",
     "replay = 0.2 ": 'samples = "off"\n# replay = 0.2 ',
 }
 

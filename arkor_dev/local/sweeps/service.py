@@ -65,6 +65,10 @@ OTHER_DATA: Final = (
     "The files of its data set have changed since it began. Restore them to continue, or stop the sweep and "
     "start another with the new rows."
 )
+TOO_FEW: Final = (
+    f"A sweep needs at least {2 * minimums.ROWS} independent held-out rows, half to select by and half to "
+    "judge by, and this trainer holds out {}"
+)
 MOST_REPEATS: Final = 3
 """Maximum number of times that a trial is repeated because its data changed while it ran."""
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
@@ -108,6 +112,7 @@ class Sweeps:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
         config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         _check_request(config, body)
+        await self._check_held_out(config)
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
@@ -128,6 +133,24 @@ class Sweeps:
         self._scheduler.wake()
         self._news.set()
         return self._view(sweep)
+
+    async def _check_held_out(self, config: dict[str, Any]) -> None:
+        """Raise BadRequestError if there are too few held-out rows to choose and to judge by.
+
+        ``evalSplit`` of the error is a share of the rows that would suffice.
+        """
+        try:
+            answer = await self._ask(do="hold out", config=config, project=str(self._project))
+        except JobFailure as failure:  # data that no trial could read
+            raise BadRequestError(str(failure)) from None
+        found = answer["heldOut"]
+        if found is None or found["groups"] >= 2 * minimums.ROWS:
+            return
+        share = found["share"]
+        advice = "add rows" if share is None else f"hold out {100 * share:.0f} % (eval_split = {share})"
+        raise BadRequestError(
+            f"{TOO_FEW.format(found['groups'])}: {advice}", **({} if share is None else {"evalSplit": share})
+        )
 
     def views(self) -> list[dict[str, Any]]:
         """Return all sweeps, newest first."""
@@ -405,11 +428,7 @@ class Sweeps:
             sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
             if count < 2 * minimums.ROWS:
-                sweep.error = (
-                    f"A sweep needs at least {2 * minimums.ROWS} independent held-out rows, half to "
-                    f"select by and half to judge by, and there are {count}. Hold out more (eval_split), or "
-                    "set eval_dataset"
-                )
+                sweep.error = f"{TOO_FEW.format(count)}. Hold out more (eval_split), or set eval_dataset"
         if sweep.facts != facts:
             trial.error = (
                 "It has other held-out rows, or reads them as other tokens, so its loss cannot be compared"

@@ -14,6 +14,8 @@ from rich.console import Console
 from arkor_dev.cli.commands.init import run_init
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.local.evaluation.minimums import ROWS
+from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter import TEMPLATE, initialize, project_files
 from arkor_dev.project.starter_toml import VALUES, starter_toml
@@ -41,7 +43,18 @@ def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
     assert {"maxSteps", "evalSteps", "saveSteps", "loraR"} <= trainer["config"].keys()
 
 
-USUAL = [setting for setting in SETTINGS if setting.group == "usual"]
+USUAL = [setting for setting in SETTINGS if setting.group == "usual" or setting.key in VALUES]
+
+
+def test_the_starter_trains_as_the_example_does(tmp_path: Path) -> None:
+    (starter,) = load_trainers(_initialized(tmp_path))
+    example = load_trainers(EXAMPLE)[0]
+    assert starter["config"] == example["config"]
+
+
+def _initialized(folder: Path) -> Path:
+    initialize(folder)
+    return folder
 
 
 def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
@@ -66,11 +79,17 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert trainer["config"].keys() == {*fields, "datasetSource"}
 
 
-def test_the_chats_are_the_example_s_and_enough_for_a_verdict() -> None:
+def test_the_chats_are_the_example_s_and_enough_for_a_sweep() -> None:
     chats = (TEMPLATE / "data" / "chats.jsonl").read_bytes()
     assert chats == (EXAMPLE / "data" / "chats.jsonl").read_bytes()
-    held_out = len(chats.splitlines()) * float(str(VALUES["eval_split"]))
-    assert held_out >= 8, "the first run of a new project has too few held-out rows for a verdict"
+    for folder in (TEMPLATE, EXAMPLE):
+        config = {
+            "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
+            "datasetSplit": VALUES["eval_split"],
+        }
+        found = held_out(config, folder)
+        assert found
+        assert found["groups"] >= 2 * ROWS, "half of the held-out rows choose, half judge"
 
 
 @pytest.mark.parametrize("there", FILES)

@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.sweeps import plan, record, service
+from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, Sweep, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
@@ -29,8 +31,6 @@ from tests.local.jobs.test_scheduler import Worker, scheduler_of, store
 from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 __all__ = ["store"]
@@ -143,9 +143,11 @@ class Known:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process for Optuna."""
+    """No process for Optuna, and data of which enough is held out."""
 
     async def ask(self: object, **message: Any) -> dict[str, Any]:
+        if message["do"] == "hold out":
+            return {"heldOut": None}
         return {"settings": {"learningRate": 1e-4 * len(message["trials"])}, "importances": []}
 
     monkeypatch.setattr(Sweeps, "_ask", ask)
@@ -188,6 +190,22 @@ async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
     assert ended["verdict"]["sentence"].startswith("No winner: the time was up")
     assert job
     assert job["status"] == "cancelled"
+
+
+async def test_a_sweep_that_could_not_be_judged_is_refused_with_a_share_that_suffices(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(_: object, *, config: dict[str, Any], project: str, **__: Any) -> dict[str, Any]:
+        return {"heldOut": held_out(config, Path(project))}  # in this process
+
+    monkeypatch.setattr(Sweeps, "_ask", ask)
+    sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
+    body = {"name": "s", "config": {**TINY, "datasetSplit": 0.1}, "space": SPACE, "deadline": in_time(3600)}
+    with pytest.raises(BadRequestError, match=r"at least 16 .* holds out 6: hold out 27 %") as refused:
+        await sweeps.start(body)
+    assert sweeps.views() == []
+    config = {**TINY, "datasetSplit": refused.value.extra["evalSplit"]}
+    assert (await sweeps.start({**body, "config": config}))["state"] == "running"
 
 
 @pytest.mark.usefixtures("asked")

@@ -1,7 +1,8 @@
 /** Starts a sweep: whose settings, which of them to search, and until when. */
 import { useEffect, useState } from "preact/hooks";
-import { api, useAttempt } from "../../api/client";
+import { ApiError, api, useAttempt } from "../../api/client";
 import { type ManifestSweep, SETTINGS, type Sweep, type Trainer } from "../../contract.gen";
+import { finite } from "../../lib/json";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
@@ -53,11 +54,13 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
   const [until, setUntil] = useState(written.until ?? end);
   const [jobs, setJobs] = useState(written.jobs ? `${written.jobs}` : "");
   const { busy, error, setError, attempt } = useAttempt();
+  const [enough, setEnough] = useState<number | null>(null);
   const trainer = trainers.find((candidate) => candidate.name === name) ?? trainers[0]!;
   const change = (index: number, changes: Partial<Entry>): void => {
     setEntries(entries.map((entry, position) => (position === index ? { ...entry, ...changes } : entry)));
   };
-  const start = async (): Promise<void> => {
+  const start = async (split?: number): Promise<void> => {
+    setEnough(null);
     const space: Record<string, unknown> = {};
     for (const { field, text, log, values: valueTexts } of entries) {
       const isGiven = valueTexts !== undefined && text === textOf(valueTexts);
@@ -78,19 +81,24 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
     }
     const body = {
       name: `${trainer.name} sweep`,
-      config: trainer.config,
+      config: split === undefined ? trainer.config : { ...trainer.config, datasetSplit: split },
       space,
       ...(deadline ? { deadline } : {}),
       ...(jobs ? { jobs: Number(jobs) } : {}),
     };
     await attempt(async () => {
-      const { sweep } = await api<{ sweep: Sweep }>("/sweeps", { method: "POST", body });
-      go(href("/sweeps", { id: sweep.id }));
+      try {
+        const { sweep } = await api<{ sweep: Sweep }>("/sweeps", { method: "POST", body });
+        go(href("/sweeps", { id: sweep.id }));
+      } catch (fault) {
+        if (fault instanceof ApiError) setEnough(finite(fault.extra.evalSplit));
+        throw fault;
+      }
     });
   };
   const free = SETTINGS.filter(({ field }) => !entries.some((entry) => entry.field === field));
   return (
-    <form style={styles.form} aria-label="Search for better settings" onSubmit={submits(start)}>
+    <form style={styles.form} aria-label="Search for better settings" onSubmit={submits(() => start())}>
       {trainers.length > 1 && (
         <label style={styles.field}>
           <span>Trainer</span>
@@ -165,7 +173,15 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
           onInput={(event) => setJobs(event.currentTarget.value)}
         />
       </label>
-      {error && <ErrorNote title="The sweep was not started" error={error} />}
+      {error && (
+        <ErrorNote title="The sweep was not started" error={error}>
+          {enough !== null && (
+            <Button small onClick={() => void start(enough)}>
+              Hold out {Math.round(100 * enough)} % in this search
+            </Button>
+          )}
+        </ErrorNote>
+      )}
       <div style={styles.row}>
         <Button kind="primary" type="submit" busy={busy}>
           Start sweep

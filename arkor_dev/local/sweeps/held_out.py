@@ -1,0 +1,52 @@
+"""Counts the independent rows that a trainer holds out, before a sweep trains for hours and cannot judge."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.sources import parts_of
+from arkor_dev.local.evaluation.minimums import ROWS
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.rows.datasets import load_rows
+from arkor_dev.local.training.rows.split import Split, split, with_held_out
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MOST_SHARE: Final = 0.5
+"""Largest share of the rows that is advised to be held out."""
+
+
+class HeldOut(TypedDict):
+    """``groups`` independent rows are held out. ``share`` would hold out enough; None if no share would."""
+
+    groups: int
+    share: float | None
+
+
+def held_out(config: Mapping[str, Any], project: Path) -> HeldOut | None:
+    """Return what a job with ``config`` holds out; None for data that the job downloads.
+
+    Raises JobFailure for data that cannot be read.
+    """
+    sources = [source for key in ("datasetSource", "evalDatasetSource") if (source := config.get(key))]
+    if any(part["type"] != "file" for source in sources for part in parts_of(source)):
+        return None
+    bad: list[str] | None = [] if config.get("skipBadRows") else None
+    rows, *evaluation = (
+        load_rows(source, project, project, lambda *_: None, forms_of(config.get("method")), None, bad)
+        for source in sources
+    )
+    if evaluation:
+        return {"groups": _groups(with_held_out(rows, evaluation[0], compare=True)), "share": None}
+    parts = split(rows, JobSettings(config))
+    needed = 2 * ROWS * len(parts.held_out) / max(1, _groups(parts))
+    share = math.ceil(100 * needed / len(rows)) / 100
+    return {"groups": _groups(parts), "share": share if share <= MOST_SHARE else None}
+
+
+def _groups(parts: Split) -> int:
+    return len(set(parts.groups))
