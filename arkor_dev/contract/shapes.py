@@ -677,6 +677,8 @@ class Evaluation(TypedDict):
     bestSentence: NotRequired[str]
     bestVerdict: NotRequired[str]
     bestKept: NotRequired[bool]
+    extendTo: NotRequired[int]
+    """Steps to extend the job to: the held-out loss was still falling at its end."""
     step: NotRequired[int]
     data: NotRequired[str]
     seconds: NotRequired[float]

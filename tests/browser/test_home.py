@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from tests.support.fake_samples import answer_prompts
 from tests.support.waiting import until
 
+from .states import end, trained
 from .steps import HOLDABLE, hold_polls, hurried, typescript_project
 
 if TYPE_CHECKING:
@@ -156,6 +158,36 @@ async def test_stopping_to_watch_is_not_cancelling(
             await expect(page.locator(".home-output")).to_contain_text("Job deleted", timeout=START)
         await expect(page.locator(".home-output-state")).to_contain_text("Stopped")
         await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_have_count(0)
+
+
+async def test_home_after_a_run_is_its_result_and_asks_both_models(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project)
+    fake_backend.features = ["evaluation", "samples", "exports"]
+    job = trained(fake_backend, "first", "running", steps=40)
+    for step in (0, 40):
+        answer_prompts(fake_backend, job, step)
+    end(fake_backend, job, "completed", 0)
+    fake_backend.evaluations.judge(job)
+    async with open_page(studio.url) as page:
+        result = page.get_by_role("region", name="Result")
+        await expect(result.get_by_role("heading", level=2)).to_have_text("Learned, but forgot")
+        await expect(result).to_contain_text(fake_backend.jobs[job]["evaluation"]["sentence"])
+        await expect(result.get_by_role("heading", level=3)).to_have_text(
+            ["Base model", "Your adapter", "Wanted"]
+        )
+        await expect(result).to_contain_text("How do I reset my password?")
+        await result.get_by_role("button", name="Next prompt").click()
+        await expect(result).to_contain_text("Where is parcel number 5?")
+        await expect(result.get_by_role("link", name="Export")).to_be_visible()
+        # Another run is possible, but not the next thing to do.
+        await expect(page.locator(".ui-button-primary")).to_have_count(1)
+        await result.get_by_role("link", name="Ask in Playground: Where is parcel").click()
+        await expect(page.get_by_text("Hello, world")).to_have_count(2)
+    asked = [seen.json() for seen in fake_backend.requests if seen.route == "POST /v1/inference/chat"]
+    assert {one["messages"][-1]["content"] for one in asked} == {"Where is parcel number 5?"}
+    assert sorted("adapter" in one for one in asked) == [False, True]
 
 
 async def test_an_empty_folder_becomes_the_starter_by_one_press(studio: Studio, open_page: OpenPage) -> None:

@@ -574,6 +574,7 @@ export interface Evaluation {
   bestSentence?: string;
   bestVerdict?: string;
   bestKept?: boolean;
+  extendTo?: number;
   step?: number;
   data?: string;
   seconds?: number;

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from playwright.async_api import expect
 
 from tests.browser.steps import HOLDABLE, hold_polls, hurried, typescript_project
+from tests.support.fake_samples import answer_prompts
 
-from . import CONFIG, PACE, PROMPTLY, Scene, ago, state, steps_of, trained, walk
+from . import CONFIG, PACE, PROMPTLY, Scene, ago, end, state, steps_of, trained, walk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -145,6 +146,21 @@ async def running(scene: Scene) -> None:
     await expect(scene.page.locator(".home-metrics")).to_contain_text("230", timeout=PROMPTLY)
     async with hurried(scene.page, scene.studio):
         await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+
+
+@state("home-result", "The last run is done: what it has learned, in words and in its own answers")
+async def result(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    scene.fake.features = [*(scene.fake.features or []), "evaluation", "samples", "exports", "strength"]
+    job = trained(scene.fake, "support-bot", "running", steps=210)
+    for step in (0, 200):
+        answer_prompts(scene.fake, job, step)
+    end(scene.fake, job, "completed", 0)
+    scene.fake.evaluations.judge(job)
+    await scene.go("/")
+    shown = scene.page.get_by_role("region", name="Result")
+    await expect(shown.get_by_role("heading", level=2)).to_be_visible()
+    await expect(shown.get_by_role("link", name="Ask in Playground")).to_be_visible()
 
 
 @state("home-queued", "What was started waits for its turn")

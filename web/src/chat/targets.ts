@@ -145,13 +145,19 @@ export function comparePair(
   return model === undefined ? null : [target, { kind: "base", model }];
 }
 
-/** What another page passes to the playground. */
-export type Handed = Pick<Conversation, "system" | "targets" | "turns" | "leaf">;
+/** What another page passes to the playground: an open conversation, and a question that is asked at once. */
+export interface Handed {
+  conversation: OpenConversation & Partial<Conversation>;
+  question?: string;
+}
+
+export type OpenConversation = Pick<Conversation, "system" | "targets" | "turns" | "leaf">;
 
 let handed: Handed | null = null;
 
-export function handOver(conversation: Handed): void {
-  handed = conversation;
+/** Not a part of the address: a link from elsewhere must not make a model answer. */
+export function handOver(passed: Handed): void {
+  handed = passed;
 }
 
 /** The passed state, once. */

@@ -30,6 +30,24 @@ export function VerdictMark({ verdict, label }: { verdict: unknown; label?: stri
   );
 }
 
+/** What a verdict means to a person, in two words. */
+const STATES: Readonly<Record<string, string>> = {
+  better: "Learned",
+  learning: "Still learning",
+  mixed: "Learned, but forgot",
+  same: "No difference",
+  unclear: "No clear difference",
+  worse: "Worse",
+};
+
+/** The state of a job's adapter: its verdict, and whether the held-out loss was still falling at its end. */
+export function stateOf(evaluation: Partial<Evaluation> | undefined): string {
+  const { verdict, extendTo } = evaluation ?? {};
+  return verdict === "better" && extendTo !== undefined ? "learning" : String(verdict);
+}
+
+export const stateWords = (state: string): string => STATES[state] ?? clean(state, 40);
+
 const SHAPES: Readonly<Record<Known, string>> = {
   better: "M5 8.5v-7M2 4.5l3-3 3 3",
   worse: "M5 1.5v7M2 5.5l3 3 3-3",

@@ -9,6 +9,7 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { LazyElsewhere } from "./lazy-elsewhere";
 import { LazyEngine } from "./lazy-engine";
+import { LazyResult, resultOf } from "./lazy-result";
 import { LazyRun } from "./lazy-run";
 import { Recent } from "./recent";
 import { chosenTrainer, TrainerCard, TrainerHead } from "./trainer";
@@ -85,7 +86,10 @@ function Project() {
     );
   }
   const live = liveRunOf(trainer, known);
-  const card = <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} />;
+  const result = live ? undefined : resultOf(trainer);
+  const card = (
+    <TrainerCard key={trainer.name} known={known} trainer={trainer} live={live} done={result !== undefined} />
+  );
   const panel = <LazyRun key="run" live={live} typescript={known.source === "typescript"} />;
   return (
     <>
@@ -97,7 +101,7 @@ function Project() {
       ) : live ? (
         [panel, card]
       ) : (
-        [card, panel]
+        [result && <LazyResult key="result" job={result} />, card, panel]
       )}
       <LazyElsewhere paused />
     </>

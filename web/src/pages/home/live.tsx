@@ -9,6 +9,7 @@ import type { Run } from "../../events/run";
 import { useStream } from "../../events/use-stream";
 import { now } from "../../lib/clock";
 import { clock, duration, loss, number } from "../../lib/format";
+import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui/empty";
@@ -18,6 +19,8 @@ import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/progr
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
 const HEIGHT = 260;
+
+const useResult = late(() => import("../job/result"));
 
 export function LiveJob({
   id,
@@ -37,6 +40,7 @@ export function LiveJob({
   const seen = lastFinite(run.rows.loss);
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   const active = isActive(status);
+  const result = useResult(active && run.answers.length > 0);
   const failure = status === "failed" ? (job?.error ?? run.error) : null;
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({
@@ -83,6 +87,9 @@ export function LiveJob({
             empty={waitWords(job, run, status)}
           />
         </div>
+      )}
+      {active && result && (
+        <result.Pair id={id} job={job} run={run} version={stream.version.value} status={status} most={1} />
       )}
       {children && <div class="home-now-actions">{children}</div>}
     </div>

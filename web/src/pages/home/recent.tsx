@@ -9,6 +9,8 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { StatusDot } from "../../ui/status";
 import { RelativeTime } from "../../ui/time";
+import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
+import { changesOf } from "../jobs/columns";
 import { bySweep } from "../jobs/list";
 
 const ROWS = 5;
@@ -47,6 +49,8 @@ function Body({ list }: { list: readonly Job[] }) {
 
 function Row({ job }: { job: Job }) {
   const { metrics } = job;
+  const verdict = job.status === "completed" ? job.evaluation?.verdict : undefined;
+  const changes = changesOf(job);
   const going = (job.status === "running" || job.status === "paused") && metrics?.step !== undefined;
   return (
     <li class="home-job">
@@ -57,7 +61,11 @@ function Row({ job }: { job: Job }) {
       <span class="hint num">
         <RelativeTime at={job.createdAt} />
       </span>
-      <StatusDot status={job.status} label={job.status === "queued" ? queueWords(job) : undefined} />
+      {verdict ? (
+        <VerdictMark verdict={verdict} label={stateWords(stateOf(job.evaluation))} />
+      ) : (
+        <StatusDot status={job.status} label={job.status === "queued" ? queueWords(job) : undefined} />
+      )}
       <span class="hint num">
         {going
           ? `step ${metrics.step}${metrics.totalSteps ? ` / ${metrics.totalSteps}` : ""}`
@@ -65,6 +73,11 @@ function Row({ job }: { job: Job }) {
             ? `eval ${loss(metrics.bestEvalLoss)}`
             : ""}
       </span>
+      {changes && (
+        <span class="hint home-job-changes ellipsis" title={changes}>
+          {changes}
+        </span>
+      )}
     </li>
   );
 }

@@ -154,7 +154,9 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
         </span>
       </header>
       {error && <ErrorNote title="The request failed" error={error} />}
-      {jobId && seen && LiveJob && !(ended && gone) && <LiveJob id={jobId} job={job} />}
+      {jobId && seen && LiveJob && !(ended && gone) && job?.status !== "completed" && (
+        <LiveJob id={jobId} job={job} />
+      )}
       <div class="home-log">
         <Button
           small

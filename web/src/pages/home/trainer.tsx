@@ -54,10 +54,12 @@ interface Props {
   trainer: Trainer;
   /** Its running command: then nothing can be started, and settings are only shown. */
   live: TrainingRun | undefined;
+  /** Its last run is shown as a result: another run is not the next thing to do. */
+  done?: boolean;
 }
 
 /** The one card; while the trainer runs it is there only for opened settings. */
-export function TrainerCard({ known, trainer, live }: Props) {
+export function TrainerCard({ known, trainer, live, done = false }: Props) {
   const typescript = known.source === "typescript";
   // A TypeScript trainer declares in its code whether it is a quick test.
   const quick = !typescript && route.value.query.get("dry") === "1";
@@ -116,7 +118,7 @@ export function TrainerCard({ known, trainer, live }: Props) {
           <div class="home-start">
             {!running && (
               <Button
-                kind={trainer.problem === undefined ? "primary" : "plain"}
+                kind={trainer.problem === undefined && (!done || changed) ? "primary" : "plain"}
                 class="home-run"
                 busy={starting.value}
                 disabled={blocked}

@@ -5,6 +5,7 @@ import { newestCheckpoint } from "../../chat/checkpoints";
 import { BUILT_IN, DEFAULT_PARAMS } from "../../chat/model/presets";
 import { shownTargets, showTargets } from "../../chat/model/tree";
 import type { Target } from "../../chat/model/types";
+import { send } from "../../chat/session";
 import {
   changeCurrent,
   current,
@@ -51,8 +52,11 @@ function write(): void {
 async function read(query: URLSearchParams): Promise<void> {
   const handed = takeHanded();
   if (handed) {
-    changeCurrent({ ...newConversation(handed.targets, DEFAULT_PARAMS, ""), ...handed });
-    return write();
+    const { conversation, question } = handed;
+    changeCurrent({ ...newConversation(conversation.targets, DEFAULT_PARAMS, ""), ...conversation });
+    write();
+    if (question !== undefined) send(question);
+    return;
   }
   const chat = query.get("chat");
   const targets = targetsOfQuery(query);

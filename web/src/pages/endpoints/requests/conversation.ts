@@ -1,6 +1,6 @@
 /** Converts a request with stored text to a playground conversation. Pure. */
 import type { Target, Turn } from "../../../chat/model/types";
-import type { Handed } from "../../../chat/targets";
+import type { OpenConversation } from "../../../chat/targets";
 import type { EndpointRequest } from "../../../contract.gen";
 
 /** Why a request cannot be a conversation, as a sentence; null if it can. */
@@ -17,7 +17,7 @@ export function conversationOf(
   target: Target,
   name: string,
   newId: () => string,
-): Handed {
+): OpenConversation {
   const { messages = [], answers = [] } = request;
   const turns: Record<string, Turn> = {};
   let parent: string | null = null;

@@ -46,7 +46,8 @@ export function KeptText({ path, deployment }: { path: string; deployment: Deplo
   const trouble = conversationTrouble(request) ?? (target ? null : "Its target is unknown here.");
   const open = (): void => {
     if (!target) return;
-    handOver(conversationOf(request, target, fullName(target, jobs.peek()), () => crypto.randomUUID()));
+    const name = fullName(target, jobs.peek());
+    handOver({ conversation: conversationOf(request, target, name, () => crypto.randomUUID()) });
     go(href("/playground"));
   };
   return (

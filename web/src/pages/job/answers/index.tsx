@@ -1,14 +1,16 @@
 /** A run's answers to its prompts side by side: the base's, the adapter's at a step, and the wanted one. */
+import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { upperBound } from "../../../chart/data/curve";
 import type { Scene } from "../../../chart/geometry/scene";
 import type { Cursor } from "../../../chart/input/cursor";
+import { AskBoth } from "../../../chat/ask-both";
 import { WhyLink } from "../../../chat/why/link";
 import type { Job } from "../../../contract.gen";
 import type { Run } from "../../../events/run";
 import { number } from "../../../lib/format";
 import { cleanBlock } from "../../../lib/text";
-import { href } from "../../../router";
+import { Button } from "../../../ui/controls/button";
 import { Range } from "../../../ui/controls/range";
 import type { JobChart } from "../progress/curve";
 import type { JobNow } from "../state";
@@ -64,12 +66,75 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
               prompt={prompt}
               steps={steps}
               step={step}
+              job={job}
               target={target}
               marked={compares || pointed !== null}
             />
           </li>
         ))}
       </ol>
+    </section>
+  );
+}
+
+interface PairProps extends JobNow {
+  /** At most this many prompts to step through. */
+  most: number;
+  /** The prompt shown, for actions beside it. */
+  children?: (prompt: Prompt, target: string | null) => ComponentChildren;
+}
+
+/** One prompt at a time, with the newest answer of the adapter beside the base's. */
+export function Pair({ id, job, run, most, children }: PairProps) {
+  const { steps: all, prompts } = useMemo(() => samplesOf(run.answers), [run.answers]);
+  const [at, setAt] = useState(0);
+  const steps = all.length > 1 ? all.filter((step) => step > 0) : all;
+  const step = steps.at(-1);
+  const count = Math.min(most, prompts.length);
+  const prompt = prompts[Math.min(at, count - 1)];
+  if (step === undefined || !prompt) return null;
+  const target = targetOf(id, job, run, step);
+  const [answer] = answerAt(prompt, steps, step);
+  const base = prompt.answers.get(0);
+  return (
+    <section class="answers answers-pair" aria-label="Answers">
+      <div class="answers-head">
+        <p class="answers-prompt" dir="auto">
+          {cleanBlock(prompt.text, TEXT) || <span class="hint">(no question)</span>}
+        </p>
+        {count > 1 && (
+          <span class="answers-step">
+            <Button
+              small
+              kind="quiet"
+              icon="left"
+              aria-label="Previous prompt"
+              onClick={() => setAt((at + count - 1) % count)}
+            />
+            <span class="hint num" aria-live="polite">
+              {Math.min(at, count - 1) + 1} of {count}
+            </span>
+            <Button
+              small
+              kind="quiet"
+              icon="right"
+              aria-label="Next prompt"
+              onClick={() => setAt((at + 1) % count)}
+            />
+          </span>
+        )}
+      </div>
+      <div class="answers-columns">
+        {base && <Column name="Base model" answer={base} />}
+        {step > 0 && answer && (
+          <Column
+            name={target?.startsWith("final:") ? "Your adapter" : `Adapter, step ${number(step)}`}
+            answer={answer}
+          />
+        )}
+        {prompt.wanted && <Column name="Wanted" answer={{ text: prompt.wanted, truncated: false }} />}
+      </div>
+      {children?.(prompt, target)}
     </section>
   );
 }
@@ -103,12 +168,13 @@ interface PromptAnswerProps {
   prompt: Prompt;
   steps: readonly number[];
   step: number;
+  job: Job | undefined;
   target: string | null;
   /** Whether differences from the step before are marked: useful when stepping through them. */
   marked: boolean;
 }
 
-function PromptAnswer({ prompt, steps, step, target, marked }: PromptAnswerProps) {
+function PromptAnswer({ prompt, steps, step, job, target, marked }: PromptAnswerProps) {
   const [answer, before] = answerAt(prompt, steps, step);
   const base = prompt.answers.get(0);
   const system = systemOf(prompt.before);
@@ -156,13 +222,9 @@ function PromptAnswer({ prompt, steps, step, target, marked }: PromptAnswerProps
         />
       )}
       {target !== null && system !== null && prompt.text !== "" && (
-        <a
-          class="answers-ask"
-          href={href("/playground", { target, prompt: prompt.text, system, steady: 1 })}
-          aria-label={`Ask in Playground: ${cleanBlock(prompt.text, 80)}`}
-        >
+        <AskBoth job={job} target={target} question={prompt.text} system={system} class="answers-ask">
           Ask in Playground
-        </a>
+        </AskBoth>
       )}
     </>
   );

@@ -1,10 +1,10 @@
 /** The held-out rows side by side: their prompts, the wanted answers, and both losses. */
 import { useMemo, useState } from "preact/hooks";
+import { AskBoth } from "../../../chat/ask-both";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import type { JsonObject } from "../../../lib/json";
 import { clean, cleanBlock } from "../../../lib/text";
-import { href } from "../../../router";
 import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
@@ -140,15 +140,9 @@ function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")
     return null;
-  const against = job.config?.model ? `base:${job.config.model}` : null;
-  const query = { target: `final:${job.id}`, against, prompt: row.question, system, steady: 1 };
   return (
-    <a
-      href={href("/playground", query)}
-      style={{ display: "inline-block", fontSize: "var(--size-1)", lineHeight: "1.2rlh" }}
-      aria-label={`Ask in Playground: ${clean(row.question, 80)}`}
-    >
+    <AskBoth job={job} target={`final:${job.id}`} question={row.question} system={system} class="answers-ask">
       Ask in Playground
-    </a>
+    </AskBoth>
   );
 }

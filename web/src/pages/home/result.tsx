@@ -1,0 +1,170 @@
+/** The last run's result: what the adapter has learned, in words and in its own answers, and what to do with it. */
+import { useState } from "preact/hooks";
+import { Chart } from "../../chart/chart";
+import { DEFAULTS } from "../../chart/geometry/settings";
+import type { Track } from "../../chart/geometry/track";
+import { AskBoth } from "../../chat/ask-both";
+import type { Evaluation, Job } from "../../contract.gen";
+import { useStream } from "../../events/use-stream";
+import { answererOf } from "../../lib/best-step";
+import { number } from "../../lib/format";
+import { isObject } from "../../lib/json";
+import { clean, displayName } from "../../lib/text";
+import { href, jobHref } from "../../router";
+import { features } from "../../store/features";
+import { Button } from "../../ui/controls/button";
+import { say } from "../../ui/controls/live";
+import { ErrorNote } from "../../ui/empty";
+import { RelativeTime } from "../../ui/time";
+import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
+import { Pair } from "../job/answers";
+import { systemOf } from "../job/answers/samples";
+import { openExtend } from "../job/header/open-extend";
+import { useFill } from "../job/header/run-again";
+import { lossOf } from "../job/progress/own-figures";
+import { originOf, statusOf } from "../job/state";
+
+const HEIGHT = 200;
+const PROMPTS = 3;
+
+export function Result({ job }: { job: Job }) {
+  const stream = useStream(job.id);
+  const { run } = stream;
+  const version = stream.version.value;
+  const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : undefined;
+  const [zoom, setZoom] = useState(DEFAULTS.zoom);
+  const origin = originOf(job, run);
+  const track = (metric: "loss" | "evalLoss", label: string, tone: string): Track => ({
+    key: metric,
+    label,
+    rows: run.rows,
+    metric,
+    origin,
+    tone,
+  });
+  const actions = (
+    <>
+      {features.value.has("exports") && (
+        <a class="ui-button ui-button-plain" href={jobHref(job.id, { at: "exports" })}>
+          Export
+        </a>
+      )}
+      {evaluation && <Remedy job={job} evaluation={evaluation} />}
+      <a class="ui-button ui-button-quiet" href={jobHref(job.id)}>
+        Open job
+      </a>
+    </>
+  );
+  const ask = answererOf(job);
+  return (
+    <section class="home-result" aria-label="Result">
+      <header class="home-result-head">
+        <p class="hint">
+          Last run, <bdi>{displayName(job.name)}</bdi>, <RelativeTime at={job.completedAt} />
+        </p>
+        <h2>
+          {evaluation ? (
+            <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
+          ) : (
+            "Completed"
+          )}
+        </h2>
+        <p class="dim">
+          {evaluation
+            ? clean(evaluation.sentence, 400)
+            : "No rows were held out, so nothing says yet whether it is better than its base."}
+        </p>
+        {evaluation?.heldOut && !evaluation.heldOut.measure && (
+          <p class="hint">
+            The figures are losses: how far the wanted answers are from what the model would write. Lower is
+            better.
+          </p>
+        )}
+      </header>
+      {run.answers.length > 0 ? (
+        <Pair id={job.id} job={job} run={run} version={version} status={statusOf(job, run)} most={PROMPTS}>
+          {(prompt) => (
+            <p class="home-result-actions">
+              <AskBoth
+                class="ui-button ui-button-primary"
+                job={job}
+                target={ask}
+                question={prompt.text}
+                system={systemOf(prompt.before) ?? ""}
+              >
+                Ask it something
+              </AskBoth>
+              {actions}
+            </p>
+          )}
+        </Pair>
+      ) : (
+        <p class="home-result-actions">
+          <a class="ui-button ui-button-primary" href={href("/playground", { target: ask })}>
+            Ask it something
+          </a>
+          {actions}
+        </p>
+      )}
+      {run.rows.length > 1 && (
+        <div class="home-curve">
+          <Chart
+            label={`${run.measure} of ${displayName(job.name)}`}
+            tracks={[
+              track("loss", `training ${lossOf(run)}`, "--accent"),
+              ...(run.evaluated ? [track("evalLoss", `eval ${lossOf(run)}`, "--second")] : []),
+            ]}
+            settings={{ ...DEFAULTS, zoom }}
+            onZoom={setZoom}
+            height={HEIGHT}
+            empty="No step was logged."
+          />
+        </div>
+      )}
+    </section>
+  );
+}
+
+const REPLAY = 0.2;
+const STRENGTH = 50;
+
+/** The one next step that the state proposes. */
+function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
+  const { fill, error } = useFill(job);
+  const { extendTo } = evaluation;
+  const state = stateOf(evaluation);
+  if (state === "learning" && extendTo !== undefined && job.resumable !== undefined)
+    return <Button onClick={() => void openExtend(job)}>Extend to {number(extendTo)} steps</Button>;
+  if (state === "mixed" && features.value.has("strength"))
+    return (
+      <a
+        class="ui-button ui-button-plain"
+        href={href("/playground", { target: `final*${STRENGTH / 100}:${job.id}` })}
+        title="A lower strength keeps a part of what was learned, and forgets less"
+      >
+        Try {STRENGTH} % strength
+      </a>
+    );
+  const { method = "sft", replay } = job.config;
+  if (state === "worse" && method === "sft" && !replay && features.value.has("replay"))
+    return (
+      <>
+        <Button
+          title="A fifth of each step's rows are the base model's own answers to general questions: it forgets less"
+          onClick={() =>
+            fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`))
+          }
+        >
+          Run again with replay
+        </Button>
+        {error !== null && <ErrorNote error={error} />}
+      </>
+    );
+  if (state === "same" || state === "unclear" || state === "worse")
+    return (
+      <a class="ui-button ui-button-plain" href={href("/docs", { page: "fix-a-bad-run" })}>
+        What to try next
+      </a>
+    );
+  return null;
+}
