@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .findings.characters import decoded_again, without_controls
-from .findings.masking import addresses, cards, keys, replaced
+from .findings.masking import addresses, cards, keys, phones, replaced
 from .forms import COLUMNS
 from .json_edit import rewritten
 from .messages import from_text
@@ -22,6 +22,7 @@ TEXTS: Final[Mapping[str, Fix]] = {
     "secret": partial(replaced, find=keys, replacement="KEY"),
     "card-number": partial(replaced, find=cards, replacement="CARD NUMBER"),
     "e-mail": partial(replaced, find=addresses, replacement="name@example.com"),
+    "phone-number": partial(replaced, find=phones, replacement="555-0100"),
     "white-space": str.strip,
 }
 """What each finding's fix makes of a text, in this order."""
@@ -30,7 +31,7 @@ REMOVES: Final = ("blank", "empty-answer", "duplicate", "near-duplicate")
 IN_EVAL: Final = "in-eval"
 """The finding whose rows are removed from the evaluation set."""
 KINDS: Final = (*TEXTS, *REMOVES, IN_EVAL)
-ON_REQUEST: Final = frozenset({"near-duplicate", "e-mail"})
+ON_REQUEST: Final = frozenset({"near-duplicate", "e-mail", "phone-number"})
 """Findings that may be intended: their rows are changed only if they are named."""
 _NAME_KEYS: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_id"})
 """Keys inside messages and tools whose values are names, not texts."""

@@ -127,6 +127,13 @@ async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
         await findings.get_by_role("button", name="Exclude row 3").click()
         await expect(page.get_by_text("1 row excluded", exact=True)).to_be_visible()
         assert 'exclude = ["0000000000000003"]' in toml.read_text()
+        # It is undone like any other change of the rows, before earlier ones.
+        await page.get_by_role("button", name="Undo", exact=True).click()
+        await expect(page.get_by_text("1 row excluded", exact=True)).to_have_count(0)
+        assert "exclude" not in toml.read_text()
+        await page.get_by_role("button", name="Redo", exact=True).click()
+        await expect(page.get_by_text("1 row excluded", exact=True)).to_be_visible()
+        await page.goto(f"{studio.url}/#/data?row=7")
         # The row that is looked at has its button too, and each of both can be undone where it is seen.
         one = page.get_by_role("region", name="The row")
         await one.get_by_role("button", name="Exclude").click()

@@ -190,7 +190,7 @@ async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
         await page.reload()
         await expect(page.get_by_text("Starts from step 10 of first, with")).to_be_visible()
         await page.get_by_role("button", name="Run with unsaved changes").click()
-        link = page.get_by_role("link", name="Open job")
+        link = page.locator(".home-output").get_by_role("link", name="Open job")
         await expect(link).to_be_visible(timeout=START)
         sent = fake_backend.last("POST /v1/jobs").json()
         assert sent["parent"] == {"jobId": parent, "step": 10}

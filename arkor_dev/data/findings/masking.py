@@ -1,4 +1,4 @@
-"""Masks what must not be shown: keys and tokens by prefix, card numbers by checksum, e-mail addresses.
+"""Masks what must not be shown: keys by prefix, card numbers by checksum, addresses, phone numbers.
 
 Reports are shared, so everything quoted from a row passes through ``masked``.
 """
@@ -41,6 +41,21 @@ _RESERVED: Final = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE
 )
 """Reserved addresses without an owner (RFC 2606)."""
+_PHONE: Final = re.compile(
+    r"(?<![\w+.,/-])(?:\+[1-9]\d{0,2}(?:[ ./()-]{0,2}\d){6,12}|\(?[2-9]\d{2}\)?[ .-][2-9]\d{2}[ .-]\d{4})"
+    r"(?![\w-]|[.,]\d)"
+)
+"""An international number, or one as North America writes it."""
+_CUE: Final = re.compile(
+    r"\b(?:phone|telephone|telefon|tel|mobile|mobil|cell|handy|fax|whatsapp|call|reach (?:me|us))\b"
+    r"[^\d\n+(]{0,24}",
+    re.IGNORECASE,
+)
+_NATIONAL: Final = re.compile(r"\(?0\d{1,4}\)?[ ./-]{0,2}\d(?:[ ./-]?\d){4,10}(?![\w-]|[.,]\d)")
+"""A number within a country, known only by the word before it: order numbers look the same."""
+_FICTION: Final = re.compile(r"(?<!\d)555[ .-]?01\d\d$")
+"""Numbers reserved for examples."""
+LEAST_DIGITS: Final = 7
 _CUT: Final = re.compile(
     rf"(?:{'|'.join(re.escape(start) for start in _KEYS)})\S*$|[A-Za-z0-9._%+-]{{1,64}}@?\S{{0,100}}$"
 )
@@ -72,6 +87,19 @@ def addresses(text: str) -> Iterator[re.Match[str]]:
                 yield match
 
 
+def phones(text: str) -> Iterator[re.Match[str]]:
+    """Yield each phone number in ``text`` that may be somebody's, by its form or by the word before it."""
+    if sum(map(str.isdecimal, text)) < LEAST_DIGITS:
+        return
+    matches = [*_PHONE.finditer(text)]
+    matches += [number for cue in _CUE.finditer(text) if (number := _NATIONAL.match(text, cue.end()))]
+    end = 0
+    for match in sorted(matches, key=re.Match.start):
+        if match.start() >= end and not _FICTION.search(match[0]):
+            end = match.end()
+            yield match
+
+
 def replaced(text: str, find: Callable[[str], Iterator[re.Match[str]]], replacement: str) -> str:
     """Return ``text`` with ``replacement`` for each match of ``find``."""
     parts, end = [], 0
@@ -89,6 +117,7 @@ def masked(text: str, *, cut: bool = False) -> str:
         (keys, _masked_key),
         (cards, lambda number: f"•••• {number[-4:]}"),
         (addresses, lambda address: f"{address[0]}…@…{address[address.rindex('.') :]}"),
+        (phones, lambda number: f"{number[:2]}…{number[-2:]}"),
     ):
         parts, end = [], 0
         for match in find(text):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .finding import Check, CheckedRow, RowGroup, have
-from .masking import addresses, cards, keys
+from .masking import addresses, cards, keys, phones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 
 class Secrets(Check):
-    """Keys and tokens, card numbers, e-mail addresses."""
+    """Keys and tokens, card numbers, e-mail addresses, phone numbers."""
 
     def __init__(self) -> None:
         self._keys, self._cards, self._addresses = RowGroup(), RowGroup(), RowGroup()
+        self._phones = RowGroup()
 
     def examine(self, checked: CheckedRow) -> None:
-        for group, find in ((self._keys, keys), (self._cards, cards), (self._addresses, addresses)):
+        for group, find in (
+            (self._keys, keys), (self._cards, cards), (self._addresses, addresses), (self._phones, phones),
+        ):  # fmt: skip
             first = next(find(checked.text), None)
             if first is not None:
                 group.add(checked, checked.text, first.start())
@@ -60,6 +63,14 @@ class Secrets(Check):
                 f"{have(self._addresses.count)} an e-mail address",
                 "The model may learn the address and its owner, and reveal them to others.",
                 "Replace a person's address by one at example.com. Keep one that the model should mention.",
+            )
+        if self._phones.count:
+            yield self._phones.finding(
+                "phone-number",
+                "warning",
+                f"{have(self._phones.count)} a phone number",
+                "The model may learn the number and its owner, and reveal them to others.",
+                "Replace a person's number by one such as 555-0100. Keep one that the model should mention.",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from .finding import SHOWN_ROWS, Check, CheckedRow, RowGroup, be, have, one_line
@@ -116,15 +117,20 @@ def left_out(rows: RowGroup) -> Iterator[Finding]:
 
 
 class Turns(Check):
-    """Conversations with two turns of one role in a row, or whose last message is not the assistant's."""
+    """Conversations with an empty user message, two turns of one role in a row, or an unanswered end."""
 
     def __init__(self) -> None:
-        self._out_of_turn, self._unanswered = RowGroup(), RowGroup()
+        self._out_of_turn, self._unanswered, self._unasked = RowGroup(), RowGroup(), RowGroup()
 
     def examine(self, checked: CheckedRow) -> None:
         turns = [message for message in checked.row.messages if message["role"] != "system"]
         if not turns:
             return
+        for turn, after in pairwise(turns):
+            content = turn["content"]
+            if turn["role"] == "user" and isinstance(content, str) and not content.strip():
+                self._unasked.add(checked, f"user: (empty) → {after['role']}: {after['content']}")
+                break
         index = _out_of_turn(turns)
         if index is not None:
             roles = " → ".join(message["role"] for message in turns[max(0, index - 1) : index + 1])
@@ -142,6 +148,14 @@ class Turns(Check):
                 "In use, user and assistant alternate. Some chat templates reject anything else, and the "
                 "job fails.",
                 "Join consecutive messages of one role; start with the user.",
+            )
+        if self._unasked.count:
+            yield self._unasked.finding(
+                "empty-question",
+                "warning",
+                f"{have(self._unasked.count)} an empty user message",
+                "The model learns the answer to nothing: it may give it whatever it is asked.",
+                "Fill in the question, or remove the row.",
             )
         if self._unanswered.count:
             yield self._unanswered.finding(

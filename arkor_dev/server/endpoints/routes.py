@@ -28,6 +28,7 @@ EVENT_STREAM: Final = "text/event-stream"
 _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
 NO_KEY: Final = "-"
 """Forwarded instead of a credential that cannot be a key; as wrong as any other."""
+EMPTY_KEY: Final = "The API key is empty: set ARKOR_API_KEY to a key of this endpoint."
 NOT_NOW: Final = "This endpoint cannot answer now: try again later."
 WORDS: Final = {
     403: "This request is not allowed here.",
@@ -55,6 +56,8 @@ def call(*path: str) -> Handler:
             body = await _body(request) if request.method == hdrs.METH_POST else None
             return await _passed(request, parts, body)
         except ArkorError as fault:
+            if fault.extra.get("code") == WRONG_KEY and _has_empty_key(request):
+                fault = fault.reworded(EMPTY_KEY, **fault.extra)
             return fault_answer(fault)
 
     return handler
@@ -125,6 +128,11 @@ def _key(request: web.Request) -> str | None:
         return None
     match = _KEY.fullmatch(headers[0]) if len(headers) == 1 else None
     return match[1] if match else NO_KEY
+
+
+def _has_empty_key(request: web.Request) -> bool:
+    """Return whether only the key is missing, as in a shell without the variable that should hold it."""
+    return request.headers.get(hdrs.AUTHORIZATION, "").strip().lower() == "bearer"
 
 
 def fault_answer(error: ArkorError) -> web.Response:

@@ -17,7 +17,7 @@ import pytest
 from arkor_dev.data.findings import check, likeness
 from arkor_dev.data.findings.check import check_data
 from arkor_dev.data.findings.languages import LANGUAGES
-from arkor_dev.data.findings.masking import masked
+from arkor_dev.data.findings.masking import masked, phones
 from arkor_dev.data.reader import DataFile
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ CASES: list[tuple[str, str, list[Any], int]] = [
     ("secret", "error", [turn("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA", filler(1, 30))], 1),
     ("card-number", "warning", [turn(f"I paid with {CARD}.", filler(1, 30))], 1),
     ("e-mail", "warning", [turn("who?", f"write to ada.byron+x@mail.engines.co.uk, {filler(1)}")], 1),
+    ("phone-number", "warning", [turn("who?", f"call +44 20 7946 0958 {filler(1)}")], 1),
+    ("phone-number", "warning", [turn("who?", f"My mobile is 0171-2345678, {filler(1)}")], 1),
+    ("empty-question", "warning", [{"messages": [{"role": "user", "content": " "}, TALK[1]]}], 1),
     ("duplicate", "warning", [turn("Why  so?", filler(-2)), turn("why so?", filler(-2).upper())], 1),
     ("differing-answers", "warning", [turn("Why?", filler(-2)), turn("why?", filler(-3))], 2),
     ("near-duplicate", "note", [turn("Why?", filler(-2, 60)), turn("How?", f"{filler(-2, 60)} indeed")], 1),
@@ -335,6 +338,7 @@ SECRETS = [
     CARD,
     "3714-496353-98431",
     "ada@engines.uk",
+    "+44 20 7946 0958",
 ]
 
 
@@ -346,7 +350,20 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> 
         report = checked(tmp_path, rows)
         assert secret.strip()[5:-6] not in json.dumps(report)
         codes = {finding["code"] for finding in report["findings"]}
-        assert codes & {"secret", "card-number", "e-mail"}
+        assert codes & {"secret", "card-number", "e-mail", "phone-number"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Order 555 123 4567 890", "call 555-0100", "2024-05-01 to 2024-06-02", "192.168.10.254",
+        "1 234 567 890", "ISBN 978-3-16-148410-0", "version 10.2.3.4567", "€ 1.234.567,89",
+        "call me 12 times",
+        "room 0171-23",
+    ],
+)  # fmt: skip
+def test_other_numbers_are_no_phone_numbers(text: str) -> None:
+    assert [match[0] for match in phones(text)] == []
 
 
 def test_the_page_offers_the_languages_that_are_detected() -> None:

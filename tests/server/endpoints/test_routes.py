@@ -83,6 +83,10 @@ async def test_an_open_endpoint_needs_no_key(served: Served) -> None:
 
 
 async def test_a_wrong_key_is_401_and_renews_nothing(served: Served) -> None:
+    empty = {"Authorization": "Bearer "}  # a shell without the variable that the examples read
+    async with served.studio.stranger.get(f"{served.url()}/models", headers=empty) as answer:
+        assert answer.status == 401
+        assert (await error_of(answer))["message"].startswith("The API key is empty: set ARKOR_API_KEY")
     for headers in ({}, {"Authorization": "Bearer ak-wrong"}, {"Authorization": f"Basic {served.key}"}):
         url = f"{served.url()}/chat/completions"
         async with served.studio.stranger.post(url, json=ASK, headers=headers) as answer:

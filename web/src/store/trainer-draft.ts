@@ -91,6 +91,11 @@ export function dropParent(trainer: Trainer): void {
   store(trainer, changesFor(trainer), { from: draftedFrom(trainer) });
 }
 
+/** Makes the next training start from that adapter. */
+export function setParent(trainer: Trainer, parent: RequestedParent): void {
+  store(trainer, changesFor(trainer), { from: draftedFrom(trainer), parent });
+}
+
 /** Sets some settings in the form, as if typed one by one. */
 export function applySettings(trainer: Trainer, values: Changes): void {
   let changes = changesFor(trainer);

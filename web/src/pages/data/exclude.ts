@@ -4,6 +4,7 @@ import type { SettingsWritten, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";
 import { forgetEdits, manifest, reloadManifest } from "../../store/manifest";
 import { say } from "../../ui/controls/live";
+import { remember, type Undo } from "./edit/history";
 import type { OpenedView } from "./view";
 
 /** Excludes rows from training, or includes them again. Each source of the data set has its own list. */
@@ -19,12 +20,28 @@ export async function exclude(
     const { exclusion } = await opened.tokens(row, signal);
     if (exclusion) entries.set(exclusion.source, [...(entries.get(exclusion.source) ?? []), exclusion.entry]);
   }
+  const label = `${plural(rows.length, "row")} ${excluded ? "excluded" : "included again"}`;
+  await write(name, entries, excluded);
+  const undo =
+    (back: boolean): Undo =>
+    async () => {
+      await write(name, entries, back);
+      return undo(!back);
+    };
+  remember({ label, undo: undo(!excluded), row: rows[0] ?? 1 });
+  say(`${label} in arkor.toml`);
+}
+
+async function write(
+  trainer: string,
+  entries: ReadonlyMap<number, readonly string[]>,
+  excluded: boolean,
+): Promise<void> {
   let revision = manifest.peek()?.revision;
   for (const [part, list] of entries) {
-    const body = { trainer: name, revision, part, [excluded ? "exclude" : "include"]: list };
+    const body = { trainer, revision, part, [excluded ? "exclude" : "include"]: list };
     ({ revision } = await api<SettingsWritten>("/manifest/dataset", { method: "POST", body }));
   }
   await reloadManifest();
   forgetEdits();
-  say(`${plural(rows.length, "row")} ${excluded ? "excluded" : "included again"} in arkor.toml`);
 }

@@ -17,6 +17,7 @@ const FIXES: ReadonlyMap<string, string> = new Map([
   ["secret", "Mask keys"],
   ["card-number", "Mask card numbers"],
   ["e-mail", "Mask addresses"],
+  ["phone-number", "Mask phone numbers"],
   ["mojibake", "Repair characters"],
   ["control-characters", "Remove control characters"],
   ["white-space", "Trim"],

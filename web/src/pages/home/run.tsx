@@ -12,7 +12,6 @@ import { manifest, trainerNamed } from "../../store/manifest";
 import { RunOutput } from "../../store/output";
 import { ordinal } from "../../store/queue";
 import { isLive, loadRuns, runs, stopRun } from "../../store/runs";
-import { dropParent } from "../../store/trainer-draft";
 import { watch } from "../../store/watch";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
@@ -21,6 +20,7 @@ import { confirm } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/empty";
 import { StatusDot } from "../../ui/status";
 import { WatchButton } from "../job/progress/watch-button";
+import { branchBegan } from "./branch";
 import { foundJob, openRun, pressedRun, shownRun, startedRun } from "./open-run";
 
 const useOutput = late(() => import("./output"));
@@ -74,17 +74,14 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
     watch(jobId);
   }, [jobId, ended]);
 
-  // A branch or a quick test is requested once: the next press starts an ordinary run. But one that failed is run again
-  // from the same checkpoint.
+  // A branch or a quick test is requested once: after its job was created, the next press starts an ordinary run.
   useEffect(() => {
-    if (jobId && pressedRun.peek() === run.id) setQuery({ dry: null });
-  }, [jobId]);
-  useEffect(() => {
-    if (!job || !isOver(job) || pressedRun.peek() !== run.id) return;
+    if (!jobId || pressedRun.peek() !== run.id) return;
     pressedRun.value = null;
     const trainer = trainerNamed(run.trainer ?? undefined, manifest.peek());
-    if (trainer && job.status !== "failed") dropParent(trainer);
-  }, [job?.status]);
+    if (trainer) branchBegan(jobId, trainer);
+    setQuery({ dry: null });
+  }, [jobId]);
 
   const attempt = async (action: () => Promise<void>, message: string): Promise<void> => {
     setError(null);

@@ -74,7 +74,7 @@ test("a clock that is behind the backend's makes no time out of nothing", () => 
 test("a backend whose clock is behind does not look silent while its steps come", () => {
   const run = runOf(9, () => 2);
   const now = run.rows.time.last() + 300_000;
-  expect(timeLeft(run.rows, 60, now - run.behind)).toMatchObject({ why: "no step for 300 s" });
+  expect(timeLeft(run.rows, 60, now - run.behind)).toMatchObject({ why: "no step for 5 min 00 s" });
   run.heard(now + 900);
   run.heard(now);
   run.heard(now + 5000);
@@ -260,7 +260,7 @@ test("a job that no list has is what its stream says, and is over when that is",
 test("the time that a run stood is no silence", () => {
   const run = runOf(30, () => 2);
   const hour = run.rows.time.last() + 3_600_000;
-  expect(timeLeft(run.rows, 60, hour)).toMatchObject({ why: "no step for 3600 s" });
+  expect(timeLeft(run.rows, 60, hour)).toMatchObject({ why: "no step for 1 h 00 min" });
   feed(run, "training.resumed", { step: 30, timestamp: new Date(hour - 1000).toISOString() });
   expect(timeLeft(run.rows, 60, hour)).toEqual({ ms: 59_000 });
 });

@@ -8,7 +8,7 @@ import { Dialog } from "../../../ui/dialog";
 import { Diff } from "../../../ui/diff";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
-import { remember } from "./history";
+import { remember, undoOf } from "./history";
 
 /** Rows in the preview; the rest is counted. */
 const MAX_PREVIEW_ROWS = 100;
@@ -36,7 +36,7 @@ export function FixDialog({ trainer, code, row, chosen, written, onClose }: Prop
     attempt(async () => {
       const { undo, rows } = await api<DataFixes>("/data/fixes", { method: "POST", body });
       const label = `Fixed ${plural(rows, "row")}`;
-      if (undo !== undefined) remember({ label, undo, row: chosen });
+      if (undo !== undefined) remember({ label, undo: undoOf(undo), row: chosen });
       onClose();
       written(label);
     });

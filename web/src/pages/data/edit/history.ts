@@ -1,4 +1,7 @@
-/** Changes of the project's rows: written at once, undone and redone for as long as this page and Studio run. */
+/**
+ * Changes of the project's rows, and of which are trained on: written at once, undone and redone for as long as this page
+ * and Studio run.
+ */
 import { signal } from "@preact/signals";
 import { ApiError, api } from "../../../api/client";
 import type { DataChanged } from "../../../contract.gen";
@@ -17,13 +20,22 @@ export interface Change {
   into?: string;
 }
 
+/** Takes a change back; resolves to what makes it again. */
+export type Undo = () => Promise<Undo>;
+
 interface Step {
   /** What was done: `Edited row 3`. */
   label: string;
-  undo: string;
+  undo: Undo;
   /** The row to show. */
   row: number;
 }
+
+/** Takes back what Studio wrote under this id. */
+export const undoOf =
+  (id: string): Undo =>
+  async () =>
+    undoOf((await api<DataChanged>("/data/undo", { method: "POST", body: { undo: id } })).undo);
 
 const MOST = 200;
 
@@ -38,7 +50,7 @@ export async function write(
   row: number,
 ): Promise<void> {
   const { undo } = await api<DataChanged>("/data/rows", { method: "POST", body: { trainer, changes } });
-  remember({ label, undo, row });
+  remember({ label, undo: undoOf(undo), row });
 }
 
 /** Adds a change that was written elsewhere. */
@@ -53,7 +65,7 @@ export async function step(back: boolean): Promise<Step | null> {
   const last = from.peek().at(-1);
   if (!last) return null;
   try {
-    const { undo } = await api<DataChanged>("/data/undo", { method: "POST", body: { undo: last.undo } });
+    const undo = await last.undo();
     from.value = from.peek().filter((entry) => entry !== last);
     to.value = [...to.peek(), { ...last, undo }];
     return last;

@@ -81,6 +81,17 @@ function KeyDialog({ plaintext, onDone }: { plaintext: string; onDone: () => voi
           Copy
         </CopyButton>
       </div>
+      <p class="ui-dialog-text">
+        The examples read it from <code>ARKOR_API_KEY</code>.{" "}
+        <CopyButton
+          text={`export ARKOR_API_KEY=${plaintext}`}
+          label="Copy as a shell command"
+          kind="plain"
+          small
+        >
+          Copy as a shell command
+        </CopyButton>
+      </p>
       <div class="ui-dialog-actions">
         <Button kind="primary" onClick={onDone}>
           I have stored it

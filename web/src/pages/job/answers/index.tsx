@@ -94,6 +94,7 @@ export function Pair({ id, job, run, most, children }: PairProps) {
   const prompt = prompts[Math.min(at, count - 1)];
   if (step === undefined || !prompt) return null;
   const target = targetOf(id, job, run, step);
+  const final = run.outcome === "completed" && step === run.lastStep;
   const [answer] = answerAt(prompt, steps, step);
   const base = prompt.answers.get(0);
   return (
@@ -127,10 +128,7 @@ export function Pair({ id, job, run, most, children }: PairProps) {
       <div class="answers-columns">
         {base && <Column name="Base model" answer={base} />}
         {step > 0 && answer && (
-          <Column
-            name={target?.startsWith("final:") ? "Your adapter" : `Adapter, step ${number(step)}`}
-            answer={answer}
-          />
+          <Column name={final ? "Your adapter" : `Adapter, step ${number(step)}`} answer={answer} />
         )}
         {prompt.wanted && <Column name="Wanted" answer={{ text: prompt.wanted, truncated: false }} />}
       </div>

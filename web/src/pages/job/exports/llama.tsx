@@ -107,10 +107,12 @@ export function Llama({ busy, begin, problems }: Props) {
 /** Says why a format is unavailable, with a helpful command; nothing if it is available. */
 export function Unavailable({ id, problem }: { id: string; problem: Problem | undefined }) {
   if (problem === undefined) return null;
+  // A terminal prints the command within the sentence; here it is below, to copy.
+  const text = problem.install ? problem.text.replace(problem.install, "").trim() : problem.text;
   return (
     <>
       <p class="exports-why" id={id}>
-        {problem.text}
+        {text}
       </p>
       {problem.install && (
         <div class="exports-command">

@@ -64,7 +64,11 @@ export function Header({ id, job, run, status, again }: Props) {
   const featured = featuredFor(status)
     .flatMap((key) => possible.filter((action) => action.name === key))
     .slice(0, 2);
-  const [primary, secondary] = featured;
+  const [primary] = featured;
+  // The primary one is last, but cancelling stays in its place: what was Pause must not become Cancel under the pointer.
+  const shown = featured
+    .toReversed()
+    .toSorted((a, b) => Number(a.danger ?? false) - Number(b.danger ?? false));
   const rest = possible.filter((action) => !featured.includes(action) && !action.elsewhere);
   return (
     <header class="job-head">
@@ -81,10 +85,13 @@ export function Header({ id, job, run, status, again }: Props) {
         </div>
         {job && editing.value === "name" && <NameEdit id={id} name={job.name} />}
         <div class="job-actions">
-          {secondary && <Featured action={secondary} kind="plain" />}
-          {primary && (
-            <Featured action={primary} kind={active && status !== "paused" ? "plain" : "primary"} />
-          )}
+          {shown.map((action) => (
+            <Featured
+              key={action.name}
+              action={action}
+              kind={action === primary && (!active || status === "paused") ? "primary" : "plain"}
+            />
+          ))}
           {rest.length > 0 && (
             <Menu
               label="More actions"

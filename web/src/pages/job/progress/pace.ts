@@ -48,8 +48,7 @@ export function timeLeft(rows: Rows, total: number | null, now: number): TimeLef
   const steps = Math.max(0, total - rows.step.last());
   const last = rows.time.at(newest(rows.time.length - 1, rows.time));
   const since = Math.max(0, now - Math.max(last, rows.resumedAt));
-  if (since > Math.max(QUIET_MS, 6 / speed))
-    return { why: `no step for ${Math.round(since / 1000)} s`, quiet: true };
+  if (since > Math.max(QUIET_MS, 6 / speed)) return { why: `no step for ${duration(since)}`, quiet: true };
   return { ms: Math.max(0, steps / speed - since) };
 }
 
@@ -60,7 +59,11 @@ export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLe
   if (estimate === null || !Number.isFinite(estimate.from)) {
     // After a resume at its last step a job still evaluates, and no step tells how long that takes.
     const after = total !== null && run.rows.step.last() >= total && (phase?.name ?? TRAINING) !== TRAINING;
-    return after ? { why: "not known after the last step" } : bySteps;
+    if (after) return { why: "not known after the last step" };
+    // An extended job loads its model long after its last step.
+    return "quiet" in bySteps && phase !== null && phase.name !== TRAINING
+      ? { why: "known after the next step" }
+      : bySteps;
   }
   const hangs = (phase?.name ?? TRAINING) === TRAINING && "quiet" in bySteps;
   if (hangs) return bySteps;
