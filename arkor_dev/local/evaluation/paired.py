@@ -71,6 +71,11 @@ class Comparison:
         return "same" if -self.margin <= self.low and self.high <= self.margin else "unclear"
 
     @property
+    def measured(self) -> tuple[float, float]:
+        """The means of base and adapter as measured: of a measure of which more is better, not negated."""
+        return (-self.base, -self.adapter) if self.higher else (self.base, self.adapter)
+
+    @property
     def minimum(self) -> int:
         """The minimum number of rows (or groups) for a verdict."""
         return ROWS

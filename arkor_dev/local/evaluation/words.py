@@ -32,12 +32,12 @@ def part(name: str, compared: Comparison, sentence: str, of: int = 0) -> Evaluat
     ``sentence`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
-    sign = -1 if compared.higher else 1
+    base, adapter = compared.measured
     fields: EvaluationPart = {
         "name": name,
         "rows": compared.rows,
-        "base": round(sign * compared.base, DIGITS),
-        "adapter": round(sign * compared.adapter, DIGITS),
+        "base": round(base, DIGITS),
+        "adapter": round(adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
@@ -177,8 +177,7 @@ def _settled(compared: Comparison) -> str:
 
 
 def _losses(compared: Comparison, base: str = "") -> str:
-    sign = -1 if compared.higher else 1
-    adapter, other = (_number(sign * value, compared) for value in (compared.adapter, compared.base))
+    other, adapter = (_number(value, compared) for value in compared.measured)
     return f"{compared.higher.lower() or 'loss'} {adapter} vs. {other}{base}"
 
 
@@ -238,10 +237,10 @@ def overall(
 
 
 def _course(compared: Comparison | Preferred) -> str:
-    """Return the mean losses of base and adapter, if they differ significantly; empty for preferences."""
+    """Return the means of base and adapter, if they differ significantly; empty for preferences."""
     if not isinstance(compared, Comparison) or compared.verdict not in ("better", "worse"):
         return ""
-    return f"{_number(compared.base, compared)} → {_number(compared.adapter, compared)}"
+    return " → ".join(_number(value, compared) for value in compared.measured)
 
 
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
