@@ -360,10 +360,10 @@ def verdict_lines(evaluation: object) -> list[str]:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
-    split, warning = facts.get("split"), facts.get("warning")
+    split, warning, choice = facts.get("split"), facts.get("warning"), facts.get("choice")
     sentences = [
         facts.get("sentence"),
-        warning.get("sentence") if isinstance(warning, dict) else None,
+        *(found.get("sentence") for found in (choice, warning) if isinstance(found, dict)),
         *(
             part_found.get("sentence")
             for part in parts

@@ -639,6 +639,19 @@ class EvaluationSplit(TypedDict):
     sentence: str
 
 
+class EvaluationChoice(TypedDict):
+    """How the adapter was chosen from a run's ``evaluations``: by early stopping, or as a checkpoint.
+
+    ``chose`` held-out rows are for choosing, so only the ``judged`` others count in the verdict. If they are
+    too few to halve, all choose, ``judged`` is 0, and there is no verdict.
+    """
+
+    evaluations: int
+    chose: int
+    judged: int
+    sentence: str
+
+
 class EvaluationStrength(TypedDict):
     """An adapter's mean losses on the rows of its verdict at a ``strength`` between 0 (its base) and 1."""
 
@@ -655,11 +668,12 @@ class Evaluation(TypedDict):
     smallest difference in mean loss per token that matters: ``verdictMargin`` of the config, or
     ``noiseFloor`` if larger, which is how far repeated measurements move the base's mean. ``heldOut`` covers
     the held-out rows, ``general`` questions unrelated to the data, ``sets`` the job's own ``evaluations``.
-    ``bestStep`` is the step with the lowest evaluation loss, and ``bestSentence`` says whether the final
-    adapter is as good. If it is not the final step, ``bestVerdict`` says whether it is better, and
-    ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent for the final adapter;
-    ``data`` is the file of the rows, unless they are the held-out ones. ``split`` describes the separation,
-    ``stopping`` whether answers still end. ``strengths`` are present once they were requested.
+    ``bestStep`` is the step with the lowest loss on the rows that choose, and ``bestSentence`` says whether
+    the final adapter is as good on those that judge. If it is not the final step, ``bestVerdict`` says
+    whether it is better, and ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent
+    for the final adapter; ``data`` is the file of the rows, unless they are the held-out ones. ``split``
+    describes the separation, ``choice`` how the adapter was chosen, if it was, and ``stopping`` whether
+    answers still end. ``strengths`` are present once they were requested.
     """
 
     verdict: str
@@ -667,6 +681,7 @@ class Evaluation(TypedDict):
     margin: NotRequired[float]
     noiseFloor: NotRequired[float]
     split: NotRequired[EvaluationSplit]
+    choice: NotRequired[EvaluationChoice]
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
@@ -690,6 +705,7 @@ class EvaluationRow(TypedDict):
     ``where`` is its location in the data for the user; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
     too long. For a measure of answers, ``baseAnswer`` and ``adapterAnswer`` are those that were measured.
+    ``chose``: the adapter was chosen by this row, among others, so it does not count in the verdict.
     """
 
     row: int
@@ -703,6 +719,7 @@ class EvaluationRow(TypedDict):
     messages: NotRequired[list[ChatMessage]]
     baseAnswer: NotRequired[str]
     adapterAnswer: NotRequired[str]
+    chose: NotRequired[bool]
 
 
 class EvaluationAnswer(TypedDict):

@@ -208,9 +208,9 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
         else:
             run.begin()
 
-    found = {"heldOut": run.evaluate()}
+    found = {"heldOut": run.evaluate().loss}
     run.held_out = general
-    found["general"] = run.evaluate()
+    found["general"] = run.evaluate().loss
     return {**found, "training": training, "steps": plan.steps}
 
 

@@ -12,6 +12,7 @@ from arkor_dev.cli.event_text import (
     phase_of,
     progress_of,
     time_left,
+    verdict_lines,
     waiting_line,
 )
 from arkor_dev.jobs.follow import JobEvent, Waiting, waiting_of
@@ -298,3 +299,10 @@ def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
     assert run.read(completed) == "completed: reward 0.250, eval reward 0.500, 2 steps in 0:09"
     run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "\x1b[2J"}}}))
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"
+
+
+def test_how_an_adapter_was_chosen_is_said_after_its_verdict() -> None:
+    choice = {"evaluations": 4, "chose": 10, "judged": 10, "sentence": "Early stopping chose it."}
+    evaluation = {"sentence": "Better at your task.", "choice": choice, "heldOut": {"sentence": "Your task."}}
+    assert verdict_lines(evaluation) == ["Better at your task.", "Early stopping chose it.", "Your task."]
+    assert verdict_lines({**evaluation, "choice": "x"}) == ["Better at your task.", "Your task."]

@@ -550,6 +550,14 @@ export interface EvaluationSplit {
   sentence: string;
 }
 
+/** How the adapter was chosen from a run's `evaluations`: by early stopping, or as a checkpoint. */
+export interface EvaluationChoice {
+  evaluations: number;
+  chose: number;
+  judged: number;
+  sentence: string;
+}
+
 /** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
 export interface EvaluationStrength {
   strength: number;
@@ -564,6 +572,7 @@ export interface Evaluation {
   margin?: number;
   noiseFloor?: number;
   split?: EvaluationSplit;
+  choice?: EvaluationChoice;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
@@ -593,6 +602,7 @@ export interface EvaluationRow {
   messages?: ChatMessage[];
   baseAnswer?: string;
   adapterAnswer?: string;
+  chose?: boolean;
 }
 
 /** Answers of base and adapter to a general question; a truncated answer is marked. */

@@ -349,6 +349,7 @@ class Card:
         general = object_at(self._evaluation, "general")
         yield self._text(object_at(general, "answers").get("sentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "warning").get("sentence"), SENTENCE)
+        yield self._text(object_at(self._evaluation, "choice").get("sentence"), SENTENCE)
         yield self._text(self._evaluation.get("bestSentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
 

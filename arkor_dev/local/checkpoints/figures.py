@@ -6,7 +6,7 @@ They are part of a checkpoint. Imported by workers only: it imports torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -45,28 +45,40 @@ class Pace:
         return row
 
 
+class Evaluated(NamedTuple):
+    """An evaluation's loss on all held-out rows, and on those that choose."""
+
+    loss: float
+    choosing: float
+
+
 @dataclass(slots=True)
 class Best:
     """The best evaluation; with ``patience`` also its weights, and whether it has not improved for too long.
 
-    As in transformers an evaluation is better if its loss is lower by more than ``threshold``.
+    The evaluation with the lowest loss on the rows that choose is best; the others judge it in the verdict.
+    As in transformers, an evaluation is an improvement if that loss is lower by more than ``threshold``.
+    ``last`` and ``loss`` are the losses of the last and the best evaluation on all held-out rows,
+    ``last_choosing`` and ``lowest`` on the rows that choose.
     """
 
     patience: int | None
     threshold: float
     last: float | None = None
+    last_choosing: float | None = None
     loss: float | None = None
+    lowest: float | None = None
     step: int = 0
     worse: int = 0
     weights: list[Any] = field(default_factory=list)
 
-    def record(self, step: int, loss: float, weights: Sequence[Any]) -> None:
+    def record(self, step: int, evaluated: Evaluated, weights: Sequence[Any]) -> None:
         """Record the evaluation after ``step``."""
-        self.last = loss
-        better = self.loss is None or loss < self.loss - self.threshold
+        self.last, self.last_choosing = evaluated
+        better = self.lowest is None or self.last_choosing < self.lowest - self.threshold
         self.worse = 0 if better else self.worse + 1
-        if self.loss is None or loss < self.loss:
-            self.loss, self.step = loss, step
+        if self.lowest is None or self.last_choosing < self.lowest:
+            (self.loss, self.lowest), self.step = evaluated, step
             if self.patience:
                 self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
 
@@ -87,7 +99,10 @@ class Best:
             if self.enough
             else ""
         )
-        return f"{ended}The result is that of step {self.step}, whose evaluation was best ({self.loss:.4f})"
+        return (
+            f"{ended}The result is that of step {self.step}, whose loss on the rows that choose was lowest "
+            f"({self.lowest:.4f})"
+        )
 
 
 def figures_of(pace: Pace, best: Best) -> dict[str, Any]:

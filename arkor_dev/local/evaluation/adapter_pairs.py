@@ -15,6 +15,8 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from . import results
+from .halves import judging
+from .minimums import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +129,13 @@ async def compare_settings(
             f"{have}: repeat both jobs with {FEWEST} seeds",
             seeds=len(pairs),
         )
-    before, after = ([fmean(pair[index]["adapter"]) for pair in pairs] for index in (1, 0))
+    chose = results.chose_either(*(scores for pair in pairs for scores in pair))
+    if chose and all(chose):
+        raise ConflictError(
+            f"All {len(chose)} held-out rows took part in early stopping, so none is left to compare "
+            f"settings by: hold out at least {2 * ROWS} independent rows (eval_split)"
+        )
+    before, after = ([fmean(judging(chose, pair[index]["adapter"])) for pair in pairs] for index in (1, 0))
     margin = max(scores["margin"] for pair in pairs for scores in pair)
     return by_run(after, before, margin, _called((second_job, None)))
 

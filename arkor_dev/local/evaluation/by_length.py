@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     Measure = Callable[[Sequence[Any]], list[tuple[float, int]]]
     """For each row, its summed cross entropy and the number of tokens summed over."""
+
+Value = TypeVar("Value")
 
 
 def rows_in(examples: Sequence[Any]) -> int:
@@ -25,6 +27,16 @@ def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> li
         before, count = sums.pop() if example.same_row else (0.0, 0)
         sums.append((before + loss, count + tokens))
     return [loss / tokens for loss, tokens in sums]
+
+
+def of_rows(examples: Sequence[Any], values: Sequence[Value], rows: Sequence[bool]) -> list[Value]:
+    """Return the ``values`` of those ``examples`` whose row is among ``rows``."""
+    row, found = -1, []
+    for example, value in zip(examples, values, strict=True):
+        row += not example.same_row
+        if rows[row]:
+            found.append(value)
+    return found
 
 
 def batches_by_length(lengths: Sequence[int], size: int, tokens: int | None = None) -> list[list[int]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.workers.link import serve_one
 
 from .paired import compare
+from .results import chose_either
 from .words import HELD_OUT, beside_adapter, part
 
 if TYPE_CHECKING:
@@ -24,11 +25,9 @@ def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: st
 
     ``called`` describes the rows, unless they are the held-out ones. The larger of the two margins applies.
     """
-    margin = max(scores["margin"], other_scores["margin"])
-    comparison, name = (
-        compare(other_scores["adapter"], scores["adapter"], scores["groups"], margin),
-        called or HELD_OUT,
-    )
+    margin, name = max(scores["margin"], other_scores["margin"]), called or HELD_OUT
+    chose = chose_either(scores, other_scores)
+    comparison = compare(other_scores["adapter"], scores["adapter"], scores["groups"], margin, chose=chose)
     comparison = replace(comparison, higher=str(scores.get("higher", ""))[:HIGHER])
     return part(name, comparison, beside_adapter(name, comparison, other_job))
 

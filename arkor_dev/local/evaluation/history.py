@@ -1,4 +1,7 @@
-"""Evaluations made during a run, and whether the last one was the best."""
+"""Evaluations made during a run, and whether another one's adapter is better than the final one.
+
+The rows that choose the best evaluation are not those that compare it with the final one: see ``halves``.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation import results
 
 from .paired import compare
-from .words import Ends, best_of
+from .words import Ends, best_of, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
     from pathlib import Path
 
-MOST_CHOICES: Final = 20
-"""Maximum number of choices in the correction: neighbours among more evaluations are nearly alike."""
+    from arkor_dev.contract.shapes import EvaluationChoice
 
 MOST_FIGURES: Final = 20_000
 """Maximum number of row losses stored over all evaluations; beyond it, only the best and last keep theirs."""
@@ -32,13 +34,15 @@ def _number(value: object) -> float:
 class History:
     """Evaluation loss by step, with the losses of each row, possibly only for the best and the last step.
 
-    ``trained`` has the mean training loss between evaluations. Stored in the job's folder, so that a resumed
-    run knows its history. Recording an evaluation discards those of the same and later steps.
+    ``choosing`` has the loss by step on the rows that choose, and ``trained`` the mean training loss between
+    evaluations. Stored in the job's folder, so that a resumed run knows its history. Recording an evaluation
+    discards those of the same and later steps.
     """
 
     def __init__(self, job: Path) -> None:
         self._file = results.history_file(job)
         self.losses: dict[int, float] = {}
+        self.choosing: dict[int, float] = {}
         self.rows: dict[int, list[float]] = {}
         self.trained: dict[int, float] = {}
         self.final = 0
@@ -46,20 +50,28 @@ class History:
         try:
             stored = results.read(self._file) or {}
             self.losses = {int(step): _number(loss) for step, loss in stored.get("losses", {}).items()}
+            self.choosing = {int(step): _number(loss) for step, loss in stored.get("choosing", {}).items()}
+            if self.choosing.keys() != self.losses.keys():
+                raise ValueError
             self.trained = {int(step): _number(loss) for step, loss in stored.get("trained", {}).items()}
             self.rows = {int(step): list(map(_number, rows)) for step, rows in stored.get("rows", {}).items()}
             self.final = int(stored.get("final", 0))
         except (AttributeError, TypeError, ValueError):  # written by another version, or edited
-            self.losses, self.rows, self.trained = {}, {}, {}
+            self.losses, self.choosing, self.rows, self.trained = {}, {}, {}, {}
 
     def learned(self, loss: float) -> None:
         """Record a reported training loss."""
         self._since.append(loss)
 
-    def add(self, step: int, loss: float, rows: Sequence[float]) -> None:
-        """Record the evaluation after ``step``; a full disk loses only the comparison with the best step."""
+    def add(self, step: int, loss: float, rows: Sequence[float], choosing: float) -> None:
+        """Record the evaluation after ``step``, whose loss on the rows that choose is ``choosing``.
+
+        A full disk loses only the comparison with the best step.
+        """
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
+        self.choosing = {before: known for before, known in self.choosing.items() if before < step}
+        self.choosing[step] = choosing
         self.trained = {before: known for before, known in self.trained.items() if before in self.losses}
         if self._since:
             self.trained[step] = sum(self._since) / len(self._since)
@@ -79,13 +91,37 @@ class History:
 
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
-            record = {"losses": self.losses, "trained": self.trained, "rows": self.rows, "final": self.final}
+            record = {
+                "losses": self.losses,
+                "choosing": self.choosing,
+                "trained": self.trained,
+                "rows": self.rows,
+                "final": self.final,
+            }
             results.write(self._file, record)
 
     @property
     def best(self) -> int:
-        """Return the first step with the lowest evaluation loss. Requires at least one evaluation."""
-        return min(self.losses, key=lambda step: (self.losses[step], step))
+        """Return the first step with the lowest loss on the rows that choose. Requires an evaluation."""
+        return min(self.choosing, key=lambda step: (self.choosing[step], step))
+
+    def choice(
+        self, chooses: Sequence[bool], step: int | None, *, stops_early: bool
+    ) -> EvaluationChoice | None:
+        """Return how an adapter was chosen from the evaluations: the final one of a run that ``stops_early``,
+        or the checkpoint of ``step``; None if it was not, since nothing depended on their losses.
+
+        ``chooses`` says which rows choose.
+        """
+        if len(self.losses) < 2 or (step is None and not stops_early):
+            return None
+        chose, count = sum(chooses), len(chooses)
+        return {
+            "evaluations": len(self.losses),
+            "chose": chose,
+            "judged": count - chose,
+            "sentence": chosen(len(self.losses), chose, count, early=step is None),
+        }
 
     def verdict(
         self,
@@ -93,22 +129,20 @@ class History:
         saved: Collection[int] = (),
         margin: float = 0.0,
         higher: str = "",
+        chose: Sequence[bool] = (),
     ) -> dict[str, Any]:
         """Return ``bestStep`` and its sentences for an evaluation of the final adapter, if known.
 
         ``saved`` lists the steps with checkpoints; differences below ``margin`` do not matter.
-        ``higher`` as in :class:`~.paired.Comparison`.
+        ``higher`` as in :class:`~.paired.Comparison`. ``chose`` says which rows choose the best step.
         """
         final = self.final
         if final not in self.losses:
             return {}
         best, compared = self.best, None
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
-            # The best of several is best partly by chance, the more so the more candidates there were.
-            choices = min(MOST_CHOICES, max(1, len(self.losses) - 1))
-            compared = replace(
-                compare(self.rows[final], self.rows[best], groups, margin, choices), higher=higher
-            )
+            compared = compare(self.rows[final], self.rows[best], groups, margin, chose=chose)
+            compared = replace(compared, higher=higher)
         ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final), higher)
         fields: dict[str, Any] = {"bestStep": best}
         if sentence := best_of(ends, compared, len(self.losses), best in saved):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .halves import judging, minimum
 from .minimums import ROWS
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Comparison:
 
     ``low`` and ``high`` bound the interval of the mean, ``error`` is its standard error. ``groups`` counts
     independent rows. Differences below ``margin`` do not matter. ``higher`` is the name of a measure for
-    which more is better; its negated values are compared.
+    which more is better; its negated values are compared. With fewer than ``minimum`` groups there is no
+    verdict. ``chose`` more rows took part in choosing the adapter, so they don't judge it.
     """
 
     base: float
@@ -58,11 +60,13 @@ class Comparison:
     error: float
     margin: float = 0.0
     higher: str = ""
+    minimum: int = ROWS
+    chose: int = 0
 
     @property
     def verdict(self) -> str:
         """``better`` or ``worse`` by more than the margin, ``same`` within it, or ``unclear``."""
-        if self.groups < ROWS:
+        if self.groups < self.minimum:
             return "unclear"
         if self.low > self.margin:
             return "better"
@@ -71,9 +75,9 @@ class Comparison:
         return "same" if -self.margin <= self.low and self.high <= self.margin else "unclear"
 
     @property
-    def minimum(self) -> int:
-        """The minimum number of rows (or groups) for a verdict."""
-        return ROWS
+    def measured(self) -> tuple[float, float]:
+        """The means of base and adapter as measured: of a measure of which more is better, not negated."""
+        return (-self.base, -self.adapter) if self.higher else (self.base, self.adapter)
 
     @property
     def noun(self) -> str:
@@ -92,14 +96,14 @@ class Comparison:
 
     @property
     def rows_to_settle(self) -> int | None:
-        """Estimate the rows needed to settle this difference with a power of 80 %; None for too many.
+        """Estimate the held-out rows that settle this difference with a power of 80 %; None for too many.
 
         With that many rows, the nearer end of the interval reaches the margin, from inside or outside, given
         the observed spread: as for a paired t test (Guenther, Sample Size Formulas for Normal Theory T Tests,
         1981), with the half of the interval towards zero, the wider one if a few rows have large losses.
         """
-        if self.groups < ROWS:  # their spread is too uncertain to extrapolate from
-            return math.ceil(ROWS * self.rows / self.groups)
+        if self.groups < self.minimum:  # their spread is too uncertain to extrapolate from
+            return math.ceil(self.minimum * self.rows / self.groups)
         away = abs(abs(self.mean) - self.margin)
         if not away or not math.isfinite(self.error):
             return None
@@ -113,7 +117,7 @@ class Comparison:
         count = needed(LEVEL)
         if count < FEW:
             count = min(FEW, needed(LEVEL_OF_FEW))
-        rows = max(ROWS, math.ceil(count)) * self.rows / self.groups
+        rows = max(ROWS, math.ceil(count)) * (self.rows + self.chose) / self.groups
         return math.ceil(rows) if rows <= MOST_TO_SETTLE else None
 
 
@@ -122,22 +126,24 @@ def compare(
     adapter: Sequence[float],
     groups: Sequence[Hashable] | None = None,
     margin: float = 0.0,
-    choices: int = 1,
     least: float = 0.0,
+    chose: Sequence[bool] = (),
 ) -> Comparison:
     """Compare losses on the same rows, one or more; rows of one of ``groups`` are drawn together.
 
-    Deterministic. Differences below ``margin`` do not matter. If the adapter is the best of several
-    ``choices``, the interval widens accordingly (Bonferroni). ``least`` is the lower limit for a draw's
-    standard error.
+    Deterministic. Differences below ``margin`` do not matter. ``least`` is the lower limit for a draw's
+    standard error. Rows that ``chose`` the adapter among others take no part; if all did, there is no
+    verdict.
     """
+    base, adapter = judging(chose, base), judging(chose, adapter)
+    groups = None if groups is None else judging(chose, groups)
     gains = np.asarray(base, dtype=float) - np.asarray(adapter, dtype=float)
     sums, counts = _grouped(gains, groups)
     mean = float(sums.sum() / counts.sum())
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
-        level = _level(len(sums)) / choices
+        level = _level(len(sums))
         small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
         low, high = mean - float(large) * error, mean - float(small) * error
     return Comparison(
@@ -150,6 +156,8 @@ def compare(
         high=high,
         error=error,
         margin=margin,
+        minimum=minimum(chose),
+        chose=len(chose) - len(gains) if chose else 0,
     )
 
 

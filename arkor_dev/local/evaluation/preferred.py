@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
+from .halves import judging
 from .length_control import at_equal_length
-from .minimums import ROWS
 from .paired import compare
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Preferred:
     @property
     def minimum(self) -> int:
         """The minimum number of preferences for a verdict."""
-        return ROWS
+        return self.margins.minimum
 
     @property
     def noun(self) -> str:
@@ -75,7 +75,7 @@ class Preferred:
     def verdict(self) -> str:
         """``better`` or ``worse`` if share and margin agree, else ``unclear``."""
         low, high = self.interval
-        if self.groups < ROWS:
+        if self.groups < self.minimum:
             return "unclear"
         if low > 0.5 and self.margins.low > 0:
             return "better"
@@ -100,7 +100,7 @@ class Preferred:
         """Describe the result with its figures."""
         low, high = self.interval
         words = {"better": "better", "worse": "worse", "unclear": "no clear difference"}[self.verdict]
-        if self.groups < ROWS:
+        if self.groups < self.minimum:
             words = f"too few {self.noun}s to tell"
         share = (
             f"it follows {self.won:g} of {self.groups} held-out {self.noun}s more than its start does "
@@ -109,10 +109,10 @@ class Preferred:
         )
         margin = self.margins
         more, needed = f"reward margin {margin.mean:+.2g}", ""
-        if self.groups >= ROWS:
+        if self.groups >= self.minimum:
             more += f", interval {margin.low:.2g} to {margin.high:.2g}"
         elif not dry:
-            needed = f" A verdict needs at least {ROWS}."
+            needed = f" A verdict needs at least {self.minimum}."
         return f"Your task: {words}; {share}; {more}.{self._at_equal_length()}{needed}"
 
     def _at_equal_length(self) -> str:
@@ -143,21 +143,24 @@ def preferred(
     adapter: Sequence[float],
     groups: Sequence[Hashable],
     lengths: Sequence[int] = (),
+    chose: Sequence[bool] = (),
 ) -> Preferred:
     """Compare the margins of a model's ``start`` and of the ``adapter`` on the same rows.
 
-    For pairs, ``lengths`` are the chosen answers' lengths minus the rejected ones'.
+    For pairs, ``lengths`` are the chosen answers' lengths minus the rejected ones'. ``chose`` as in
+    :func:`~.paired.compare`.
     """
     # Larger margins are better, smaller losses are.
-    margins = compare([-margin for margin in start], [-margin for margin in adapter], groups)
+    margins = compare([-margin for margin in start], [-margin for margin in adapter], groups, chose=chose)
+    groups = judging(chose, groups)
     gains: dict[Hashable, float] = {}
-    for group, before, after in zip(groups, start, adapter, strict=True):
+    for group, before, after in zip(groups, judging(chose, start), judging(chose, adapter), strict=True):
         gains[group] = gains.get(group, 0.0) + after - before
     followed = [1.0 if gain > 0 else 0.5 if gain == 0 else 0.0 for gain in gains.values()]
     equal = None
     if lengths:
         apart = dict.fromkeys(gains, 0)
-        for group, length in zip(groups, lengths, strict=True):
+        for group, length in zip(groups, judging(chose, lengths), strict=True):
             apart[group] += length
         equal = at_equal_length(list(apart.values()), followed, margins.confidence / 100)
     return Preferred(kind, sum(followed), margins, loss, equal)

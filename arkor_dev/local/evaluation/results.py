@@ -92,7 +92,24 @@ def is_score(scores: object) -> bool:
         and 0 < len(losses) == len(groups)
         and all(isinstance(loss, int | float) and math.isfinite(loss) for loss in losses)
         and all(type(group) is int for group in groups)
+        and (scores.get("chose") is None or chose_in(scores, len(groups)) != [])
         and isinstance(margin, int | float)
         and math.isfinite(margin)
         and all(isinstance(scores.get(key), str) for key in ("rows", "tokens"))
     )
+
+
+def chose_in(scores: Any, rows: int) -> list[bool]:
+    """Return for each of the ``rows`` whether it chose the adapter; empty if it was not chosen."""
+    chose = scores.get("chose") if isinstance(scores, dict) else None
+    if not isinstance(chose, list) or len(chose) != rows or not all(type(each) is bool for each in chose):
+        return []
+    return chose
+
+
+def chose_either(*scores: dict[str, Any]) -> list[bool]:
+    """Return for each row whether it chose one of several adapters measured on the same rows; empty if none
+    was chosen.
+    """
+    each = [known for some in scores if (known := chose_in(some, len(some["adapter"])))]
+    return [any(chose) for chose in zip(*each, strict=True)]

@@ -15,6 +15,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .answers import NOBODY, Stopped
 from .by_length import batches_by_length, by_row, lengths_of
 from .end_marks import EndMarks
+from .halves import key_of, text_of
 from .paired import Comparison, compare, noise_floor
 from .preferred import Preferred, preferred
 from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import (
         Evaluation,
         EvaluationAnswer,
+        EvaluationChoice,
         EvaluationMeasure,
         EvaluationSplit,
         EvaluationWarning,
@@ -144,8 +146,9 @@ class Stage:
     ``general`` questions.
 
     ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
-    separated from the training rows, if known. ``stops`` are examples in which only the answer's end mark is
-    learned, and ``marks`` counts the training rows that teach it.
+    separated from the training rows, if known. If the adapter was chosen among several, ``choice`` says how,
+    and the rows that ``chose`` take no part in the verdict (see ``halves``). ``stops`` are examples in which
+    only the answer's end mark is learned, and ``marks`` counts the training rows that teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
     the adapter's losses on the held-out rows if they have been measured already; ``cache`` caches the base's.
@@ -187,6 +190,8 @@ class Stage:
     preference: str = ""
     relative: bool = False
     split: EvaluationSplit | None = None
+    choice: EvaluationChoice | None = None
+    chose: Sequence[bool] = ()
     stops: Sequence[Any] = ()
     marks: EndMarks = field(default_factory=EndMarks)
     began: float = field(default_factory=time.monotonic)
@@ -406,18 +411,23 @@ class Stage:
         margins: tuple[list[float], list[float]],
     ) -> Judged:
         margin = max(self.margin, noise)
-        compared_losses = replace(compare(before, after, self.groups, margin), higher=self._higher)
+        compared_losses = compare(before, after, self.groups, margin, chose=self.chose)
+        compared_losses = replace(compared_losses, higher=self._higher)
         task_part = part(
             self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry)
         )
         task: Comparison | Preferred = compared_losses
         if self.preference:
-            task = preferred(self.preference, compared_losses, *margins, self.groups, self._lengths())
+            task = preferred(
+                self.preference, compared_losses, *margins, self.groups, self._lengths(), self.chose
+            )
             task.add_to(task_part)
             task_part["sentence"] = task.sentence(dry=self.dry)
         if self.measure:
             task_part["measure"] = self.measure
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
+        if self.choice:
+            beyond["choice"] = self.choice
         compared = None
         if general.base and general.adapter:
             compared = compare(general.base, general.adapter, margin=margin)
@@ -464,12 +474,8 @@ class Stage:
         texts, tokens = hashlib.sha256(), hashlib.sha256()
         keys = []
         for row in self.rows:
-            content: Any = [row.messages, row.tools] if row.text is None else row.text
-            if row.extra:
-                content = [content, row.extra]
-            text = json.dumps(content, sort_keys=True).encode()
-            texts.update(text + b"\n")
-            keys.append(hashlib.sha256(text).hexdigest()[:16])
+            texts.update(text_of(row) + b"\n")
+            keys.append(key_of(row))
         for example in self.held_out:
             for sequence in example.sequences:
                 tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
@@ -480,6 +486,7 @@ class Stage:
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in losses],
             "margin": margin,
+            **({"chose": list(self.chose)} if self.chose else {}),
             **({"higher": self._higher} if self._higher else {}),
         }
 
@@ -508,6 +515,7 @@ class Stage:
                 "question": _cut(question),
                 "wanted": _cut(reference),
                 **({name: _cut(text) for name, text in answers.items()} if self._higher else {}),
+                **({"chose": True} if self.chose and self.chose[index] else {}),
                 **context_of(row),
             }
 

@@ -32,18 +32,18 @@ def part(name: str, compared: Comparison, sentence: str, of: int = 0) -> Evaluat
     ``sentence`` is the sentence about it; ``of`` is the total number of rows if only some were measured.
     """
     difference = {"mean": compared.mean, "low": compared.low, "high": compared.high}
-    sign = -1 if compared.higher else 1
+    base, adapter = compared.measured
     fields: EvaluationPart = {
         "name": name,
         "rows": compared.rows,
-        "base": round(sign * compared.base, DIGITS),
-        "adapter": round(sign * compared.adapter, DIGITS),
+        "base": round(base, DIGITS),
+        "adapter": round(adapter, DIGITS),
         "difference": {key: round(value, DIGITS) for key, value in difference.items()},  # type: ignore[typeddict-item]
         "confidence": compared.confidence,
         "verdict": compared.verdict,
         "sentence": sentence,
     }
-    if compared.groups < ROWS:
+    if compared.groups < compared.minimum:
         fields["tooFew"] = True
     if of > compared.rows:
         fields["of"] = of
@@ -83,7 +83,7 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
 
 def verdict_words(compared: Comparison) -> str:
     """Return ``better``, ``worse``, or why it is neither."""
-    if compared.groups < ROWS:
+    if compared.groups < compared.minimum:
         return "too few rows to tell"
     if compared.verdict == "unclear":
         return "no clear difference"
@@ -98,7 +98,7 @@ def interval(compared: Comparison, decimals: int | None = None) -> str:
 
     Empty with too few rows for a verdict: a bootstrap of so few rows has ends far beyond any loss.
     """
-    if compared.groups < ROWS:
+    if compared.groups < compared.minimum:
         return ""
     ends = (compared.low, compared.high)
     if compared.verdict == "worse":
@@ -124,8 +124,8 @@ class Ends(NamedTuple):
 def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = True) -> str:
     """Say which of ``count`` evaluations was best, and whether the final adapter is equally good.
 
-    ``compared`` compares the final adapter (as base) with that of the best step; None if that step's row
-    losses are unknown. ``saved``: the best step has a checkpoint.
+    ``compared`` compares the final adapter (as base) with that of the best step, on rows that did not choose
+    it; None if that step's row losses are unknown. ``saved``: the best step has a checkpoint.
     """
     step = ends.best
     if step == ends.final:
@@ -133,17 +133,42 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     if compared and compared.verdict == "better":
         gone = "" if saved else f" No checkpoint was saved at step {step}: save_every sets the interval."
         return (
-            f"Step {step} was better than the final adapter: {_losses(compared)} on the held-out rows"
-            f"{interval(compared)}. {_after(ends)}{gone}"
+            f"Step {step} was better than the final adapter: {_losses(compared)} on "
+            f"{_rows(compared, 'held-out row')} that did not choose it{interval(compared)}. "
+            f"{_after(ends)}{gone}"
         )
-    seen = f"step {step} had an evaluation loss of {ends.lowest:.3f}, the last step {ends.last:.3f}"
+    seen = f"an evaluation loss of {ends.lowest:.3f}, the final one {ends.last:.3f}"
     if ends.higher:
-        seen = (
-            f"step {step} had a {ends.higher.lower()} of {-ends.lowest:.3f}, the last step {-ends.last:.3f}"
+        seen = f"a {ends.higher.lower()} of {-ends.lowest:.3f}, the final one {-ends.last:.3f}"
+    if compared and compared.groups < compared.minimum:
+        return (
+            f"The adapter of step {step} had {seen}. {counted(compared.groups, compared.noun)} "
+            f"{'is' if compared.groups == 1 else 'are'} too few to both choose a step and compare it: that "
+            f"takes {compared.minimum}."
         )
-    if compared and compared.verdict == "same":
-        return f"The final adapter is as good as the best one: {seen}."
-    return f"No clear difference between the final adapter and the best one: {seen}."
+    words = {
+        "same": "The final adapter is as good as",
+        "worse": "The final adapter is better than",
+    }.get(compared.verdict if compared else "", "No clear difference between the final adapter and")
+    return f"{words} that of step {step}, the best of {count} on the rows that choose, which had {seen}."
+
+
+def chosen(evaluations: int, chose: int, rows: int, *, early: bool) -> str:
+    """Say by how many of the held-out ``rows`` an adapter was chosen from ``evaluations``, and judged.
+
+    ``early``: by early stopping; otherwise it is a checkpoint.
+    """
+    how = (
+        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on"
+        if early
+        else f"This checkpoint is one of {evaluations} that were evaluated. Such a choice is made by"
+    )
+    if chose < rows:
+        return f"{how} {chose:,} of the {rows:,} held-out rows. Only the other {rows - chose:,} judge it."
+    return (
+        f"{how} all {rows:,} held-out rows, so none is left to judge it: hold out at least {2 * ROWS} "
+        "independent rows (eval_split)."
+    )
 
 
 def _after(ends: Ends) -> str:
@@ -169,7 +194,7 @@ def _settled(compared: Comparison) -> str:
     if compared.verdict != "unclear":
         return ""
     needed = compared.rows_to_settle
-    if compared.groups < ROWS:
+    if compared.groups < compared.minimum:
         return f" A verdict needs at least {needed:,} rows."
     if needed is None:
         return " They are so close that even many more rows may not settle it."
@@ -177,8 +202,7 @@ def _settled(compared: Comparison) -> str:
 
 
 def _losses(compared: Comparison, base: str = "") -> str:
-    sign = -1 if compared.higher else 1
-    adapter, other = (_number(sign * value, compared) for value in (compared.adapter, compared.base))
+    other, adapter = (_number(value, compared) for value in compared.measured)
     return f"{compared.higher.lower() or 'loss'} {adapter} vs. {other}{base}"
 
 
@@ -238,10 +262,10 @@ def overall(
 
 
 def _course(compared: Comparison | Preferred) -> str:
-    """Return the mean losses of base and adapter, if they differ significantly; empty for preferences."""
+    """Return the means of base and adapter, if they differ significantly; empty for preferences."""
     if not isinstance(compared, Comparison) or compared.verdict not in ("better", "worse"):
         return ""
-    return f"{_number(compared.base, compared)} → {_number(compared.adapter, compared)}"
+    return " → ".join(_number(value, compared) for value in compared.measured)
 
 
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of
+from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
 from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, base_losses, work_of
@@ -93,11 +93,10 @@ class EvaluationCosts:
         count = 1
         while count < len(batches) and self._seconds(sum(works[: count + 1])) / 2 < remaining:
             count += 1
-        run.held_out = [row for batch in batches[:count] for row in batch]
+        some = [row for batch in batches[:count] for row in batch]
         started = time.monotonic()
-        run.evaluate()
+        measured(run.loss.row_losses, some, run.measured_at_once)
         seconds = time.monotonic() - started
-        run.held_out = held_out
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
         own = self._own_sets(pace, writing)
@@ -125,8 +124,8 @@ class EvaluationCosts:
         run, losses = self._run, base_losses(self._run)
         questions, counts = all_questions(run)
         order, again = again_of(run.held_out, run.plan.batch_size)
-        measured = [[run.held_out[order[index]] for index in group] for group in again]
-        keys, seconds_per_question = {0: losses.key(batches), REPEATED: losses.again().key(measured)}, 0.0
+        repeated = [[run.held_out[order[index]] for index in group] for group in again]
+        keys, seconds_per_question = {0: losses.key(batches), REPEATED: losses.again().key(repeated)}, 0.0
         for count in counts if questions else ():
             group = fewer(questions, count)
             laid = [
@@ -143,7 +142,7 @@ class EvaluationCosts:
         return ComparisonCosts(
             work_of(run, questions),
             pace * work,
-            pace * sum(map(self._work, measured)),
+            pace * sum(map(self._work, repeated)),
             pace * seconds_per_question,
             keys,
             longest_question=max(answers_asked.longest_prompt for answers_asked in answered.values()),

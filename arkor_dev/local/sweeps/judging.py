@@ -1,8 +1,8 @@
 """Judges a sweep: compares the winner with the starting settings on rows that played no part in its choice.
 
-The held-out rows are split into two halves by a hash of their content, keeping groups together: one half
-selects, the other judges. Otherwise the best trial's luck would count as progress (the winner's curse). Both
-settings are trained with fresh seeds, so that a seed's luck does not count either.
+One half of the held-out rows selects, the other judges (``evaluation.halves``). Otherwise the best trial's
+luck would count as progress (the winner's curse). Both settings are trained with fresh seeds, so that a
+seed's luck does not count either.
 
 Two sources vary: rows, and seeds. The rows' interval is that of ``evaluation.paired`` on losses averaged over
 seeds; the seeds' is Student's t interval of their paired mean differences (``evaluation.adapter_pairs``). The
@@ -14,6 +14,8 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.evaluation.halves import choosing_half
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,22 +23,9 @@ NOTHING: Final = "nothing beat your settings beyond doubt"
 DIGITS: Final = 5
 
 
-def selecting(keys: Sequence[str], groups: Sequence[int]) -> list[bool]:
-    """Return for each held-out row whether it is in the selecting half; the other half judges.
-
-    ``keys`` are hashes of the rows. Groups take turns in the order of their smallest hash.
-    """
-    first: dict[int, str] = {}
-    for key, group in zip(keys, groups, strict=True):
-        first[group] = min(key, first.get(group, key))
-    order = sorted(first, key=lambda group: (first[group], group))
-    position = {group: turn for turn, group in enumerate(order)}
-    return [position[group] % 2 == 0 for group in groups]
-
-
 def selecting_loss(scores: dict[str, Any]) -> float | None:
     """Return the mean loss on the selecting half; None if it has no rows."""
-    selected = selecting(scores["keys"], scores["groups"])
+    selected = choosing_half(scores["keys"], scores["groups"])
     losses = [loss for loss, selects in zip(scores["adapter"], selected, strict=True) if selects]
     return fmean(losses) if losses else None
 
@@ -53,7 +42,7 @@ def judged(
     from arkor_dev.local.evaluation.paired import compare
 
     scores = start[0]
-    judges = [not selects for selects in selecting(scores["keys"], scores["groups"])]
+    judges = [not selects for selects in choosing_half(scores["keys"], scores["groups"])]
     margin = max(float(run_scores["margin"]) for run_scores in (*start, *winner))
 
     def rows(runs: Sequence[dict[str, Any]]) -> list[list[float]]:

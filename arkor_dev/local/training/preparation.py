@@ -17,6 +17,7 @@ from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
+from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
@@ -86,7 +87,8 @@ class Preparation:
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.
 
-        ``split`` describes how rows were held out.
+        ``split`` describes how rows were held out, ``chooses`` says of each held-out row whether it chooses
+        (see ``evaluation.halves``).
         """
         scratch = scratch_folder(self.data, self.job_id)
         if self._rank:  # on one machine, the workers would download into the same folder
@@ -108,6 +110,7 @@ class Preparation:
             parts = with_held_out(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        self.chooses = choosing([key_of(row) for row in self.eval_rows], self.eval_groups)
         self.replay_rows = self._read_replayed(limit, bad)
         if self.split["sentence"]:
             self.say(self.split["sentence"])
@@ -391,6 +394,7 @@ class Preparation:
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
+            chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
         run.describe_files = CardWriter(self, run)

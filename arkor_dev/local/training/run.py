@@ -18,13 +18,13 @@ import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
-from arkor_dev.local.checkpoints.figures import Best, Pace, figures_of, set_figures
+from arkor_dev.local.checkpoints.figures import Best, Evaluated, Pace, figures_of, set_figures
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
-from arkor_dev.local.evaluation.by_length import by_row, measured, rows_in
+from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
@@ -80,7 +80,8 @@ class Run:
     ``parent`` is the folder of an adapter to start from; ``describe_files`` is passed to the
     `CheckpointWriter` that ``make_writer`` creates. ``replay`` adds rows to each step. ``kept_step`` is the
     step whose weights are the result, ``row_losses`` are the held-out rows' mean losses at the last
-    evaluation.
+    evaluation. ``chooses`` says of each held-out row whether it takes part in choosing the best step, by
+    default all do.
     """
 
     method: Method
@@ -109,6 +110,7 @@ class Run:
     describe_files: Callable[..., None] = lambda *_: None
     make_writer: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
+    chooses: Sequence[bool] = ()
     clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
     kept_step: int = 0
@@ -418,11 +420,12 @@ class Run:
             raise non_finite(value, self.step, rate, rows, self.loss)
         return value
 
-    def evaluate(self) -> float:
+    def evaluate(self) -> Evaluated:
         """Return the weighted mean loss over the held-out rows: for cross entropy, per learned token."""
         losses = measured(self.loss.row_losses, self.held_out, self.measured_at_once)
         self.row_losses = by_row(self.held_out, losses)
-        return self._finite(sum(loss for loss, _ in losses) / sum(weight for _, weight in losses))
+        loss = self._finite(_mean(losses))
+        return Evaluated(loss, _mean(of_rows(self.held_out, losses, self.chooses)) if self.chooses else loss)
 
     def save(self, folder: Path) -> None:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""
@@ -446,3 +449,7 @@ class Run:
         with self.phases.during(SAVING):
             self.writer.checkpoint(self.step, self.save_checkpoint)
         self.clock.lap("save")
+
+
+def _mean(losses: Sequence[tuple[float, float]]) -> float:
+    return sum(loss for loss, _ in losses) / sum(weight for _, weight in losses)

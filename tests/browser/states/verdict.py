@@ -86,7 +86,17 @@ async def alike(scene: Scene) -> None:
     same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.008, "high": 0.008}}
     same |= {"adapter": 2.05, "sentence": "General questions: no difference that matters (less than 0.01)."}
     sentence = "No clear difference at your task (only 12 rows), as good in general."
-    await judged(scene, verdict="unclear", sentence=sentence, heldOut=part, general=same)
+    chosen = (
+        "Early stopping chose this adapter from 4 evaluations, by its loss on 12 of the 24 held-out rows."
+    )
+    choice = {
+        "evaluations": 4,
+        "chose": 12,
+        "judged": 12,
+        "sentence": f"{chosen} Only the other 12 judge it.",
+    }
+    await judged(scene, verdict="unclear", sentence=sentence, heldOut=part, general=same, choice=choice)
+    await expect(scene.page.get_by_text(chosen)).to_be_visible()
     await scene.page.get_by_text("Details", exact=True).click()
 
 

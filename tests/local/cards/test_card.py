@@ -59,6 +59,8 @@ def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
     assert "means that the whole interval lies beyond 0.010." in verdict
     assert EVALUATION["general"]["answers"]["sentence"] in verdict
     assert EVALUATION["bestSentence"] in verdict
+    chosen = {**EVALUATION, "choice": {"sentence": "Early stopping chose it by 16 rows."}}
+    assert "Early stopping chose it by 16 rows." in whole(evaluation=chosen)
     assert "Unknown: it has not been compared" in section(whole(), "Is it better than its base?")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.evaluation.halves import choosing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -72,6 +74,24 @@ def of_sources(chance: Any, sources: int, share: float) -> tuple[list[float], li
     between = chance.standard_normal(sources).repeat(4)
     differences = share**0.5 * between + (1 - share) ** 0.5 * chance.standard_normal(4 * sources)
     return list(base), list(base - 0.3 * differences), [number // 4 for number in range(4 * sources)]
+
+
+def best_of_looks(
+    draw: Draw, chance: Any, rows: int, looks: int, gain: float = 0.0, alike: float = 0.0, *, halves: bool
+) -> tuple[list[float], list[float], list[bool]]:
+    """The losses of base and of the best of ``looks`` evaluations, and which rows chose it; none do for
+    ``halves`` false, where it is the best on all rows, as if nobody had chosen.
+
+    All evaluations gain as much in the long run. Their rows correlate by ``alike`` with the one before.
+    """
+    evaluations = [draw(chance, rows)]
+    while len(evaluations) < looks:
+        evaluations.append(alike * evaluations[-1] + (1 - alike**2) ** 0.5 * draw(chance, rows))
+    chose = choosing([f"{key:016x}" for key in chance.permutation(rows)], range(rows)) if halves else []
+    used = [place for place in range(rows) if not chose or chose[place]]
+    best = max(evaluations, key=lambda gains: gains[used].mean())
+    base = 3 + chance.standard_normal(rows) ** 2
+    return list(base), list(base - 0.3 * (best + gain)), chose
 
 
 def losses(draw: Draw, chance: Any, rows: int, gain: float = 0.0) -> tuple[list[float], list[float]]:

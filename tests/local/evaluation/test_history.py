@@ -15,7 +15,8 @@ from arkor_dev.local.evaluation.history import History
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROWS = [1.0, 1.3, 0.9, 1.1, 1.2, 1.05, 0.95, 1.15, 1.25, 1.0]
+ROWS = [1.0, 1.3, 0.9, 1.1, 1.2, 1.05, 0.95, 1.15, 1.25, 1.0] * 2
+HALF = [place // 2 % 2 == 0 for place in range(20)]
 
 
 def higher(by: float) -> list[float]:
@@ -27,41 +28,97 @@ def test_overfitting_is_said_with_its_step(tmp_path: Path) -> None:
     for step, by in ((10, 0.5), (20, 0.0), (30, 0.2), (40, 0.4)):
         for part in (0.1, 0.3):
             history.learned(part + 1 / step)
-        history.add(step, 1.0 + by, higher(by))
+        history.add(step, 1.0 + by, higher(by), 1.0 + by)
     history.end(40)
-    said = History(tmp_path).verdict(list(range(10)), saved=[20, 40])
+    said = History(tmp_path).verdict(list(range(20)), saved=[20, 40], chose=HALF)
     assert (said["bestStep"], said["bestVerdict"], said["bestKept"]) == (20, "better", True)
-    assert said["bestSentence"].startswith("Step 20 was better than the final adapter")
+    assert said["bestSentence"].startswith(
+        "Step 20 was better than the final adapter: loss 1.1080 vs. 1.5080 on 10 held-out rows that did not "
+        "choose it; 99 % interval"
+    )
     assert (
         "The run overfitted: from step 20 on the held-out loss rose from 1.000 to 1.400, while the training "
         "loss fell from 0.250 to 0.225." in said["bestSentence"]
     )
-    assert history.verdict(list(range(10)), saved=[10])["bestKept"] is False
+    assert history.verdict(list(range(20)), saved=[10])["bestKept"] is False
+
+
+def test_the_step_that_the_choosing_rows_prefer_is_compared_on_the_others(tmp_path: Path) -> None:
+    """If those that choose prefer step 10 and the others step 20, step 10 is not called better."""
+    history = History(tmp_path)
+    lucky = [loss - (0.5 if chooses else -0.5) for loss, chooses in zip(ROWS, HALF, strict=True)]
+    history.add(10, 1.09, lucky, 0.6)
+    history.add(20, 1.09, ROWS, 1.1)
+    history.end(20)
+    said = history.verdict(list(range(20)), chose=HALF)
+    assert (said["bestStep"], said["bestVerdict"]) == (10, "worse")
+    assert said["bestSentence"].startswith(
+        "The final adapter is better than that of step 10, the best of 2 on"
+    )
+
+
+def test_rows_that_are_too_few_to_halve_compare_no_steps(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    for step, by in ((10, 0.0), (20, 0.9)):
+        history.add(step, 1.0 + by, higher(by)[:12], 1.0 + by)
+    history.end(20)
+    said = history.verdict(list(range(12)), chose=[True] * 12)
+    assert (said["bestStep"], said["bestVerdict"]) == (10, "unclear")
+    assert said["bestSentence"] == (
+        "The adapter of step 10 had an evaluation loss of 1.000, the final one 1.900. 12 rows are too few to "
+        "both choose a step and compare it: that takes 16."
+    )
+
+
+def test_how_an_adapter_was_chosen_is_said_with_the_numbers_of_rows(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add(10, 1.0, ROWS, 1.0)
+    assert history.choice(HALF, None, stops_early=True) is None, "a single evaluation leaves no choice"
+    history.add(20, 0.9, ROWS, 0.9)
+    assert history.choice(HALF, None, stops_early=False) is None, "the last step's adapter was not chosen"
+    assert history.choice(HALF, None, stops_early=True) == {
+        "evaluations": 2,
+        "chose": 10,
+        "judged": 10,
+        "sentence": "Early stopping chose this adapter from 2 evaluations, by its loss on 10 of the 20 "
+        "held-out rows. Only the other 10 judge it.",
+    }
+    checkpoint = history.choice(HALF, 10, stops_early=False)
+    assert checkpoint
+    assert checkpoint["sentence"].startswith("This checkpoint is one of 2 that were evaluated.")
+    too_few = history.choice([True] * 12, None, stops_early=True)
+    assert too_few
+    assert (too_few["chose"], too_few["judged"]) == (12, 0)
+    assert too_few["sentence"].endswith(
+        "none is left to judge it: hold out at least 16 independent rows (eval_split)."
+    )
 
 
 def test_a_best_step_by_chance_is_not_called_better(tmp_path: Path) -> None:
     history = History(tmp_path)
-    noise = [0.3, -0.3, 0.2, -0.25, 0.1, -0.15, 0.25, -0.2, 0.1, -0.1]
-    history.add(10, 1.09, ROWS)
-    history.add(20, 1.1, [loss + each for loss, each in zip(ROWS, noise, strict=True)])
+    noise = [0.3, -0.3, 0.2, -0.25, 0.1, -0.15, 0.25, -0.2, 0.1, -0.1] * 2
+    history.add(10, 1.09, ROWS, 1.09)
+    history.add(20, 1.1, [loss + each for loss, each in zip(ROWS, noise, strict=True)], 1.1)
     history.end(20)
-    said = history.verdict(list(range(10)))
+    said = history.verdict(list(range(20)), chose=HALF)
     assert (said["bestStep"], said["bestVerdict"]) == (10, "unclear")
-    assert said["bestSentence"].startswith("No clear difference between the final adapter and the best one:")
-    assert history.verdict(list(range(10)), margin=0.9)["bestVerdict"] == "same"
+    assert said["bestSentence"].startswith(
+        "No clear difference between the final adapter and that of step 10"
+    )
+    assert history.verdict(list(range(20)), margin=0.9, chose=HALF)["bestVerdict"] == "same"
 
 
 def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path: Path) -> None:
     first = History(tmp_path)
     for step, loss in ((10, 2.0), (20, 1.0), (30, 0.5)):
-        first.add(step, loss, [loss] * 10)
+        first.add(step, loss, [loss] * 10, loss)
     again = History(tmp_path)
     again.learned(0.5)
-    again.add(30, 1.5, [1.5] * 10)
+    again.add(30, 1.5, [1.5] * 10, 1.5)
     assert again.trained == {30: 0.5}
     assert again.losses == {10: 2.0, 20: 1.0, 30: 1.5}
     assert again.rows == {10: [2.0] * 10, 20: [1.0] * 10, 30: [1.5] * 10}
-    again.add(20, 1.2, [1.2] * 10)
+    again.add(20, 1.2, [1.2] * 10, 1.2)
     assert again.losses == {10: 2.0, 20: 1.2}
     again.end(20)
     assert History(tmp_path).final == 20
@@ -70,7 +127,7 @@ def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path
 def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
     history = History(tmp_path)
     for step, loss in ((10, 2.0), (20, 1.0), (30, 1.7), (40, 1.5)):
-        history.add(step, loss, [loss] * 9000)
+        history.add(step, loss, [loss] * 9000, loss)
     assert {step: rows[0] for step, rows in History(tmp_path).rows.items()} == {20: 1.0, 40: 1.5}
 
 
@@ -83,6 +140,7 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
         '{"trained": {"1": "x"}}',
         '{"losses": {"x": 1}}',
         '{"losses": {"1": "nan"}}',
+        '{"losses": {"1": 2.0}}',
         '{"rows": {"1": ["x"]}}',
         "\0",
     ],
@@ -93,5 +151,5 @@ def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     history = History(tmp_path)
     assert (history.losses, history.rows, history.verdict([])) == ({}, {}, {})
-    history.add(5, 1.0, [1.0])
+    history.add(5, 1.0, [1.0], 1.0)
     assert History(tmp_path).losses == {5: 1.0}

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.paired import Comparison
-from arkor_dev.local.evaluation.words import overall
+from arkor_dev.local.evaluation.words import HELD_OUT, beside_base, overall
 
 ENDS = {"better": (0.5, 1.5), "worse": (-1.5, -0.5), "same": (-0.005, 0.005), "unclear": (-0.5, 1.5)}
 
@@ -66,3 +66,13 @@ def test_few_rows_are_said_to_be_few() -> None:
     assert overall(seen("same", 12), on="on data/x.jsonl")[1] == (
         "No difference that matters on data/x.jsonl (only 12 rows)."
     )
+
+
+def test_mean_rewards_have_the_sign_that_they_have_among_the_details() -> None:
+    rewards = Comparison(
+        -0.18, -0.852, 40, 40, mean=0.672, low=0.6, high=0.75, error=0.03, margin=0.01, higher="Mean reward"
+    )
+    assert overall(rewards, seen("worse"))[1] == (
+        "Better at your task (0.18 → 0.85), worse in general (2.00 → 3.00)."
+    )
+    assert "mean reward 0.85 vs. 0.18" in beside_base(HELD_OUT, rewards)

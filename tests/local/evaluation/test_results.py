@@ -56,6 +56,9 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         {"rows": 1},
         {"tokens": None},
         {"margin": math.inf},
+        {"chose": [True]},
+        {"chose": [1, 0]},
+        {"chose": "yes"},
     ],
     ids=str,
 )
@@ -88,3 +91,11 @@ def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
 def test_what_is_served_of_a_file_from_elsewhere_are_lists_of_objects() -> None:
     assert results.objects([{"row": 1}, "x", None, [1]]) == [{"row": 1}]
     assert results.objects("x") == results.objects(None) == results.objects({"a": 1}) == []
+
+
+def test_a_row_that_chose_one_of_two_adapters_compares_neither() -> None:
+    one, other = {**SCORES, "chose": [True, False]}, {**SCORES, "chose": [False, False]}
+    assert results.is_score(one)
+    assert results.chose_either(one, other) == [True, False]
+    assert results.chose_either(SCORES, other) == [False, False]
+    assert results.chose_either(SCORES, SCORES) == []

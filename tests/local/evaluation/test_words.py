@@ -89,12 +89,18 @@ def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
         == "None of 4 evaluations was better than the final adapter's."
     )
     assert best_of(Ends(40, 40, 1.9, 1.9), None, 1) == ""
-    seen = "step 20 had an evaluation loss of 1.900, the last step 1.913."
+    seen = (
+        "step 20, the best of 4 on the rows that choose, which had an evaluation loss of 1.900, the final "
+        "one 1.913."
+    )
     ends = Ends(20, 40, 1.9, 1.913)
-    assert best_of(ends, SAME, 4) == f"The final adapter is as good as the best one: {seen}"
-    for compared in (UNCLEAR, FEW, None):
+    assert best_of(ends, SAME, 4) == f"The final adapter is as good as that of {seen}"
+    for compared in (UNCLEAR, None):
         said = best_of(ends, compared, 4)
-        assert said == f"No clear difference between the final adapter and the best one: {seen}"
+        assert said == f"No clear difference between the final adapter and that of {seen}"
+    assert best_of(ends, FEW, 4).endswith(
+        "1 row is too few to both choose a step and compare it: that takes 8."
+    )
 
 
 def test_overfitting_is_where_the_training_loss_fell_on() -> None:

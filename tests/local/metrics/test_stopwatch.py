@@ -15,6 +15,8 @@ from tests.local.tiny_run import set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.checkpoints.figures import Evaluated
+
 pytestmark = pytest.mark.engine
 
 
@@ -59,7 +61,7 @@ def test_a_run_says_where_its_time_went(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, config, held_out=4)
     evaluate, save = run.evaluate, run.save_checkpoint
 
-    def slow_evaluation() -> float:
+    def slow_evaluation() -> Evaluated:
         time.sleep(0.2)
         return evaluate()
 

@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from arkor_dev.local.sweeps.judging import judged, selecting, selecting_loss
+from arkor_dev.local.evaluation.halves import choosing_half
+from arkor_dev.local.sweeps.judging import judged, selecting_loss
 
 ROWS = 40
 
@@ -77,16 +78,9 @@ def test_too_few_rows_judge_nothing() -> None:
     assert verdict["sentence"] == "No winner: 7 independent rows are too few to judge by."
 
 
-def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
+def test_the_half_that_selects_is_that_of_early_stopping() -> None:
     keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
     groups = [place // 3 for place in range(30)]
-    half = selecting(keys, groups)
-    assert sum(half) == 15
-    assert all(
-        len({half[place] for place in range(30) if groups[place] == group}) == 1 for group in range(10)
-    )
-    order = random.Random(3).sample(range(30), 30)
-    again = selecting([keys[place] for place in order], [groups[place] for place in order])
-    assert again == [half[place] for place in order]
     run = {"adapter": [float(place) for place in range(30)], "keys": keys, "groups": groups}
+    half = choosing_half(keys, groups)
     assert selecting_loss(run) == fmean(place for place in range(30) if half[place])

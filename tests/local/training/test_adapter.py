@@ -91,7 +91,7 @@ def test_dropout_changes_what_is_learned_and_not_what_is_measured(tiny: Path, tm
     assert one[0] == other[0]  # B is nothing yet, so there is nothing to drop
     assert one[2] != other[2]
     # Measured twice, the same adapter gives the same loss: nothing is dropped then.
-    assert events_of(dropped).figures("evalLoss")[-1] == dropped.evaluate()
+    assert events_of(dropped).figures("evalLoss")[-1] == dropped.evaluate().loss
 
 
 def test_each_beginning_is_its_own_and_leaves_the_model_as_it_was(tiny: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
 from tests.local.tiny_model import write_jsonl
@@ -210,10 +211,13 @@ def test_products_are_in_the_format_that_is_asked_for(tiny: Path, tmp_path: Path
 
 
 def evaluated(tiny: Path, folder: Path, figures: list[float], **config: Any) -> tuple[Run, dict[str, Any]]:
-    """A run that measures after each step and finds ``figures``; what it came to."""
+    """A run that measures after each step and finds ``figures`` on the rows that choose; what it came to.
+
+    On all rows it finds the opposite: 10 less each figure.
+    """
     run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
     told = iter(figures)
-    run.evaluate = lambda: next(told)  # type: ignore[method-assign]
+    run.evaluate = lambda: Evaluated(10 - (figure := next(told)), figure)  # type: ignore[method-assign]
     return run, run.run().fields["metrics"]
 
 
@@ -222,10 +226,10 @@ def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: 
     from safetensors.torch import load_file
 
     run, metrics = evaluated(tiny, tmp_path, [5, 4, 4.5, 4.2, 3], earlyStoppingPatience=2, saveSteps=1)
-    assert (metrics["steps"], metrics["bestEvalLoss"], metrics["evalLoss"]) == (4, 4, 4.2)
+    assert (metrics["steps"], metrics["bestEvalLoss"], metrics["evalLoss"]) == (4, 6, 5.8)
     assert events_of(run).calls[-1][1]["message"] == (
         "Stopped after step 4, as 2 evaluations brought no improvement. The result is that of step 2, "
-        "whose evaluation was best (4.0000)"
+        "whose loss on the rows that choose was lowest (4.0000)"
     )
     folder = tmp_path / "jobs" / run.job_id
     final, second, last = (

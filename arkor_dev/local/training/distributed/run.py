@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
+from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import Choice
@@ -93,13 +94,14 @@ class DistributedRun(Run):
         self.group.broadcast(copy)
         return copy
 
-    def evaluate(self) -> float:
+    def evaluate(self) -> Evaluated:
         """Evaluate on rank 0 and broadcast the result."""
-        loss = torch.zeros(1, dtype=torch.float64)
+        losses = torch.zeros(2, dtype=torch.float64)
         if self.group.rank == 0:
-            loss[0] = super().evaluate()
-        self.group.broadcast(loss)
-        return super()._finite(float(loss))
+            losses[:] = torch.tensor(super().evaluate(), dtype=torch.float64)
+        self.group.broadcast(losses)
+        loss, choosing = losses.tolist()
+        return Evaluated(super()._finite(loss), choosing)
 
     def _answer_replayed(self, replay: Replay) -> bool:
         """Generate the answers on rank 0 only: another kind of machine might generate different ones."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -34,6 +35,7 @@ from arkor_dev.local.evaluation.general import (
     fewer,
     questions,
 )
+from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage, tokens_of
 from arkor_dev.local.evaluation.words import DIGITS
@@ -161,9 +163,9 @@ class FinalEvaluation:
         if name == TRAINING_LOG and self._run:
             if "loss" in fields:
                 self._history.learned(fields["loss"])
-            loss = self._run.best.last
-            if loss is not None and self._run.method.measure.evaluated in fields:
-                self._history.add(fields["step"], loss, self._run.row_losses)
+            loss, choosing = self._run.best.last, self._run.best.last_choosing
+            if self._run.method.measure.evaluated in fields and loss is not None and choosing is not None:
+                self._history.add(fields["step"], loss, self._run.row_losses, choosing)
 
     def _seconds_left(self) -> float:
         """Estimate the remaining seconds of the comparison."""
@@ -190,6 +192,7 @@ class FinalEvaluation:
         try:
             self._history.end(run.kept_step)
             stage = self._stage = _stage(preparation, run, self._cancelled)
+            _set_choice(stage, preparation, self._history, None)
             stage.known = self._history.rows.get(run.kept_step)
             stage.prepare()
             run.phases.enter(EVALUATING)
@@ -238,7 +241,9 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     before = results.read(results.result_file(job, None))
     answers = results.answers_in(before) or ANSWERS[-1]
     stage = _stage(preparation, run, lambda: False, results.questions_in(before), answers)
-    if data is not None:
+    if data is None:
+        _set_choice(stage, preparation, History(job), step)
+    else:
         stage.called = data
         if not saved.get("general"):
             stage.general, stage.stops, stage.answered = [], [], NOBODY
@@ -274,13 +279,15 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
     run = preparation.make_run(lambda: False)
     run.loss = _base_with_adapter(run, Path(saved["folder"]))
     general = general_examples(run, results.questions_in(before))[0]
+    chose = results.chose_in(before.get("scores"), len(preparation.eval_rows))
     strengths: list[EvaluationStrength] = []
     for number, strength in enumerate(STRENGTHS, 1):
         with _scaled(run.loss.model, strength):
-            task = by_row(run.held_out, measured(run.loss.row_losses, run.held_out, run.measured_at_once))
+            losses = measured(run.loss.row_losses, run.held_out, run.measured_at_once)
+            task = judging(chose, by_row(run.held_out, losses))
             losses_of_general = measured(run.loss.cross_entropy, general, run.measured_at_once)
         general_losses = [loss / count for loss, count in losses_of_general]
-        means = [round(sum(losses) / len(losses), DIGITS) for losses in (task, general_losses)]
+        means = [round(fmean(part), DIGITS) for part in (task, general_losses)]
         strengths.append({"strength": strength, "heldOut": means[0], "general": means[1]})
         preparation.progress("Measuring strengths", number, len(STRENGTHS), "strengths")
     run.loss.close()
@@ -306,10 +313,21 @@ def _scaled(model: Any, strength: float) -> Iterator[None]:
                 weight.copy_(value)
 
 
+def _set_choice(stage: Stage, preparation: Preparation, history: History, step: int | None) -> None:
+    """Let only rows judge that took no part in choosing the final adapter, or the checkpoint of ``step``."""
+    stops_early = bool(preparation.settings.get("earlyStoppingPatience"))
+    stage.choice = history.choice(preparation.chooses, step, stops_early=stops_early)
+    stage.chose = preparation.chooses if stage.choice else ()
+
+
 def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
     measure = preparation.method.measure
-    return history.verdict(preparation.eval_groups, saved, margin, measure.label if measure.higher else "")
+    higher = measure.label if measure.higher else ""
+    fields = history.verdict(preparation.eval_groups, saved, margin, higher, preparation.chooses)
+    if preparation.settings.get("earlyStoppingPatience"):
+        fields.pop("bestSentence", None)  # that none is better than the best one is no finding
+    return fields
 
 
 def base_losses(run: Run) -> BaseLosses:

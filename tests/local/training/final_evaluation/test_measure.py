@@ -362,9 +362,8 @@ def rows_measured(frames: list[Frame]) -> int:
     return int([event for event in told if event["label"] == "Evaluating"][-1]["total"])
 
 
-def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
-    shared: Backend, shared_project: Path, shared_data: Path
-) -> None:
+@pytest.fixture
+def overfitting(shared_project: Path) -> dict[str, Any]:
     """Few rows with answers that nobody could guess, learned for long: others are guessed worse and worse."""
     chance = random.Random(5)
 
@@ -377,7 +376,7 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
 
     write_jsonl(shared_project / "data" / "few.jsonl", rows(0, 8))
     write_jsonl(shared_project / "data" / "others.jsonl", rows(100, 20))
-    config = {
+    return {
         **CONFIG,
         "datasetSource": {"type": "file", "path": "data/few.jsonl"},
         "evalDatasetSource": {"type": "file", "path": "data/others.jsonl"},
@@ -387,7 +386,44 @@ def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
         "saveSteps": 10,
         "saveTotalLimit": 2,
     }
-    job, frames = judged(shared, config)
+
+
+def test_the_rows_that_stop_a_run_early_do_not_judge_its_adapter(
+    shared: Backend, overfitting: dict[str, Any], shared_data: Path
+) -> None:
+    job, frames = judged(shared, {**overfitting, "earlyStoppingPatience": 1})
+    steps = shared.job(job)["metrics"]["step"]
+    assert steps < 60, "it did not stop early"
+    evaluation = evaluation_in(frames)
+    assert evaluation["choice"] == {
+        "evaluations": steps // 10,
+        "chose": 10,
+        "judged": 10,
+        "sentence": f"Early stopping chose this adapter from {steps // 10} evaluations, by its loss on 10 of "
+        "the 20 held-out rows. Only the other 10 judge it.",
+    }
+    assert "bestSentence" not in evaluation, "that no evaluation was better than the best is no finding"
+    rows = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["rows"]
+    judges = [row["adapter"] for row in rows if not row.get("chose")]
+    assert (len(rows), len(judges), evaluation["heldOut"]["rows"]) == (20, 10, 10)
+    assert evaluation["heldOut"]["adapter"] == pytest.approx(sum(judges) / 10, abs=1e-4)
+    history = json.loads((shared_data / "jobs" / job / "evaluation" / "history.json").read_text())
+    choosing = history["choosing"]
+    assert evaluation["bestStep"] == history["final"] == int(min(choosing, key=choosing.__getitem__))
+    # A checkpoint that was evaluated may have been chosen by that, so the same rows judge it.
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": steps}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    checkpoint = shared.call("GET", f"/v1/jobs/{job}/evaluation?step={steps}").json["evaluation"]
+    assert (checkpoint["choice"]["judged"], checkpoint["heldOut"]["rows"]) == (10, 10)
+    assert checkpoint["heldOut"]["base"] == evaluation["heldOut"]["base"]
+    beside = shared.call("GET", f"/v1/jobs/{job}/evaluation?against={job}&againstStep={steps}").json
+    assert beside["comparison"]["rows"] == 10
+
+
+def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
+    shared: Backend, overfitting: dict[str, Any], shared_data: Path
+) -> None:
+    job, frames = judged(shared, overfitting)
     evaluation = evaluation_in(frames)
     best = evaluation["bestStep"]
     assert 0 < best < 50, evaluation

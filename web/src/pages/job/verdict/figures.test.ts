@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Evaluation } from "../../../contract.gen";
 import {
   answerFigures,
+  choiceOf,
   finalStep,
   measureOf,
   ordered,
@@ -73,6 +74,15 @@ describe("what is said of own sets", () => {
     expect(ownSentences(evaluation)).toEqual(["refunds: better"]);
     expect(ownSentences({ ...evaluation, sets: "x" as never })).toEqual([]);
     expect(ownSentences({ verdict: "better", sentence: "" })).toEqual([]);
+  });
+});
+
+describe("how an adapter was chosen", () => {
+  it("is a sentence where the backend sends one, made plain", () => {
+    const evaluation = (choice: unknown) =>
+      ({ verdict: "better", sentence: "", choice }) as unknown as Evaluation;
+    expect(choiceOf(evaluation({ sentence: "By 16 of \u202e32 rows." }))).toBe("By 16 of 32 rows.");
+    for (const other of [undefined, null, "x", { sentence: 7 }]) expect(choiceOf(evaluation(other))).toBe("");
   });
 });
 

@@ -118,6 +118,12 @@ function losses(...values: [number | null, number | null]): [string, string] {
   return [words(first), words(other)];
 }
 
+/** By which rows the adapter was chosen, and judged; empty if it was not chosen. */
+export function choiceOf(evaluation: Evaluation): string {
+  const choice: unknown = evaluation.choice;
+  return isObject(choice) && typeof choice.sentence === "string" ? clean(choice.sentence, 600) : "";
+}
+
 /** The result of the job's own sets. */
 export function ownSentences(evaluation: Evaluation): string[] {
   const sets: unknown = evaluation.sets;

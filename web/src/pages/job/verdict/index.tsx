@@ -12,7 +12,7 @@ import { say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { VerdictMark } from "../../../ui/verdict";
 import { useFill } from "../header/run-again";
-import { answerFigures, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
+import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
@@ -35,6 +35,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   const warning = warningOf(evaluation);
   const version = `${evaluation.sentence} ${evaluation.seconds}`;
   const { bestSentence, split } = evaluation;
+  const choice = choiceOf(evaluation);
   // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
   const better = evaluation.bestVerdict === "better";
   const sentences = [evaluation.heldOut?.sentence, evaluation.general?.sentence, answers?.sentence]
@@ -65,6 +66,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
           )}
         </div>
       )}
+      {choice !== "" && <p class="job-verdict-text num">{choice}</p>}
       {better && bestSentence && <p class="job-verdict-text">{clean(bestSentence, 600)}</p>}
       {ownSentences(evaluation).map((sentence) => (
         <p key={sentence} class="job-verdict-text">

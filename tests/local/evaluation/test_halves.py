@@ -1,0 +1,123 @@
+"""What chooses does not judge: halves of the held-out rows, and verdicts after early stopping."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.data.rows import Row
+from arkor_dev.local.evaluation.halves import choosing, choosing_half, judging, key_of, minimum
+
+from .families import FAMILIES, MARGIN, best_of_looks
+from .test_paired import most_by_chance
+
+if TYPE_CHECKING:
+    from arkor_dev.local.evaluation.paired import Comparison
+
+np = pytest.importorskip("numpy")
+
+RUNS = 150
+LOOKS = 20
+
+
+def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
+    keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
+    groups = [place // 3 for place in range(30)]
+    half = choosing_half(keys, groups)
+    assert sum(half) == 15
+    assert all(
+        len({half[place] for place in range(30) if groups[place] == group}) == 1 for group in range(10)
+    )
+    order = random.Random(3).sample(range(30), 30)
+    assert choosing_half([keys[place] for place in order], [groups[place] for place in order]) == [
+        half[place] for place in order
+    ]
+
+
+def test_a_key_depends_on_all_that_a_row_says_and_not_on_where_it_is() -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows = [
+        Row(turns, "line 1"),
+        Row(turns, "line 2"),
+        Row([*turns, *turns], "line 1"),
+        Row(turns, "line 1", extra={"columns": {"x": "1"}}),
+    ]
+    keys = [key_of(row) for row in rows]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_fewer_than_two_verdicts_need_are_not_halved_and_judge_nothing() -> None:
+    keys = [str(place) for place in range(15)]
+    chose = choosing(keys, range(15))
+    assert all(chose)
+    assert (judging(chose, range(15)), minimum(chose)) == (list(range(15)), 16)
+    grouped = choosing([str(place) for place in range(40)], [place % 15 for place in range(40)])
+    assert all(grouped), "15 groups of rows are 15 rows"
+    enough = choosing([str(place) for place in range(16)], range(16))
+    assert (len(judging(enough, range(16))), minimum(enough)) == (8, 8)
+    assert (judging((), range(15)), minimum(())) == (list(range(15)), 8), "nothing was chosen"
+
+
+def verdicts(monkeypatch: pytest.MonkeyPatch, rows: int, gain: float = 0.0, *, halves: bool) -> list[str]:
+    from arkor_dev.local.evaluation import paired
+
+    monkeypatch.setattr(paired, "RESAMPLES", 1000)
+    chance, found = np.random.default_rng(5), []
+    for _ in range(RUNS):
+        base, adapter, chose = best_of_looks(FAMILIES["normal"], chance, rows, LOOKS, gain, halves=halves)
+        found.append(paired.compare(base, adapter, margin=MARGIN, chose=chose).verdict)
+    return found
+
+
+@pytest.mark.parametrize("rows", [32, 64])
+def test_the_best_of_twenty_evaluations_that_learned_nothing_is_not_called_better(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    naive = verdicts(monkeypatch, rows, halves=False)
+    assert naive.count("better") > most_by_chance(0.05, RUNS), "choosing is no problem here"
+    assert verdicts(monkeypatch, rows, halves=True).count("better") <= most_by_chance(0.05, RUNS)
+
+
+def test_half_of_the_rows_still_find_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdicts(monkeypatch, 64, gain=1.0, halves=True).count("better") > 0.95 * RUNS
+
+
+def test_rows_that_chose_count_neither_in_the_interval_nor_in_the_means() -> None:
+    from arkor_dev.local.evaluation.paired import compare
+
+    chance = np.random.default_rng(2)
+    base, adapter = list(3 + chance.standard_normal(32)), list(2 + chance.standard_normal(32))
+    chose = [place % 2 == 0 for place in range(32)]
+    found = compare(base, adapter, list(range(32)), MARGIN, chose=chose)
+    alone = compare(base[1::2], adapter[1::2], list(range(16)), MARGIN)
+    figures: tuple[Any, ...] = ("base", "adapter", "rows", "groups", "mean", "low", "high")
+    assert [getattr(found, name) for name in figures] == [getattr(alone, name) for name in figures]
+    assert found.chose == 16
+
+
+def test_more_rows_are_needed_where_half_of_them_choose() -> None:
+    unclear = unclear_comparison()
+    assert unclear.rows_to_settle
+    from dataclasses import replace
+
+    assert replace(unclear, chose=unclear.rows).rows_to_settle == pytest.approx(
+        2 * unclear.rows_to_settle, abs=2
+    )
+
+
+def unclear_comparison() -> Comparison:
+    from arkor_dev.local.evaluation.paired import Comparison
+
+    return Comparison(3.42, 3.32, 40, 40, mean=0.1, low=-0.05, high=0.25, error=0.075, margin=0.01)
+
+
+def test_rows_that_all_chose_give_no_verdict_however_large_the_difference() -> None:
+    from arkor_dev.local.evaluation.paired import compare
+    from arkor_dev.local.evaluation.words import overall
+
+    found = compare([3.0] * 12, [1.0] * 12, chose=[True] * 12)
+    assert (found.verdict, found.rows_to_settle) == ("unclear", 16)
+    assert overall(found) == ("unclear", "Too few rows to judge it at your task (only 12).")
