@@ -372,8 +372,18 @@ def verdict_lines(evaluation: object) -> list[str]:
         ),
         split.get("sentence") if isinstance(split, dict) else None,
         facts.get("bestSentence"),
+        _extension(figure(facts.get("extendTo"))),
     ]
     return [one_line(text, 1000) for text in sentences if text]
+
+
+def _extension(steps: float | None) -> str:
+    if steps is None:
+        return ""
+    return (
+        "It was still learning: the held-out loss was falling at the last step. To train further: "
+        f"arkor-dev jobs extend JOB --steps {steps:.0f}"
+    )
 
 
 def _answers(part: dict[str, object]) -> dict[str, object]:

@@ -6,6 +6,7 @@ The rows that choose the best evaluation are not those that compare it with the 
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import EvaluationChoice
+
+LEAST_EVALUATIONS: Final = 3
+STILL_FALLS: Final = 0.1
+"""Least share of the whole fall in a run's last interval that counts as still falling."""
+LONGER: Final = 1.5
+"""How many times as long a run that was still learning is proposed to be."""
 
 MOST_FIGURES: Final = 20_000
 """Maximum number of row losses stored over all evaluations; beyond it, only the best and last keep theirs."""
@@ -147,10 +154,23 @@ class History:
         fields: dict[str, Any] = {"bestStep": best}
         if sentence := best_of(ends, compared, len(self.losses), best in saved):
             fields["bestSentence"] = sentence
+        if self._still_falls(margin):
+            fields["extendTo"] = math.ceil(LONGER * final)
         if best != final:
             fields["bestVerdict"] = compared.verdict if compared else "unclear"
             fields["bestKept"] = best in saved
         return fields
+
+    def _still_falls(self, margin: float) -> bool:
+        """Return whether the loss was still falling at the final step: that step is the lowest, and from the
+        evaluation before it fell by more than ``margin`` and by a tenth of the whole fall.
+        """
+        steps = sorted(self.losses)
+        if len(steps) < LEAST_EVALUATIONS or steps[-1] != self.final:
+            return False
+        first, before, last = (self.losses[step] for step in (steps[0], *steps[-2:]))
+        fell = before - last
+        return last == min(self.losses.values()) and fell > max(margin, STILL_FALLS * (first - last))
 
     def _trained(self, best: int, final: int) -> tuple[float, float] | None:
         both = self.trained.get(best), self.trained.get(final)

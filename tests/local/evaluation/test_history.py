@@ -70,6 +70,25 @@ def test_rows_that_are_too_few_to_halve_compare_no_steps(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("losses", "extend_to"),
+    [
+        ([3.0, 2.4, 2.0], 45),
+        ([3.0, 2.0, 1.97], None),  # it has levelled off
+        ([3.0, 2.0, 2.2], None),  # it overfits
+        ([3.0, 2.0], None),  # two evaluations show no course
+    ],
+)
+def test_a_run_whose_loss_still_fell_is_proposed_to_be_extended(
+    tmp_path: Path, losses: list[float], extend_to: int | None
+) -> None:
+    history = History(tmp_path)
+    for step, loss in enumerate(losses, 1):
+        history.add(10 * step, loss, [loss] * 20, loss)
+    history.end(10 * len(losses))
+    assert history.verdict(list(range(20)), margin=0.01).get("extendTo") == extend_to
+
+
 def test_how_an_adapter_was_chosen_is_said_with_the_numbers_of_rows(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.add(10, 1.0, ROWS, 1.0)

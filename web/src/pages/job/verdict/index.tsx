@@ -10,7 +10,7 @@ import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
-import { VerdictMark } from "../../../ui/verdict";
+import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
 import { useFill } from "../header/run-again";
 import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
@@ -46,8 +46,9 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-head">
         <h2>Verdict</h2>
         <p class="job-verdict-sentence">
-          <VerdictMark verdict={evaluation.verdict} label={clean(evaluation.sentence, 600)} />
+          <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
         </p>
+        <p class="job-verdict-text">{clean(evaluation.sentence, 600)}</p>
       </div>
       {parts.length > 0 && (
         <div class="job-tiles">
