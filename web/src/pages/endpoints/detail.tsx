@@ -66,30 +66,34 @@ export function Detail({ deployment }: { deployment: Deployment }) {
       <Stale />
       {trouble && <ErrorNote title="This endpoint can't answer" error={trouble} />}
       {error && <ErrorNote title="The endpoint was not changed" error={error} />}
-      <dl class="ep-facts">
-        <div class="ep-fact">
-          <dt>Chat completions</dt>
-          <dd class="ep-address">
-            <span class="mono">{chat}</span>
-            <CopyButton small class="ep-change" text={chat} label="Copy the URL of chat completions" />
-          </dd>
+      <div class="ep-columns">
+        <div>
+          <Keys deployment={deployment} />
+          <QuickStart slug={slug} auth={deployment.authMode} />
         </div>
-        <EditTarget deployment={deployment} change={change} />
-        {deployment.engine && (
-          <EditEngine deployment={deployment} engine={deployment.engine} change={change} />
-        )}
-        <EditAccess deployment={deployment} change={change} />
-        <EditRetention deployment={deployment} change={change} />
-        <div class="ep-fact">
-          <dt>Created</dt>
-          <dd>
-            <RelativeTime at={deployment.createdAt} />
-          </dd>
-        </div>
-      </dl>
-      <Keys deployment={deployment} />
+        <dl class="ep-facts">
+          <div class="ep-fact">
+            <dt>Chat completions</dt>
+            <dd class="ep-address">
+              <span class="mono">{chat}</span>
+              <CopyButton small class="ep-change" text={chat} label="Copy the URL of chat completions" />
+            </dd>
+          </div>
+          <EditTarget deployment={deployment} change={change} />
+          {deployment.engine && (
+            <EditEngine deployment={deployment} engine={deployment.engine} change={change} />
+          )}
+          <EditAccess deployment={deployment} change={change} />
+          <EditRetention deployment={deployment} change={change} />
+          <div class="ep-fact">
+            <dt>Created</dt>
+            <dd>
+              <RelativeTime at={deployment.createdAt} />
+            </dd>
+          </div>
+        </dl>
+      </div>
       <LazyRequests deployment={deployment} />
-      <QuickStart slug={slug} auth={deployment.authMode} />
       <Delete deployment={deployment} />
     </div>
   );
