@@ -80,6 +80,8 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
   const [storedVotes, setStoredVotes] = useState<readonly Vote[]>([]);
   const [pairs, setPairs] = useState<Pairs | null>(null);
   const [index, setIndex] = useState(0);
+  /** The number of earlier votes: a test that is continued counts on. */
+  const [before, setBefore] = useState(0);
   const ballots = useMemo(() => new Ballots(id), [id]);
   /** The indices of the questions that were voted on, and why the last vote could not be undone. */
   const [votedOn, setVotedOn] = useState<readonly number[]>([]);
@@ -91,7 +93,17 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
   useEffect(() => () => pairs?.stop(), [pairs]);
 
   const mine = votesOf(voter.value, [...storedVotes, ...newVotes]);
+  const answered = useMemo(
+    () =>
+      new Set(
+        [...storedVotes, ...newVotes]
+          .filter((vote) => vote.voter === voter.value.trim())
+          .map(({ question }) => question),
+      ),
+    [storedVotes, newVotes, voter.value],
+  );
   const begin = (questions: readonly Question[]): void => {
+    setBefore(mine);
     const targets = { one: firstTarget, other };
     setPairs(new Pairs(questions, (question, signal) => pairFor(question, targets, signal)));
     setIndex(0);
@@ -128,7 +140,7 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
     const count = pairs?.questions.length ?? 0;
     if (index + 1 < count) {
       setIndex(index + 1);
-      announce(`Question ${index + 2} of ${count}`);
+      announce(`Question ${before + index + 2} of ${before + count}`);
     } else
       setPhase(
         votesOf(voter.peek(), [...storedVotes, ...ballots.given.peek()]) >= LEAST ? "result" : "start",
@@ -153,8 +165,12 @@ function Test({ firstTarget, other }: { firstTarget: Target; other: Target }) {
           retry={() => ballots.send()}
         />
       )}
-      {phase === "start" && <Start job={job} given={newVotes.length} mine={mine} begin={begin} />}
-      {phase === "voting" && pairs && <Voting pairs={pairs} index={index} next={next} skip={advance} />}
+      {phase === "start" && (
+        <Start job={job} given={newVotes.length} mine={mine} answered={answered} begin={begin} />
+      )}
+      {phase === "voting" && pairs && (
+        <Voting pairs={pairs} before={before} index={index} next={next} skip={advance} />
+      )}
       {phase === "result" && (
         <Result
           keys={{ one: targetKey(firstTarget), other: targetKey(other) }}

@@ -21,10 +21,12 @@ interface Props {
   given: number;
   /** Votes under this label, including earlier days. */
   mine: number;
+  /** The questions of those votes. */
+  answered: ReadonlySet<string>;
   begin: (questions: readonly Question[]) => void;
 }
 
-export function Start({ job, given, mine, begin }: Props) {
+export function Start({ job, given, mine, answered, begin }: Props) {
   const [heldOut, setHeldOut] = useState<readonly Question[] | null>(null);
   const [preferred, setPreferred] = useState<readonly Question[]>([]);
   const [chosen, choose] = useState<Source | null>(null);
@@ -40,13 +42,16 @@ export function Start({ job, given, mine, begin }: Props) {
   const first: Source = usePreferences ? "preferences" : some ? "held-out" : "own";
   const source = chosen ?? (given === 0 ? first : "own");
   const questions = { "held-out": heldOut ?? [], preferences: preferred, own: questionsIn(text) }[source];
+  // A test that is continued asks what is left, or everything again.
+  const left = questions.filter(({ text }) => !answered.has(text));
+  const asked = left.length > 0 ? left : questions;
   const ready = voter.value.trim() !== "" && questions.length > 0;
   return (
     <form
       style={styles.start}
       onSubmit={(event) => {
         event.preventDefault();
-        if (ready) begin(source === "own" ? questions : shuffled(questions));
+        if (ready) begin(source === "own" ? asked : shuffled(asked));
       }}
     >
       <p>You compare two answers to each question. Model names are revealed after {LEAST} votes.</p>
@@ -112,9 +117,9 @@ export function Start({ job, given, mine, begin }: Props) {
             {voter.value.trim() === "" ? "Enter a name or label to start." : "Enter a question to start."}
           </p>
         )}
-        {questions.length > 0 && mine + questions.length < LEAST && (
+        {asked.length > 0 && mine + asked.length < LEAST && (
           <p class="hint">
-            {plural(questions.length, "question")}: the result needs {LEAST} votes.
+            {plural(asked.length, "question")}: the result needs {LEAST} votes.
           </p>
         )}
       </div>

@@ -17,8 +17,8 @@ import { isObject } from "../../lib/json";
 import { features } from "../../store/features";
 import { distinct, type Question } from "./pairs";
 
-/** The label that distinguishes a person's votes from another's, until the page is closed. */
-export const voter = signal("");
+/** The label that distinguishes a person's votes from another's, until the page is closed. Most people vote alone. */
+export const voter = signal("me");
 
 export const canKeep = (): boolean => features.value.has("votes");
 

@@ -18,6 +18,8 @@ export type Judgement = "left" | "right" | "tie" | "skip";
 
 interface Props {
   pairs: Pairs;
+  /** The number of questions answered before this session. */
+  before: number;
   index: number;
   next: (pair: Pair, judgement: Judgement) => void;
   /** Continues if there is no pair. */
@@ -31,7 +33,7 @@ const ACTIONS = [
 ] as const;
 const KEYS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" } as const;
 
-export function Voting({ pairs, index, next, skip }: Props) {
+export function Voting({ pairs, before, index, next, skip }: Props) {
   const [got, setGot] = useState<{ pairs: Pairs; index: number; pair: Pair | null } | null>(null);
   const box = useRef<HTMLElement>(null);
   // Ignore the response to another question.
@@ -63,17 +65,11 @@ export function Voting({ pairs, index, next, skip }: Props) {
     })),
   );
   const question = pairs.questions[index]?.text ?? "";
+  const position = `Question ${before + index + 1} of ${before + pairs.questions.length}`;
   const alike = pair !== null && pair.left.trim() === pair.right.trim();
   return (
-    <section
-      ref={box}
-      tabIndex={-1}
-      class="blind-question"
-      aria-label={`Question ${index + 1} of ${pairs.questions.length}`}
-    >
-      <p class="hint num">
-        Question {index + 1} of {pairs.questions.length}
-      </p>
+    <section ref={box} tabIndex={-1} class="blind-question" aria-label={position}>
+      <p class="hint num">{position}</p>
       <p style={styles.asked} dir="auto">
         {cleanBlock(question, QUESTION)}
       </p>
@@ -109,6 +105,11 @@ export function Voting({ pairs, index, next, skip }: Props) {
           <Answer label="Left answer" text={pair?.left} />
           <Answer label="Right answer" text={pair?.right} />
         </div>
+      )}
+      {pair === null && !failed && (
+        <p class="hint" role="status">
+          Both models are answering. The next questions are answered while you read.
+        </p>
       )}
       {alike && <p class="hint">Both say the same, word for word.</p>}
     </section>
