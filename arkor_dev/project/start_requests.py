@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 
@@ -35,8 +34,8 @@ MOST: Final = 5
 """Maximum number of requests of a project that wait at the same time."""
 LENGTH: Final = 1000
 """Longest text of a request, in characters; one that cannot be shown in full is refused."""
-CHANGES: Final = len(SETTINGS)
-"""Maximum number of changed settings: each once."""
+CHANGES: Final = 200
+"""Maximum number of changed settings; there are fewer, and each changes once."""
 CLIENT_LENGTH: Final = 60
 
 

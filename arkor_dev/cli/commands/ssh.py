@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.export.run import run_export
 from arkor_dev.cli.commands.jobs import jobs_of
-from arkor_dev.cli.consent import confirm
+from arkor_dev.cli.consent import confirm, require_trust
 from arkor_dev.connection.connect import joined
 from arkor_dev.connection.ssh.host import checked
 from arkor_dev.connection.ssh.link import linked
@@ -45,8 +45,10 @@ async def run_ssh(
     action = action or ACTIONS[0]
     if action not in ACTIONS:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {', '.join(ACTIONS)}.")
-    if (host := host or load_ssh(settings.project)) is None:
-        raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+    if host is None:
+        if (host := load_ssh(settings.project)) is None:
+            raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+        require_trust(settings, host)
     if action == "fetch":
         return await _fetch_all(replace(settings, local=True, ssh=checked(host)), out)
     python = load_ssh_python(settings.project, host)
