@@ -307,6 +307,17 @@ async def test_figures_are_written_as_csv_and_json_lines(
     assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
 
 
+async def test_a_step_that_no_format_holds_is_left_out(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("completed", name="bot")
+    for step in (1e300, -1, "2", 2):
+        fake_backend.emit(job, "training.log", step=step, loss=1.0)
+    fake_backend.finish(job)
+    written = (await command.run(0, "jobs", "figures", job, "--format", "jsonl")).splitlines()
+    assert [json.loads(line)["step"] for line in written] == [None, None, None, 2]
+
+
 async def test_figures_of_the_training_method_are_columns_too(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
