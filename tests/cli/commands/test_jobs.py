@@ -256,6 +256,18 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
     assert "  loss" not in await command.run(0, "jobs", "show", job)
 
 
+@pytest.mark.parametrize("status", [[], {}, 5, None])
+async def test_a_job_whose_status_is_no_text_is_left_out(
+    command: Command, signed_in: None, fake_backend: FakeBackend, status: object
+) -> None:
+    hostile, job = (fake_backend.add_job("completed", name=name) for name in ("hostile", "half\ud800"))
+    fake_backend.jobs[hostile]["status"] = status
+    listed = await command.run(0, "jobs")
+    assert hostile not in listed
+    assert listed.splitlines()[1].endswith(f"{job}  half")
+    assert "There is no job" in await command.run(2, "jobs", "show", hostile)
+
+
 async def test_the_rows_of_two_jobs_are_compared(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
