@@ -67,11 +67,11 @@ def _nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
         os.environ.pop("NCCL_COMM_ID", None)  # another address, with a secret that everybody knows
         store: Any = dist.FileStore(str(meeting.store), meeting.count)
     else:
-        store = _store(meeting, on_cpu)
+        store = store_for_nccl(meeting, on_cpu)
     return dist.ProcessGroupNCCL(store, meeting.rank, meeting.count, dist.ProcessGroupNCCL.Options())
 
 
-def _store(meeting: Rendezvous, on_cpu: Links) -> Any:
+def store_for_nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
     """Return torch's store, through which NCCL's workers on several machines find each other.
 
     It has no token, so only NCCL uses it, and only at its start.
