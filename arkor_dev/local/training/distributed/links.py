@@ -216,7 +216,7 @@ def _gather(meeting: Rendezvous, listener: socket.socket) -> list[socket.socket]
         while len(by_rank) < meeting.count - 1:
             if time.monotonic() > deadline:
                 raise TimeoutError("another worker did not come")
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(OSError):  # nobody yet, or one who has left again
                 connection, _ = listener.accept()
                 unproven.append(connection)
                 threading.Thread(target=check, args=(connection,), daemon=True).start()
