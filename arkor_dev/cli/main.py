@@ -125,6 +125,9 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
     if arguments.managed + settings.local + bool(settings.ssh) > 1:
         raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
     if settings.ssh:
+        from arkor_dev.connection.ssh.trust import trust
+
+        trust(settings, settings.ssh)  # who types the host has agreed to it
         settings = replace(settings, local=True)
     if not (arguments.managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]

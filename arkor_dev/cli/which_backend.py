@@ -1,8 +1,8 @@
 """Selects the backend for a command that names none: this machine's or the managed one.
 
 A job of this machine is found from any folder. A project whose ``arkor.toml`` names a host for ssh uses that
-one, and a project last opened with ``--local`` opens locally again, both unless ``ARKOR_CLOUD_API_URL`` is
-set. Every other command uses the managed backend.
+one after a person has agreed, and a project last opened with ``--local`` opens locally again, both unless
+``ARKOR_CLOUD_API_URL`` is set. Every other command uses the managed backend.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def settings_for(
     """Return the settings with the backend, and a sentence if it is this machine.
 
     ``jobs`` are the jobs that the command names. With ``anywhere``, a job of another local project switches
-    to that project.
+    to that project. Raises BadRequestError unless a person agrees, or has agreed before, to the host for ssh
+    that ``arkor.toml`` names.
     """
     for job in jobs:
         name = (job or "").partition(":")[0]
@@ -50,6 +51,9 @@ def settings_for(
     from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
 
     if settings.cloud_url is None and (host := load_ssh(settings.project)):
+        from .consent import require_trust
+
+        require_trust(settings, host)
         return replace(settings, local=True, ssh=host), (
             f"arkor.toml names {host} below [compute], so that machine is used, over ssh. "
             "For another backend: --local or --managed"

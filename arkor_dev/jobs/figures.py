@@ -31,6 +31,7 @@ LOG: Final = ("epoch", "loss", "evalLoss", "learningRate", "tokensPerSecond", "s
 MACHINE: Final = (
     "cpu", "processCpu", "memory", "memoryFree", "disk", "gpu", "gpuMemory", "gpuWatts", "gpuCelsius",
 )  # fmt: skip
+MOST_STEPS: Final = 2**53
 FIRST: Final = ("event", "timestamp", "step")
 KNOWN: Final = frozenset((*FIRST, *LOG, *MACHINE))
 TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
@@ -80,7 +81,7 @@ async def history(
 
 
 def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str] | None) -> None:
-    step = _number(data.get("step"))
+    step = _step(data.get("step"))
     if name == events.TRAINING_RESUMED and step is not None:
         # Later steps will be computed again.
         rows[:] = [row for row in rows if row["step"] is None or row["step"] <= step]
@@ -92,6 +93,12 @@ def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str]
         rows.append(
             {"event": name, "timestamp": time if isinstance(time, str) else None, "step": step} | figures
         )
+
+
+def _step(value: object) -> float | None:
+    """Return the number of a step that every format can hold, or None."""
+    step = _number(value)
+    return step if step is not None and 0 <= step <= MOST_STEPS else None
 
 
 def _number(value: object) -> float | None:

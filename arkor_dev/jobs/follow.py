@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError, NotFoundError, TemporaryError
 from arkor_dev.contract.events import (
@@ -206,7 +206,12 @@ async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
         job = json.loads(body).get("job")
     except (ValueError, AttributeError, RecursionError):
         job = None
-    return job if isinstance(job, dict) else {}
+    return job if is_job(job) else {}
+
+
+def is_job(value: object) -> TypeGuard[dict[str, object]]:
+    """Return whether a value of a response describes a job, as far as all commands rely on it."""
+    return isinstance(value, dict) and all(isinstance(value.get(name, ""), str) for name in ("id", "status"))
 
 
 async def _is_over(backend: Backend, job_id: str) -> bool:

@@ -16,7 +16,7 @@ import secrets
 import time
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
-from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
@@ -32,10 +32,11 @@ SECONDS: Final = 300.0
 """How long a request waits for its answer."""
 MOST: Final = 5
 """Maximum number of requests of a project that wait at the same time."""
-LENGTH: Final = 300
-"""Longest text of a request, in characters."""
-CHANGES: Final = 100
-"""Maximum number of settings that a request shows."""
+LENGTH: Final = 1000
+"""Longest text of a request, in characters; one that cannot be shown in full is refused."""
+CHANGES: Final = 200
+"""Maximum number of changed settings; there are fewer, and each changes once."""
+CLIENT_LENGTH: Final = 60
 
 
 def folder_of(settings: Settings) -> Path:
@@ -44,11 +45,20 @@ def folder_of(settings: Settings) -> Path:
 
 
 class Request:
-    """A request that waits for its answer while the block runs. Raises ConflictError for too many at once."""
+    """A request that waits for its answer while the block runs.
+
+    Raises BadRequestError if the page cannot show all of it, and ConflictError for too many at once.
+    """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.id = secrets.token_hex(16)
         self._request = {**request, "expiresAt": int(time.time() + SECONDS)}
+        try:
+            _start_request(self.id, self._request)
+        except ValueError as fault:
+            raise BadRequestError(
+                f"Studio's page cannot show this run in full: {fault}. Set that in arkor.toml instead."
+            ) from None
         self._path = folder / f"{self.id}.json"
         self._answer = folder / f"{self.id}.answer"
         self._file: IO[bytes] | None = None
@@ -125,20 +135,27 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _start_request(request_id: str, record: Any) -> StartRequest:
-    """Return a request as the page shows it. Raises ValueError for anything else."""
+    """Return a request as the page shows it, in full. Raises ValueError for anything else."""
     try:
+        changes = [[_line(key), _line(value)] for key, value in record["changes"]]
+        if len(changes) > CHANGES or len({key for key, _ in changes}) < len(changes):
+            raise ValueError("a setting is changed twice")
         return {
             "id": request_id,
-            "client": one_line(str(record["client"]), 60),
-            "name": one_line(str(record["name"]), LENGTH),
-            "model": one_line(str(record["model"]), LENGTH),
-            "data": one_line(str(record["data"]), LENGTH),
-            "changes": [
-                [one_line(str(key), LENGTH), one_line(str(value), LENGTH)]
-                for key, value in list(record["changes"])[:CHANGES]
-            ],
+            "client": one_line(str(record["client"]), CLIENT_LENGTH),
+            "name": _line(record["name"]),
+            "model": _line(record["model"]),
+            "data": _line(record["data"]),
+            "changes": changes,
             "dryRun": record["dryRun"] is True,
             "expiresAt": int(record["expiresAt"]),
         }
     except (KeyError, TypeError, OverflowError):
-        raise ValueError from None
+        raise ValueError("it is not a request") from None
+
+
+def _line(text: object) -> str:
+    """Return a text that a line shows as it is. Raises ValueError."""
+    if not isinstance(text, str) or one_line(text, LENGTH) != " ".join(text.split()):
+        raise ValueError(f"{one_line(text, 60)} is longer than {LENGTH:,} characters, or not plain text")
+    return text

@@ -154,24 +154,6 @@ class AsyncStudio:
         what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
         Raises BadRequestError for settings that are not allowed.
         """
-        planned, config = await self.plan(
-            trainer, model=model, dataset=dataset, eval_dataset=eval_dataset, name=name, dry_run=dry_run,
-            **settings,
-        )  # fmt: skip
-        return await self.start(planned, config, parent=parent)
-
-    async def plan(
-        self,
-        trainer: str | None = None,
-        *,
-        model: str | None = None,
-        dataset: Any = None,
-        eval_dataset: Any = None,
-        name: str | None = None,
-        dry_run: bool = False,
-        **settings: Any,
-    ) -> tuple[str, dict[str, object]]:
-        """Return the name and the config of the run that `train` would start. Raises BadRequestError."""
         chosen = None
         if trainer is not None or model is None:
             chosen = choose(await asyncio.to_thread(load_trainers, self.project), trainer)
@@ -180,7 +162,7 @@ class AsyncStudio:
             settings=settings, dry_run=dry_run,
         )  # fmt: skip
         run_name = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
-        return run_name, config
+        return await self.start(run_name, config, parent=parent)
 
     async def start(self, name: str, config: dict[str, object], *, parent: str | None = None) -> AsyncRun:
         """Start a planned run, under the next free name, and return it as soon as it is in the queue."""

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
+from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.sources import REPLAY, parts_of
 from arkor_dev.jobs.figures import rows_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.start_requests import SECONDS, Request, folder_of
 from arkor_dev.server.open_studios import port_of
 
 from .async_studio import AsyncStudio
-from .requests import KNOWN
+from .requests import config_of, fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mcp.server import MCPServer
 
+    from arkor_dev.contract.shapes import DatasetSource, Trainer
     from arkor_dev.core.settings import Settings
 
     from .async_studio import AsyncRun
@@ -41,6 +44,7 @@ PATIENCE: Final = 40.0
 POLL: Final = 0.3
 """Seconds between two checks for a person's answer."""
 MOST_JOBS: Final = 50
+DRY_RUN: Final = "dryRun"
 LONGEST_ANSWER: Final = 1024
 """Maximum number of tokens of a chat's answer."""
 INSTRUCTIONS: Final = (
@@ -158,26 +162,33 @@ class Tools:
 
         Returns {job} if it was started, else {request, next}: call training_request with that id.
         """
-        if wrong := [name for name in settings if name not in KNOWN]:
-            raise BadRequestError(
-                f"{one_line(wrong[0], 100)} is not a setting of a trainer. list_trainers shows some. "
-                "The data are the trainer's own."
-            )
         chosen = choose(await asyncio.to_thread(load_trainers, self._settings.project), trainer)
-        name, config = await AsyncStudio.of(self._settings).plan(chosen["name"], dry_run=dry_run, **settings)
+        name, config = chosen["name"], await asyncio.to_thread(self._config_of, chosen, settings, dry_run)
         if self._allow_start:
             return await self._start(name, config)
         start = {
             "client": client,
             "name": name,
             "model": config.get("model"),
-            "data": _data_of(config.get("datasetSource")),
-            "changes": sorted((key, json.dumps(value)) for key, value in settings.items()),
-            "dryRun": dry_run,
+            "data": ", ".join(_data_of(part) for part in parts_of(config["datasetSource"])),
+            "changes": _differences(chosen["config"], config),
+            "dryRun": config.get(DRY_RUN) is True,
         }
         request = Request(folder_of(self._settings), start)
         self._requests[request.id] = asyncio.create_task(self._once_allowed(request, name, config))
         return await self.training_request(request.id)
+
+    def _config_of(self, trainer: Trainer, settings: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+        """Return the config of a trainer's run. Raises BadRequestError, also for other data."""
+        fields = fields_of(settings)
+        if REPLAY in fields:
+            raise BadRequestError("The data are the trainer's own. Set replay_dataset in arkor.toml instead.")
+        if DRY_RUN in fields:
+            raise BadRequestError("dry_run is not one of the settings. Give it beside them.")
+        return config_of(
+            self._settings.project, trainer, model=None, dataset=None, eval_dataset=None, settings=fields,
+            dry_run=dry_run,
+        )  # fmt: skip
 
     async def training_request(self, request: str) -> dict[str, Any]:
         """Wait for a person's answer to a request to start a run, for up to 40 seconds.
@@ -302,7 +313,14 @@ def _summary(job: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if value is not None}
 
 
-def _data_of(source: object) -> str:
-    if not isinstance(source, dict):
-        return ""
+def _data_of(source: DatasetSource) -> str:
     return str(source.get("path") or source.get("name") or source.get("url") or source.get("type"))
+
+
+def _differences(config: Mapping[str, Any], changed: Mapping[str, Any]) -> list[list[str]]:
+    """Return the settings of ``changed`` that are not those of ``config``, by their keys in arkor.toml."""
+    return [
+        [row.key, json.dumps(changed[row.field]) if row.field in changed else "removed"]
+        for row in SETTINGS
+        if row.field != DRY_RUN and config.get(row.field) != changed.get(row.field)
+    ]

@@ -58,7 +58,12 @@ def point_of(name: str, data: object) -> Point | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 class Metrics:
@@ -96,8 +101,8 @@ class Metrics:
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """Return the steps that have a value of ``name``, and the values."""
-        points = [(row["step"], value) for row in self.rows if (value := row.get(name)) is not None]
-        return [step for step, _ in points], [value for _, value in points]
+        rows = [row for row in self.rows if row.get("step") is not None and row.get(name) is not None]
+        return [row["step"] for row in rows], [row[name] for row in rows]
 
     def to_pandas(self) -> Any:
         """Return a pandas ``DataFrame``. Raises BadRequestError if pandas is not installed."""

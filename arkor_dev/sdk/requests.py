@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.changes import applied, conflict, problem
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.regular_files import NotRegularError, read_small
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.atomic_write import write_private
+from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError
 from arkor_dev.project.dataset_source import read_source
 from arkor_dev.project.toml.problems import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Trainer
@@ -28,15 +30,25 @@ HASH_DIGITS: Final = 12
 def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
     """Return settings by their fields in a job's config; ``lora={"r": 16}`` and ``lora_r=16`` are the same.
 
-    Raises BadRequestError for a name that is not a setting.
+    Raises BadRequestError for a name that is not a setting, and for two names of one.
     """
+    named: dict[str, str] = {}
     by_field: dict[str, object] = {}
+    for name, value in _flat(settings):
+        field = _field(name)
+        if field in named:
+            raise BadRequestError(f"{named[field]} and {name} are the same setting. Remove one of the two.")
+        named[field], by_field[field] = name, value
+    return by_field
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield settings with those of a table under the table's name, as in ``lora.r``."""
     for name, value in settings.items():
         if isinstance(value, dict) and any(row.table == name for row in SETTINGS):
-            by_field.update({_field(f"{name}.{key}"): inner for key, inner in value.items()})
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
-            by_field[_field(name)] = value
-    return by_field
+            yield name, value
 
 
 def _field(name: str) -> str:
@@ -44,7 +56,7 @@ def _field(name: str) -> str:
         return KNOWN[name]
     except KeyError:
         raise BadRequestError(
-            f"{name} is not a setting of a trainer.{suggest(name, list(KNOWN), 'Known are')}"
+            f"{one_line(name, 100)} is not a setting of a trainer.{suggest(name, list(KNOWN), 'Known are')}"
         ) from None
 
 
@@ -119,7 +131,11 @@ def _is_source(row: dict[str, Any]) -> bool:
 
 
 def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
-    """Write rows to a file named by their content; return its path in the project. Raises BadRequestError."""
+    """Write rows to a file named by their content; return its path in the project.
+
+    Raises BadRequestError, also if a file of that name has other rows: an edit, which is neither trained on
+    nor overwritten.
+    """
     try:
         text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     except (TypeError, ValueError, RecursionError) as fault:
@@ -130,9 +146,21 @@ def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
     try:
         if not path.exists():
             write_private(path, data, folder_mode=0o755)
+        elif not _has(path, data):
+            raise BadRequestError(
+                f"{name} was changed after it had been written from these rows. Rename it to keep "
+                "the change, or delete it."
+            )
     except OSError as fault:
         raise BadRequestError(f"{name} cannot be written: {fault.strerror}.") from None
     return name
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return read_small(path, len(data)) == data
+    except NotRegularError:  # or longer
+        return False
 
 
 def messages_of(conversation: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:

@@ -44,7 +44,9 @@ async def test_a_run_on_another_machine(
     (project / "arkor.toml").write_text(f"{toml}eval_split = 0.4\n")
     with running_sshd(tmp_path / "sshd", held_port(), monkeypatch, env=worker_template()) as there:
         async with (
-            running_daemon(tmp_path / "home", held_port(), "--project", str(project)) as daemon,
+            running_daemon(
+                tmp_path / "home", held_port(), "--project", str(project), "--ssh", HOST
+            ) as daemon,
             open_page(daemon.origin, faulty=True, reduced_motion="reduce") as page,
         ):
             header = page.get_by_role("banner")

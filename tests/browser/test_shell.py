@@ -290,12 +290,14 @@ async def test_a_run_that_a_program_wants_is_started_by_a_press_only(
 ) -> None:
     said = {
         "client": "Assistant", "name": "bot", "model": "tiny", "data": "data/chats.jsonl",
-        "changes": [["learning_rate", "0.02"]], "dryRun": False,
+        "changes": [["learning_rate", "0.02"], ["reward_funcs", '["' + "long name " * 90 + 'end"]']],
+        "dryRun": False,
     }  # fmt: skip
     with Request(folder_of(studio.settings), said) as request:
         async with open_page(studio.url) as page:
             asked = page.get_by_role("alert").filter(has_text="Assistant wants to start training bot")
             await expect(asked).to_contain_text("learning_rate = 0.02")
+            await expect(asked).to_contain_text('long name end"]')
             assert request.answer() is None
             await page.get_by_role("link", name="Playground").click()
             thread = await page.locator(".pg-top").bounding_box()

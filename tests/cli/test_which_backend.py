@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from arkor_dev.cli.main import main
 from arkor_dev.cli.which_backend import remember, settings_for
+from arkor_dev.connection.ssh.trust import FILE, is_trusted, trust
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.toml.compute import load_ssh_python
+from arkor_dev.sdk.async_studio import AsyncStudio
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +95,7 @@ def test_the_command_line_says_which_backend_it_takes(
 
 def test_a_host_in_arkor_toml(here: Settings) -> None:
     remember(replace(here, local=True))
+    trust(here, "gpu-box")
     (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
     found, why = settings_for(here, [])
     assert (found.local, found.ssh) == (True, "gpu-box")
@@ -102,6 +108,68 @@ def test_a_host_in_arkor_toml(here: Settings) -> None:
     assert [load_ssh_python(here.project, host) for host in ("gpu-box", "other")] == ["~/p", None]
     (here.project / "arkor.toml").write_text('[compute]\nssh = "-oProxyCommand=x"\n')
     assert settings_for(here, [])[0].ssh is None, "and its trainers say why"
+
+
+def test_a_host_that_only_the_project_names_is_not_contacted_without_consent(
+    here: Settings, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ssh = Mock(return_value="/bin/false")
+    monkeypatch.setattr("arkor_dev.connection.ssh.host.program", ssh)
+    (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
+    project = ["--project", str(here.project)]
+    for command in ([], ["jobs"], ["start"], ["doctor"], ["ssh", "status"], ["mcp"]):
+        assert main([*command, *project]) == 2
+        assert "Nobody has agreed to that yet. Agree with --ssh gpu-box" in capsys.readouterr().err
+    with pytest.raises(BadRequestError, match="Nobody has agreed"):
+        AsyncStudio(here.project)
+    monkeypatch.setattr("arkor_dev.cli.consent.can_ask", lambda: True)
+    monkeypatch.setattr(builtins, "input", lambda _: "n")
+    assert main(["jobs", *project]) == 2
+    assert "gpu-box was not contacted" in capsys.readouterr().err
+    ssh.assert_not_called()
+    assert not (home / ".arkor").exists()
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_consent_to_a_host_is_asked_once_for_each_project_and_host(
+    here: Settings, home: Path, monkeypatch: pytest.MonkeyPatch, typed: bool
+) -> None:
+    question = Mock(return_value="y")
+    monkeypatch.setattr("arkor_dev.connection.ssh.host.program", lambda: "/bin/false")
+    toml = here.project / "arkor.toml"
+    toml.write_text('[compute]\nssh = "gpu-box"\n')
+    if typed:
+        assert main(["jobs", "--ssh", "gpu-box", "--project", str(here.project)]) == 2
+    monkeypatch.setattr("arkor_dev.cli.consent.can_ask", lambda: True)
+    monkeypatch.setattr(builtins, "input", question)
+    (here.project.parent / "link").symlink_to(here.project)
+    for name in ("project", "link", "project"):
+        found = Settings.from_environment({}, here.project.parent / name)
+        assert settings_for(found, [])[0].ssh == "gpu-box"
+    assert question.call_count == (0 if typed else 1)
+    (record,) = (home / ".arkor").iterdir()
+    assert record.stat().st_mode & 0o777 == 0o600
+
+    question.reset_mock()
+    toml.write_text('[compute]\nssh = "other-box"\n')
+    settings_for(here, [])
+    (here.project.parent / "clone").mkdir()
+    (here.project.parent / "clone" / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
+    settings_for(replace(here, project=here.project.parent / "clone"), [])
+    assert ["other-box" in call.args[0] for call in question.call_args_list] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "record", [b"[" * 100_000, b"[]", b'{"%s": "gpu-box"}', b'{"%s": [["gpu-box"]]}', b"\xff"]
+)
+def test_a_damaged_record_of_trust_trusts_nothing_and_can_be_replaced(
+    here: Settings, home: Path, record: bytes
+) -> None:
+    (home / ".arkor").mkdir()
+    (home / ".arkor" / FILE).write_bytes(record.replace(b"%s", bytes(here.project)))
+    assert not is_trusted(here, "gpu-box")
+    trust(here, "gpu-box")
+    assert is_trusted(here, "gpu-box")
 
 
 def test_no_token_leaves_because_of_it(

@@ -29,6 +29,7 @@ from arkor_dev.core.plain_text import one_line, plain
         ("\u202eevil\u202c \u2066x\u2069\u200f", "evil x"),
         ("one\u2028two", "onetwo"),
         ("nul\x00del\x7f", "nuldel"),
+        ("half a pair\ud800\udcff", "half a pair"),
     ],
 )
 def test_plain(hostile: str, left: str) -> None:

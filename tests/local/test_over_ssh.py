@@ -15,6 +15,7 @@ import pytest
 from arkor_dev.cli.main import main
 from arkor_dev.connection.connect import connected
 from arkor_dev.connection.ssh import package
+from arkor_dev.connection.ssh.trust import trust
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.follow import JobEvent, follow
@@ -117,6 +118,7 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # The first start installs, and Run is pressed; then the laptop is closed.
+    trust(launch, HOST)
     arguments = ("--project", str(project))
     async with running_daemon(launch.home, held_port(), *arguments) as daemon:
         async with daemon.stream("POST", "/api/train", json={"trainer": "parrot"}) as answer:
@@ -188,7 +190,7 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
     async with connected(launch, notices.append) as backend:
         await backend.list_jobs()
 
-    fetch = ["ssh", "fetch", "--project", str(project)]
+    fetch = ["ssh", "fetch", HOST, "--project", str(project)]
     assert await asyncio.to_thread(main, fetch) == 0
     assert "1 of 1 completed jobs to fetch" in capsys.readouterr().out
     assert (project / "fetched" / str(made["id"]) / "adapter_model.safetensors").is_file()
@@ -198,7 +200,7 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
     pids = server.processes()
     assert await asyncio.to_thread(main, ["ssh", "status", HOST, "--project", str(project)]) == 0
     assert "own                      running, arkor-dev" in capsys.readouterr().out
-    assert await asyncio.to_thread(main, ["ssh", "stop", "--project", str(project)]) == 0
+    assert await asyncio.to_thread(main, ["ssh", "stop", HOST, "--project", str(project)]) == 0
     assert await gone(pids, 60) == []
     assert await asyncio.to_thread(main, ["ssh", "remove", HOST, "--yes", "--project", str(project)]) == 0
     assert not (server.home / ".arkor" / "remote").exists()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.project import start_requests
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.project.start_requests import MOST, Request, answer, waiting
 
 if TYPE_CHECKING:
@@ -62,9 +61,29 @@ def test_what_is_not_a_request_of_a_running_program_is_not_shown(tmp_path: Path)
     abandoned = tmp_path / f"{'a' * 32}.json"
     abandoned.write_text(json.dumps({**SAID, "expiresAt": time.time() + 100}))
     (tmp_path / "link.json").symlink_to("/etc/passwd")
-    with Request(tmp_path, {**SAID, "changes": "x" * 500, "model": "y" * 10_000}):
-        assert list(waiting(tmp_path)) == []
-    with Request(tmp_path, {**SAID, "model": "y" * 10_000}):
-        (shown,) = waiting(tmp_path)
-        assert len(shown["model"]) == start_requests.LENGTH
+    assert list(waiting(tmp_path)) == []
     assert not abandoned.exists()
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"model": "y" * 10_000},
+        {"data": "safe.jsonl\u202e"},
+        {"changes": "x" * 500},
+        {"changes": [["epochs", "1"], ["epochs", "9999"]]},
+        {"changes": [["a", "1" * 10_000]]},
+        {"changes": [[f"a{number}", "1"] for number in range(1000)]},
+    ],
+)
+def test_a_request_that_cannot_be_shown_in_full_is_refused_and_not_answered(
+    tmp_path: Path, hidden: dict[str, Any]
+) -> None:
+    with pytest.raises(BadRequestError, match="cannot show"):
+        Request(tmp_path, {**SAID, **hidden})
+    with Request(tmp_path, SAID) as request:
+        path = tmp_path / f"{request.id}.json"
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), **hidden}))
+        assert list(waiting(tmp_path)) == []
+        with pytest.raises(NotFoundError):
+            answer(tmp_path, request.id, allow=True)

@@ -17,6 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, Implementation
 
 from arkor_dev.cli.main import parser
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.project.start_requests import answer, folder_of, waiting
 from arkor_dev.sdk.mcp_server import Tools
@@ -87,6 +88,52 @@ async def test_a_trainer_that_cannot_run_is_listed_with_its_mistake(tmp_path: Pa
     first, second = await Tools(settings, allow_start=False).list_trainers()
     assert (first["name"], first["config"]["model"], "problem" in first) == ("good", "m", False)
     assert (second["name"], "steps" in second["problem"], "config" in second) == ("bad", True, False)
+
+
+@pytest.fixture
+def quiet_project(tmp_path: Path) -> Settings:
+    """A project that nothing is open on."""
+    (tmp_path / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    (tmp_path / "other.jsonl").write_text('{"prompt": "c", "completion": "d"}\n')
+    trainer = '[[trainer]]\nname = "good"\nmodel = "m"\ndataset = "chats.jsonl"\nsteps = 7\n'
+    (tmp_path / "arkor.toml").write_text(trainer)
+    return Settings(tmp_path, tmp_path, tmp_path / "data", tmp_path / "cache", local=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"epochs": 1, "num_train_epochs": 9999}, "the same setting"),
+        ({"replay": 0.2, "replay_dataset": "other.jsonl"}, "the trainer's own"),
+        ({"base_kl": 0.2, "replayDataset": "other.jsonl"}, "the trainer's own"),
+        ({"dry_run": True}, "not one of the settings"),
+        ({"dryRun": True}, "not one of the settings"),
+        ({"model": "m" * 2000}, "model"),
+    ],
+)
+@pytest.mark.parametrize("allow_start", [False, True])
+async def test_a_request_that_would_not_be_what_it_shows_is_refused(
+    quiet_project: Settings, settings: dict[str, Any], reason: str, allow_start: bool
+) -> None:
+    tools = Tools(quiet_project, allow_start=allow_start)
+    with pytest.raises(BadRequestError, match=reason):
+        await tools.start_training("test", None, settings, dry_run=False)
+    assert list(waiting(folder_of(quiet_project))) == []
+
+
+async def test_a_request_shows_every_setting_that_the_run_would_change(
+    quiet_project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arkor_dev.sdk.mcp_server.PATIENCE", 0.0)
+    tools = Tools(quiet_project, allow_start=False)
+    changes = {"numTrainEpochs": 9999, "lora": {"r": 4}, "model": "n", "samples": "off"}
+    await tools.start_training("test", None, changes, dry_run=True)
+    request = await one_request(quiet_project)
+    await tools.close()
+    assert (request["model"], request["data"], request["dryRun"]) == ("n", "chats.jsonl", True)
+    assert request["changes"] == [
+        ["model", '"n"'], ["steps", "removed"], ["epochs", "9999"], ["lora.r", "4"], ["samples", '"off"'],
+    ]  # fmt: skip
 
 
 async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(project: Settings) -> None:

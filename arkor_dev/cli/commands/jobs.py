@@ -27,6 +27,7 @@ from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
 from arkor_dev.jobs.figures import history
+from arkor_dev.jobs.follow import is_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -285,7 +286,7 @@ async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
     """Return all jobs, newest first."""
     try:
         entries = json.loads((await backend.list_jobs()).body)["jobs"]
-        jobs = [job for job in entries if isinstance(job, dict) and isinstance(job.get("id"), str)]
+        jobs = [job for job in entries if is_job(job) and "id" in job]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
     return sorted(jobs, key=lambda job: str(job.get("createdAt")), reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.export.run import run_export
 from arkor_dev.cli.commands.jobs import jobs_of
-from arkor_dev.cli.consent import confirm
+from arkor_dev.cli.consent import confirm, require_trust
 from arkor_dev.connection.connect import joined
+from arkor_dev.connection.ssh.answers import read_host_use, read_nothing, read_stopped
 from arkor_dev.connection.ssh.host import checked
 from arkor_dev.connection.ssh.link import linked
 from arkor_dev.contract.errors import BackendError, BadRequestError
@@ -23,6 +25,7 @@ from arkor_dev.project.toml.compute import load_ssh, load_ssh_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.connection.ssh.answers import HostUse
     from arkor_dev.core.settings import Settings
 
 ACTIONS: Final = ("status", "fetch", "stop", "remove")
@@ -45,42 +48,51 @@ async def run_ssh(
     action = action or ACTIONS[0]
     if action not in ACTIONS:
         raise BadRequestError(f"unknown action {one_line(action, 100)}. Choose one of {', '.join(ACTIONS)}.")
-    if (host := host or load_ssh(settings.project)) is None:
-        raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+    if host is None:
+        if (host := load_ssh(settings.project)) is None:
+            raise BadRequestError(f"Name the machine: arkor-dev ssh {action} HOST.")
+        require_trust(settings, host)
     if action == "fetch":
         return await _fetch_all(replace(settings, local=True, ssh=checked(host)), out)
     python = load_ssh_python(settings.project, host)
-    async with linked(checked(host), python) as link:
-        state = await link.ask("status")
+    async with linked(checked(host), python, lambda text: print(text, file=sys.stderr)) as link:  # noqa: T201
+        use = await link.ask("status", read_host_use)
         if as_json and action == "status":
-            print(json.dumps(state, indent=2))  # noqa: T201
+            print(json.dumps(_json_of(use), indent=2))  # noqa: T201
         else:
-            print("\n".join(_lines(host, state)))  # noqa: T201
+            print("\n".join(_lines(host, use)))  # noqa: T201
         if action == "stop":
-            stopped = one_line((await link.ask("stop"))["stopped"], 20)
+            stopped = await link.ask("stop", read_stopped)
             print(f"Stopped: {stopped}. Paused jobs resume when you connect again.")  # noqa: T201
         elif action == "remove":
             question = f"All of that would be deleted on {host}, with its jobs, adapters and exports."
             if not confirm(question, "Delete it?", yes=yes):
                 print("Nothing was deleted.")  # noqa: T201
                 return 0
-            await link.ask("remove")
+            await link.ask("remove", read_nothing)
             print(f"Nothing of arkor-dev is left on {host}, but for the models in its cache.")  # noqa: T201
     return 0
 
 
-def _lines(host: str, state: Any) -> Iterator[str]:
-    try:
-        yield f"{host}: {format_bytes(int(state['bytes']))} in {one_line(state['root'], 300)}"
-        for project in state["projects"]:
-            name = one_line(project["name"], 60)
-            if project["running"]:
-                jobs = f"{int(project['active'])} jobs running or queued"
-                yield f"  {name:<24} running, arkor-dev {one_line(project['version'], 20)}, {jobs}"
-            else:
-                yield f"  {name:<24} not running"
-    except (KeyError, TypeError, ValueError):
-        raise BackendError(f"{host} answered with something unexpected. Try again.") from None
+def _lines(host: str, use: HostUse) -> Iterator[str]:
+    yield f"{host}: {format_bytes(use.size)} in {use.root}"
+    for project in use.projects:
+        if project.is_running:
+            jobs = f"{project.active} jobs running or queued"
+            yield f"  {project.name:<24} running, arkor-dev {project.version}, {jobs}"
+        else:
+            yield f"  {project.name:<24} not running"
+
+
+def _json_of(use: HostUse) -> dict[str, Any]:
+    projects = [
+        {
+            "key": project.key, "name": project.name, "running": project.is_running,
+            **({"version": project.version, "active": project.active} if project.is_running else {}),
+        }
+        for project in use.projects
+    ]  # fmt: skip
+    return {"projects": projects, "bytes": use.size, "root": use.root}
 
 
 async def _fetch_all(settings: Settings, out: str | None) -> int:

@@ -14,14 +14,11 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from yarl import URL
-
 from arkor_dev import __version__
 from arkor_dev.backend.interfaces import Credentials, Scope
-from arkor_dev.backend.unix_address import address_of, socket_of
+from arkor_dev.backend.unix_address import address_of
 from arkor_dev.contract.errors import (
     ArkorError,
-    BackendError,
     BadRequestError,
     ConflictError,
     UnauthorizedError,
@@ -34,6 +31,7 @@ from arkor_dev.identity.local_backend import ORG
 from arkor_dev.project.toml.compute import load_ssh_python
 
 from . import package
+from .answers import read_backend, read_host_state, read_missing, read_nothing
 from .files import Hashes, OutgoingFile, files_of_project
 from .host import checked
 from .link import Link, linked, pieces, socket_folder
@@ -44,6 +42,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
+
+    from .answers import HostState, RemoteBackend
 
 ASK_BYTES: Final = 1_000_000_000
 """Size of files, in bytes, from which a person must confirm the upload."""
@@ -84,7 +84,7 @@ class SshBackend:
         self._folder: Path | None = None
         self._ready: Credentials | None = None
         self._moved = asyncio.Event()
-        self._newest: object = None
+        self._newest: RemoteBackend | None = None
         self._following = False
         self._reason = f"{self._host} is not connected yet."
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +121,8 @@ class SshBackend:
         if not sending.done():
             raise UnavailableError(
                 f"Files are being sent to {self._host}: {self._progress}. Wait for the rest."
+                if self._progress
+                else f"{self._host} has not answered for {WAIT_SECONDS:g} s. Wait a moment."
             )
         sending.result()
         if self._ready is None:
@@ -146,11 +148,11 @@ class SshBackend:
         self._sent = []  # the files there may have been removed in the meantime
         self._folder = await asyncio.to_thread(socket_folder)
         python = await asyncio.to_thread(load_ssh_python, self._settings.project, self._host)
-        self._link = link = await Link.open(self._host, python, self._folder, self._on_backend)
+        self._link = link = await Link.open(self._host, python, self._folder, self._on_backend, self._step)
         env = await self._prepare(link, python)
         await self._send_changed()
         started = await link.ask(
-            "start", self._step, **self._target, code=self._code, env=env, version=__version__,
+            "start", read_backend, self._step, **self._target, code=self._code, env=env, version=__version__,
             options=self._options(),
         )  # fmt: skip
         await self._use(link, started)
@@ -161,23 +163,19 @@ class SshBackend:
             self._code = await asyncio.to_thread(package.digest)
         needs, gpu_needs = package.requirements() if python is None else ([], [])
         env = None if python is not None else package.environment([*needs, *gpu_needs])
-        host_state = await link.ask(
-            "look", code=self._code, env=env, modules=package.MODULES if python is not None else []
-        )
-        if not isinstance(host_state, dict):
-            raise BackendError(f"{self._host} answered with something unexpected. Try again.")
-        _need_modules(self._host, python, host_state)
-        if not host_state.get("code"):
+        modules = package.MODULES if python is not None else []
+        state = await link.ask("look", read_host_state, code=self._code, env=env, modules=modules)
+        _need_modules(self._host, python, state)
+        if not state.has_code:
             self._step(f"Sending arkor-dev {__version__} to {self._host}")
             archive = await asyncio.to_thread(package.packed)
             await link.ask(
-                "code", body=iter([archive]), code=self._code, size=len(archive),
+                "code", read_nothing, body=iter([archive]), code=self._code, size=len(archive),
                 sha256=hashlib.sha256(archive).hexdigest(),
             )  # fmt: skip
-        if env is not None and not host_state.get("env"):
-            python = one_line(host_state.get("python"), 20)
-            self._step(f"Preparing {self._host} for the first time, with its Python {python}")
-            await link.ask("install", self._step, env=env, requirements=needs, gpu=gpu_needs)
+        if env is not None and not state.has_environment:
+            self._step(f"Preparing {self._host} for the first time, with its Python {state.python}")
+            await link.ask("install", read_nothing, self._step, env=env, requirements=needs, gpu=gpu_needs)
         return env
 
     def _options(self) -> list[str]:
@@ -187,22 +185,15 @@ class SshBackend:
         options += [] if settings.at_once is None else [f"--at-once={settings.at_once}"]
         return options + ([] if settings.engine is None else [f"--engine={settings.engine}"])
 
-    async def _use(self, link: Link, started: object) -> None:
+    async def _use(self, link: Link, backend: RemoteBackend) -> None:
         """Forward the socket of the backend that the other side has named."""
-        try:
-            assert isinstance(started, dict)
-            remote, token = socket_of(URL(started["baseUrl"])), started["token"]
-            if not isinstance(token, str) or not token.isascii() or not 20 <= len(token) <= 200:
-                raise ValueError
-        except (AssertionError, KeyError, ValueError, TypeError):
-            raise BackendError(f"{self._host} did not say how its backend is reached. Try again.") from None
-        local = await link.forward(str(remote))
+        local = await link.forward(backend.socket)
         if link is not self._link:
             return  # the session has ended already
-        self._ready = Credentials("anon", token, ORG, address_of(local), self._host)
+        self._ready = Credentials("anon", backend.token, ORG, address_of(local), self._host)
         self._moved.set()
 
-    def _on_backend(self, now: object, restarting: bool) -> None:
+    def _on_backend(self, now: RemoteBackend | None, restarting: bool) -> None:
         """Follow a backend that was restarted there, or is gone."""
         state = (
             "is starting again. Wait a moment."
@@ -262,11 +253,8 @@ class SshBackend:
             return
         hashes = await asyncio.to_thread(self._hashes.of, files)
         entries = [[file.name, file.size, digest] for file, digest in zip(files, hashes, strict=True)]
-        answer = await self._link.ask("files", **self._target, files=entries)
-        missing = answer.get("missing") if isinstance(answer, dict) else None
-        names = (
-            set(missing) if isinstance(missing, list) and all(isinstance(n, str) for n in missing) else set()
-        )
+        self._progress = ""
+        names = await self._link.ask("files", read_missing, **self._target, files=entries)
         # Only what was offered is sent, whatever the other side names.
         to_send = [pair for pair in zip(files, hashes, strict=True) if pair[0].name in names]
         total = sum(file.size for file, _ in to_send)
@@ -287,7 +275,7 @@ class SshBackend:
                 raise ConflictError(f"{file.name} cannot be read ({fault.strerror}).") from None
             with opened:
                 await self._link.ask(
-                    "put", body=pieces(opened, file.size, sent), **self._target,
+                    "put", read_nothing, body=pieces(opened, file.size, sent), **self._target,
                     path=file.name, size=file.size, sha256=digest,
                 )  # fmt: skip
         if to_send:
@@ -328,22 +316,21 @@ async def describe_host(settings: Settings, host: str) -> str:
     python = await asyncio.to_thread(load_ssh_python, settings.project, host)
     needs, gpu_needs = package.requirements() if python is None else ([], [])
     env = package.environment([*needs, *gpu_needs])
-    async with linked(checked(host), python) as link:
-        host_state = await link.ask("look", code="-", env=env, modules=package.MODULES if python else [])
-    if not isinstance(host_state, dict):
-        raise BackendError(f"{host} answered with something unexpected. Try again.")
-    _need_modules(host, python, host_state)
+    async with linked(checked(host), python, lambda _: None) as link:
+        modules = package.MODULES if python else []
+        state = await link.ask("look", read_host_state, code="-", env=env, modules=modules)
+    _need_modules(host, python, state)
     environment = "The environment is made at the first start."
-    if python is not None or host_state.get("env"):
+    if python is not None or state.has_environment:
         environment = "Everything is installed."
-    gpu = "an NVIDIA GPU" if host_state.get("gpu") else "no NVIDIA GPU"
-    return f"{host} has Python {one_line(host_state.get('python'), 20)} and {gpu}. {environment}"
+    gpu = "an NVIDIA GPU" if state.has_gpu else "no NVIDIA GPU"
+    return f"{host} has Python {state.python} and {gpu}. {environment}"
 
 
-def _need_modules(host: str, python: str | None, host_state: dict[str, Any]) -> None:
+def _need_modules(host: str, python: str | None, state: HostState) -> None:
     """Raise BadRequestError if the selected Python there lacks a module."""
-    if lacks := host_state.get("lacks"):
-        names = one_line(", ".join(map(str, lacks)) if isinstance(lacks, list) else "", 300)
+    if state.lacks:
+        names = one_line(", ".join(state.lacks), 300)
         raise BadRequestError(
             f"{one_line(python, 300)} on {host} lacks {names}. Install them there, or remove python below "
             "[compute] in arkor.toml: then an environment is made."

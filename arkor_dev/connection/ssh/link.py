@@ -15,19 +15,24 @@ import tempfile
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from arkor_dev.contract.errors import ArkorError, BackendError, ConflictError, TimedOutError
 from arkor_dev.core.plain_text import one_line
 
+from .answers import read_backend
 from .host import CONNECT_SECONDS, forwarding, session, why_ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from .answers import RemoteBackend
+
 READY_SECONDS: Final = CONNECT_SECONDS + 30.0
 ANSWER_SECONDS: Final = 100.0
 """Timeout of an answer or step; an installer that prints reports every few seconds."""
+QUIET_SECONDS: Final = 10.0
+"""Silence after which a notice says that an answer is still awaited."""
 SILENT_SECONDS: Final = 1800.0
 """Timeout of a step that may be silent for long, such as a large download."""
 FORWARD_SECONDS: Final = 15.0
@@ -46,15 +51,23 @@ PIECE: Final = 1 << 18
 _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/@+=,-]{1,106}")
 
 
+Answer = TypeVar("Answer")
+
+
 class Link:
     """An open session. ``closed`` is set once it has ended."""
 
     def __init__(
-        self, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
+        self,
+        host: str,
+        python: str | None,
+        folder: Path,
+        on_backend: Callable[[RemoteBackend | None, bool], None],
+        on_quiet: Callable[[str], None],
     ) -> None:
         self.closed: Final = asyncio.Event()
         self._host, self._python, self._folder = host, python, folder
-        self._on_backend = on_backend
+        self._on_backend, self._on_quiet = on_backend, on_quiet
         self._process: asyncio.subprocess.Process
         self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(QUEUED)
         self._one_at_a_time = asyncio.Lock()
@@ -64,14 +77,20 @@ class Link:
 
     @classmethod
     async def open(
-        cls, host: str, python: str | None, folder: Path, on_backend: Callable[[object, bool], None]
+        cls,
+        host: str,
+        python: str | None,
+        folder: Path,
+        on_backend: Callable[[RemoteBackend | None, bool], None],
+        on_quiet: Callable[[str], None],
     ) -> Self:
         """Connect, and start the program there; sockets of the session go into ``folder``.
 
         ``on_backend`` is called with the program's unrequested reports of the backend, and whether that will
-        start again if it is gone. Raises ArkorError.
+        start again if it is gone; ``on_quiet`` with a sentence when an answer is long in coming. Raises
+        ArkorError.
         """
-        self = cls(host, python, folder, on_backend)
+        self = cls(host, python, folder, on_backend, on_quiet)
         self._process = await asyncio.create_subprocess_exec(
             *session(host, folder / "c", python),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -82,7 +101,7 @@ class Link:
             text = files(__package__).joinpath("far_side.py").read_bytes()
             await self._send(f"{len(text)}\n".encode() + text)
             if "ready" not in await self._message(READY_SECONDS):
-                raise BackendError(f"{host} answered with something unexpected. Try again.")
+                raise unexpected(host)
         except BaseException:
             await self.close()
             raise
@@ -91,12 +110,16 @@ class Link:
     async def ask(
         self,
         command: str,
+        read: Callable[[object], Answer],
         on_step: Callable[[str], None] = lambda _: None,
         *,
         body: Iterator[bytes] | None = None,
         **fields: object,
-    ) -> Any:
-        """Send a request, and ``body`` after it; return the answer, still untrusted. Raises ArkorError."""
+    ) -> Answer:
+        """Send a request, and ``body`` after it; return what ``read`` makes of the answer (`answers`).
+
+        Raises ArkorError, also for an answer that cannot be read.
+        """
         async with self._one_at_a_time:
             await self._send(json.dumps({"do": command, "host": self._host, **fields}).encode() + b"\n")
             if body is not None:
@@ -111,7 +134,10 @@ class Link:
                 elif "fault" in message:
                     raise ConflictError(one_line(message["fault"], TEXT))
                 elif "done" in message:
-                    return message["done"]
+                    try:
+                        return read(message["done"])
+                    except ValueError:
+                        raise unexpected(self._host) from None
             raise BackendError(f"{self._host} does not come to an end. Try again.")
 
     async def forward(self, remote: object) -> Path:
@@ -161,16 +187,32 @@ class Link:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(data)
-            await self._process.stdin.drain()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._process.stdin.drain()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()  # half a request was sent
+            raise TimedOutError(
+                f"{self._host} has accepted no data for {ANSWER_SECONDS:g} s. Try again."
+            ) from None
         except (ConnectionError, RuntimeError):  # the reader of its output learns why
             return
 
     async def _message(self, seconds: float) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(seconds):
-                message = await self._answers.get()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_SECONDS):
+                    return await self._next()
+            self._on_quiet(
+                f"{self._host} has been silent for {QUIET_SECONDS:g} s; waiting for up to {seconds:g} s"
+            )
+            async with asyncio.timeout(seconds - QUIET_SECONDS):
+                return await self._next()
         except TimeoutError:
             raise TimedOutError(f"{self._host} did not answer in {seconds:g} s. Try again.") from None
+
+    async def _next(self) -> dict[str, Any]:
+        message = await self._answers.get()
         if message is None:
             self._answers.put_nowait(None)  # for the next request
             raise await self._failure()
@@ -196,7 +238,7 @@ class Link:
                     if noise > NOISE:
                         break
                 elif "backend" in message:
-                    self._on_backend(message["backend"], message.get("kept") is True)
+                    self._report(message)
                 else:
                     await self._answers.put(message)
             at_end = not line
@@ -211,10 +253,21 @@ class Link:
             self._answers.put_nowait(None)
             self.closed.set()
 
+    def _report(self, message: dict[str, Any]) -> None:
+        """Pass on where the backend is now; one that cannot be read is gone."""
+        backend = None
+        with contextlib.suppress(ValueError):
+            backend = None if message["backend"] is None else read_backend(message["backend"])
+        self._on_backend(backend, message.get("kept") is True)
+
     async def _read_errors(self) -> None:
         assert self._process.stderr is not None
         while data := await self._process.stderr.read(TAIL_BYTES):
             self._errors = (self._errors + data)[-TAIL_BYTES:]
+
+
+def unexpected(host: str) -> BackendError:
+    return BackendError(f"{host} answered with something unexpected. Try again.")
 
 
 def socket_folder() -> Path:
@@ -225,11 +278,11 @@ def socket_folder() -> Path:
 
 
 @asynccontextmanager
-async def linked(host: str, python: str | None) -> AsyncIterator[Link]:
-    """Yield a session for requests only. Raises ArkorError if it cannot be opened."""
+async def linked(host: str, python: str | None, on_quiet: Callable[[str], None]) -> AsyncIterator[Link]:
+    """Yield a session for requests only; see `Link.open`. Raises ArkorError if it cannot be opened."""
     folder = await asyncio.to_thread(socket_folder)
     try:
-        link = await Link.open(host, python, folder, lambda *_: None)
+        link = await Link.open(host, python, folder, lambda *_: None, on_quiet)
         try:
             yield link
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -134,10 +135,10 @@ class PeerWorkers:
         if not self._peers:
             self._first.call("start", json.dumps(job).encode(), threads)
             return 0
-        address = self._first.facts["node"]
+        address, token = self._first.facts["node"], secrets.token_hex(32)
         actors = (self._first, *self._peers)
         members: list[dict[str, Any]] = [
-            {"rank": rank, "count": len(actors), "host": actor.facts["node"]}
+            {"rank": rank, "count": len(actors), "host": actor.facts["node"], "token": token}
             for rank, actor in enumerate(actors)
         ]
         self._first.call("start", json.dumps({**job, "group": members[0]}).encode(), threads)

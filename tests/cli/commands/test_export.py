@@ -200,6 +200,11 @@ async def test_what_came_otherwise_is_not_kept(
         ([{"name": "adapter_config.json", "bytes": 9, "sha256": "0" * 64}], "does not match its size"),
         ([{"name": "../evil", "bytes": 8, "sha256": ""}], "unsafe file name"),
         ([{"name": "..", "bytes": 8, "sha256": ""}], "unsafe file name"),
+        ([{"name": "a\0b", "bytes": 8, "sha256": ""}], "unsafe file name"),
+        ([{"name": "\ud800", "bytes": 8, "sha256": ""}], "unsafe file name"),
+        ([{"name": "a", "bytes": 10**400, "sha256": ""}], "unreadable"),
+        ([{"name": "a", "bytes": None, "sha256": ""}], "unreadable"),
+        ([{"name": "a", "bytes": 10**18, "sha256": ""}], "The export takes 1000000 TB, and "),
         ([], "unreadable"),
         (["x"], "unreadable"),
     ):

@@ -259,6 +259,18 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
     assert "  loss" not in await command.run(0, "jobs", "show", job)
 
 
+@pytest.mark.parametrize("status", [[], {}, 5, None])
+async def test_a_job_whose_status_is_no_text_is_left_out(
+    command: Command, signed_in: None, fake_backend: FakeBackend, status: object
+) -> None:
+    hostile, job = (fake_backend.add_job("completed", name=name) for name in ("hostile", "half\ud800"))
+    fake_backend.jobs[hostile]["status"] = status
+    listed = await command.run(0, "jobs")
+    assert hostile not in listed
+    assert listed.splitlines()[1].endswith(f"{job}  half")
+    assert "There is no job" in await command.run(2, "jobs", "show", hostile)
+
+
 async def test_the_rows_of_two_jobs_are_compared(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
@@ -308,6 +320,17 @@ async def test_figures_are_written_as_csv_and_json_lines(
     assert "already exists" in await command.run(2, "jobs", "figures", job, "--out", str(out))
     nowhere = str(tmp_path / "figures.csv" / "x")
     assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
+
+
+async def test_a_step_that_no_format_holds_is_left_out(
+    command: Command, signed_in: None, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("completed", name="bot")
+    for step in (1e300, -1, "2", 2):
+        fake_backend.emit(job, "training.log", step=step, loss=1.0)
+    fake_backend.finish(job)
+    written = (await command.run(0, "jobs", "figures", job, "--format", "jsonl")).splitlines()
+    assert [json.loads(line)["step"] for line in written] == [None, None, None, 2]
 
 
 async def test_figures_of_the_training_method_are_columns_too(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.backend.unix_address import address_of
-from arkor_dev.connection.ssh import backend, package
+from arkor_dev.connection.ssh import backend, link, package
 from arkor_dev.connection.ssh.backend import SshBackend, describe_host
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
@@ -132,6 +132,44 @@ async def test_only_a_socket_is_forwarded(
         await fault_of(launch) == "gpu-box named a socket that cannot be forwarded. Set TMPDIR there to /tmp."
     )
     assert not forwarded.exists()
+
+
+async def test_a_line_break_in_a_token_is_refused_before_it_is_sent_anywhere(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = json.dumps({"done": {"baseUrl": address_of("/tmp/a.sock"), "token": "t" * 30 + "\r\nX: y"}})
+    answers = ['{"done": {"code": true, "lacks": []}}', '{"done": {"missing": []}}', started]
+    script(
+        tmp_path / "bin" / "ssh",
+        f"import sys\n{READY}\nfor line in {answers!r}: print(line, flush=True)\nsys.stdin.read()\n",
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert await fault_of(launch) == "gpu-box answered with something unexpected. Try again."
+
+
+async def test_a_silent_machine_is_waited_for_with_a_word_and_not_forever(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.1)
+    script(tmp_path / "bin" / "ssh", f"import sys\n{READY}\nsys.stdin.read()\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    notices: list[Notice] = []
+    with pytest.raises(ArkorError, match=r"gpu-box did not answer in 0\.1 s"):
+        async with SshBackend(launch, notices.append):
+            pass
+    said = "gpu-box has been silent for 0.05 s; waiting for up to 0.1 s"
+    assert said in [notice.get("text") for notice in notices]
+
+
+async def test_a_machine_that_accepts_no_data_is_not_waited_for_forever(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.1)
+    script(tmp_path / "bin" / "ssh", f"import time\n{READY}\ntime.sleep(60)\n")
+    monkeypatch.setattr(package, "digest", lambda: "x" * 4_000_000)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert await fault_of(launch) == "gpu-box has accepted no data for 0.1 s. Try again."
 
 
 async def test_a_server_that_forwards_no_sockets(

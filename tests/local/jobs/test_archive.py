@@ -18,6 +18,7 @@ from arkor_dev.local.evaluation.votes import add_vote, votes_of
 from arkor_dev.local.jobs.archive import reader
 from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
+from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.jobs.job_folder import final_folder, job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 
@@ -174,6 +175,29 @@ def test_a_job_from_elsewhere_does_not_choose_the_cluster_on_which_it_goes_on(tm
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     assert not {"cluster", "insecureCluster", "storage"} & taken.job["config"].keys()
+
+
+def test_a_job_from_elsewhere_chooses_no_address_that_is_contacted_when_it_is_extended(
+    tmp_path: Path,
+) -> None:
+    inner = {"type": "blob", "url": "http://127.0.0.1:8080/data/a.jsonl?x=/b", "token": "***", "form": "chat"}
+    parts = [inner, CONFIG["datasetSource"], {"type": "blob", "url": "https://localtest.me/"}]
+    hostile = {
+        **CONFIG,
+        "reportTo": ["wandb"],
+        "datasetSource": {"type": "list", "sources": parts},
+        "evalDatasetSource": {"type": "blob", "url": "http://[::1"},
+    }
+    (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))
+    config = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar").job["config"]
+    assert "reportTo" not in config
+    assert config["datasetSource"]["sources"] == [
+        {"type": "file", "path": "a.jsonl", "form": "chat"},
+        CONFIG["datasetSource"],
+        {"type": "file", "path": "data.jsonl"},
+    ]
+    assert config["evalDatasetSource"] == {"type": "file", "path": "data.jsonl"}
+    check_config(config)
 
 
 # --- hostile files --------------------------------------------------------------------------------------

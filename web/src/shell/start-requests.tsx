@@ -8,6 +8,9 @@ import { refreshJobs } from "../store/jobs";
 import { Button } from "../ui/controls/button";
 import { say } from "../ui/controls/live";
 
+/** The longest text of a request, in characters; the server shows no request with a longer one. */
+const LONGEST = 1000;
+
 const requests = signal<readonly StartRequest[]>([]);
 const answering = signal<ReadonlySet<string>>(new Set());
 
@@ -50,16 +53,16 @@ function StartRequestNote({ request }: { request: StartRequest }) {
     <div class="shell-note" role="alert">
       <p>
         <strong>
-          {clean(client, 60)} wants to start {dryRun ? "a dry run of" : "training"} {clean(name, 100)}
+          {clean(client, 60)} wants to start {dryRun ? "a dry run of" : "training"} {clean(name, LONGEST)}
         </strong>{" "}
-        ({clean(model, 100)} on {clean(data, 200)}
+        ({clean(model, LONGEST)} on {clean(data, LONGEST)}
         {changes.length === 0 && ", with the trainer's settings"}).
         {changes.length > 0 && " Changed for this run: "}
         {changes.map(([key, value], index) => (
           <>
             {index > 0 && ", "}
             <code>
-              {clean(key ?? "", 300)} = {clean(value ?? "", 300)}
+              {clean(key ?? "", LONGEST)} = {clean(value ?? "", LONGEST)}
             </code>
           </>
         ))}

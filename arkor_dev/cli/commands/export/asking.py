@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
+from arkor_dev.contract.regular_files import is_safe_name
+from arkor_dev.contract.rules import TEXT, Rule
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -21,6 +26,17 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 2**20
 MOST_FILES: Final = 1000
+MOST_BYTES: Final = 1 << 60
+FILE: Final = Schema(
+    Field("name", TEXT, needed=True),
+    Field("bytes", Rule("whole", 0, MOST_BYTES), needed=True),
+    Field("sha256", TEXT, needed=True),
+)
+FINISHED: Final = Schema(
+    Field("bytes", Rule("whole", 0, MOST_BYTES), needed=True),
+    Field("files", Rule("list", 1, MOST_FILES), needed=True, inner=FILE),
+)
+"""What an export has once its files are written."""
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
@@ -81,13 +97,11 @@ def is_readable(export: dict[str, Any]) -> bool:
 
 
 def _has_files(export: dict[str, Any]) -> bool:
-    size, files = export.get("bytes"), export.get("files")
-    return (
-        type(size) is int
-        and size >= 0
-        and isinstance(files, list)
-        and all(isinstance(entry, dict) for entry in files)
-    )
+    try:
+        check(export, FINISHED)
+    except SchemaError:
+        return False
+    return True
 
 
 async def finished(
@@ -126,17 +140,23 @@ async def finished(
 
 async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
     """Download every file and check size and hash. Raises BackendError, BadRequestError (unwritable)."""
-    files = export.get("files")
-    if not isinstance(files, list) or not 0 < len(files) <= MOST_FILES:
+    if not _has_files(export):
         raise BackendError(UNREADABLE)
+    files = export["files"]
+    # The names come from the backend: they must not lead out of the folder.
+    if not all(
+        is_safe_name(name := entry["name"]) and "/" not in name and name.isprintable() for entry in files
+    ):
+        raise BackendError("The backend sent an unsafe file name. Nothing was written.")
+    needed, free = sum(entry["bytes"] for entry in files), shutil.disk_usage(folder).free
+    if needed > free:
+        raise BadRequestError(
+            f"The export takes {format_bytes(needed)}, and {format_bytes(free)} are free in "
+            f"{one_line(folder.parent, 300)}. Free some space there."
+        )
     for entry in files:
-        name = entry.get("name") if isinstance(entry, dict) else None
-        # The name comes from the backend: it must not lead out of the folder.
-        if not isinstance(name, str) or not name or "/" in name or "\\" in name or name in (".", ".."):
-            raise BackendError("The backend sent an unsafe file name. Nothing was written.")
-        digest, count, size = hashlib.sha256(), 0, entry.get("bytes")
-        if type(size) is not int:
-            raise BackendError(UNREADABLE)
+        name, size = entry["name"], entry["bytes"]
+        digest, count = hashlib.sha256(), 0
         try:
             async with backend.export_file(job_id, str(export["id"]), name) as source:
                 with (folder / name).open("xb") as file:
@@ -151,5 +171,5 @@ async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: P
                 f"{one_line(name, 100)} cannot be written in {one_line(folder.parent, 300)}: "
                 f"{error.strerror}."
             ) from None
-        if count != size or digest.hexdigest() != entry.get("sha256"):
+        if count != size or digest.hexdigest() != entry["sha256"]:
             raise BackendError(f"{one_line(name, 200)} does not match its size and hash. Try again.")

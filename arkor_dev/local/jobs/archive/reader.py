@@ -18,6 +18,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import DatasetSource
+
 MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
 """Size limit of all events, in bytes."""
@@ -61,6 +64,10 @@ FLUSHES: Final = 16
 """Number of files flushed together: a disk flushes many in the time of one."""
 SPARE: Final = 256 << 20
 """Bytes to leave free on the disk."""
+REPORTS: Final = "reportTo"
+DATA_FIELDS: Final = ("datasetSource", "evalDatasetSource")
+DATA_NAME: Final = "data.jsonl"
+"""Stands for an address that names no file."""
 ID: Final = re.compile(r"job_[0-9a-f]{12}")
 
 
@@ -164,10 +171,27 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     if sets := job["config"].get(FIELD):
         # The archive's author must not choose which of this project's code runs here.
         job["config"][FIELD] = without_functions(sets)
-    # Nor from which checkpoint it resumes, with this machine's data and model.
-    for field in (CLUSTER, INSECURE, STORAGE):
+    # Nor what this machine connects to when the job is extended: a cluster, a service that figures are sent
+    # to with the user's key, or a server of this machine's network, to which a public address may redirect.
+    for field in (CLUSTER, INSECURE, STORAGE, REPORTS):
         job["config"].pop(field, None)
+    for field in DATA_FIELDS:
+        if source := job["config"].get(field):
+            job["config"][field] = _without_addresses(source)
     return ImportedJob(data, folder, job)
+
+
+def _without_addresses(source: DatasetSource) -> DatasetSource:
+    """Return a source in which a file of the project, of the same name, takes the place of each address."""
+    if source["type"] == "list":
+        return {**source, "sources": [_without_addresses(part) for part in source["sources"]]}
+    if source["type"] != "blob":
+        return source
+    name = ""
+    with contextlib.suppress(ValueError):  # not an address
+        name = urlsplit(source["url"]).path.rpartition("/")[2]
+    kept = {key: value for key, value in source.items() if key not in ("url", "token")}
+    return {**kept, "type": "file", "path": name if is_safe_name(name) else DATA_NAME}  # type: ignore[typeddict-item]
 
 
 def _check_file(name: str, size: int) -> None:

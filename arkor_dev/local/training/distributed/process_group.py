@@ -1,31 +1,29 @@
 """Communication between the workers of one job: sums, and broadcasts from rank 0.
 
-Numbers on the CPU pass through a Unix socket within one machine, and through torch's gloo between several;
-those on a GPU through NCCL, always without torch's global state. Only numbers and JSON are sent, never code.
+Numbers on the CPU pass through our own connections (`Links`), those on a GPU through NCCL, always without
+torch's global state. Only numbers and JSON are sent, never code.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import socket
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import torch.distributed as dist
 
-from .rendezvous import PeerLostError
-from .unix_links import UnixLinks
+from .links import Links
+from .rendezvous import PeerLostError, family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .rendezvous import Rendezvous
 
-PATIENCE: Final = timedelta(hours=2)
-"""Timeout for waiting on the other workers. It is long because rank 0 also evaluates, saves and generates
-samples; a worker that dies is noticed much earlier, by its connection or by the driver.
-"""
+NCCL_LIMIT: Final = timedelta(minutes=5)
+"""How long NCCL's workers may take to find each other: all of them are at the same call."""
 
 
 class ProcessGroup:
@@ -37,7 +35,7 @@ class ProcessGroup:
     def __init__(self, meeting: Rendezvous, device: str) -> None:
         self.rank, self.count = meeting.rank, meeting.count
         with _peer_errors():
-            self._on_cpu = UnixLinks(meeting, PATIENCE) if meeting.private else _Gloo(meeting)
+            self._on_cpu = Links(meeting)
             self._on_device = _nccl(meeting, self._on_cpu) if device == "cuda" else None
 
     def all_reduce(self, tensor: Any) -> None:
@@ -62,46 +60,30 @@ class ProcessGroup:
             return self._on_cpu.broadcast_value(value)
 
 
-class _Gloo:
-    """Connects workers on several machines; see `UnixLinks`. ``store`` lets them find each other."""
-
-    def __init__(self, meeting: Rendezvous) -> None:
-        self._broadcasts, self._first = 0, meeting.rank == 0
-        held = {"master_listen_fd": meeting.listener.detach()} if meeting.listener else {}
-        self.store = dist.TCPStore(
-            *(meeting.address, meeting.port, meeting.count, self._first, PATIENCE),
-            wait_for_workers=False,
-            **held,
-        )
-        options = dist.ProcessGroupGloo._Options()  # noqa: SLF001 - torch has no public name for it
-        options._devices = [dist.ProcessGroupGloo.create_device(hostname=meeting.host)]  # noqa: SLF001
-        options._timeout = PATIENCE  # noqa: SLF001
-        store = dist.PrefixStore("gloo", self.store)
-        self._gloo = dist.ProcessGroupGloo(store, meeting.rank, meeting.count, options)
-
-    def all_reduce(self, tensor: Any) -> None:
-        self._gloo.allreduce([tensor]).wait()
-
-    def broadcast(self, tensor: Any) -> None:
-        self._gloo.broadcast([tensor], _from_rank_0()).wait()
-
-    def broadcast_value(self, value: Any) -> Any:
-        self._broadcasts += 1
-        key = f"broadcast/{self._broadcasts}"
-        if self._first:
-            self.store.set(key, json.dumps(value))
-        return json.loads(self.store.get(key))
-
-
-def _nccl(meeting: Rendezvous, on_cpu: UnixLinks | _Gloo) -> Any:
+def _nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
     """Return NCCL's process group. Within one machine it listens at the loopback address only."""
-    if isinstance(on_cpu, _Gloo):
-        store: Any = dist.PrefixStore("nccl", on_cpu.store)
-    else:
+    if meeting.private:
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "=lo")
         os.environ.pop("NCCL_COMM_ID", None)  # another address, with a secret that everybody knows
-        store = dist.FileStore(str(meeting.store), meeting.count)
+        store: Any = dist.FileStore(str(meeting.store), meeting.count)
+    else:
+        store = store_for_nccl(meeting, on_cpu)
     return dist.ProcessGroupNCCL(store, meeting.rank, meeting.count, dist.ProcessGroupNCCL.Options())
+
+
+def store_for_nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
+    """Return torch's store, through which NCCL's workers on several machines find each other.
+
+    It has no token, so only NCCL uses it, and only at its start.
+    """
+    first, port, held = meeting.rank == 0, 0, {}
+    if first:
+        listener = socket.create_server((meeting.host, 0), family=family_of(meeting.host))
+        port, held = listener.getsockname()[1], {"master_listen_fd": listener.detach()}
+    port = on_cpu.broadcast_value(port)
+    return dist.TCPStore(
+        meeting.address, port, meeting.count, first, NCCL_LIMIT, wait_for_workers=False, **held
+    )
 
 
 def _from_rank_0() -> Any:

@@ -2,15 +2,16 @@
 
 Rank 0 listens, and sends where as its first message: within one machine at a Unix socket in a folder that
 only this user can enter, on a cluster at its machine's address, on a port chosen by the operating system. It
-keeps the socket open from then on, so that no other process can impersonate it.
+keeps the socket open from then on, so that no other process can impersonate it. On a cluster a token, which
+only the job's workers and its driver know, admits a worker.
 """
 
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.socket_folder import STORE, SocketFolder
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arkor_dev.local.workers.link import Link
+
+
+BACKLOG: Final = 128
+"""Connections that may wait until rank 0 has loaded its model."""
 
 
 class PeerLostError(Exception):
@@ -38,13 +43,14 @@ class Rendezvous:
     host: str
     address: str
     port: int
+    token: str = field(default="", repr=False)
     listener: socket.socket | None = None
     folder: SocketFolder | None = None
 
     @classmethod
     def of(cls, job: Mapping[str, Any], link: Link) -> Rendezvous | None:
-        """Return the rendezvous that a ``job``'s ``group`` describes, ``{rank, count, host?, address?,
-        port?}``, or None.
+        """Return the rendezvous that a ``job``'s ``group`` describes, ``{rank, count, host?, token?,
+        address?, port?}``, or None.
 
         Raises OSError if rank 0 cannot listen.
         """
@@ -52,19 +58,20 @@ class Rendezvous:
         if group is None:
             return None
         rank, count, host = group["rank"], group["count"], group.get("host", "")
+        token = group["token"] if host else ""
         if rank:
-            return cls(rank, count, host, group["address"], group.get("port", 0))
+            return cls(rank, count, host, group["address"], group.get("port", 0), token)
         if host:
-            listener = socket.create_server((host, 0), family=_family(host), backlog=count)
+            listener = socket.create_server((host, 0), family=family_of(host), backlog=BACKLOG)
             port = listener.getsockname()[1]
             link.send(meets=port)
-            return cls(rank, count, host, host, port, listener)
+            return cls(rank, count, host, host, port, token, listener)
         folder, listener = SocketFolder.make(), socket.socket(socket.AF_UNIX)
         address = str(folder.socket)
         listener.bind(address)
-        listener.listen(count)
+        listener.listen(BACKLOG)
         link.send(meets=address)
-        return cls(rank, count, host, address, 0, listener, folder)
+        return cls(rank, count, host, address, 0, token, listener, folder)
 
     @property
     def private(self) -> bool:
@@ -85,5 +92,5 @@ class Rendezvous:
             )
 
 
-def _family(host: str) -> socket.AddressFamily:
+def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET

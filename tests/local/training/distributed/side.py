@@ -139,7 +139,9 @@ def main() -> None:
     workers: list[tuple[int, IO[str]]] = []
     meets: dict[str, Any] = {}
     for rank, host in enumerate(hosts):
-        workers.append(forked(order, {"rank": rank, "count": len(hosts), "host": host, **meets}))
+        workers.append(
+            forked(order, {"rank": rank, "count": len(hosts), "host": host, "token": "secret", **meets})
+        )
         if not rank:
             meets = {"address": host, "port": json.loads(workers[0][1].readline())["meets"]}
     with ThreadPoolExecutor(len(hosts)) as reading:

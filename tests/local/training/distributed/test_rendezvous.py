@@ -33,11 +33,12 @@ def test_a_job_that_trains_alone_meets_nobody() -> None:
 
 
 def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
-    meeting, said = meeting_of({"group": {"rank": 0, "count": 2, "host": "127.0.0.3"}})
+    meeting, said = meeting_of({"group": {"rank": 0, "count": 2, "host": "127.0.0.3", "token": "secret"}})
     assert meeting
     assert meeting.listener
     with meeting.listener:
-        assert said == [{"meets": meeting.port}]
+        assert said == [{"meets": meeting.port}], "and not its token"
+        assert "secret" not in repr(meeting)
         assert meeting.listener.getsockname() == ("127.0.0.3", meeting.port)
         with pytest.raises(ConnectionRefusedError):  # and no other test can have this one
             socket.create_connection(("127.0.0.203", meeting.port), 60)
@@ -48,8 +49,10 @@ def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
 
 def test_the_others_say_nothing_and_go_there() -> None:
     told = {"rank": 1, "count": 2, "host": "127.0.0.4", "address": "127.0.0.3", "port": 4321}
-    meeting, said = meeting_of({"group": told})
-    assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321)
+    meeting, said = meeting_of({"group": {**told, "token": "secret"}})
+    assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321, "secret")
+    with pytest.raises(KeyError, match="token"):
+        meeting_of({"group": told})
     assert said == []
 
 

@@ -1,0 +1,35 @@
+"""The picture of a run in a notebook, of whatever figures a run has."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from arkor_dev.contract.events import TRAINING_LOG
+from arkor_dev.sdk.chart import html_of
+from arkor_dev.sdk.metrics import Metrics, Point
+
+
+def picture_of(*rows: dict[str, Any]) -> str:
+    html = html_of("run", "completed", None, Metrics([{"event": TRAINING_LOG, **row} for row in rows]))
+    encoded = re.search(r"base64,([^\"]*)", html)
+    return base64.b64decode(encoded[1]).decode() if encoded else ""
+
+
+def test_figures_without_a_step_are_not_drawn() -> None:
+    assert picture_of({"step": None, "loss": 2.0}) == ""
+    picture = picture_of(*({"step": step, "loss": 1.0 + (step or 9)} for step in (1, None, 2)))
+    assert len(re.findall(r"[\d.]+,[\d.]+", re.findall(r'points="([^"]*)"', picture)[0])) == 2
+    assert "10.00" not in picture
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**300])
+def test_a_huge_figure_is_drawn_without_an_error(value: float) -> None:
+    assert "polyline" in picture_of({"step": 1, "loss": value}, {"step": 2, "loss": -value})
+
+
+def test_a_figure_that_no_float_holds_is_none() -> None:
+    assert Point(1, {"loss": 10**400}).loss is None
