@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
+from .regular_files import DISK_FULL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -80,6 +82,10 @@ class InternalError(TemporaryError):
     """This machine or program failed, not the request."""
 
 
+class InsufficientStorageError(InternalError):
+    """The disk is full; the same call succeeds once something was deleted."""
+
+
 class UnsupportedError(TemporaryError):
     """The backend does not support the call."""
 
@@ -111,6 +117,7 @@ STATUS: Final[dict[type[ArkorError], int]] = {
     BackendError: 502,
     UnavailableError: 503,
     TimedOutError: 504,
+    InsufficientStorageError: 507,
 }
 _KINDS: Final = {status: kind for kind, status in STATUS.items()}
 _TOO_EARLY: Final = 425
@@ -122,6 +129,16 @@ def status_of(error: ArkorError) -> int:
     if error.answered is not None:
         return error.answered
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), _OURS)
+
+
+def unwritten(name: str, error: OSError) -> InternalError:
+    """Return the error for a file of the project, ``name``, that could not be written and is as it was."""
+    if error.errno in DISK_FULL:
+        return InsufficientStorageError(
+            f"The disk is full, so {name} is as it was. Make room (arkor-dev local gc deletes what no job "
+            "uses), and try again."
+        )
+    return InternalError(f"{name} cannot be written: {error.strerror or error}. It is as it was.")
 
 
 def fault_of(status: int, text: str, headers: Mapping[str, str] | None = None, **extra: object) -> ArkorError:
