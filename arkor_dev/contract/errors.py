@@ -122,6 +122,11 @@ STATUS: Final[dict[type[ArkorError], int]] = {
 _KINDS: Final = {status: kind for kind, status in STATUS.items()}
 _TOO_EARLY: Final = 425
 _OURS: Final = 500
+_SQLITE_FULL: Final = 13
+MAKE_ROOM: Final = (
+    "To make room, run arkor-dev local gc, which deletes what no job uses, or delete jobs: arkor-dev local "
+    "status, or Disk use on the Jobs page, shows what takes space"
+)
 
 
 def status_of(error: ArkorError) -> int:
@@ -131,13 +136,17 @@ def status_of(error: ArkorError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), _OURS)
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error of the system or of SQLite means that the disk, or the quota, is full."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _SQLITE_FULL
+
+
 def unwritten(name: str, error: OSError) -> InternalError:
     """Return the error for a file of the project, ``name``, that could not be written and is as it was."""
-    if error.errno in DISK_FULL:
-        return InsufficientStorageError(
-            f"The disk is full, so {name} is as it was. Make room (arkor-dev local gc deletes what no job "
-            "uses), and try again."
-        )
+    if is_disk_full(error):
+        return InsufficientStorageError(f"The disk is full, so {name} is as it was. {MAKE_ROOM}.")
     return InternalError(f"{name} cannot be written: {error.strerror or error}. It is as it was.")
 
 

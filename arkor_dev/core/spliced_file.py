@@ -289,7 +289,7 @@ def has_writer(handle: int) -> bool:
 
     Linux grants a read lease only if none has. False where there are no leases.
     """
-    if fcntl is None or not hasattr(fcntl, "F_SETLEASE"):
+    if not hasattr(fcntl, "F_SETLEASE"):
         return False
     try:
         # If another program opens the file just now, the signal must be one that is ignored.

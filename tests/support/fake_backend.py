@@ -117,6 +117,8 @@ class FakeBackend:
         self.active: Counter[str] = Counter()
         self.peers: set[object] = set()
         self.order = Order(self)
+        self.trouble = ""
+        """Why it can store nothing, in its list of jobs."""
         self.resuming = Resuming(self)
         self.chat = ChatScript()
         self.chat_bytes = 0
@@ -510,6 +512,8 @@ class FakeBackend:
         if "queue" in (self.features or ()):
             self.place(self.order.waiting())
             listed["queue"] = {"held": self.order.held}
+        if self.trouble:
+            listed["trouble"] = self.trouble
         return web.json_response(listed)
 
     async def _create_job(self, request: web.Request) -> web.Response:

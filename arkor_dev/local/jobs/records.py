@@ -56,6 +56,8 @@ class Records:
         self._reader = connect(path)
         self.waiting_reasons: dict[str, str] = {}
         """By job id: why the job's target has no resources for it now, as a sentence."""
+        self.trouble: str | None = None
+        """Why nothing can be written at the moment, as sentences."""
         self._data = path.parent
         self._recorded: set[str] = set()
         self._lock = threading.Lock()  # protects the next two, which both threads use
@@ -165,7 +167,7 @@ class Records:
         return job
 
     def listing(self) -> bytes:
-        """Return ``{"jobs": [...], "queue": {"held"}}``, newest first, as JSON."""
+        """Return ``{"jobs": [...], "queue": {"held"}, "trouble"?}``, newest first, as JSON."""
         with self._lock:
             if self._listing is None:
                 if self._encoded is None:
@@ -182,8 +184,15 @@ class Records:
                             + b"}"
                         )
                 queue = compact({"held": waiting.is_held(self._reader)}).encode()
-                self._listing = b'{"jobs":[%s],"queue":%s}' % (b",".join(reversed(jobs.values())), queue)
+                trouble = b"" if self.trouble is None else b',"trouble":%s' % compact(self.trouble).encode()
+                listed = b",".join(reversed(jobs.values()))
+                self._listing = b'{"jobs":[%s],"queue":%s%s}' % (listed, queue, trouble)
             return self._listing
+
+    def report(self, trouble: str | None) -> None:
+        """Add to the list why nothing can be written at the moment; None if everything can."""
+        with self._lock:
+            self.trouble, self._listing = trouble, None
 
     def _with_reason(self, job_id: str, position: dict[str, Any]) -> dict[str, Any]:
         reason = self.waiting_reasons.get(job_id)

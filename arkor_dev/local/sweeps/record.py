@@ -7,6 +7,7 @@ which its job may not have reached or even started.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
@@ -121,8 +122,14 @@ class Sweep:
 
 
 def write(data: Path, sweep: Sweep) -> None:
-    """Store a sweep, flushed to disk. Raises OSError."""
-    _file(data, sweep.id).write_json(asdict(sweep))
+    """Store a sweep, flushed to disk. Raises OSError, and leaves no folder of a sweep that was not stored."""
+    file = _file(data, sweep.id)
+    try:
+        file.write_json(asdict(sweep))
+    except OSError:
+        with contextlib.suppress(OSError):  # it has an earlier record
+            file.job.rmdir()
+        raise
 
 
 def delete(data: Path, sweep_id: str) -> None:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
-from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.errors import MAKE_ROOM, BadRequestError
 from arkor_dev.contract.events import END, PING
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
@@ -29,7 +29,6 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from ..database import connect
 from ..disk import remove_files
