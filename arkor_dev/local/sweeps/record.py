@@ -23,6 +23,7 @@ from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.sweep_space import space_problem
 from arkor_dev.local.jobs.job_config import UNREADABLE, check_config
 from arkor_dev.local.jobs.job_folder import JobFile
+from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,12 +168,12 @@ def _read(file: JobFile) -> Sweep:
     try:
         return decode(value, file.job.name)
     except SchemaError as fault:
-        known = value if isinstance(value, dict) else {}
+        known: dict[str, Any] = value if isinstance(value, dict) else {}
         name, created = known.get("name"), known.get("created")
         return Sweep(
             file.job.name,
-            name if FILLED.fits(name) else f"damaged {file.job.name}",
-            created if TIME.fits(created) else UNKNOWN_TIME,
+            str(name) if FILLED.fits(name) else f"damaged {file.job.name}",
+            str(created) if TIME.fits(created) else UNKNOWN_TIME,
             began=0.0,
             config=UNREADABLE,
             space={},
@@ -194,7 +195,7 @@ def decode(value: object, sweep_id: str) -> Sweep:
         check_config(record["config"])
     except BadRequestError as fault:
         raise SchemaError(str(fault)) from None
-    facts = {field.name: record.get(field.name) for field in fields(Sweep)}
+    facts: dict[str, Any] = {field.name: record.get(field.name) for field in fields(Sweep)}
     facts["trials"] = [Trial(**_only(Trial, trial)) for trial in record["trials"]]
     estimate = facts["estimate"]
     facts["estimate"] = estimate and Estimate(**_only(Estimate, estimate))
@@ -243,7 +244,6 @@ def _sweep_problem(sweep: dict[str, Any]) -> str | None:
 
 
 TIME: Final = string("a time in ISO 8601", _is_time)
-UNKNOWN_TIME: Final = "1970-01-01T00:00:00.000Z"
 SECONDS: Final = Rule("number", 0, 2.5e11)
 """Seconds since 1970, or a duration; any calendar has such a time."""
 COUNT: Final = Rule("whole", 0, 2**53)

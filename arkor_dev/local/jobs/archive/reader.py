@@ -34,6 +34,7 @@ from ..database import connect
 from ..disk import remove_files
 from ..job_config import check_config
 from ..job_folder import IMPORTING, belongs, job_folder, jobs_folder, limit_of
+from ..job_row import METRICS
 from ..records import compact
 from .writer import BLOCK, CHUNK, EVENTS, FILES, FORMAT, MANIFEST, artifacts_of
 
@@ -276,6 +277,7 @@ def check_job(job: object) -> None:
         raise _wrong("it has no job id")
     try:
         check(job, JOB_CHANGES)
+        check(job.get("metrics", {}), METRICS, "metrics", "metrics.")
         check_config(job.get("config"))
     except (SchemaError, BadRequestError) as fault:
         raise _wrong(str(fault)) from None
