@@ -117,8 +117,8 @@ def _opened(folder: Path) -> Iterator[int]:
 def _temporary(folder: int, name: str, content: bytes, mode: int) -> Iterator[str]:
     """Write ``content`` to a temporary file for ``name``, flushed to disk; leave none behind."""
     temporary = temporary_in(folder, name)
+    _write_new(folder, temporary, content, mode)
     try:
-        _write_new(folder, temporary, content, mode)
         yield temporary
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -126,12 +126,18 @@ def _temporary(folder: int, name: str, content: bytes, mode: int) -> Iterator[st
 
 
 def _write_new(folder: int, name: str, content: bytes, mode: int) -> None:
+    """Write a file that does not exist yet, flushed to disk; leave none on failure."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
-    with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), mode)
-        file.flush()
-        os.fsync(file.fileno())
+    handle = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
 
 
 def _publish_once(folder: int, temporary: str, name: str, content: bytes) -> None:

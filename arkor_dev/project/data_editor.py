@@ -22,8 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, unwritten
-from arkor_dev.contract.regular_files import DISK_FULL
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, is_disk_full, unwritten
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.atomic_write import ChangedError, state_of
 from arkor_dev.core.spliced_file import Splice, opened
@@ -335,7 +334,7 @@ class DataEditor:
         except OSError as fault:
             if fault.errno == errno.ETXTBSY:
                 raise ConflictError(f"{name}: {fault.strerror}. Nothing was written.") from None
-            if fault.errno in (*DISK_FULL, errno.EIO):
+            if is_disk_full(fault) or fault.errno == errno.EIO:
                 raise unwritten(name, fault) from None
             text = f"{name} cannot be written: {fault.strerror or fault}. It is as it was."
             raise BadRequestError(text) from None

@@ -111,6 +111,8 @@ class LineFile:
             # Only our own bytes: what others have added meanwhile stays.
             if before < os.fstat(self.handle).st_size <= before + len(data):
                 os.ftruncate(self.handle, before)
+            if self.created and os.fstat(self.handle).st_size == 0:
+                os.unlink(self.name, dir_fd=self.folder)
             if isinstance(fault, OSError):
                 raise unwritten(self.path, fault) from None
             raise
