@@ -5,9 +5,9 @@ So a folder that is swapped for a link meanwhile leads nowhere else.
 
 Other programs (an editor, ``git checkout``, a second Studio) may write the same file. A lock holds off those
 that respect locks. The comparison before and after the copy detects what is written meanwhile. A program that
-has had the file open for longer would keep writing into the old file, which no longer has a name: on a local
-disk of Linux such a program is found, and nothing is replaced while it has the file open. Elsewhere (macOS,
-network file systems) its later writes cannot be detected, and are lost.
+has had the file open for longer would keep writing into the old file, which no longer has a name. If the file
+is the user's own and on a local disk of Linux, such a program is found, and nothing is replaced while it has
+the file open. Elsewhere (macOS, network file systems) its later writes cannot be detected, and are lost.
 """
 
 from __future__ import annotations

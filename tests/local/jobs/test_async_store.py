@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.backend.http_client import Timeouts
 from arkor_dev.contract.errors import InsufficientStorageError
 from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.async_store import AsyncStore
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+REQUEST_SECONDS = async_store.REQUEST_SECONDS
+"""As in a real backend; the other tests wait longer."""
 CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 
 
@@ -95,6 +98,11 @@ async def test_a_request_is_refused_and_then_nothing_comes_of_it(
     make_room(store)
     await store.write(Store.create, "b", CONFIG)
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]
+
+
+def test_a_request_is_refused_before_studio_stops_waiting_for_it() -> None:
+    assert async_store.PAUSES[1] < async_store.FULL_SECONDS < REQUEST_SECONDS
+    assert Timeouts().first_byte > REQUEST_SECONDS
 
 
 async def test_a_request_behind_a_write_that_a_full_disk_refuses_is_refused_too(
