@@ -326,8 +326,14 @@ ENDED_WITH = ("status", "pause")
 """Columns whose damage is gone once the job has ended."""
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("status", ["queued", "running", "completed"])
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        *((damage, "running") for damage in DAMAGES),
+        ("config is not JSON", "queued"),
+        ("config is not JSON", "completed"),
+    ],
+)
 def test_a_damaged_record_of_a_job_fails_alone(tmp_path: Path, damage: str, status: str) -> None:
     path = tmp_path / "backend.sqlite"
     with closing(Store(path, "local")) as store:
