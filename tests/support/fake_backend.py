@@ -593,7 +593,8 @@ class FakeBackend:
                 async with asyncio.timeout(self.ping_every):
                     await changed.wait()
             except TimeoutError:
-                await sender.write(b"event: ping\ndata: {}\n\n")
+                ping = json.dumps({"trouble": self.trouble} if self.trouble else {})
+                await sender.write(f"event: ping\ndata: {ping}\n\n".encode())
 
     def _check_adapter(self, adapter: dict[str, Any]) -> None:
         job = self.jobs.get(adapter["jobId"])

@@ -171,6 +171,11 @@ class AsyncStore:
         self.pulse = ChangeSignal()
         self.project_id = store.project_id
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written, if that has lasted for some seconds."""
+        return self._store.trouble
+
     def _report(self, trouble: str | None) -> None:
         self._store.report(trouble)
         self._wake(self._loop)
