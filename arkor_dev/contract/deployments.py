@@ -47,7 +47,7 @@ def _change(body: dict[str, Any]) -> str | None:
     return _retention(body)
 
 
-_TARGET: Final = Schema(
+TARGET: Final = Schema(
     Field("kind", Rule("choice", choices=tuple(_KINDS)), needed=True),
     Field("baseModel", FILLED),
     Field("adapter", Rule("object"), inner=ADAPTER),
@@ -67,14 +67,14 @@ CREATE: Final = Schema(
         string("2 to 50 characters of a-z, 0-9 and dashes, with no dash at either end", _SLUG.fullmatch),
         needed=True,
     ),
-    Field("target", Rule("object"), needed=True, inner=_TARGET),
+    Field("target", Rule("object"), needed=True, inner=TARGET),
     Field("authMode", _AUTH_MODE, needed=True),
     *_REST,
     also=_retention,
 )
 """``{slug, target, authMode, …retention}``."""
 UPDATE: Final = Schema(
-    Field("target", Rule("object"), inner=_TARGET), Field("authMode", _AUTH_MODE), *_REST, also=_change
+    Field("target", Rule("object"), inner=TARGET), Field("authMode", _AUTH_MODE), *_REST, also=_change
 )
 """Any of ``{target, authMode, enabled, engine, …retention}``."""
 KEY: Final = Schema(

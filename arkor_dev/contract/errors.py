@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
+from .regular_files import DISK_FULL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -80,6 +82,10 @@ class InternalError(TemporaryError):
     """This machine or program failed, not the request."""
 
 
+class InsufficientStorageError(InternalError):
+    """The disk is full; the same call succeeds once something was deleted."""
+
+
 class UnsupportedError(TemporaryError):
     """The backend does not support the call."""
 
@@ -111,10 +117,16 @@ STATUS: Final[dict[type[ArkorError], int]] = {
     BackendError: 502,
     UnavailableError: 503,
     TimedOutError: 504,
+    InsufficientStorageError: 507,
 }
 _KINDS: Final = {status: kind for kind, status in STATUS.items()}
 _TOO_EARLY: Final = 425
 _OURS: Final = 500
+_SQLITE_FULL: Final = 13
+MAKE_ROOM: Final = (
+    "To make room, run arkor-dev local gc, which deletes what no job uses, or delete jobs: arkor-dev local "
+    "status, or Disk use on the Jobs page, shows what takes space"
+)
 
 
 def status_of(error: ArkorError) -> int:
@@ -122,6 +134,20 @@ def status_of(error: ArkorError) -> int:
     if error.answered is not None:
         return error.answered
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), _OURS)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error of the system or of SQLite means that the disk, or the quota, is full."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_FULL
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == _SQLITE_FULL
+
+
+def unwritten(name: str, error: OSError) -> InternalError:
+    """Return the error for a file of the project, ``name``, that could not be written and is as it was."""
+    if is_disk_full(error):
+        return InsufficientStorageError(f"The disk is full, so {name} is as it was. {MAKE_ROOM}.")
+    return InternalError(f"{name} cannot be written: {error.strerror or error}. It is as it was.")
 
 
 def fault_of(status: int, text: str, headers: Mapping[str, str] | None = None, **extra: object) -> ArkorError:

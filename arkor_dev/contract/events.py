@@ -354,9 +354,13 @@ class TrainingCancelled(AnyEvent):
 
 
 class Ping(AnyEvent):
-    """Keep-alive without an id. From the backend's stream; Studio does not forward it."""
+    """Keep-alive without an id. From the backend's stream; Studio does not forward it.
+
+    ``trouble`` says why the backend can store nothing now, so that no event follows, and what helps.
+    """
 
     type: Literal["ping"]
+    trouble: NotRequired[str]
 
 
 class End(AnyEvent):

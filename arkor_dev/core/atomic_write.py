@@ -17,10 +17,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    State = tuple[int, ...]
 
 ABANDONED_SECONDS: Final = 60
 """Age from which a temporary file belongs to a process that was killed."""
+_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_writable(folder: Path, mode: int = 0o700) -> None:
@@ -40,15 +44,11 @@ def write_private(path: Path, content: bytes, *, exclusive: bool = False, folder
     it between the check and the write. Raises OSError when the disk refuses.
     """
     path.parent.mkdir(mode=folder_mode, parents=True, exist_ok=True)
-    temporary = _temporary(path, content, 0o600)
-    try:
+    with _opened(path.parent) as folder, _temporary(folder, path.name, content, 0o600) as temporary:
         if exclusive:
-            _publish_once(temporary, path, content)
+            _publish_once(folder, temporary, path.name, content)
         else:
-            temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 class ChangedError(Exception):
@@ -61,53 +61,74 @@ def replace_regular(path: Path, content: bytes, expected: bytes) -> None:
     Raises ChangedError if it holds something else, also if it changes during the write, and OSError for a
     symlink, for anything but a regular file, and when the disk refuses.
     """
-    before = _checked_state(path, expected)
-    temporary = _temporary(path, content, stat.S_IMODE(before.st_mode))
-    try:
-        now = path.lstat()
-        if _state(now) != _state(before):
-            raise ChangedError
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    with _opened(path.parent) as folder:
+        before = _checked(folder, path.name, expected)
+        mode = stat.S_IMODE(before.st_mode)
+        with _temporary(folder, path.name, content, mode) as temporary:
+            now = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+            if state_of(now) != state_of(before):
+                raise ChangedError
+            os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _checked_state(path: Path, expected: bytes) -> os.stat_result:
+def _checked(folder: int, name: str, expected: bytes) -> os.stat_result:
     """Return the state of a regular file that holds ``expected``."""
     # O_NONBLOCK: opening a FIFO does not wait.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    flags = os.O_RDONLY | os.O_NONBLOCK | _NO_LINK
+    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", name)
         if file.read(len(expected) + 1) != expected:
             raise ChangedError
         return state
 
 
-def _state(of: os.stat_result) -> tuple[int, ...]:
-    return (of.st_dev, of.st_ino, of.st_mtime_ns, of.st_ctime_ns, of.st_size)
+def state_of(of: os.stat_result, *, renamed: bool = False) -> State:
+    """Return what tells one version of a file from another; a rename since changes the ctime."""
+    return (of.st_dev, of.st_ino, of.st_mtime_ns, 0 if renamed else of.st_ctime_ns, of.st_size)
 
 
-def temporary_beside(path: Path) -> Path:
-    """Return a new temporary file's name for ``path``; delete those that our killed processes left."""
-    own = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+def temporary_in(folder: int, name: str) -> str:
+    """Return the name of a new temporary file for ``name``; delete those that our killed processes left."""
+    own = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.tmp")
     user, now = getattr(os, "geteuid", lambda: 0)(), time.time()
     with contextlib.suppress(OSError):
-        for other in [entry for entry in path.parent.iterdir() if own.fullmatch(entry.name)]:
-            state = other.lstat()
+        for other in filter(own.fullmatch, os.listdir(folder)):
+            state = os.stat(other, dir_fd=folder, follow_symlinks=False)
             # The ctime, too: a file that was just swapped for the new one has its old mtime.
             is_old = now - max(state.st_mtime, state.st_ctime) > ABANDONED_SECONDS
             if is_old and state.st_uid == user and stat.S_ISREG(state.st_mode):
-                other.unlink()
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+                os.unlink(other, dir_fd=folder)
+    return f".{name}.{secrets.token_hex(8)}.tmp"
 
 
-def _temporary(path: Path, content: bytes, mode: int) -> Path:
-    """Write ``content`` to a temporary file beside ``path``, flushed to disk; leave none on failure."""
-    temporary = temporary_beside(path)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Open a folder: what is swapped for its name, or for a link, meanwhile is not written to."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _temporary(folder: int, name: str, content: bytes, mode: int) -> Iterator[str]:
+    """Write ``content`` to a temporary file for ``name``, flushed to disk; leave none behind."""
+    temporary = temporary_in(folder, name)
+    _write_new(folder, temporary, content, mode)
+    try:
+        yield temporary
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+
+
+def _write_new(folder: int, name: str, content: bytes, mode: int) -> None:
+    """Write a file that does not exist yet, flushed to disk; leave none on failure."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
+    handle = os.open(name, flags, 0o600, dir_fd=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -115,18 +136,16 @@ def _temporary(path: Path, content: bytes, mode: int) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        temporary.unlink()
+        os.unlink(name, dir_fd=folder)
         raise
-    return temporary
 
 
-def _publish_once(temporary: Path, path: Path, content: bytes) -> None:
+def _publish_once(folder: int, temporary: str, name: str, content: bytes) -> None:
     """Publish a file by a hard link, which fails if the name exists, and shows only complete files."""
     try:
-        os.link(temporary, path)
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except FileExistsError:
         raise
     except OSError:
         # No hard links here (FAT, some network mounts): still exclusive, but not atomic.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
+        _write_new(folder, name, content, 0o600)

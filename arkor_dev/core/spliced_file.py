@@ -1,24 +1,30 @@
-"""Replaces parts of a large file atomically: everything else is copied from the current file.
+"""Replaces parts of a file of a project atomically: a copy with the new parts takes its name.
 
-Other programs (an editor, ``git checkout``, a second Studio) may write the same file. The lock holds off
-those that respect locks; the comparison before and after the copy detects those that do not.
+Folder, file and copy are opened by descriptor, from the project's folder down and without following a link.
+So a folder that is swapped for a link meanwhile leads nowhere else.
+
+Other programs (an editor, ``git checkout``, a second Studio) may write the same file. A lock holds off those
+that respect locks. The comparison before and after the copy detects what is written meanwhile. A program that
+has had the file open for longer would keep writing into the old file, which no longer has a name. If the file
+is the user's own and on a local disk of Linux, such a program is found, and nothing is replaced while it has
+the file open. Elsewhere (macOS, network file systems) its later writes cannot be detected, and are lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
+import signal
 import stat
 import sys
-import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .atomic_write import ChangedError, temporary_beside
-from .unbuffered_copy import FULL, Segment, write_unbuffered
+from arkor_dev.contract.regular_files import folder_of
+
+from .atomic_write import ChangedError, state_of, temporary_in
 
 try:
     import fcntl
@@ -29,25 +35,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    State = tuple[int, ...]
+    from .atomic_write import State
 
 PATIENCE: Final = 5.0
 """Seconds to wait for another program's lock."""
+CLOSE_PATIENCE: Final = 1.0
+"""Seconds to wait until a program that has the file open for writing closes it."""
 PIECE: Final = 2**20
-LARGE: Final = 2**25
-"""Size in bytes from which a file is written past the page cache: the flush of a copy in the page cache, and
-dropping the old file from it, take longer than writing.
-"""
 CONTEXT: Final = 64
 """Bytes on each side by which a spliced part is found again."""
+OPEN_ELSEWHERE: Final = (
+    "another program has it open for writing, and what that program writes later would be lost. Close it "
+    "there first"
+)
 LEAST: Final = 16
 """Minimum number of bytes to search for: fewer could match anywhere."""
-_HERE: Final = -100
 _EXCHANGE: Final = 2
-"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux."""
-_OPEN: Final = (
-    os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
+"""``RENAME_EXCHANGE`` of Linux."""
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Splice(NamedTuple):
@@ -68,22 +74,13 @@ class Part(NamedTuple):
     after: bytes
 
 
-def state_of(path: Path) -> State:
-    """Return what tells one version of a file from another."""
-    return _state(path.lstat())
-
-
-def _state(of: os.stat_result) -> State:
-    return (of.st_dev, of.st_ino, of.st_mtime_ns, of.st_ctime_ns, of.st_size)
-
-
 class SplicedFile:
-    """A regular file, open and locked; see `opened`."""
+    """A regular file, open and locked; see `opened`. ``folder`` and ``handle`` are descriptors."""
 
-    def __init__(self, path: Path, handle: int) -> None:
-        self.path, self._handle = path, handle
+    def __init__(self, folder: int, name: str, handle: int) -> None:
+        self._folder, self._name, self._handle = folder, name, handle
         self._stat = os.fstat(handle)
-        self.state = _state(self._stat)
+        self.state = state_of(self._stat)
         self._written: os.stat_result | None = None
 
     def read(self, offset: int, size: int) -> bytes:
@@ -99,66 +96,83 @@ class SplicedFile:
     def replace(self, splices: Sequence[Splice]) -> list[Part]:
         """Write the file with its ``splices``, which do not overlap and are in order; return the parts.
 
-        Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses. In
-        both cases the file keeps its content.
+        Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses or
+        another program has the file open for writing. In all cases the file keeps its content.
         """
-        parts, segments = self._parts(splices), self._segments(splices)
-        size = segments[-1].end if segments else 0
-        temporary = temporary_beside(self.path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-        out = os.open(temporary, flags, 0o600)
+        parts = self._parts(splices)
+        temporary = temporary_in(self._folder, self._name)
         try:
-            try:
-                if size < LARGE or not write_unbuffered(out, self._handle, segments):
-                    self._write(out, segments)
-                os.fchmod(out, stat.S_IMODE(self._stat.st_mode))
-                os.fsync(out)
-                self._written = os.fstat(out)
-            finally:
-                os.close(out)
-            if state_of(self.path) != self.state:
-                raise ChangedError
+            self._written = self._write_copy(temporary, splices)
             self._put(temporary)
-        except BaseException:
+        finally:
             with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
-            raise
-        _flush_folder(self.path.parent)
-        if size >= LARGE:
-            self._settle()
+                os.unlink(temporary, dir_fd=self._folder)
+        with contextlib.suppress(OSError):  # some file systems do not flush folders
+            os.fsync(self._folder)
         return parts
+
+    def is_named(self) -> bool:
+        """Return whether its name still leads to it."""
+        return os.path.samestat(self._stat, self._named())
 
     def new_state(self) -> State | None:
         """Return the state of the file that was written; None if another program has changed it since."""
+        written = self._written
         try:
-            now, written = self.path.lstat(), self._written
+            now = self._named()
         except OSError:
             return None
-        # Not the ctime, which the rename has changed.
-        unchanged = written and _state(now)[:3] == _state(written)[:3] and now.st_size == written.st_size
-        return _state(now) if unchanged else None
+        return state_of(now) if written and _is_unchanged(now, written) else None
 
-    def _put(self, temporary: Path) -> None:
-        """Put the new file in place of the old one.
+    def _write_copy(self, temporary: str, splices: Sequence[Splice]) -> os.stat_result:
+        """Write a copy with the splices, flushed to disk; return its state."""
+        with os.fdopen(os.open(temporary, _NEW, 0o600, dir_fd=self._folder), "wb") as copy:
+            at = 0
+            for offset, size, new in [*splices, Splice(self._stat.st_size, 0, b"")]:
+                while at < offset:
+                    piece = self.read(at, min(PIECE, offset - at))
+                    copy.write(piece)
+                    at += len(piece)
+                copy.write(new)
+                at += size
+            os.fchmod(copy.fileno(), stat.S_IMODE(self._stat.st_mode))
+            copy.flush()
+            os.fsync(copy.fileno())
+            return os.fstat(copy.fileno())
 
-        A rename may wait for the disk, and another program put its own file there meanwhile. So the names
-        are swapped where the system can do that, and swapped back if it was not the old file.
+    def _put(self, temporary: str) -> None:
+        """Put the copy in place of the file.
+
+        A rename may wait for the disk, and another program put its own file there meanwhile, or write into
+        the old one. So the names are swapped where the system can do that, and swapped back in that case.
         """
-        if not _swap(temporary, self.path):
-            temporary.replace(self.path)
-            return
-        old = temporary.lstat()
-        # Not the ctime, which a rename changes.
-        if _state(old)[:3] != self.state[:3] or old.st_size != self._stat.st_size:
-            temporary.replace(self.path)
+        if state_of(self._named()) != self.state or state_of(os.fstat(self._handle)) != self.state:
             raise ChangedError
-        temporary.unlink()
+        if not self._swap(temporary):
+            self._rename(temporary)
+            return
+        old = os.stat(temporary, dir_fd=self._folder, follow_symlinks=False)
+        if not _is_unchanged(old, self._stat) or has_writer(self._handle):
+            self._rename(temporary)
+            raise ChangedError
 
-    def _settle(self) -> None:
-        """Read the new content into the page cache, then free the old one, while the caller continues."""
-        with contextlib.suppress(OSError, RuntimeError):
-            # Closing the last descriptor of a removed file frees it, which takes as long as writing it.
-            threading.Thread(target=_read_once, args=(os.dup(self._handle), self.path)).start()
+    def _named(self) -> os.stat_result:
+        return os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+
+    def _rename(self, temporary: str) -> None:
+        os.rename(temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _swap(self, temporary: str) -> bool:
+        """Swap two names atomically; return False where only a plain rename is possible."""
+        if sys.platform != "linux":
+            return False
+        import ctypes
+
+        rename = getattr(ctypes.CDLL(None), "renameat2", None)
+        if rename is None:  # an old libc
+            return False
+        names = os.fsencode(temporary), os.fsencode(self._name)
+        return bool(rename(self._folder, names[0], self._folder, names[1], _EXCHANGE) == 0)
 
     def locate(self, parts: Sequence[Part]) -> list[Splice]:
         """Return the splices that undo ``parts``, wherever they have moved to.
@@ -183,13 +197,20 @@ class SplicedFile:
         )
 
     def _only(self, expected: bytes) -> int:
-        if len(expected) < LEAST or not self._stat.st_size:
+        """Return the offset of the only bytes like these. Raises ChangedError if there are none, or more."""
+        if len(expected) < LEAST:
             raise ChangedError
-        with mmap.mmap(self._handle, 0, access=mmap.ACCESS_READ) as content:
-            at = content.find(expected)
-            if at < 0 or content.find(expected, at + 1) >= 0:
+        found, size = -1, self._stat.st_size
+        for start in range(0, size, PIECE):
+            # Each piece overlaps the next one, so that no match is cut in two.
+            piece = self.read(start, min(PIECE + len(expected) - 1, size - start))
+            at = piece.find(expected)
+            if at >= 0 and (found >= 0 or piece.find(expected, at + 1) >= 0):
                 raise ChangedError
-            return at
+            found = start + at if at >= 0 else found
+        if found < 0:
+            raise ChangedError
+        return found
 
     def _parts(self, splices: Sequence[Splice]) -> list[Part]:
         """Return the parts with their context, as they will be in the new file."""
@@ -219,69 +240,69 @@ class SplicedFile:
             before_it, at = (before + new)[-CONTEXT:], end
         return result
 
-    def _segments(self, splices: Sequence[Splice]) -> list[Segment]:
-        """Return what the new file consists of, in order."""
-        segments, at, end = [], 0, 0
-        for offset, size, new in [*splices, Splice(self._stat.st_size, 0, b"")]:
-            for source, length, content in ((at, offset - at, None), (0, len(new), new)):
-                if length:
-                    segments.append(Segment(end, end := end + length, source, content))
-            at = offset + size
-        return segments
-
-    def _write(self, out: int, segments: Sequence[Segment]) -> None:
-        for segment in segments:
-            if segment.content is None:
-                self._copy(out, segment.source, segment.source + segment.end - segment.start)
-            else:
-                _write(out, segment.content)
-
-    def _copy(self, out: int, start: int, end: int) -> None:
-        """Append the bytes between two offsets, within the kernel if possible."""
-        while start < end and hasattr(os, "copy_file_range"):
-            try:
-                done = os.copy_file_range(self._handle, out, end - start, start)
-            except OSError as fault:
-                if fault.errno in FULL:
-                    raise
-                break
-            if not done:
-                break
-            start += done
-        while start < end:
-            piece = self.read(start, min(PIECE, end - start))
-            _write(out, piece)
-            start += len(piece)
-
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[SplicedFile]:
-    """Open and lock a file to replace parts of it. Raises ChangedError, and OSError for anything irregular.
+def opened(root: Path, name: str) -> Iterator[SplicedFile]:
+    """Open and lock the file ``name`` below ``root`` to replace parts of it.
 
-    A symlink, a device, a file with a second name (a hard link) and one that is locked for long are refused.
+    Raises ChangedError, and OSError for anything irregular: neither the file nor a folder on the way may be a
+    symlink. A device, a file with a second name (a hard link), one that is locked for long and one that
+    another program has open for writing are refused, too.
     """
     until = time.monotonic() + PATIENCE
-    while True:
-        handle = os.open(path, _OPEN)
-        try:
-            state = os.fstat(handle)
-            if not stat.S_ISREG(state.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", str(path))
-            lock(handle, path, until)
-            # While it waited, the holder may have put another file in its place.
-            if _state(os.fstat(handle))[:2] == state_of(path)[:2]:
-                if os.fstat(handle).st_nlink > 1:
-                    raise OSError(errno.EMLINK, "the file has a second name (a hard link)", str(path))
-                yield SplicedFile(path, handle)
-                return
-        finally:
-            os.close(handle)
-        if time.monotonic() > until:
-            raise ChangedError
+    until_closed = time.monotonic() + CLOSE_PATIENCE
+    with folder_of(root, name) as (folder, base):
+        while True:
+            handle = os.open(base, _READ, dir_fd=folder)
+            try:
+                _check_writable(folder, base, handle)
+                lock(handle, name, until)
+                file = SplicedFile(folder, base, handle)
+                # While it waited, the holder may have put another file in its place.
+                if file.is_named():
+                    if not has_writer(handle):
+                        yield file
+                        return
+                    if time.monotonic() > until_closed:
+                        raise OSError(errno.ETXTBSY, OPEN_ELSEWHERE, name)
+                elif time.monotonic() > until:
+                    raise ChangedError
+            finally:
+                os.close(handle)
+            # The lock is released meanwhile: the writer may be waiting for it.
+            time.sleep(0.02)
+
+
+def _check_writable(folder: int, name: str, handle: int) -> None:
+    """Raise OSError unless it is a regular file with one name that this user may write."""
+    state = os.fstat(handle)
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    if state.st_nlink > 1:
+        raise OSError(errno.EMLINK, "the file has a second name (a hard link)", name)
+    if not os.access(name, os.W_OK, dir_fd=folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+
+def has_writer(handle: int) -> bool:
+    """Return whether any program has the file of this read-only descriptor open, or mapped, for writing.
+
+    Linux grants a read lease only if none has. False where there are no leases.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        # If another program opens the file just now, the signal must be one that is ignored.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as fault:
+        return fault.errno == errno.EAGAIN
+    return False
 
 
 def lock(handle: int, path: Path | str, until: float) -> None:
-    """Lock an open file for writing, where it can be. Raises OSError (EAGAIN) if others hold it too long."""
+    """Lock an open file, where it can be. Raises OSError (EAGAIN) if others hold it too long."""
     while fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -295,37 +316,6 @@ def lock(handle: int, path: Path | str, until: float) -> None:
             return
 
 
-def _write(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]
-
-
-def _swap(one: Path, other: Path) -> bool:
-    """Swap two names atomically; return False where only a plain rename is possible."""
-    if sys.platform != "linux":
-        return False
-    import ctypes
-
-    rename = getattr(ctypes.CDLL(None), "renameat2", None)
-    if rename is None:  # an old libc
-        return False
-    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
-
-
-def _read_once(old: int, path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
-        room = bytearray(PIECE)
-        while file.readinto(room):
-            pass
-    os.close(old)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush a rename in ``folder`` to disk, where folders can be opened."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _is_unchanged(one: os.stat_result, other: os.stat_result) -> bool:
+    """Return whether it is the same file with the same content, though perhaps under another name."""
+    return state_of(one, renamed=True) == state_of(other, renamed=True)

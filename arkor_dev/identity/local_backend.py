@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 30.0
 END_TIMEOUT = 5.0
 """Seconds that it gets to end: a running job pauses after its step and saves what it needs to resume."""
+PUBLISH_PAUSE = 2.0
+"""Seconds between two attempts to write the file by which commands find the backend."""
 SETUP_POLL = 1.0
 """Seconds between two checks for the engine, which may be installed while Studio is open."""
 NOT_INSTALLED = (
@@ -99,6 +101,7 @@ class LocalBackend:
         self._token = secrets.token_urlsafe(32)
         self._ready: asyncio.Future[Credentials] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self.scope = Scope(ORG, tidy_name(settings.project.name), tidy_name(settings.project.name))
 
     async def __aenter__(self) -> Self:
@@ -236,10 +239,23 @@ class LocalBackend:
             "pid": os.getpid(),
             "idle": self._idle,
         }
+        content = json.dumps(handoff).encode()
         try:
-            write_private(self._settings.local_data / "backend.json", json.dumps(handoff).encode())
+            self._publish(content)
         except OSError as error:
-            log.warning("`arkor-dev start --local` will not find this Studio: %s", error)
+            text = f"Runs cannot be started yet: {error}. Studio tries to write that file until it can."
+            self._on_notice({"notice": "message", "level": "warning", "text": text})
+            self._publishing = asyncio.create_task(self._publish_later(content))
+
+    def _publish(self, handoff: bytes) -> None:
+        """Write the file by which commands find this backend. Raises OSError."""
+        write_private(self._settings.local_data / "backend.json", handoff)
+
+    async def _publish_later(self, handoff: bytes) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_PAUSE)
+            with contextlib.suppress(OSError):
+                return self._publish(handoff)
 
     async def _wait_for_end(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader) -> None:
         """Wait for an ending process and pass its messages on; kill it if that takes too long."""
@@ -256,6 +272,8 @@ class LocalBackend:
         last_words.cancel()
 
     def _withdraw(self) -> None:
+        if self._publishing is not None:
+            self._publishing.cancel()
         path = self._settings.local_data / "backend.json"
         with contextlib.suppress(OSError, ValueError):
             if json.loads(read_small(path)).get("token") == self._token:

@@ -19,11 +19,12 @@ from arkor_dev.contract.events import (
     TRAINING_CANCELLED,
     TRAINING_COMPLETED,
     TRAINING_FAILED,
+    TRAINING_MESSAGE,
 )
 from arkor_dev.contract.shapes import CANCELLED_ERROR, TERMINAL
 
 from .event_dedup import Deduplicator
-from .sse_frames import FrameSplitter, frames_in
+from .sse_frames import PING_NAME, FrameSplitter, event_name, frames_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -78,13 +79,14 @@ async def follow(
 ) -> AsyncGenerator[JobEvent | Connection | Waiting, None]:
     """Yield each of the job's events once, in order, until the backend says that there are no more.
 
-    Before the first one, the job's position in the queue is yielded, too, whenever it changes. A job that was
+    Before the first one, the job's position in the queue is yielded, too, whenever it changes. Once in each
+    silence, a message says why the backend can store no event, such as a full disk. A job that was
     just created may be unknown for ``appears_within`` seconds: parts of a backend learn of it later.
 
     Raises ArkorError if the backend refuses the job or the identity.
     """
     deduplicator = Deduplicator()
-    pause, reasons = BACKOFF[0], set[str]()
+    pause, reasons, troubles = BACKOFF[0], set[str](), set[str]()
     queue = _Queue(backend, job_id)
     appears_by = asyncio.get_running_loop().time() + appears_within
     while True:
@@ -109,7 +111,12 @@ async def follow(
                         reading.cancel()
                     if not data:
                         break
-                    for frame in frames_in(deduplicator.deduplicate(splitter.feed(data))):
+                    block = splitter.feed(data)
+                    for trouble in _troubles_in(block) - troubles:
+                        troubles.add(trouble)
+                        yield JobEvent(TRAINING_MESSAGE, {"message": trouble})
+                    for frame in frames_in(deduplicator.deduplicate(block)):
+                        troubles.clear()
                         received = True
                         queue.has_started = True
                         yield read_event(frame)
@@ -130,6 +137,15 @@ async def follow(
             pause = BACKOFF[0]
         await sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         pause = min(pause * 2, BACKOFF[1])
+
+
+def _troubles_in(block: bytes) -> set[str]:
+    """Return why the backend can store nothing, as the pings among these frames say; usually nothing."""
+    if PING_NAME not in block:
+        return set()
+    pings = (read_event(frame) for frame in frames_in(block) if event_name(frame) == PING_NAME)
+    said = (ping.data.get("trouble") for ping in pings if isinstance(ping.data, dict))
+    return {trouble for trouble in said if isinstance(trouble, str)}
 
 
 class _Queue:

@@ -6,12 +6,13 @@ It is opened again for each write, since the Data page may have replaced it mean
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, TooLargeError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, TooLargeError, unwritten
 from arkor_dev.contract.regular_files import MIB
 
 try:
@@ -60,10 +61,10 @@ class MadeFile:
             try:
                 if os.write(handle, data) < len(data):
                     os.ftruncate(handle, size)
-                    raise InternalError(f"The disk is full: {self.path} is as it was.")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             except OSError as fault:
-                raise InternalError(f"{self.path} cannot be written: {fault.strerror}.") from None
+                raise unwritten(self.path, fault) from None
 
     def _read(self, handle: int) -> bytes:
         if os.fstat(handle).st_size > LARGEST:

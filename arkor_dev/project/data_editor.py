@@ -10,6 +10,7 @@ These calls block.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import secrets
 import shlex
@@ -21,9 +22,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
-from arkor_dev.core.atomic_write import ChangedError
-from arkor_dev.core.spliced_file import Splice, opened, state_of
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, is_disk_full, unwritten
+from arkor_dev.contract.units import format_bytes
+from arkor_dev.core.atomic_write import ChangedError, state_of
+from arkor_dev.core.spliced_file import Splice, opened
 from arkor_dev.data import row_edits
 from arkor_dev.data.containers import MAX_BYTES
 from arkor_dev.data.detect import open_container
@@ -43,12 +45,19 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DataChanged, EditableRow
     from arkor_dev.contract.shapes import DatasetSource, JobConfig
-    from arkor_dev.core.spliced_file import Part, SplicedFile, State
+    from arkor_dev.core.atomic_write import State
+    from arkor_dev.core.spliced_file import Part, SplicedFile
     from arkor_dev.data.containers import Container
     from arkor_dev.data.reader import DataFile
 
 MOST_ROWS: Final = 1_000_000
 """Maximum number of rows of a file that is edited here: each takes 24 bytes of memory."""
+MOST_BYTES: Final = 500 * 10**6
+"""Maximum size of a file that is edited here: each edit writes it anew, some 2 seconds at 250 MB/s."""
+TOO_LARGE: Final = (
+    "{name} has {size}. Each edit writes the whole file anew, so files of more than "
+    f"{format_bytes(MOST_BYTES)} are not edited here. Split it, or edit it with another program."
+)
 INDEXED: Final = 8
 """Maximum number of files whose row positions are cached."""
 UNDO: Final = 500
@@ -118,11 +127,13 @@ class FileRows:
     def of(cls, file: DataFile) -> FileRows:
         """Find the rows of a file. Raises BadRequestError if it cannot be read."""
         try:
-            state = state_of(file.path)
+            state = state_of(file.path.lstat())
             mapped = (*file.columns.values(), *((file.group,) if file.group else ()))
             container, packed = open_container(file.path, MAX_BYTES, mapped=mapped)
             rows = cls(file, state, container, packed)
             with closing(container):
+                if rows.kind is None and rows.size > MOST_BYTES:
+                    raise BadRequestError(TOO_LARGE.format(name=file.name, size=format_bytes(rows.size)))
                 rows._scan()
         except OSError as fault:
             raise BadRequestError(f"{file.name} cannot be read: {fault.strerror or fault}") from None
@@ -172,6 +183,11 @@ class FileRows:
         return new
 
     @property
+    def size(self) -> int:
+        """The size of the file, in bytes."""
+        return self.state[-1]
+
+    @property
     def kind(self) -> str | None:
         """How the file is packed, if its rows cannot be edited in place."""
         return "Parquet" if isinstance(self.container, Parquet) else "gzip" if self.packed else None
@@ -184,7 +200,7 @@ class DataEditor:
         self._project = project
         self._lock = threading.Lock()
         self._indexed: OrderedDict[Path, FileRows] = OrderedDict()
-        self._undo: OrderedDict[str, list[tuple[Path, str, list[Part]]]] = OrderedDict()
+        self._undo: OrderedDict[str, list[tuple[str, list[Part]]]] = OrderedDict()
 
     def row(self, trainer: str, number: int) -> EditableRow:
         """Return row ``number`` (from 1) of a trainer's data set for editing. Raises NotFoundError."""
@@ -221,17 +237,17 @@ class DataEditor:
             change = self._undo.get(token)
             if change is None:
                 raise ConflictError("This change can no longer be undone: Studio was restarted since.")
-            done: list[tuple[Path, str, list[Part]]] = []
+            done: list[tuple[str, list[Part]]] = []
             rows = 0
-            for path, name, parts in change:
-                with _opened(path, name) as file:
+            for name, parts in change:
+                with self._opened(name) as file:
                     try:
-                        done.append((path, name, file.replace(file.locate(parts))))
+                        done.append((name, file.replace(file.locate(parts))))
                     except ChangedError:
                         raise ConflictError(NO_UNDO.format(name=name)) from None
                 rows += len(parts)
             del self._undo[token]
-            return {"undo": self._keep(done), "rows": rows, "files": [name for _, name, _ in done]}
+            return {"undo": self._keep(done), "rows": rows, "files": [name for name, _ in done]}
 
     def files_of(self, trainer: str) -> list[FileRows]:
         """Return the positions of the rows in each file of a trainer's data set. Raises BadRequestError."""
@@ -252,7 +268,7 @@ class DataEditor:
         file = replace(file, selection=None)  # positions of rows do not depend on their judgements
         rows = self._indexed.pop(file.path, None)
         try:
-            fresh = rows is not None and rows.state == state_of(file.path)
+            fresh = rows is not None and rows.state == state_of(file.path.lstat())
         except OSError as fault:
             raise BadRequestError(f"{file.name} cannot be read: {fault.strerror}") from None
         if rows is None or not fresh or rows.file != file:
@@ -272,7 +288,7 @@ class DataEditor:
                 if row in by_file.setdefault(at, {}):
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
                 by_file[at][row] = change
-            done: list[tuple[Path, str, list[Part]]] = []
+            done: list[tuple[str, list[Part]]] = []
             moved: list[Moved] = []
             try:
                 for at, of_file in by_file.items():
@@ -285,18 +301,18 @@ class DataEditor:
                 continue
             carry_over(self._project, moved)
             return {
-                "undo": self._keep(done), "rows": len(changes), "files": [name for _, name, _ in done],
+                "undo": self._keep(done), "rows": len(changes), "files": [name for name, _ in done],
             }  # fmt: skip
         raise AssertionError
 
     def _write(
         self, rows: FileRows, changes: Mapping[int, RowChange], moved: list[Moved]
-    ) -> tuple[Path, str, list[Part]]:
+    ) -> tuple[str, list[Part]]:
         """Change rows of a file, and record in ``moved`` what edited rows became."""
         file = rows.file
         if rows.kind is not None:
             raise BadRequestError(PACKED.format(name=file.name, kind=rows.kind))
-        with _opened(file.path, file.name) as opened:
+        with self._opened(file.name) as opened:
             if opened.state != rows.state:
                 raise ChangedError
             edits = {row: _edit(rows, row, change, opened) for row, change in changes.items()}
@@ -307,9 +323,23 @@ class DataEditor:
             current = rows.after(edits, replaced, state) if state else None
             if current is not None:
                 self._indexed[file.path] = current
-            return file.path, file.name, parts
+            return file.name, parts
 
-    def _keep(self, done: list[tuple[Path, str, list[Part]]]) -> str:
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[SplicedFile]:
+        """Open a file of the project for one write. Raises an error with its reason if the disk refuses."""
+        try:
+            with opened(self._project.resolve(), name) as file:
+                yield file
+        except OSError as fault:
+            if fault.errno == errno.ETXTBSY:
+                raise ConflictError(f"{name}: {fault.strerror}. Nothing was written.") from None
+            if is_disk_full(fault) or fault.errno == errno.EIO:
+                raise unwritten(name, fault) from None
+            text = f"{name} cannot be written: {fault.strerror or fault}. It is as it was."
+            raise BadRequestError(text) from None
+
+    def _keep(self, done: list[tuple[str, list[Part]]]) -> str:
         token = secrets.token_hex(8)
         self._undo[token] = done
         while len(self._undo) > 1 and (len(self._undo) > UNDO or self._undo_size() > UNDO_BYTES):
@@ -317,20 +347,8 @@ class DataEditor:
         return token
 
     def _undo_size(self) -> int:
-        every = (part for change in self._undo.values() for *_, parts in change for part in parts)
+        every = (part for change in self._undo.values() for _, parts in change for part in parts)
         return sum(len(part.old) + len(part.new) + 200 for part in every)
-
-
-@contextlib.contextmanager
-def _opened(path: Path, name: str) -> Iterator[SplicedFile]:
-    """Open a file for one write. Raises BadRequestError if the disk refuses."""
-    try:
-        with opened(path) as file:
-            yield file
-    except OSError as fault:
-        raise BadRequestError(
-            f"{name} cannot be written: {fault.strerror or fault}. It is as it was."
-        ) from None
 
 
 def config_of(project: Path, trainer: str) -> JobConfig:

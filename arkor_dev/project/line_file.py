@@ -12,6 +12,7 @@ writes of several Studios. These calls block.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, TooLargeError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, TooLargeError, unwritten
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.core.spliced_file import lock
 
@@ -102,7 +103,7 @@ class LineFile:
         try:
             count = os.write(self.handle, data)
             if count < len(data):
-                raise InternalError(f"The disk is full: the line is not in {self.path}.")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self.handle)
             if self.created:
                 os.fsync(self.folder)
@@ -110,9 +111,10 @@ class LineFile:
             # Only our own bytes: what others have added meanwhile stays.
             if before < os.fstat(self.handle).st_size <= before + len(data):
                 os.ftruncate(self.handle, before)
+            if self.created and os.fstat(self.handle).st_size == 0:
+                os.unlink(self.name, dir_fd=self.folder)
             if isinstance(fault, OSError):
-                text = f"{self.path} cannot be written: {fault.strerror}. It is as it was."
-                raise InternalError(text) from None
+                raise unwritten(self.path, fault) from None
             raise
 
     def replace(self, content: bytes) -> None:
@@ -130,8 +132,7 @@ class LineFile:
             os.rename(part, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
             os.fsync(self.folder)
         except OSError as fault:
-            text = f"{self.path} cannot be written: {fault.strerror}. It is as it was."
-            raise InternalError(text) from None
+            raise unwritten(self.path, fault) from None
 
     def cut(self, size: int, *, remove: bool) -> None:
         """Shorten it; with ``remove``, an empty file is removed."""

@@ -10,7 +10,7 @@ import os
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.errors import BadRequestError, InternalError
+from arkor_dev.contract.errors import BadRequestError, unwritten
 from arkor_dev.core.plain_text import slug_of
 from arkor_dev.data.detect import SUFFIXES
 
@@ -72,7 +72,7 @@ class NewDataFile:
             while view:
                 view = view[os.write(self._handle, view) :]
         except OSError as fault:
-            raise InternalError(f"{self.path} cannot be written: {fault.strerror}.") from None
+            raise unwritten(self.path, fault) from None
 
     def keep(self) -> None:
         """Flush to disk; from now on closing keeps the file."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.errors import ConflictError, unwritten
 from arkor_dev.core.plain_text import slug_of
 
 from .node_tools import typescript_sign
@@ -87,13 +87,19 @@ def start_from_data(folder: Path, path: str) -> bool:
         raise ConflictError(
             f"{folder} is a TypeScript project: {declared}. Name the file in its trainer: {path}"
         )
+    content = starter_toml(slug_of(PurePosixPath(path).name.partition(".")[0]), path).encode()
     try:
-        with (folder / FILE).open("xb") as new:
-            new.write(starter_toml(slug_of(PurePosixPath(path).name.partition(".")[0]), path).encode())
+        new = (folder / FILE).open("xb")
     except FileExistsError:
         return False
     except OSError as fault:
         raise ConflictError(f"{FILE} cannot be written ({fault.strerror}).") from None
+    try:
+        with new:
+            new.write(content)
+    except OSError as fault:
+        (folder / FILE).unlink(missing_ok=True)  # an empty one would be a project without trainers
+        raise unwritten(FILE, fault) from None
     return True
 
 

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.changes import applied, complete
-from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, is_disk_full, unwritten
 from arkor_dev.core.atomic_write import ChangedError, replace_regular
 from arkor_dev.project.toml.edit import to_toml
 
@@ -115,6 +115,8 @@ def _write(project: Path, revision: str, edited: Callable[[str], str], *, previe
         except ChangedError:
             raise ConflictError(CHANGED) from None
         except OSError as fault:
+            if is_disk_full(fault):
+                raise unwritten(FILE, fault) from None
             raise BadRequestError(f"{FILE} cannot be written: {fault.strerror}. It is as it was.") from None
     return {"diff": diff, "revision": revision if preview else revision_of(after)}
 

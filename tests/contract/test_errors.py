@@ -50,7 +50,7 @@ def test_a_fault_that_may_pass_needs_no_name(status: int, shown: int) -> None:
 
 def test_what_may_pass_by_waiting() -> None:
     passing = {status for kind, status in STATUS.items() if issubclass(kind, TemporaryError)}
-    assert passing == {408, 429, 500, 501, 502, 503, 504}
+    assert passing == {408, 429, 500, 501, 502, 503, 504, 507}
 
 
 def test_a_subclass_has_the_status_of_what_it_is() -> None:

@@ -103,7 +103,7 @@ def test_what_a_killed_edit_left_is_deleted_by_the_next(
 
     def edit(new: bytes) -> set[str]:
         if spliced:
-            with opened(path) as file:
+            with opened(tmp_path, path.name) as file:
                 file.replace([Splice(0, 3, new)])
         else:
             replace_regular(path, new, path.read_bytes())

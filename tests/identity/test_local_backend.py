@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -261,6 +262,30 @@ async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch
     async with LocalBackend(local, notices.append) as backend:
         assert socket_at(await backend.credentials()) == Path("/x/y")
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
+
+
+async def test_commands_find_a_backend_that_began_on_a_full_disk_once_it_has_space(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, tmp_path, """print('{"socket": "/x/y"}', flush=True)\nsys.stdin.read()""")
+    monkeypatch.setattr(local_backend, "PUBLISH_PAUSE", 0.01)
+    full, flush = True, os.fsync
+
+    def fsync(handle: int) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    notices: list[dict[str, object]] = []
+    handoff = local.local_data / "backend.json"
+    async with LocalBackend(local, notices.append) as backend:
+        await backend.credentials()
+        assert not handoff.exists()
+        full = False
+        await until(handoff.exists)
+    assert not handoff.exists()
+    assert ["No space left" in str(notice["text"]) for notice in notices] == [True]
 
 
 async def test_what_it_says_at_its_end_is_heard(

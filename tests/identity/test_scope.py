@@ -357,7 +357,7 @@ def test_an_exclusive_write_never_replaces(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(FileExistsError):
         write_private(path, b"two", exclusive=True)
 
-    def no_links(*_: object) -> None:
+    def no_links(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)

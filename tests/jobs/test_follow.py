@@ -90,6 +90,21 @@ async def test_from_the_first_to_the_last(fake_backend: FakeBackend) -> None:
     assert fake_backend.count(STREAM) == 1
 
 
+async def test_a_silence_says_once_why_the_backend_can_store_nothing(fake_backend: FakeBackend) -> None:
+    job = fake_backend.add_job()
+    fake_backend.ping_every = 0.01
+    fake_backend.trouble = "The disk is full."
+    seen: list[Item] = []
+    task = asyncio.create_task(collect(fake_backend, job, seen))
+    await until(lambda: "training.message" in names(seen))
+    await asyncio.sleep(0.05)
+    fake_backend.trouble = ""
+    fake_backend.log(job, 1)
+    fake_backend.finish(job)
+    assert names(await task) == ["training.started", "training.message", "training.log", "training.completed"]
+    assert JobEvent("training.message", {"message": "The disk is full."}) in seen
+
+
 async def test_a_cut_stream_is_resumed_behind_the_last_id(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.log(job, 1)

@@ -174,7 +174,7 @@ def test_a_disk_that_takes_a_part_keeps_none_of_it(project: Path, monkeypatch: p
     add(project)
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:10]))
-    refused(project, 500, "disk is full", lambda at: add(at, "x", "y"))
+    refused(project, 507, "disk is full", lambda at: add(at, "x", "y"))
 
     def broken(_: int) -> None:
         raise OSError(5, "Input/output error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.contract.errors import BadRequestError, ConflictError, InsufficientStorageError
 from arkor_dev.core import spliced_file
 from arkor_dev.data.json_edit import rewritten
 from arkor_dev.data.reader import DataFile
+from arkor_dev.project import data_editor
 from arkor_dev.project.arkor_toml import revision
 from arkor_dev.project.data_editor import DataEditor, FileRows, RowChange, editable_row
 from arkor_dev.project.unpack import unpack
@@ -110,7 +112,7 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
     for seed in range(10):
         chance = random.Random(f"{kind} {seed}")
         path = tmp_path / ("d.json" if kind == "objects" else f"d.{kind}")
-        monkeypatch.setattr(spliced_file, "LARGE", chance.choice([16, 2**25]))
+        monkeypatch.setattr(spliced_file, "PIECE", chance.choice([16, 2**20]))
         editor = project(tmp_path, path.name, written(chance, kind, chance.randrange(2, 7)))
         states, undo = [path.read_bytes()], []
         rows = rows_in(path)
@@ -234,14 +236,14 @@ def test_what_others_write_meanwhile_is_noticed_or_kept(
     assert "best" in path.read_text()
     # It is replaced in the very moment of writing: the write is made anew, from what is there then.
     path.write_text("".join(lines))
-    write = spliced_file.SplicedFile._write
+    write = spliced_file.SplicedFile._write_copy
 
-    def interrupted(self: Any, *where: Any) -> None:
-        monkeypatch.setattr(spliced_file.SplicedFile, "_write", write)
+    def interrupted(self: Any, *where: Any) -> os.stat_result:
+        monkeypatch.setattr(spliced_file.SplicedFile, "_write_copy", write)
         path.write_text("".join([*lines, "{}\n"]))
-        write(self, *where)
+        return write(self, *where)
 
-    monkeypatch.setattr(spliced_file.SplicedFile, "_write", interrupted)
+    monkeypatch.setattr(spliced_file.SplicedFile, "_write_copy", interrupted)
     editor.change("bot", [RowChange(0, entry, record=new)])
     lines[1] = lines[1].replace('"a"', '"better"')
     assert path.read_text() == "".join([*lines, "{}\n"])
@@ -255,11 +257,14 @@ def test_positions_are_not_those_of_a_file_that_replaced_ours(
     entry = editor.row("bot", 1)["entry"]
     theirs = tmp_path / "theirs"
 
-    def replaced(folder: Path) -> None:
-        theirs.write_text('{"text": "longer"}\n{"text": "b"}\n')
-        theirs.replace(folder / "d.jsonl")
+    put = spliced_file.SplicedFile._put
 
-    monkeypatch.setattr(spliced_file, "_flush_folder", replaced)
+    def replaced(self: Any, temporary: str) -> None:
+        put(self, temporary)
+        theirs.write_text('{"text": "longer"}\n{"text": "b"}\n')
+        theirs.replace(tmp_path / "d.jsonl")
+
+    monkeypatch.setattr(spliced_file.SplicedFile, "_put", replaced)
     editor.change("bot", [RowChange(0, entry, record={"text": "A"})])
     assert [editor.row("bot", row)["record"] for row in (1, 2)] == [{"text": "longer"}, {"text": "b"}]
 
@@ -355,6 +360,49 @@ def test_a_parquet_file_is_copied_to_json_lines(tmp_path: Path) -> None:
     assert (tmp_path / "arkor.toml").read_text() == TOML.format("data/d.jsonl")
     assert [row["record"] for row in rows_in(tmp_path / "data" / "d.jsonl")] == rows
     assert editor.row("bot", 2)["record"] == rows[1]
+
+
+def test_a_file_too_large_to_be_written_anew_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_editor, "MOST_BYTES", 40)
+    editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n' * 2)
+    assert editor.row("bot", 2)["record"] == {"text": "a"}
+    (tmp_path / "d.jsonl").write_bytes(b'{"text": "a"}\n' * 3)
+    with pytest.raises(BadRequestError, match=r"d\.jsonl has 42 B.*Split it"):
+        editor.row("bot", 2)
+
+
+def test_a_file_that_another_program_writes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spliced_file, "CLOSE_PATIENCE", 0.0)
+    editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n')
+    change = [RowChange(0, editor.row("bot", 1)["entry"], record={"text": "b"})]
+    refused = pytest.raises(
+        ConflictError, match=r"open for writing.*Close it there first.*Nothing was written"
+    )
+    with (tmp_path / "d.jsonl").open("a") as held:
+        with refused:
+            editor.change("bot", change)
+        held.write('{"text": "more"}\n')
+    editor.change("bot", change)
+    assert (tmp_path / "d.jsonl").read_text() == '{"text": "b"}\n{"text": "more"}\n'
+
+
+def test_a_full_disk_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n')
+    change = [RowChange(0, editor.row("bot", 1)["entry"], record={"text": "b"})]
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InsufficientStorageError, match=r"The disk is full.*arkor-dev local gc"):
+            editor.change("bot", change)
+    assert (tmp_path / "d.jsonl").read_bytes() == b'{"text": "a"}\n'
+    editor.change("bot", change)
 
 
 KILLED = """

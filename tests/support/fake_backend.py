@@ -117,6 +117,8 @@ class FakeBackend:
         self.active: Counter[str] = Counter()
         self.peers: set[object] = set()
         self.order = Order(self)
+        self.trouble = ""
+        """Why it can store nothing, in its list of jobs."""
         self.resuming = Resuming(self)
         self.chat = ChatScript()
         self.chat_bytes = 0
@@ -510,6 +512,8 @@ class FakeBackend:
         if "queue" in (self.features or ()):
             self.place(self.order.waiting())
             listed["queue"] = {"held": self.order.held}
+        if self.trouble:
+            listed["trouble"] = self.trouble
         return web.json_response(listed)
 
     async def _create_job(self, request: web.Request) -> web.Response:
@@ -589,7 +593,8 @@ class FakeBackend:
                 async with asyncio.timeout(self.ping_every):
                     await changed.wait()
             except TimeoutError:
-                await sender.write(b"event: ping\ndata: {}\n\n")
+                ping = json.dumps({"trouble": self.trouble} if self.trouble else {})
+                await sender.write(f"event: ping\ndata: {ping}\n\n".encode())
 
     def _check_adapter(self, adapter: dict[str, Any]) -> None:
         job = self.jobs.get(adapter["jobId"])

@@ -73,7 +73,9 @@ async def run_jobs(
     if not settings.local:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
-        jobs = await jobs_of(backend)
+        jobs, trouble = await listing_of(backend)
+        if trouble:
+            print(one_line(trouble, LONG), file=sys.stderr)  # noqa: T201
         if action is None:
             print(json.dumps({"jobs": jobs}, indent=2) if as_json else "\n".join(lines(jobs)))  # noqa: T201
             return 0
@@ -284,12 +286,19 @@ def _local_time(text: object) -> str:
 
 async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
     """Return all jobs, newest first."""
+    return (await listing_of(backend))[0]
+
+
+async def listing_of(backend: Backend) -> tuple[list[dict[str, Any]], str]:
+    """Return all jobs, newest first, and why the backend can store nothing now, usually empty."""
     try:
-        entries = json.loads((await backend.list_jobs()).body)["jobs"]
-        jobs = [job for job in entries if is_job(job) and "id" in job]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        listing = json.loads((await backend.list_jobs()).body)
+        jobs = [job for job in listing["jobs"] if is_job(job) and "id" in job]
+        trouble = listing.get("trouble")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
-    return sorted(jobs, key=lambda job: str(job.get("createdAt")), reverse=True)
+    jobs.sort(key=lambda job: str(job.get("createdAt")), reverse=True)
+    return jobs, trouble if isinstance(trouble, str) else ""
 
 
 def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_atomically
@@ -19,7 +20,6 @@ from arkor_dev.local.jobs.job_folder import (
     resume_folder,
 )
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from .resume_points import drop_before
 from .state import write_state

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from arkor_dev.contract.deployments import TARGET
 from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.inference.engines.choice import AUTO
-from arkor_dev.local.jobs.database import transaction
+from arkor_dev.local.jobs.database import stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
 RESTART: Final = frozenset({"target", "enabled", "engine"})
 """Fields whose change makes the engine be chosen again."""
+DAMAGED_TARGET: Final = "unknown, since its record is damaged: choose again what to serve"
 NOT_KEPT: Final = "disabled"
 SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
 """Statement that overwrites deleted content on disk instead of only releasing it."""
@@ -53,7 +55,7 @@ def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
         "slug": slug,
         "orgId": store.org,
         "projectId": store.project_id,
-        "target": json.loads(target),
+        "target": _target(target),
         "authMode": auth,
         "urlFormat": "openai_compat",
         "enabled": bool(enabled),
@@ -62,9 +64,17 @@ def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
         "createdAt": created,
         "updatedAt": updated,
         "engine": engine,
-        "answeredBy": None if answered is None else json.loads(answered),
+        "answeredBy": stored_object(answered) or None,
     }
     return deployment if days is None else {**deployment, "runRetentionDays": days}
+
+
+def _target(text: object) -> dict[str, Any]:
+    """Return a stored target; for a damaged one, a model that no backend has, whose name says what to do."""
+    try:
+        return check(stored_object(text), TARGET)
+    except SchemaError:
+        return {"kind": "base_model", "baseModel": DAMAGED_TARGET}
 
 
 def _select(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[str, Any] | None:

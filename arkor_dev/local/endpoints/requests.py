@@ -6,13 +6,12 @@ expires (reading checks its age), and is overwritten on disk when deleted.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.jobs.database import transaction
+from arkor_dev.local.jobs.database import stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
 from .deployments import NOT_KEPT, SECURE_DELETE, TRUNCATE_LOG
@@ -148,7 +147,7 @@ def read_request(store: Store, deployment: Mapping[str, Any], number: int) -> di
     if row is None:
         return None
     wire, text = _shape(deployment, row)
-    return wire if text is None else {**wire, **json.loads(text)}
+    return wire if text is None else {**wire, **stored_object(text)}
 
 
 def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.evaluation.general import questions as general_questions
@@ -19,7 +20,7 @@ from arkor_dev.local.modeling.chat_template import end_ids, render, with_argumen
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.rows.encoding import Encoding, encode
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
+from arkor_dev.local.workers.errors import JobFailure
 
 from .files import (
     copy_adapter,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast

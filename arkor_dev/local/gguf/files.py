@@ -11,12 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import STARTER_FOLDER, portable_name
 from arkor_dev.local.models.downloads import every, locked
 from arkor_dev.local.models.starter_wheel import gguf_from_wheel
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
+from arkor_dev.local.workers.errors import JobFailure
 
 from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
+from arkor_dev.contract import strict_json
 
 from .job_folder import job_ids
 
@@ -126,8 +127,10 @@ class DamagedError(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection for use by one thread at a time."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    """Return a connection for use by one thread at a time; invalid bytes in a text are read as U+FFFD."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.text_factory = lambda text: text.decode(errors="replace")
+    return db
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -251,6 +254,15 @@ def give_back(db: sqlite3.Connection) -> int:
         db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return freed
+
+
+def stored_object(text: object) -> dict[str, Any]:
+    """Return the object that a column holds as JSON; an empty one if that is missing or damaged."""
+    try:
+        value = strict_json.parse(text.encode()) if isinstance(text, str) else None
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 class transaction:  # noqa: N801 - reads as the statement it is

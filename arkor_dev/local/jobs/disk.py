@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.models.catalog import STARTER_FOLDER, is_starter
 from arkor_dev.local.models.downloads import size_of
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from .job_folder import job_folder, jobs_folder
 
@@ -29,6 +29,10 @@ LEAST_BYTES: Final = 2 << 30
 """Free bytes required before writing something large to a disk."""
 LEAST_FREE: Final = "ARKOR_LEAST_FREE_BYTES"
 """Environment variable that overrides the required free space."""
+RESERVE: Final = "reserve"
+RESERVE_BYTES: Final = 1 << 20
+LEAST_FOR_RESERVE: Final = 16 << 20
+"""Free bytes from which the reserve is made."""
 HUB_FOLDER: Final = "models--"
 BUSY_SECONDS: Final = 1.0
 SETTLING_SECONDS: Final = 5.0
@@ -54,6 +58,29 @@ def remove_files(data: Path, job_id: str) -> None:
             if error.errno != errno.ENOTEMPTY or time.monotonic() > end:
                 raise
             time.sleep(0.02)
+
+
+def keep_reserve(data: Path) -> None:
+    """Write the file whose space lets a job be deleted on a full disk, unless that file is there."""
+    path = data / RESERVE
+    with contextlib.suppress(OSError):
+        if path.exists() or shutil.disk_usage(data).free < LEAST_FOR_RESERVE:
+            return
+        try:
+            with path.open("xb") as file:
+                file.write(os.urandom(RESERVE_BYTES))  # no file system compresses these
+        except OSError:
+            path.unlink()
+            raise
+
+
+def release_reserve(data: Path) -> bool:
+    """Delete that file; return whether this has freed its space."""
+    try:
+        (data / RESERVE).unlink()
+    except OSError:
+        return False
+    return True
 
 
 def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any]:

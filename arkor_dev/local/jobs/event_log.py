@@ -6,7 +6,6 @@ reader has seen is on its way to disk, and killing this process loses nothing.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import (
@@ -20,7 +19,7 @@ from arkor_dev.contract.events import (
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import interruptions
-from .database import transaction
+from .database import stored_object, transaction
 from .records import Records, compact, now
 
 if TYPE_CHECKING:
@@ -88,13 +87,13 @@ class EventLog(Records):
             "SELECT name, data FROM events WHERE job = ? AND name IN (?, ?) ORDER BY id",
             (job_id, TRAINING_STARTED, TRAINING_LOG),
         )
-        events = [(name, json.loads(data)) for name, data in rows]
+        events = [(name, fields) for name, data in rows if (fields := stored_object(data))]
         self._db.execute("UPDATE jobs SET metrics = '{}' WHERE id = ?", (job_id,))
         self._measure(job_id, events)
 
     def _measure(self, job_id: str, events: Iterable[Event]) -> None:
         row = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        metrics = json.loads(row[0])
+        metrics = stored_object(row[0])
         for name, fields in events:
             if name == TRAINING_STARTED:
                 if "totalSteps" in fields["metadata"]:  # a reported run may not know it
@@ -166,7 +165,7 @@ class EventLog(Records):
         rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )
-        return [(name, json.loads(data)) for (data,) in rows.fetchall()]
+        return [(name, fields) for (data,) in rows.fetchall() if (fields := stored_object(data))]
 
     def is_over(self, job_id: str) -> bool:
         """Return whether a job has its final status, and so its last event."""

@@ -19,6 +19,8 @@ from arkor_dev.contract.events import (
     TRAINING_STARTED,
 )
 
+from .database import stored_object
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
@@ -77,8 +79,7 @@ def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
 def resume_options_of(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
     """Return how a job resumes; empty for a job that was not interrupted."""
     row = db.execute("SELECT resume FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    options: dict[str, Any] = json.loads(row[0]) if row and row[0] else {}
-    return options
+    return stored_object(row[0]) if row else {}
 
 
 def set_resume_options(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any]) -> None:

@@ -79,6 +79,13 @@ PLACEMENT: Final = Schema(
 )
 
 
+UNREADABLE: Final[dict[str, Any]] = {
+    "model": "unknown",
+    "datasetSource": {"type": "file", "path": "unknown"},
+}
+"""Shown in place of a stored config that is damaged."""
+
+
 def check_config(config: object) -> dict[str, Any]:
     """Return ``config`` unchanged. Raises `BadRequestError` that names the field and the valid values."""
     if not isinstance(config, dict):

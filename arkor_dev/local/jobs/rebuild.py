@@ -19,6 +19,7 @@ from arkor_dev.contract.events import CHECKPOINT_SAVED, ENDINGS, TRAINING_MESSAG
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.models.downloads import size_of
 
+from . import job_row
 from .archive.reader import check_job
 from .database import DATABASE, DamagedError, connect, open_database, refuse_empty, transaction
 from .job_folder import (
@@ -87,10 +88,20 @@ def rebuild(data: Path, org: str) -> Rebuilt:
     path = data / DATABASE
     try:
         refuse_empty(path)
-        open_database(path).close()
+        with contextlib.closing(open_database(path)) as db:
+            _refuse_damaged_rows(db)
     except DamagedError:
         return _rebuild(path, org)
     return _complete(path, org, None)
+
+
+def _refuse_damaged_rows(db: sqlite3.Connection) -> None:
+    query = f"SELECT {', '.join(job_row.COLUMNS)} FROM jobs"  # noqa: S608 - our own names
+    for row in db.execute(query):
+        try:
+            job_row.decode(row)
+        except job_row.DamagedRowError as fault:
+            raise DamagedError(str(fault)) from None
 
 
 def _rebuild(path: Path, org: str) -> Rebuilt:
@@ -146,7 +157,7 @@ def _copy(
         for row in rows:
             if row is None:
                 complete = False
-            elif _is_sound(dict(zip(columns, row, strict=True))):
+            elif _is_sound(table, dict(zip(columns, row, strict=True))):
                 with contextlib.suppress(sqlite3.IntegrityError):
                     target.execute(insert, row)
         if complete:
@@ -167,12 +178,14 @@ def _readable(db: sqlite3.Connection, query: str, arguments: Sequence[str]) -> I
         yield None
 
 
-def _is_sound(row: dict[str, Any]) -> bool:
+def _is_sound(table: str, row: dict[str, Any]) -> bool:
     try:
+        if table == "jobs":
+            job_row.decode([row.get(column) for column in job_row.COLUMNS])
         for name in JSON:
             if row.get(name) is not None:
                 json.loads(row[name])
-    except (ValueError, TypeError, RecursionError):
+    except (job_row.DamagedRowError, ValueError, TypeError, RecursionError):
         return False
     return True
 

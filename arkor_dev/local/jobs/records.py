@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 
-from . import waiting
+from . import job_row, waiting
 from .database import BUSY_MILLISECONDS, connect, give_back, open_database, transaction, unused_bytes
-from .job_config import public
 from .job_folder import job_folder, record_file
 
 if TYPE_CHECKING:
@@ -27,12 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-COLUMNS: Final = (
-    "id, name, status, config, error, created, started, completed, metrics, settings, forecast, pause,"
-    " parent, evaluation, sweep, resumable, notes, tags, starred"
-)
-
-
+COLUMNS: Final = ", ".join(job_row.COLUMNS)
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
@@ -53,9 +47,12 @@ class Records:
         self.org = org
         self.project_id = self._project_id()
         self._db.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        self._end_damaged()
         self._reader = connect(path)
         self.waiting_reasons: dict[str, str] = {}
         """By job id: why the job's target has no resources for it now, as a sentence."""
+        self.trouble: str | None = None
+        """Why nothing can be written at the moment, as sentences."""
         self._data = path.parent
         self._recorded: set[str] = set()
         self._lock = threading.Lock()  # protects the next two, which both threads use
@@ -92,34 +89,7 @@ class Records:
         return str(row[0])
 
     def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
-        job_id, name, status, config, error, created, started, completed, metrics, *further = row
-        *json_texts, resumable, notes, tags, starred = further
-        job = {
-            "id": job_id,
-            "orgId": self.org,
-            "projectId": self.project_id,
-            "name": name,
-            "status": status,
-            "config": public(json.loads(config)),
-            "createdAt": created,
-            "startedAt": started,
-            "completedAt": completed,
-            "metrics": json.loads(metrics),
-        }
-        phase = job["metrics"].pop("phase", None)
-        if phase and status == "running":
-            job["phase"] = phase
-        if error is not None:
-            job["error"] = error
-        for field, text in zip(
-            ("settings", "forecast", "pause", "parent", "evaluation", "sweep"), json_texts, strict=True
-        ):
-            if text is not None:
-                job[field] = json.loads(text)
-        if resumable is not None and status in TERMINAL:
-            job["resumable"] = resumable
-        annotations = {"notes": notes, "tags": json.loads(tags), "starred": bool(starred)}
-        return job | {field: value for field, value in annotations.items() if value}
+        return job_row.job_of(row, self.org, self.project_id)
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
         row: Sequence[Any] | None = db.execute(
@@ -138,12 +108,14 @@ class Records:
         if job:
             self._record(job)
 
-    def _record(self, job: Mapping[str, Any]) -> None:
+    def _record(self, job: dict[str, Any]) -> None:
         """Store the record next to the job's files, if any, so that the list can be rebuilt.
 
         A running job is stored only once, since its metrics change all the time.
         """
         job_id, runs = job["id"], job["status"] == "running"
+        if job_row.is_damaged(job):
+            return  # the older record is the better one
         if job["status"] == "queued" or (runs and job_id in self._recorded):
             return
         with contextlib.suppress(OSError):
@@ -165,7 +137,7 @@ class Records:
         return job
 
     def listing(self) -> bytes:
-        """Return ``{"jobs": [...], "queue": {"held"}}``, newest first, as JSON."""
+        """Return ``{"jobs": [...], "queue": {"held"}, "trouble"?}``, newest first, as JSON."""
         with self._lock:
             if self._listing is None:
                 if self._encoded is None:
@@ -182,8 +154,15 @@ class Records:
                             + b"}"
                         )
                 queue = compact({"held": waiting.is_held(self._reader)}).encode()
-                self._listing = b'{"jobs":[%s],"queue":%s}' % (b",".join(reversed(jobs.values())), queue)
+                trouble = b"" if self.trouble is None else b',"trouble":%s' % compact(self.trouble).encode()
+                listed = b",".join(reversed(jobs.values()))
+                self._listing = b'{"jobs":[%s],"queue":%s%s}' % (listed, queue, trouble)
             return self._listing
+
+    def report(self, trouble: str | None) -> None:
+        """Add to the list why nothing can be written at the moment; None if everything can."""
+        with self._lock:
+            self.trouble, self._listing = trouble, None
 
     def _with_reason(self, job_id: str, position: dict[str, Any]) -> dict[str, Any]:
         reason = self.waiting_reasons.get(job_id)
@@ -257,9 +236,26 @@ class Records:
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
     def config(self, job_id: str) -> dict[str, Any] | None:
-        """Return a job's config, with its secrets; None without the job."""
-        row = self._reader.execute("SELECT config FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return dict(json.loads(row[0])) if row else None
+        """Return a job's config, with its secrets; None without the job. Raises ConflictError if damaged."""
+        row = self._row(self._reader, job_id)
+        return None if row is None else dict(self._sound(row)["config"])
+
+    def _sound(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return a row's columns by name. Raises ConflictError for a damaged row."""
+        try:
+            return job_row.decode(row)
+        except job_row.DamagedRowError as fault:
+            raise ConflictError(str(fault)) from None
+
+    def _end_damaged(self) -> None:
+        """End every unfinished job whose row is damaged: none of them can run."""
+        marks = ", ".join("?" * len(TERMINAL))
+        query = f"SELECT {COLUMNS} FROM jobs WHERE status NOT IN ({marks})"  # noqa: S608 - our own names
+        for row in self._db.execute(query, tuple(TERMINAL)).fetchall():
+            job = self._shape(row)
+            if job_row.is_damaged(job):
+                end = "UPDATE jobs SET status = 'failed', error = ?, completed = ?, pause = NULL WHERE id = ?"
+                self._db.execute(end, (job["error"], now(), job["id"]))
 
     def paused_for(self, reason: str) -> list[str]:
         """Return the ids of the jobs paused for this reason, most recent first."""

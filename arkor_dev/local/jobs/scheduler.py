@@ -15,7 +15,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import ConflictError, NotFoundError
+from arkor_dev.contract.errors import ConflictError, InsufficientStorageError, NotFoundError
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
@@ -24,7 +24,7 @@ from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
-from .disk import remove_files
+from .disk import keep_reserve, release_reserve, remove_files
 from .job_folder import report_file, sweep, sweep_data
 from .running import auto_resume
 from .running.auto_resume import resume_due
@@ -375,9 +375,15 @@ class Scheduler:
         The record goes first. If this process ends after that, the next one deletes the files, so that a job
         never exists in part.
         """
-        await self._store.request(Store.remove, job_id)
+        try:
+            await self._store.request(Store.remove, job_id)
+        except InsufficientStorageError:  # this frees space, but first needs some
+            if not await asyncio.to_thread(release_reserve, self._data):
+                raise
+            await self._store.request(Store.remove, job_id)
         drop(job_id)
         await self._remove_files(job_id)
+        await asyncio.to_thread(keep_reserve, self._data)
 
     async def _remove_files(self, job_id: str) -> None:
         try:

@@ -16,7 +16,7 @@ from arkor_dev.contract.run_names import next_if_taken
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import interruptions, waiting
-from .database import transaction
+from .database import stored_object, transaction
 from .event_log import EventLog
 from .records import compact, now
 
@@ -138,7 +138,7 @@ class Store(EventLog):
         """
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
-            step = json.loads(metrics).get("step", 0)
+            step = stored_object(metrics).get("step", 0)
             if interruptions.record_crash(self._db, job_id, step):
                 if pause is None:
                     cause_text = verdict.fields.get("why", CRASHED)
@@ -164,11 +164,11 @@ class Store(EventLog):
         ConflictError if the job cannot resume.
         """
         with transaction(self._db):
-            cursor = self._db.execute("SELECT name, status, resumable FROM jobs WHERE id = ?", (job_id,))
-            row = cursor.fetchone()
+            row = self._row(self._db, job_id)
             if row is None:
                 raise NotFoundError(f"There is no job {job_id}")
-            name, status, resumable = row
+            stored = self._sound(row)
+            name, status, resumable = (stored[column] for column in ("name", "status", "resumable"))
             if status == "completed" and config is None:
                 raise ConflictError(f"The job {name} is completed: extend it to continue")
             if status not in ("paused", *TERMINAL):
@@ -337,7 +337,7 @@ class Store(EventLog):
         ).fetchone()
         if status in TERMINAL:
             return
-        metrics = json.loads(metrics)
+        metrics = stored_object(metrics)
         step = metrics.get("step")
         peaks = verdict.fields.get("metrics", {})
         metrics |= {

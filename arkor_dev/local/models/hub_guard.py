@@ -11,8 +11,9 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.local.workers.errors import MAKE_ROOM, JobFailure
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import (
+    MAKE_ROOM,
+    STATUS,
     ArkorError,
     ConflictError,
     ForbiddenError,
+    InsufficientStorageError,
     UnauthorizedError,
+    is_disk_full,
     status_of,
 )
 from arkor_dev.contract.schema import Field, Schema
@@ -123,7 +127,10 @@ async def envelope(
     except ConnectionError:
         # The client disconnected during a stream; no one reads this, and it is not an error.
         return web.Response(status=499, reason="Client closed the request")
-    except Exception:
+    except Exception as error:
+        if is_disk_full(error):
+            text = f"The disk is full, so this could not be stored. {MAKE_ROOM}"
+            return web.json_response({"error": text}, status=STATUS[InsufficientStorageError])
         log.exception("%s %s", request.method, request.path)
         return web.json_response({"error": "The local backend failed; its log says more"}, status=500)
 

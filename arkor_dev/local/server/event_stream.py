@@ -67,9 +67,9 @@ async def resume_point(store: AsyncStore, job_id: str, last_event_id: str | None
     return 0
 
 
-def _mark(name: str, job_id: str) -> bytes:
+def _mark(name: str, job_id: str, **more: str) -> bytes:
     """Return a frame without an id: it belongs to the stream, not to the log."""
-    return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now()}))
+    return frame(name, compact({"type": name, "jobId": job_id, "timestamp": now(), **more}))
 
 
 async def stream_events(request: web.Request, store: AsyncStore, job_id: str) -> web.StreamResponse:
@@ -92,7 +92,8 @@ async def stream_events(request: web.Request, store: AsyncStore, job_id: str) ->
             async with asyncio.timeout_at(sent + PING_SECONDS):
                 await news.wait()
         except TimeoutError:
-            await response.write(_mark(PING, job_id))
+            trouble = {} if store.trouble is None else {"trouble": store.trouble}
+            await response.write(_mark(PING, job_id, **trouble))
             sent = loop.time()
     await response.write(_mark(END, job_id))
     await response.write_eof()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from arkor_dev.contract.bodies import JOB_CHANGES, PARENT, QUEUE_CHANGES, absolute_path, job_changes
-from arkor_dev.contract.errors import BadRequestError, ConflictError, InternalError, NotFoundError
+from arkor_dev.contract.errors import (
+    BadRequestError,
+    ConflictError,
+    InsufficientStorageError,
+    InternalError,
+    NotFoundError,
+)
 from arkor_dev.contract.rules import Rule, filled
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.contract.shapes import TERMINAL
@@ -23,6 +30,7 @@ from arkor_dev.local.jobs.disk import (
     disk_use,
     embeddings_folder,
     job_bytes,
+    keep_reserve,
     leftovers,
     remove_leftovers,
     remove_models,
@@ -200,7 +208,9 @@ async def clean_disk(request: web.Request) -> web.Response:
         freed = await asyncio.to_thread(remove_leftovers, spare)
         freed += await asyncio.to_thread(remove_leftovers, [embeddings_folder(setup.data)])
         freed += await asyncio.to_thread(remove_models, setup.data, setup.cache)
-        freed += await setup.store.request(Store.give_back)
+        with contextlib.suppress(InsufficientStorageError):  # compacting needs space
+            freed += await setup.store.request(Store.give_back)
+        await asyncio.to_thread(keep_reserve, setup.data)
     except OSError as error:
         raise InternalError(f"Not everything could be removed: {error}") from None
     return web.json_response({"freed": freed})

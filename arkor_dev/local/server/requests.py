@@ -13,6 +13,7 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.database import DATABASE, refuse_empty
+from arkor_dev.local.jobs.disk import keep_reserve
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Setup:
         """
         refuse_empty(data / DATABASE)
         store = AsyncStore(Store(data / DATABASE, ORG["id"]))
+        keep_reserve(data)
         who = (hello["token"], hello["orgSlug"], hello["projectSlug"])
         return cls(data, project.resolve(), cache, *who, store, idle, on_demand, resume, at_once, engine)
 

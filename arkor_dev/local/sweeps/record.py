@@ -7,14 +7,23 @@ which its job may not have reached or even started.
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import re
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.rules import FILLED, Rule, string
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.sweep_space import space_problem
+from arkor_dev.local.jobs.job_config import UNREADABLE, check_config
 from arkor_dev.local.jobs.job_folder import JobFile
+from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,8 +130,14 @@ class Sweep:
 
 
 def write(data: Path, sweep: Sweep) -> None:
-    """Store a sweep, flushed to disk. Raises OSError."""
-    _file(data, sweep.id).write_json(asdict(sweep))
+    """Store a sweep, flushed to disk. Raises OSError, and leaves no folder of a sweep that was not stored."""
+    file = _file(data, sweep.id)
+    try:
+        file.write_json(asdict(sweep))
+    except OSError:
+        with contextlib.suppress(OSError):  # it has an earlier record
+            file.job.rmdir()
+        raise
 
 
 def delete(data: Path, sweep_id: str) -> None:
@@ -133,12 +148,13 @@ def delete(data: Path, sweep_id: str) -> None:
 
 
 def read_all(data: Path) -> dict[str, Sweep]:
-    """Return all sweeps by id, oldest first; skip damaged files."""
+    """Return all sweeps by id, oldest first; one whose record is damaged has failed, and says so."""
     folder = data / SWEEPS
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    records = [_of_json(_file(data, name).read_json()) for name in names if ID.fullmatch(name)]
-    sweeps = sorted((sweep for sweep in records if sweep), key=lambda sweep: sweep.created)
-    return {sweep.id: sweep for sweep in sweeps}
+    files = [_file(data, name) for name in names if ID.fullmatch(name)]
+    # A folder without this file is not a sweep.
+    sweeps = [_read(file) for file in files if os.path.lexists(file.path)]
+    return {sweep.id: sweep for sweep in sorted(sweeps, key=lambda sweep: sweep.created)}
 
 
 def _file(data: Path, sweep_id: str) -> JobFile:
@@ -147,12 +163,139 @@ def _file(data: Path, sweep_id: str) -> JobFile:
     return JobFile(data / SWEEPS / sweep_id, "sweep.json")
 
 
-def _of_json(value: Any) -> Sweep | None:
+def _read(file: JobFile) -> Sweep:
+    value = file.read_json()
     try:
-        trials = [Trial(**trial) for trial in value["trials"]]
-        estimate = Estimate(**value["estimate"]) if value["estimate"] else None
-        known = {trial.name for trial in fields(Sweep)}
-        facts = {key: value[key] for key in known - {"trials", "estimate"}}
-        return Sweep(**facts, trials=trials, estimate=estimate)
-    except (KeyError, TypeError):
-        return None
+        return decode(value, file.job.name)
+    except SchemaError as fault:
+        known: dict[str, Any] = value if isinstance(value, dict) else {}
+        name, created = known.get("name"), known.get("created")
+        return Sweep(
+            file.job.name,
+            str(name) if FILLED.fits(name) else f"damaged {file.job.name}",
+            str(created) if TIME.fits(created) else UNKNOWN_TIME,
+            began=0.0,
+            config=UNREADABLE,
+            space={},
+            seed=0,
+            state="failed",
+            error=f"Its record {file.path} is damaged: {fault}. Restore that file and start Studio again, or "
+            "delete the sweep. Its jobs are unchanged",
+        )
+
+
+def decode(value: object, sweep_id: str) -> Sweep:
+    """Return a sweep from its record. Raises SchemaError for anything that `write` would not have stored."""
+    if value is None:
+        raise SchemaError("it is not JSON, or too large")
+    record = check(value, SWEEP, "it")
+    if record["id"] != sweep_id:
+        raise SchemaError(f"it belongs to the sweep {record['id']}")
+    try:
+        check_config(record["config"])
+    except BadRequestError as fault:
+        raise SchemaError(str(fault)) from None
+    facts: dict[str, Any] = {field.name: record.get(field.name) for field in fields(Sweep)}
+    facts["trials"] = [Trial(**_only(Trial, trial)) for trial in record["trials"]]
+    estimate = facts["estimate"]
+    facts["estimate"] = estimate and Estimate(**_only(Estimate, estimate))
+    return Sweep(**facts)
+
+
+def _only(kind: type[Trial | Estimate], record: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: record.get(field.name) for field in fields(kind)}
+
+
+def _list_of(rule: Rule, noun: str, most: int) -> Rule:
+    """Return a rule for a list; unlike the rule of that kind, a single member is not one."""
+    return Rule(
+        "other",
+        noun=f"a list of up to {most:,} {noun}",
+        test=lambda value: isinstance(value, list) and len(value) <= most and all(map(rule.fits, value)),
+    )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _trial_problem(trial: dict[str, Any]) -> str | None:
+    counts = {len(trial[name]) for name in ("losses", "ends", "steps")}
+    if len(counts) > 1 or max(counts) > trial["rung"] + 1:
+        return "losses, ends and steps must have one entry for each rung reached"
+    return None
+
+
+def _sweep_problem(sweep: dict[str, Any]) -> str | None:
+    if problem := space_problem(sweep["space"], sweep["config"].get("method")):
+        return f"space{'.' if problem[0] else ''}{problem[0]} {problem[1]}"
+    searched = sum(trial["role"] == SEARCH for trial in sweep["trials"])
+    if (best := sweep.get("best")) is not None and best >= searched:
+        return "best must be the number of a trial"
+    if sweep["level"] > len(sweep["rungs"]):
+        return "level must be that of a rung"
+    if any(trial["rung"] >= max(1, len(sweep["rungs"])) for trial in sweep["trials"]):
+        return "trials must not be beyond the last rung"
+    return None
+
+
+TIME: Final = string("a time in ISO 8601", _is_time)
+SECONDS: Final = Rule("number", 0, 2.5e11)
+"""Seconds since 1970, or a duration; any calendar has such a time."""
+COUNT: Final = Rule("whole", 0, 2**53)
+LOSS: Final = Rule("number", -math.inf)
+WORDS: Final = string("text")
+TRIAL: Final = Schema(
+    Field("number", Rule("whole", 0, 3 * MOST_TRIALS), needed=True),
+    Field("settings", Rule("object"), needed=True),
+    Field("job", string("a job's id", re.compile(r"job_[0-9a-f]{12}").fullmatch), needed=True),
+    Field("role", Rule("choice", choices=(SEARCH, WINNER, START)), needed=True),
+    Field("seed", Rule("whole", -(2**63), 2**63), null=True),
+    Field("rung", Rule("whole", 0, 100), needed=True),
+    Field("losses", _list_of(LOSS, "numbers", 101), needed=True),
+    Field("ends", _list_of(WORDS, "times", 101), needed=True),
+    Field("steps", _list_of(COUNT, "steps", 101), needed=True),
+    Field("repeats", COUNT, needed=True),
+    Field("error", WORDS, null=True),
+    also=_trial_problem,
+)
+ESTIMATE: Final = Schema(
+    Field("steps", Rule("whole", 1, 2**53), needed=True),
+    Field("fixed", SECONDS, needed=True),
+    Field("training", SECONDS, needed=True),
+)
+SWEEP: Final = Schema(
+    Field("id", string("a sweep's id", ID.fullmatch), needed=True),
+    Field("name", FILLED, needed=True),
+    Field("created", TIME, needed=True),
+    Field("began", SECONDS, needed=True),
+    Field("config", Rule("object"), needed=True),
+    Field("space", Rule("object"), needed=True),
+    Field("seed", Rule("whole", -(2**63), 2**63), needed=True),
+    Field("deadline", SECONDS, null=True),
+    Field("jobs", Rule("whole", 1, MOST_TRIALS), null=True),
+    Field("state", Rule("choice", choices=("running", "completed", "stopped", "failed")), needed=True),
+    Field("ended", TIME, null=True),
+    Field("error", WORDS, null=True),
+    Field("estimate", Rule("object"), null=True, inner=ESTIMATE),
+    Field("rungs", _list_of(Rule("number", 0, 1, above=True), "fractions", 100), needed=True),
+    Field("level", Rule("whole", 0, 100), needed=True),
+    Field("best", COUNT, null=True),
+    Field("paces", _list_of(SECONDS, "ratios", 3 * MOST_TRIALS), needed=True),
+    Field("facts", Rule("object", test=lambda facts: all(map(WORDS.fits, facts.values()))), needed=True),
+    Field("measure", Rule("object"), null=True),
+    Field("trials", _list_of(Rule("object"), "trials", 2 * MOST_TRIALS), needed=True, inner=TRIAL),
+    Field("importances", _list_of(Rule("object"), "objects", 1000), needed=True),
+    Field(
+        "verdict",
+        Rule("object", test=lambda verdict: isinstance(verdict.get("verdict"), str)),
+        null=True,
+    ),
+    Field("data", WORDS, needed=True),
+    also=_sweep_problem,
+)
+"""The record on disk: another program, or a damaged disk, may have changed it."""

@@ -101,6 +101,8 @@ class Sweeps:
         self._seen: dict[str, float] = {}
         self._hashes = FileHashes(data)
         self._held: set[str] = set()
+        self._unwritten: set[str] = set()
+        """Sweeps whose newest state is not on disk, which was full."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Continue the running sweep while the body runs."""
@@ -177,6 +179,7 @@ class Sweeps:
                 raise ConflictError(f"The sweep {sweep.name} is running: stop it before you delete it")
             await asyncio.to_thread(record.delete, self._data, sweep_id)
             self._sweeps.pop(sweep_id, None)
+            self._unwritten.discard(sweep_id)
 
     def _get(self, sweep_id: str) -> Sweep:
         if sweep_id not in self._sweeps:
@@ -190,6 +193,10 @@ class Sweeps:
             self._news.clear()
             beat = self._store.pulse.next()
             running = [waiting for waiting in self._sweeps.values() if waiting.state == "running"]
+            for sweep_id in list(self._unwritten):
+                with contextlib.suppress(OSError):
+                    async with self._turn:
+                        await self._write(self._sweeps[sweep_id])
             for sweep in () if self._scheduler.idle else running:
                 try:
                     async with self._turn:
@@ -201,14 +208,17 @@ class Sweeps:
                     log.exception("the sweep %s", sweep.id)
                     sweep.error = f"the local backend failed: {type(error).__name__}: {error}"
                     sweep.state, sweep.ended = "failed", now()
-                    await self._write(sweep)
+                    with contextlib.suppress(OSError):
+                        await self._write(sweep)
             await asyncio.sleep(TICK_SECONDS)
             waits = [asyncio.ensure_future(self._news.wait())]
             if running:
                 waits.append(asyncio.ensure_future(beat.wait()))
             try:
                 await asyncio.wait(
-                    waits, timeout=LOOK_SECONDS if running else None, return_when=asyncio.FIRST_COMPLETED
+                    waits,
+                    timeout=LOOK_SECONDS if running or self._unwritten else None,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
             finally:
                 for waiting in waits:
@@ -548,7 +558,11 @@ class Sweeps:
             return answer
 
     async def _write(self, sweep: Sweep) -> None:
+        """Store a sweep. Raises OSError; if the sweep is known, it is stored once the disk has space."""
+        if sweep.id in self._sweeps:
+            self._unwritten.add(sweep.id)
         await asyncio.to_thread(record.write, self._data, sweep)
+        self._unwritten.discard(sweep.id)
 
     # The contract's shapes
 

@@ -5,14 +5,8 @@ Any other exception is a bug, and is logged as one.
 
 from __future__ import annotations
 
-from typing import Final
+from arkor_dev.contract.errors import MAKE_ROOM, is_disk_full
 
-from arkor_dev.contract.regular_files import DISK_FULL
-
-MAKE_ROOM: Final = (
-    "To make room, run arkor-dev local gc, which deletes what no job uses, or delete jobs: arkor-dev local "
-    "status, or Disk use on the Jobs page, shows what takes space"
-)
 TRY_AGAIN = "close other programs and try again"
 SMALLER_MODEL = "close other programs, or choose a smaller model"
 SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
@@ -29,7 +23,7 @@ class OutOfMemory(JobFailure):
 
 def write_failure(what: str, error: OSError) -> str:
     """Return that ``what`` could not be written, and why; for a full disk, also what frees space."""
-    if error.errno in DISK_FULL:
+    if is_disk_full(error):
         return f"The disk is full: {what} could not be written. {MAKE_ROOM}"
     return f"{what[:1].upper()}{what[1:]} could not be written: {error.strerror or error}"
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.errors import ArkorError, BadRequestError, SlowRequestError, TooLargeError, status_of
+from arkor_dev.contract.errors import (
+    MAKE_ROOM,
+    ArkorError,
+    BadRequestError,
+    InsufficientStorageError,
+    SlowRequestError,
+    TooLargeError,
+    is_disk_full,
+    status_of,
+)
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.server.security.guards import is_api, is_endpoint, json_error, refusal
 
@@ -50,6 +59,8 @@ def _answer_to(error: Exception, request: web.Request) -> web.Response:
             if hdrs.ALLOW in error.headers:
                 answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
             return answer
+    if is_disk_full(error):
+        return fault_answer(InsufficientStorageError(f"The disk is full. {MAKE_ROOM}."))
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return refusal(request, 500, "Unexpected error in Studio. Its terminal has the details.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from tests.browser.steps import hurried
 
 from . import PROMPTLY, Scene, ago, state, trained, walk
@@ -103,6 +104,15 @@ async def stale(scene: Scene) -> None:
     async with hurried(scene.page, scene.studio):
         away = scene.page.get_by_text("The backend is not answering.")
         await expect(away).to_be_visible(timeout=PROMPTLY)
+
+
+@state("jobs-disk-full", "The disk is full, and says what makes room")
+async def disk_full(scene: Scene) -> None:
+    trained(scene.fake, "support-bot-long", "running", steps=200)
+    scene.fake.trouble = f"The disk is full: jobs wait, and continue once there is space. {MAKE_ROOM}."
+    await scene.go("/#/jobs")
+    alert = scene.page.get_by_role("alert").filter(has_text="arkor-dev local gc")
+    await expect(alert).to_be_visible(timeout=PROMPTLY)
 
 
 FEATURES = ["adapters", "delete", "edit", "evaluation", "queue", "sweeps"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
-from arkor_dev.local.workers.errors import MAKE_ROOM
+from arkor_dev.contract.errors import MAKE_ROOM
 
 from . import PROMPTLY, Scene, ago, end, state, steps_of, trained, walk
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from arkor_dev.local.jobs.job_config import UNREADABLE
+
 from . import Scene, ago, state, trained
 from .home import TRAINER, declare
 
@@ -92,6 +94,19 @@ async def done(scene: Scene) -> None:
     await scene.go("/#/sweeps")
     await expect(scene.page.get_by_text("Better than your settings by 0.11 to 0.19")).to_be_visible()
     await expect(scene.page.get_by_role("button", name="Write to arkor.toml")).to_be_visible()
+
+
+@state("sweeps-damaged", "A sweep whose record is damaged says how to mend it")
+async def damaged(scene: Scene) -> None:
+    scene.fake.features = ["sweeps"]
+    error = "Its record sweep.json is damaged: state is missing. Restore that file and start Studio again"
+    scene.fake.sweeps.sweeps.append({
+        "id": "sweep_00000000000b", "name": "support-bot sweep", "state": "failed", "createdAt": ago(600),
+        "config": UNREADABLE, "space": {}, "trials": [], "error": error,
+    })  # fmt: skip
+    declare(scene.project, TRAINER)
+    await scene.go("/#/sweeps")
+    await expect(scene.page.get_by_text("Restore that file")).to_be_visible()
 
 
 @state("jobs-sweep", "A sweep is one row among the jobs")

@@ -72,6 +72,18 @@ async def test_jobs_are_listed_the_newest_first(
     assert listed == [fake_backend.jobs[new], fake_backend.jobs[old]]
 
 
+async def test_why_nothing_can_be_stored_is_printed_above_the_jobs(
+    settings: Settings,
+    command: Command,
+    signed_in: None,
+    fake_backend: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake_backend.trouble = "The disk is full:\x1b[31m run arkor-dev local gc."
+    assert await asyncio.to_thread(cli.main, ["jobs", "--project", str(settings.project)]) == 0
+    assert capsys.readouterr().err == "The disk is full: run arkor-dev local gc.\n"
+
+
 async def test_the_job_that_is_meant_is_cancelled(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:

@@ -30,6 +30,18 @@ def test_a_deployment_outlives_the_process(path: Path) -> None:
         assert deployments.by_slug(store, "other") is None
 
 
+@pytest.mark.parametrize("target", ["{", "[]", '{"kind": "adapter"}', '{"kind": "x", "baseModel": "m"}', 3])
+def test_a_damaged_deployment_says_so_and_is_mended_by_a_new_target(
+    store: Store, make: Callable[..., dict[str, Any]], target: object
+) -> None:
+    made = make()
+    store.writing.execute("UPDATE deployments SET target = ?, answered = '{'", (target,))
+    (listed,) = deployments.listing(store)
+    assert "its record is damaged" in listed["target"]["baseModel"]
+    assert listed["answeredBy"] is None
+    assert deployments.change(store, made["id"], {"target": made["target"]})["target"] == made["target"]
+
+
 def test_a_slug_is_there_once_and_free_again(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     first = make()
     with pytest.raises(ConflictError, match="endpoint bot already"):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.local.forecast.advice import refusal
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast

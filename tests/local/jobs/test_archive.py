@@ -299,6 +299,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "config": lambda: whole(*built(config={"model": 5})),
     "time": lambda: whole(*built(createdAt="soon")),
     "metrics": lambda: whole(*built(metrics=[1])),
+    "a step as text": lambda: whole(*built(metrics={"step": "1"})),
     "error": lambda: whole(*built(error={"a": 1})),
     "event": lambda: whole(*built(events=b'["a", 5]\n')),
     "event's name": lambda: whole(*built(events=b'["\\u001b", {}]\n')),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import ArkorError, status_of
+from arkor_dev.backend.http_client import Timeouts
+from arkor_dev.contract.errors import InsufficientStorageError
 from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store, Verdict
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+REQUEST_SECONDS = async_store.REQUEST_SECONDS
+"""As in a real backend; the other tests wait longer."""
 CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 
 
@@ -87,15 +90,54 @@ async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -
 async def test_a_request_is_refused_and_then_nothing_comes_of_it(
     store: AsyncStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(async_store, "FULL_SECONDS", 0.2)
     fill_up(store)
-    with pytest.raises(ArkorError) as caught:
+    full = r"disk is full\. Nothing was changed.*arkor-dev local gc"
+    with pytest.raises(InsufficientStorageError, match=full):
         await store.request(Store.create, "x" * 20_000, CONFIG)
-    assert status_of(caught.value) == 503
-    assert "arkor-dev local gc" in caught.value.text
     make_room(store)
     await store.write(Store.create, "b", CONFIG)
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]
+
+
+def test_a_request_is_refused_before_studio_stops_waiting_for_it() -> None:
+    assert async_store.PAUSES[1] < async_store.FULL_SECONDS < REQUEST_SECONDS
+    assert Timeouts().first_byte > REQUEST_SECONDS
+
+
+async def test_a_request_behind_a_write_that_a_full_disk_refuses_is_refused_too(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(async_store, "FULL_SECONDS", 0.2)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    fill_up(store)
+    appending = store.post(Store.append, job, [log(1, filling=20_000)])
+    with pytest.raises(InsufficientStorageError):
+        await store.request(Store.edit, job, {"name": "b"})
+    make_room(store)
+    await asyncio.wrap_future(appending)
+    listed = json.loads(await store.read(Store.listing))["jobs"]
+    assert [other["name"] for other in listed] == ["a"]
+
+
+async def test_the_list_and_the_terminal_say_that_the_disk_is_full_until_it_is_not(
+    store: AsyncStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(async_store, "TROUBLE_SECONDS", 0.0)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    fill_up(store)
+    appending = store.post(Store.append, job, [log(1, filling=20_000)])
+    update = store.pulse.next()
+    await asyncio.wait_for(update.wait(), 60)  # readers are woken, so that they learn it
+    trouble = json.loads(await store.read(Store.listing))["trouble"]
+    assert "The disk is full" in trouble
+    assert "arkor-dev local gc" in trouble
+    make_room(store)
+    await asyncio.wrap_future(appending)
+    await store.write(Store.edit, job, {"name": "b"})
+    assert "trouble" not in json.loads(await store.read(Store.listing))
+    notices = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [notice["level"] for notice in notices] == ["error", "info"]
 
 
 async def test_a_request_that_is_being_written_is_not_refused(

@@ -107,3 +107,20 @@ def test_flipped_bytes_are_noticed_and_cost_what_lies_there(tmp_path: Path) -> N
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert "s3cret" in str(db.execute("SELECT config FROM jobs").fetchall())
     assert not [file.name for file in tmp_path.iterdir() if ".part" in file.name]
+
+
+def test_a_damaged_record_is_restored_from_the_job_folder(tmp_path: Path) -> None:
+    done, *others = filled(tmp_path)
+    before, events = jobs_in(tmp_path), events_in(tmp_path, done)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        db.execute("UPDATE jobs SET config = '{' WHERE id = ?", (done,))
+        db.commit()
+    assert jobs_in(tmp_path)[done]["status"] == "failed"
+    rebuilt = rebuild(tmp_path, "local")
+    assert (rebuilt.jobs, rebuilt.read, rebuilt.added) == (4, 3, ["done"])
+    after = jobs_in(tmp_path)
+    assert after[done]["config"]["maxSteps"] == CONFIG["maxSteps"]
+    for field in ("status", "metrics", "notes"):
+        assert after[done][field] == before[done][field]
+    assert events_in(tmp_path, done) == events
+    assert [after[job]["name"] for job in others] == [before[job]["name"] for job in others]

@@ -11,6 +11,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.gpus import Gpu
+from arkor_dev.local.jobs import async_store, disk
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.disk import LEAST_FREE
@@ -766,3 +767,28 @@ async def test_a_job_of_a_sweep_yields_to_any_other_job(store: AsyncStore, tmp_p
         await until(lambda: len(Worker.started) == 3 and Worker.started[2].trains)
         assert await status(trials[0]) == "running"
         assert Worker.started[2].job["resume"]["why"] == auto_resume.PASSED["yielded"]
+
+
+async def test_a_job_can_be_deleted_on_a_full_disk(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs some space before it frees more: a file that is kept for that is deleted first."""
+    monkeypatch.setattr(async_store, "FULL_SECONDS", 0.1)
+    monkeypatch.setattr(disk, "LEAST_FOR_RESERVE", 0)
+    scheduler = scheduler_of(store, tmp_path)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    await store.write(Store.finish, job, Verdict("completed", {}))
+    disk.keep_reserve(tmp_path)
+    remove, reserve = Store.remove, tmp_path / disk.RESERVE
+
+    def remove_with_space(store: Store, job_id: str) -> None:
+        if reserve.exists():
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        remove(store, job_id)
+
+    monkeypatch.setattr(Store, "remove", remove_with_space)
+    await scheduler.delete(job, lambda _: None)
+    assert await store.read(Store.names) == {}
+    assert reserve.stat().st_size == disk.RESERVE_BYTES  # for the next time

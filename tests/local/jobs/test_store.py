@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract import strict_json
+from arkor_dev.contract.errors import ConflictError
 from arkor_dev.local.jobs.event_log import MOST_SAMPLES
+from arkor_dev.local.jobs.rebuild import rebuild
 from arkor_dev.local.jobs.store import ENDED, Store, Verdict
 
 if TYPE_CHECKING:
@@ -297,3 +302,80 @@ def phase_of(store: Store, job: str) -> dict[str, Any]:
     assert found is not None
     phase: dict[str, Any] = found["phase"]
     return phase
+
+
+DAMAGES = {
+    "name is bytes": ("name", b"\xff\xfe"),
+    "status is unknown": ("status", "lost"),
+    "config is not JSON": ("config", "{"),
+    "config is a list": ("config", "[]"),
+    "config has no source": ("config", '{"model": "m", "datasetSource": 3}'),
+    "metrics have NaN": ("metrics", '{"loss": NaN}'),
+    "metrics have text": ("metrics", '{"step": "9"}'),
+    "metrics nest": ("metrics", "[" * 100_000),
+    "evaluation is text": ("evaluation", '"better"'),
+    "pause has no step": ("pause", '{"reason": "asked"}'),
+    "tags are a number": ("tags", "3"),
+    "a lone surrogate": ("settings", '{"a": "\\ud800"}'),
+    "created is bytes": ("created", b"\xff"),
+    "resumable is text": ("resumable", "five"),
+}
+
+
+ENDED_WITH = ("status", "pause")
+"""Columns whose damage is gone once the job has ended."""
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        *((damage, "running") for damage in DAMAGES),
+        ("config is not JSON", "queued"),
+        ("config is not JSON", "completed"),
+    ],
+)
+def test_a_damaged_record_of_a_job_fails_alone(tmp_path: Path, damage: str, status: str) -> None:
+    path = tmp_path / "backend.sqlite"
+    with closing(Store(path, "local")) as store:
+        damaged, sound = (store.create(name, CONFIG)["id"] for name in ("first", "second"))
+        if status != "queued":
+            store.start_next()
+        if status == "completed":
+            store.finish(damaged, Verdict("completed", {}))
+    column, value = DAMAGES[damage]
+    with closing(sqlite3.connect(path)) as db:
+        change = f"UPDATE jobs SET {column} = ? WHERE id = ?"  # noqa: S608 - our own names
+        db.execute(change, (value, damaged))
+        db.commit()
+    with closing(Store(path, "local")) as store:
+        store.recover()
+        listed = {job["id"]: job for job in strict_json.parse(store.listing())["jobs"]}
+        assert listed.keys() == {damaged, sound}
+        assert listed[damaged]["status"] == "failed"
+        assert f"damaged: {column}" in listed[damaged]["error"]
+        assert "arkor-dev local rebuild" in listed[damaged]["error"]
+        assert (listed[sound]["name"], listed[sound]["status"]) == ("second", "queued")
+        if column not in ENDED_WITH:
+            with pytest.raises(ConflictError, match="local rebuild"):
+                store.config(damaged)
+            with pytest.raises(ConflictError, match="local rebuild"):
+                store.resume(damaged, "asked", {})
+        started = store.start_next()
+        assert started
+        assert started[0] == sound
+        store.remove(damaged)
+        assert list(store.names()) == [sound]
+
+
+def test_an_invalid_byte_in_a_name_is_shown_and_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "backend.sqlite"
+    with closing(Store(path, "local")) as store:
+        job = store.create("first", CONFIG)["id"]
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE jobs SET name = CAST(x'61ff62' AS TEXT)")
+        db.commit()
+    assert rebuild(tmp_path, "local")[:2] == (1, 1)
+    with closing(Store(path, "local")) as store:
+        assert json.loads(store.listing())["jobs"][0]["name"] == "a\ufffdb"
+        store.edit(job, {"name": "mended"})
+        assert json.loads(store.listing())["jobs"][0]["name"] == "mended"

@@ -24,8 +24,10 @@ async def test_a_job_that_waits_while_others_write_is_pinged(monkeypatch: pytest
     async def read(*_: object) -> tuple[bool, list[Any]]:
         return False, []
 
+    store = SimpleNamespace(pulse=pulse, read=read, trouble=None)
+
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await stream_events(request, cast("Any", SimpleNamespace(pulse=pulse, read=read)), "job_1")
+        return await stream_events(request, cast("Any", store), "job_1")
 
     async def others() -> None:
         while True:
@@ -37,6 +39,9 @@ async def test_a_job_that_waits_while_others_write_is_pinged(monkeypatch: pytest
     async with TestClient(TestServer(app)) as client, client.get("/") as answer:
         busy = asyncio.create_task(others())
         async with asyncio.timeout(10):
-            for _ in range(2):
-                assert await answer.content.readuntil(b"\n\n") != b""
+            for trouble in (None, "The disk is full"):
+                store.trouble = trouble
+                ping = await answer.content.readuntil(b"\n\n")
+                assert b"event: ping\n" in ping
+                assert (b"The disk is full" in ping) is (trouble is not None)
         busy.cancel()

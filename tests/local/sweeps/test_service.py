@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import random
@@ -206,6 +207,34 @@ async def test_a_sweep_that_could_not_be_judged_is_refused_with_a_share_that_suf
     assert sweeps.views() == []
     config = {**TINY, "datasetSplit": refused.value.extra["evalSplit"]}
     assert (await sweeps.start({**body, "config": config}))["state"] == "running"
+
+
+@pytest.mark.usefixtures("asked")
+async def test_a_sweep_that_a_full_disk_ends_or_refuses_is_stored_or_left_out_completely(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(service, "TICK_SECONDS", 0.01)
+    sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
+    body = {"name": "s", "config": TINY, "space": SPACE, "deadline": in_time(3600)}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            await sweeps.start(body)
+    assert (sweeps.views(), record.read_all(tmp_path)) == ([], {})
+    assert list((tmp_path / "sweeps").iterdir()) == []
+    begun = await sweeps.start(body)
+    async with asyncio.timeout(60), sweeps.running():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space"):
+                await sweeps.stop(begun["id"])
+            assert record.read_all(tmp_path)[begun["id"]].state == "running"
+        await until_async(lambda: record.read_all(tmp_path)[begun["id"]].state == "stopped")
 
 
 @pytest.mark.usefixtures("asked")

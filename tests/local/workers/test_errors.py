@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from arkor_dev.local.workers.errors import MAKE_ROOM, write_failure
+from arkor_dev.contract.errors import MAKE_ROOM
+from arkor_dev.local.workers.errors import write_failure
 
 
 def test_a_full_disk_says_what_makes_room() -> None:

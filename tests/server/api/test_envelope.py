@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from arkor_dev.contract.errors import ArkorError, ConflictError, InternalError, fault_of, status_of
+from arkor_dev.contract.errors import MAKE_ROOM, ArkorError, ConflictError, InternalError, fault_of, status_of
 from arkor_dev.contract.schema import Schema
 from arkor_dev.processes.training_runs import Launch
 from arkor_dev.server.api.envelope import error_envelope, parse_object, read_object
@@ -30,6 +31,8 @@ FAULTS: dict[str, Exception] = {
     "method": web.HTTPMethodNotAllowed("PUT", ["GET", "POST"]),
     "bug": ZeroDivisionError("with details"),
     "timeout": TimeoutError(),
+    "full": OSError(errno.ENOSPC, "details"),
+    "broken": OSError(errno.EIO, "details"),
     "elsewhere": web.HTTPFound("/somewhere"),
 }
 
@@ -72,6 +75,8 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
         ("method", 405, {"error": "GET /api/method: method not allowed."}),
         ("bug", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
         ("timeout", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
+        ("full", 507, {"error": f"The disk is full. {MAKE_ROOM}."}),
+        ("broken", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
     ],
 )
 async def test_faults_of_the_api(

@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { backendStatus, backendTrouble, connection, OUTDATED, staleSeconds } from "../api/connection";
 import { duration } from "../lib/format";
 import { cleanBlock } from "../lib/text";
-import { jobsState, refreshJobs } from "../store/jobs";
+import { jobsState, refreshJobs, storeTrouble } from "../store/jobs";
 import { Button } from "../ui/controls/button";
 import { announce } from "../ui/controls/live";
 
@@ -48,6 +48,15 @@ export function ConnectionNote() {
         <p>
           <strong>Studio is not answering.</strong> It may have been stopped in the terminal; start it again
           with <code>arkor-dev</code>. This page retries every second and continues by itself.
+        </p>
+      </div>
+    );
+  }
+  if (state === "live" && storeTrouble.value !== null) {
+    return (
+      <div class="shell-note shell-note-bad" role="alert">
+        <p>
+          <strong>The backend can store nothing.</strong> {cleanBlock(storeTrouble.value, 600)}
         </p>
       </div>
     );

@@ -29,6 +29,8 @@ export const jobs = computed(() =>
 export const startRequests = signal(0);
 /** Whether waiting jobs are held back. */
 export const queueHeld = signal(false);
+/** Why the backend can store nothing now, such as a full disk, and what helps. */
+export const storeTrouble = signal<string | null>(null);
 export const jobsState = signal<{ loaded: boolean; error: string | null }>({ loaded: false, error: null });
 
 const byId = computed(() => new Map(jobs.value.map((job) => [job.id, job])));
@@ -54,11 +56,17 @@ async function readJobs(): Promise<void> {
     startRequests.value = Number(response.headers.get(REQUESTS_HEADER)) || 0;
     if (response.status === 304) await response.arrayBuffer();
     else {
-      const { jobs: sent, queue } = (await response.json()) as { jobs: unknown[]; queue?: Partial<Queue> };
+      const listing = (await response.json()) as {
+        jobs: unknown[];
+        queue?: Partial<Queue>;
+        trouble?: unknown;
+      };
+      const { jobs: sent, queue, trouble } = listing;
       const list = sent.map(asJob).filter((job) => job !== null);
       etag = response.headers.get("ETag") ?? "";
       // ISO times in UTC sort as text, which matters with ten thousand of them.
       queueHeld.value = queue?.held === true;
+      storeTrouble.value = typeof trouble === "string" ? trouble : null;
       listed.value = list.sort((a, b) =>
         a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0,
       );

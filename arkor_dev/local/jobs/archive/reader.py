@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
-from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.errors import MAKE_ROOM, BadRequestError
 from arkor_dev.contract.events import END, PING
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
@@ -30,12 +30,12 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, without_functions
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.local.workers.errors import MAKE_ROOM
 
 from ..database import connect
 from ..disk import remove_files
 from ..job_config import check_config
 from ..job_folder import IMPORTING, belongs, job_folder, jobs_folder, limit_of
+from ..job_row import METRICS
 from ..records import compact
 from .writer import BLOCK, CHUNK, EVENTS, FILES, FORMAT, MANIFEST, artifacts_of
 
@@ -301,6 +301,7 @@ def check_job(job: object) -> None:
         raise _wrong("it has no job id")
     try:
         check(job, JOB_CHANGES)
+        check(job.get("metrics", {}), METRICS, "metrics", "metrics.")
         check_config(job.get("config"))
     except (SchemaError, BadRequestError) as fault:
         raise _wrong(str(fault)) from None

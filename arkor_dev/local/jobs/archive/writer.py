@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
-from ..database import DATABASE, connect
+from ..database import DATABASE, connect, stored_object
 from ..job_folder import JobFile, belongs, job_folder
 from ..records import compact
 
@@ -77,7 +77,8 @@ def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
     with closing(connect(data / DATABASE)) as db:
         rows = db.execute("SELECT name, data FROM events WHERE job = ? ORDER BY id", (job_id,))
         for name, text in rows:
-            event = json.loads(text)
+            if not (event := stored_object(text)):
+                continue  # damaged
             for artifact in artifacts_of(event):
                 path = Path(str(artifact.pop("path", "")))
                 if path.is_relative_to(folder):

@@ -82,6 +82,8 @@ class PreparationProgress:
         self._open.clear()
 
 
+LATE_SECONDS: Final = 10.0
+"""Seconds from which a wait for the disk is noted in the job's log."""
 PAUSED: Final = "paused"
 CRASHED: Final = "crashed"
 WAITS: Final = "waits"
@@ -210,7 +212,12 @@ class WorkerSession:
             resumable, mark = (_last(batch, key) for key in ("kept", "mark"))
             if events or resumable is not None or mark is not None:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
+                began = time.monotonic()
                 await self._store.write(Store.append, self._job, events, resumable, mark)
+                if (seconds := time.monotonic() - began) >= LATE_SECONDS:
+                    late = f"Nothing could be stored for {seconds:.0f} s (a full disk, or a locked database)"
+                    fields = {"message": f"{late}: the training waited, and continues"}
+                    self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, fields)])
                 self._on_events(events)
             if mark is not None:
                 self._marked = True
