@@ -201,7 +201,8 @@ def _unreadable_parquet(project: Path, config: JobConfig) -> str | None:
     """Return the name of a Parquet file of the trainer if the library that reads it is missing."""
     if find_spec("pyarrow") is not None:
         return None
-    sources = [source for key in ("datasetSource", "evalDatasetSource") if (source := config.get(key))]
+    held_out = config.get("evalDatasetSource")
+    sources = [config["datasetSource"], *([held_out] if held_out else [])]
     with suppress(SourceError, OSError):
         for part in (part for source in sources for part in parts_of(source)):
             if part["type"] == "file":

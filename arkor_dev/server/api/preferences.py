@@ -100,8 +100,9 @@ def _learned(answer: Answer) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {file: [] for file in FILES}
     for job in jobs if isinstance(jobs, list) else []:
         config = job.get("config") if isinstance(job, dict) else None
-        for file in FILES if isinstance(config, dict) else ():
-            if includes(config.get("datasetSource"), file):
+        source = config.get("datasetSource") if isinstance(config, dict) else None
+        for file in FILES:
+            if includes(source, file):
                 found[file].append((str(job.get("createdAt")), str(job.get("name"))[:200]))
     return found
 
