@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -20,6 +20,7 @@ from arkor_dev.cli.main import parser
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.project.start_requests import answer, folder_of, waiting
+from arkor_dev.sdk.async_studio import AsyncStudio
 from arkor_dev.sdk.mcp_server import Tools
 from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
@@ -141,8 +142,8 @@ async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(pr
     async with Client(server(project), client_info=me, mode="legacy") as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert names == {
-            "list_trainers", "list_jobs", "start_training", "training_request", "watch_job", "get_verdict",
-            "chat",
+            "list_trainers", "check_data", "list_jobs", "start_training", "training_request", "watch_job",
+            "pause_job", "resume_job", "get_verdict", "compare_jobs", "chat",
         }  # fmt: skip
         assert [each["name"] for each in await call(client, "list_trainers")] == ["parrot"]
 
@@ -189,6 +190,50 @@ async def test_a_server_that_may_start_asks_nobody(project: Settings) -> None:
     async with Client(server(project, "--allow-start")) as client:
         started = await call(client, "start_training", dry_run=True)
         assert (await call(client, "watch_job", job=started["job"], seconds=40))["status"] == "completed"
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert {
+            name for name, tool in listed.items() if tool.annotations and tool.annotations.read_only_hint
+        } == {
+            *("list_trainers", "check_data", "list_jobs", "training_request", "watch_job", "get_verdict"),
+            *("compare_jobs", "chat"),
+        }
+
+
+async def test_the_backend_of_a_started_run_stays_open_until_waiting_calls_have_answered(
+    quiet_project: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """watch_job waits for the same end as the server, and then still has to read how the run ended."""
+    closed = asyncio.Event()
+
+    class Studio:
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        async def close(self) -> None:
+            closed.set()
+
+    class EndedRun:
+        async def wait(self) -> None:
+            pass
+
+    monkeypatch.setattr(AsyncStudio, "of", lambda *_, **__: Studio())
+    tools = Tools(quiet_project, allow_start=True)
+    async with tools._studio():
+        keeping = asyncio.create_task(tools._keep(Studio(), EndedRun()))  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        assert not closed.is_set()
+    await keeping
+    assert closed.is_set()
+
+
+async def test_an_assistant_checks_the_data_before_a_run(quiet_project: Settings) -> None:
+    (quiet_project.project / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\nnonsense\n')
+    report = await Tools(quiet_project, allow_start=False).check_data()
+    assert report["rows"] == 2
+    assert "not-json" in {finding["code"] for finding in report["findings"]}
 
 
 def test_the_documented_configuration_is_a_command_of_ours() -> None:
