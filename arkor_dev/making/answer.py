@@ -129,7 +129,7 @@ def text_of(answer: dict[str, Any], key: str) -> str:
 
 
 def delay_of(header: str | None) -> float | None:
-    """Return the seconds of ``Retry-After`` (which may be a date), at most LONGEST_DELAY; None if unreadable."""
+    """Return the seconds of ``Retry-After``, a number or a date, up to LONGEST_DELAY; None if unreadable."""
     if not header:
         return None
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TRIES: Final = 50
 """Maximum number of positions in an answer at which to look for its JSON."""
 MOST_ITEMS: Final = 1000
-"""Maximum number of items of an answer that are looked at."""
+"""Maximum number of items of an answer that are read."""
 _ROWS: Final = re.compile(r'\{\s*"rows"\s*:\s*\[\s*')
 _NEXT: Final = re.compile(r"\s*,?\s*")
 PER_MESSAGE: Final = 64
