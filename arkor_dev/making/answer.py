@@ -101,7 +101,7 @@ class Decoder:
 
 def _hidden(key: str) -> re.Pattern[str]:
     """Return a pattern of the key with gaps in it, each character as itself or as an escape of JSON."""
-    parts = []
+    parts: list[str] = []
     for char in re.findall(r"[\x21-\x7e\w]", key):
         digits = "".join(
             f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{ord(char):04x}"

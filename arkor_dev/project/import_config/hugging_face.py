@@ -1,29 +1,40 @@
-"""TRL, transformers, PEFT and Unsloth: their arguments in JSON, in YAML, in a script or in a notebook.
+"""TRL, transformers, PEFT and Unsloth: their arguments in JSON or YAML, most of which have the same name
+here.
 
-Most of their keys have the same name here. In a script the calls are read that hold such arguments.
+``trainer_script`` reads the same arguments from scripts and notebooks.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, Conversion, flag, noted, rewards
-from .entries import Computed
+from .conversion import COMMON, OWN_TEMPLATE, flag, noted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from .conversion import Conversion
     from .entries import Entry
 
 NAME: Final = "TRL"
 UNSLOTH: Final = "Unsloth"
 """Unsloth's scripts call TRL, too."""
-ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
-"""Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
-METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")
-"""Classes whose names identify the training method."""
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "TrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
+    "UnslothTrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
+    "SFTConfig": {"learning_rate": 2e-5, "batch_size": 8},
+    **{
+        f"{name}Config": {"learning_rate": 1e-6, "batch_size": 8}
+        for name in ("DPO", "KTO", "ORPO", "CPO", "GRPO")
+    },
+}
+"""Values of arguments that are left out, by the class of the arguments, where ours are different."""
+LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "LoraConfig": {"lora.r": 8, "lora.alpha": 8},
+    "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
+}
+"""The same for LoRA settings: PEFT's, and those of Unsloth's function."""
+COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8}
+COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
+"""The same for ``trl sft --config``."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -121,83 +132,22 @@ RULES: Final[dict[str, Any]] = {
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over arguments from JSON, YAML or the command line of ``trl``."""
     conversion.apply(entries, RULES)
+    conversion.default(COMMAND_DEFAULTS)
     if not any(entry.key == "use_peft" and entry.value for entry in entries) and not any(
         entry.key in PEFT and entry.value for entry in entries
     ):
         entry = entries[0]
-        conversion.note(entry, "no LoRA settings: an adapter is trained; full_fine_tuning = true trains all")
+        conversion.set("full_fine_tuning", entry, True)  # as `trl sft` does without --use_peft
+    else:
+        conversion.default(COMMAND_LORA)
 
 
-def convert_script(conversion: Conversion, entries: list[Entry]) -> None:
-    """Carry over a script's calls that load, adapt and train a model."""
-    for entry in entries:
-        _script_entry(conversion, entry)
-    if not any(entry.group in ("LoraConfig", "get_peft_model") for entry in entries) and entries:
-        conversion.set("full_fine_tuning", entries[0], True)
-
-
-def _script_entry(conversion: Conversion, entry: Entry) -> None:
-    positional = entry.key.isdecimal()
-    rules: Mapping[str, Any] | None = None
-    if entry.group == "from_pretrained":
-        key = "model_name_or_path" if entry.key == "0" else entry.key
-        if key in MODEL and (conversion.model is None or key != "model_name_or_path"):
-            entry = replace(entry, key=key)
-            rules = MODEL
-    elif entry.group == "load_dataset":
-        _load_dataset(conversion, entry)
-    elif entry.group in ("LoraConfig", "get_peft_model") and not positional:
-        rules = {**PEFT, "bias": None, "model": None, "max_seq_length": "max_length"}
-    elif entry.group == "BitsAndBytesConfig" and entry.key in ("load_in_4bit", "load_in_8bit"):
-        rules = MODEL
-    elif ARGUMENTS.fullmatch(entry.group) and not positional:
-        rules = RULES
-    elif entry.group.endswith("Trainer") and entry.key == "reward_funcs":
-        rewards(conversion, entry)  # also where the script computes it
-    elif entry.group.endswith("Trainer") and entry.key in TRAINER:
-        rules = TRAINER
-    elif entry.group.endswith("Trainer") and entry.key == "model" and isinstance(entry.value, str):
-        rules = {"model": _model}
-    elif entry.group == "train_on_responses_only" and entry.key == "instruction_part":
-        conversion.unneeded.append("train_on_responses_only")  # the default here
-    if rules is not None:
-        conversion.apply([entry], rules)
-
-
-def _load_dataset(conversion: Conversion, entry: Entry) -> None:
-    """Carry over the first data set that a script loads; its later ones may be for something else."""
-    if isinstance(entry.value, Computed):
-        if entry.key in ("0", "path", "data_files"):
-            conversion.note(entry, f"the data set is computed by the script: {entry.value.source}")
-        return
-    line = conversion.lines.get("load_dataset")
-    if entry.key in ("0", "path") and line is None:
-        conversion.lines["load_dataset"] = entry.line
-        if entry.value in ("json", "csv", "parquet", "text"):
-            return
-        _data(conversion, entry)
-    elif line != entry.line:
-        return
-    elif entry.key == "data_files":
-        files = entry.value.get("train") if isinstance(entry.value, dict) else entry.value
-        for name in files if isinstance(files, list) else [files]:
-            _data(conversion, replace(entry, value=name))
-    elif entry.key == "split" and conversion.datasets and entry.value != "train":
-        if re.fullmatch(r"\w+", str(entry.value)):
-            conversion.datasets[-1]["split"] = entry.value
-        else:
-            conversion.note(entry, f"all rows of the split are used, not {entry.value}")
-    elif entry.key in ("name", "1") and conversion.datasets:
-        conversion.datasets[-1]["subset"] = str(entry.value)
+def recognises(entries: list[Entry]) -> bool:
+    """Return whether a file is one of this tool."""
+    names = {"per_device_train_batch_size", "model_name_or_path", "lora_alpha", "num_train_epochs"}
+    return bool(names & {entry.key for entry in entries})
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method by the name of a script's trainer or arguments, and that call's first entry.
-
-    Arguments in JSON or YAML do not name a method: they count as those of supervised training.
-    """
-    for entry in entries:
-        if match := METHOD.fullmatch(entry.group):
-            name = match[1].lower()
-            return name, entry if name != "sft" else None
+    """Return the training method: arguments in JSON or YAML do not name one, so they count as supervised."""
     return "sft", None

@@ -223,7 +223,12 @@ def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
         "warmup_ratio": 0.1,
         "lr_scheduler_kwargs": {"num_cycles": 3},
         "bf16": True,
-        "lora": {"r": 16, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": "pissa"},
+        "lora": {
+            "r": 16,
+            "alpha": 32,  # twice the rank, unless the file says otherwise
+            "target_modules": ["q_proj", "v_proj"],
+            "init_lora_weights": "pissa",
+        },
     }
     # PiSSA cannot factorize 4-bit weights.
     assert set(notes) == {
@@ -294,6 +299,8 @@ SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1),
         "name": "imported",
         "model": "owner/model",
         "dataset": "data/a.jsonl",
+        "batch_size": 8,  # TRL's defaults
+        "learning_rate": 2e-5,
         "max_length": 64,
         "full_fine_tuning": True,
     }
@@ -318,7 +325,7 @@ def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "args.json", json.dumps(arguments, indent=1))
     assert trainer["dataset"] == {"huggingface": "c/d"}
     assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
-    assert trainer["lora"] == {"r": 4}
+    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05}  # the defaults of `trl`
     assert not notes
 
 
@@ -444,12 +451,23 @@ def test_preferences_of_openai(tmp_path: Path) -> None:
         ("a.yml", "colour: red\n", "no known key"),
         ("a.yml", "- 1\n", "no keys"),
         ("a.yml", "a: [\n", "Line 2"),
-        ("a.yml", "a: !!python/name:os.system\nbase_model: x/y\n", "not valid YAML"),
+        ("a.yml", "base_model: a/b\nrl: gdpo\n", "gdpo"),
+        ("a.yml", "base_model: a/b\nreward_model: true\n",
+        "Line 2: reward_model: reward models are not trained"),
+        ("a.yml", "base_model: a/b\nprocessor_type: AutoProcessor\n", "only text is trained on"),
+        ("a.yml", "base_model: a/b\nlora_target_modules: 'layers.[\\d]+.(q|k)_proj'\n",
+        "a regular expression"),
+        ("a.yml", "model_name_or_path: a/b\ntemplate: x\ninfer_backend: vllm\n", "answers with a model"),
+        ("a.yml", "model_name_or_path: a/b\ntemplate: x\nexport_dir: out\n", "merges or exports a model"),
+        ("a.yml", "model_name_or_path: a/b\nstage: sft\ndo_predict: true\n", "writes predictions"),
+        ("a.yml", "model_name_or_path: a/b\nstage: sft\ndo_train: false\n", "trains no model"),
+        ("a.yml", "per_device_train_batch_size: 1\n", "names no model"),
+        ("a.yml", "a: !!python/name:os.system\nbase_model: x/y\n", "a tag is not supported"),
         ("a.json", "{", "Not valid JSON"),
         ("a.json", "[" * 100_000, "Not valid JSON"),
         ("a.py", "def (", "Line 1"),
         ("a.ipynb", "{}", "Not a valid notebook"),
-        ("a.yml", BOMB, "20,000 values"),
+        ("a.yml", BOMB, "an anchor is not supported"),
         ("a.yml", "a: " + "[" * 60 + "]" * 60, "nests too deeply"),
     ],
 )  # fmt: skip
