@@ -51,6 +51,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     else:
         conversion.default(LORA)
     conversion.apply(flat, RULES)
+    if conversion.settings.get("method", "sft") == "sft":  # all of a text is learned there
+        conversion.set("train_on_responses_only", by_key["base_model"], False)
     conversion.default(DEFAULTS)
 
 

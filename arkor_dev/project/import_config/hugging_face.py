@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, noted
+from .conversion import COMMON, OWN_TEMPLATE, Note, flag, noted
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -32,6 +32,8 @@ LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
+LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
+LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
 COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8}
 COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
 """The same for ``trl sft --config``."""
@@ -133,6 +135,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over arguments from JSON, YAML or the command line of ``trl``."""
     conversion.apply(entries, RULES)
     conversion.default(COMMAND_DEFAULTS)
+    if entries and not any(entry.key in LEARNED_PART for entry in entries):
+        conversion.notes.append(Note(entries[0].line, "assistant_only_loss", f"is missing: {LEARNS_ALL}"))
     if not any(entry.key == "use_peft" and entry.value for entry in entries) and not any(
         entry.key in PEFT and entry.value for entry in entries
     ):

@@ -406,8 +406,9 @@ class Script:
                 self.changes.append(Change(name, key, value, place, target.lineno))
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr=middle), attr=key):
                 self.changes.append(Change(f"{name}.{middle}", key, value, place, target.lineno))
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))):
-                self.changes.append(Change(name, key, value, place, target.lineno))
+            case ast.Subscript(value=ast.Name(id=name), slice=index):
+                key = index.value if isinstance(index, ast.Constant) else self.computed(index).source
+                self.changes.append(Change(name, str(key), value, place, target.lineno))
             case ast.Starred(value=inner):
                 self._targets(inner, place, None)
 

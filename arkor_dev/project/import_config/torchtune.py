@@ -131,6 +131,9 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
     else:
         more: dict[str, Any] = {"form": "text"} if name == "text_completion_dataset" else {}
         conversion.datasets.append(conversion.data(source, str(source.value), **more))
+    learns_prompt = by_key.get("dataset.train_on_input")
+    if name.startswith("alpaca_") and learns_prompt is None:  # so it is by default there
+        conversion.set("train_on_responses_only", component, False)
     split = by_key.get("dataset.split")
     if split is not None and conversion.datasets and split.value != "train":
         plain = re.fullmatch(r"\w+", str(split.value))

@@ -17,7 +17,18 @@ from arkor_dev.contract.errors import BadRequestError
 
 from .conversion import OWN_TEMPLATE, noted, rewards
 from .entries import Computed, Entry
-from .hugging_face import DEFAULTS, LORA_DEFAULTS, MODEL, OF_TRL, PEFT, RULES, TRAINER, UNSLOTH
+from .hugging_face import (
+    DEFAULTS,
+    LEARNED_PART,
+    LEARNS_ALL,
+    LORA_DEFAULTS,
+    MODEL,
+    OF_TRL,
+    PEFT,
+    RULES,
+    TRAINER,
+    UNSLOTH,
+)
 from .script import Change, Script, Value, name_of
 
 if TYPE_CHECKING:
@@ -113,8 +124,19 @@ class _Reading:
         self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         self._data(call)
         self._afterwards(call)
+        if TRAINERS[name] == "sft" and not self._learns_answers_only():
+            self.conversion.note(Entry(name, None, node.lineno), LEARNS_ALL)
         for line, text in self.script.skipped:
             self.conversion.note(Entry("cell", text, line), f"it is not Python, so it is not read: {text}")
+
+    def _learns_answers_only(self) -> bool:
+        """Return whether the script says which part of a row is learned, as is the default here."""
+        calls = [call.node for call in self.script.calls if isinstance(call.node, ast.Call)]
+        return "completion_only_loss" in self.conversion.settings or any(
+            name_of(call.func) in ("train_on_responses_only", "DataCollatorForCompletionOnlyLM")
+            or any(word.arg in LEARNED_PART for word in call.keywords)
+            for call in calls
+        )
 
     def _only_trainer(self) -> Value:
         script = self.script
@@ -126,8 +148,8 @@ class _Reading:
         ]
         if not found:
             raise BadRequestError(
-                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import. Nothing "
-                "was written."
+                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import. "
+                "Nothing was written."
             )
         names = [
             (name_of(call.node.func), call.node.lineno) for call in found if isinstance(call.node, ast.Call)
@@ -479,6 +501,12 @@ class _Reading:
                 after = self.script.follow(current)
                 if after is None:
                     break
+                for change in self.script.changes_of(node.id, after.place, current.place):
+                    source = self.script.lines[change.line - 1].strip()[:200]
+                    self.conversion.note(
+                        Entry(node.id, None, change.line),
+                        f"the rows are changed here, which is not carried over: {source}",
+                    )
                 current = after
                 continue
             if isinstance(node, ast.Subscript):

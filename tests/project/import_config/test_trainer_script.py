@@ -47,6 +47,7 @@ trainer = SFTTrainer(
     model = model, tokenizer = tokenizer, train_dataset = dataset, eval_dataset = None,
     args = SFTConfig(max_steps = 60, per_device_train_batch_size = 2, learning_rate = 2e-4),
 )
+trainer = train_on_responses_only(trainer)
 trainer.train()
 """
 SAVED = """\
@@ -111,6 +112,7 @@ args.warmup_ratio = 0.1
 if big:
     args.num_train_epochs = 9
 rows = load_dataset("owner/rows")
+rows["train_sft"] = shorten(rows["train_sft"])
 split = rows["train_sft"].filter(keep).train_test_split(test_size=0.2)
 peft = LoraConfig(r=4)
 peft.lora_alpha = 64
@@ -139,11 +141,13 @@ def test_every_override_and_keyword_is_carried_over_or_named_with_its_line(tmp_p
     assert {key: line for key, (line, _) in notes.items()} == {
         "**unknown()": 4,
         "num_train_epochs": 8,
-        "filter": 10,
-        "formatting_func": 15,
-        "callbacks": 15,
-        "novel_option": 15,
-        "seed": 17,
+        "rows": 10,
+        "filter": 11,
+        "SFTTrainer": 14,
+        "formatting_func": 16,
+        "callbacks": 16,
+        "novel_option": 16,
+        "seed": 18,
     }
 
 
@@ -156,7 +160,7 @@ SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=rows.select(range(9)), e
     trainer, notes = imported(tmp_path, text)
     assert trainer["eval_dataset"] == {"huggingface": "owner/rows", "split": "validation"}
     assert trainer["full_fine_tuning"] is True
-    assert {key: line for key, (line, _) in notes.items()} == {"split": 1, "select": 3}
+    assert {key: line for key, (line, _) in notes.items()} == {"split": 1, "select": 3, "SFTTrainer": 3}
 
 
 def test_functions_of_the_script_and_joined_rows_are_followed(tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ if __name__ == "__main__":
     assert trainer["dataset"] == [{"huggingface": "a/one"}, {"huggingface": "b/two"}]
     assert trainer["load_in_4bit"] is True
     assert trainer["lora"] == {"r": 16, "alpha": 8}
-    assert not notes
+    assert set(notes) == {"Trainer"}
 
 
 PLAIN = 'SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=load_dataset("c/d"))\n'
