@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, noted, refuse, unsupported, used
+from .conversion import COMMON, OWN_TEMPLATE, flag, model, noted, refuse, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
@@ -88,10 +88,6 @@ def _form(column: str) -> str:
     return column if column in ("messages", "conversations") else "text"
 
 
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
-
-
 def _quantization(conversion: Conversion, entry: Entry) -> None:
     if entry.value == "int4":
         conversion.set("load_in_4bit", entry, True)
@@ -133,7 +129,7 @@ def _generations(conversion: Conversion, entry: Entry) -> None:
 
 RULES: Final[dict[str, Any]] = {
     TASK: used,
-    "base_model": _model,
+    "base_model": model,
     "log": _log,
     **dict.fromkeys(("project_name", "backend", "hub.*", "params.padding", "params.merge_adapter",
     "params.unsloth",

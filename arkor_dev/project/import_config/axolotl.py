@@ -12,6 +12,7 @@ from .conversion import (
     TEXT_ONLY,
     flag,
     held_out,
+    model,
     negated,
     noted,
     refused,
@@ -53,10 +54,6 @@ DEFAULTS: Final[dict[str, Any]] = {
     "epochs": 1, "batch_size": 1, "scheduler": "cosine",
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
-
-
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
 
 
 def _adapter(conversion: Conversion, entry: Entry) -> None:
@@ -190,7 +187,7 @@ def _pretraining(conversion: Conversion, entry: Entry) -> None:
 
 
 def _rl(conversion: Conversion, entry: Entry) -> None:
-    if entry.value in METHODS:
+    if str(entry.value) in METHODS:
         conversion.set("loss_type", entry)
 
 
@@ -233,7 +230,7 @@ WITHOUT_EFFECT: Final = (
 RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
-    "base_model": _model,
+    "base_model": model,
     "model_type": _model_type,
     "adapter": _adapter,
     "pretraining_dataset": _pretraining,

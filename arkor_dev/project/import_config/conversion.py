@@ -12,7 +12,7 @@ from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.data.detect import SUFFIXES
 
-from .entries import Computed
+from .entries import Computed, require_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,6 +121,7 @@ class Conversion:
 
         A file elsewhere is expected in ``data/``, with a note that it must be copied.
         """
+        require_plain([name, more])
         if name.startswith(("https://", "http://")):
             return {"url": name, **more}
         if name.startswith(("s3://", "gs://", "gcs://", "az://", "abfs://", "oci://")):
@@ -220,6 +221,13 @@ def refused(why: str) -> Any:
 
 
 TEXT_ONLY: Final = "only text is trained on here, neither pictures nor sound"
+
+
+def model(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the name of the model."""
+    if not ROWS["model"].rule.fits(entry.value):
+        refuse(entry, f"{quoted(entry.value)} is not a model's name")
+    conversion.model = str(entry.value)
 
 
 def negated(key: str) -> Any:

@@ -25,7 +25,7 @@ from . import (
     torchtune,
 )
 from .conversion import Conversion
-from .entries import Entry, flattened, from_json, from_toml, from_yaml, read_text
+from .entries import Entry, flattened, from_json, from_toml, from_yaml, read_text, require_plain
 from .script import read_notebook, read_script
 from .trainer_script import convert_script
 
@@ -54,6 +54,7 @@ def convert(path: Path, project: Path) -> Conversion:
     Raises BadRequestError if the file cannot be read, is of an unknown tool, uses a training method that is
     not supported here, or has something that a run would be another one without.
     """
+    require_plain(str(path))
     folders = (project, path.parent)
     suffix = path.suffix.lower()
     if suffix == ".jsonl":

@@ -6,6 +6,7 @@ whole text.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -114,12 +115,12 @@ def flattened(entries: list[Entry]) -> list[Entry]:
 def entries_of(section: Section, line: int = 0) -> list[Entry]:
     """Return the keys of a section; ``line`` is for those without a line of their own."""
     for value in (section, *section.lines):
-        require_text(value)
+        require_plain(value)
     return [Entry(key, value, section.lines.get(key, line)) for key, value in section.items()]
 
 
-def require_text(value: object) -> None:
-    """Raise BadRequestError if a text in ``value`` has a lone surrogate, which no file can hold."""
+def require_plain(value: object) -> None:
+    """Raise BadRequestError for what no setting is: half a character or a NUL in a text, infinity, NaN."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -127,9 +128,9 @@ def require_text(value: object) -> None:
             waiting += [*item, *item.values()]
         elif isinstance(item, list | tuple):
             waiting += item
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise BadRequestError(f"{item} is not a number that a setting can have.")
         elif isinstance(item, str):
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                shown = item.encode(errors="replace").decode()[:60]
-                raise BadRequestError(f"{shown!r} is not text: it has half a character.") from None
+            whole = item.encode(errors="replace").decode()
+            if whole != item or "\0" in item:
+                raise BadRequestError(f"{whole[:60]!r} is not text: it has half a character, or a NUL.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import flag, noted, refuse, unsupported, used
+from .conversion import flag, model, noted, refuse, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
@@ -75,10 +75,6 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
         conversion.held_out = conversion.data(held_out, str(held_out.value), **more)
 
 
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
-
-
 def _number_format(conversion: Conversion, entry: Entry) -> None:
     if entry.value == "int4":
         conversion.set("load_in_4bit", entry, True)
@@ -119,7 +115,7 @@ def _clip(conversion: Conversion, entry: Entry) -> None:
 
 def _loss(conversion: Conversion, entry: Entry) -> None:
     if conversion.settings.get("method") == "dpo":
-        if entry.value not in LOSSES:
+        if str(entry.value) not in LOSSES:
             refuse(entry, f"the loss {entry.value} is not supported here")
         conversion.set("loss_type", entry, LOSSES[str(entry.value)])
     elif entry.value not in ("TokenAveragedCrossEntropy", "SampleAveragedCrossEntropy"):
@@ -151,7 +147,7 @@ def _size(conversion: Conversion, entry: Entry) -> None:
 
 
 RULES: Final[dict[str, Any]] = {
-    "llm_backbone": _model,
+    "llm_backbone": model,
     "problem_type": used,
     **dict.fromkeys(("experiment_name", "output_directory", "prediction.*", "reward_model")),
     "environment.*": None,

@@ -13,6 +13,7 @@ from .conversion import (
     TEXT_ONLY,
     flag,
     held_out,
+    model,
     negated,
     noted,
     refuse,
@@ -52,10 +53,6 @@ COLUMNS: Final = {
 """Our column by the name that theirs has in ``dataset_info.json``."""
 PAIR_COLUMNS: Final = {"messages": "prompt", "prompt": "prompt", "response": "completion"}
 """The same in rows of preferences, ratings and prompts, where they differ."""
-
-
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
 
 
 def _tuning(conversion: Conversion, entry: Entry) -> None:
@@ -104,7 +101,7 @@ RULES: Final[dict[str, Any]] = {
     "kto_chosen_weight": "desirable_weight",
     "kto_rejected_weight": "undesirable_weight",
     "ref_model": unsupported("the reference is the base model, or the adapter that the run starts from"),
-    "model_name_or_path": _model,
+    "model_name_or_path": model,
     "finetuning_type": _tuning,
     "quantization_bit": _bits,
     "lora_rank": "lora.r",
@@ -176,8 +173,8 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
     stage, loss = by_key.get("stage"), by_key.get("pref_loss")
     if stage is None or stage.value in ("pt", "sft"):
         return "sft", None
-    if stage.value == "dpo" and loss is not None and loss.value in LOSSES:
-        return LOSSES[loss.value], loss
+    if stage.value == "dpo" and loss is not None and str(loss.value) in LOSSES:
+        return LOSSES[str(loss.value)], loss
     return str(stage.value), stage
 
 

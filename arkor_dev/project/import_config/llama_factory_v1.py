@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, TEXT_ONLY, noted, refuse, unsupported, used
+from .conversion import COMMON, OWN_TEMPLATE, TEXT_ONLY, model, noted, refuse, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
@@ -49,10 +49,6 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     conversion.default(DEFAULTS)
 
 
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
-
-
 def _data(conversion: Conversion, entry: Entry) -> None:
     name = str(entry.value)
     if name.endswith((".yaml", ".yml")):
@@ -85,7 +81,7 @@ RULES: Final[dict[str, Any]] = {
         "max_new_tokens",
          "batching_workers", "model_class", "flash_attn"),
     ),
-    "model": _model,
+    "model": model,
     "template": noted(OWN_TEMPLATE),
     "train_dataset": _data,
     "eval_dataset": _held_out,

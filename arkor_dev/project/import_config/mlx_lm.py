@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import refuse, refused, scheduler, unsupported, used
+from .conversion import model, refuse, refused, scheduler, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
@@ -74,10 +74,6 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     conversion.default(DEFAULTS)
 
 
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
-
-
 def _data(conversion: Conversion, entry: Entry) -> None:
     name = str(entry.value)
     if name.startswith((".", "/", "~")) or "/" not in name:
@@ -104,7 +100,7 @@ def _modules(conversion: Conversion, entry: Entry) -> None:
 
 
 def _schedule(conversion: Conversion, entry: Entry) -> None:
-    if entry.value in SCHEDULES:
+    if str(entry.value) in SCHEDULES:
         scheduler(conversion, entry.__class__(entry.key, SCHEDULES[str(entry.value)], entry.line))
     else:
         conversion.note(entry, f"{entry.value} has no equivalent here: the automatic one is used")
@@ -119,7 +115,7 @@ RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(("train", "fine_tune_type", "mask_prompt", "num_layers", "lora_layers",
     "training_mode", "train_mode",
                      "lora_parameters.scale", "lora_parameters.alpha"), used),
-    "model": _model,
+    "model": model,
     "data": _data,
     "hf_dataset.*": refused("map its rows by hand: dataset = { huggingface = …, columns = … }"),
     "iters": "steps",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import refused, unsupported, used
+from .conversion import model, refused, unsupported, used
 from .entries import entries_of, flattened
 from .yaml_subset import Section
 
@@ -74,10 +74,6 @@ def _data(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "no data set is named: put the rows in data/train.jsonl")
 
 
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
-
-
 def _pack(conversion: Conversion, entry: Entry) -> None:
     conversion.set("packing", entry, entry.value != "stack")
 
@@ -98,7 +94,7 @@ RULES: Final[dict[str, Any]] = {
          "memory_profiler_path"),
     ),
     "ckpt": None,
-    "model.name": _model,
+    "model.name": model,
     "model.lora.rank": "lora.r",
     "model.lora.alpha": "lora.alpha",
     "model.lora.dropout": "lora.dropout",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .entries import Computed, Entry, require_text
+from .entries import Computed, Entry, require_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +105,7 @@ class Script:
         if expression.part is not None:
             plain = isinstance(found, list) and expression.part < len(found)
             return found[expression.part] if plain else self.computed(node)
-        require_text(found)
+        require_plain(found)
         return found
 
     def _value(self, node: ast.expr, place: Place, followed: int) -> Any:
@@ -195,7 +195,7 @@ class Script:
                 source = self.computed(keyword.value)
                 entries.append(Entry(f"**{source.source}", source, keyword.value.lineno, group))
         for entry in entries:
-            require_text([entry.key, entry.value])
+            require_plain([entry.key, entry.value])
         return entries
 
     def argument(self, call: Value, name: str, position: int | None = None) -> Value | None:
@@ -434,7 +434,7 @@ def read_notebook(text: str) -> Script:
         sources = ["".join(cell["source"]) for cell in cells]
     except (ValueError, RecursionError, KeyError, TypeError) as fault:
         raise BadRequestError(f"Not a valid notebook ({fault}).") from None
-    require_text(sources)
+    require_plain(sources)
     script = Script([])
     tree = ast.Module([], [])
     for source in sources:

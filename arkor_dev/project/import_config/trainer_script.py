@@ -114,7 +114,7 @@ class _Reading:
         node = call.node
         assert isinstance(node, ast.Call)
         name = name_of(node.func)
-        self._require_text_only()
+        self._require_plain_only()
         if TRAINERS[name] != "sft":
             self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
         plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
@@ -170,7 +170,7 @@ class _Reading:
             )
         return found[0]
 
-    def _require_text_only(self) -> None:
+    def _require_plain_only(self) -> None:
         for module in AUDIO:
             if module in self.script.modules:
                 _refuse(

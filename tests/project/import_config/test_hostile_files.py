@@ -91,9 +91,24 @@ def test_half_a_character_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base_model: a/b\nlearning_rate: .nan\n", "nan is not a number"),
+        ("base_model: a/b\nval_set_size: .inf\n", "inf is not a number"),
+        ('base_model: a/b\ndatasets: [{path: "./\\0.json"}]\n', "or a NUL"),
+        ("base_model: [a, b]\n", "is not a model's name"),
+    ],
+)
+def test_what_no_setting_can_be_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "a.yml").write_text(text)
+    with pytest.raises(BadRequestError, match=says):
+        convert(tmp_path / "a.yml", tmp_path)
+
+
+@pytest.mark.parametrize(
     "lines",
     [
-        ["base_model: a/b", "learning_rate: .nan", "max_grad_norm: .inf", "num_epochs: " + "9" * 5000],
+        ["base_model: a/b", "num_epochs: " + "9" * 5000],
         ["base_model: [a, {b: c}]", "datasets: 7", "adapter: {x: [y]}", "rl: [dpo]", "lora_r: {}"],
         ["base_model: a/b", "datasets: [{path: [1]}, 2, {path: c/d, type: [x], data_files: {a: b}}]"],
         ["base_model: a/b", "val_set_size: []", "trl: 3", "lr_scheduler: {}", "optimizer: []", "lora_r: [1]"],
