@@ -407,8 +407,8 @@ class Script:
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr=middle), attr=key):
                 self.changes.append(Change(f"{name}.{middle}", key, value, place, target.lineno))
             case ast.Subscript(value=ast.Name(id=name), slice=index):
-                key = index.value if isinstance(index, ast.Constant) else self.computed(index).source
-                self.changes.append(Change(name, str(key), value, place, target.lineno))
+                plain = index.value if isinstance(index, ast.Constant) else self.computed(index).source
+                self.changes.append(Change(name, str(plain), value, place, target.lineno))
             case ast.Starred(value=inner):
                 self._targets(inner, place, None)
 
