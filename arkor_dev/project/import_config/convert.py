@@ -66,7 +66,10 @@ def convert(path: Path, project: Path) -> Conversion:
     text = read_text(path)
     if suffix in SCRIPTS:
         conversion = Conversion(hugging_face.NAME, folders)
-        convert_script(conversion, SCRIPTS[suffix](text))
+        try:
+            convert_script(conversion, SCRIPTS[suffix](text))
+        except RecursionError:
+            raise BadRequestError(f"{path} nests too deeply to be read. Nothing was written.") from None
     else:
         conversion = _from_entries(FORMATS.get(suffix, from_yaml)(text), text, path, folders)
     conversion.finish()

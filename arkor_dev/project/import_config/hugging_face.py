@@ -6,9 +6,10 @@ here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, Note, flag, noted
+from .conversion import COMMON, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -32,6 +33,12 @@ LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
+OF_METHODS: Final = {
+    "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
+    "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
+    "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
+}  # fmt: skip
+"""Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
 COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8}
@@ -116,8 +123,7 @@ TRAINER: Final[dict[str, Any]] = {
     "dataset_text_field": _text_field,
 }
 OF_TRL: Final = (
-    "padding_free", "use_liger_kernel", "dataset_config", "dataset_train_split", "dataset_test_split",
-    "dataset_kwargs", "eos_token", "torch_compile",
+    "padding_free", "use_liger_kernel", "dataset_kwargs", "eos_token", "torch_compile",
 )  # fmt: skip
 """Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
@@ -126,6 +132,7 @@ RULES: Final[dict[str, Any]] = {
     **MODEL,
     **dict.fromkeys(OF_TRL),
     "dataset_name": _data,
+    **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
 }
@@ -133,17 +140,38 @@ RULES: Final[dict[str, Any]] = {
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over arguments from JSON, YAML or the command line of ``trl``."""
+    by_key = {entry.key: entry for entry in entries}
+    named = conversion.settings.get("method", "sft")
+    if named != "sft":
+        origin = next(by_key[key] for key in OF_METHODS if key in by_key)
+        conversion.note(origin, f'taken for {named}, since the file does not say: method = "…" in arkor.toml')
+    elif not any(key in by_key for key in LEARNED_PART):
+        conversion.note(replace(entries[0], key="assistant_only_loss"), f"is missing: {LEARNS_ALL}")
+    adapts = by_key["use_peft"].value if "use_peft" in by_key else bool(PEFT.keys() & by_key.keys())
+    if not adapts:
+        conversion.set("full_fine_tuning", entries[0], True)  # as `trl sft` does without --use_peft
+        unused = [entry.key for entry in entries if entry.key in PEFT and entry.value]
+        conversion.unneeded += unused
+        entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    conversion.default(COMMAND_DEFAULTS)
-    if entries and not any(entry.key in LEARNED_PART for entry in entries):
-        conversion.notes.append(Note(entries[0].line, "assistant_only_loss", f"is missing: {LEARNS_ALL}"))
-    if not any(entry.key == "use_peft" and entry.value for entry in entries) and not any(
-        entry.key in PEFT and entry.value for entry in entries
-    ):
-        entry = entries[0]
-        conversion.set("full_fine_tuning", entry, True)  # as `trl sft` does without --use_peft
-    else:
+    conversion.default(COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {}))
+    if adapts:
         conversion.default(COMMAND_LORA)
+    _rows(conversion, by_key)
+
+
+def _rows(conversion: Conversion, by_key: dict[str, Entry]) -> None:
+    """Carry over which part of the data set is used, and which judges."""
+    if not conversion.datasets:
+        return
+    source = conversion.datasets[0]
+    for key, name in (("dataset_config", "subset"), ("dataset_train_split", "split")):
+        entry = by_key.get(key)
+        if entry is not None and entry.value not in (None, "train"):
+            source[name] = str(entry.value)
+    entry = by_key.get("dataset_test_split")
+    if entry is not None and entry.value is not None and "huggingface" in source:
+        conversion.held_out = {**source, "split": str(entry.value)}
 
 
 def recognises(entries: list[Entry]) -> bool:
@@ -153,5 +181,9 @@ def recognises(entries: list[Entry]) -> bool:
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method: arguments in JSON or YAML do not name one, so they count as supervised."""
+    """Return the training method: arguments do not name one, so it is guessed by those of one method only."""
+    for key, name in OF_METHODS.items():
+        for entry in entries:
+            if entry.key == key and entry.value is not None:
+                return name, entry
     return "sft", None

@@ -474,9 +474,9 @@ def _python_of(source: str) -> str | None:
     continues = False
     for number, line in enumerate(lines):
         if continues or _COMMAND.match(line) or line.rstrip().endswith("?"):
-            indent = "" if continues else line[: len(line) - len(line.lstrip())]
+            indent = line[: len(line) - len(line.lstrip())]
+            lines[number] = "" if continues else f"{indent}pass"
             continues = line.rstrip().endswith("\\")
-            lines[number] = f"{indent}pass" if indent or not continues else ""
         elif assigned := _ASSIGNED_COMMAND.match(line):
             lines[number] = f"{assigned[1]}None"
     return "\n".join(lines)

@@ -117,11 +117,12 @@ class _Reading:
         self._require_plain_only()
         if TRAINERS[name] != "sft":
             self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
+        self._model(self.script.argument(call, "model", 0), node.lineno)
+        self._adapter(self.script.argument(call, "peft_config"), node.lineno)
+        # What is given to the trainer counts more than what the model is loaded with.
         plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
         self._arguments(call, self.script.argument(call, "args", 1 if plain else None))
         self._keywords(call)
-        self._model(self.script.argument(call, "model", 0), node.lineno)
-        self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         self._data(call)
         self._afterwards(call)
         if TRAINERS[name] == "sft" and not self._learns_answers_only():
@@ -179,7 +180,9 @@ class _Reading:
         for call in self.script.calls:
             assert isinstance(call.node, ast.Call)
             name = name_of(call.node.func)
-            if "VisionDataCollator" in name or (name == "Audio" and call.node.keywords):
+            if "VisionDataCollator" in name or (
+                name == "Audio" and any(word.arg == "sampling_rate" for word in call.node.keywords)
+            ):
                 _refuse(call.node.lineno, f"{name}: only text is trained on here")
 
     # --- training arguments
@@ -452,10 +455,6 @@ class _Reading:
         else:
             found = self._source(rows, "train")
             self.conversion.datasets += found
-            if not found:
-                self.conversion.note(
-                    Entry("train_dataset", None, rows.node.lineno), "put the rows in data/train.jsonl"
-                )
         held_out = self.script.argument(trainer, "eval_dataset")
         if held_out is not None and not (
             isinstance(held_out.node, ast.Constant) and held_out.node.value is None
@@ -493,6 +492,7 @@ class _Reading:
         """Follow rows back to where they are loaded, and note what is done to them on the way."""
         current: Value | None = given
         split: str | None = None
+        known = len(self.conversion.notes)
         for _ in range(60):
             if current is None:
                 break
@@ -539,8 +539,11 @@ class _Reading:
                 break
             current = self._before(call, name)
         source = self.script.computed(given.node).source
+        del self.conversion.notes[known:]  # of what is done to rows that are not known
         if part == "train":
-            self._note_rows(given.node, f"the rows are computed by the script: {source}")
+            self._note_rows(
+                given.node, f"the rows are computed by the script ({source}): put them in data/train.jsonl"
+            )
         else:
             self._note_rows(
                 given.node,
@@ -550,8 +553,7 @@ class _Reading:
         return []
 
     def _before(self, call: Value, name: str) -> Value | None:
-        """Return the rows that a call makes others of, with a note; None if it makes them of something
-        else."""
+        """Return the rows that a call makes others of, with a note; None if it makes them of other things."""
         node = call.node
         assert isinstance(node, ast.Call)
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
@@ -583,9 +585,7 @@ class _Reading:
         if items is None or not isinstance(items.node, ast.List | ast.Tuple):
             self._note_rows(node, "which sets are put together is computed by the script")
             return []
-        return [
-            source for item in items.node.elts[:20] for source in self._source(Value(item, items.place), part)
-        ]
+        return [source for item in items.node.elts for source in self._source(Value(item, items.place), part)]
 
     def _load(self, call: Value, split: str | None, part: str) -> list[dict[str, Any]]:
         """Return what a ``load_dataset`` loads."""

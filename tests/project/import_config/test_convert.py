@@ -329,6 +329,35 @@ def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
     assert set(notes) == {"assistant_only_loss"}
 
 
+def test_arguments_of_trl_in_yaml_name_their_rows_and_hint_at_their_method(tmp_path: Path) -> None:
+    text = """\
+model_name_or_path: a/b
+dataset_name: c/d
+dataset_config: main
+dataset_train_split: train_prefs
+dataset_test_split: test_prefs
+beta: 0.05
+lora_r: 4
+use_peft: false
+"""
+    trainer, notes = trainer_of(tmp_path, "dpo.yaml", text)
+    assert trainer == {
+        "name": "imported",
+        "model": "a/b",
+        "dataset": {"huggingface": "c/d", "subset": "main", "split": "train_prefs"},
+        "eval_dataset": {"huggingface": "c/d", "subset": "main", "split": "test_prefs"},
+        "method": "dpo",
+        "beta": 0.05,
+        "batch_size": 8,
+        "learning_rate": 1e-6,
+        "full_fine_tuning": True,
+    }
+    assert set(notes) == {"beta"}
+    (tmp_path / "rm.yaml").write_text("model_name_or_path: a/b\ncenter_rewards_coefficient: 0.1\n")
+    with pytest.raises(BadRequestError, match="reward"):
+        convert(tmp_path / "rm.yaml", tmp_path)
+
+
 def test_a_fine_tuning_job_of_openai(tmp_path: Path) -> None:
     job = {
         "object": "fine_tuning.job",

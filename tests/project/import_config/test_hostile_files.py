@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CELL = {"cell_type": "code"}
+JOINED = 'SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=x3000)\n'
 TRAINS = 'SFTTrainer(model="a/b", args=SFTConfig(%s), train_dataset=load_dataset("c/d"))\n'
 
 
@@ -47,6 +48,11 @@ TRAINS = 'SFTTrainer(model="a/b", args=SFTConfig(%s), train_dataset=load_dataset
         ("power.py", TRAINS % "max_steps=10**(10**10)"),
         ("long.py", "x = [" + "1," * LIMIT + "]\n" + TRAINS % ""),
         ("names.py", "x = 1\n" * 20_000 + TRAINS % "max_steps=x"),
+        (
+            "joined.py",
+            "".join(f"x{n + 1} = concatenate_datasets([x{n}, x{n}])\n" for n in range(3_000)) + JOINED,
+        ),
+        ("joined.py", "".join(f"x{n + 1} = concatenate_datasets([x{n}])\n" for n in range(3_000)) + JOINED),
         ("calls.py", "trainer.args.x = 1\n" * 10_000 + TRAINS % ""),
         ("nul.py", "\0"),
     ],
