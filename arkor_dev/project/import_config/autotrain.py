@@ -50,6 +50,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         flat = [entry for entry in flat if not entry.key.startswith(("params.lora", "params.target_modules"))]
     else:
         conversion.default(LORA)
+        if "params.quantization" not in by_key:
+            conversion.set("load_in_4bit", peft, True)  # so it is by default there
     conversion.apply(flat, RULES)
     if conversion.settings.get("method", "sft") == "sft":  # all of a text is learned there
         conversion.set("train_on_responses_only", by_key["base_model"], False)

@@ -51,7 +51,7 @@ PART: Final = (
 )  # fmt: skip
 """Keys of a data set that are read, or have no effect here: of a chat only the answers are learned."""
 DEFAULTS: Final[dict[str, Any]] = {
-    "epochs": 1, "batch_size": 1, "scheduler": "cosine",
+    "epochs": 1, "batch_size": 1, "scheduler": "cosine", "max_length": 512,
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
 

@@ -21,11 +21,12 @@ UNSLOTH: Final = "Unsloth"
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "TrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
     "UnslothTrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
-    "SFTConfig": {"learning_rate": 2e-5, "batch_size": 8},
+    "SFTConfig": {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024},
     **{
-        f"{name}Config": {"learning_rate": 1e-6, "batch_size": 8}
-        for name in ("DPO", "KTO", "ORPO", "CPO", "GRPO")
+        f"{name}Config": {"learning_rate": 1e-6, "batch_size": 8, "max_length": 1024}
+        for name in ("DPO", "KTO", "ORPO", "CPO")
     },
+    "GRPOConfig": {"learning_rate": 1e-6, "batch_size": 8},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
 LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
@@ -41,7 +42,7 @@ OF_METHODS: Final = {
 """Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
-COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8}
+COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024}
 COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
 """The same for ``trl sft --config``."""
 
@@ -154,7 +155,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.unneeded += unused
         entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    conversion.default(COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {}))
+    defaults = COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {})
+    conversion.default({key: value for key, value in defaults.items() if key not in by_key})
     if adapts:
         conversion.default(COMMAND_LORA)
     _rows(conversion, by_key)

@@ -24,7 +24,7 @@ OWN: Final = (
 )
 DEFAULTS: Final[dict[str, Any]] = {
     "learning_rate": 1e-6, "scheduler": "constant", "weight_decay": 0.01, "max_length": 128, "packing": True,
-    "train_on_responses_only": True,
+    "batch_size": 128,
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
-    """Carry a file over. A batch is ``batch_size`` rows in all, so it is one of this size here."""
+    """Carry a file over."""
     flat = flattened(entries)
     for entry in entries:
         if entry.key == "data":
@@ -53,11 +53,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     if not any(entry.key.startswith("model.lora.") for entry in flat):
         conversion.set("full_fine_tuning", entries[0], True)
     conversion.apply(flat, RULES)
-    conversion.settings = {
-        key: value
-        for key, value in (DEFAULTS | conversion.settings).items()
-        if value is not True or key != "train_on_responses_only"
-    }
+    conversion.default(DEFAULTS)
 
 
 def _data(conversion: Conversion, entry: Entry) -> None:

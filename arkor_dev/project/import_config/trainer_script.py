@@ -213,7 +213,8 @@ class _Reading:
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
         self.conversion.apply(entries.values(), RULES)
-        self.conversion.default(DEFAULTS.get(name_of(node.func), {}))
+        defaults = DEFAULTS.get(name_of(node.func), {})
+        self.conversion.default({key: value for key, value in defaults.items() if key not in entries})
 
     def _note_change(self, change: Change, why: str) -> None:
         source = self.script.lines[change.line - 1].strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,11 @@ def test_axolotl(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_yaml_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert trainer_of(tmp_path, "lora.yml", AXOLOTL)[0]["lora"]["r"] == 32
+
+
 def test_axolotl_without_an_adapter_trains_all_weights(tmp_path: Path) -> None:
     trainer, _ = trainer_of(
         tmp_path, "full.yaml", "base_model: a/b\ndatasets: [{path: c/d}]\nmicro_batch_size: 1\n"
@@ -321,10 +327,12 @@ def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
         "fsdp": "",
         "use_peft": True,
         "lora_r": 4,
+        "max_length": None,
     }
     trainer, notes = trainer_of(tmp_path, "args.json", json.dumps(arguments, indent=1))
     assert trainer["dataset"] == {"huggingface": "c/d"}
     assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
+    assert "max_length" not in trainer  # rows are not cut, unlike by default
     assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05}  # the defaults of `trl`
     assert set(notes) == {"assistant_only_loss"}
 
@@ -348,6 +356,7 @@ use_peft: false
         "eval_dataset": {"huggingface": "c/d", "subset": "main", "split": "test_prefs"},
         "method": "dpo",
         "beta": 0.05,
+        "max_length": 1024,
         "batch_size": 8,
         "learning_rate": 1e-6,
         "full_fine_tuning": True,

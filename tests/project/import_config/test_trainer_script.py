@@ -137,6 +137,7 @@ def test_every_override_and_keyword_is_carried_over_or_named_with_its_line(tmp_p
         "epochs": 2,
         "batch_size": 8,
         "learning_rate": 5e-5,
+        "max_length": 1024,
         "weight_decay": 0.1,
         "warmup_ratio": 0.1,
         "eval_split": 0.2,
