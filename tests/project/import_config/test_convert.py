@@ -120,7 +120,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 
 def written(folder: Path, name: str, text: str) -> Path:
-    """Return the path of a new file; YAML is read by a package that comes with the training libraries."""
+    """Return the path of a new file."""
     path = folder / name
     path.write_text(text)
     return path
