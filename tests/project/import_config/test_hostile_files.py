@@ -29,7 +29,7 @@ TRAINS = 'SFTTrainer(model="a/b", args=SFTConfig(%s), train_dataset=load_dataset
     [
         ("quotes.json", '{"a": "' + '\\"' * 400_000 + '"}'),
         ("quotes.json", '{"a": ' + '"\\\\' * 200_000),
-        ("blank.ipynb", json.dumps({"cells": [{**CELL, "source": "\n" * 60_000 + "!x"}]})),
+        ("blank.ipynb", json.dumps({"cells": [{**CELL, "source": "\n" * 200_000 + "x = 1"}]})),
         ("spaces.ipynb", json.dumps({"cells": [{**CELL, "source": " " * 60_000 + "(\n" * 9}]})),
         ("keys.yml", "".join(f"key{n}: 1\n" for n in range(250_000))),
         ("keys.json", json.dumps({f"key{n}": n for n in range(100_000)})),
@@ -40,6 +40,7 @@ TRAINS = 'SFTTrainer(model="a/b", args=SFTConfig(%s), train_dataset=load_dataset
         ("dots.toml", "a" + ".a" * 100_000 + " = 1"),
         ("sums.py", TRAINS % ("learning_rate=1" + "+1" * 50_000)),
         ("deep.py", TRAINS % ("learning_rate=" + "f(" * 80 + ")" * 80)),
+        ("chain.py", TRAINS % ("learning_rate=x" + ".y()" * 300)),
         ("chain.py", TRAINS % ("learning_rate=x" + ".y()" * 20_000)),
         ("elif.py", "if a: pass\n" + "elif b: pass\n" * 5_000 + TRAINS % ""),
         ("loop.py", "a = b\nb = a\n" + TRAINS % "learning_rate=a"),
