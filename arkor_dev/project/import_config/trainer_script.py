@@ -65,12 +65,13 @@ PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
+READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
+"""Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
     "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
     "num_of_sequences",
-    "model_init_kwargs", "train_dataset", "eval_dataset", "model", "args", "peft_config", "data_collator",
 )  # fmt: skip
-"""Keys of a trainer that have no effect here, or that are read by themselves."""
+"""Arguments of a trainer that have no effect here."""
 LOADING: Final = (
     "max_lora_rank", "fast_inference", "gpu_memory_utilization", "float8_kv_cache", "use_safetensors",
     "revision",
@@ -114,7 +115,7 @@ class _Reading:
         node = call.node
         assert isinstance(node, ast.Call)
         name = name_of(node.func)
-        self._require_plain_only()
+        self._require_text_only()
         if TRAINERS[name] != "sft":
             self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
         self._model(self.script.argument(call, "model", 0), node.lineno)
@@ -171,7 +172,7 @@ class _Reading:
             )
         return found[0]
 
-    def _require_plain_only(self) -> None:
+    def _require_text_only(self) -> None:
         for module in AUDIO:
             if module in self.script.modules:
                 _refuse(
@@ -188,8 +189,7 @@ class _Reading:
     # --- training arguments
 
     def _arguments(self, trainer: Value, args: Value | None) -> None:
-        """Carry over the training arguments, with what the script changes in them before the trainer is
-        created."""
+        """Carry over the training arguments, with what the script changes in them before the trainer is created."""
         if args is None or (isinstance(args.node, ast.Constant) and args.node.value is None):
             return
         name = args.node.id if isinstance(args.node, ast.Name) else None
@@ -243,7 +243,7 @@ class _Reading:
                 rewards(self.conversion, entry)
             elif entry.key == "data_collator":
                 self._collator(entry)
-            elif entry.key in TRAINER_WITHOUT_EFFECT:
+            elif entry.key in READ_APART:
                 continue
             elif isinstance(entry.value, Computed) and entry.key not in rules:
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
@@ -253,6 +253,8 @@ class _Reading:
     def _collator(self, entry: Entry) -> None:
         if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):
             self.conversion.note(entry, f"{PLAIN_COLLATORS}: {entry.value.source}")
+        else:
+            self.conversion.unneeded.append(entry.key)
 
     def _afterwards(self, trainer: Value) -> None:
         """Note what the script changes in the trainer once it has been created."""
@@ -271,14 +273,13 @@ class _Reading:
                 self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
             elif name == "train_on_responses_only":
                 self.conversion.unneeded.append(name)  # the default here
-            elif name == "get_chat_template":
+            elif name == "get_chat_template" and call.place.order < trainer.place.order:
                 self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
 
     # --- the model
 
     def _model(self, given: Value | None, line: int) -> None:
-        """Follow the trainer's model back to where it is loaded, and carry over what is done to it on the
-        way."""
+        """Follow the trainer's model back to where it is loaded; carry over what is done to it on the way."""
         current, steps = given, 0
         while current is not None and steps < 30:
             steps += 1
@@ -383,7 +384,9 @@ class _Reading:
         for entry in self.script.keywords(config):
             if entry.key in ("load_in_4bit", "load_in_8bit"):
                 self.conversion.apply([entry], MODEL)
-            elif not entry.key.startswith("bnb_4bit"):
+            elif entry.key.startswith("bnb_4bit"):
+                self.conversion.unneeded.append(entry.key)
+            else:
                 self.conversion.apply([entry], {})
 
     # --- the adapter
@@ -407,9 +410,9 @@ class _Reading:
                 self.conversion.note(entry, "biases are not trained here")
             elif entry.key not in ("finetune_vision_layers", "finetune_audio_layers"):
                 self.conversion.apply([entry], rules)
-        self.conversion.default(
-            LORA_DEFAULTS[name_of(node.func) if "unsloth" in self.script.modules else "LoraConfig"]
-        )
+        # PEFT's function takes a LoraConfig, Unsloth's the settings themselves.
+        if name_of(node.func) == "LoraConfig" or self.script.argument(call, "peft_config", 1) is None:
+            self.conversion.default(LORA_DEFAULTS[name_of(node.func)])
 
     def _adapter(self, given: Value | None, line: int) -> None:
         """Carry over ``peft_config``; without any adapter, all weights are trained."""
@@ -445,17 +448,14 @@ class _Reading:
     # --- data
 
     def _data(self, trainer: Value) -> None:
-        position = {"SFTTrainer": 3, "Trainer": 3, "UnslothTrainer": 3, "GRPOTrainer": 3}
-        node = trainer.node
-        assert isinstance(node, ast.Call)
-        rows = self.script.argument(trainer, "train_dataset", position.get(name_of(node.func)))
+        rows = self.script.argument(trainer, "train_dataset")
         if rows is None:
             self.conversion.note(
-                Entry("train_dataset", None, node.lineno), "is missing: put the rows in data/train.jsonl"
+                Entry("train_dataset", None, trainer.node.lineno),
+                "is missing: put the rows in data/train.jsonl",
             )
         else:
-            found = self._source(rows, "train")
-            self.conversion.datasets += found
+            self.conversion.datasets += self._source(rows, "train")
         held_out = self.script.argument(trainer, "eval_dataset")
         if held_out is not None and not (
             isinstance(held_out.node, ast.Constant) and held_out.node.value is None
