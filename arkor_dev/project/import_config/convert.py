@@ -92,6 +92,9 @@ def _from_entries(entries: list[Entry], text: str, path: Path, folders: tuple[Pa
     if origin is not None:  # first: the rules of other settings depend on it
         conversion.set("method", origin, method)
     tool.convert(conversion, entries)
+    if not conversion.datasets and not any("data/train.jsonl" in note.text for note in conversion.notes):
+        entry = Entry("dataset", None, entries[0].line)
+        conversion.note(entry, "no data set is named: put the rows in data/train.jsonl")
     if conversion.model is None:
         raise BadRequestError(f"{path} names no model. Add it, and run this again. Nothing was written.")
     return conversion

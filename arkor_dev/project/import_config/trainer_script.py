@@ -189,8 +189,8 @@ class _Reading:
     # --- training arguments
 
     def _arguments(self, trainer: Value, args: Value | None) -> None:
-        """Carry over the training arguments, with what the script changes in them before the trainer is created."""
-        if args is None or (isinstance(args.node, ast.Constant) and args.node.value is None):
+        """Carry over the training arguments, with what is changed in them before the trainer is created."""
+        if args is None or self.script.value(args) is None:
             return
         name = args.node.id if isinstance(args.node, ast.Name) else None
         call = self.script.follow(args)
@@ -371,7 +371,7 @@ class _Reading:
 
     def _quantization(self, call: Value) -> None:
         given = self.script.argument(call, "quantization_config")
-        if given is None or (isinstance(given.node, ast.Constant) and given.node.value is None):
+        if given is None or self.script.value(given) is None:
             return
         config = self.script.follow(given)
         node = config.node if config is not None else None
@@ -416,8 +416,7 @@ class _Reading:
 
     def _adapter(self, given: Value | None, line: int) -> None:
         """Carry over ``peft_config``; without any adapter, all weights are trained."""
-        nothing = given is None or (isinstance(given.node, ast.Constant) and given.node.value is None)
-        if given is not None and not nothing:
+        if given is not None and self.script.value(given) is not None:
             config = self.script.follow(given)
             node = config.node if config is not None else None
             if config is None or not isinstance(node, ast.Call) or name_of(node.func) != "LoraConfig":
@@ -457,9 +456,7 @@ class _Reading:
         else:
             self.conversion.datasets += self._source(rows, "train")
         held_out = self.script.argument(trainer, "eval_dataset")
-        if held_out is not None and not (
-            isinstance(held_out.node, ast.Constant) and held_out.node.value is None
-        ):
+        if held_out is not None and self.script.value(held_out) is not None:
             found = self._source(held_out, "test")
             self.conversion.held_out = found[0] if found else None
             if len(found) > 1:

@@ -168,6 +168,19 @@ SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=rows.select(range(9)), e
     assert {key: line for key, (line, _) in notes.items()} == {"split": 1, "select": 3, "SFTTrainer": 3}
 
 
+def test_a_name_that_stands_for_nothing_is_nothing(tmp_path: Path) -> None:
+    text = """\
+peft_config = eval_dataset = None
+SFTTrainer(
+    model="a/b", args=SFTConfig(assistant_only_loss=True), train_dataset=load_dataset("c/d"),
+    eval_dataset=eval_dataset, peft_config=peft_config,
+)
+"""
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["full_fine_tuning"] is True
+    assert not notes
+
+
 def test_functions_of_the_script_and_joined_rows_are_followed(tmp_path: Path) -> None:
     text = """\
 NAME = "owner/" + "base"
