@@ -29,7 +29,7 @@ DEPTH: Final = 100
 """Deepest nesting of a script's syntax tree; its authors rarely pass 20."""
 FOLLOWED: Final = 30
 """Names and calls that are followed, one after the other, to a value."""
-STEPS: Final = 1_000_000
+STEPS: Final = 300_000
 """Steps that reading a script may take; its authors rarely pass 10,000. Lists of lists could multiply
 without end."""
 LONGEST: Final = 200
