@@ -712,10 +712,11 @@ COMMANDS: Final = {
         ),
         Command(
             "import-config", "import a training configuration of Axolotl, LLaMA-Factory, TRL or OpenAI",
-            "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl or "
-            "LLaMA-Factory, arguments of TRL, transformers or Unsloth in JSON, YAML, a script or a notebook "
-            "(never run), or a fine-tuning job or file of OpenAI. Says line by line what could not be "
-            "carried over.",
+            "Add a trainer to arkor.toml from another tool's configuration: YAML of Axolotl, LLaMA-Factory, "
+            "torchtune, mlx-lm, H2O LLM Studio or AutoTrain, TOML of prime-rl, arguments of TRL, "
+            "transformers or Unsloth in JSON, YAML, a script or a notebook (never run), or a fine-tuning job "
+            "or file of OpenAI. Says line by line what could not be carried over, and refuses what would be "
+            "another run.",
             "FILE", _import_config_arguments, _import_config,
         ),
         Command(

@@ -22,7 +22,7 @@ from arkor_dev.project.reviews import add_reviews
 from .duplicates import KnownRows, is_conversation, is_whole
 from .made_file import line_of, only_one
 from .request import UnreadableAnswerError
-from .teacher import AttemptError, Reply, TeacherError
+from .teacher import AttemptError, TeacherError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.making_shapes import Making as Wire
 
+    from .answer import Reply
     from .ledger import Budget, Ledger
     from .made_file import MadeFile
     from .tasks import Task
@@ -44,6 +45,7 @@ PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _ACTIVE: Final = ("reading", "running")
 LONGEST_WAIT: Final = 600.0
 """If the teacher asks to wait longer, the run stops and can be resumed later."""
+DAY: Final = 86_400.0
 
 
 class Maker:
@@ -68,6 +70,7 @@ class Maker:
         self.left_out: list[str] = []
         self.passages = self.done = self.reused = self.rows = 0
         self.dropped: Counter[str] = Counter()
+        self._overcount = 0
         self._waiting = ""
         self._not_before = 0.0
         self._under_way = 0
@@ -135,7 +138,7 @@ class Maker:
             "budgetMoney": None if self.budget.money is None else float(self.budget.money),
             "waiting": self._waiting_now(),
             "error": self.error,
-            "leftOut": self.left_out,
+            "leftOut": [*self.left_out, *self._beyond_bounds()],
         }
 
     def _learn_rows(self) -> None:
@@ -182,7 +185,9 @@ class Maker:
             self._under_way += 1
             try:
                 reply = await self._teacher.ask(task.request)
-                spent, entry = _cost(reply, most, task.request.max_tokens), (hash_, reply.text)
+                spent, over = _cost(reply, most, task.request.max_tokens)
+                self._overcount += over
+                entry = (hash_, reply.text)
             except AttemptError as fault:
                 if not fault.cost:
                     spent = (0, 0)
@@ -219,8 +224,8 @@ class Maker:
         """Hold back all requests for a while. Raises TeacherError if waiting cannot help."""
         wait = PAUSES[min(failed, len(PAUSES)) - 1] if fault.wait is None else fault.wait
         if wait > LONGEST_WAIT:
-            minutes = round(wait / 60)
-            raise TeacherError(f"{fault.why}: for {minutes} minutes. Run this again then; nothing is lost.")
+            span = "more than a day" if wait > DAY else f"{round(wait / 60)} minutes"
+            raise TeacherError(f"{fault.why}: for {span}. Run this again then; nothing is lost.")
         if failed >= ATTEMPTS:
             raise TeacherError(f"{fault.why}, {failed} times. Run this again later; nothing is lost.")
         self._waiting = fault.why
@@ -297,6 +302,12 @@ class Maker:
         # Rows of one document are held out of training together, or not at all.
         return {"messages": messages, "document": task.source, "made": origin}
 
+    def _beyond_bounds(self) -> list[str]:
+        if not self._overcount:
+            return []
+        tokens = f"{self._overcount:,} tokens that {self._teacher.host} reports"
+        return [f"{tokens} beyond the most that its requests can have. Compare with its bill."]
+
     def _waiting_now(self) -> str | None:
         remaining = self._not_before - time.monotonic()
         return (
@@ -309,10 +320,15 @@ class Maker:
         self._settled.set()
 
 
-def _cost(reply: Reply, most_input: int, max_tokens: int) -> tuple[int, int]:
-    """Return the tokens of an answer by the teacher's count, else their maximum."""
-    output = min(max_tokens, len(reply.text.encode())) if reply.output is None else reply.output
-    return most_input if reply.input is None else reply.input, output
+def _cost(reply: Reply, most_input: int, max_tokens: int) -> tuple[tuple[int, int], int]:
+    """Return the tokens of an answer by the teacher's count, else their maximum, and those counted beyond.
+
+    No request has more tokens than were reserved for it, so what is beyond is not spent.
+    """
+    written = min(max_tokens, len(reply.text.encode())) if reply.output is None else reply.output
+    read = most_input if reply.input is None else reply.input
+    spent = min(read, most_input), min(written, max_tokens)
+    return spent, read + written - sum(spent)
 
 
 def _texts(faults: BaseExceptionGroup[ArkorError]) -> Iterator[str]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TRIES: Final = 50
 """Maximum number of positions in an answer at which to look for its JSON."""
+MOST_ITEMS: Final = 1000
+"""Maximum number of items of an answer that are read."""
 _ROWS: Final = re.compile(r'\{\s*"rows"\s*:\s*\[\s*')
 _NEXT: Final = re.compile(r"\s*,?\s*")
 PER_MESSAGE: Final = 64
@@ -77,7 +79,7 @@ def items_of(answer: str) -> list[Any]:
             at += 1
             continue
         if isinstance(value, dict) and isinstance(value.get("rows"), list):
-            return list(value["rows"])
+            return list(value["rows"][:MOST_ITEMS])
         at += 1
     return _items_before_cut(answer)
 

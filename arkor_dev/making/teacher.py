@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
@@ -28,6 +24,8 @@ from arkor_dev.core.web_url import web_url
 from arkor_dev.jobs.follow import read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 
+from .answer import Decoder, Reply, TooLongError, delay_of, text_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
@@ -42,20 +40,10 @@ SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Maximum number of bytes of an answer."""
-LONGEST_DELAY: Final = 1e6
-"""Maximum number of seconds that a server's ``Retry-After`` counts for."""
 LONGEST_TEXT: Final = 600
+TOO_LONG: Final = "the answer is longer than was asked for"
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, and its tokens by the teacher's own count, None if it gives none."""
-
-    text: str
-    input: int | None
-    output: int | None
 
 
 class TeacherError(ArkorError):
@@ -111,7 +99,9 @@ class BackendTeacher:
         }
         try:
             async with asyncio.timeout(SECONDS), self._backend.chat(body) as answer:
-                return await self._reply(answer)
+                return await self._reply(answer, request.max_tokens)
+        except TooLongError:
+            raise AttemptError(TOO_LONG, cost=True) from None
         except TemporaryError as fault:
             raise AttemptError(fault.text, cost=True) from None
         except TimeoutError:
@@ -121,12 +111,12 @@ class BackendTeacher:
         except ArkorError as fault:
             raise TeacherError(fault.text) from None
 
-    async def _reply(self, answer: aiohttp.ClientResponse) -> Reply:
+    async def _reply(self, answer: aiohttp.ClientResponse, max_tokens: int) -> Reply:
         splitter, size, text, usage = FrameSplitter(), 0, list[str](), None
         while data := await answer.content.readany():
             size += len(data)
             if size > LARGEST:
-                raise AttemptError("the answer is too long", cost=True)
+                raise TooLongError
             for frame in frames_in(splitter.feed(data)):
                 event = read_event(frame)
                 if not isinstance(event.data, dict):
@@ -137,8 +127,8 @@ class BackendTeacher:
                     )
                 if event.name == "message":
                     usage = event.data.get("usage") or usage
-                    text.append(_text_of(event.data, "delta"))
-        return _counted("".join(text), usage)
+                    text.append(text_of(event.data, "delta"))
+        return Decoder(None).reply("".join(text), usage, max_tokens)
 
 
 def _with_ends(schema: Any) -> Any:
@@ -161,7 +151,7 @@ class HttpTeacher:
 
     def __init__(self, session: aiohttp.ClientSession, address: str, key: str | None) -> None:
         self.address = clean_address(address, with_key=key is not None)
-        self._session, self._key = session, key
+        self._session, self._key, self._decoder = session, key, Decoder(key)
         self._url = URL(self.address) / "chat/completions"
         self.host = self._url.authority
         self._structured = True
@@ -195,7 +185,7 @@ class HttpTeacher:
                 data = await response.content.read(LARGEST)
                 while len(data) < LARGEST and (more := await response.content.read(LARGEST - len(data))):
                     data += more
-                return self._reply(response, data, body)
+                return self._reply(response, data, body, request.max_tokens)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             raise AttemptError(f"{self.host} cannot be reached ({type(fault).__name__})") from None
         except TimeoutError:
@@ -203,37 +193,29 @@ class HttpTeacher:
         except (aiohttp.ClientError, OSError):
             raise AttemptError(f"{self.host} broke off its answer", cost=True) from None
 
-    def _reply(self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, Any]) -> Reply:
+    def _reply(
+        self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, Any], max_tokens: int
+    ) -> Reply:
         status = response.status
         try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError):
-            answer = None
-        if status == 200 and isinstance(answer, dict):
-            return _counted(_text_of(answer, "message"), answer.get("usage"))
-        why = self._why(answer)
+            reply = self._decoder.decode(data, max_tokens)
+        except TooLongError:
+            raise AttemptError(f"{self.host}: {TOO_LONG}", cost=True) from None
+        if status == 200 and reply.is_object:
+            return reply
+        why = reply.message
         if status in (400, 422, 501) and (changed := self._simpler(why, body)):
             raise AttemptError(f"{self.host} does not take {changed}", at_once=True)
+        delay = delay_of(response.headers.get("Retry-After"))
         if status == 429 and "insufficient_quota" not in why:
-            wait = _wait_of(response.headers.get("Retry-After"))
-            raise AttemptError(f"{self.host} asks to wait (429)", wait)
+            raise AttemptError(f"{self.host} asks to wait (429)", delay)
         if status in (408, 503):
-            wait = _wait_of(response.headers.get("Retry-After"))
-            raise AttemptError(f"{self.host} is busy ({status})", wait)
+            raise AttemptError(f"{self.host} is busy ({status})", delay)
         if status >= 500 or status == 200:
             problem = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
             raise AttemptError(f"{self.host} {problem}", cost=True)
         key = " Check the key's environment variable (--key-env)." if status in (401, 403) else ""
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
-
-    def _why(self, answer: object) -> str:
-        """Return the server's own message, without the key if it repeats that."""
-        error = answer.get("error", answer) if isinstance(answer, dict) else answer
-        if isinstance(error, dict):
-            error = " ".join(str(error[key]) for key in ("message", "code", "detail") if error.get(key))
-        text = str(error or "")
-        # Before the text is shortened, which might leave a part of the key.
-        return one_line(text.replace(self._key, "…") if self._key else text, 300)
 
     def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:
         """Omit from further requests the parameter that the server seems not to support; return its name."""
@@ -282,40 +264,3 @@ def _is_near(host: str | None) -> bool:
         return ipaddress.ip_address(host or "").is_private
     except ValueError:
         return False
-
-
-def _text_of(answer: Mapping[str, Any], key: str) -> str:
-    """Return the text of OpenAI's answer, whole (``message``) or a part of it (``delta``)."""
-    choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get(key) if isinstance(first, dict) else None
-    content = message.get("content") if isinstance(message, dict) else None
-    return content if isinstance(content, str) else ""
-
-
-def _counted(text: str, usage: object) -> Reply:
-    counts = [
-        count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**40 else None
-        for count in (
-            (usage.get(key) for key in ("prompt_tokens", "completion_tokens"))
-            if isinstance(usage, dict)
-            else (None, None)
-        )
-    ]
-    # JSON may contain a lone surrogate, which UTF-8 cannot encode.
-    return Reply(text.encode(errors="replace").decode(), *counts)
-
-
-def _wait_of(header: str | None) -> float | None:
-    """Return the seconds of ``Retry-After``, which may be a date."""
-    if not header:
-        return None
-    try:
-        return min(max(0.0, float(header)), LONGEST_DELAY)
-    except ValueError:
-        pass
-    try:
-        then = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (then - datetime.now(then.tzinfo or UTC)).total_seconds())

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, held_out, negated, noted, unsupported
+from .conversion import (
+    COMMON,
+    OWN_TEMPLATE,
+    TEXT_ONLY,
+    flag,
+    held_out,
+    model,
+    negated,
+    noted,
+    refused,
+    unsupported,
+)
+from .entries import entries_of
+from .yaml_subset import Section
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -29,11 +43,17 @@ RATING_COLUMNS: Final = {
 """Columns of ratings by the second part of ``type``."""
 METHODS: Final = {"ipo": "dpo", "simpo": "cpo"}
 """Our method for a value of ``rl`` that is one of that method's losses here."""
-ROLES: Final = ("user", "human", "assistant", "gpt", "model", "system", "tool")
-
-
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
+PART: Final = (
+    "path", "name", "type", "split", "data_files", "ds_type", "field", "field_messages", "field_prompt",
+    "field_chosen", "field_rejected", "field_completion", "field_label", "message_property_mappings",
+    "message_field_role", "message_field_content", "chat_template", "roles_to_train", "train_on_eos",
+    "trust_remote_code",
+)  # fmt: skip
+"""Keys of a data set that are read, or have no effect here: of a chat only the answers are learned."""
+DEFAULTS: Final[dict[str, Any]] = {
+    "epochs": 1, "batch_size": 1, "scheduler": "cosine", "max_length": 512,
+}  # fmt: skip
+"""Values of keys that are left out, where ours are different."""
 
 
 def _adapter(conversion: Conversion, entry: Entry) -> None:
@@ -69,8 +89,12 @@ def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] |
         name = str(paths[0])
         if len(paths) > 1:
             conversion.note(entry, f"only {name} of {len(paths)} data_files: list the others by hand")
-    if part.get("split") not in (None, "train"):
-        more["split"] = str(part["split"])
+    if (split := part.get("split")) not in (None, "train"):
+        plain = re.match(r"\w+", str(split))
+        if plain is None or plain[0] != str(split):
+            conversion.note(_at(entry, part, "split"), f"{name}: all rows of the split are used, not {split}")
+        if plain is not None and plain[0] != "train":
+            more["split"] = plain[0]
     if part.get("name"):
         more["subset"] = str(part["name"])
     kind = part.get("type")
@@ -94,9 +118,16 @@ def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] |
             conversion.note(entry, f"{name}: rows of type {kind} are recognised by their keys, if at all")
         if style and style != "load_conversations":
             conversion.note(entry, f"{name}: the style {style} is not carried over")
-    if part.get("shards"):
-        conversion.note(entry, f"{name}: all rows are used, not one of {part['shards']} shards")
+    for key, value in part.items():
+        if key not in PART and value not in (None, False, "", [], {}):
+            conversion.note(_at(entry, part, key), f"{name}: has no equivalent here")
     return conversion.data(entry, name, **more)
+
+
+def _at(entry: Entry, part: dict[str, Any], key: str) -> Entry:
+    """Return an entry for a key of one data set, with its own line."""
+    line = part.lines.get(key, entry.line) if isinstance(part, Section) else entry.line
+    return replace(entry, key=f"{entry.key}.{key}", line=line)
 
 
 def _chat(part: dict[str, Any]) -> dict[str, Any]:
@@ -144,14 +175,24 @@ def _preferences(conversion: Conversion, entry: Entry, part: dict[str, Any], kin
     return {"columns": columns} if columns else {}
 
 
+def _pretraining(conversion: Conversion, entry: Entry) -> None:
+    """Carry over rows of plain text, which are read as a stream there."""
+    for part in entry.value if isinstance(entry.value, list) else [entry.value]:
+        section = part if isinstance(part, dict) else {"path": part}
+        column = section.get("text_column")
+        plain = {key: value for key, value in section.items() if key not in ("type", "text_column")}
+        source = _source(conversion, entry, {**plain, "type": "completion", "field": column or "text"})
+        if source is not None:
+            conversion.datasets.append(source)
+
+
 def _rl(conversion: Conversion, entry: Entry) -> None:
-    if entry.value in METHODS:
+    if str(entry.value) in METHODS:
         conversion.set("loss_type", entry)
 
 
 def _trl(conversion: Conversion, entry: Entry) -> None:
-    options = entry.value if isinstance(entry.value, dict) else {}
-    conversion.apply([replace(entry, key=key, value=value) for key, value in options.items()], COMMON)
+    conversion.apply(entries_of(entry.value, entry.line) if isinstance(entry.value, Section) else [], COMMON)
 
 
 def _template(conversion: Conversion, entry: Entry) -> None:
@@ -166,9 +207,18 @@ def _wandb(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, f"set the environment variable {entry.key.upper()}={entry.value} instead")
 
 
+def _model_type(conversion: Conversion, entry: Entry) -> None:
+    if "ForCausalLM" not in str(entry.value) and str(entry.value) != "AutoModelForCausalLM":
+        conversion.note(entry, f"{entry.value} is not used: the model's own class for text is")
+
+
+def _batch(conversion: Conversion, entry: Entry) -> None:
+    conversion.note(entry, "is the sum over devices and accumulation there: micro_batch_size decides")
+
+
 PER_EPOCH: Final = noted("intervals count steps here: the automatic one is used")
 WITHOUT_EFFECT: Final = (
-    "wandb_watch", "wandb_name", "wandb_run_id", "wandb_log_model", "model_type", "tokenizer_type",
+    "wandb_watch", "wandb_name", "wandb_run_id", "wandb_log_model", "tokenizer_type",
     "tokenizer_config", "base_model_config", "special_tokens", "strict", "dataset_prepared_path",
     "dataset_processes", "eval_sample_packing", "pad_to_sequence_len", "flash_attention", "sdp_attention",
     "xformers_attention", "s2_attention", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel",
@@ -180,8 +230,17 @@ WITHOUT_EFFECT: Final = (
 RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
-    "base_model": _model,
+    "base_model": model,
+    "model_type": _model_type,
     "adapter": _adapter,
+    "pretraining_dataset": _pretraining,
+    "batch_size": _batch,
+    **dict.fromkeys(("reward_model", "process_reward_model"), refused("reward models are not trained here")),
+    "num_labels": refused("a classifier is not trained here"),
+    "processor_type": refused(TEXT_ONLY),
+    "diffusion": refused("diffusion models are not trained here"),
+    "qat": refused("quantization-aware training is not supported here"),
+    "ebft": refused("is not supported here"),
     "datasets": _datasets,
     "test_datasets": _test_datasets,
     "val_set_size": held_out,
@@ -227,6 +286,12 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     if by_key.get("adapter") is None or not by_key["adapter"].value:
         conversion.set("full_fine_tuning", by_key["base_model"], True)
     conversion.apply(entries, RULES)
+    conversion.default(DEFAULTS)
+
+
+def recognises(entries: list[Entry]) -> bool:
+    """Return whether a file is one of this tool."""
+    return any(entry.key == "base_model" for entry in entries)
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.data.detect import SUFFIXES
 
-from .entries import Computed
+from .entries import Computed, require_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +59,8 @@ class Conversion:
     tool: str
     folders: tuple[Path, ...]
     """Where the file's relative paths may start: the project first, then the file's own folder."""
+    text: str = ""
+    """The file, for what only its comments say."""
     model: str | None = None
     datasets: list[dict[str, Any]] = field(default_factory=list)
     held_out: dict[str, Any] | None = None
@@ -85,29 +89,39 @@ class Conversion:
         """Carry over every entry that has an effect.
 
         ``rules`` has, by key, one of our keys, a function that converts it, or None for what has no effect on
-        training here. Any other key counts if it is one of ours, or an alias in transformers, PEFT or TRL.
+        training here; ``name.*`` is for all keys of a section. Any other key counts if it is one of ours,
+        or an alias in transformers, PEFT or TRL.
         """
         for entry in entries:
             if entry.value is None or entry.value == "":
                 continue
-            rule = rules.get(entry.key, BY_NAME.get(entry.key, entry))
-            if isinstance(entry.value, Computed):
-                if rule is not None and rule is not entry:
-                    self.note(entry, f"is computed by the script: {entry.value.source}")
-            elif rule is None:
+            section = f"{entry.key.partition('.')[0]}.*"
+            rule = rules.get(entry.key, rules.get(section, BY_NAME.get(entry.key, entry)))
+            if rule is None:
                 self.unneeded.append(entry.key)
+            elif isinstance(entry.value, Computed):
+                self.note(entry, f"is computed by the script: {entry.value.source}")
             elif isinstance(rule, str):
                 self.set(rule, entry)
             elif rule is not entry:
                 rule(self, entry)
             elif entry.value not in (False, [], {}):
                 self.note(entry, "has no equivalent here")
+            else:
+                self.unneeded.append(entry.key)  # what it would turn on is off here, too
+
+    def default(self, values: Mapping[str, Any]) -> None:
+        """Set what the file leaves to its tool's default, which is another one here."""
+        for key, value in values.items():
+            if key != "epochs" or "steps" not in self.settings:
+                self.settings.setdefault(key, value)
 
     def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
 
         A file elsewhere is expected in ``data/``, with a note that it must be copied.
         """
+        require_plain([name, more])
         if name.startswith(("https://", "http://")):
             return {"url": name, **more}
         if name.startswith(("s3://", "gs://", "gcs://", "az://", "abfs://", "oci://")):
@@ -166,10 +180,17 @@ def _as(kind: str, value: Any) -> Any:
     return value
 
 
+NAMES: Final = re.compile(r"[\w.\-]+(?:\s*,\s*[\w.\-]+)*")
+"""Names of layers, one or several with commas; anything else is a regular expression."""
 ROWS: Final[dict[str, Setting]] = {row.key: row for row in SETTINGS}
 FIELDS: Final[dict[str, Setting]] = {row.field: row for row in SETTINGS}
 BY_NAME: Final = {name: row.key for row in SETTINGS for name in row.names}
 """Our keys by every name that they have, without their table."""
+
+
+def refuse(entry: Entry, why: str) -> NoReturn:
+    """Raise BadRequestError: without this entry, a run would be another one."""
+    raise BadRequestError(f"Line {entry.line}: {entry.key}: {why}. Nothing was written.")
 
 
 # --- conversions that several tools share -----------------------------------------------------------------
@@ -183,6 +204,30 @@ def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
             conversion.set(key, entry, value)
 
     return convert
+
+
+def used(_: Conversion, __: Entry) -> None:
+    """Convert nothing: the entry has been read by itself."""
+
+
+def refused(why: str) -> Any:
+    """Return a rule that refuses the file if a feature is enabled that a run would lack here."""
+
+    def convert(_: Conversion, entry: Entry) -> None:
+        if entry.value not in (False, 0, [], {}, "no", "none"):
+            refuse(entry, why)
+
+    return convert
+
+
+TEXT_ONLY: Final = "only text is trained on here, neither pictures nor sound"
+
+
+def model(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the name of the model."""
+    if not ROWS["model"].rule.fits(entry.value):
+        refuse(entry, f"{quoted(entry.value)} is not a model's name")
+    conversion.model = str(entry.value)
 
 
 def negated(key: str) -> Any:
@@ -280,7 +325,9 @@ def reporters(conversion: Conversion, entry: Entry) -> None:
 def target_modules(conversion: Conversion, entry: Entry) -> None:
     """Carry over the adapted layers: a list, one with commas, or all of them."""
     value = entry.value
-    if isinstance(value, str) and "," in value:
+    if isinstance(value, str) and not NAMES.fullmatch(value):
+        refuse(entry, f"{quoted(value)} chooses layers by a regular expression: list their names instead")
+    elif isinstance(value, str) and "," in value:
         value = [name.strip() for name in value.split(",")]
     conversion.set("lora.target_modules", entry, "all-linear" if value in ("all", ["all"]) else value)
 
@@ -306,7 +353,7 @@ def interval(key: str) -> Any:
     """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
-        if entry.value == "no":
+        if entry.value in ("no", False):  # YAML reads a bare "no" as false
             conversion.set(key, entry, 0)
         elif entry.value == "epoch":
             conversion.note(entry, f"{key} is a number of steps here, so the automatic interval is used")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.regular_files import MIB, read_small
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.preference import PAIRS, RATINGS
@@ -14,25 +12,49 @@ from arkor_dev.contract.settings.reward import METHOD as REWARDS
 from arkor_dev.core.plain_text import slug_of
 from arkor_dev.project.toml.edit import to_toml
 
-from . import axolotl, hugging_face, llama_factory, openai
+from . import (
+    autotrain,
+    axolotl,
+    h2o,
+    hugging_face,
+    llama_factory,
+    llama_factory_v1,
+    mlx_lm,
+    openai,
+    prime,
+    torchtune,
+)
 from .conversion import Conversion
-from .entries import Entry, from_json, from_notebook, from_script, from_yaml
+from .entries import Entry, flattened, from_json, from_toml, from_yaml, read_text, require_plain
+from .script import read_notebook, read_script
+from .trainer_script import convert_script
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-STARTER: Final = "smollm2-135m-instruct"
-LIMIT: Final = 4 * MIB
+    from .script import Script
+
 METHODS: Final = ("sft", *PAIRS, *RATINGS, REWARDS)
-TOOLS: Final = "Axolotl, LLaMA-Factory, TRL, transformers, Unsloth or OpenAI"
+TOOLS: Final[tuple[Any, ...]] = (
+    h2o, autotrain, torchtune, prime, mlx_lm, axolotl, openai, llama_factory_v1, llama_factory, hugging_face,
+)  # fmt: skip
+"""Their modules, the most particular first: the keys of one may be among those of another."""
+NAMES: Final = (
+    "Axolotl, LLaMA-Factory, TRL, transformers, Unsloth, torchtune, mlx-lm, H2O LLM Studio, AutoTrain, "
+    "prime-rl or OpenAI"
+)
+SCRIPTS: Final[dict[str, Callable[[str], Script]]] = {".py": read_script, ".ipynb": read_notebook}
+FORMATS: Final[dict[str, Callable[[str], list[Entry]]]] = {".json": from_json, ".toml": from_toml}
 
 
 def convert(path: Path, project: Path) -> Conversion:
     """Return the training configuration in ``path`` for a project's ``arkor.toml``.
 
-    Raises BadRequestError if the file cannot be read, is of an unknown tool, or uses a training method that
-    is not supported here.
+    Raises BadRequestError if the file cannot be read, is of an unknown tool, uses a training method that is
+    not supported here, or has something that a run would be another one without.
     """
+    require_plain(str(path))
     folders = (project, path.parent)
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
@@ -41,53 +63,41 @@ def convert(path: Path, project: Path) -> Conversion:
         conversion.set("method", rows, openai.method_of_rows(path))
         conversion.datasets.append(conversion.data(rows, str(path.resolve())))
         return conversion
-    try:
-        text = read_small(path, LIMIT).decode()
-    except FileNotFoundError:
-        raise BadRequestError(f"{path} does not exist.") from None
-    except OSError as fault:
-        raise BadRequestError(f"{path} cannot be read: {fault.strerror or fault}.") from None
-    except ValueError:
-        raise BadRequestError(f"{path} is not a text file.") from None
-    read = {".py": from_script, ".ipynb": from_notebook, ".json": from_json}.get(suffix, from_yaml)
-    entries = read(text)
-    script = suffix in (".py", ".ipynb")
-    tool: Any = _tool(entries, script=script)
+    text = read_text(path)
+    if suffix in SCRIPTS:
+        conversion = Conversion(hugging_face.NAME, folders)
+        try:
+            convert_script(conversion, SCRIPTS[suffix](text))
+        except RecursionError:
+            raise BadRequestError(f"{path} nests too deeply to be read. Nothing was written.") from None
+    else:
+        conversion = _from_entries(FORMATS.get(suffix, from_yaml)(text), text, path, folders)
+    conversion.finish()
+    return conversion
+
+
+def _from_entries(entries: list[Entry], text: str, path: Path, folders: tuple[Path, ...]) -> Conversion:
+    """Return the conversion of a file of keys and values."""
+    tool = next((tool for tool in TOOLS if tool.recognises(flattened(entries))), None)
     if tool is None:
-        raise BadRequestError(f"{path} is not a training configuration of {TOOLS}: no known key is in it.")
+        raise BadRequestError(
+            f"{path} is not a training configuration of {NAMES}: no known key is in it. Nothing was written."
+        )
     method, origin = tool.method(entries)
     if method not in METHODS:
         raise BadRequestError(
             f"{path} trains by {quoted(method)}, which is not supported here. Nothing was written."
         )
-    by_unsloth = script and re.search(r"\b(from|import) unsloth\b", text)
-    conversion = Conversion(hugging_face.UNSLOTH if by_unsloth else tool.NAME, folders)
+    conversion = Conversion(tool.NAME, folders, text)
     if origin is not None:  # first: the rules of other settings depend on it
         conversion.set("method", origin, method)
-    if script:
-        hugging_face.convert_script(conversion, entries)
-    else:
-        tool.convert(conversion, entries)
-    conversion.finish()
+    tool.convert(conversion, entries)
+    if not conversion.datasets and not any("data/train.jsonl" in note.text for note in conversion.notes):
+        entry = Entry("dataset", None, entries[0].line)
+        conversion.note(entry, "no data set is named: put the rows in data/train.jsonl")
+    if conversion.model is None:
+        raise BadRequestError(f"{path} names no model. Add it, and run this again. Nothing was written.")
     return conversion
-
-
-def _tool(entries: list[Entry], *, script: bool) -> Any:
-    """Return the module of the tool, by keys that only its files have."""
-    keys = {entry.key for entry in entries}
-    groups = {entry.group for entry in entries}
-    if script:
-        argument_groups = [group for group in groups if hugging_face.ARGUMENTS.fullmatch(group)]
-        return hugging_face if argument_groups or {"LoraConfig", "get_peft_model"} & groups else None
-    if "base_model" in keys:
-        return axolotl
-    if {"model", "training_file"} <= keys:
-        return openai
-    if "model_name_or_path" in keys and {"stage", "finetuning_type", "template", "cutoff_len"} & keys:
-        return llama_factory
-    if {"per_device_train_batch_size", "model_name_or_path", "lora_alpha", "num_train_epochs"} & keys:
-        return hugging_face
-    return None
 
 
 def name_of(path: Path) -> str:
@@ -101,7 +111,7 @@ def as_toml(conversion: Conversion, name: str) -> str:
     lines = [
         "[[trainer]]",
         f"name = {to_toml(name)}",
-        f"model = {to_toml(conversion.model or STARTER)}",
+        f"model = {to_toml(conversion.model or openai.STARTER)}",
         f"dataset = {to_toml(datasets[0] if len(datasets) == 1 else datasets)}",
     ]
     if conversion.held_out is not None:

@@ -1,29 +1,50 @@
-"""TRL, transformers, PEFT and Unsloth: their arguments in JSON, in YAML, in a script or in a notebook.
+"""TRL, transformers, PEFT and Unsloth: their arguments in JSON or YAML, most of which have the same name
+here.
 
-Most of their keys have the same name here. In a script the calls are read that hold such arguments.
+``trainer_script`` reads the same arguments from scripts and notebooks.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, Conversion, flag, noted, rewards
-from .entries import Computed
+from .conversion import COMMON, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from .conversion import Conversion
     from .entries import Entry
 
 NAME: Final = "TRL"
 UNSLOTH: Final = "Unsloth"
 """Unsloth's scripts call TRL, too."""
-ARGUMENTS: Final = re.compile(r"(\w*TrainingArguments|[A-Z]{2,5}Config)")
-"""Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
-METHOD: Final = re.compile(r"(SFT|DPO|KTO|ORPO|CPO|GRPO|RLOO|PPO|Reward)(?:Config|Trainer)")
-"""Classes whose names identify the training method."""
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "TrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
+    "UnslothTrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
+    "SFTConfig": {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024},
+    **{
+        f"{name}Config": {"learning_rate": 1e-6, "batch_size": 8, "max_length": 1024}
+        for name in ("DPO", "KTO", "ORPO", "CPO")
+    },
+    "GRPOConfig": {"learning_rate": 1e-6, "batch_size": 8},
+}
+"""Values of arguments that are left out, by the class of the arguments, where ours are different."""
+LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "LoraConfig": {"lora.r": 8, "lora.alpha": 8},
+    "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
+}
+"""The same for LoRA settings: PEFT's, and those of Unsloth's function."""
+OF_METHODS: Final = {
+    "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
+    "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
+    "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
+}  # fmt: skip
+"""Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
+LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
+LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
+COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024}
+COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
+"""The same for ``trl sft --config``."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -103,8 +124,7 @@ TRAINER: Final[dict[str, Any]] = {
     "dataset_text_field": _text_field,
 }
 OF_TRL: Final = (
-    "padding_free", "use_liger_kernel", "dataset_config", "dataset_train_split", "dataset_test_split",
-    "dataset_kwargs", "eos_token", "torch_compile",
+    "padding_free", "use_liger_kernel", "dataset_kwargs", "eos_token", "torch_compile",
 )  # fmt: skip
 """Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
@@ -113,6 +133,7 @@ RULES: Final[dict[str, Any]] = {
     **MODEL,
     **dict.fromkeys(OF_TRL),
     "dataset_name": _data,
+    **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
 }
@@ -120,84 +141,51 @@ RULES: Final[dict[str, Any]] = {
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over arguments from JSON, YAML or the command line of ``trl``."""
+    by_key = {entry.key: entry for entry in entries}
+    named = conversion.settings.get("method", "sft")
+    if named != "sft":
+        origin = next(by_key[key] for key in OF_METHODS if key in by_key)
+        conversion.note(origin, f'taken for {named}, since the file does not say: method = "…" in arkor.toml')
+    elif not any(key in by_key for key in LEARNED_PART):
+        conversion.note(replace(entries[0], key="assistant_only_loss"), f"is missing: {LEARNS_ALL}")
+    adapts = by_key["use_peft"].value if "use_peft" in by_key else bool(PEFT.keys() & by_key.keys())
+    if not adapts:
+        conversion.set("full_fine_tuning", entries[0], True)  # as `trl sft` does without --use_peft
+        unused = [entry.key for entry in entries if entry.key in PEFT and entry.value]
+        conversion.unneeded += unused
+        entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    if not any(entry.key == "use_peft" and entry.value for entry in entries) and not any(
-        entry.key in PEFT and entry.value for entry in entries
-    ):
-        entry = entries[0]
-        conversion.note(entry, "no LoRA settings: an adapter is trained; full_fine_tuning = true trains all")
+    defaults = COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {})
+    conversion.default({key: value for key, value in defaults.items() if key not in by_key})
+    if adapts:
+        conversion.default(COMMAND_LORA)
+    _rows(conversion, by_key)
 
 
-def convert_script(conversion: Conversion, entries: list[Entry]) -> None:
-    """Carry over a script's calls that load, adapt and train a model."""
-    for entry in entries:
-        _script_entry(conversion, entry)
-    if not any(entry.group in ("LoraConfig", "get_peft_model") for entry in entries) and entries:
-        conversion.set("full_fine_tuning", entries[0], True)
-
-
-def _script_entry(conversion: Conversion, entry: Entry) -> None:
-    positional = entry.key.isdecimal()
-    rules: Mapping[str, Any] | None = None
-    if entry.group == "from_pretrained":
-        key = "model_name_or_path" if entry.key == "0" else entry.key
-        if key in MODEL and (conversion.model is None or key != "model_name_or_path"):
-            entry = replace(entry, key=key)
-            rules = MODEL
-    elif entry.group == "load_dataset":
-        _load_dataset(conversion, entry)
-    elif entry.group in ("LoraConfig", "get_peft_model") and not positional:
-        rules = {**PEFT, "bias": None, "model": None, "max_seq_length": "max_length"}
-    elif entry.group == "BitsAndBytesConfig" and entry.key in ("load_in_4bit", "load_in_8bit"):
-        rules = MODEL
-    elif ARGUMENTS.fullmatch(entry.group) and not positional:
-        rules = RULES
-    elif entry.group.endswith("Trainer") and entry.key == "reward_funcs":
-        rewards(conversion, entry)  # also where the script computes it
-    elif entry.group.endswith("Trainer") and entry.key in TRAINER:
-        rules = TRAINER
-    elif entry.group.endswith("Trainer") and entry.key == "model" and isinstance(entry.value, str):
-        rules = {"model": _model}
-    elif entry.group == "train_on_responses_only" and entry.key == "instruction_part":
-        conversion.unneeded.append("train_on_responses_only")  # the default here
-    if rules is not None:
-        conversion.apply([entry], rules)
-
-
-def _load_dataset(conversion: Conversion, entry: Entry) -> None:
-    """Carry over the first data set that a script loads; its later ones may be for something else."""
-    if isinstance(entry.value, Computed):
-        if entry.key in ("0", "path", "data_files"):
-            conversion.note(entry, f"the data set is computed by the script: {entry.value.source}")
+def _rows(conversion: Conversion, by_key: dict[str, Entry]) -> None:
+    """Carry over which part of the data set is used, and which judges."""
+    if not conversion.datasets:
         return
-    line = conversion.lines.get("load_dataset")
-    if entry.key in ("0", "path") and line is None:
-        conversion.lines["load_dataset"] = entry.line
-        if entry.value in ("json", "csv", "parquet", "text"):
-            return
-        _data(conversion, entry)
-    elif line != entry.line:
-        return
-    elif entry.key == "data_files":
-        files = entry.value.get("train") if isinstance(entry.value, dict) else entry.value
-        for name in files if isinstance(files, list) else [files]:
-            _data(conversion, replace(entry, value=name))
-    elif entry.key == "split" and conversion.datasets and entry.value != "train":
-        if re.fullmatch(r"\w+", str(entry.value)):
-            conversion.datasets[-1]["split"] = entry.value
-        else:
-            conversion.note(entry, f"all rows of the split are used, not {entry.value}")
-    elif entry.key in ("name", "1") and conversion.datasets:
-        conversion.datasets[-1]["subset"] = str(entry.value)
+    source = conversion.datasets[0]
+    for key, name in (("dataset_config", "subset"), ("dataset_train_split", "split")):
+        entry = by_key.get(key)
+        if entry is not None and entry.value not in (None, "train"):
+            source[name] = str(entry.value)
+    entry = by_key.get("dataset_test_split")
+    if entry is not None and entry.value is not None and "huggingface" in source:
+        conversion.held_out = {**source, "split": str(entry.value)}
+
+
+def recognises(entries: list[Entry]) -> bool:
+    """Return whether a file is one of this tool."""
+    names = {"per_device_train_batch_size", "model_name_or_path", "lora_alpha", "num_train_epochs"}
+    return bool(names & {entry.key for entry in entries})
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method by the name of a script's trainer or arguments, and that call's first entry.
-
-    Arguments in JSON or YAML do not name a method: they count as those of supervised training.
-    """
-    for entry in entries:
-        if match := METHOD.fullmatch(entry.group):
-            name = match[1].lower()
-            return name, entry if name != "sft" else None
+    """Return the training method: arguments do not name one, so it is guessed by those of one method only."""
+    for key, name in OF_METHODS.items():
+        for entry in entries:
+            if entry.key == key and entry.value is not None:
+                return name, entry
     return "sft", None

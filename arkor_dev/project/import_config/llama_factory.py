@@ -7,13 +7,36 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, held_out, negated, noted, unsupported
+from .conversion import (
+    COMMON,
+    OWN_TEMPLATE,
+    TEXT_ONLY,
+    flag,
+    held_out,
+    model,
+    negated,
+    noted,
+    refuse,
+    refused,
+    unsupported,
+    used,
+)
 
 if TYPE_CHECKING:
     from .conversion import Conversion
     from .entries import Entry
 
 NAME: Final = "LLaMA-Factory"
+OTHER_USES: Final = {
+    "infer_backend": "answers with a model",
+    "export_dir": "merges or exports a model",
+    "do_predict": "writes predictions",
+    "task": "evaluates a model",
+}
+DEFAULTS: Final[dict[str, Any]] = {
+    "learning_rate": 5e-5, "batch_size": 8, "max_length": 2048,
+}  # fmt: skip
+"""Values of keys that are left out, where ours are different."""
 INFO: Final = "dataset_info.json"
 INFO_LIMIT: Final = 4 * 1024 * 1024
 COLUMNS: Final = {
@@ -30,10 +53,6 @@ COLUMNS: Final = {
 """Our column by the name that theirs has in ``dataset_info.json``."""
 PAIR_COLUMNS: Final = {"messages": "prompt", "prompt": "prompt", "response": "completion"}
 """The same in rows of preferences, ratings and prompts, where they differ."""
-
-
-def _model(conversion: Conversion, entry: Entry) -> None:
-    conversion.model = str(entry.value)
 
 
 def _tuning(conversion: Conversion, entry: Entry) -> None:
@@ -64,20 +83,25 @@ def _chosen_too(conversion: Conversion, entry: Entry) -> None:
 
 
 WITHOUT_EFFECT: Final = (
-    "quantization_method", "stage", "dataset", "dataset_dir", "eval_dataset", "preprocessing_num_workers",
+    "quantization_method", "preprocessing_num_workers",
     "overwrite_cache", "plot_loss", "flash_attn", "use_unsloth", "enable_liger_kernel",
 )  # fmt: skip
 """Keys that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
+    **dict.fromkeys(("stage", "dataset", "dataset_dir", "eval_dataset", "do_train"), used),
+    **dict.fromkeys(
+        ("image_max_pixels", "video_max_pixels", "freeze_vision_tower", "media_dir", "mm_processor_kwargs"),
+        refused(TEXT_ONLY),
+    ),
     "pref_beta": "beta",
     "pref_loss": _loss,
     "pref_ftx": _chosen_too,
     "kto_chosen_weight": "desirable_weight",
     "kto_rejected_weight": "undesirable_weight",
     "ref_model": unsupported("the reference is the base model, or the adapter that the run starts from"),
-    "model_name_or_path": _model,
+    "model_name_or_path": model,
     "finetuning_type": _tuning,
     "quantization_bit": _bits,
     "lora_rank": "lora.r",
@@ -102,8 +126,15 @@ RULES: Final[dict[str, Any]] = {
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry a file over, with the data sets that it names."""
-    conversion.apply(entries, RULES)
     by_key = {entry.key: entry for entry in entries}
+    for key, what in OTHER_USES.items():
+        if key in by_key and by_key[key].value not in (None, False) and not _is_true(by_key, "do_train"):
+            refuse(by_key[key], f"the file {what}, and trains no model")
+    if "do_train" in by_key and not _is_true(by_key, "do_train"):
+        refuse(by_key["do_train"], "the file trains no model")
+    if "dataset" not in by_key:
+        refuse(entries[0], "the file trains no model: it has no dataset")
+    conversion.apply(entries, RULES)
     if conversion.settings.get("method") == "cpo" and "pref_ftx" not in by_key:
         conversion.set("cpo_alpha", by_key["pref_loss"], 0)  # plain SimPO there
     info = _info(conversion, str(by_key["dataset_dir"].value) if "dataset_dir" in by_key else "data")
@@ -111,6 +142,26 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.datasets.append(_source(conversion, by_key["dataset"], name, info))
     for name in _names(by_key.get("eval_dataset"))[:1]:
         conversion.held_out = _source(conversion, by_key["eval_dataset"], name, info)
+    names = _names(by_key.get("eval_dataset"))
+    if len(names) > 1:
+        conversion.note(
+            by_key["eval_dataset"], f"only {names[0]} of {len(names)} sets of evaluation rows is used"
+        )
+    rank = conversion.settings.get("lora.r", 8)
+    adapter = {} if conversion.settings.get("full_fine_tuning") else {"lora.r": 8, "lora.alpha": 2 * rank}
+    conversion.default({**DEFAULTS, **adapter})
+
+
+def _is_true(by_key: dict[str, Entry], key: str) -> bool:
+    return key in by_key and by_key[key].value is True
+
+
+def recognises(entries: list[Entry]) -> bool:
+    """Return whether a file is one of this tool."""
+    keys = {entry.key for entry in entries}
+    return "model_name_or_path" in keys and bool(
+        {"stage", "finetuning_type", "template", "cutoff_len"} & keys
+    )
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
@@ -122,8 +173,8 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
     stage, loss = by_key.get("stage"), by_key.get("pref_loss")
     if stage is None or stage.value in ("pt", "sft"):
         return "sft", None
-    if stage.value == "dpo" and loss is not None and loss.value in LOSSES:
-        return LOSSES[loss.value], loss
+    if stage.value == "dpo" and loss is not None and str(loss.value) in LOSSES:
+        return LOSSES[str(loss.value)], loss
     return str(stage.value), stage
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.regular_files import open_regular
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from .entries import Entry
 
 NAME: Final = "OpenAI"
+STARTER: Final = "smollm2-135m-instruct"
+"""The model that is trained in place of OpenAI's own."""
 MULTIPLIER: Final = 1.0
 """``learning_rate_multiplier`` that leaves the default unchanged."""
 FIRST_ROW: Final = 4 * 1024 * 1024
@@ -20,6 +25,7 @@ FIRST_ROW: Final = 4 * 1024 * 1024
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over a job's hyperparameters; its model stays with OpenAI."""
+    conversion.model = STARTER
     by_key = {entry.key: entry for entry in entries}
     model = by_key["model"]
     conversion.note(model, f"{model.value} can't be trained here: a small open model is used instead")
@@ -60,6 +66,11 @@ def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, 
     return entry, entry.value if entry is not None and isinstance(entry.value, dict) else {}
 
 
+def recognises(entries: list[Entry]) -> bool:
+    """Return whether a file is one of this tool."""
+    return {"model", "training_file"} <= {entry.key for entry in entries}
+
+
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
     """Return the training method, and the entry that sets it: "supervised" is our "sft"."""
     for entry in entries:
@@ -70,10 +81,17 @@ def method(entries: list[Entry]) -> tuple[str, Entry | None]:
 
 
 def method_of_rows(path: Path) -> str:
-    """Return the training method of a training file by its first row: preferences have two answers."""
+    """Return the training method of a training file by its first row: preferences have two answers.
+
+    Raises BadRequestError if the file cannot be read, or is none.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_regular(path) as file:
             row = json.loads(file.readline(FIRST_ROW))
-    except (OSError, ValueError, RecursionError):
+    except FileNotFoundError:
+        raise BadRequestError(f"{path} does not exist.") from None
+    except OSError as fault:
+        raise BadRequestError(f"{path} cannot be read: {fault.strerror or fault}.") from None
+    except (ValueError, RecursionError):
         return "sft"
     return "dpo" if isinstance(row, dict) and "preferred_output" in row else "sft"

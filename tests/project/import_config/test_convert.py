@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -119,9 +120,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 
 def written(folder: Path, name: str, text: str) -> Path:
-    """Return the path of a new file; YAML is read by a package that comes with the training libraries."""
-    if name.endswith((".yml", ".yaml")):
-        pytest.importorskip("yaml")
+    """Return the path of a new file."""
     path = folder / name
     path.write_text(text)
     return path
@@ -179,6 +178,11 @@ def test_axolotl(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_yaml_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert trainer_of(tmp_path, "lora.yml", AXOLOTL)[0]["lora"]["r"] == 32
+
+
 def test_axolotl_without_an_adapter_trains_all_weights(tmp_path: Path) -> None:
     trainer, _ = trainer_of(
         tmp_path, "full.yaml", "base_model: a/b\ndatasets: [{path: c/d}]\nmicro_batch_size: 1\n"
@@ -223,7 +227,12 @@ def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
         "warmup_ratio": 0.1,
         "lr_scheduler_kwargs": {"num_cycles": 3},
         "bf16": True,
-        "lora": {"r": 16, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": "pissa"},
+        "lora": {
+            "r": 16,
+            "alpha": 32,  # twice the rank, unless the file says otherwise
+            "target_modules": ["q_proj", "v_proj"],
+            "init_lora_weights": "pissa",
+        },
     }
     # PiSSA cannot factorize 4-bit weights.
     assert set(notes) == {
@@ -279,7 +288,7 @@ def test_a_script_of_unsloth_is_read_and_never_run(tmp_path: Path, notebook: boo
         },
     }
     notes = {note.key: note.text for note in conversion.notes}
-    assert set(notes) == {"model_name", "split", "fp16", "optim"}
+    assert set(notes) == {"model_name", "split", "fp16", "optim", "SFTTrainer"}
     assert "is_bfloat16_supported" in notes["fp16"]
 
 
@@ -294,10 +303,12 @@ SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1),
         "name": "imported",
         "model": "owner/model",
         "dataset": "data/a.jsonl",
+        "batch_size": 8,  # TRL's defaults
+        "learning_rate": 2e-5,
         "max_length": 64,
         "full_fine_tuning": True,
     }
-    assert set(notes) == {"data_files", "epochs_of_mine"}
+    assert set(notes) == {"data_files", "epochs_of_mine", "SFTTrainer"}
 
 
 def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
@@ -314,12 +325,44 @@ def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
         "fsdp": "",
         "use_peft": True,
         "lora_r": 4,
+        "max_length": None,
     }
     trainer, notes = trainer_of(tmp_path, "args.json", json.dumps(arguments, indent=1))
     assert trainer["dataset"] == {"huggingface": "c/d"}
     assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
-    assert trainer["lora"] == {"r": 4}
-    assert not notes
+    assert "max_length" not in trainer  # rows are not cut, unlike by default
+    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05}  # the defaults of `trl`
+    assert set(notes) == {"assistant_only_loss"}
+
+
+def test_arguments_of_trl_in_yaml_name_their_rows_and_hint_at_their_method(tmp_path: Path) -> None:
+    text = """\
+model_name_or_path: a/b
+dataset_name: c/d
+dataset_config: main
+dataset_train_split: train_prefs
+dataset_test_split: test_prefs
+beta: 0.05
+lora_r: 4
+use_peft: false
+"""
+    trainer, notes = trainer_of(tmp_path, "dpo.yaml", text)
+    assert trainer == {
+        "name": "imported",
+        "model": "a/b",
+        "dataset": {"huggingface": "c/d", "subset": "main", "split": "train_prefs"},
+        "eval_dataset": {"huggingface": "c/d", "subset": "main", "split": "test_prefs"},
+        "method": "dpo",
+        "beta": 0.05,
+        "max_length": 1024,
+        "batch_size": 8,
+        "learning_rate": 1e-6,
+        "full_fine_tuning": True,
+    }
+    assert set(notes) == {"beta"}
+    (tmp_path / "rm.yaml").write_text("model_name_or_path: a/b\ncenter_rewards_coefficient: 0.1\n")
+    with pytest.raises(BadRequestError, match="reward"):
+        convert(tmp_path / "rm.yaml", tmp_path)
 
 
 def test_a_fine_tuning_job_of_openai(tmp_path: Path) -> None:
@@ -444,12 +487,23 @@ def test_preferences_of_openai(tmp_path: Path) -> None:
         ("a.yml", "colour: red\n", "no known key"),
         ("a.yml", "- 1\n", "no keys"),
         ("a.yml", "a: [\n", "Line 2"),
-        ("a.yml", "a: !!python/name:os.system\nbase_model: x/y\n", "not valid YAML"),
+        ("a.yml", "base_model: a/b\nrl: gdpo\n", "gdpo"),
+        ("a.yml", "base_model: a/b\nreward_model: true\n",
+        "Line 2: reward_model: reward models are not trained"),
+        ("a.yml", "base_model: a/b\nprocessor_type: AutoProcessor\n", "only text is trained on"),
+        ("a.yml", "base_model: a/b\nlora_target_modules: 'layers.[\\d]+.(q|k)_proj'\n",
+        "a regular expression"),
+        ("a.yml", "model_name_or_path: a/b\ntemplate: x\ninfer_backend: vllm\n", "answers with a model"),
+        ("a.yml", "model_name_or_path: a/b\ntemplate: x\nexport_dir: out\n", "merges or exports a model"),
+        ("a.yml", "model_name_or_path: a/b\nstage: sft\ndo_predict: true\n", "writes predictions"),
+        ("a.yml", "model_name_or_path: a/b\nstage: sft\ndo_train: false\n", "trains no model"),
+        ("a.yml", "per_device_train_batch_size: 1\n", "names no model"),
+        ("a.yml", "a: !!python/name:os.system\nbase_model: x/y\n", "a tag is not supported"),
         ("a.json", "{", "Not valid JSON"),
         ("a.json", "[" * 100_000, "Not valid JSON"),
         ("a.py", "def (", "Line 1"),
         ("a.ipynb", "{}", "Not a valid notebook"),
-        ("a.yml", BOMB, "20,000 values"),
+        ("a.yml", BOMB, "an anchor is not supported"),
         ("a.yml", "a: " + "[" * 60 + "]" * 60, "nests too deeply"),
     ],
 )  # fmt: skip

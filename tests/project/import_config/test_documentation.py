@@ -25,8 +25,6 @@ def test_there_is_a_page_for_each_tool() -> None:
 def test_the_example_of_a_page_gives_what_the_page_says(
     page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if page.stem in ("from-axolotl", "from-llama-factory"):
-        pytest.importorskip("yaml")
     blocks = re.findall(r"^```\w+\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     before, after, said = blocks
     command = re.search(r"^    arkor-dev (import-config (\S+))$", page.read_text(), re.MULTILINE)

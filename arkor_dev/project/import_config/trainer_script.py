@@ -1,0 +1,650 @@
+"""Scripts and notebooks of TRL, transformers and Unsloth: what is given to the trainer that they create.
+
+From the trainer's arguments the model, the adapter, the data and the training arguments are followed back to
+where the script sets them. What else the script does (such as loading the saved adapter later) has no part in
+it. What cannot be followed is refused if a run would be another one without it, and otherwise named with its
+line.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from arkor_dev.contract.errors import BadRequestError
+
+from .conversion import OWN_TEMPLATE, noted, rewards
+from .entries import Computed, Entry
+from .hugging_face import (
+    DEFAULTS,
+    LEARNED_PART,
+    LEARNS_ALL,
+    LORA_DEFAULTS,
+    MODEL,
+    OF_TRL,
+    PEFT,
+    RULES,
+    TRAINER,
+    UNSLOTH,
+)
+from .script import Change, Script, Value, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .conversion import Conversion
+
+TRAINERS: Final = {
+    "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
+    "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo",
+}  # fmt: skip
+"""Our method by the class of the trainer."""
+ARGUMENTS: Final = re.compile(r"\w*TrainingArguments|[A-Z]{2,5}Config")
+"""Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
+TEXT_MODEL: Final = re.compile(
+    r"AutoModelForCausalLM|AutoLigerKernelForCausalLM|\w+ForCausalLM|\w+LMHeadModel"
+    r"|FastLanguageModel|FastModel|Fast(?:Llama|Mistral|Gemma2?|Qwen[23]|Cohere)Model"
+)
+"""Classes of models that read and write text."""
+NOT_A_MODEL: Final = re.compile(r"\w*(?:Tokenizer|Processor|Config|FeatureExtractor|Peft|Dataset)\w*")
+AUDIO: Final = (
+    "snac", "torchaudio", "librosa", "soundfile", "torchcodec", "xcodec2", "sparktts", "outetts", "qwen_asr",
+)  # fmt: skip
+"""Modules of scripts that train on sound."""
+SAME_MODEL: Final = (
+    "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "for_training", "compile",
+    "prepare",
+)  # fmt: skip
+"""Functions that return the model that they are given."""
+SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
+"""Methods of a model that return it."""
+NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
+PACKAGED: Final = ("json", "csv", "parquet", "text")
+"""Names of formats that ``load_dataset`` takes in place of a data set."""
+FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
+LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
+READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
+"""Arguments of a trainer that are followed by themselves."""
+TRAINER_WITHOUT_EFFECT: Final = (
+    "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
+    "num_of_sequences",
+)  # fmt: skip
+"""Arguments of a trainer that have no effect here."""
+LOADING: Final = (
+    "max_lora_rank", "fast_inference", "gpu_memory_utilization", "float8_kv_cache", "use_safetensors",
+    "revision",
+    "low_cpu_mem_usage", "cache_dir", "local_files_only", "dtype", "torch_dtype", "device_map", "token",
+    "use_cache",
+    "attn_implementation", "rope_scaling", "fix_tokenizer", "unsloth_vllm_standby", "offload_embedding",
+    "return_dict", "quantization_config", "use_gradient_checkpointing", "load_in_16bit",
+    "use_exact_model_name",
+)  # fmt: skip
+"""Keys of loading a model that have no effect on training here, or that are read by themselves."""
+COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
+PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
+LAYERS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
+PARTS: Final = ("train", "test")
+
+
+def convert_script(conversion: Conversion, script: Script) -> None:
+    """Carry over the trainer that a script creates. Raises BadRequestError."""
+    if "unsloth" in script.modules:
+        conversion.tool = UNSLOTH
+    _Reading(conversion, script).trainer()
+
+
+def _refuse(line: int, why: str) -> NoReturn:
+    raise BadRequestError(f"Line {line}: {why}. Nothing was written.")
+
+
+@dataclass(slots=True)
+class _Reading:
+    conversion: Conversion
+    script: Script
+    adapted: set[int] = field(default_factory=set)
+    """Calls with LoRA settings that have been carried over."""
+    cut: Value | None = None
+    """The ``train_test_split`` that the rows come from."""
+    tested: Value | None = None
+    """The ``train_test_split`` that the evaluation rows come from."""
+
+    def trainer(self) -> None:
+        call = self._only_trainer()
+        node = call.node
+        assert isinstance(node, ast.Call)
+        name = name_of(node.func)
+        self._require_text_only()
+        if TRAINERS[name] != "sft":
+            self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
+        self._model(self.script.argument(call, "model", 0), node.lineno)
+        self._adapter(self.script.argument(call, "peft_config"), node.lineno)
+        # What is given to the trainer counts more than what the model is loaded with.
+        plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
+        self._arguments(call, self.script.argument(call, "args", 1 if plain else None))
+        self._keywords(call)
+        self._data(call)
+        self._afterwards(call)
+        if TRAINERS[name] == "sft" and not self._learns_answers_only():
+            self.conversion.note(Entry(name, None, node.lineno), LEARNS_ALL)
+        for line, text in self.script.skipped:
+            self.conversion.note(Entry("cell", text, line), f"it is not Python, so it is not read: {text}")
+
+    def _learns_answers_only(self) -> bool:
+        """Return whether the script says which part of a row is learned, as is the default here."""
+        calls = [call.node for call in self.script.calls if isinstance(call.node, ast.Call)]
+        return "completion_only_loss" in self.conversion.settings or any(
+            name_of(call.func) in ("train_on_responses_only", "DataCollatorForCompletionOnlyLM")
+            or any(word.arg in LEARNED_PART for word in call.keywords)
+            for call in calls
+        )
+
+    def _only_trainer(self) -> Value:
+        script = self.script
+        found = [
+            call
+            for call in script.calls
+            if isinstance(call.node, ast.Call)
+            and re.fullmatch(r"(?!Patch)(?:[A-Z]\w*)?Trainer", name_of(call.node.func))
+        ]
+        if not found:
+            raise BadRequestError(
+                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import. "
+                "Nothing was written."
+            )
+        names = [
+            (name_of(call.node.func), call.node.lineno) for call in found if isinstance(call.node, ast.Call)
+        ]
+        for name, line in names:
+            if name in script.classes:
+                _refuse(
+                    line, f"{name} is a trainer of the script's own, whose changes cannot be carried over"
+                )
+            if name not in TRAINERS:
+                short = name.removesuffix("Trainer").lower() or name
+                _refuse(line, f"trains by {name} ({short}), which is not supported here")
+        if len(found) > 1:
+            lines = ", ".join(str(line) for _, line in names[1:])
+            _refuse(
+                names[0][1],
+                f"the script creates {len(found)} trainers (the others in line {lines}): keep one in a copy",
+            )
+        return found[0]
+
+    def _require_text_only(self) -> None:
+        for module in AUDIO:
+            if module in self.script.modules:
+                _refuse(
+                    self.script.modules[module], f"trains on sound ({module}); only text is trained on here"
+                )
+        for call in self.script.calls:
+            assert isinstance(call.node, ast.Call)
+            name = name_of(call.node.func)
+            if "VisionDataCollator" in name or (
+                name == "Audio" and any(word.arg == "sampling_rate" for word in call.node.keywords)
+            ):
+                _refuse(call.node.lineno, f"{name}: only text is trained on here")
+
+    # --- training arguments
+
+    def _arguments(self, trainer: Value, args: Value | None) -> None:
+        """Carry over the training arguments, with what is changed in them before the trainer is created."""
+        if args is None or self.script.value(args) is None:
+            return
+        name = args.node.id if isinstance(args.node, ast.Name) else None
+        call = self.script.follow(args)
+        node = call.node if call is not None else None
+        if call is None or not isinstance(node, ast.Call) or not ARGUMENTS.fullmatch(name_of(node.func)):
+            source = self.script.computed(args.node).source
+            _refuse(
+                args.node.lineno,
+                f"the training arguments ({source}) are not written out in the script: give the YAML or JSON "
+                "that they come from, or write them out",
+            )
+        entries = {entry.key: entry for entry in self.script.keywords(call)}
+        if node.args and not (len(node.args) == 1 and "output_dir" not in entries):
+            _refuse(node.lineno, "training arguments by position are not read: name them")
+        changes = self.script.changes_of(name, call.place, trainer.place) if name else []
+        for change in changes:
+            value = self.script.changed(change, trainer.place)
+            if isinstance(value, Computed) and change.key in entries:
+                self._note_change(change, "is set under a condition, or computed")
+            else:
+                entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
+        self.conversion.apply(entries.values(), RULES)
+        defaults = DEFAULTS.get(name_of(node.func), {})
+        self.conversion.default({key: value for key, value in defaults.items() if key not in entries})
+
+    def _note_change(self, change: Change, why: str) -> None:
+        source = self.script.lines[change.line - 1].strip()
+        self.conversion.note(Entry(change.key, None, change.line), f"{why}: {source[:200]}")
+
+    def _keywords(self, trainer: Value) -> None:
+        """Carry over the arguments of the trainer itself."""
+        node = trainer.node
+        assert isinstance(node, ast.Call)
+        known = ("model", "args") if TRAINERS[name_of(node.func)] in ("sft", "orpo", "cpo") else ("model",)
+        for item in node.args[len(known) :]:
+            source = self.script.computed(item).source
+            self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
+        rules: Mapping[str, Any] = {
+            **RULES,
+            **dict.fromkeys(TRAINER_WITHOUT_EFFECT),
+            **dict.fromkeys(OF_TRL),
+            **TRAINER,
+            "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
+            "reward_funcs": None,
+            "formatting_func": noted("rows keep their form: the function is not carried over"),
+            "ref_model": noted("the reference is the base model, or the adapter that the run starts from"),
+        }
+        for entry in self.script.keywords(trainer):
+            if entry.key == "reward_funcs":
+                rewards(self.conversion, entry)
+            elif entry.key == "data_collator":
+                self._collator(entry)
+            elif entry.key in READ_APART:
+                continue
+            elif isinstance(entry.value, Computed) and entry.key not in rules:
+                self.conversion.note(entry, f"is not carried over: {entry.value.source}")
+            else:
+                self.conversion.apply([entry], rules)
+
+    def _collator(self, entry: Entry) -> None:
+        if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):
+            self.conversion.note(entry, f"{PLAIN_COLLATORS}: {entry.value.source}")
+        else:
+            self.conversion.unneeded.append(entry.key)
+
+    def _afterwards(self, trainer: Value) -> None:
+        """Note what the script changes in the trainer once it has been created."""
+        names = self.script.names_of(trainer.node)
+        arguments = self.script.argument(trainer, "args")
+        watched = {f"{name}.args" for name in names}
+        if arguments is not None and isinstance(arguments.node, ast.Name):
+            watched.add(arguments.node.id)
+        for name in sorted(watched):
+            for change in self.script.changes_of(name, trainer.place, None):
+                self._note_change(change, "is set after the trainer was created, so it is not carried over")
+        for call in self.script.calls:
+            assert isinstance(call.node, ast.Call)
+            name = name_of(call.node.func)
+            if name == "add_callback" and call.place.order > trainer.place.order:
+                self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
+            elif name == "train_on_responses_only":
+                self.conversion.unneeded.append(name)  # the default here
+            elif name == "get_chat_template" and call.place.order < trainer.place.order:
+                self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
+
+    # --- the model
+
+    def _model(self, given: Value | None, line: int) -> None:
+        """Follow the trainer's model back to where it is loaded; carry over what is done to it on the way."""
+        current, steps = given, 0
+        while current is not None and steps < 30:
+            steps += 1
+            node = current.node
+            if isinstance(node, ast.Name):
+                current = self.script.follow(current)
+                continue
+            value = self.script.value(current) if current.part is None else None
+            if isinstance(value, str):
+                self.conversion.apply([Entry("model_name", value, node.lineno)], MODEL)
+                return
+            if not isinstance(node, ast.Call):
+                break
+            name = name_of(node.func)
+            if name == "from_pretrained":
+                self._loaded(Value(node, current.place))
+                return
+            if name == "get_peft_model":
+                self._adapted(Value(node, current.place))
+                config = self.script.argument(Value(node, current.place), "peft_config", 1)
+                self._adapter(config, node.lineno) if config is not None else None
+                current = self.script.argument(Value(node, current.place), "model", 0)
+            elif name in SAME_MODEL:
+                current = self.script.argument(Value(node, current.place), "model", 0)
+            elif name in SAME_OBJECT and isinstance(node.func, ast.Attribute):
+                current = Value(node.func.value, current.place)
+            else:
+                current = self.script.returned(current)
+        self._only_model(given, line)
+
+    def _only_model(self, given: Value | None, line: int) -> None:
+        """Use the only model that the script loads; refuse if there are several, or none."""
+        if given is None:
+            _refuse(line, "the trainer is given no model")
+        loads = [call for call in self.script.calls if self._loads_model(call)]
+        source = self.script.computed(given.node).source
+        if len(loads) != 1:
+            _refuse(line, f"the trainer's model ({source}) cannot be followed to one that the script loads")
+        node = loads[0].node
+        self._loaded(loads[0])
+        self.conversion.note(
+            Entry("model", None, line), f"taken from line {node.lineno}, the only one that is loaded"
+        )
+
+    def _loads_model(self, call: Value) -> bool:
+        node = call.node
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return False
+        owner = name_of(node.func.value)
+        return node.func.attr == "from_pretrained" and not NOT_A_MODEL.fullmatch(owner)
+
+    def _loaded(self, call: Value) -> None:
+        """Carry over the loading of a model. Raises BadRequestError if it is not one of text."""
+        node = call.node
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Attribute)
+        owner = name_of(node.func.value)
+        if "PeftModel" in owner:
+            _refuse(
+                node.lineno, "the run starts from an adapter: train with arkor-dev start --from JOB instead"
+            )
+        if not TEXT_MODEL.fullmatch(owner):
+            _refuse(
+                node.lineno,
+                f"{owner or 'this'} is not a language model for text, which is what is trained here",
+            )
+        entries = {entry.key: entry for entry in self.script.keywords(call)}
+        for key, entry in entries.items():
+            if key == "auto_model" and not str(getattr(entry.value, "source", "")).endswith("ForCausalLM"):
+                _refuse(entry.line, f"{getattr(entry.value, 'source', key)} is not a language model for text")
+            if key == "num_labels":
+                _refuse(entry.line, "a classifier is not trained here")
+        name = next((entries.pop(key) for key in ("model_name", *MODEL_NAMES) if key in entries), None)
+        if name is None and node.args:
+            name = Entry(
+                "model_name", self.script.value(Value(node.args[0], call.place)), node.args[0].lineno
+            )
+        if name is None or not isinstance(name.value, str):
+            source = getattr(name and name.value, "source", "nothing")
+            _refuse(node.lineno, f"the model's name is computed by the script ({source}): write it out")
+        self.conversion.apply([replace(name, key="model_name")], MODEL)
+        rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
+        for entry in entries.values():
+            if entry.key not in rules and isinstance(entry.value, Computed):
+                self.conversion.note(entry, f"is not carried over: {entry.value.source}")
+            else:
+                self.conversion.apply([entry], rules)
+        self._quantization(call)
+
+    def _quantization(self, call: Value) -> None:
+        given = self.script.argument(call, "quantization_config")
+        if given is None or self.script.value(given) is None:
+            return
+        config = self.script.follow(given)
+        node = config.node if config is not None else None
+        if config is None or not isinstance(node, ast.Call) or name_of(node.func) != "BitsAndBytesConfig":
+            source = self.script.computed(given.node).source
+            self.conversion.note(
+                Entry("quantization_config", None, given.node.lineno), f"is not carried over: {source}"
+            )
+            return
+        for entry in self.script.keywords(config):
+            if entry.key in ("load_in_4bit", "load_in_8bit"):
+                self.conversion.apply([entry], MODEL)
+            elif entry.key.startswith("bnb_4bit"):
+                self.conversion.unneeded.append(entry.key)
+            else:
+                self.conversion.apply([entry], {})
+
+    # --- the adapter
+
+    def _adapted(self, call: Value) -> None:
+        """Carry over the LoRA settings of a call."""
+        node = call.node
+        assert isinstance(node, ast.Call)
+        self.adapted.add(id(node))
+        rules = {
+            **PEFT, "bias": None, "model": None, "peft_config": None, "max_seq_length": "max_length",
+            "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
+            **dict.fromkeys(LAYERS),
+        }  # fmt: skip
+        for entry in self.script.keywords(call):
+            if entry.key == "finetune_vision_layers" and entry.value is not False:
+                _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
+            if entry.key in LAYERS and entry.value is not True:
+                self.conversion.note(entry, "all linear layers are adapted: choose them by target_modules")
+            elif entry.key == "bias" and entry.value != "none":
+                self.conversion.note(entry, "biases are not trained here")
+            elif entry.key not in ("finetune_vision_layers", "finetune_audio_layers"):
+                self.conversion.apply([entry], rules)
+        # PEFT's function takes a LoraConfig, Unsloth's the settings themselves.
+        if name_of(node.func) == "LoraConfig" or self.script.argument(call, "peft_config", 1) is None:
+            self.conversion.default(LORA_DEFAULTS[name_of(node.func)])
+
+    def _adapter(self, given: Value | None, line: int) -> None:
+        """Carry over ``peft_config``; without any adapter, all weights are trained."""
+        if given is not None and self.script.value(given) is not None:
+            config = self.script.follow(given)
+            node = config.node if config is not None else None
+            if config is None or not isinstance(node, ast.Call) or name_of(node.func) != "LoraConfig":
+                source = self.script.computed(given.node).source
+                _refuse(
+                    given.node.lineno,
+                    f"the adapter ({source}) is not a LoraConfig that the script writes out",
+                )
+            self._adapted(config)
+            if isinstance(given.node, ast.Name):
+                for change in self.script.changes_of(given.node.id, config.place, given.place):
+                    self.conversion.apply(
+                        [Entry(change.key, self.script.changed(change, given.place), change.line)], PEFT
+                    )
+            return
+        for call in self.script.calls:
+            node = call.node
+            assert isinstance(node, ast.Call)
+            name = name_of(node.func)
+            if name in ("LoraConfig", "get_peft_model", "add_adapter") and not self.adapted:
+                if name == "add_adapter" and (config := self.script.argument(call, "adapter_config", 0)):
+                    self._adapter(config, node.lineno)
+                    return
+                _refuse(node.lineno, f"{name} is used in a way that cannot be followed to the trainer")
+        if not self.adapted:
+            self.conversion.set("full_fine_tuning", Entry("peft_config", True, line))
+
+    # --- data
+
+    def _data(self, trainer: Value) -> None:
+        rows = self.script.argument(trainer, "train_dataset")
+        if rows is None:
+            self.conversion.note(
+                Entry("train_dataset", None, trainer.node.lineno),
+                "is missing: put the rows in data/train.jsonl",
+            )
+        else:
+            self.conversion.datasets += self._source(rows, "train")
+        held_out = self.script.argument(trainer, "eval_dataset")
+        if held_out is not None and self.script.value(held_out) is not None:
+            found = self._source(held_out, "test")
+            self.conversion.held_out = found[0] if found else None
+            if len(found) > 1:
+                self.conversion.note(
+                    Entry("eval_dataset", None, held_out.node.lineno),
+                    "only the first set of evaluation rows is used",
+                )
+        self._split()
+
+    def _split(self) -> None:
+        """Carry over ``train_test_split`` as the share of rows that is held out, if they judge the run."""
+        if self.cut is None:
+            return
+        line = self.cut.node.lineno
+        size = self.script.argument(self.cut, "test_size", 0)
+        share = None if size is None else self.script.value(size)
+        if (
+            self.tested is not None
+            and self.tested.node is self.cut.node
+            and isinstance(share, float)
+            and 0 < share < 0.9
+        ):
+            self.conversion.set("eval_split", Entry("test_size", share, line))
+        else:
+            self.conversion.note(
+                Entry("train_test_split", None, line),
+                "all rows are used, and the automatic share of them is held out",
+            )
+
+    def _source(self, given: Value, part: str) -> list[dict[str, Any]]:
+        """Follow rows back to where they are loaded, and note what is done to them on the way."""
+        current: Value | None = given
+        split: str | None = None
+        known = len(self.conversion.notes)
+        for _ in range(60):
+            if current is None:
+                break
+            node = current.node
+            if isinstance(node, ast.Name):
+                after = self.script.follow(current)
+                if after is None:
+                    break
+                for change in self.script.changes_of(node.id, after.place, current.place):
+                    source = self.script.lines[change.line - 1].strip()[:200]
+                    self.conversion.note(
+                        Entry(node.id, None, change.line),
+                        f"the rows are changed here, which is not carried over: {source}",
+                    )
+                current = after
+                continue
+            if isinstance(node, ast.Subscript):
+                key = self.script.value(Value(node.slice, current.place))
+                if isinstance(key, str):
+                    split = key
+                else:
+                    source = self.script.computed(node).source
+                    self._note_rows(node, f"which of the rows are used is computed by the script: {source}")
+                current = Value(node.value, current.place)
+                continue
+            if not isinstance(node, ast.Call):
+                break
+            call, name = Value(node, current.place), name_of(node.func)
+            if LOADER.fullmatch(name):
+                return self._load(call, split, part)
+            if name in ("concatenate_datasets", "interleave_datasets"):
+                return self._joined(call, part)
+            if name == "train_test_split" and isinstance(node.func, ast.Attribute):
+                if part == "test" and split == "test":
+                    self.tested = call
+                    return []
+                if part == "train":
+                    self.cut = call
+                split, current = None, Value(node.func.value, current.place)
+                continue
+            if isinstance(node.func, ast.Attribute) and not isinstance(
+                node.func.value, ast.Name | ast.Call | ast.Subscript
+            ):
+                break
+            current = self._before(call, name)
+        source = self.script.computed(given.node).source
+        del self.conversion.notes[known:]  # of what is done to rows that are not known
+        if part == "train":
+            self._note_rows(
+                given.node, f"the rows are computed by the script ({source}): put them in data/train.jsonl"
+            )
+        else:
+            self._note_rows(
+                given.node,
+                f"is not carried over, and a share of the rows is held out: {source}",
+                "eval_dataset",
+            )
+        return []
+
+    def _before(self, call: Value, name: str) -> Value | None:
+        """Return the rows that a call makes others of, with a note; None if it makes them of other things."""
+        node = call.node
+        assert isinstance(node, ast.Call)
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        function = self.script.returned(call)
+        if owner is None and function is not None:
+            return function
+        inner = self.script.argument(call, "dataset", 0) if owner is None or _is_module(owner) else None
+        rows = inner if inner is not None else (Value(owner, call.place) if owner is not None else None)
+        if rows is None or name.startswith(("from_", "load_", "Dataset")):
+            return None
+        if name not in NO_EFFECT_ON_ROWS:
+            shown = f".{name}(…)" if inner is None else f"{name}(…)"
+            self._note_rows(node, f"{shown} is not carried over: the rows are read as they are", name)
+        return rows
+
+    def _note_rows(self, node: ast.AST, text: str, key: str = "train_dataset") -> None:
+        self.conversion.note(Entry(key, None, getattr(node, "lineno", 1)), text)
+
+    def _joined(self, call: Value, part: str) -> list[dict[str, Any]]:
+        """Return the sources of several sets of rows that are put together."""
+        node = call.node
+        assert isinstance(node, ast.Call)
+        if name_of(node.func) == "interleave_datasets":
+            self._note_rows(
+                node, "the rows of all sets are used, without the proportions of interleave_datasets"
+            )
+        items = self.script.argument(call, "dsets", 0) or self.script.argument(call, "datasets")
+        items = self.script.follow(items) if items is not None else None
+        if items is None or not isinstance(items.node, ast.List | ast.Tuple):
+            self._note_rows(node, "which sets are put together is computed by the script")
+            return []
+        return [source for item in items.node.elts for source in self._source(Value(item, items.place), part)]
+
+    def _load(self, call: Value, split: str | None, part: str) -> list[dict[str, Any]]:
+        """Return what a ``load_dataset`` loads."""
+        node = call.node
+        assert isinstance(node, ast.Call)
+        values = {entry.key: entry for entry in self.script.keywords(call)}
+        for number, key in enumerate(("path", "name", "data_dir", "data_files")):
+            if key not in values and number < len(node.args):
+                argument = node.args[number]
+                values[key] = Entry(key, self.script.value(Value(argument, call.place)), argument.lineno)
+        path = values.get("path") or values.get("path_or_paths")
+        for key in ("path", "name", "data_dir", "data_files"):
+            if key in values and isinstance(values[key].value, Computed):
+                self.conversion.note(
+                    values[key], f"the data set is computed by the script: {values[key].value.source}"
+                )
+                return []
+        if path is None or not isinstance(path.value, str):
+            return []
+        if name_of(node.func) in FILES:
+            return [self.conversion.data(path, path.value)]
+        if "data_dir" in values:
+            self.conversion.note(values["data_dir"], "is not carried over: name the files")
+        wanted, more = self._wanted(values.get("split"), split), dict[str, Any]()
+        files = values.get("data_files")
+        if files is not None:
+            names = files.value
+            if isinstance(names, dict):
+                names = names.get(wanted or part) or names.get("validation" if part == "test" else "train")
+            listed = names if isinstance(names, list) else [names]
+            if path.value in PACKAGED:
+                return [self.conversion.data(files, str(name)) for name in listed if name]
+            self.conversion.note(files, f"all files of {path.value} are used")
+        elif path.value in PACKAGED:
+            self.conversion.note(path, "the files are not named")
+            return []
+        if wanted not in (None, "train"):
+            more["split"] = wanted
+        if "name" in values and values["name"].value is not None:
+            more["subset"] = str(values["name"].value)
+        return [self.conversion.data(path, path.value, **more)]
+
+    def _wanted(self, entry: Entry | None, split: str | None) -> str | None:
+        """Return the split that is used: one of letters and digits; slices are noted."""
+        if entry is None or entry.value is None:
+            return split
+        if isinstance(entry.value, Computed):
+            self.conversion.note(
+                entry, f"which split is used is computed by the script: {entry.value.source}"
+            )
+            return split
+        text = str(entry.value)
+        name = re.match(r"\w+", text)
+        if name is None or name[0] != text:
+            self.conversion.note(entry, f"all rows of the split are used, not {text}")
+        return name[0] if name else split
+
+
+MODEL_NAMES: Final = ("pretrained_model_name_or_path", "model_name_or_path")
+
+
+def _is_module(node: ast.expr) -> bool:
+    """Return whether a method's owner is a class or a module by its name, not rows."""
+    return isinstance(node, ast.Name) and (node.id[:1].isupper() or node.id in ("datasets", "unsloth", "trl"))

@@ -1,0 +1,236 @@
+"""Scripts and notebooks: what is given to the trainer counts, and whatever is not carried over is named
+with its line."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.project.import_config.convert import as_toml, convert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALL = """\
+%%capture
+import os
+if "COLAB_" not in "".join(os.environ.keys()):
+    !pip install unsloth
+else:
+    for package in ("peft", "trl"):
+        !pip install --no-deps \\
+            --upgrade \\
+            {package}
+        print(package)
+version = !python --version
+model?
+"""
+SHELL = "%%bash\ncase $1 in\n  a) echo 1 ;;\nesac\n"
+LOAD = """\
+from unsloth import FastLanguageModel
+max_seq_length = 2048
+model, tokenizer = FastLanguageModel.from_pretrained(
+    model_name = "unsloth/Llama-3.1-8B", max_seq_length = max_seq_length, dtype = None, load_in_4bit = True)
+"""
+ADAPT = "model = FastLanguageModel.get_peft_model(model, r = 16, lora_alpha = 32, bias = 'none')\n"
+DATA = """\
+from datasets import load_dataset
+prompt = '''Answer:
+!important
+{}'''
+dataset = load_dataset("unsloth/alpaca-cleaned", split = "train")
+dataset = dataset.map(formatting_prompts_func, batched = True)
+"""
+TRAIN = """\
+trainer = SFTTrainer(
+    model = model, tokenizer = tokenizer, train_dataset = dataset, eval_dataset = None,
+    max_length = max_seq_length // 2,
+    args = SFTConfig(max_steps = 60, per_device_train_batch_size = 2, learning_rate = 2e-4),
+)
+trainer = train_on_responses_only(trainer)
+trainer.train()
+"""
+SAVED = """\
+if False:
+    model, tokenizer = FastLanguageModel.from_pretrained(model_name = "llama_lora", load_in_4bit = False)
+"""
+LATER = 'model = FastLanguageModel.from_pretrained("llama_lora")\n'
+
+
+def imported(
+    folder: Path, text: str, name: str = "train.py"
+) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
+    """Return the trainer, and the notes by key: their line and text."""
+    path = folder / name
+    path.write_text(text)
+    conversion = convert(path, folder)
+    trainer = tomllib.loads(as_toml(conversion, "imported"))["trainer"][0]
+    return trainer, {note.key: (note.line, note.text) for note in conversion.notes}
+
+
+def notebook(*cells: str) -> str:
+    """Return a notebook of code cells."""
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
+
+
+@pytest.mark.parametrize("after", [SAVED, LATER, ""])
+def test_a_notebook_gives_the_model_that_is_trained_not_the_one_that_is_loaded_later(
+    tmp_path: Path, after: str
+) -> None:
+    cells = notebook(SHELL, INSTALL, LOAD, ADAPT, DATA, TRAIN, "%%html\n<b>", after)
+    trainer, notes = imported(tmp_path, cells, "train.ipynb")
+    assert trainer == {
+        "name": "imported",
+        "model": "unsloth/Llama-3.1-8B",
+        "dataset": {"huggingface": "unsloth/alpaca-cleaned"},
+        "steps": 60,
+        "batch_size": 2,
+        "learning_rate": 2e-4,
+        "max_length": 1024,  # the trainer's counts, not the one that the model is loaded with
+        "load_in_4bit": True,
+        "lora": {"r": 16, "alpha": 32},
+    }
+    assert notes["map"] == (27, ".map(…) is not carried over: the rows are read as they are")
+    assert notes["cell"][1] == "it is not Python, so it is not read: %%html"
+
+
+def test_a_cell_that_trains_but_is_not_python_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequestError, match="The cell from line 5 on: Line 1: not a valid Python script"):
+        imported(tmp_path, notebook(LOAD, "trainer = SFTTrainer(((\n"), "train.ipynb")
+    trainer, notes = imported(tmp_path, notebook(LOAD, "print 'hello'\n", ADAPT, TRAIN), "train.ipynb")
+    assert trainer["model"] == "unsloth/Llama-3.1-8B"
+    assert notes["cell"] == (5, "it is not Python, so it is not read: print 'hello'")
+
+
+TRL = """\
+from trl import SFTConfig, SFTTrainer
+common = {"learning_rate": 1e-4, "num_train_epochs": 2}
+common["weight_decay"] = 0.1
+args = SFTConfig(output_dir="out", **common, **unknown())
+args.learning_rate = 5e-5
+args.warmup_ratio = 0.1
+if big:
+    args.num_train_epochs = 9
+rows = load_dataset("owner/rows")
+rows["train_sft"] = shorten(rows["train_sft"])
+split = rows["train_sft"].filter(keep).train_test_split(test_size=0.2)
+peft = LoraConfig(r=4)
+peft.lora_alpha = 64
+trainer = SFTTrainer(
+    "owner/model", args, train_dataset=split["train"], eval_dataset=split["test"], peft_config=peft,
+    formatting_func=pretty, callbacks=[early], compute_metrics=None, novel_option=3,
+)
+trainer.args.seed = 7
+"""
+
+
+def test_every_override_and_keyword_is_carried_over_or_named_with_its_line(tmp_path: Path) -> None:
+    trainer, notes = imported(tmp_path, TRL)
+    assert trainer == {
+        "name": "imported",
+        "model": "owner/model",
+        "dataset": {"huggingface": "owner/rows", "split": "train_sft"},
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 5e-5,
+        "max_length": 1024,
+        "weight_decay": 0.1,
+        "warmup_ratio": 0.1,
+        "eval_split": 0.2,
+        "lora": {"r": 4, "alpha": 64},
+    }
+    assert {key: line for key, (line, _) in notes.items()} == {
+        "**unknown()": 4,
+        "num_train_epochs": 8,
+        "rows": 10,
+        "filter": 11,
+        "SFTTrainer": 14,
+        "formatting_func": 16,
+        "callbacks": 16,
+        "novel_option": 16,
+        "seed": 18,
+    }
+
+
+def test_evaluation_rows_of_their_own_are_carried_over(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset("owner/rows", split="train[:10%]")
+test = load_dataset("owner/rows", split="validation")
+SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=rows.select(range(9)), eval_dataset=test)
+"""
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["eval_dataset"] == {"huggingface": "owner/rows", "split": "validation"}
+    assert trainer["full_fine_tuning"] is True
+    assert {key: line for key, (line, _) in notes.items()} == {"split": 1, "select": 3, "SFTTrainer": 3}
+
+
+def test_a_name_that_stands_for_nothing_is_nothing(tmp_path: Path) -> None:
+    text = """\
+peft_config = eval_dataset = None
+SFTTrainer(
+    model="a/b", args=SFTConfig(assistant_only_loss=True), train_dataset=load_dataset("c/d"),
+    eval_dataset=eval_dataset, peft_config=peft_config,
+)
+"""
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["full_fine_tuning"] is True
+    assert not notes
+
+
+def test_functions_of_the_script_and_joined_rows_are_followed(tmp_path: Path) -> None:
+    text = """\
+NAME = "owner/" + "base"
+def load():
+    model = AutoModelForCausalLM.from_pretrained(NAME, quantization_config=bits).to("cuda")
+    return prepare_model_for_kbit_training(model)
+bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+def main():
+    rows = concatenate_datasets([load_dataset("a/one", split="train"), load_dataset("b/two", split="train")])
+    model = get_peft_model(load(), LoraConfig(r=2 * 8))
+    Trainer(model=model, args=TrainingArguments(max_steps=3), train_dataset=rows.shuffle(seed=1)).train()
+if __name__ == "__main__":
+    main()
+"""
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "owner/base"
+    assert trainer["dataset"] == [{"huggingface": "a/one"}, {"huggingface": "b/two"}]
+    assert trainer["load_in_4bit"] is True
+    assert trainer["lora"] == {"r": 16, "alpha": 8}
+    assert set(notes) == {"Trainer"}
+
+
+PLAIN = 'SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=load_dataset("c/d"))\n'
+WITH_MODEL = PLAIN.replace('"a/b"', "m")
+LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LOADS, "creates no trainer"),
+        (PLAIN + PLAIN, "Line 1: the script creates 2 trainers .the others in line 2."),
+        ("class Mine(SFTTrainer):\n    pass\n" + PLAIN.replace("SFTTrainer", "Mine"), "creates no trainer"),
+        ("class MyTrainer(SFTTrainer):\n    pass\n" + PLAIN.replace("SFT", "My", 1), "of the script's own"),
+        (PLAIN.replace("SFTTrainer", "RewardTrainer"), "trains by RewardTrainer"),
+        (PLAIN.replace("SFTTrainer", "pl.Trainer").replace('model="a/b", ', ""), "is given no model"),
+        ("m, _ = FastVisionModel.from_pretrained('a/b')\n" + WITH_MODEL, "Line 1: FastVisionModel is not"),
+        (LOADS.replace("CausalLM", "SequenceClassification") + WITH_MODEL, "is not a language model"),
+        ("m, _ = FastModel.from_pretrained('a/b', auto_model=Whisper)\n" + WITH_MODEL, "Whisper is not"),
+        ("from snac import SNAC\n" + PLAIN, "Line 1: trains on sound .snac."),
+        (PLAIN.replace("args", "data_collator=UnslothVisionDataCollator(m), args"), "Collator: only text"),
+        (PLAIN.replace("SFTConfig()", "parse()"), "training arguments .parse... are not written out"),
+        (PLAIN.replace('"a/b"', "sys.argv[1]"), "the trainer's model .sys.argv.1.. cannot be followed"),
+        (LOADS.replace("'a/b'", "input()") + WITH_MODEL, "computed by the script .input..."),
+        ("m = PeftModel.from_pretrained(base, 'x')\n" + WITH_MODEL, "starts from an adapter"),
+        (PLAIN.replace("args=", "peft_config=choose(), args="), "is not a LoraConfig that the script writes"),
+        (LOADS + "if lora:\n    m = get_peft_model(m, LoraConfig())\n" + WITH_MODEL, "to the trainer"),
+        (f"if big:\n    {LOADS}else:\n    {LOADS.replace('a/b', 'c/d')}{WITH_MODEL}", "followed to one that"),
+    ],
+)  # fmt: skip
+def test_what_would_be_another_run_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(BadRequestError, match=says):
+        imported(tmp_path, text)
