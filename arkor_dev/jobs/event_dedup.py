@@ -158,10 +158,11 @@ class Deduplicator:
         First number, last number and count must fit. Where the number of digits changes frames do not ascend,
         and the caller examines each half by itself.
         """
-        first, last = _number(frames[0]), _number(frames[-1])
-        if first is None or last is None or last - first + 1 != len(frames):
+        first = _number(frames[0]) if self._number is None else self._number + 1
+        if first is None or not _has_number(frames[0], first):
             return False
-        if self._number is not None and first != self._number + 1:
+        last = first + len(frames) - 1
+        if not _has_number(frames[-1], last):
             return False
         self._number = last
         return True
@@ -240,6 +241,10 @@ class Deduplicator:
             else:
                 self._loose_before = self._loose if previous is None else Counter()
             self._loose = Counter()
+
+
+def _has_number(frame: bytes, number: int) -> bool:
+    return frame.startswith((b"id: %d\n" % number, b"id:%d\n" % number))
 
 
 def _number(frame: bytes) -> int | None:

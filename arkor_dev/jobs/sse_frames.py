@@ -28,7 +28,6 @@ _COMMENTS = re.compile(rb"\A(?::[^\n]*(?:\n|\Z))+")
 _CONTROL = re.compile(rb"\nevent: ?(?:%s|%s)\n" % (PING_NAME, END_NAME))
 _EVENT = re.compile(rb"^event: ?([^\n]*)$", re.MULTILINE)
 _FIELD = re.compile(rb"^(?:data|event|id)(?::|$)", re.MULTILINE)
-_ID = re.compile(rb"^id: ?([^\0\n]*)$", re.MULTILINE)
 
 
 class FrameSplitter:
@@ -118,9 +117,9 @@ def is_control(frames: bytes) -> bool:
 
 
 def frame_id(frame: bytes) -> bytes | None:
-    """Return the frame's id, or None. The last ``id`` line counts."""
-    ids = _ID.findall(frame) if b"id:" in frame else None
-    return ids[-1] if ids else None
+    """Return the frame's id, or None. The last ``id`` line without a NUL counts."""
+    ids = [line for line in frame.split(b"\n") if line.startswith(b"id:") and b"\0" not in line]
+    return ids[-1].removeprefix(b"id:").removeprefix(b" ") if ids else None
 
 
 def event_name(frame: bytes) -> bytes:
