@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from operator import lt
 from typing import TYPE_CHECKING
 
 from .sse_frames import (
     END_NAME,
     PING_NAME,
+    ascend,
     event_name,
     frame_id,
     frames_in,
@@ -100,8 +100,9 @@ class Deduplicator:
         """Return the block without repeats. After an ``end`` frame, `end` is that frame."""
         if self._is_next(block):
             return block
+        new = self._deduplicate(block, frames_in(block))
         self._passed.clear()
-        return self._deduplicate(block, frames_in(block))
+        return new
 
     def _is_next(self, block: bytes) -> bool:
         """Return whether the block is one plain event that continues the sequence, as live ones do; then note
@@ -124,7 +125,14 @@ class Deduplicator:
     def _deduplicate(self, block: bytes, frames: list[bytes]) -> bytes:
         if not frames or self.end is not None:
             return b""
-        if is_plain(block, frames) and self._all_new(frames):
+        ascending = ascend(frames)
+        # Hashes are of frames without further blank lines.
+        comparable = self._counting or b"\n\n\n" not in block
+        if (
+            comparable
+            and is_plain(block, frames, ascending=ascending)
+            and self._all_new(frames, ascending=ascending)
+        ):
             self._note_ids(frames)
             return block
         if len(frames) > FEW:  # halve until the irregular part is isolated, and pass the rest whole
@@ -133,10 +141,10 @@ class Deduplicator:
             return b"".join([self._deduplicate(b"\n\n".join([*half, b""]), half) for half in halves])
         return b"".join([clean + b"\n\n" for frame in frames if (clean := self._if_new(frame))])
 
-    def _all_new(self, frames: list[bytes]) -> bool:
+    def _all_new(self, frames: list[bytes], *, ascending: bool) -> bool:
         """Return whether none of the frames, each beginning with its id, was seen; then note them."""
         if self._counting:
-            if self._counts_on(frames):
+            if ascending and self._counts_on(frames):
                 self._passed += frames
                 return True
             if len(frames) > 1:
@@ -145,18 +153,16 @@ class Deduplicator:
         return self._remember(frames)
 
     def _counts_on(self, frames: list[bytes]) -> bool:
-        """Return whether the ids of ``frames``, each beginning with its id, continue the sequence.
+        """Return whether the ids of ascending ``frames``, each beginning with its id, continue the sequence.
 
-        First number, last number and count must fit. Within the block each frame must be greater than the one
-        before, byte by byte, so that none can occur twice. Where the number of digits changes it is not, and
-        the caller examines each half by itself.
+        First number, last number and count must fit. Where the number of digits changes frames do not ascend,
+        and the caller examines each half by itself.
         """
-        first, last = _number(frames[0]), _number(frames[-1])
-        if first is None or last is None or last - first + 1 != len(frames):
+        first = _number(frames[0]) if self._number is None else self._number + 1
+        if first is None or not _has_number(frames[0], first):
             return False
-        if self._number is not None and first != self._number + 1:
-            return False
-        if not all(map(lt, frames, frames[1:])):
+        last = first + len(frames) - 1
+        if not _has_number(frames[-1], last):
             return False
         self._number = last
         return True
@@ -165,8 +171,8 @@ class Deduplicator:
         assert self._stored_blocks is not None
         self._counting = False
         for block in self._stored_blocks():
-            self._hashes.update(map(hash, frames_in(block)))
-        self._hashes.update(map(hash, self._passed))
+            self._hashes.update(hash(frame.strip(b"\n")) for frame in frames_in(block))
+        self._hashes.update(hash(frame.strip(b"\n")) for frame in self._passed)
 
     def _remember(self, frames: list[bytes]) -> bool:
         """Remember the frames if none of them was seen."""
@@ -193,7 +199,7 @@ class Deduplicator:
             self.end = frame + b"\n\n"
             return b""
         if frame_id(frame) is not None:
-            if not self._all_new([frame]):
+            if not self._all_new([frame], ascending=True):
                 return b""
             self._note_ids([frame])
             return frame
@@ -235,6 +241,10 @@ class Deduplicator:
             else:
                 self._loose_before = self._loose if previous is None else Counter()
             self._loose = Counter()
+
+
+def _has_number(frame: bytes, number: int) -> bool:
+    return frame.startswith((b"id: %d\n" % number, b"id:%d\n" % number))
 
 
 def _number(frame: bytes) -> int | None:

@@ -98,6 +98,7 @@ class EventHub:
 
     def leave(self, feed: Feed) -> None:
         """Release a reader's feed."""
+        self._on_growth(feed)
         feed.release()
         if self._feeds.get(feed.job_id) is not feed:
             return

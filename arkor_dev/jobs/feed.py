@@ -37,6 +37,8 @@ REPLAY = 1.5
 """Seconds after which an incomplete history is shown anyway; the rest follows live."""
 CATCH_UP = 0.5
 """Seconds that a reader waits for news if there is an older log to show."""
+REPORTED = 64 << 10
+"""Bytes by which a log grows between two reports of its size."""
 OWN_COST = 4096
 """A feed's memory beside its content, in bytes."""
 
@@ -50,7 +52,7 @@ class Sleep(Protocol):
 
 
 class Feed:
-    """``on_growth`` is called with the feed when it may hold more than before, ``on_end`` when the job ends.
+    """``on_growth`` is called with the feed when it holds notably more, ``on_end`` when the job ends.
 
     An end within the history does not call it.
     """
@@ -81,6 +83,7 @@ class Feed:
         self._sleep = sleep
         self._linger = linger
         self._deduplicator = Deduplicator(self.log.blocks)
+        self._reported = 0
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -216,8 +219,10 @@ class Feed:
                     block = deduplicator.deduplicate(splitter.feed(data))
                     if block:
                         self.log.append(block)
-                        # Run after the waiting readers, which are woken first.
-                        loop.call_soon(self._on_growth, self)
+                        if self.log.size - self._reported >= REPORTED:
+                            self._reported = self.log.size
+                            # Run after the waiting readers, which are woken first.
+                            loop.call_soon(self._on_growth, self)
                     if deduplicator.end is not None:
                         if self._settled.is_set():
                             self._on_end()  # before any reader can ask for the job's outcome

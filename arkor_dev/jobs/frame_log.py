@@ -53,7 +53,8 @@ class FrameLog:
             self._blocks.append(block)
             self._starts.append(self.size)
         self.size += len(block)
-        self.trim(self._limit)
+        if self.stored_bytes > self._limit:
+            self.trim(self._limit)
 
     def blocks(self) -> list[bytes]:
         """Return everything stored, in order."""

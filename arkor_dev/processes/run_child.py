@@ -44,11 +44,14 @@ async def run_child(
     It and everything that it has started are killed after ``seconds``, and when the caller is cancelled.
     Raises OSError if the command cannot be started.
     """
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
-        cwd=cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, start_new_session=True, env={**os.environ, **(environ or {})},
-    )  # fmt: skip
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
+            cwd=cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True, env={**os.environ, **(environ or {})},
+        )  # fmt: skip
+    except ValueError as fault:  # a NUL character or a lone surrogate in an argument
+        raise OSError(f"an argument is not valid text ({fault})") from None
     stdin, stdout, stderr = child.stdin, child.stdout, child.stderr
     if stdin is None or stdout is None or stderr is None:
         raise OSError("the child has no pipes")

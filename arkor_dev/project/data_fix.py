@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -39,6 +40,8 @@ HELD_OUT: Final = 100
 WINDOW: Final = 200
 """Characters of a row in the diff, around what changes."""
 BEFORE: Final = 40
+NEAR: Final = 20_000
+"""Characters on both sides of what changes in which secrets are masked: twice the longest private key."""
 SECONDS: Final = 120
 PLAN_BYTES: Final = 64 * 2**20
 
@@ -208,19 +211,27 @@ def _plan_leaks(
 
 def _hunk(file: DataFile, at: int, kinds: Iterable[str], old: str, new: str | None) -> str:
     """Return one row of the diff, shortened to what changes, with secrets masked on both sides."""
-    texts = [one_line(masked(text), len(text) + 1) for text in (old, new) if text is not None]
-    start = 0
-    if len(texts) > 1:
-        both = min(map(len, texts))
-        start = next((index for index in range(both) if texts[0][index] != texts[1][index]), both)
-        start = max(0, start - BEFORE)
+    texts = [text for text in (old, new) if text is not None]
+    # Masking a row of megabytes takes longer than everything else.
+    near = max(0, _first_difference(texts) - NEAR)
+    texts = [masked(text[near : near + 2 * NEAR]) for text in texts]
+    start = max(0, _first_difference(texts) - BEFORE)
 
     def line(sign: str, text: str) -> str:
         end = start + WINDOW
-        return f"{sign}{'…' if start else ''}{text[start:end]}{'…' if len(text) > end else ''}\n"
+        shown = one_line(text[start:end], WINDOW)
+        return f"{sign}{'…' if near + start else ''}{shown}{'…' if len(text) > end else ''}\n"
 
     head = f"@@ {file.name}, row {at + 1}: {', '.join(kinds)} @@\n"
     return head + "".join(line(sign, text) for sign, text in zip("-+", texts, strict=False))
+
+
+def _first_difference(texts: Sequence[str]) -> int:
+    """Return the length of what two texts begin with alike; 0 for one text."""
+    if len(texts) == 1:
+        return 0
+    old, new = texts
+    return bisect_left(range(min(len(old), len(new))), True, key=lambda at: old[: at + 1] != new[: at + 1])
 
 
 def as_wire(plan: Plan) -> DataFixes:

@@ -7,6 +7,7 @@ this user alone, so other users' programs can neither request nor answer. These 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -22,7 +23,7 @@ from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import StartRequest
@@ -37,6 +38,8 @@ LENGTH: Final = 1000
 CHANGES: Final = 200
 """Maximum number of changed settings; there are fewer, and each changes once."""
 CLIENT_LENGTH: Final = 60
+COUNT_SECONDS: Final = 1.0
+"""How long a count of the waiting requests is used."""
 
 
 def folder_of(settings: Settings) -> Path:
@@ -108,6 +111,30 @@ def waiting(folder: Path) -> Iterator[StartRequest]:
                     start_request = _start_request(path.stem, json.loads(read_small(path)))
                     if start_request["expiresAt"] > time.time():
                         yield start_request
+
+
+class WaitingCount:
+    """The number of waiting requests, counted in a thread at most once in `COUNT_SECONDS`.
+
+    Every tab asks for it with each list of jobs: counting each time would cost more than the list.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._count: asyncio.Future[int] | None = None
+        self._expires = 0.0
+
+    async def get(self) -> int:
+        """Return the count."""
+        if self._count is None or self._clock() >= self._expires:
+            self._count = asyncio.ensure_future(asyncio.to_thread(lambda: len(list(waiting(self._folder)))))
+            self._expires = self._clock() + COUNT_SECONDS
+        return self._count.result() if self._count.done() else await asyncio.shield(self._count)
+
+    def expire(self) -> None:
+        """Count again next time: a request was answered."""
+        self._count = None
 
 
 def answer(folder: Path, request_id: str, *, allow: bool) -> None:

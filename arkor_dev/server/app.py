@@ -16,6 +16,7 @@ from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
+from arkor_dev.project.start_requests import WaitingCount, folder_of
 from arkor_dev.server.api.envelope import BODY_LIMIT, error_envelope
 from arkor_dev.server.security.guards import add_security_headers, expectation_guard, host_guard, token_guard
 from arkor_dev.server.security.same_user import same_user_guard
@@ -54,6 +55,7 @@ def create_app(
     app[keys.MANIFEST] = ManifestReader(
         settings.project, local=settings.local, here=settings.local and settings.ssh is None
     )
+    app[keys.START_REQUESTS] = WaitingCount(folder_of(settings))
     app[keys.MAKING] = MakingService(settings, os.environ)
     app[keys.ENGINE] = EngineSetupService(settings)
     app.on_response_prepare.append(add_security_headers)

@@ -12,6 +12,7 @@ from arkor_dev.jobs.jobs_cache import JobsCache
 from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
+from arkor_dev.project.start_requests import WaitingCount
 
 SETTINGS = web.AppKey("settings", Settings)
 BACKEND = web.AppKey("backend", Backend)
@@ -21,3 +22,4 @@ EVENTS = web.AppKey("events", EventHub)
 MAKING = web.AppKey("making", MakingService)
 MANIFEST = web.AppKey("manifest", ManifestReader)
 RUNS = web.AppKey("runs", TrainingRuns)
+START_REQUESTS = web.AppKey("start_requests", WaitingCount)

@@ -34,7 +34,7 @@ QUIET = [
     "--disable-background-networking",
 ]
 PAGES = ("/", "/#/jobs", "/#/jobs/none", "/#/compare", "/#/playground", "/#/endpoints")
-CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 700}
+CURVES = {1_000: 300, 10_000: 350, 50_000: 450, 150_000: 1000}
 LATE_SECONDS = 1.0
 LIVE_SECONDS = 12
 # Enough for a median that is robust to a short load on the machine.

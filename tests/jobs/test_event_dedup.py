@@ -200,3 +200,16 @@ def test_memory_is_bounded() -> None:
     for number in range(1000):
         deduplicator.deduplicate(block(f"data: {number}".encode()))
     assert deduplicator.cost <= SEEN_BYTES * 320
+
+
+@pytest.mark.parametrize("counting", [True, False], ids=["counted ids", "opaque ids"])
+def test_further_blank_lines_do_not_hide_a_repeat(counting: bool) -> None:
+    log: list[bytes] = []
+    deduplicator = Deduplicator((lambda: log) if counting else None)
+    frames = [row(n, "x" * 120) for n in range(10, 22)]
+    spaced = b"\n".join([block(frame) for frame in frames])
+    log.append(deduplicator.deduplicate(spaced))
+    assert log[0].replace(b"\n\n\n", b"\n\n") == block(*frames)
+    for again in (block(*frames[3:]), b"\n".join([block(frame) for frame in frames[5:]])):
+        assert deduplicator.deduplicate(again).strip(b"\n") == b""
+    assert deduplicator.deduplicate(block(row(3))) == block(row(3))

@@ -457,6 +457,15 @@ async def test_what_nobody_reads_goes_after_a_while(
     await hub.close()
 
 
+async def test_small_growth_is_counted_when_a_reader_leaves(hub: EventHub, upstream: Upstream) -> None:
+    async with AsyncExitStack() as stack:
+        reader = await first_reader(hub, upstream, stack, row(1))
+        before = hub.size
+        upstream.connections[0].send(row(2, 10_000))
+        await take(reader, 10_000)
+    assert hub.size > before + 10_000
+
+
 async def test_a_hub_that_closes_leaves_no_timer(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, keep=0.01)
     entering = asyncio.create_task(feed_of(hub, "j"))

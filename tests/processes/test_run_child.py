@@ -55,6 +55,12 @@ async def test_a_command_that_is_not_there(tmp_path: Path) -> None:
         await run_child(["./nothing"], tmp_path, 60)
 
 
+@pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
+async def test_an_argument_that_no_program_can_take_is_an_os_error(argument: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="an argument is not valid text"):
+        await run_child([sys.executable, argument], tmp_path, 60)
+
+
 async def test_time_that_runs_out_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\n"

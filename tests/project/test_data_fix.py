@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.cli.main import main
+from arkor_dev.data.findings import masking
 from arkor_dev.data.findings.characters import decoded_again
 from arkor_dev.data.findings.check import check_data
 from arkor_dev.data.mending import KINDS
+from arkor_dev.project import data_fix
 from arkor_dev.project.data_editor import DataEditor
 from arkor_dev.project.data_fix import files_to_fix, plan_fixes
 
@@ -156,6 +158,32 @@ def test_the_command_shows_and_asks_first(
     assert main(["data", "fix", "--only", "nonsense"]) == 2
     said = capsys.readouterr().err
     assert all(kind in said for kind in KINDS)
+
+
+def test_planning_fixes_of_long_rows_masks_only_what_the_diff_may_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "arkor.toml").write_text('[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n')
+    words = "It is on its way. " * 20_000
+    answers = [f" {words}", f"{words} ", f"{words}{KEY} {words}", f"{KEY} {words} "]
+    lines = [json.dumps({"prompt": f"Where is {at}?", "completion": text}) for at, text in enumerate(answers)]
+    (tmp_path / "d.jsonl").write_text("\n".join(lines))
+    masked: list[int] = []
+
+    def counted(text: str) -> str:
+        masked.append(len(text))
+        return masking.masked(text)
+
+    monkeypatch.setattr(data_fix, "masked", counted)
+    files, others = files_to_fix(tmp_path, "bot")
+    first, last, key, both = plan_fixes(files, others).diff
+    assert sum(masked) < len(words)
+    old, new = first.splitlines()[1:]
+    assert old.startswith('-…"prompt": "Where is 0?", "completion": " It is')
+    assert new.startswith('+…"prompt": "Where is 0?", "completion": "It is')
+    assert last.endswith('It is on its way."}\n')
+    assert "sk-p…" in key
+    assert KEY not in key + both
 
 
 async def test_the_page_previews_fixes_and_undoes_them(studio: Studio) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
-from arkor_dev.project.start_requests import MOST, Request, answer, waiting
+from arkor_dev.project import start_requests
+from arkor_dev.project.start_requests import COUNT_SECONDS, MOST, Request, WaitingCount, answer, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import StartRequest
 
 SAID: dict[str, Any] = {
     "client": "test\u202e", "name": "bot", "model": "m", "data": "d.jsonl", "changes": [["a", "1"]],
@@ -33,6 +38,27 @@ def test_a_request_is_answered_once_and_leaves_nothing(tmp_path: Path) -> None:
                 answer(tmp_path, request.id, allow=not allow)
             assert request.answer() is allow
         assert list(tmp_path.iterdir()) == []
+
+
+async def test_waiting_requests_are_counted_at_most_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, now = 0, 100.0
+
+    def counted(folder: Path) -> Iterator[StartRequest]:
+        nonlocal listed
+        listed += 1
+        return waiting(folder)
+
+    monkeypatch.setattr(start_requests, "waiting", counted)
+    count = WaitingCount(tmp_path, clock=lambda: now)
+    assert await asyncio.gather(*(count.get() for _ in range(50))) == [0] * 50
+    assert listed == 1
+    monkeypatch.undo()
+    with Request(tmp_path, SAID):
+        assert await count.get() == 0
+        now += COUNT_SECONDS
+        assert await count.get() == 1
 
 
 def test_no_answer_reaches_another_file_a_late_request_or_one_too_many(

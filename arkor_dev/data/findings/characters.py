@@ -45,7 +45,7 @@ def decoded_again(text: str) -> str:
         parts, end = [], 0
         for match in _SEQUENCE.finditer(read):
             start, stop = match.span()
-            if not _MOJIBAKE.match(text[start : stop + 1]):
+            if not _MOJIBAKE.match(text, start, stop + 1):
                 continue
             try:
                 right = match[0].encode("latin-1").decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from urllib.parse import quote
 
@@ -19,8 +18,7 @@ from arkor_dev.contract.shapes import (
     STALE_STATUS_HEADER,
     STALE_WHY_HEADER,
 )
-from arkor_dev.project.start_requests import folder_of, waiting
-from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, START_REQUESTS
 from arkor_dev.server.negotiation import has, takes
 
 from .envelope import answered, read_object
@@ -49,9 +47,7 @@ async def list_jobs(request: web.Request) -> web.Response:
             headers[STALE_WHY_HEADER] = quote(trouble.text[:_WHY_CHARACTERS])
             if trouble.answered is not None:
                 headers[STALE_STATUS_HEADER] = str(trouble.answered)
-    if start_requests := await asyncio.to_thread(
-        lambda: len(list(waiting(folder_of(request.app[SETTINGS]))))
-    ):
+    if start_requests := await request.app[START_REQUESTS].get():
         headers[REQUESTS_HEADER] = str(start_requests)
     if has(request, jobs.tag):
         return web.Response(status=304, headers=headers)

@@ -9,7 +9,7 @@ from aiohttp import web
 from arkor_dev.contract.rules import FLAG
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.project.start_requests import answer, folder_of, waiting
-from arkor_dev.server.app_keys import SETTINGS
+from arkor_dev.server.app_keys import SETTINGS, START_REQUESTS
 
 from .envelope import read_object
 
@@ -28,6 +28,7 @@ async def post(request: web.Request) -> web.Response:
     body = await read_object(request, ANSWER)
     folder = folder_of(request.app[SETTINGS])
     await asyncio.to_thread(answer, folder, request.match_info["id"], allow=body["allow"])
+    request.app[START_REQUESTS].expire()
     return web.json_response({})
 
 

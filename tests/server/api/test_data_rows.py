@@ -114,3 +114,12 @@ async def test_a_row_of_the_hub_says_how_to_copy_it(studio: Studio) -> None:
         "acme/chats",
     )
     assert (await call(studio, "GET", "/reviews/row?trainer=bot&row=1&entry=x"))[0] == 400
+
+
+async def test_a_trainer_that_no_program_can_be_asked_about_is_refused(studio: Studio) -> None:
+    (studio.settings.project / "arkor.toml").write_text(TOML)
+    (studio.settings.project / "d.jsonl").write_text(LINES)
+    async with studio.session.get("/api/manifest/data?trainer=%00") as answer:
+        assert (answer.status, "not valid text" in (await answer.json())["error"]) == (400, True)
+    status, refused = await call(studio, "POST", "/fixes", {"trainer": "\0"})
+    assert (status, "not valid text" in refused["error"]) == (400, True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.shapes import REQUESTS_HEADER
 from arkor_dev.project.start_requests import Request, folder_of
+from arkor_dev.server.app_keys import START_REQUESTS
 from tests.project.test_start_requests import SAID
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ async def test_the_list_of_jobs_says_how_many_wait_and_one_is_answered_once(stud
         assert REQUESTS_HEADER not in jobs.headers
         tag = jobs.headers["ETag"]
     with Request(folder_of(studio.settings), SAID) as request:
+        studio.app[START_REQUESTS].expire()  # as time does
         async with studio.session.get("/api/jobs", headers={"If-None-Match": tag}) as jobs:
             assert (jobs.status, jobs.headers[REQUESTS_HEADER]) == (304, "1")
         async with studio.session.get("/api/start-requests") as listed:
@@ -28,3 +30,5 @@ async def test_the_list_of_jobs_says_how_many_wait_and_one_is_answered_once(stud
             async with studio.session.post(path, json=body) as answered:
                 assert answered.status == status
         assert request.answer() is True
+        async with studio.session.get("/api/jobs") as jobs:
+            assert REQUESTS_HEADER not in jobs.headers

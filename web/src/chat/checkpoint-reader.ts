@@ -4,16 +4,14 @@ import { request } from "../api/client";
 import { CHECKPOINT_REMOVED, CHECKPOINT_SAVED } from "../contract.gen";
 import { SseParser } from "../events/sse";
 
-const utf8 = new TextDecoder();
-
 /** Collects the steps of saved, not yet removed checkpoints from the bytes of a history. */
 export function checkpointReader(): { push(chunk: Uint8Array): void; steps(): number[] } {
   const saved = new Set<number>();
   const parser = new SseParser({
-    event(name, bytes, start, end) {
+    event(name, data) {
       if (name !== CHECKPOINT_SAVED && name !== CHECKPOINT_REMOVED) return;
       try {
-        const { step } = JSON.parse(utf8.decode(bytes.subarray(start, end))) as { step?: unknown };
+        const { step } = JSON.parse(data) as { step?: unknown };
         if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 0) return;
         if (name === CHECKPOINT_SAVED) saved.add(step);
         else saved.delete(step);

@@ -27,8 +27,6 @@ export interface Outcome {
   engine?: string;
 }
 
-const utf8 = new TextDecoder();
-
 /** Collects the frames of one answer; `outcome` is set once no further frame can change it. */
 class Reading {
   outcome: Outcome | null = null;
@@ -128,8 +126,7 @@ export async function readAnswer(
       return reading.end("done");
     }
     const parser = new SseParser({
-      event: (name, bytes, start, end) =>
-        reading.take(readDelta(name, utf8.decode(bytes.subarray(start, end)))),
+      event: (name, data) => reading.take(readDelta(name, data)),
     });
     for (let bytes = 0; bytes <= MAX_BYTES; ) {
       const { done, value } = await reader.read();

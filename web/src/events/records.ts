@@ -16,6 +16,7 @@ const WHOLE_EVERY = 64;
 const MAX_IN_PROGRESS = 64;
 const TIME = /"timestamp"\s*:\s*"([^"]{1,64})"/;
 const utf8 = new TextDecoder();
+const encoder = new TextEncoder();
 
 export interface Entry {
   index: number;
@@ -43,8 +44,9 @@ export class Records {
   #blocks: Uint8Array[] = [];
   #used = 0;
   #kept = 0;
-  /** The newest event's data. */
-  #newest = new Uint8Array(0);
+  /** The newest event's data, and those of the one that is being added. */
+  #newest = new Uint8Array(MAX_EVENT_BYTES);
+  #encoded = new Uint8Array(MAX_EVENT_BYTES);
   #newestLength = 0;
   /** The event of each row of the log. Repeated progress is one row, with its newest event. */
   #rows = integers();
@@ -70,18 +72,18 @@ export class Records {
    * `step`: the event is dropped when the run resumes from an earlier one; NaN: it is dropped with those before it.
    * `progress`: the kind of progress that the event reports; it replaces the last event of that kind in the log.
    */
-  add(name: string, bytes: Uint8Array, start: number, end: number, step: number, progress?: string): void {
+  add(name: string, data: string, step: number, progress?: string): void {
     let kind = this.names.indexOf(name);
     if (kind < 0) {
       kind = this.names.push(name) - 1;
       this.#counts.push(0);
     }
     this.#row(kind, progress);
-    const size = end - start;
+    const size = this.#encode(data);
     this.#kinds.push(kind);
     this.#sizes.push(size);
     this.#steps.push(step);
-    this.#keep(bytes, start, Math.min(size, MAX_EVENT_BYTES));
+    this.#keep(Math.min(size, MAX_EVENT_BYTES));
   }
 
   #row(kind: number, progress: string | undefined): void {
@@ -154,20 +156,27 @@ export class Records {
       column.clear();
   }
 
-  #keep(bytes: Uint8Array, start: number, length: number): void {
-    if (this.#newest.length < length) {
-      const grown = new Uint8Array(Math.min(MAX_EVENT_BYTES, 2 * length));
-      grown.set(this.#newest.subarray(0, this.#newestLength));
-      this.#newest = grown;
-    }
+  /** Encodes as much as is kept; returns the size of it all. */
+  #encode(data: string): number {
+    const { read, written } = encoder.encodeInto(data, this.#encoded);
+    if (read === data.length) return written;
+    const whole = encoder.encode(data);
+    this.#encoded.set(whole.subarray(0, MAX_EVENT_BYTES));
+    return whole.length;
+  }
+
+  /** Keeps the event that is encoded, and exchanges it with the newest one. */
+  #keep(length: number): void {
+    const bytes = this.#encoded;
     const newest = this.#newest;
     let shared = 0;
     if (this.#shared.length % WHOLE_EVERY > 0) {
       const most = Math.min(length, this.#newestLength);
-      while (shared < most && newest[shared] === bytes[start + shared]) shared++;
+      while (shared < most && newest[shared] === bytes[shared]) shared++;
     }
     const own = length - shared;
     this.#shared.push(shared);
+    [this.#newest, this.#encoded] = [bytes, newest];
     this.#newestLength = length;
     this.#kept += own;
     if (this.#kept > MAX_TOTAL_BYTES) {
@@ -181,10 +190,9 @@ export class Records {
       this.#used = 0;
     }
     const block = this.#blocks.at(-1)!;
-    let at = this.#used;
-    this.#starts.push(((this.#blocks.length - 1) << BLOCK) + at);
-    for (let k = shared; k < length; k++) block[at++] = newest[k] = bytes[start + k]!;
-    this.#used = at;
+    this.#starts.push(((this.#blocks.length - 1) << BLOCK) + this.#used);
+    block.set(bytes.subarray(shared, length), this.#used);
+    this.#used += own;
   }
 
   #name(index: number): string {

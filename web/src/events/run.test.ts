@@ -10,8 +10,7 @@ function feed(run: Run, name: string, data: unknown): void {
     typeof data === "string"
       ? data
       : JSON.stringify({ type: name, timestamp: "2026-11-25T00:00:10Z", ...(data as object) });
-  const bytes = new TextEncoder().encode(text);
-  run.add(name, bytes, 0, bytes.length);
+  run.add(name, text);
 }
 
 test("rows keep every point; a non-number is a gap, an absent value is nothing", () => {
@@ -87,6 +86,39 @@ test("nested or escaped rows give the same points as flat ones", () => {
   expect([...run.rows.step.values()]).toEqual([1, 2]);
   expect([...run.rows.loss.values()]).toEqual([0.5, Infinity]);
   expect(run.rows.time.at(0)).toBe(Date.UTC(2026, 10, 25, 0, 0, 10));
+});
+
+test("numbers are read exactly, and Python's NaN and Infinity only where they are numbers", () => {
+  const run = new Run();
+  const losses = ["0.30000000000000004", "5e-324", "-2.5E+3", "9007199254740993", "1.7976931348623157e308"];
+  for (const [step, loss] of losses.entries()) feed(run, "training.log", `{"step":${step},"loss":${loss}}`);
+  expect(run.rows.loss.values()).toEqual(losses.map(Number));
+  run.clear();
+  feed(run, "training.log", '{"step":1,"loss":-Infinity,"evalLoss":2,"note":"NaN \\" Infinity","epoch":NaN}');
+  feed(run, "training.message", '{"message":"NaN \\" Infinity","code":"diverging","step":NaN}');
+  expect([run.rows.loss.at(0), run.rows.evalLoss.at(0), run.rows.epoch.at(0)]).toEqual([
+    Infinity,
+    2,
+    Infinity,
+  ]);
+  expect(run.rising).toBe('NaN " Infinity');
+});
+
+test("hostile data give no point and stop nothing", () => {
+  const run = new Run();
+  const deep = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;
+  for (const data of [
+    `{"step":1,"loss":${"9".repeat(5000)}}`,
+    `{"step":2,"loss":3,"deep":${deep}}`,
+    `{"step":3,"loss":NaN,"note":"${"\\\\".repeat(500_000)}`,
+    `{"step":${"[".repeat(200_000)}`,
+    '{"step":"4","loss":true,"timestamp":{}}',
+    '{"__proto__":{"step":9},"step":5,"loss":1}',
+  ])
+    feed(run, "training.log", data);
+  expect(run.rows.step.values()).toEqual([1, 2, 5]);
+  expect(run.rows.loss.values()).toEqual([Infinity, 3, 1]);
+  expect(run.records.length).toBe(6);
 });
 
 test("a run's story: start, progress, checkpoints, end", () => {
@@ -173,6 +205,18 @@ test("a huge event is kept in part and says its size", () => {
   expect(run.records.entry(1).data).toContain('"step":1');
 });
 
+test("an event that is cut within a character leaves the next one whole", () => {
+  const run = new Run();
+  const long = `{"message":"x${"é".repeat(MAX_EVENT_BYTES)}"}`;
+  for (const data of [long, '{"message":"next"}', long]) feed(run, "training.message", data);
+  expect(run.records.entry(0).data).toBe(`${long.slice(0, 13 + 32_761)}\ufffd`);
+  expect(run.records.entry(1).data).toBe('{"message":"next"}');
+  expect(run.records.entry(2)).toMatchObject({
+    data: run.records.entry(0).data,
+    size: 2 * MAX_EVENT_BYTES + 15,
+  });
+});
+
 test("records can be filtered by name", () => {
   const run = new Run();
   for (let step = 0; step < 500; step++)
@@ -207,7 +251,7 @@ test("a long history takes little memory", async () => {
     }
   };
   const run = new Run();
-  const parser = new SseParser({ event: (name, bytes, start, end) => run.add(name, bytes, start, end) });
+  const parser = new SseParser({ event: (name, data) => run.add(name, data) });
   await collect();
   const before = process.memoryUsage().arrayBuffers;
   for (let step = 0; step < 150_000; step += 5000) {

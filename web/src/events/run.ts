@@ -23,24 +23,9 @@ import {
   TRAINING_RESUMED,
   TRAINING_STARTED,
 } from "../contract.gen";
-import { finite, isObject, type JsonObject } from "../lib/json";
+import { finite, isObject, type JsonObject, objectIn } from "../lib/json";
 import { Records } from "./records";
 import { Rows } from "./rows";
-import {
-  EPOCH,
-  EVAL_LOSS,
-  FIELD_NAMES,
-  FIELDS,
-  LEARNING_RATE,
-  LOSS,
-  SAMPLES_PER_SECOND,
-  SECONDS_LEFT,
-  STEP,
-  scanFlat,
-  TIMESTAMP,
-  TOKENS_PER_SECOND,
-} from "./scan";
-
 export interface Checkpoint {
   step: number;
   time: number;
@@ -84,7 +69,8 @@ export interface Figure {
   unit: string;
 }
 
-const utf8 = new TextDecoder();
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
 const MAX_NAME = 80;
 /** Most figures: more than a person can read. */
 const MAX_FIGURES = 20;
@@ -132,7 +118,6 @@ export class Run {
   #heard = false;
   /** When the end came that was withdrawn. */
   #withdrawn: number | null = null;
-  #fields = new Float64Array(FIELDS);
 
   /** The training method's own figures, in its order. */
   get figures(): readonly Figure[] {
@@ -168,40 +153,33 @@ export class Run {
     Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [] });
   }
 
-  /** Processes one event; its data are the bytes [start, end), copied if they are kept. */
-  add(event: string, bytes: Uint8Array, start: number, end: number): void {
-    let name = event;
-    if (name === END) {
+  /** Processes one event. */
+  add(event: string, text: string): void {
+    if (event === END) {
       this.over = true;
       return;
     }
-    if (name === SYSTEM_METRICS) {
-      this.samples.push(bytes.slice(start, end));
+    if (event === SYSTEM_METRICS) {
+      this.samples.push(encoder.encode(text));
       return;
     }
-    const fields = this.#fields;
-    let data: JsonObject | null = null;
-    if (!scanFlat(bytes, start, end, fields) || name !== TRAINING_LOG) {
-      data = parse(bytes, start, end);
-      pick(data, fields);
-      if (name === "message" && typeof data?.type === "string") name = data.type;
-    }
-    const secondsLeft = fields[SECONDS_LEFT]!;
-    if (secondsLeft >= 0 && secondsLeft < Infinity)
-      this.timeLeft = { ms: 1000 * secondsLeft, from: fields[TIMESTAMP]! };
+    const data = parse(text);
+    const name = event === "message" && typeof data?.type === "string" ? data.type : event;
+    const time = timeIn(data);
+    const secondsLeft = numberIn(data?.secondsLeft);
+    if (secondsLeft >= 0 && secondsLeft < Infinity) this.timeLeft = { ms: 1000 * secondsLeft, from: time };
     if (name === TRAINING_PHASE) {
       const phase = String(data?.phase ?? "").slice(0, MAX_NAME);
-      if (phase !== this.phase?.name) this.phase = { name: phase, since: fields[TIMESTAMP]! };
+      if (phase !== this.phase?.name) this.phase = { name: phase, since: time };
       return;
     }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
-    const step = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : fields[STEP]!;
-    this.records.add(name.slice(0, MAX_NAME), bytes, start, end, step, progress);
-    if (name === TRAINING_LOG) {
-      this.#log(fields);
-      // Only methods with their own figures bear this cost: their rows are parsed as well.
-      if (Array.isArray(this.metadata.figures)) this.#own(data ?? parse(bytes, start, end));
-    } else if (data !== null) this.#other(name, data, fields);
+    const step = numberIn(data?.step);
+    const reached = ENDS.has(name) ? Infinity : name === TRAINING_STARTED ? -Infinity : step;
+    this.records.add(name.slice(0, MAX_NAME), text, reached, progress);
+    if (data === null) return;
+    if (name === TRAINING_LOG) this.#log(data, step, time);
+    else this.#other(name, data, step, time);
   }
 
   /** Records the newest row's arrival at `now`, on this machine's clock. */
@@ -211,29 +189,27 @@ export class Run {
     this.#heard = true;
   }
 
-  #log(fields: Float64Array): void {
-    const step = fields[STEP]!;
+  #log(data: JsonObject, step: number, time: number): void {
     if (!Number.isFinite(step)) return;
-    const evalLoss = fields[EVAL_LOSS]!;
-    let loss = fields[LOSS]!;
+    const evalLoss = numberIn(data.evalLoss);
     if (evalLoss === evalLoss) this.evaluated = true;
     // Null is a gap if nothing else was measured; next to an eval loss it means "not in this row".
-    if (loss === -Infinity) loss = evalLoss === evalLoss ? NaN : Infinity;
+    const loss = data.loss === null && evalLoss !== evalLoss ? Infinity : numberIn(data.loss);
     this.rows.add(
       step,
-      fields[TIMESTAMP]!,
-      fields[EPOCH]!,
+      time,
+      numberIn(data.epoch),
       loss,
       evalLoss,
-      fields[LEARNING_RATE]!,
-      fields[TOKENS_PER_SECOND]!,
-      fields[SAMPLES_PER_SECOND]!,
+      numberIn(data.learningRate),
+      numberIn(data.tokensPerSecond),
+      numberIn(data.samplesPerSecond),
     );
     this.#best(step, loss, evalLoss);
+    if (Array.isArray(this.metadata.figures)) this.#own(data);
   }
 
-  #own(data: JsonObject | null): void {
-    if (data === null || !Number.isFinite(data.step)) return;
+  #own(data: JsonObject): void {
     for (const { name } of this.figures) {
       for (const field of [name, evalName(name)]) {
         const value = data[field];
@@ -250,9 +226,7 @@ export class Run {
     }
   }
 
-  #other(name: string, data: JsonObject, fields: Float64Array): void {
-    const time = fields[TIMESTAMP]!;
-    const step = fields[STEP]!;
+  #other(name: string, data: JsonObject, step: number, time: number): void {
     switch (name) {
       case TRAINING_STARTED:
         // A resumed run starts again; elapsed time counts from the first start.
@@ -390,7 +364,7 @@ function figuresIn(value: unknown): Figure[] {
 
 /** The step of a sample; NaN without one. */
 function stepIn(bytes: Uint8Array): number {
-  return Number(/"step"\s*:\s*(\d{1,15})/.exec(utf8.decode(bytes))?.[1] ?? NaN);
+  return Number(/"step"\s*:\s*(\d{1,15})/.exec(decoder.decode(bytes))?.[1] ?? NaN);
 }
 
 function stop({ reason, message }: JsonObject, step: number): Stop {
@@ -401,25 +375,26 @@ function stop({ reason, message }: JsonObject, step: number): Stop {
   };
 }
 
-function parse(bytes: Uint8Array, start: number, end: number): JsonObject | null {
-  try {
-    const data: unknown = JSON.parse(utf8.decode(bytes.subarray(start, end)));
-    return isObject(data) ? data : null;
-  } catch {
-    return null;
-  }
+/** The object that an event has; Python also writes `NaN` and `Infinity`, which are read as out of range. */
+function parse(text: string): JsonObject | null {
+  const data = objectIn(text);
+  if (data !== null || !/NaN|Infinity/.test(text)) return data;
+  return objectIn(
+    text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|\bNaN\b|\bInfinity\b/g, (token) =>
+      token[0] === '"' ? token : "1e999",
+    ),
+  );
 }
 
-/** Parses like `scanFlat`, for an object that it left to `JSON.parse`. */
-function pick(data: JsonObject | null, fields: Float64Array): void {
-  fields.fill(NaN);
-  if (data === null) return;
-  for (let field = 0; field < TIMESTAMP; field++) {
-    const value = data[FIELD_NAMES[field]!];
-    if (typeof value === "number") fields[field] = Number.isFinite(value) ? value : Infinity;
-    else if (value === null && field === LOSS) fields[field] = -Infinity;
-  }
-  if (typeof data.timestamp === "string") fields[TIMESTAMP] = Date.parse(data.timestamp);
+/** NaN without a number; `Infinity` for one that is out of range. */
+function numberIn(value: unknown): number {
+  if (typeof value !== "number") return NaN;
+  return Number.isFinite(value) ? value : Infinity;
+}
+
+/** An event's time in Unix milliseconds; NaN without one. */
+function timeIn(data: JsonObject | null): number {
+  return typeof data?.timestamp === "string" ? Date.parse(data.timestamp) : NaN;
 }
 
 function object(value: unknown): JsonObject {

@@ -36,7 +36,7 @@ export class JobStream {
   /** Why the state is `reconnecting` or `missing`, if a text says so. */
   readonly trouble = signal<string | null>(null);
   #parser = new SseParser({
-    event: (name, bytes, start, end) => this.run.add(name, bytes, start, end),
+    event: (name, data) => this.run.add(name, data),
     comment: (text) => this.#comment(text),
   });
   #stop = new AbortController();

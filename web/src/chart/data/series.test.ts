@@ -4,8 +4,7 @@ import { Series } from "./series";
 
 function feed(run: Run, ...rows: object[]): void {
   for (const row of rows) {
-    const bytes = new TextEncoder().encode(JSON.stringify(row));
-    run.add("training.log", bytes, 0, bytes.length);
+    run.add("training.log", JSON.stringify(row));
   }
 }
 

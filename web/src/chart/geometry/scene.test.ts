@@ -25,8 +25,7 @@ function runOf(count: number, loss = (step: number): number | null => 3 / step):
       epoch: step / 10,
       timestamp: new Date(Date.UTC(2026, 0, 1) + step * 1000).toISOString(),
     });
-    const bytes = new TextEncoder().encode(row);
-    run.add("training.log", bytes, 0, bytes.length);
+    run.add("training.log", row);
   }
   return run;
 }
@@ -35,8 +34,7 @@ const ORIGIN = Date.UTC(2026, 0, 1);
 
 function feed(run: Run, ...rows: object[]): void {
   for (const row of rows) {
-    const bytes = new TextEncoder().encode(JSON.stringify(row));
-    run.add("training.log", bytes, 0, bytes.length);
+    run.add("training.log", JSON.stringify(row));
   }
 }
 
@@ -117,8 +115,7 @@ test("elapsed time begins with the run, not with its first logged step", () => {
 test("the time between a stop and the first step after the restart is on the axis, and no curve lies over it", () => {
   const run = new Run();
   const event = (name: string, row: object): void => {
-    const bytes = new TextEncoder().encode(JSON.stringify(row));
-    run.add(name, bytes, 0, bytes.length);
+    run.add(name, JSON.stringify(row));
   };
   const at = (seconds: number): string => new Date(ORIGIN + seconds * 1000).toISOString();
   event("training.started", { timestamp: at(0) });
@@ -166,8 +163,7 @@ test("a spike alone between two gaps is seen behind the smoothed curve", () => {
 test("a pass that was done again is faint, and never mixed into the curve", () => {
   const run = runOf(100, () => 1);
   for (let step = 51; step <= 150; step++) {
-    const bytes = new TextEncoder().encode(JSON.stringify({ step, loss: 2 }));
-    run.add("training.log", bytes, 0, bytes.length);
+    run.add("training.log", JSON.stringify({ step, loss: 2 }));
   }
   const scene = sceneFor(run);
   const { main, raw, series } = scene.drawn[0]!;

@@ -9,8 +9,7 @@ import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
 const START = Date.UTC(2026, 0, 1);
 
 function feed(run: Run, name: string, data: object | string): void {
-  const bytes = new TextEncoder().encode(typeof data === "string" ? data : JSON.stringify(data));
-  run.add(name, bytes, 0, bytes.length);
+  run.add(name, typeof data === "string" ? data : JSON.stringify(data));
 }
 
 function runOf(steps: number, secondsPerStep: (step: number) => number): Run {
