@@ -105,7 +105,7 @@ class Comparison:
     @property
     def unlike(self) -> float:
         """The largest share of rows of which, with 95 % confidence, there may be none among these."""
-        return 1 - LEVEL ** (1 / self.groups)
+        return float(1 - LEVEL ** (1 / self.groups))
 
     @property
     def overturned_by(self) -> float | None:
