@@ -159,17 +159,15 @@ def chosen(evaluations: int, chose: int, rows: int, *, early: bool) -> str:
 
     ``early``: by early stopping; otherwise it is a checkpoint.
     """
+    which = f"{chose:,} of the {rows:,} held-out rows" if chose < rows else f"all {rows:,} held-out rows"
     how = (
-        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on"
+        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on {which}"
         if early
-        else f"This checkpoint is one of {evaluations} that were evaluated. Such a choice is made by"
+        else f"This checkpoint is one of {evaluations} that were evaluated, and {which} are for choosing one"
     )
     if chose < rows:
-        return f"{how} {chose:,} of the {rows:,} held-out rows. Only the other {rows - chose:,} judge it."
-    return (
-        f"{how} all {rows:,} held-out rows, so none is left to judge it: hold out at least {2 * ROWS} "
-        "independent rows (eval_split)."
-    )
+        return f"{how}. Only the other {rows - chose:,} judge it."
+    return f"{how}, so none is left to judge it: hold out at least {2 * ROWS} independent rows (eval_split)."
 
 
 def _after(ends: Ends) -> str:
