@@ -48,6 +48,8 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
         "loraLayersToTransform": LAST_LAYERS,
     },
     "replay = 0.2, base_kl = 0.1": {"replay": 0.2, "baseKl": 0.1},
+    "learning_rate = 5e-4": {**OFF, "learningRate": 5e-4},
+    "learning_rate = 2e-3": {**OFF, "learningRate": 2e-3},
 }
 SEEDS: Final = (42, 43, 44)
 OFTEN: Final = 3

@@ -59,7 +59,7 @@ class Best:
     The evaluation with the lowest loss on the rows that choose is best; the others judge it in the verdict.
     As in transformers, an evaluation is an improvement if that loss is lower by more than ``threshold``.
     ``last`` and ``loss`` are the losses of the last and the best evaluation on all held-out rows,
-    ``last_choosing`` and ``lowest`` on the rows that choose.
+    ``last_choosing`` and ``choosing`` on the rows that choose. ``lowest`` is the lowest on all rows.
     """
 
     patience: int | None
@@ -67,6 +67,7 @@ class Best:
     last: float | None = None
     last_choosing: float | None = None
     loss: float | None = None
+    choosing: float | None = None
     lowest: float | None = None
     step: int = 0
     worse: int = 0
@@ -75,10 +76,11 @@ class Best:
     def record(self, step: int, evaluated: Evaluated, weights: Sequence[Any]) -> None:
         """Record the evaluation after ``step``."""
         self.last, self.last_choosing = evaluated
-        better = self.lowest is None or self.last_choosing < self.lowest - self.threshold
+        self.lowest = self.last if self.lowest is None else min(self.last, self.lowest)
+        better = self.choosing is None or self.last_choosing < self.choosing - self.threshold
         self.worse = 0 if better else self.worse + 1
-        if self.lowest is None or self.last_choosing < self.lowest:
-            (self.loss, self.lowest), self.step = evaluated, step
+        if self.choosing is None or self.last_choosing < self.choosing:
+            (self.loss, self.choosing), self.step = evaluated, step
             if self.patience:
                 self.weights = [weight.detach().to("cpu", copy=True) for weight in weights]
 
@@ -101,7 +103,7 @@ class Best:
         )
         return (
             f"{ended}The result is that of step {self.step}, whose loss on the rows that choose was lowest "
-            f"({self.lowest:.4f})"
+            f"({self.choosing:.4f})"
         )
 
 

@@ -65,7 +65,7 @@ def beside_base(
     rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else _rows(compared, kind)
     start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}"
     more = f"; its answers are {length}" if length else ""
-    return f"{start}{interval(compared)}{more}.{'' if dry else _settled(compared)}"
+    return f"{start}{interval(compared)}{more}.{'' if dry else caution(compared) + _settled(compared)}"
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
@@ -78,7 +78,8 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
     }[compared.verdict]
     rows = _rows(compared, "held-out row" if name == HELD_OUT else "row")
     rows += "" if name == HELD_OUT else f" of {name}"
-    return f"{words}: {_losses(compared)} on {rows}{interval(compared)}.{_settled(compared)} {ADAPTERS_ONLY}"
+    figures = f"{_losses(compared)} on {rows}{interval(compared)}.{caution(compared)}{_settled(compared)}"
+    return f"{words}: {figures} {ADAPTERS_ONLY}"
 
 
 def verdict_words(compared: Comparison) -> str:
@@ -158,17 +159,15 @@ def chosen(evaluations: int, chose: int, rows: int, *, early: bool) -> str:
 
     ``early``: by early stopping; otherwise it is a checkpoint.
     """
+    which = f"{chose:,} of the {rows:,} held-out rows" if chose < rows else f"all {rows:,} held-out rows"
     how = (
-        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on"
+        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on {which}"
         if early
-        else f"This checkpoint is one of {evaluations} that were evaluated. Such a choice is made by"
+        else f"This checkpoint is one of {evaluations} that were evaluated, and {which} are for choosing one"
     )
     if chose < rows:
-        return f"{how} {chose:,} of the {rows:,} held-out rows. Only the other {rows - chose:,} judge it."
-    return (
-        f"{how} all {rows:,} held-out rows, so none is left to judge it: hold out at least {2 * ROWS} "
-        "independent rows (eval_split)."
-    )
+        return f"{how}. Only the other {rows - chose:,} judge it."
+    return f"{how}, so none is left to judge it: hold out at least {2 * ROWS} independent rows (eval_split)."
 
 
 def _after(ends: Ends) -> str:
@@ -187,6 +186,33 @@ def _after(ends: Ends) -> str:
             f"{change}. It memorized its rows."
         )
     return f"From step {ends.best} on {rose}, and so did the training loss, {change}: a lower rate may help."
+
+
+def caution(compared: Comparison) -> str:
+    """Return, after a space, what may be wrong with a ``better`` or ``worse`` on few rows; empty if nothing.
+
+    One or two rows may carry it, or rare rows that are not among these may overturn it.
+    """
+    if compared.verdict not in ("better", "worse"):
+        return ""
+    if compared.carried:
+        pronoun = "it" if compared.carried == 1 else "them"
+        return (
+            f" {_carries(compared)}: without {pronoun} the difference is {_number(compared.rest, compared)}."
+        )
+    if (difference := compared.overturned_by) is None:
+        return ""
+    opposite = "worse" if compared.verdict == "better" else "better"
+    toward = difference if opposite == "better" else -difference
+    change = f"{opposite} by {toward:.2g}" if toward > 0 else f"{compared.verdict} by less than {-toward:.2g}"
+    unlike = f"Rows of a kind that these {compared.groups} lack may be up to {100 * compared.unlike:.0f} %"
+    return f" {unlike} of all: it would not hold if those got {change}."
+
+
+def _carries(compared: Comparison) -> str:
+    """Say that one row or two rows carry the result."""
+    verb = "carries" if compared.carried == 1 else "carry"
+    return f"{counted(compared.carried, compared.noun)} {verb} it"
 
 
 def _settled(compared: Comparison) -> str:
@@ -269,7 +295,9 @@ def _course(compared: Comparison | Preferred) -> str:
 
 
 def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
-    """Describe the task's result, with its ``course``, and with the number of rows if that is small."""
+    """Describe the task's result, with its ``course``, and with the number of rows if that is small, or if
+    rare rows could overturn it.
+    """
     count = counted(compared.groups, compared.noun)
     if compared.groups < compared.minimum:
         kind = "rows" if "row" in compared.noun else f"{compared.noun}s"
@@ -280,5 +308,9 @@ def _task(compared: Comparison | Preferred, on: str, course: str = "") -> str:
         "same": f"No difference that matters {on}",
         "unclear": f"No clear difference {on}",
     }[compared.verdict]
-    details = ", ".join(filter(None, (course, f"only {count}" if compared.few else "")))
+    few, carried = compared.few, ""
+    if isinstance(compared, Comparison) and compared.verdict in ("better", "worse"):
+        few = few or compared.overturned_by is not None
+        carried = _carries(compared) if compared.carried else ""
+    details = ", ".join(filter(None, (course, f"only {count}" if few else "", carried)))
     return f"{words} ({details})" if details else words

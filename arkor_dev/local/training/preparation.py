@@ -112,13 +112,14 @@ class Preparation:
         self.eval_groups, self.split = parts.groups, parts.facts
         self.chooses = choosing([key_of(row) for row in self.eval_rows], self.eval_groups)
         self.replay_rows = self._read_replayed(limit, bad)
+        stops_early = bool(self.settings.get("earlyStoppingPatience"))
         if self.split["sentence"]:
             self.say(self.split["sentence"])
         elif (
             limit is None
             and not self._judges_only
             and self.settings.get("evalSteps") != 0
-            and (warning := small_split_warning(self.split["groups"]))
+            and (warning := small_split_warning(self.split["groups"], stops_early=stops_early))
         ):
             self.say(warning)
         if bad:

@@ -313,7 +313,7 @@ class Run:
         figures = {
             "loss": self.last_loss,
             "evalLoss": None if higher else self.best.last,
-            "bestEvalLoss": None if higher else self.best.loss,
+            "bestEvalLoss": None if higher else self.best.lowest,
             "steps": self.step,
             "seconds": round(time.monotonic() - self.began, 3),
             "secondsIn": self.clock.total(),

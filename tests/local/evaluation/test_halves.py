@@ -98,6 +98,21 @@ def test_rows_that_chose_count_neither_in_the_interval_nor_in_the_means() -> Non
     assert found.chose == 16
 
 
+def test_preferences_that_chose_are_not_counted_either() -> None:
+    """Those that chose are all followed and equally long, the others are neither."""
+    from arkor_dev.local.evaluation.paired import compare
+    from arkor_dev.local.evaluation.preferred import preferred
+
+    chose = [place % 2 == 0 for place in range(40)]
+    start, adapter = [0.0] * 40, [1.0 if chooses else -1.0 for chooses in chose]
+    lengths = [0 if chooses else 3 for chooses in chose]
+    found = preferred("pair", compare(start, adapter), start, adapter, list(range(40)), lengths, chose)
+    assert (found.groups, found.won, found.verdict) == (20, 0, "worse")
+    groups = [place % 12 for place in range(40)]
+    few = preferred("pair", compare(start, adapter), start, adapter, groups, chose=[True] * 40)
+    assert (few.minimum, few.verdict) == (16, "unclear")
+
+
 def test_more_rows_are_needed_where_half_of_them_choose() -> None:
     unclear = unclear_comparison()
     assert unclear.rows_to_settle

@@ -104,7 +104,10 @@ def test_how_an_adapter_was_chosen_is_said_with_the_numbers_of_rows(tmp_path: Pa
     }
     checkpoint = history.choice(HALF, 10, stops_early=False)
     assert checkpoint
-    assert checkpoint["sentence"].startswith("This checkpoint is one of 2 that were evaluated.")
+    assert checkpoint["sentence"] == (
+        "This checkpoint is one of 2 that were evaluated, and 10 of the 20 held-out rows are for choosing "
+        "one. Only the other 10 judge it."
+    )
     too_few = history.choice([True] * 12, None, stops_early=True)
     assert too_few
     assert (too_few["chose"], too_few["judged"]) == (12, 0)

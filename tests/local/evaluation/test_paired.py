@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .families import DISASTERS, FAMILIES, MARGIN, losses, noise
+from .families import FAMILIES, MARGIN, RARE_GAIN, losses, noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,15 +56,45 @@ def test_an_adapter_of_noise_is_no_different_however_sure_the_difference_is(rows
     assert without_margin.verdict != "same", "the difference is there, and does not matter"
 
 
-def test_rare_disasters_deceive_few_rows_so_the_verdict_says_how_few_they_are() -> None:
+@pytest.mark.parametrize(("rows", "least"), [(10, 12), (20, 8), (32, 4)])
+def test_a_verdict_that_rare_rows_could_overturn_says_so(rows: int, least: int) -> None:
+    """Where most lose a little and one in twenty gains 1 nat, a sample without such rows is called worse."""
     from arkor_dev.local.evaluation.paired import compare
-    from arkor_dev.local.evaluation.words import overall
+    from arkor_dev.local.evaluation.words import HELD_OUT, beside_base, overall
 
     chance = np.random.default_rng(3)
-    found = [compare(*losses(DISASTERS, chance, 10), margin=MARGIN) for _ in range(40)]
-    deceived = [each for each in found if each.verdict == "better"]
-    assert len(deceived) > 10
-    assert all("(only 10 rows)" in overall(each)[1] for each in deceived)
+    found = [compare(*losses(RARE_GAIN, chance, rows), margin=MARGIN) for _ in range(40)]
+    deceived = [each for each in found if each.verdict in ("better", "worse")]
+    assert len(deceived) >= least
+    for each in deceived:
+        assert f"(only {rows} rows" in overall(each)[1]
+        assert "it would not hold if those got " in beside_base(HELD_OUT, each)
+
+
+def test_large_differences_are_not_in_doubt_for_rare_rows() -> None:
+    from arkor_dev.local.evaluation.paired import compare
+
+    chance = np.random.default_rng(3)
+    for name, rows in (("normal", 16), ("long on the right", 16), ("normal", 100)):
+        found = [compare(*losses(FAMILIES[name], chance, rows, 2.5), margin=MARGIN) for _ in range(20)]
+        assert {each.verdict for each in found} == {"better"}
+        assert sum(each.overturned_by is not None or each.carried > 0 for each in found) <= 2, name
+
+
+@pytest.mark.parametrize(("large", "carried"), [([4.0], 1), ([2.0, 2.0], 2), ([1.0, 1.0, 1.0, 1.0], 0)])
+def test_one_or_two_rows_that_carry_the_mean_are_counted(large: list[float], carried: int) -> None:
+    from arkor_dev.local.evaluation.paired import compare
+
+    gains = [*large, *([0.02] * 40)]
+    found = compare(gains, [0.0] * len(gains))
+    rest = 0.02 if carried else found.mean
+    assert found.carried == carried
+    assert found.rest == pytest.approx(rest)
+    worse = compare([0.0] * len(gains), gains)
+    assert worse.carried == carried
+    assert worse.rest == pytest.approx(-rest)
+    many = compare(gains * 3, [0.0] * 3 * len(gains))
+    assert many.carried == 0, "of more than 100 rows no two are asked after"
 
 
 def test_with_the_rows_that_it_asks_for_it_finds_a_planted_difference() -> None:

@@ -16,6 +16,7 @@ from arkor_dev.local.evaluation.words import (
     beside_adapter,
     beside_base,
     best_of,
+    overall,
     part,
 )
 
@@ -115,6 +116,25 @@ def test_overfitting_is_where_the_training_loss_fell_on() -> None:
     assert away.endswith("and so did the training loss, from 0.400 to 1.500: a lower rate may help.")
     unknown = best_of(Ends(20, 40, 1.9, 3.4), BETTER, 4)
     assert unknown.endswith("From step 20 on the held-out loss rose from 1.900 to 3.400.")
+
+
+def test_what_could_overturn_a_verdict_is_said_after_its_figures() -> None:
+    fragile = replace(BETTER, rows=32, groups=32, mean=0.09, low=0.06, high=0.12)
+    figures = (
+        "Your task: better, loss 1.910 vs. 3.420 for the base on 32 held-out rows; 95 % interval of the "
+        "difference 0.060 to 0.120."
+    )
+    assert beside_base(HELD_OUT, fragile) == (
+        f"{figures} Rows of a kind that these 32 lack may be up to 9 % of all: it would not hold if those "
+        "got worse by 0.5."
+    )
+    barely = replace(fragile, low=0.0102)
+    assert beside_base(HELD_OUT, barely).endswith("it would not hold if those got better by less than 0.008.")
+    carried = replace(BETTER, carried=2, rest=0.02)
+    assert beside_base(HELD_OUT, carried).endswith(" 2 rows carry it: without them the difference is 0.02.")
+    assert overall(carried)[1] == "Better at your task (2 rows carry it)."
+    assert overall(replace(WORSE, carried=1))[1] == "Worse at your task (1 row carries it)."
+    assert overall(fragile)[1] == "Better at your task (only 32 rows)."
 
 
 def test_a_best_step_that_was_not_saved_is_said() -> None:

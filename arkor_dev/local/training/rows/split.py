@@ -120,12 +120,17 @@ def _chosen(ids: Sequence[int], count: int, most: int, seed: int) -> set[int]:
     return chosen
 
 
-def small_split_warning(groups: int) -> str:
-    """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not."""
-    if groups >= ROWS:
+def small_split_warning(groups: int, *, stops_early: bool) -> str:
+    """Return a sentence if ``groups`` held-out rows are too few for a verdict; empty if not.
+
+    If the run ``stops_early``, half of them choose the adapter, and only the others judge it.
+    """
+    least, why = (2 * ROWS, ", since early stopping chooses by half of them") if stops_early else (ROWS, "")
+    if groups >= least:
         return ""
     held = "No row is" if groups == 0 else "Only 1 row is" if groups == 1 else f"Only {groups} rows are"
-    return f"{held} held out. A verdict about your task needs at least {ROWS}: raise eval_split, or add rows"
+    needed = f"A verdict about your task needs at least {least}{why}"
+    return f"{held} held out. {needed}: raise eval_split, or add rows"
 
 
 def _facts(ids: Sequence[int], groups: Groups) -> EvaluationSplit:

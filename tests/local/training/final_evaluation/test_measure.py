@@ -388,8 +388,9 @@ def overfitting(shared_project: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_the_rows_that_stop_a_run_early_do_not_judge_its_adapter(
-    shared: Backend, overfitting: dict[str, Any], shared_data: Path
+    shared: Backend, overfitting: dict[str, Any], shared_data: Path, tiny: Path
 ) -> None:
     job, frames = judged(shared, {**overfitting, "earlyStoppingPatience": 1})
     steps = shared.job(job)["metrics"]["step"]
@@ -418,6 +419,18 @@ def test_the_rows_that_stop_a_run_early_do_not_judge_its_adapter(
     assert checkpoint["heldOut"]["base"] == evaluation["heldOut"]["base"]
     beside = shared.call("GET", f"/v1/jobs/{job}/evaluation?against={job}&againstStep={steps}").json
     assert beside["comparison"]["rows"] == 10
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {"strengths": True}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    half = shared.job(job)["evaluation"]["strengths"][1]
+    messages = [
+        [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["wanted"]}]
+        for row in rows
+        if not row.get("chose")
+    ]
+    losses = recomputed(
+        tiny, shared_data / "jobs" / job / "final", [{"messages": each} for each in messages], 0.5
+    )
+    assert half["heldOut"] == pytest.approx(sum(losses) / 10, abs=1e-3)
 
 
 def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(

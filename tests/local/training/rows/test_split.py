@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.rows.split import split, with_held_out
+from arkor_dev.local.training.rows.split import small_split_warning, split, with_held_out
 
 WORDS = [f"word{number}" for number in range(500)]
 UNASKED: dict[str, Any] = {}
@@ -120,3 +120,12 @@ def test_runs_of_different_seeds_can_hold_out_the_same_rows() -> None:
 
     assert held(seed=1) != held(seed=2)
     assert held(seed=1) == held(seed=2, splitSeed=1) == held(seed=3, splitSeed=1)
+
+
+def test_too_few_rows_for_a_verdict_are_warned_of_before_the_run() -> None:
+    assert small_split_warning(8, stops_early=False) == ""
+    assert small_split_warning(16, stops_early=True) == ""
+    assert small_split_warning(15, stops_early=True) == (
+        "Only 15 rows are held out. A verdict about your task needs at least 16, since early stopping "
+        "chooses by half of them: raise eval_split, or add rows"
+    )

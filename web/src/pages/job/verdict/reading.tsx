@@ -35,7 +35,7 @@ export function Reading({ evaluation, sentences, replayed }: Props) {
       {preferredOf(heldOut) && (
         <p class="job-verdict-text hint">
           “Better” and “worse” mean that more or fewer than half of the preferences are followed more than at
-          the start, and that the mean reward margin agrees: both with their whole interval. Fewer than 20 of
+          the start, and that the mean reward margin agrees: both with their whole interval. Fewer than 8 of
           them cannot tell. At equal length: a regression on how much longer the chosen answer is, read off at
           no difference.
         </p>
