@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .findings.repeats import digest
-from .rewritten import NEARLY_SAME, rewritten_pairs
+from .rewritten import ALIKE, NEARLY_SAME, rewritten_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 100_000
 """Maximum number of rows among which rewritten ones are searched: these take half a minute of a processor."""
+LEVELS: Final = (NEARLY_SAME, 0.6, ALIKE)
+"""Likenesses from which rows are together."""
+MOST_REWRITTEN: Final = 24
+"""Maximum number of rows that are together by a likeness below NEARLY_SAME. More of them have instructions or
+a template in common, and differ in what they are about.
+"""
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
 """An unnamed column is the source if this many of its values repeat, none over so large a share of rows."""
@@ -63,10 +69,20 @@ def groups_of(rows: Sequence[Row], largest_share: float = 1.0, guess: bool = Tru
     joined = joined.with_keys(map(_question, rows))
     compared = len(rows) <= MOST_ROWS
     if compared:
-        alike = list(rewritten_pairs([_parts(row) for row in rows]))
-        for least in (NEARLY_SAME, 0.0):  # if all are alike, those that are nearly the same still count
-            joined = joined.with_pairs((one, two) for one, two, likeness in alike if likeness >= least)
+        for pairs in _rewritten(rows):
+            joined = joined.with_pairs(pairs)
     return Groups(joined.ids(), column, compared)
+
+
+def _rewritten(rows: Sequence[Row]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the pairs that are at least as alike as each of LEVELS."""
+    alike = list(rewritten_pairs([_parts(row) for row in rows]))
+    for least in LEVELS:
+        pairs = [(one, two) for one, two, likeness in alike if likeness >= least]
+        if least < NEARLY_SAME:
+            size_of = _Joined(len(rows), 1.0).with_pairs(pairs, always=True).size_of
+            pairs = [(one, two) for one, two in pairs if size_of(one) <= MOST_REWRITTEN]
+        yield pairs
 
 
 class _Joined:
@@ -95,6 +111,10 @@ class _Joined:
             and (largest > self._largest_share * rows or largest == rows)
         )
         return self if says_nothing and not always else new
+
+    def size_of(self, row: int) -> int:
+        """Return how many rows are in a row's group."""
+        return self._sizes[self._top(row)]
 
     def ids(self) -> list[int]:
         """Return each row's group, counted from 0."""

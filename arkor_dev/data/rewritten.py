@@ -24,8 +24,10 @@ ALIKE: Final = 0.4
 """Minimum likeness of question and answer taken together."""
 EACH: Final = 0.2
 """Minimum likeness of the questions, and of the answers: a question may have several answers, and an answer
-may fit several questions. See ``scripts/bench rewritten`` for what these limits find and miss.
+may fit several questions. A part of at most SHORT words is not compared by itself. ``scripts/bench
+rewritten`` measures what these limits find and miss.
 """
+SHORT: Final = 3
 NEARLY_SAME: Final = 0.8
 """Likeness of question and answer together from which that of each does not matter."""
 SHARED: Final = 4
@@ -99,7 +101,9 @@ def _likeness(
         if first and second:
             both = sum(weights[word] for word in set(first).intersection(second))
             total = sum(weights[word] for part in (first, second) for word in part) - both
-            shared, every, each = shared + both, every + total, min(each, both / total)
+            shared, every = shared + both, every + total
+            if min(len(first), len(second)) > SHORT:
+                each = min(each, both / total)
     if shared < least:
         return None
     likeness = shared / every

@@ -70,6 +70,12 @@ def test_nearly_equal_rows_belong_together_even_if_rows_resemble_each_other_thro
     assert len(set(groups)) == 80
 
 
+def test_rows_with_the_same_long_instructions_are_apart() -> None:
+    """Five tasks of 60 rows each: most of a row's words are its task's."""
+    rows = [chat(f"{said(n % 5, 80)} {said(1000 + n, 12)}", f"label{n % 5} label{n % 3}") for n in range(300)]
+    assert groups_of(rows).count == 300
+
+
 @pytest.mark.parametrize("prompt", ["Write a story.", ""])
 def test_one_prompt_for_all_rows_joins_none(prompt: str) -> None:
     """The prompt says nothing of them then, nor does a beginning that all have."""
