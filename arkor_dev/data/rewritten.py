@@ -75,39 +75,50 @@ def rewritten_pairs(texts: Sequence[tuple[str, str]]) -> Iterator[Pair]:
     single = math.log(len(rows) + 1)
     weights = [single - math.log(counts[number]) for number in range(len(numbers))]
     race = [-math.log(_uniform(word)) / weight for word, weight in zip(numbers, weights, strict=True)]
+    sizes = [[sum(map(weights.__getitem__, part)) for part in row] for row in rows]
     latest = min(max(LATEST[0], LOOKUPS // max(1, len(rows))), LATEST[1])
     earlier = [defaultdict[int, deque[int]](lambda: deque(maxlen=latest)) for _ in range(2)]
     for index, row in enumerate(rows):
         candidates = set[int]()
         for part, with_word in zip(row, earlier, strict=True):
             sample = sorted(part, key=race.__getitem__)[:SAMPLE]
-            shared = Counter(chain.from_iterable(with_word[word] for word in sample))
-            candidates.update(other for other, words in shared.items() if words >= min(AGREE, len(sample)))
+            least = min(AGREE, len(sample))
+            agreeing = Counter(chain.from_iterable(with_word[word] for word in sample))
+            candidates.update([other for other, words in agreeing.items() if words >= least])
             for word in sample:
                 with_word[word].append(index)
+        own = [set(part) for part in row]
         for other in sorted(candidates):
-            likeness = _likeness(rows[other], row, weights, SHARED * single)
-            if likeness is not None:
-                yield Pair(other, index, likeness)
+            shared = [
+                sum(map(weights.__getitem__, words.intersection(part)))
+                for words, part in zip(own, rows[other], strict=True)
+            ]
+            if sum(shared) >= SHARED * single:
+                lengths = [min(map(len, parts)) for parts in zip(row, rows[other], strict=True)]
+                likeness = _likeness(lengths, shared, sizes[index], sizes[other])
+                if likeness is not None:
+                    yield Pair(other, index, likeness)
 
 
 def _likeness(
-    one: Sequence[array[int]], two: Sequence[array[int]], weights: Sequence[float], least: float
+    lengths: Sequence[int], shared: Sequence[float], one: Sequence[float], two: Sequence[float]
 ) -> float | None:
-    """Return how alike two rows are if one was rewritten from the other; they must share ``least``."""
-    shared = every = 0.0
-    each = 1.0
-    for first, second in zip(one, two, strict=True):
-        if first and second:
-            both = sum(weights[word] for word in set(first).intersection(second))
-            total = sum(weights[word] for part in (first, second) for word in part) - both
-            shared, every = shared + both, every + total
-            if min(len(first), len(second)) > SHORT:
-                each = min(each, both / total)
-    if shared < least:
-        return None
-    likeness = shared / every
-    return likeness if likeness >= NEARLY_SAME or (likeness >= ALIKE and each >= EACH) else None
+    """Return how alike two rows are if one was rewritten from the other.
+
+    Of their questions and of their answers, ``lengths`` are the numbers of words of the shorter one,
+    ``shared`` the weights of common words, and ``one`` and ``two`` those of all.
+    """
+    every = [
+        first + second - both if length else 0.0
+        for length, both, first, second in zip(lengths, shared, one, two, strict=True)
+    ]
+    likeness = sum(shared) / sum(every)
+    each = all(
+        both >= EACH * all_
+        for length, both, all_ in zip(lengths, shared, every, strict=True)
+        if length > SHORT
+    )
+    return likeness if likeness >= NEARLY_SAME or (likeness >= ALIKE and each) else None
 
 
 def _numbered(text: str, numbers: dict[str, int]) -> array[int]:

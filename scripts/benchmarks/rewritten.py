@@ -96,7 +96,7 @@ def copies(
     chance = random.Random(f"{share} {seed}")  # noqa: S311 - texts, no secrets
     vocabulary = [word for pair in pairs for text in pair for word in text.split()]
     chosen = chance.sample(range(len(pairs)), clusters)
-    rows = [(pair, None) for at, pair in enumerate(pairs) if at not in chosen]
+    rows: list[tuple[Pair, int | None]] = [(pair, None) for at, pair in enumerate(pairs) if at not in chosen]
     rows += [
         (
             (
