@@ -136,7 +136,7 @@ def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
 def _made_from(record: Mapping[str, Any]) -> str:
     """Return the key of what a teacher made a record from; empty if it does not say."""
     made = record.get("made")
-    value = made.get("from") if isinstance(made, dict) else None
+    value = made.get("origin") if isinstance(made, dict) else None
     return value if isinstance(value, str) and _KEY.fullmatch(value) else ""
 
 

@@ -289,7 +289,7 @@ class Maker:
             "by": self.model,
             "host": self._teacher.host,
             "source": task.source,
-            "from": task.made_from,
+            "origin": task.made_from,
             **({"quote": quote} if quote else {}),
             "prompt": hashlib.sha256(instructions.encode()).hexdigest()[:16],
             "request": hash_,

@@ -54,7 +54,7 @@ TEMPLATES: Final[dict[str, Callable[[str, str], Pair]]] = {
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Yield shares of planted copies, counts of unrelated rows, and seconds of processor time."""
     seeds = 1 if quick else 5
-    texts = {"the example's chats": _chats(), "paragraphs": _paragraphs(), "random words": _random_words(300)}
+    texts = {"the example's chats": chats(), "paragraphs": paragraphs(), "random words": _random_words(300)}
     for name, pairs in texts.items():
         yield Figure(f"{name}: of {len(pairs)} rows, put together wrongly", _merged(pairs), "", most=0)
         for share in SHARES:
@@ -100,8 +100,8 @@ def copies(
     rows += [
         (
             (
-                _edited(pairs[at][0], share, chance, vocabulary),
-                _edited(pairs[at][1], share, chance, vocabulary),
+                edited(pairs[at][0], share, chance, vocabulary),
+                edited(pairs[at][1], share, chance, vocabulary),
             ),
             at,
         )
@@ -125,7 +125,8 @@ def copies(
     return sum(together), len(together), leaks, len(held_out), groups, rows_copied
 
 
-def _edited(text: str, share: float, chance: random.Random, vocabulary: Sequence[str]) -> str:
+def edited(text: str, share: float, chance: random.Random, vocabulary: Sequence[str]) -> str:
+    """Return ``text`` with a share of its words replaced, at least one."""
     words = text.split()
     for place in chance.sample(range(len(words)), max(1, round(share * len(words)))):
         words[place] = chance.choice(vocabulary)
@@ -136,12 +137,12 @@ def _template(made: Callable[[str, str], Pair], count: int) -> int:
     chance = random.Random(count)  # noqa: S311 - texts, no secrets
     values = [str(value) for value in chance.sample(range(10_000, 99_999), 2 * count)]
     pairs = [made(values[at], values[count + at]) for at in range(count)]
-    return len(set(groups_of(_rows([*pairs, *_paragraphs()[:290]])).ids[:count]))
+    return len(set(groups_of(_rows([*pairs, *paragraphs()[:290]])).ids[:count]))
 
 
 def _tasks(tasks: int, rows_each: int) -> list[Pair]:
     chance = random.Random(tasks)  # noqa: S311 - texts, no secrets
-    known = sorted({word for pair in _paragraphs() for text in pair for word in text.split()})
+    known = sorted({word for pair in paragraphs() for text in pair for word in text.split()})
     rows = []
     for _ in range(tasks):
         instructions = " ".join(chance.choices(known, k=80))
@@ -164,13 +165,14 @@ def _rows(pairs: Sequence[Pair], names: Sequence[str] | None = None) -> list[Row
     ]
 
 
-def _chats() -> list[Pair]:
+def chats() -> list[Pair]:
+    """Return the last question and answer of each row of the example project."""
     lines = (ROOT / "examples" / "support-bot" / "data" / "chats.jsonl").read_text().splitlines()
     turns = [[turn["content"] for turn in json.loads(line)["messages"]] for line in lines]
     return [(contents[-2], contents[-1]) for contents in turns]
 
 
-def _paragraphs() -> list[Pair]:
+def paragraphs() -> list[Pair]:
     """Return paragraphs of the documentation: the first sentence as a question, the others as its answer."""
     pairs: dict[str, str] = {}
     for path in sorted((ROOT / "docs").glob("*.md")):

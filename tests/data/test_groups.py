@@ -55,8 +55,8 @@ def test_only_the_key_of_a_passage_says_that_a_row_was_made_from_it() -> None:
         row = {"prompt": "a", "completion": "b", "made": of}
         return row_of(row, "d", None, {}).made_from
 
-    assert made({"from": "0123456789abcdef"}) == "0123456789abcdef"
-    for other in ({"from": "gpt"}, {"from": 7}, {}, "0123456789abcdef", None):
+    assert made({"origin": "0123456789abcdef"}) == "0123456789abcdef"
+    for other in ({"origin": "gpt"}, {"origin": 7}, {}, "0123456789abcdef", None):
         assert made(other) == ""
 
 

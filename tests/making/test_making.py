@@ -127,7 +127,7 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
     assert left_out is not None
     assert all(left_out.leaves_out(row_hash(line)) for line in lines)
     assert set(row["made"]) == {
-        "kind", "by", "host", "source", "from", "quote", "prompt", "request", "item",
+        "kind", "by", "host", "source", "origin", "quote", "prompt", "request", "item",
     }  # fmt: skip
 
 

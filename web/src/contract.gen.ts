@@ -1488,8 +1488,10 @@ export interface Attribution {
   base?: AnswerScore;
   learned?: boolean;
   rows?: number;
+  close?: boolean;
   similar?: TracedRow[];
   contradicting?: TracedRow[];
+  unproven?: TracedRow[];
   reliability?: Reliability;
   proof?: Proof;
 }
