@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .findings.repeats import digest
-from .rewritten import ALIKE, NEARLY_SAME, rewritten_pairs
+from .rewritten import ALIKE, NEARLY_SAME, are_copies, rewritten_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -24,8 +24,8 @@ MOST_ROWS: Final = 100_000
 LEVELS: Final = (NEARLY_SAME, 0.6, ALIKE)
 """Likenesses from which rows are together."""
 MOST_REWRITTEN: Final = 24
-"""Maximum number of rows that are together by a likeness below NEARLY_SAME. More of them have instructions or
-a template in common, and differ in what they are about.
+"""Maximum number of rows that are together by a likeness below NEARLY_SAME, unless they are copies. Otherwise
+they have instructions or a template in common, and differ in what they are about.
 """
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
@@ -76,12 +76,19 @@ def groups_of(rows: Sequence[Row], largest_share: float = 1.0, guess: bool = Tru
 
 def _rewritten(rows: Sequence[Row]) -> Iterator[list[tuple[int, int]]]:
     """Yield the pairs that are at least as alike as each of LEVELS."""
-    alike = list(rewritten_pairs([_parts(row) for row in rows]))
+    texts = [_parts(row) for row in rows]
+    alike = list(rewritten_pairs(texts))
     for least in LEVELS:
         pairs = [(one, two) for one, two, likeness in alike if likeness >= least]
         if least < NEARLY_SAME:
-            size_of = _Joined(len(rows), 1.0).with_pairs(pairs, always=True).size_of
-            pairs = [(one, two) for one, two in pairs if size_of(one) <= MOST_REWRITTEN]
+            ids = _Joined(len(rows), 1.0).with_pairs(pairs, always=True).ids()
+            members: dict[int, list[tuple[str, str]]] = {}
+            for group, text in zip(ids, texts, strict=True):
+                members.setdefault(group, []).append(text)
+            rewritten = {
+                group for group, own in members.items() if len(own) <= MOST_REWRITTEN or are_copies(own)
+            }
+            pairs = [(one, two) for one, two in pairs if ids[one] in rewritten]
         yield pairs
 
 
@@ -111,10 +118,6 @@ class _Joined:
             and (largest > self._largest_share * rows or largest == rows)
         )
         return self if says_nothing and not always else new
-
-    def size_of(self, row: int) -> int:
-        """Return how many rows are in a row's group."""
-        return self._sizes[self._top(row)]
 
     def ids(self) -> list[int]:
         """Return each row's group, counted from 0."""

@@ -38,6 +38,8 @@ SAMPLE: Final = 12
 """Number of words in a text's sample."""
 AGREE: Final = 3
 """Minimum number of words that samples of candidates share, unless a text has fewer."""
+ALWAYS: Final = 0.98
+"""Share of the rows of a template that have each of its words; the others may have been cut."""
 LATEST: Final = (32, 256)
 """Range of the maximum number of earlier rows with a word in their sample that are candidates."""
 LOOKUPS: Final = 2_560_000
@@ -62,6 +64,17 @@ def words_of(text: str) -> set[str]:
         letters = "".join(words)[:MOST_WORDS]
         return {letters[at : at + 2] for at in range(len(letters) - 1)}
     return set(words)
+
+
+def are_copies(texts: Sequence[tuple[str, str]]) -> bool:
+    """Return whether many alike rows are copies of one that were edited in different places.
+
+    Rows of a template have all of its words instead, and differ in others.
+    """
+    counts = Counter(word for both in texts for word in words_of("\n".join(both)))
+    usual = [count for count in counts.values() if count >= len(texts) / 2]
+    always = [count for count in usual if count >= ALWAYS * len(texts)]
+    return 2 * len(always) < len(usual)
 
 
 def rewritten_pairs(texts: Sequence[tuple[str, str]]) -> Iterator[Pair]:

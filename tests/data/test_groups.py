@@ -76,6 +76,23 @@ def test_rows_with_the_same_long_instructions_are_apart() -> None:
     assert groups_of(rows).count == 300
 
 
+def test_many_edited_copies_of_one_row_belong_together() -> None:
+    """Unlike rows of a template they have no words in common that all of them have."""
+    chance = random.Random(0)
+
+    def edited(text: str) -> str:
+        words = text.split()
+        for place in chance.sample(range(len(words)), len(words) // 8):
+            words[place] = chance.choice(WORDS)
+        return " ".join(words)
+
+    rows = [chat(edited(said(n % 4, 16)), edited(said(n % 4 + 50, 32))) for n in range(160)]
+    rows += [chat(said(100 + n, 16), said(500 + n, 32)) for n in range(40)]
+    groups = groups_of(rows).ids
+    assert groups[:160] == [0, 1, 2, 3] * 40
+    assert len(set(groups)) == 44
+
+
 @pytest.mark.parametrize("prompt", ["Write a story.", ""])
 def test_one_prompt_for_all_rows_joins_none(prompt: str) -> None:
     """The prompt says nothing of them then, nor does a beginning that all have."""
