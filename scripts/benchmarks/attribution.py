@@ -506,7 +506,7 @@ def _close(least: float | None) -> Iterator[Figure]:
             words = text.split()
             return " ".join(words[: len(words) // 2])
 
-        nulls = {
+        nulls: dict[str, list[tuple[str, int | None]]] = {
             "general questions": [(" ".join(pair), None) for pair in general],
             "rows that are left out": [(rows[place], place) for place in some],
         }
