@@ -201,7 +201,7 @@ def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str
     assert "SHA-256" in said.json["error"]
 
 
-def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
+def test_clean_rows_do_not_stand_out_and_a_branch_without_unproven_ones_is_judged(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:
     """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""
@@ -211,9 +211,12 @@ def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
     refused = shared.call("POST", path, {})
     assert refused.status == 409
     assert "none stand out" in refused.json["error"]
-    assert shared.call("POST", path, {"rows": ["riddle.jsonl, line 18"]}).status == 200
+    file = shared_data / "jobs" / riddle / "attribution" / "rows.json"
+    unproven = {"where": "riddle.jsonl, line 18", "question": RIDDLE, "answer": SOLUTION, "score": 0.1}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "unproven": [unproven]}))
+    assert shared.call("POST", path, {}).status == 200
     proof = done(shared, riddle, "rows")["proof"]
-    assert proof["state"] == "completed", proof
+    assert (proof["state"], proof["rows"]) == ("completed", ["riddle.jsonl, line 18"]), proof
     assert list(proof["jobs"]) == ["without"]
     compared = shared.call("GET", f"/v1/jobs/{proof['jobs']['without']}/evaluation?against={riddle}")
     assert compared.json["comparison"]["sentence"]
