@@ -290,8 +290,8 @@ def result_lines(done: Making) -> list[str]:
     )
     if done["rows"] and done["kind"] in KINDS:
         lines.append(
-            "Their quotes are in the documents, word by word. Whether an answer follows from its quote is not "
-            "checked: judge the rows before they train."
+            "Their quotes are in the documents, word by word. Whether an answer follows from its quote is "
+            "not checked: judge the rows before they train."
         )
     if done["dropped"]:
         dropped = ", ".join(
