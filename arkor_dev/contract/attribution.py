@@ -27,8 +27,8 @@ class AnswerScore(TypedDict):
 class TracedRow(TypedDict):
     """A training row. ``row`` is its number on the Data page.
 
-    ``score`` is that of BM25 for question and answer; of a contradicting row it is the mean cosine of its
-    gradient with those of the rows most like it.
+    ``score`` is the likeness of its words and those of question and answer, from 0 to 1; of a contradicting
+    or unproven row it is the mean cosine of its gradient with those of the rows most like it.
     """
 
     where: str
@@ -68,8 +68,9 @@ class Attribution(TypedDict):
     """Which rows are behind an answer; or, without ``messages``, which rows contradict those like them.
 
     ``learned``: the answer is likelier under the ``adapter`` than under the ``base``; without it no rows are
-    proposed. ``similar`` are those of ``rows`` rows that share the most words with question and answer.
-    ``contradicting`` is empty if nothing stands out.
+    proposed. ``similar`` are those of ``rows`` rows whose words are most like question and answer; ``close``
+    says whether any is more alike than rows are to answers that no row taught. ``contradicting`` is empty if
+    nothing stands out; ``unproven`` then has the rows that agree least with those like them.
     """
 
     id: str
@@ -82,8 +83,10 @@ class Attribution(TypedDict):
     base: NotRequired[AnswerScore]
     learned: NotRequired[bool]
     rows: NotRequired[int]
+    close: NotRequired[bool]
     similar: NotRequired[list[TracedRow]]
     contradicting: NotRequired[list[TracedRow]]
+    unproven: NotRequired[list[TracedRow]]
     reliability: NotRequired[Reliability]
     proof: NotRequired[Proof]
 

@@ -624,10 +624,11 @@ class EvaluationStopping(TypedDict):
 class EvaluationSplit(TypedDict):
     """How the held-out rows were separated from the training rows.
 
-    ``rows`` of ``groups`` are held out; rows of a group share the value of ``column``, have the same prompt,
-    or are near duplicates. From a separate evaluation set, ``leftOut`` rows are skipped because they were
-    trained on; ``trainedOn`` says that this applies to all. ``notCompared``: there were too many rows to
-    search for near duplicates. ``sentence`` describes anything unusual, or is empty.
+    ``rows`` of ``groups`` are held out; rows of a group share the value of ``column`` or a passage that they
+    were made from, have the same prompt, or are near duplicates. From a separate evaluation set, ``leftOut``
+    rows are skipped because they were trained on; ``trainedOn`` says that this applies to all.
+    ``notCompared``: there were too many rows to search for near duplicates. ``sentence`` describes anything
+    unusual, or is empty.
     """
 
     rows: int

@@ -25,6 +25,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 """The keys that a column can be mapped to."""
 _WORDS: Final = re.compile(r"[a-z]+")
+_KEY: Final = re.compile(r"[0-9a-f]{16}")
 SHOWN_NAME: Final = 40
 """Longest key in a message, in characters."""
 ORIGINS: Final = frozenset({
@@ -84,7 +85,7 @@ def row_of(
         raise RowError(f"must be a JSON object with the keys {key_name}, not {type(record).__name__}", "keys")
     if group is not None and group not in record:
         raise RowError(f"has no column {group!r} for group; it has {_key_list(record)}", "keys")
-    origins = _origins(record, group)
+    origins, made_from = _origins(record, group), _made_from(record)
     if columns:
         mapped = set(columns.values())
         for key_name, column in columns.items():
@@ -112,7 +113,9 @@ def row_of(
         )
     content = forms[name].read(record)
     tools = tools_of(record) if content.text is None else []
-    return Row(content.messages, where, content.text, tools, name, origins, group or "", content.extra)
+    return Row(
+        content.messages, where, content.text, tools, name, origins, group or "", made_from, content.extra
+    )
 
 
 def wanted_keys(forms: Mapping[str, Form]) -> str:
@@ -128,6 +131,13 @@ def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
         for name in names
         if isinstance(value := record[name], str | int) and str(value).strip()
     }
+
+
+def _made_from(record: Mapping[str, Any]) -> str:
+    """Return the key of what a teacher made a record from; empty if it does not say."""
+    made = record.get("made")
+    value = made.get("origin") if isinstance(made, dict) else None
+    return value if isinstance(value, str) and _KEY.fullmatch(value) else ""
 
 
 @lru_cache(maxsize=256)

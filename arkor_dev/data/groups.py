@@ -1,4 +1,4 @@
-"""Groups rows that belong together: of one source, with the same question, or near duplicates.
+"""Groups rows that belong together: of one source, with the same question, or rewritten from one another.
 
 Rows of one group are held out of training together, or not at all: a model that was trained on a row's twin
 has learned the answer. And a comparison of two models must not count them as independent (Miller, Adding
@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .findings.likeness import ALIKE, FEWEST_RUNS, bands_of, common_runs, likeness, runs_of
 from .findings.repeats import digest
+from .rewritten import ALIKE, NEARLY_SAME, are_copies, rewritten_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from .rows import Row
 
 MOST_ROWS: Final = 100_000
-"""Maximum number of rows among which near duplicates are searched: a hundred thousand take some ten seconds.
+"""Maximum number of rows among which rewritten ones are searched: these take half a minute of a processor."""
+LEVELS: Final = (NEARLY_SAME, 0.6, ALIKE)
+"""Likenesses from which rows are together."""
+MOST_REWRITTEN: Final = 24
+"""Maximum number of rows that are together by a likeness below NEARLY_SAME, unless they are copies. Otherwise
+they have instructions or a template in common, and differ in what they are about.
 """
 FEWEST_GROUPS: Final = 5
 LARGEST: Final = 0.2
@@ -31,7 +36,7 @@ LARGEST: Final = 0.2
 class Groups:
     """``ids`` has each row's group, counted from 0 in the order of the rows.
 
-    ``column`` is the one that distinguishes them, None without one. ``compared``: near duplicates were
+    ``column`` is the one that distinguishes them, None without one. ``compared``: rewritten rows were
     searched.
     """
 
@@ -46,11 +51,13 @@ class Groups:
 
 
 def groups_of(rows: Sequence[Row], largest_share: float = 1.0, guess: bool = True) -> Groups:
-    """Group ``rows`` by the column that is named for it, by their questions, and by similarity.
+    """Group ``rows`` by the column that is named for it, by what they were made from, by their questions, and
+    by likeness.
 
     If no column is named, one that looks like a source is used, unless ``guess`` is False. A criterion that
     puts more than ``largest_share`` (a fraction) of the rows into one group, or all of them, says nothing
-    about these rows and is ignored: they may all have one prompt.
+    about these rows and is ignored: they may all have one prompt. Not so the named column, and passages and
+    rows from which a teacher made others.
     """
     joined = _Joined(len(rows), largest_share)
     column = next((row.group for row in rows if row.group), None)
@@ -58,11 +65,31 @@ def groups_of(rows: Sequence[Row], largest_share: float = 1.0, guess: bool = Tru
         joined = joined.with_keys((row.origins.get(row.group) for row in rows), always=True)
     elif guess and (column := _column(rows)):
         joined = joined.with_keys(row.origins.get(column) for row in rows)
+    joined = joined.with_pairs(_made_pairs(rows), always=True)
     joined = joined.with_keys(map(_question, rows))
     compared = len(rows) <= MOST_ROWS
     if compared:
-        joined = joined.with_pairs(_alike([_all_text(row) for row in rows]))
+        for pairs in _rewritten(rows):
+            joined = joined.with_pairs(pairs)
     return Groups(joined.ids(), column, compared)
+
+
+def _rewritten(rows: Sequence[Row]) -> Iterator[list[tuple[int, int]]]:
+    """Yield the pairs that are at least as alike as each of LEVELS."""
+    texts = [_parts(row) for row in rows]
+    alike = list(rewritten_pairs(texts))
+    for least in LEVELS:
+        pairs = [(one, two) for one, two, likeness in alike if likeness >= least]
+        if least < NEARLY_SAME:
+            ids = _Joined(len(rows), 1.0).with_pairs(pairs, always=True).ids()
+            members: dict[int, list[tuple[str, str]]] = {}
+            for group, text in zip(ids, texts, strict=True):
+                members.setdefault(group, []).append(text)
+            rewritten = {
+                group for group, own in members.items() if len(own) <= MOST_REWRITTEN or are_copies(own)
+            }
+            pairs = [(one, two) for one, two in pairs if ids[one] in rewritten]
+        yield pairs
 
 
 class _Joined:
@@ -125,34 +152,36 @@ def _column(rows: Sequence[Row]) -> str | None:
     return None
 
 
+def content_key(row: Row) -> str:
+    """Return the key of a row's content, which rows made from it have in ``made_from``."""
+    return f"{digest(chr(10).join(_parts(row))):016x}"
+
+
+def _made_pairs(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows that were made from the same passage or row, or one from the other."""
+    first: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        if row.made_from:
+            yield first.setdefault(row.made_from, index), index
+    for index, row in enumerate(rows if first else ()):
+        if (made := first.get(content_key(row))) is not None:
+            yield made, index
+
+
 def _question(row: Row) -> int | None:
     """Return a hash of a row's question; of its text if it has none."""
+    question, answer = _parts(row)
+    return digest(question if question.strip() else answer)
+
+
+def _parts(row: Row) -> tuple[str, str]:
+    """Return a row's question and its last answer, without its system prompt, which many rows share.
+
+    A plain text has no question.
+    """
     if row.text is not None:
-        return digest(row.text)
-    last = max((at for at, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
-    turns = [turn["content"] for turn in row.messages[:last] if turn["role"] != "system"]
-    return digest("\n".join(turns)) if any(map(str.strip, turns)) else digest(_all_text(row))
-
-
-def _all_text(row: Row) -> str:
-    """Return a row's text without its system prompt, which many rows share."""
-    if row.text is not None:
-        return row.text
-    return "\n".join(turn["content"] for turn in row.messages if turn["role"] != "system")
-
-
-def _alike(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of near duplicates, each with the first one in a shared band."""
-    common = common_runs(map(runs_of, texts[:200]))
-    first_rows: list[dict[int, int]] = []
-    for row, text in enumerate(texts):
-        runs = runs_of(text) - common
-        if len(runs) < FEWEST_RUNS:
-            continue
-        bands = bands_of(runs)
-        first_rows = first_rows or [{} for _ in bands]
-        for other in {seen.setdefault(band, row) for seen, band in zip(first_rows, bands, strict=True)} - {
-            row
-        }:
-            if likeness(runs, runs_of(texts[other]) - common) >= ALIKE:
-                yield other, row
+        return "", row.text
+    turns = [turn for turn in row.messages if turn["role"] != "system"]
+    last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns))
+    question, answer = ("\n".join(turn["content"] for turn in part) for part in (turns[:last], turns[last:]))
+    return question, answer

@@ -40,8 +40,9 @@ class Row:
     ``where`` is its place for display (``data/chats.jsonl, line 3``). ``tools`` are the functions that the
     assistant may call, as JSON schemas; ``form`` is the name of the row's form. ``origins`` has the values of
     columns that may say where a row comes from; ``group`` is the one that is named for that, empty without
-    one. ``extra`` holds what the form has beyond a conversation or a text (a rejected answer, a rating), for
-    the training method that uses it.
+    one. ``made_from`` is the key of the passage or row that a teacher made it from, empty for others.
+    ``extra`` holds what the form has beyond a conversation or a text (a rejected answer, a rating), for the
+    training method that uses it.
     """
 
     messages: list[dict[str, Any]]
@@ -51,4 +52,5 @@ class Row:
     form: str = "chat"
     origins: dict[str, str] = field(default_factory=dict)
     group: str = ""
+    made_from: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -294,12 +294,14 @@ class Maker:
             "by": self.model,
             "host": self._teacher.host,
             "source": task.source,
+            "origin": task.made_from,
             **({"quote": quote} if quote else {}),
             "prompt": hashlib.sha256(instructions.encode()).hexdigest()[:16],
             "request": hash_,
             "item": item,
         }
-        # Rows of one document are held out of training together, or not at all.
+        # Rows of one document, or of one passage if there are few documents, are held out together or not at
+        # all.
         return {"messages": messages, "document": task.source, "made": origin}
 
     def _beyond_bounds(self) -> list[str]:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.data.findings.repeats import digest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +31,11 @@ class Passage:
     document: str
     heading: str
     text: str
+
+    @property
+    def key(self) -> str:
+        """The key of its text, which rows made from it have, whatever their kind."""
+        return f"{digest(self.text):016x}"
 
 
 def passages_of(document: Document) -> Iterator[Passage]:

@@ -100,7 +100,7 @@ def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
             loaded.files[name] = files[item.location.file].name
             if verdict is not None:
                 loaded.verdicts[name] = verdict
-            tasks.append(Task(name, _request(item.row, rubric, model), _read))
+            tasks.append(Task(name, name, _request(item.row, rubric, model), _read))
     return loaded
 
 

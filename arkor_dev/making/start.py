@@ -101,7 +101,12 @@ async def load_tasks(options: MakingOptions, project: Path) -> tuple[list[Task],
             left_out.append(f"{one_line(document.name, 200)}: {one_line(document.problem, 300)}.")
             continue
         tasks += [
-            Task(passage.document, kind.request(passage, options["model"]), partial(kind.candidates, passage))
+            Task(
+                passage.document,
+                passage.key,
+                kind.request(passage, options["model"]),
+                partial(kind.candidates, passage),
+            )
             for passage in passages_of(document)
         ]
     if not tasks:

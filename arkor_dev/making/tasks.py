@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 class Task:
     """A request about a ``source`` (a document, or a row), and how its answer becomes rows.
 
+    ``made_from`` is the key of the passage or row: rows made from it are held out of training together.
     ``read`` yields what an answer contains (a `Candidate`, or a verdict), or why an item is dropped. Raises
     UnreadableAnswerError.
     """
 
     source: str
+    made_from: str
     request: Request
     read: Callable[[str], Iterator[Any]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.forms import FORMS
+from arkor_dev.data.groups import content_key
 from arkor_dev.data.messages import turn
 from arkor_dev.data.prompts import PROMPT, PROMPTS
 from arkor_dev.data.reader import open_data
@@ -91,13 +92,14 @@ def _task(kind: str, item: Item, count: int, model: str) -> Task | str:
             return f"{where} is left out: it has an answer."
         question = messages[:-1]
         messages_sent = [{"role": "system", "content": _ANSWER}, *question]
-        return Task(where, _request(messages_sent, {"answer": _TEXT}, 1, model), partial(_answers, question))
+        request = _request(messages_sent, {"answer": _TEXT}, 1, model)
+        return Task(where, content_key(item.row), request, partial(_answers, question))
     if roles != ["user", "assistant"]:
         return f"{where} is left out: only rows of one question and one answer are varied."
     pair = json.dumps({"question": turns[0]["content"], "answer": turns[1]["content"]}, ensure_ascii=False)
     messages_sent = [{"role": "system", "content": _VARY % count}, {"role": "user", "content": pair}]
     request = _request(messages_sent, {"question": _TEXT, "answer": _TEXT}, count, model)
-    return Task(where, request, partial(_variations, before, count))
+    return Task(where, content_key(item.row), request, partial(_variations, before, count))
 
 
 def _request(messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int, model: str) -> Request:

@@ -5,7 +5,8 @@ model that has memorised 40 facts: does training without the five rows proposed 
 loss more than training without five random ones? Clean and shuffled answers, on the tiny model: does nothing
 stand out in clean rows, are rows with another row's answer found, and is training without them judged better?
 Planted facts, on the starter model: each of 20 questions is a paraphrase of one training row; is that row
-among the first five by gradients, compared with BM25 and the base model's embedding?
+among the first five by gradients, compared with words and the base model's embedding? Rows learned by heart:
+how many wrong ones are among the first ten by agreement? Nothing planted: how often is a row called close?
 
 Each piece takes seconds (the planted facts: minutes) and adds a line of JSON to ``attribution.jsonl`` in the
 cache, so a run can be interrupted and continued.
@@ -114,6 +115,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         yield _cost(pieces, rows=16 if quick else 32)
         yield from _clean(pieces, repeats=1 if quick else 40)
         yield from _shuffled(pieces, repeats=1 if quick else 20)
+        yield from _by_heart(pieces, repeats=1 if quick else 10)
+        yield from _close(least=None if quick else 90)
         yield from _counterfactual(pieces, questions=4 if quick else 40)
         yield from _planted(pieces, quick=quick)
 
@@ -128,8 +131,8 @@ def _planted(pieces: Pieces, *, quick: bool) -> Iterator[Figure]:
         questions = [(question, answer) for _, question, answer in asked]
         found = {
             "gradients": studied.scores(questions),
-            "BM25, question": by_words(rows, [(question, "") for question, _ in questions]),
-            "BM25, question and answer": by_words(rows, questions),
+            "words, question": by_words(rows, [(question, "") for question, _ in questions]),
+            "words, question and answer": by_words(rows, questions),
             "embedding of the base": studied.embedded(questions),
         }
         return {name: recall(scores, truth) for name, scores in found.items()}
@@ -192,10 +195,10 @@ def highest(scores: Sequence[float]) -> list[int]:
 
 
 def by_words(rows: Sequence[Pair], questions: Sequence[Pair]) -> list[list[float]]:
-    """Return the BM25 scores of all rows for each question."""
-    from arkor_dev.local.attribution.lexical import bm25
+    """Return how alike the words of all rows and of each question are."""
+    from arkor_dev.local.attribution.lexical import likenesses
 
-    return [bm25([" ".join(row) for row in rows], " ".join(asked)) for asked in questions]
+    return [likenesses([" ".join(row) for row in rows], " ".join(asked)) for asked in questions]
 
 
 class Trainings:
@@ -426,17 +429,110 @@ def _clean(pieces: Pieces, repeats: int, first: int = FRESH + 8) -> Iterator[Fig
     """Measure clean rows; the eight seeds in between were used to choose the rule for a single row."""
 
     def quiet(seed: int) -> bool:
-        from arkor_dev.local.attribution.contradictions import contradictions
+        from arkor_dev.local.attribution.contradictions import agreement, contradictions
 
         rows = talk(random.Random(seed))[:160]  # noqa: S311 - words, not secrecy
         studied = Studied(_tiny(), rows, LEARNED, seed=seed)
-        return not contradictions(studied.unit, studied.losses)
+        return not contradictions(agreement(studied.unit), studied.losses)
 
     found = [pieces(f"clean {seed}", quiet, seed) for seed in range(first, first + repeats)]
     least = 95.0 if repeats >= 40 else None
     yield Figure(
         f"nothing stands out in clean rows, of {repeats} repeats", 100 * mean(found), "%", least=least
     )
+
+
+BY_HEART: Final = {**LEARNED, "numTrainEpochs": 40}
+WRONG: Final = 10
+
+
+def _by_heart(pieces: Pieces, repeats: int, first: int = FRESH + 400) -> Iterator[Figure]:
+    """Measure rows of which ten are wrong, trained on until these have been learned as well."""
+
+    def found(seed: int) -> dict[str, float]:
+        from arkor_dev.local.attribution.contradictions import agreement, contradictions, least_agreeing
+
+        chance = random.Random(seed)  # noqa: S311 - words, not secrecy
+        rows, bad = with_wrong_answers(talk(chance)[:160], WRONG, chance)
+        studied = Studied(_tiny(), rows, BY_HEART, seed=seed)
+        agreements = agreement(studied.unit)
+        first_rows = {
+            "agreement": [row for row, _ in least_agreeing(agreements)],
+            "loss": studied.losses.topk(WRONG).indices.tolist(),
+        }
+        return {
+            "loss of the wrong rows": mean(float(studied.losses[row]) for row in bad),
+            "listed": len(contradictions(agreements, studied.losses)),
+            **{name: len({*rows} & {*bad}) for name, rows in first_rows.items()},
+        }
+
+    of = [pieces(f"by heart {seed}", found, seed) for seed in range(first, first + repeats)]
+    yield Figure(
+        f"{WRONG} wrong of 160 rows learned by heart, {repeats} repeats: their loss",
+        mean(each["loss of the wrong rows"] for each in of),
+        "nats/token",
+    )
+    yield Figure("  rows listed as contradicting, a repeat", mean(each["listed"] for each in of), "")
+    least = 5.0 if repeats >= 10 else None
+    for name in ("agreement", "loss"):
+        label = f"  wrong ones among the first ten by {name}"
+        yield Figure(label, mean(each[name] for each in of), "", least=least if name == "agreement" else None)
+
+
+def _close(least: float | None) -> Iterator[Figure]:
+    """Count rows that are called close to answers that no row taught, and to answers that one did."""
+    from arkor_dev.local.attribution.lexical import CLOSE, likenesses
+    from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.evaluation.stage import texts_of
+
+    from .rewritten import chats, edited, paragraphs
+
+    chance = random.Random(1)  # noqa: S311 - words, not secrecy
+    general = [texts_of(row) for row in questions()]
+    for name, pairs in (("the example's chats", chats()), ("paragraphs", paragraphs())):
+        rows = [" ".join(pair) for pair in pairs]
+        vocabulary = [word for row in rows for word in row.split()]
+        some = chance.sample(range(len(rows)), 100)
+
+        def share(asked: Sequence[tuple[str, int | None]], rows: list[str] = rows) -> float:
+            """Return how often a row is close, in per cent, without the row that is left out."""
+            close = 0
+            for query, left_out in asked:
+                others = [row for place, row in enumerate(rows) if place != left_out]
+                close += max(likenesses(others, query)) >= CLOSE
+            return 100 * close / len(asked)
+
+        def half(text: str) -> str:
+            words = text.split()
+            return " ".join(words[: len(words) // 2])
+
+        nulls: dict[str, list[tuple[str, int | None]]] = {
+            "general questions": [(" ".join(pair), None) for pair in general],
+            "rows that are left out": [(rows[place], place) for place in some],
+        }
+        planted = {
+            "two fifths of question and answer replaced": [
+                edited(rows[place], 0.4, chance, vocabulary) for place in some
+            ],
+            "another question, half of the answer": [
+                f"{edited(pairs[place][0], 0.8, chance, vocabulary)} {half(pairs[place][1])}"
+                for place in some
+            ],
+        }
+        for label, asked in nulls.items():
+            most = None if least is None else 5
+            yield Figure(f"{name}, no row taught it, {label}: a row is close", share(asked), "%", most=most)
+        for label, texts in planted.items():
+            close = share([(text, None) for text in texts])
+            expected = least if label.startswith("two") else None
+            yield Figure(f"{name}, a row taught it, {label}: a row is close", close, "%", least=expected)
+
+
+def with_wrong_answers(rows: list[Pair], count: int, chance: random.Random) -> tuple[list[Pair], list[int]]:
+    """Return ``rows``, so many of them with another row's answer, and which those are."""
+    bad = chance.sample(range(len(rows)), count)
+    wrong = {row: chance.choice([said for said in SAID if said != rows[row][1]]) for row in bad}
+    return [(asked, wrong.get(row, said)) for row, (asked, said) in enumerate(rows)], bad
 
 
 def _shuffled(pieces: Pieces, repeats: int, first: int = FRESH) -> Iterator[Figure]:
@@ -472,14 +568,13 @@ def shuffled(seed: int) -> dict[str, Any]:
 
     chance = random.Random(seed)  # noqa: S311 - words, not secrecy
     pairs = talk(chance)
-    rows, held_out = pairs[:160], pairs[160:]
-    bad = chance.sample(range(len(rows)), len(rows) // 10)
-    wrong = {row: chance.choice([said for said in SAID if said != rows[row][1]]) for row in bad}
-    rows = [(asked, wrong.get(row, said)) for row, (asked, said) in enumerate(rows)]
+    held_out = pairs[160:]
+    rows, bad = with_wrong_answers(pairs[:160], 16, chance)
     mixed = Studied(_tiny(), rows, LEARNED, seed=seed)
-    listed = [row for row, _ in contradictions(mixed.unit, mixed.losses)]
+    agreements = agreement(mixed.unit)
+    listed = [row for row, _ in contradictions(agreements, mixed.losses)]
     found: dict[str, Any] = {
-        "area": area(suspicion(agreement(mixed.unit), mixed.losses), bad),
+        "area": area(suspicion(agreements, mixed.losses), bad),
         "by loss": area(mixed.losses, bad),
         "listed": len(listed),
         "right": len(set(listed) & set(bad)),

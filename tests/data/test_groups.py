@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.groups import groups_of
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.groups import content_key, groups_of
 from arkor_dev.data.reader import DataFile, open_data
 from arkor_dev.data.rows import Row
 
@@ -38,6 +39,58 @@ def test_rows_that_are_nearly_the_same_belong_together() -> None:
     groups = groups_of([*rows, near])
     assert groups.ids == [0, 1, 2, 3, 4, 5, 2]
     assert groups.compared
+
+
+def test_rows_made_from_one_passage_or_row_belong_together() -> None:
+    """Also if the passage's document is no source: it has most of the rows."""
+    source = chat(said(40), said(41))
+    rows = [chat(said(n), said(100 + n), made_from=f"{n // 3:016x}") for n in range(9)]
+    rows += [source, chat(said(50), said(51), made_from=content_key(source)), chat(said(60), said(61))]
+    assert groups_of(rows).ids == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4]
+    assert groups_of(rows[:3]).count == 1
+
+
+def test_only_the_key_of_a_passage_says_that_a_row_was_made_from_it() -> None:
+    def made(of: object) -> str:
+        row = {"prompt": "a", "completion": "b", "made": of}
+        return row_of(row, "d", None, {}).made_from
+
+    assert made({"origin": "0123456789abcdef"}) == "0123456789abcdef"
+    for other in ({"origin": "gpt"}, {"origin": 7}, {}, "0123456789abcdef", None):
+        assert made(other) == ""
+
+
+def test_nearly_equal_rows_belong_together_even_if_rows_resemble_each_other_throughout() -> None:
+    """A chain of alike rows says nothing of its members; that two are nearly the same still does."""
+    words = [f"word{number}" for number in range(1000)]
+    chain = [chat("", " ".join(words[12 * n : 12 * n + 40])) for n in range(80)]
+    twin = chat("", f"{chain[7].messages[1]['content']} indeed")
+    groups = groups_of([*chain, twin], 0.5).ids
+    assert groups[80] == groups[7]
+    assert len(set(groups)) == 80
+
+
+def test_rows_with_the_same_long_instructions_are_apart() -> None:
+    """Five tasks of 60 rows each: most of a row's words are its task's."""
+    rows = [chat(f"{said(n % 5, 80)} {said(1000 + n, 12)}", f"label{n % 5} label{n % 3}") for n in range(300)]
+    assert groups_of(rows).count == 300
+
+
+def test_many_edited_copies_of_one_row_belong_together() -> None:
+    """Unlike rows of a template they have no words in common that all of them have."""
+    chance = random.Random(0)
+
+    def edited(text: str) -> str:
+        words = text.split()
+        for place in chance.sample(range(len(words)), len(words) // 8):
+            words[place] = chance.choice(WORDS)
+        return " ".join(words)
+
+    rows = [chat(edited(said(n % 4, 16)), edited(said(n % 4 + 50, 32))) for n in range(160)]
+    rows += [chat(said(100 + n, 16), said(500 + n, 32)) for n in range(40)]
+    groups = groups_of(rows).ids
+    assert groups[:160] == [0, 1, 2, 3] * 40
+    assert len(set(groups)) == 44
 
 
 @pytest.mark.parametrize("prompt", ["Write a story.", ""])

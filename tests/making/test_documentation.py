@@ -56,9 +56,11 @@ def test_the_walk_makes_rows(
     first, dry, again, check, more, judged = said
     assert "judge rows first" in judged
     assert "data/made/docs-qa.jsonl has 3 made rows; 3 of 3 passages or rows done." in first
+    assert "Whether an answer follows from its quote is not checked" in " ".join(first.split())
     assert "Next: add the file to a trainer's dataset in arkor.toml" in first
     assert "0 requests (3 more already answered), about 0 tokens; certainly at most 0." in dry
     assert "Spent: 1,200 tokens in 3 requests." in again
     assert check.splitlines()[0] == "data/made/docs-qa.jsonl: chat, JSON Lines"
     assert "data/made/train-variations.jsonl has 1 made row;" in more
+    assert "quote" not in more
     assert re.search(r"`(data/made/[\w-]+\.jsonl)`", text)

@@ -126,7 +126,9 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
     left_out = selection(reviews, "")
     assert left_out is not None
     assert all(left_out.leaves_out(row_hash(line)) for line in lines)
-    assert set(row["made"]) == {"kind", "by", "host", "source", "quote", "prompt", "request", "item"}
+    assert set(row["made"]) == {
+        "kind", "by", "host", "source", "origin", "quote", "prompt", "request", "item",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("counted", [True, False])

@@ -1501,8 +1501,10 @@ export interface Attribution {
   base?: AnswerScore;
   learned?: boolean;
   rows?: number;
+  close?: boolean;
   similar?: TracedRow[];
   contradicting?: TracedRow[];
+  unproven?: TracedRow[];
   reliability?: Reliability;
   proof?: Proof;
 }

@@ -288,6 +288,11 @@ def result_lines(done: Making) -> list[str]:
         f"{done['file']} has {_count(done['rows'], 'made row')}; {done['done']:,} of "
         f"{_count(done['passages'], 'passage or row', 'passages or rows')} done."
     )
+    if done["rows"] and done["kind"] in KINDS:
+        lines.append(
+            "Their quotes are in the documents, word by word. Whether an answer follows from its quote is "
+            "not checked: judge the rows before they train."
+        )
     if done["dropped"]:
         dropped = ", ".join(
             f"{count:,} {WHY.get(reason, reason)}" for reason, count in done["dropped"].items()

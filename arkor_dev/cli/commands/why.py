@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 TEXT: Final = 100
+NOT_CLOSE: Final = "No row is close to this question and answer."
+UNPROVEN: Final = (
+    "Unproven: the rows that agree least with those most like them. Clean data has such rows, too; a wrong "
+    "row that was learned by heart is most likely among them."
+)
 
 
 async def run_why(settings: Settings, arguments: Namespace) -> int:
@@ -48,9 +53,9 @@ async def run_why(settings: Settings, arguments: Namespace) -> int:
             raise refusal.reworded(f"This backend can't trace answers to rows. ({refusal.text})") from None
         with shown_progress(quiet=arguments.json) as show:
             attribution = await _done(backend, job["id"], attribution, show)
-            if arguments.prove and (attribution.get("learned") is True or attribution.get("contradicting")):
+            if arguments.prove and (attribution.get("learned") is True or _hurting(attribution)):
                 attribution = await _proven(backend, job["id"], attribution, show)
-                if attribution.get("contradicting"):
+                if _hurting(attribution):
                     query = {"against": job["id"]}
                     answer = await backend.get_evaluation(str(attribution["proof"]["jobs"]["without"]), query)
                     attribution["comparison"] = object_of(answer.body).get("comparison")
@@ -111,13 +116,11 @@ def lines(attribution: dict[str, Any]) -> list[str]:
             *text_lines,
             "The base model says this too: the adapter makes it no likelier, so no row is behind it.",
         ]
-    rows = attribution.get("similar")
-    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    text_lines += [
-        "",
-        "Training rows with the most words in common:",
-        *(map(_row, rows) if rows else ["  no row"]),
-    ]
+    rows = _rows(attribution, "similar")
+    close = "Training rows with the most words in common:"
+    if attribution.get("close") is False or not rows:
+        close = NOT_CLOSE + (" The nearest by their words:" if rows else "")
+    text_lines += ["", close, *map(_row, rows)]
     text_lines += ["", reliability_words(attribution.get("reliability"))]
     if isinstance(proof := attribution.get("proof"), dict) and proof.get("state") == "completed":
         text_lines += ["", *_proof(proof)]
@@ -125,22 +128,32 @@ def lines(attribution: dict[str, Any]) -> list[str]:
 
 
 def _contradicting(attribution: dict[str, Any]) -> list[str]:
-    rows = attribution["contradicting"]
-    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    if not rows:
-        return ["Nothing stands out: no row contradicts the rows most like it."]
-    verb = "row contradicts the rows" if len(rows) == 1 else "rows contradict those"
-    of = one_line(attribution.get("rows"), 20)
-    text_lines = [
-        f"{len(rows)} of {of} {verb} most like {'it' if len(rows) == 1 else 'them'}:",
-        *map(_row, rows),
-    ]
+    rows, unproven = _rows(attribution, "contradicting"), _rows(attribution, "unproven")
+    if rows:
+        verb = "row contradicts the rows" if len(rows) == 1 else "rows contradict those"
+        of = one_line(attribution.get("rows"), 20)
+        text_lines = [f"{len(rows)} of {of} {verb} most like {'it' if len(rows) == 1 else 'them'}:"]
+    else:
+        text_lines = ["Nothing stands out: no row contradicts the rows most like it."]
+        if unproven:
+            text_lines += ["", UNPROVEN]
+    text_lines += map(_row, rows or unproven)
     comparison = attribution.get("comparison")
     if isinstance(comparison, dict):
         text_lines += ["", f"Without them, on the held-out rows: {one_line(comparison.get('sentence'), 500)}"]
         advice = "the training without them" if comparison.get("verdict") == "better" else "the job as it is"
         text_lines.append(f"Keep {advice}.")
     return text_lines
+
+
+def _rows(attribution: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    rows = attribution.get(name)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _hurting(attribution: dict[str, Any]) -> bool:
+    """Return whether the attribution names rows that may hurt."""
+    return bool(_rows(attribution, "contradicting") or _rows(attribution, "unproven"))
 
 
 def reliability_words(reliability: object) -> str:

@@ -1,5 +1,7 @@
 """Finds training rows that contradict the rows most similar to them, and whose loss stays high.
 
+A wrong row that was learned by heart has a low loss, and can only be among the rows that agree least.
+
 The rows most similar to a row are those whose gradients have the largest absolute cosines with its own
 gradient. Rows with the same kind of question agree, whatever else they teach; a row with another row's answer
 agrees with few of its similar rows. Held-out rows are not used, so all of them can judge a training run
@@ -21,6 +23,8 @@ FEWEST: Final = 20
 """Minimum number of rows for calling a row a contradiction."""
 LEAST_AGREEMENT: Final = 0.1
 """Minimum agreement of the median row: below it, rows have too little in common to contradict."""
+UNPROVEN: Final = 10
+"""Number of rows that are listed by agreement alone if no row contradicts others."""
 AGREEMENT: Final = 0.4
 LOSS: Final = 4.0
 LEAST_LOSS: Final = 0.1
@@ -32,22 +36,31 @@ Chosen, like the rule for a single row, on 17 clean and 9 shuffled data sets; ch
 """
 
 
-def contradictions(unit: Any, losses: Any) -> list[tuple[int, float]]:
+def contradictions(agreements: Any, losses: Any) -> list[tuple[int, float]]:
     """Return the rows that contradict their most similar rows, with their agreement, the worst first.
 
-    A single row that stands out is most likely chance. ``unit`` has the gradients ``[rows, SIZE]``, of unit
-    length, ``losses`` the rows' losses per learned token.
+    A single row that stands out is most likely chance. ``agreements`` are those of all rows, ``losses`` the
+    rows' losses per learned token.
     """
-    if len(unit) < FEWEST:
+    if not can_contradict(agreements):
         return []
-    agreements = agreement(unit)
     typical = agreements.median()
-    if typical < LEAST_AGREEMENT:
-        return []
     listed = (agreements < AGREEMENT * typical) & (losses > LOSS * losses.median()) & (losses > LEAST_LOSS)
     order = suspicion(agreements, losses).argsort(descending=True).tolist()
     rows = [(row, float(agreements[row])) for row in order if listed[row]]
     return rows if len(rows) > 1 else []
+
+
+def least_agreeing(agreements: Any) -> list[tuple[int, float]]:
+    """Return the first rows by agreement, with it: what is found if the losses are ignored."""
+    if not can_contradict(agreements):
+        return []
+    return [(row, float(agreements[row])) for row in agreements.argsort()[:UNPROVEN].tolist()]
+
+
+def can_contradict(agreements: Any) -> bool:
+    """Return whether the rows are enough, and have enough in common, to contradict each other."""
+    return len(agreements) >= FEWEST and bool(agreements.median() >= LEAST_AGREEMENT)
 
 
 def suspicion(agreement: Any, losses: Any) -> Any:
@@ -56,7 +69,10 @@ def suspicion(agreement: Any, losses: Any) -> Any:
 
 
 def agreement(unit: Any) -> Any:
-    """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``."""
+    """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``.
+
+    ``unit`` has the rows' gradients ``[rows, SIZE]``, of unit length.
+    """
     count = len(unit)
     references = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:REFERENCES]
     means = []

@@ -46,11 +46,13 @@ QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "re
 RESULT_FIELDS: Final = (
     "messages",
     "contradicting",
+    "unproven",
     "answer",
     "adapter",
     "base",
     "learned",
     "rows",
+    "close",
     "similar",
 )
 
@@ -145,7 +147,7 @@ class Attributions(WorkerService[Task]):
         before = stored.get("proof") or {}
         if before and (await self._proof(job, name, stored))["state"] != "failed":
             return await self.state_of(job, name)
-        ranked = stored.get("contradicting" if name == ROWS else "similar", ())
+        ranked = stored["contradicting"] or stored["unproven"] if name == ROWS else stored.get("similar", ())
         rows = rows or [row["where"] for row in ranked]
         if not rows:
             raise ConflictError("There are no rows to train without: none stand out")

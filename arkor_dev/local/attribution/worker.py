@@ -17,10 +17,10 @@ from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve_one
 
-from .lexical import bm25
+from .lexical import CLOSE, likenesses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
@@ -97,7 +97,7 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
     if not result["learned"]:
         return result
     where = list(dict.fromkeys(example.where for example in trained.train))
-    scores = bm25([rows.text(location) for location in where], f"{messages[-1]['content']} {answer}")
+    scores = likenesses([rows.text(location) for location in where], f"{messages[-1]['content']} {answer}")
     order_of = sorted(range(len(where)), key=lambda row: -scores[row])
     similar = [row for row in order_of if scores[row] > 0][:PROPOSED]
     unlike = [row for row in range(len(where)) if row not in similar]
@@ -105,22 +105,34 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
     drawn = random.Random(answer).sample(unlike, min(len(similar), len(unlike)))  # noqa: S311 - no secret
     listed = [{**rows.excerpt(where[row]), "score": round(scores[row], 2)} for row in similar]
     result |= {"rows": len(where), "hash": trained.rows, "similar": listed}
+    result["close"] = max(scores, default=0.0) >= CLOSE
     return result | {"random": [{"where": where[row]} for row in drawn]}
 
 
 def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:
-    """Return the rows that contradict those most similar to them; see ``contradictions``."""
-    from .contradictions import contradictions
+    """Return the rows that contradict those most similar to them, or if there are none, unproven ones.
+
+    See ``contradictions``.
+    """
+    from .contradictions import agreement, contradictions, least_agreeing
 
     unit, losses = trained.row_gradients(
         lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
     )
     where = [example.where for example in trained.train if not example.same_row]
-    listed = [
-        {**rows.excerpt(where[row]), "score": round(agrees, 2)}
-        for row, agrees in contradictions(unit, losses)[:MOST]
-    ]
-    return {"rows": len(where), "hash": trained.rows, "contradicting": listed}
+
+    def shown(found: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
+        return [{**rows.excerpt(where[row]), "score": round(agrees, 2)} for row, agrees in found]
+
+    agreements = agreement(unit)
+    found = contradictions(agreements, losses)[:MOST]
+    unproven = [] if found else least_agreeing(agreements)
+    return {
+        "rows": len(where),
+        "hash": trained.rows,
+        "contradicting": shown(found),
+        "unproven": shown(unproven),
+    }
 
 
 def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:

@@ -117,6 +117,25 @@ async def contradicting(scene: Scene) -> None:
     await shown.scroll_into_view_if_needed()
 
 
+@state("job-unproven", "No row contradicts others: those that agree least, unproven")
+async def unproven(scene: Scene) -> None:
+    scene.fake.features = ["attribution", "evaluation"]
+    job = trained(scene.fake, "support-bot")
+    rows = [
+        {"where": f"data/support.jsonl, line {at}", "row": at, "score": 0.1, "question": "?", "answer": "!"}
+        for at in range(1, 11)
+    ]
+    told = {"state": "completed", "rows": 300, "contradicting": [], "unproven": rows}
+    scene.fake.attributions.told = told
+    await scene.go(f"/#/jobs/{job}")
+    shown = scene.page.get_by_role("region", name="Contradicting rows")
+    await shown.get_by_role("button", name="Look for rows that hurt").click()
+    await expect(shown.get_by_text("Nothing stands out")).to_be_visible()
+    await expect(shown.get_by_text("Unproven: the rows that agree least")).to_be_visible()
+    await expect(shown.get_by_role("button", name="Try without them")).to_be_visible()
+    await shown.scroll_into_view_if_needed()
+
+
 @state("job-gone", "Settings set by hand, and its trainer is no longer in the file", tour="job")
 async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])

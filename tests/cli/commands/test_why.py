@@ -30,3 +30,26 @@ def test_nothing_is_proposed_for_what_the_base_says_too() -> None:
     said = lines({**told, "similar": [ROW]})
     assert "The base model says this too" in said[-1]
     assert not any("line 3" in line for line in said)
+
+
+ANSWER = {"answer": "Red.", "adapter": {"logp": -2.0}, "base": {"logp": -9.0}, "learned": True}
+
+
+def test_it_says_whether_a_row_is_close() -> None:
+    close = lines({**ANSWER, "close": True, "similar": [ROW]})
+    assert "Training rows with the most words in common:" in close
+    far = lines({**ANSWER, "close": False, "similar": [ROW]})
+    assert "No row is close to this question and answer. The nearest by their words:" in far
+    assert any("data/a.jsonl, line 3" in line for line in far)
+    assert "No row is close to this question and answer." in lines({**ANSWER, "close": False, "similar": []})
+
+
+def test_rows_that_agree_least_are_listed_as_unproven_where_nothing_stands_out() -> None:
+    said = lines({"contradicting": [], "unproven": [ROW], "rows": 300})
+    assert said[0] == "Nothing stands out: no row contradicts the rows most like it."
+    assert said[2].startswith("Unproven: the rows that agree least")
+    assert "data/a.jsonl, line 3" in said[3]
+    assert lines({"contradicting": [], "unproven": [], "rows": 300}) == said[:1]
+    assert not any(
+        "Unproven" in line for line in lines({"contradicting": [ROW], "unproven": [], "rows": 300})
+    )

@@ -92,7 +92,8 @@ def test_the_row_behind_an_answer_is_named_and_proven(
     first = found["similar"][0]
     assert (first["where"], first["row"]) == ("riddle.jsonl, line 18", 18)
     assert (first["question"], first["answer"]) == (RIDDLE, SOLUTION)
-    assert first["score"] > 2 * found["similar"][1]["score"]
+    assert first["score"] == 1 > 2 * found["similar"][1]["score"]
+    assert found["close"]
     assert found["reliability"] == {"proofs": 0, "confirmed": 0}
     path = f"/v1/jobs/{riddle}/attributions/{found['id']}/proof"
     assert shared.call("POST", path, {"rows": [first["where"]]}).status == 200
@@ -133,6 +134,12 @@ def test_the_terminal_says_how_reliable_it_is(
     said = capsys.readouterr().out
     assert "The base model says this too" in said
     assert "in common" not in said
+
+
+def test_no_row_is_close_to_an_answer_that_none_taught(shared: Backend, riddle: str) -> None:
+    found = ask(shared, riddle, "How many legs has a spider?", PHRASE.upper() + " A spider has eight legs.")
+    assert found["state"] == "completed", found
+    assert not found.get("close")
 
 
 def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> None:
@@ -194,19 +201,22 @@ def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str
     assert "SHA-256" in said.json["error"]
 
 
-def test_clean_rows_do_not_stand_out_and_a_branch_without_some_is_judged(
+def test_clean_rows_do_not_stand_out_and_a_branch_without_unproven_ones_is_judged(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:
     """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""
     found = done(shared, riddle, rows_of(shared, riddle))
-    assert (found["contradicting"], found["rows"]) == ([], 17)
+    assert (found["contradicting"], found["unproven"], found["rows"]) == ([], [], 17)
     path = f"/v1/jobs/{riddle}/attributions/rows/proof"
     refused = shared.call("POST", path, {})
     assert refused.status == 409
     assert "none stand out" in refused.json["error"]
-    assert shared.call("POST", path, {"rows": ["riddle.jsonl, line 18"]}).status == 200
+    file = shared_data / "jobs" / riddle / "attribution" / "rows.json"
+    unproven = {"where": "riddle.jsonl, line 18", "question": RIDDLE, "answer": SOLUTION, "score": 0.1}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "unproven": [unproven]}))
+    assert shared.call("POST", path, {}).status == 200
     proof = done(shared, riddle, "rows")["proof"]
-    assert proof["state"] == "completed", proof
+    assert (proof["state"], proof["rows"]) == ("completed", ["riddle.jsonl, line 18"]), proof
     assert list(proof["jobs"]) == ["without"]
     compared = shared.call("GET", f"/v1/jobs/{proof['jobs']['without']}/evaluation?against={riddle}")
     assert compared.json["comparison"]["sentence"]

@@ -8,7 +8,14 @@ pytest.importorskip("torch")
 
 import torch
 
-from arkor_dev.local.attribution.contradictions import FEWEST, agreement, contradictions, suspicion
+from arkor_dev.local.attribution.contradictions import (
+    FEWEST,
+    UNPROVEN,
+    agreement,
+    contradictions,
+    least_agreeing,
+    suspicion,
+)
 
 KINDS, EACH, SIZE = 6, 12, 256
 
@@ -31,7 +38,7 @@ def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
         chance = torch.Generator().manual_seed(seed)
         wrong = [5, 29, 60]
         unit, losses = gradients(chance, wrong)
-        found = contradictions(unit, losses)
+        found = contradictions(agreement(unit), losses)
         assert sorted(row for row, _ in found) == wrong
         assert all(agrees < 0.1 for _, agrees in found)
         assert set(suspicion(agreement(unit), losses).topk(3).indices.tolist()) == set(wrong)
@@ -46,12 +53,13 @@ def test_a_single_row_is_not_listed(share: float, wrong: list[int], listed: int)
         own[row] = 1
         unit[row] = torch.nn.functional.normalize(share * kind + (1 - share**2) ** 0.5 * own, dim=-1)
         losses[row] = 5 * losses.median()
-    assert len(contradictions(unit, losses)) == listed
+    assert len(contradictions(agreement(unit), losses)) == listed
 
 
 def test_clean_rows_say_nothing() -> None:
-    said = [contradictions(*gradients(torch.Generator().manual_seed(seed), [])) for seed in range(40)]
-    assert said == [[]] * 40
+    for seed in range(40):
+        unit, losses = gradients(torch.Generator().manual_seed(seed), [])
+        assert contradictions(agreement(unit), losses) == []
 
 
 def test_rows_that_have_nothing_in_common_say_nothing() -> None:
@@ -59,15 +67,22 @@ def test_rows_that_have_nothing_in_common_say_nothing() -> None:
         chance = torch.Generator().manual_seed(seed)
         unit = torch.nn.functional.normalize(torch.randn(72, SIZE, generator=chance), dim=-1)
         losses = torch.randn(72, generator=chance).exp()  # some are many times the median
-        assert contradictions(unit, losses) == []
+        assert contradictions(agreement(unit), losses) == least_agreeing(agreement(unit)) == []
 
 
 def test_few_rows_say_nothing() -> None:
     unit, losses = gradients(torch.Generator().manual_seed(0), [1])
-    assert contradictions(unit[: FEWEST - 1], losses[: FEWEST - 1]) == []
+    agreements = agreement(unit[: FEWEST - 1])
+    assert contradictions(agreements, losses[: FEWEST - 1]) == least_agreeing(agreements) == []
 
 
-def test_rows_that_have_been_learned_say_nothing() -> None:
-    unit, losses = gradients(torch.Generator().manual_seed(0), [5, 29, 60])
-    assert contradictions(unit, losses * 0.02) == []  # below 0.1 nats per token each
-    assert contradictions(unit, losses)
+def test_wrong_rows_learned_by_heart_are_only_among_the_least_agreeing() -> None:
+    wrong = [5, 29, 60]
+    unit, losses = gradients(torch.Generator().manual_seed(0), wrong)
+    agreements = agreement(unit)
+    assert contradictions(agreements, losses)
+    assert contradictions(agreements, losses * 0.02) == []  # below 0.1 nats per token each
+    unproven = least_agreeing(agreements)
+    assert {row for row, _ in unproven[:3]} == {*wrong}
+    assert len(unproven) == UNPROVEN
+    assert [agrees for _, agrees in unproven] == sorted(agrees for _, agrees in unproven)

@@ -42,7 +42,7 @@ def split(rows: list[Row], settings: JobSettings) -> Split:
 
     By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. From 24 rows on
     at least 8 groups, which a verdict needs, unless they are more than a third of the rows. Rows of a group
-    (the same source, or near duplicates) are held out together or not at all.
+    (the same source, or rewritten from one another) are held out together or not at all.
     """
     share = settings.get("datasetSplit")
     count, most = _held_out_size(len(rows), share, settings)
@@ -152,8 +152,8 @@ def _sentence(facts: EvaluationSplit) -> str:
         )
     elif facts["groups"] < rows:
         sentences.append(
-            f"Rows with the same question and near duplicates were kept together: "
-            f"{counted(rows, 'held-out row')} of {counted(facts['groups'], 'group')}."
+            "Rows with the same question, near duplicates, and rows made from one passage were kept "
+            f"together: {counted(rows, 'held-out row')} of {counted(facts['groups'], 'group')}."
         )
     if left_out := facts.get("leftOut"):
         are = "is" if left_out == 1 else "are"

@@ -79,9 +79,29 @@ def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
     assert not {*places(found.held_out)} & {*places(found.train)}
     assert len(set(found.groups)) == len(found.held_out) / 2
     assert found.facts["sentence"] == (
-        "Rows with the same question and near duplicates were kept together: "
+        "Rows with the same question, near duplicates, and rows made from one passage were kept together: "
         f"{len(found.held_out)} held-out rows of {len(found.held_out) // 2} groups."
     )
+
+
+def test_rewritten_rows_are_never_on_both_sides() -> None:
+    """Three copies of each row, every tenth word of question and answer replaced."""
+    chance = random.Random(7)
+
+    def rewritten(text: str) -> str:
+        words = text.split()
+        for place in chance.sample(range(len(words)), len(words) // 10):
+            words[place] = chance.choice(WORDS)
+        return " ".join(words)
+
+    copies = [
+        Row([{**turn, "content": rewritten(turn["content"])} for turn in original.messages], original.where)
+        for original in rows(60)
+        for _ in range(3)
+    ]
+    found = split(copies, JobSettings({"datasetSplit": 0.2}))
+    assert not {*places(found.held_out)} & {*places(found.train)}
+    assert found.facts["groups"] == len({*places(found.held_out)}) == 12
 
 
 def test_rows_of_one_source_are_held_out_together() -> None:

@@ -17,14 +17,23 @@ export function Contradictions({ jobId }: { jobId: string }) {
   const proof = attribution?.proof;
   if (failed) return <ErrorNote title="The rows were not compared" error={failed} retry={again} />;
   if (attribution?.state !== "completed") return <p class="hint">{progressOf(attribution)}</p>;
-  const rows = attribution.contradicting ?? [];
-  if (rows.length === 0) return <p>Nothing stands out: no row contradicts the rows most like it.</p>;
+  const contradicting = attribution.contradicting ?? [];
+  const rows = contradicting.length > 0 ? contradicting : (attribution.unproven ?? []);
+  const nothing = contradicting.length === 0 && (
+    <p>Nothing stands out: no row contradicts the rows most like it.</p>
+  );
+  if (rows.length === 0) return nothing;
   const them = rows.length === 1 ? "it" : "them";
   const without = proof?.jobs.without ?? "";
   return (
     <div class="why-found">
+      {nothing}
       <Ranked
-        title={`${plural(rows.length, "row")} of ${attribution.rows} against the rows most like ${them}`}
+        title={
+          nothing
+            ? "Unproven: the rows that agree least with those most like them. Clean data has such rows, too; a wrong row that was learned by heart is most likely among them."
+            : `${plural(rows.length, "row")} of ${attribution.rows} against the rows most like ${them}`
+        }
         rows={rows}
         jobId={jobId}
         score="Agreement with the rows most like it, from −1 to 1"

@@ -8,7 +8,7 @@ import { ErrorNote } from "../../ui/empty";
 import { progressOf, useAttribution } from "./attribution";
 import { Ranked } from "./ranked";
 import { timeOf } from "./time";
-import { perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
+import { perToken, proofLines, proofVerdict, reliabilityWords, similarTitle } from "./words";
 import "./why.css";
 
 const TEXT = 300;
@@ -60,11 +60,7 @@ function Rows({
   return (
     <>
       <p class="num">{shares}</p>
-      <Ranked
-        title="Training rows with the most words in common"
-        rows={attribution.similar ?? []}
-        jobId={jobId}
-      />
+      <Ranked title={similarTitle(attribution)} rows={attribution.similar ?? []} jobId={jobId} />
       <p class="hint">{reliabilityWords(attribution.reliability)}</p>
       <Prove proof={attribution.proof} rows={attribution.similar?.length ?? 0} jobId={jobId} prove={prove} />
     </>

@@ -22,9 +22,7 @@ export function Ranked({ title, rows, jobId, score }: Props) {
   return (
     <div>
       <p class="why-title">{title}</p>
-      {rows.length === 0 ? (
-        <p class="hint">No row.</p>
-      ) : (
+      {rows.length > 0 && (
         <ol class={score ? "why-rows why-scored" : "why-rows"} aria-label={title}>
           {rows.map((row) => (
             <li key={row.where}>

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { Attribution, Proof } from "../../contract.gen";
-import { keepWords, pending, perToken, proofLines, proofVerdict, reliabilityWords } from "./words";
+import {
+  keepWords,
+  pending,
+  perToken,
+  proofLines,
+  proofVerdict,
+  reliabilityWords,
+  similarTitle,
+} from "./words";
 
 const score = (logp: number, tokens = 10) => ({ logp, tokens });
 const proof = (without: number, random: number, trained = -1): Proof => ({
@@ -41,6 +49,14 @@ describe("an attribution in words", () => {
     expect(keepWords("better", "them")).toMatch(/^Keep the training without them/);
     for (const verdict of ["same", "unclear", "worse"] as const)
       expect(keepWords(verdict, "it")).toMatch(/^Keep the job as it is/);
+  });
+
+  it("says if no row is close", () => {
+    const similar = [{ where: "a", question: "q", answer: "a", score: 0.2 }];
+    const attribution: Attribution = { id: "a", state: "completed", close: true, similar };
+    expect(similarTitle(attribution)).toBe("Training rows with the most words in common");
+    expect(similarTitle({ ...attribution, close: false })).toMatch(/^No row is close .* The nearest/);
+    expect(similarTitle({ ...attribution, close: false, similar: [] })).toMatch(/^No row is close [^.]*\.$/);
   });
 
   it("waits for the worker and for the trainings", () => {

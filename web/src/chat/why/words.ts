@@ -17,6 +17,13 @@ export function reliabilityWords(reliability: Reliability | undefined): string {
   return `Training without such rows confirmed ${confirmed} of ${plural(proofs, "proposal")} of this job.`;
 }
 
+/** The title of the rows that are most like an answer; it says so if none of them is close. */
+export function similarTitle({ close, similar = [] }: Attribution): string {
+  if (close !== false && similar.length > 0) return "Training rows with the most words in common";
+  const none = "No row is close to this question and answer.";
+  return similar.length > 0 ? `${none} The nearest by their words` : none;
+}
+
 /** Whether it will still change by itself. */
 export function pending({ state, proof }: Attribution): boolean {
   return (

@@ -20,7 +20,7 @@ import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 
 const HEIGHT = 260;
 
-const useResult = late(() => import("../job/result"));
+const useAnswers = late(() => import("../job/answers"));
 
 export function LiveJob({
   id,
@@ -40,7 +40,7 @@ export function LiveJob({
   const seen = lastFinite(run.rows.loss);
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   const active = isActive(status);
-  const result = useResult(active && run.answers.length > 0);
+  const answers = useAnswers(active && run.answers.length > 0);
   const failure = status === "failed" ? (job?.error ?? run.error) : null;
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({
@@ -88,8 +88,8 @@ export function LiveJob({
           />
         </div>
       )}
-      {active && result && (
-        <result.Pair id={id} job={job} run={run} version={stream.version.value} status={status} most={1} />
+      {active && answers && (
+        <answers.Pair id={id} job={job} run={run} version={stream.version.value} status={status} most={1} />
       )}
       {children && <div class="home-now-actions">{children}</div>}
     </div>

@@ -378,7 +378,10 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
         <p class="hint">A program made this row{madeBy(row.made)}. It is trained on once it is accepted.</p>
       )}
       {typeof row?.made?.quote === "string" && (
-        <p class="hint">It rests on the words “{clean(row.made.quote, 600)}”.</p>
+        <p class="hint">
+          Its quote, which is in the document: “{clean(row.made.quote, 600)}”. Whether the answer follows from
+          it was not checked.
+        </p>
       )}
       {others.map((review) => (
         <p key={review.by ?? ""} class="hint">

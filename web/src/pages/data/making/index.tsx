@@ -216,7 +216,8 @@ export function MakeRows() {
                 )}
               </div>
               <p class="hint">
-                {draft.trainer === "" && "Each row rests on a quote that stands in the document. "}
+                {draft.trainer === "" &&
+                  "Each row has a quote that is in the document; whether its answer follows from it is not checked. "}
                 None is trained on before you accept it.
               </p>
             </form>
