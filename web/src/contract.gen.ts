@@ -1498,6 +1498,7 @@ export interface Attribution {
 export interface NamedCluster {
   address: string | null;
   insecure: boolean;
+  untrusted: string[];
 }
 
 /** One machine of a cluster. `memory` is in bytes. */
