@@ -38,22 +38,51 @@ def require_trust(settings: Settings, host: str) -> None:
 
     Raises BadRequestError unless a person agrees, or has agreed before.
     """
-    from arkor_dev.connection.ssh.trust import is_trusted, trust
+    from arkor_dev.project.trust import is_trusted
 
-    if is_trusted(settings, host):
-        return
-    stake = (
-        f"{one_line(settings.project, 500)} names the machine {host} in arkor.toml. arkor-dev would sign in "
-        "there with your ssh keys, send the project's files, install a program and leave it running."
-    )
+    if not is_trusted(settings, host):
+        _require(
+            settings, [host],
+            f"{one_line(settings.project, 500)} names the machine {host} in arkor.toml. arkor-dev would sign "
+            "in there with your ssh keys, send the project's files, install a program and leave it running.",
+            agree=f"Agree with --ssh {host}, once, or choose --local or --managed.",
+            instead="For another backend: --local or --managed",
+        )  # fmt: skip
+
+
+def require_cluster_trust(
+    settings: Settings, address: str, storage: str | None = None, *, typed: str = "--on {}, once,"
+) -> None:
+    """Ask, once for each project and address, whether to use the cluster and store that ``arkor.toml`` names.
+
+    A cluster of the command line or the environment is consent itself; ``typed`` says how to type it. Raises
+    like `require_trust`.
+    """
+    from arkor_dev.project.trust import untrusted
+
+    if names := untrusted(settings, address, storage):
+        typing = f", with {typed.format(address)}" if names == [address] else ""
+        _require(
+            settings, names,
+            f"{one_line(settings.project, 500)} names {' and '.join(names)} in arkor.toml, for jobs on a "
+            "cluster. arkor-dev would send the project's data there, and your Ray token to a cluster that "
+            "requires one.",
+            agree=f"Agree at a terminal{typing} or on Studio's Home, or train on this machine: --on here",
+            instead="To train on this machine: --on here",
+        )  # fmt: skip
+
+
+def _require(settings: Settings, names: list[str], stake: str, *, agree: str, instead: str) -> None:
+    """Ask for consent to ``names`` and record it; ``agree`` says how to without a terminal."""
+    from arkor_dev.project.trust import trust
+
+    said = " and ".join(names)
     if not can_ask():
-        raise BadRequestError(
-            f"{stake} Nobody has agreed to that yet. Agree with --ssh {host}, once, or choose --local or "
-            "--managed."
-        )
-    if not _answer(stake, f"Do you trust this project, and use {host}?"):
-        raise BadRequestError(f"{host} was not contacted. For another backend: --local or --managed")
-    trust(settings, host)
+        raise BadRequestError(f"{stake} Nobody has agreed to that yet. {agree}")
+    if not _answer(stake, f"Do you trust this project, and use {said}?"):
+        raise BadRequestError(f"{said} {'was' if len(names) == 1 else 'were'} not contacted. {instead}")
+    for name in names:
+        trust(settings, name)
 
 
 def _answer(stake: str, question: str) -> bool:

@@ -124,10 +124,12 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
 
     if arguments.managed + settings.local + bool(settings.ssh) > 1:
         raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
-    if settings.ssh:
-        from arkor_dev.connection.ssh.trust import trust
+    for typed in (settings.ssh, arguments.cluster):
+        if typed and typed != "here":
+            from arkor_dev.project.trust import trust
 
-        trust(settings, settings.ssh)  # who types the host has agreed to it
+            trust(settings, typed)  # who types a machine's name has agreed to it
+    if settings.ssh:
         settings = replace(settings, local=True)
     if not (arguments.managed or settings.local):
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]

@@ -119,11 +119,13 @@ SSH_PYTHON: Final = text_line(500, "the path of a Python on that machine")
 class NamedCluster(TypedDict):
     """The cluster of a launch's jobs (``GET /api/cluster``), not contacted; null without one.
 
-    ``insecure``: the user accepts a remote cluster without a token.
+    ``insecure``: the user accepts a remote cluster without a token. ``untrusted`` is what only ``arkor.toml``
+    names and nobody has agreed to use: the cluster's address, a store for its checkpoints.
     """
 
     address: str | None
     insecure: bool
+    untrusted: list[str]
 
 
 class ClusterNode(TypedDict):

@@ -12,11 +12,11 @@ import pytest
 
 from arkor_dev.cli.main import main
 from arkor_dev.cli.which_backend import remember, settings_for
-from arkor_dev.connection.ssh.trust import FILE, is_trusted, trust
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.toml.compute import load_ssh_python
+from arkor_dev.project.trust import trust
 from arkor_dev.sdk.async_studio import AsyncStudio
 
 if TYPE_CHECKING:
@@ -157,19 +157,6 @@ def test_consent_to_a_host_is_asked_once_for_each_project_and_host(
     (here.project.parent / "clone" / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
     settings_for(replace(here, project=here.project.parent / "clone"), [])
     assert ["other-box" in call.args[0] for call in question.call_args_list] == [True, False]
-
-
-@pytest.mark.parametrize(
-    "record", [b"[" * 100_000, b"[]", b'{"%s": "gpu-box"}', b'{"%s": [["gpu-box"]]}', b"\xff"]
-)
-def test_a_damaged_record_of_trust_trusts_nothing_and_can_be_replaced(
-    here: Settings, home: Path, record: bytes
-) -> None:
-    (home / ".arkor").mkdir()
-    (home / ".arkor" / FILE).write_bytes(record.replace(b"%s", bytes(here.project)))
-    assert not is_trusted(here, "gpu-box")
-    trust(here, "gpu-box")
-    assert is_trusted(here, "gpu-box")
 
 
 def test_no_token_leaves_because_of_it(

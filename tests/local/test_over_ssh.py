@@ -15,10 +15,10 @@ import pytest
 from arkor_dev.cli.main import main
 from arkor_dev.connection.connect import connected
 from arkor_dev.connection.ssh import package
-from arkor_dev.connection.ssh.trust import trust
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.follow import JobEvent, follow
+from arkor_dev.project.trust import trust
 from tests.support.daemon import running_daemon
 from tests.support.processes import gone
 from tests.support.sshd import HOST, Sshd, running_sshd

@@ -1513,6 +1513,7 @@ export interface Attribution {
 export interface NamedCluster {
   address: string | null;
   insecure: boolean;
+  untrusted: string[];
 }
 
 /** One machine of a cluster. `memory` is in bytes. */

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.cli.consent import require_cluster_trust
 from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
@@ -34,6 +35,8 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
         raise BadRequestError("Name a cluster: arkor-dev cluster status ADDRESS.")
     if not ADDRESS.fits(chosen):
         raise BadRequestError(f"{one_line(chosen, 100)} is not {ADDRESS.words}.")
+    if address is None:
+        require_cluster_trust(settings, chosen, typed="arkor-dev cluster status {}")
     async with joined(dataclasses.replace(settings, local=True), lambda _: None, idle=True) as backend:
         if FEATURE not in await features_of(backend):
             raise BadRequestError(
@@ -99,8 +102,11 @@ async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
 
 
 async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
-    """Raise BadRequestError if a job is to run on a cluster and the backend does not support clusters."""
-    if CLUSTER not in config or FEATURE in await features_of(backend):
+    """Raise BadRequestError if a job is for a cluster that the backend can't use, or nobody has agreed to."""
+    if CLUSTER not in config:
+        return
+    if FEATURE in await features_of(backend):
+        require_cluster_trust(settings, config[CLUSTER], config.get(STORAGE))
         return
     if settings.local:
         raise BadRequestError(

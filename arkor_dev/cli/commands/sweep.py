@@ -18,7 +18,7 @@ from arkor_dev.notices.notifier import Notifier
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.toml.sweep import deadline_of, key_of, load_sweep, space_of
 
-from .cluster import placed
+from .cluster import need_placement, placed
 from .jobs import require_sign_in
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
         await Notifier(settings, lambda _: None).trust()
     async with joined(settings, lambda _: None, idle=action != START, on_demand=action == START) as backend:
         if body is not None:
+            await need_placement(backend, settings, body["config"])
             sweep = await _answer(backend.start_sweep(body))
             if backend.ends_with_launch:
                 sweep = await _follow(backend, sweep, quiet=arguments.json)

@@ -37,6 +37,13 @@ END_SECONDS: Final = 0.5
 """Seconds that it may take when this process ends."""
 
 
+CHOOSES_SERVER: Final = ("wandb/settings", ".wandb/settings")
+"""Files of a project from which W&B takes its server's address, an account and a key, over the user's own.
+
+It reads them where it runs, and sends ``WANDB_API_KEY`` to that server. It has no option to ignore them.
+"""
+
+
 class _Fault(Exception):  # noqa: N818 - why nothing more is reported
     """A reporter cannot continue; ``str()`` says why."""
 
@@ -212,6 +219,13 @@ class Reporting:
                 reports.once(
                     f"No metrics are reported to {name}, which is not installed. Install it with: "
                     f"{install_command(name)}"
+                )
+                continue
+            chooses = next((path for path in CHOOSES_SERVER if (self._project / path).exists()), None)
+            if name == "wandb" and chooses:
+                reports.once(
+                    f"No metrics are reported to wandb: the project's {chooses} chooses where they and your "
+                    "key would go. Delete it, and set WANDB_BASE_URL, WANDB_ENTITY or WANDB_PROJECT instead."
                 )
                 continue
             child_job = {

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
+
+import pytest
+
 from arkor_dev.cli.commands.cluster import lines_of
+from arkor_dev.cli.main import main
+from arkor_dev.contract.errors import BadRequestError
 from tests.support.fake_placement import ADDRESS_OF_IT, FREE, NODES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LACKS = "lacks torch: pip install 'arkor-dev[local]' in the Python that Ray runs with"
 
@@ -19,6 +29,35 @@ def test_a_cluster_is_a_line_and_each_of_its_machines_another() -> None:
         "  10.0.0.7: 1 processor, 0 GPUs, 0.0 GiB; has not answered: it broke",
     ]
     assert next(lines_of(cluster)) == "ray://head:10001: Ray 2.60.0, Python 3.11.9"
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "agreed"),
+    [
+        ([], [], False),
+        ([], [ADDRESS_OF_IT], True),
+        (["start", "--managed", "--on", ADDRESS_OF_IT], [], True),
+        (["start", "--managed", "--on", "ray://other:10001"], [], False),
+    ],
+)
+def test_a_cluster_that_only_the_project_names_is_not_contacted_without_consent(
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    before: list[str],
+    typed: list[str],
+    agreed: bool,
+) -> None:
+    project = ["--project", str(tmp_path)]
+    if before:  # there is no trainer to start
+        assert main([*before, *project]) == 2
+    contacted = Mock(side_effect=BadRequestError("contacted"))
+    monkeypatch.setattr("arkor_dev.cli.commands.cluster.joined", contacted)
+    (tmp_path / "arkor.toml").write_text(f'[compute]\ncluster = "{ADDRESS_OF_IT}"\n')
+    assert main(["cluster", "status", *typed, *project]) == 2
+    assert contacted.called == agreed
+    assert ("Nobody has agreed" in capsys.readouterr().err) != agreed
 
 
 def test_one_that_cannot_be_used_says_why() -> None:

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -23,9 +24,10 @@ from arkor_dev.cli import main as cli
 from arkor_dev.cli.commands.start import run_start
 from arkor_dev.connection import connect
 from arkor_dev.connection.connect import _running_backend
-from arkor_dev.contract.errors import ArkorError, status_of
+from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.jobs import follow
 from arkor_dev.project.arkor_toml import revision
+from arkor_dev.project.trust import trust
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.fake_forecasts import FIGURES
 from tests.support.processes import script
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
+COMPUTE = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
 STREAM = "GET /v1/jobs/{id}/events/stream"
 TOML = """
 [[trainer]]
@@ -157,8 +160,9 @@ async def test_a_job_is_told_where_it_runs(
     wanted: dict[str, object],
 ) -> None:
     fake_backend.features = ["placement"]
-    compute = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
-    (settings.project / "arkor.toml").write_text(f"{compute}{TOML}")
+    (settings.project / "arkor.toml").write_text(f"{COMPUTE}{TOML}")
+    if option is None:
+        trust(settings, "ray://head:10001")
     started = Started(replace(settings, cluster=option, insecure_cluster=insecure))
     fake_backend.finish(await started.job(fake_backend))
     code, lines = await started.end()
@@ -167,6 +171,29 @@ async def test_a_job_is_told_where_it_runs(
     names = ("cluster", "insecureCluster", "storage")
     assert {name: config[name] for name in names if name in config} == wanted
     assert any("--insecure-cluster" in line for line in lines) == ("insecureCluster" in wanted)
+
+
+async def test_a_job_goes_to_the_projects_cluster_only_after_consent_which_is_asked_once(
+    settings: Settings, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_backend.features = ["placement"]
+    (settings.project / "arkor.toml").write_text(f"{COMPUTE}{TOML}")
+    with pytest.raises(BadRequestError, match=r"Nobody has agreed.* --on ray://head:10001, once.* --on here"):
+        await Started(settings).end()
+    monkeypatch.setattr("arkor_dev.cli.consent.can_ask", lambda: True)
+    answer = Mock(return_value="n")
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(BadRequestError, match="ray://head:10001 was not contacted"):
+        await Started(settings).end()
+    assert not fake_backend.jobs
+
+    answer.return_value = "y"
+    for _ in range(2):
+        started = Started(settings)
+        fake_backend.finish(await started.job(fake_backend))
+        assert (await started.end())[0] == 0
+    assert answer.call_count == 2, "one for each answer, and none for the second job"
+    assert "names ray://head:10001 in arkor.toml" in answer.call_args.args[0]
 
 
 async def test_a_cluster_that_the_backend_does_not_know_starts_nothing(

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from arkor_dev.cli import main as cli
-from arkor_dev.cli.commands.sweep import _follow, lines_of
+from arkor_dev.cli.commands.sweep import _follow, lines_of, run_sweep
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.project.trust import trust
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.core.settings import Settings
+    from tests.support.fake_backend import FakeBackend
 
 SWEEP: dict[str, Any] = {
     "id": "sweep_00000000000a", "name": "bot sweep", "state": "completed", "createdAt": "-",
@@ -111,3 +115,17 @@ async def test_ctrl_c_says_how_the_sweep_goes_on(capsys: pytest.CaptureFixture[s
     with pytest.raises(asyncio.CancelledError):
         await following
     assert "`arkor-dev --local` continues it" in capsys.readouterr().err
+
+
+async def test_a_search_goes_to_the_projects_cluster_only_after_consent(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    fake_backend.features = ["placement", "sweeps"]
+    (settings.project / "arkor.toml").write_text(f'[compute]\ncluster = "ray://head:10001"\n{TOML}')
+    arguments = cli.parser().parse(["sweep", "start"])
+    with pytest.raises(BadRequestError, match=r"names ray://head:10001 in arkor.toml.* Nobody has agreed"):
+        await run_sweep(settings, arguments)
+    assert fake_backend.count("POST /v1/sweeps") == 0
+    trust(settings, "ray://head:10001")
+    assert await run_sweep(settings, arguments) == 0
+    assert fake_backend.last("POST /v1/sweeps").json()["config"]["cluster"] == "ray://head:10001"

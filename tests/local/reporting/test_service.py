@@ -257,6 +257,23 @@ async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, pa
         assert bench.said == [said, *more]
 
 
+@pytest.mark.parametrize("folder", ["wandb", ".wandb"])
+async def test_a_project_does_not_choose_the_server_that_gets_the_figures_and_the_key(
+    bench: Bench, packages: Path, folder: str
+) -> None:
+    put(packages, "wandb", BODIES["wandb"])
+    (bench.project / folder).mkdir()
+    settings = bench.project / folder / "settings"
+    settings.write_text("[default]\nbase_url = https://example.org\n")
+    for chosen in (True, False):
+        reports = bench.begin("wandb")
+        await bench.end(reports)
+        assert (reports.reports == []) == chosen
+        settings.unlink(missing_ok=True)
+    (said,) = bench.said
+    assert said.startswith(f"No metrics are reported to wandb: the project's {folder}/settings chooses")
+
+
 async def test_a_job_that_goes_on_at_once_waits_for_what_was_before(bench: Bench, packages: Path) -> None:
     """Two processes that write to one run would be in each other's way."""
     calls = put(packages, "trackio", BODIES["trackio"])

@@ -8,6 +8,7 @@ import { clean, displayName } from "../../lib/text";
 import { href, route, setQuery } from "../../router";
 import { features } from "../../store/features";
 import { editsOf, trainerNamed } from "../../store/manifest";
+import { needsTrust } from "../../store/placement";
 import { changeWords } from "../../store/trainer-changes";
 import { applySettings, changesFor, drafted, draftFaults, formWanted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
@@ -98,7 +99,8 @@ export function TrainerCard({ known, trainer, live, done = false }: Props) {
   useLayoutEffect(() => {
     if (faults > 0) setOpen(true);
   }, [faults > 0]);
-  const blocked = trainer.problem !== undefined || faults > 0;
+  const distrusted = !typescript && needsTrust();
+  const blocked = trainer.problem !== undefined || faults > 0 || distrusted;
   const dropped = useFile(editable);
   // A wrapper that outlives the card, to pass on the focus.
   return (
@@ -122,7 +124,15 @@ export function TrainerCard({ known, trainer, live, done = false }: Props) {
                 class="home-run"
                 busy={starting.value}
                 disabled={blocked}
-                aria-describedby={blocked ? (faults > 0 ? "home-faults" : "home-problem") : undefined}
+                aria-describedby={
+                  faults > 0
+                    ? "home-faults"
+                    : trainer.problem !== undefined
+                      ? "home-problem"
+                      : distrusted
+                        ? "home-trust"
+                        : undefined
+                }
                 onClick={() => void runTrainer(trainer, quick)}
               >
                 {quick ? "Start quick test" : changed ? "Run with unsaved changes" : "Run training"}

@@ -5,7 +5,7 @@ import { api, errorText } from "../../../api/client";
 import type { Cluster, NamedCluster } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { manifest } from "../../../store/manifest";
-import { chosenPlacement, configuredCluster } from "../../../store/placement";
+import { chosenPlacement, configuredCluster, needsTrust, untrusted } from "../../../store/placement";
 import { Button } from "../../../ui/controls/button";
 import { Chips } from "../../../ui/controls/switch";
 import { clusterWords } from "./words";
@@ -25,20 +25,62 @@ async function look(): Promise<void> {
   }
 }
 
+const trustError = signal<string | null>(null);
+const trusting = signal(false);
+
+function keep(answer: NamedCluster): void {
+  if (answer.address !== configured.peek()?.address) seen.value = [];
+  if (answer.address === null) chosenPlacement.value = undefined;
+  configured.value = answer;
+  configuredCluster.value = answer.address;
+  untrusted.value = answer.untrusted;
+  trustError.value = null;
+}
+
+async function trust(): Promise<void> {
+  trusting.value = true;
+  try {
+    keep(await api<NamedCluster>("/cluster/trust", { method: "POST", body: { names: untrusted.peek() } }));
+  } catch (error) {
+    const text = errorText(error);
+    await api<NamedCluster>("/cluster").then(keep, () => undefined); // the file may name another one now
+    trustError.value = text;
+  } finally {
+    trusting.value = false;
+  }
+}
+
+/** Asks for consent to what the file names, in full. */
+function Trust() {
+  return (
+    <div id="home-trust" class="home-note home-note-warn">
+      <p>
+        <strong>arkor.toml names</strong>{" "}
+        {untrusted.value.map((name, position) => (
+          <span key={name}>
+            {position > 0 && " and "}
+            <bdi>{clean(name, 1000)}</bdi>
+          </span>
+        ))}
+        . A training sends the project's data there, and your Ray token to a cluster that requires one. Do you
+        trust this project with that?
+      </p>
+      {trustError.value !== null && <p role="alert">{trustError.value}</p>}
+      <p class="home-note-actions">
+        <Button small busy={trusting.value} onClick={() => void trust()}>
+          Trust this cluster
+        </Button>
+      </p>
+    </div>
+  );
+}
+
 export function ClusterChoice() {
   const { revision } = manifest.value ?? {};
   useEffect(() => {
-    void api<NamedCluster>("/cluster").then(
-      (answer) => {
-        if (answer.address !== configured.peek()?.address) seen.value = [];
-        if (answer.address === null) chosenPlacement.value = undefined;
-        configured.value = answer;
-        configuredCluster.value = answer.address;
-      },
-      () => {
-        // Without an answer there is no choice; the start reports what is wrong.
-      },
-    );
+    void api<NamedCluster>("/cluster").then(keep, () => {
+      // Without an answer there is no choice; the start reports what is wrong.
+    });
   }, [revision]);
   const { address, insecure } = configured.value ?? {};
   if (typeof address !== "string") return null;
@@ -56,7 +98,8 @@ export function ClusterChoice() {
           chosenPlacement.value = value === "here" ? "here" : undefined;
         }}
       />
-      {!onThisMachine && (
+      {needsTrust() && <Trust />}
+      {!onThisMachine && !untrusted.value.includes(address) && (
         <>
           {insecure && (
             <p class="home-cluster-open" role="alert">
