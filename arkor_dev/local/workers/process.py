@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .errors import TRY_AGAIN, JobFailure
+from .errors import SLOW_TEMPLATE, TRY_AGAIN, JobFailure
 from .out_of_memory import out_of_memory_kills
 
 if TYPE_CHECKING:
@@ -207,6 +207,11 @@ class Child:
         return self._process.returncode == -signal.SIGKILL and not self._strange
 
     @property
+    def overran(self) -> bool:
+        """Whether the system ended it for its processor time, which workers limit in chat templates."""
+        return self._process.returncode == -signal.SIGXCPU
+
+    @property
     def ran_out_of_memory(self) -> bool:
         """Whether it was killed when memory ran out, as far as the system says; else that is assumed."""
         return self.killed and self._memory_ran_out is not False
@@ -223,6 +228,8 @@ class Child:
                 None: f", as happens where memory runs out: {relief}",
             }
             return f"{subject} was killed (signal 9){known[self._memory_ran_out]}."
+        if self.overran:
+            return f"{subject} exceeded its limit on processor time, and was ended. {SLOW_TEMPLATE}"
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")
         return f"{subject} ended {ending}: {last}"
