@@ -212,7 +212,10 @@ class TransformersEngine:
             self._batches.clear()
             self._prompt_cache.clear()
             base, why_not_gpu = _load_base(
-                Path(ask["base"]), four_bit=FOUR_BIT in base_key, with_training=WITH_TRAINING in base_key
+                Path(ask["base"]),
+                four_bit=FOUR_BIT in base_key,
+                with_training=WITH_TRAINING in base_key,
+                as_stored=SCORED not in base_key,
             )
             base.model.eval()
             self._plan = None
@@ -273,9 +276,11 @@ class TransformersEngine:
             del self._adapters[name], self._scales[name]
 
 
-def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base, str | None]:
+def _load_base(
+    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool
+) -> tuple[Base, str | None]:
     """Load a base onto a device with enough free memory; also return why that is not the GPU.
-    ``with_training``: a job is training on the GPU.
+    ``with_training``: a job is training on the GPU. ``as_stored``: on a CPU, in the file's dtype.
 
     Raises JobFailure if no device has enough.
     """
@@ -305,7 +310,7 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
             )
     if four_bit:
         return load_dequantized(path), reason
-    return load_base(path, device="cpu" if reason else None), reason
+    return load_base(path, device="cpu" if reason else None, as_stored=as_stored), reason
 
 
 def _is_scored(ask: dict[str, Any]) -> bool:
