@@ -82,16 +82,16 @@ def convert(model: Any, plan: ComputePlan) -> None:
         for module in model.modules():
             # A subclass may compute more than this product, and other code may read its weight: skip it.
             if type(module) is torch.nn.Linear:
-                module.weight = torch.nn.Parameter(_packed(module.weight.detach()), requires_grad=False)
-                module.forward = MethodType(_packed_product, module)
+                module.weight = torch.nn.Parameter(packed_weight(module.weight.detach()), requires_grad=False)
+                module.forward = MethodType(packed_product, module)
 
 
-def _packed(weight: Any) -> Any:
+def packed_weight(weight: Any) -> Any:
     """Return ``weight`` in oneDNN's own order for products with one row."""
     return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
-def _packed_product(module: Any, rows: Any) -> Any:
+def packed_product(module: Any, rows: Any) -> Any:
     """Apply a linear layer with a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
