@@ -221,7 +221,7 @@ def test_kto_has_trl_s_losses(tiny: Path, tmp_path: Path) -> None:
     """Weights that differ, since equal ones would hide a mix-up; the KL is above zero in some steps."""
     from trl import KTOConfig, KTOTrainer
 
-    how = {"desirableWeight": 1.0, "undesirableWeight": 1.5, "beta": 0.3, "batchSize": BATCH}
+    how: dict[str, Any] = {"desirableWeight": 1.0, "undesirableWeight": 1.5, "beta": 0.3, "batchSize": BATCH}
     ours = run_of(tiny, tmp_path, "kto", **how)
     ours.begin()
     args = arguments(tmp_path, KTOConfig, beta=0.3, undesirable_weight=1.5)
@@ -304,7 +304,7 @@ def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
-    how = {"loraDropout": 0.1, **({"rpoAlpha": 0.5} if name == "dpo" else {})}
+    how: dict[str, Any] = {"loraDropout": 0.1, **({"rpoAlpha": 0.5} if name == "dpo" else {})}
     run = run_of(tiny, whole, name, **how)
     assert run.run().status == "completed"
     logged = [fields for name, fields in run.emit.calls if name == "training.log"]  # type: ignore[attr-defined]
