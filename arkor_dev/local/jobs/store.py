@@ -157,6 +157,7 @@ class Store(EventLog):
                 if verdict.status == KILLED:
                     verdict = Verdict("paused", {"reason": KILLED, "message": error})
                     self._pause(job_id, verdict.fields)
+                    interruptions.forget_crashes(self._db, job_id)
                 else:
                     verdict = Verdict("failed", {**verdict.fields, "error": error})
                     self._finish(job_id, verdict)
