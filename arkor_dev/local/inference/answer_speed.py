@@ -3,7 +3,7 @@
 Generating a token reads every weight once. bfloat16 halves what is read, if the processor can compute with
 it. Weights in oneDNN's own order (packed) are read up to twice as fast, with the same result. Some processors
 read faster with all cores. So part of the model's own weights, larger than the caches, is multiplied by one
-row with each plan, which takes 0.4 s.
+row with each plan, which takes 0.2 s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -23,8 +23,8 @@ MEASURED_BYTES: Final = 128 * 2**20
 """Bytes of weights, in float32, to measure with: more than most processors' caches hold."""
 LEAST_BYTES: Final = 16 * 2**20
 """A model with fewer bytes than this is not limited by reading its weights."""
-TURNS: Final = 6
-"""Number of passes, of which the best counts: beside busy programs, the best of three may be a bad one."""
+TURNS: Final = 3
+"""Number of passes, of which the best counts."""
 MARGIN: Final = 1.15
 """Minimum speedup for choosing a less simple plan."""
 THREADS_MARGIN: Final = 1.5
@@ -60,14 +60,15 @@ def fastest_plan(model: Any, dtype: Any) -> ComputePlan:
     before = torch.get_num_threads()
     best = (torch.float32, False)
     try:
-        seconds = _seconds(weights, *best, half_of_cores())
+        took = _took(weights, *best, half_of_cores())
         for candidate in ((torch.float32, True), (torch.bfloat16, False), (torch.bfloat16, True)):
             # Not every processor or build of torch supports these products.
             with contextlib.suppress(RuntimeError, AttributeError):
-                candidate_seconds = _seconds(weights, *candidate, half_of_cores())
-                if seconds > MARGIN * candidate_seconds:
-                    best, seconds = candidate, candidate_seconds
-        all_cores = seconds > THREADS_MARGIN * _seconds(weights, *best, CORES)
+                candidate_took = _took(weights, *candidate, half_of_cores())
+                # Beside busy programs the clock would choose at random.
+                if took.processor > MARGIN * candidate_took.processor:
+                    best, took = candidate, candidate_took
+        all_cores = took.wall > THREADS_MARGIN * _took(weights, *best, CORES).wall
     finally:
         torch.set_num_threads(before)
     return ComputePlan(*best, CORES if all_cores else half_of_cores(), half_of_cores())
@@ -106,19 +107,30 @@ def _some_weights(model: Any) -> list[Any] | None:
     return weights if size >= LEAST_BYTES else None
 
 
-def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
-    """Return the seconds of one pass over ``weights`` with one row, the best of a few."""
+class _Took(NamedTuple):
+    """Seconds of one pass, each the best of a few: of a single thread's processor time, and by the clock.
+
+    Several threads spin while they wait for one another, so of theirs it is the clock's as well.
+    """
+
+    processor: float
+    wall: float
+
+
+def _took(weights: list[Any], dtype: Any, packed: bool, threads: int) -> _Took:
+    """Measure a pass over ``weights`` with one row."""
     torch.set_num_threads(threads)
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])
     for layer, weight in zip(layers, weights, strict=True):
         layer.weight = torch.nn.Parameter(weight)
     convert(layers, ComputePlan(dtype, packed, threads, threads))
     rows = [torch.ones(1, weight.shape[1], dtype=dtype) for weight in weights]
-    times = []
+    times: list[tuple[float, float]] = []
     with torch.inference_mode():
         for _ in range(TURNS):
-            started = time.perf_counter()
+            before, started = time.process_time(), time.perf_counter()
             for row, layer in zip(rows, layers, strict=True):
                 layer(row)
-            times.append(time.perf_counter() - started)
-    return min(times)
+            times.append((time.process_time() - before, time.perf_counter() - started))
+    processor, wall = zip(*times, strict=True)
+    return _Took(min(processor if threads == 1 else wall), min(wall))
