@@ -195,8 +195,9 @@ class TrainingMessage(AnyEvent):
 class TrainingPaused(AnyEvent):
     """The job is paused after ``step`` and has released its memory; ``message`` explains why.
 
-    ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``disk`` (too little space to
-    save) or ``battery``. From the local backend.
+    ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``killed`` (its process was
+    killed three times at one step), ``disk`` (too little space to save) or ``battery``. From the local
+    backend.
     """
 
     type: Literal["training.paused"]

@@ -165,7 +165,13 @@ def generate(model: Path, tokens: int, number: str, adapter: str) -> dict[str, A
     rates["first"] = answer(1, 1)
     asked.append(PeftModel.from_pretrained(base.model, adapter).eval())
     answer(1, 4)
-    return {**rates, "adapted1": tokens / answer(1, tokens)}
+    rates["adapted1"] = tokens / answer(1, tokens)
+    asked.clear()
+    base.model = None  # the peak is that of one model
+    whole = load_base(model).model.to(torch.float32)
+    asked.append(PeftModel.from_pretrained(whole, adapter).merge_and_unload().eval())
+    answer(1, 4)
+    return {**rates, "merged1": tokens / answer(1, tokens)}
 
 
 def llama(gguf: Path, tokens: int) -> dict[str, Any]:

@@ -50,6 +50,11 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             "tokens/s",
             ours[f"rate{count}"],
         )
+    for name, key, least in (
+        ("one with an adapter, generate beside", "adapted1", None),
+        ("  generate with it merged in float32 beside", "merged1", 1.2),
+    ):
+        yield Figure(name, ours["adapted1"], "tokens/s", other[key], least=None if quick else least)
     small = None if quick else 3
     yield Figure("8 at once, one beside", ours["rate8"], "tokens/s", ours["rate1"], least=small)
     yield Figure("first token, generate beside", 1000 * ours["first"], "ms", 1000 * other["first"])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
 from arkor_dev.data.sources import SourceError, resolved
+from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.descendants import adopt_orphans, end_descendants
 from arkor_dev.local.workers.link import die_with_parent
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 MODULE: Final = "arkor_own_metric"
+MEMORY: Final = 2 * 2**30
+"""Maximum bytes of private memory, in each of its processes: a job trains beside it."""
 ERROR: Final = 500
 """Maximum length of a function's error message, in characters."""
 
@@ -59,6 +62,7 @@ def _serve() -> NoReturn:
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    limit_memory(MEMORY)
     lines, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -71,6 +75,9 @@ def _serve() -> NoReturn:
                 response: dict[str, Any] = {"score": _number(score(row))}
             except ScoringError as fault:
                 response = {"error": str(fault)[:ERROR]}
+            except MemoryError:
+                limit = f"{MEMORY >> 30} GiB of memory, the limit for a metric"
+                response = {"error": f"{request['metric']} needs more than {limit}"}
             except Exception as error:  # noqa: BLE001 - a project's function may raise anything
                 response = {"error": f"{request['metric']} failed: {type(error).__name__}: {error}"[:ERROR]}
             answers.write(json.dumps(response).encode() + b"\n")

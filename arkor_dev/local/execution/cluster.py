@@ -32,7 +32,7 @@ class ClusterWorker:
     replaces it and receives the same messages.
     """
 
-    killed = False
+    killed = ran_out_of_memory = False
 
     def __init__(self, drivers: DriverPool, process: DriverProcess) -> None:
         self._drivers, self._process = drivers, process

@@ -67,7 +67,11 @@ class Worker(Protocol):
 
     @property
     def killed(self) -> bool:
-        """Whether the system has killed it, which it does when memory runs out."""
+        """Whether it was killed, by the system or by someone else."""
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether the system has killed it because memory ran out, or may have."""
 
     def send(self, **fields: Any) -> None:
         """Queue one message, without waiting for it to be sent."""

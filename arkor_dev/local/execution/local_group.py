@@ -33,8 +33,13 @@ class LocalGroup:
 
     @property
     def killed(self) -> bool:
-        """Whether the system has killed the worker that ended first."""
+        """Whether the worker that ended first was killed."""
         return self._ended_first is not None and self._ended_first.killed
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether it was killed because memory ran out, or may have been."""
+        return self._ended_first is not None and self._ended_first.ran_out_of_memory
 
     def send(self, **fields: Any) -> None:
         """Queue one message: a command goes to rank 0, anything else to all."""

@@ -12,7 +12,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 
@@ -20,10 +20,11 @@ from arkor_dev.local.workers.resources import available_cores
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
-"""Bytes of float32 weights to measure with: more than most processors' caches hold."""
+"""Bytes of weights, in float32, to measure with: more than most processors' caches hold."""
 LEAST_BYTES: Final = 16 * 2**20
 """A model with fewer bytes than this is not limited by reading its weights."""
 TURNS: Final = 3
+"""Number of passes, of which the best counts."""
 MARGIN: Final = 1.15
 """Minimum speedup for choosing a less simple plan."""
 THREADS_MARGIN: Final = 1.5
@@ -48,22 +49,26 @@ def half_of_cores() -> int:
     return max(1, CORES // 2)
 
 
-def fastest_plan(model: Any, loaded: Any) -> ComputePlan:
-    """Measure ``model``, whose weights are in ``loaded`` on the CPU."""
+def fastest_plan(model: Any, dtype: Any) -> ComputePlan:
+    """Measure ``model`` on the CPU, which computes in ``dtype`` unless another one is faster.
+
+    Its weights may be stored in another dtype.
+    """
     weights = _some_weights(model)
-    if loaded != torch.float32 or weights is None:
-        return ComputePlan(loaded, False, CORES if weights else half_of_cores(), half_of_cores())
+    if dtype != torch.float32 or weights is None:
+        return ComputePlan(dtype, False, CORES if weights else half_of_cores(), half_of_cores())
     before = torch.get_num_threads()
     best = (torch.float32, False)
     try:
-        seconds = _seconds(weights, *best, half_of_cores())
+        took = _took(weights, *best, half_of_cores())
         for candidate in ((torch.float32, True), (torch.bfloat16, False), (torch.bfloat16, True)):
             # Not every processor or build of torch supports these products.
             with contextlib.suppress(RuntimeError, AttributeError):
-                candidate_seconds = _seconds(weights, *candidate, half_of_cores())
-                if seconds > MARGIN * candidate_seconds:
-                    best, seconds = candidate, candidate_seconds
-        all_cores = seconds > THREADS_MARGIN * _seconds(weights, *best, CORES)
+                candidate_took = _took(weights, *candidate, half_of_cores())
+                # Beside busy programs the clock would choose at random.
+                if took.processor > MARGIN * candidate_took.processor:
+                    best, took = candidate, candidate_took
+        all_cores = took.wall > THREADS_MARGIN * _took(weights, *best, CORES).wall
     finally:
         torch.set_num_threads(before)
     return ComputePlan(*best, CORES if all_cores else half_of_cores(), half_of_cores())
@@ -78,16 +83,16 @@ def convert(model: Any, plan: ComputePlan) -> None:
         for module in model.modules():
             # A subclass may compute more than this product, and other code may read its weight: skip it.
             if type(module) is torch.nn.Linear:
-                module.weight = torch.nn.Parameter(_packed(module.weight.detach()), requires_grad=False)
-                module.forward = MethodType(_packed_product, module)
+                module.weight = torch.nn.Parameter(packed_weight(module.weight.detach()), requires_grad=False)
+                module.forward = MethodType(packed_product, module)
 
 
-def _packed(weight: Any) -> Any:
+def packed_weight(weight: Any) -> Any:
     """Return ``weight`` in oneDNN's own order for products with one row."""
     return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
-def _packed_product(module: Any, rows: Any) -> Any:
+def packed_product(module: Any, rows: Any) -> Any:
     """Apply a linear layer with a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
@@ -98,23 +103,34 @@ def _some_weights(model: Any) -> list[Any] | None:
     for module in model.modules():
         if isinstance(module, torch.nn.Linear) and size < MEASURED_BYTES:
             weights.append(module.weight.detach())
-            size += weights[-1].nbytes
+            size += weights[-1].numel() * torch.float32.itemsize
     return weights if size >= LEAST_BYTES else None
 
 
-def _seconds(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
-    """Return the seconds of one pass over ``weights`` with one row, the best of a few."""
+class _Took(NamedTuple):
+    """Seconds of one pass, each the best of a few: of a single thread's processor time, and by the clock.
+
+    Several threads spin while they wait for one another, so of theirs it is the clock's as well.
+    """
+
+    processor: float
+    wall: float
+
+
+def _took(weights: list[Any], dtype: Any, packed: bool, threads: int) -> _Took:
+    """Measure a pass over ``weights`` with one row."""
     torch.set_num_threads(threads)
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])
     for layer, weight in zip(layers, weights, strict=True):
         layer.weight = torch.nn.Parameter(weight)
     convert(layers, ComputePlan(dtype, packed, threads, threads))
     rows = [torch.ones(1, weight.shape[1], dtype=dtype) for weight in weights]
-    times = []
+    times: list[tuple[float, float]] = []
     with torch.inference_mode():
         for _ in range(TURNS):
-            started = time.perf_counter()
+            before, started = time.process_time(), time.perf_counter()
             for row, layer in zip(rows, layers, strict=True):
                 layer(row)
-            times.append(time.perf_counter() - started)
-    return min(times)
+            times.append((time.process_time() - before, time.perf_counter() - started))
+    processor, wall = zip(*times, strict=True)
+    return _Took(min(processor if threads == 1 else wall), min(wall))

@@ -3,7 +3,8 @@
 Each answer has a queue that receives the worker's messages for it. Leaving an answer early, for whatever
 reason, stops it in the worker. Third-party code runs there (a chat template, a library that reads a model's
 files), so a worker that does not acknowledge a stop in time is killed, and answers that had not begun are
-sent to its successor. If a worker dies on its own, its answers end with the reason.
+sent to its successor. So they are if the system ends it because of one answer's chat template. If a worker
+dies on its own, its answers end with the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.errors import SMALLER_MODEL, JobFailure
+from arkor_dev.local.workers.errors import SLOW_TEMPLATE, SMALLER_MODEL, JobFailure
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Inference:
         self._retry: asyncio.Task[None] | None = None
         self._freeing_memory: asyncio.TimerHandle | None = None
         self._evicted: Child | None = None
+        self._begun_last: int | None = None
         self._closed = False
 
     @contextlib.asynccontextmanager
@@ -160,7 +162,7 @@ class Inference:
         await child.ended()
         if self._child is child:
             self._child = None
-        stuck = bool(self._stopping) and not self._closed
+        stuck = (bool(self._stopping) or child.overran) and not self._closed
         for timer in self._stopping.values():
             timer.cancel()
         self._stopping.clear()
@@ -168,6 +170,9 @@ class Inference:
         answers_of_child = {
             number: answer for number, answer in self._answers.items() if answer.child is child
         }
+        if child.overran and (guilty := answers_of_child.pop(self._begun_last or 0, None)):
+            self._answers.pop(self._begun_last or 0)
+            guilty.messages.put_nowait({"error": SLOW_TEMPLATE})
         waiting = {
             number: answer for number, answer in answers_of_child.items() if stuck and not answer.started
         }
@@ -188,6 +193,9 @@ class Inference:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         number, last = message["id"], "done" in message or "error" in message
+        if "begins" in message:
+            self._begun_last = number
+            return
         answer = self._answers.pop(number, None) if last else self._answers.get(number)
         if answer:
             answer.started = answer.started or "text" in message

@@ -1,13 +1,16 @@
 """Checks callers' input in a separate process with limits, one check at a time.
 
 The caller's input decides how much work a check does in third-party libraries, so it must not run in the
-process that has the store and serves other people. Callers take turns, with a few waiting checks each.
+process that has the store and serves other people. Callers take turns, with a few waiting checks each; those
+whose check has reached a limit share a second process, so that nobody else waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import UnavailableError
@@ -16,13 +19,15 @@ from arkor_dev.local.workers.process import Child, passed
 from .admission import AdmissionQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 WAITING_OF_ONE: Final = 4
 """Maximum number of waiting checks per caller."""
 SECONDS: Final = 20.0
 """Time limit of a check, for a busy machine. The process also limits its processor time."""
 IDLE_SECONDS: Final = 60.0
+EXPENSIVE_CALLERS: Final = 1000
+"""Maximum number of callers remembered because a check of theirs reached a limit."""
 OWN_SIGNALS: Final = frozenset({signal.SIGXCPU, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS})
 """Signals by which the system ends a process that exceeds its limits; other signals may have other causes."""
 
@@ -44,15 +49,39 @@ class LimitedChecks:
         self._idle: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._closed = False
+        self._expensive_callers: OrderedDict[str, None] = OrderedDict()
+        self._for_expensive: LimitedChecks | None = None
 
     async def close(self) -> None:
         """Stop the process and accept no further checks."""
         self._closed = True
+        if self._for_expensive:
+            await self._for_expensive.close()
         if self._idle:
             self._idle.cancel()
         await self._end()
         if self._ending:
             await self._ending
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, caller: str) -> AsyncIterator[Callable[[Mapping[str, Any]], Awaitable[Any]]]:
+        """Wait for ``caller``'s turn; yield the function that checks a request, see `_check`.
+
+        Raises RateLimitedError if too many checks are waiting.
+        """
+        lane = self
+        if caller in self._expensive_callers and not self._closed:
+            if self._for_expensive is None:
+                self._for_expensive = LimitedChecks(self._module, self._subject, self._idle_seconds)
+            lane = self._for_expensive
+        async with lane._queue.admit(caller):  # noqa: SLF001
+            try:
+                yield lane._check  # noqa: SLF001
+            except LimitReachedError:
+                self._expensive_callers[caller] = None
+                if len(self._expensive_callers) > EXPENSIVE_CALLERS:
+                    self._expensive_callers.popitem(last=False)
+                raise
 
     async def _check(self, request: Mapping[str, Any]) -> Any:
         """Return the process's answer; the caller must hold an admission.

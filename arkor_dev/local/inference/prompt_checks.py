@@ -39,15 +39,15 @@ class PromptChecks(LimitedChecks):
         texts = texts_of(ask)
         if sum(len(text.encode(errors="replace")) for text in texts) <= SHORT:
             return
-        async with self._queue.admit(caller):
-            try:
-                most: int | None = await self._check({"model": str(model), "texts": texts})
-            except LimitReachedError:
-                raise BadRequestError(
-                    "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",
-                    code="invalid_value",
-                    param="messages",
-                ) from None
+        try:
+            async with self._turn(caller) as check:
+                most: int | None = await check({"model": str(model), "texts": texts})
+        except LimitReachedError:
+            raise BadRequestError(
+                "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",
+                code="invalid_value",
+                param="messages",
+            ) from None
         if most is not None:
             raise BadRequestError(TOO_LONG.format(most, name))
 

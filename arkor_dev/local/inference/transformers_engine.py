@@ -32,6 +32,7 @@ from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
+from .merged_weights import MergedWeights
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class TransformersEngine:
         self._forward: Forward | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
         self._scales: dict[str, AdapterScale] = {}
+        self._merged: dict[str, MergedWeights] = {}
         self._active: ActiveAdapter | None = None
         self._plan: ComputePlan | None = None
         self._batches: dict[ActiveAdapter, Batch] = {}
@@ -195,13 +197,37 @@ class TransformersEngine:
         model = self.base.model
         if not isinstance(model, PeftModel) or active == self._active:
             return
+        self._deactivate()
         if active.adapter is None:
             model.base_model.disable_adapter_layers()
         else:
             model.base_model.enable_adapter_layers()
             model.set_adapter(active.adapter, inference_mode=True)
             self._scales[active.adapter].set(active.strength)
+            if active.strength == FULL_STRENGTH and active.adapter in self._merged:
+                self._merged[active.adapter].use()
         self._active = active
+
+    def _deactivate(self) -> None:
+        """Let the next answer activate its adapter anew."""
+        self._active = None
+        for merged in self._merged.values():
+            merged.leave()
+
+    def _merge(self, adapter: str) -> None:
+        """Add a loaded adapter to packed weights, if there is memory for that.
+
+        That is done for one adapter, while neither it nor the one before it has answers under way, since
+        these would change in the middle.
+        """
+        users = (self._adapters[name] for name in (adapter, *self._merged))
+        if adapter in self._merged or not (self._plan and self._plan.packed) or any(users):
+            return
+        self._deactivate()
+        self._merged.clear()
+        self._scales[adapter].set(FULL_STRENGTH)
+        if MergedWeights.fit(self.base.model, adapter):
+            self._merged[adapter] = MergedWeights(self.base.model, adapter)
 
     def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
         if self._base_key != base_key:
@@ -209,10 +235,14 @@ class TransformersEngine:
             self._base_key, self._base, self._active, self._forward = None, None, None, None
             self._adapters.clear()
             self._scales.clear()
+            self._merged.clear()
             self._batches.clear()
             self._prompt_cache.clear()
             base, why_not_gpu = _load_base(
-                Path(ask["base"]), four_bit=FOUR_BIT in base_key, with_training=WITH_TRAINING in base_key
+                Path(ask["base"]),
+                four_bit=FOUR_BIT in base_key,
+                with_training=WITH_TRAINING in base_key,
+                as_stored=SCORED not in base_key,
             )
             base.model.eval()
             self._plan = None
@@ -239,6 +269,8 @@ class TransformersEngine:
             if adapter not in self._adapters:
                 self._add(adapter, ask["adapter"])
             self._adapters.move_to_end(adapter)
+            if strength == FULL_STRENGTH:
+                self._merge(adapter)
             active = ActiveAdapter(adapter, strength)
         self._activate(active)
         return active
@@ -248,7 +280,7 @@ class TransformersEngine:
         refuse_pickled_adapter(Path(folder))
         has_adapters = isinstance(base.model, PeftModel)
         config = lora_config(Path(folder), base.model.get_base_model() if has_adapters else base.model)
-        self._active = None  # loading an adapter changes which one is active
+        self._deactivate()  # loading an adapter changes which one is active
         try:
             if has_adapters:
                 base.model.add_adapter(adapter, config)
@@ -270,12 +302,15 @@ class TransformersEngine:
         for name in idle[: max(0, len(self._adapters) - ADAPTERS)]:
             base.model.delete_adapter(name)
             self._prompt_cache.forget(name)
+            self._merged.pop(name, None)
             del self._adapters[name], self._scales[name]
 
 
-def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base, str | None]:
+def _load_base(
+    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool
+) -> tuple[Base, str | None]:
     """Load a base onto a device with enough free memory; also return why that is not the GPU.
-    ``with_training``: a job is training on the GPU.
+    ``with_training``: a job is training on the GPU. ``as_stored``: on a CPU, in the file's dtype.
 
     Raises JobFailure if no device has enough.
     """
@@ -305,7 +340,7 @@ def _load_base(path: Path, *, four_bit: bool, with_training: bool) -> tuple[Base
             )
     if four_bit:
         return load_dequantized(path), reason
-    return load_base(path, device="cpu" if reason else None), reason
+    return load_base(path, device="cpu" if reason else None, as_stored=as_stored), reason
 
 
 def _is_scored(ask: dict[str, Any]) -> bool:

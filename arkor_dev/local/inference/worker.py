@@ -1,7 +1,7 @@
 """The process that answers chats; all answers share one loaded base model (``generation.loop``).
 
 Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``{"id", "text", "logprobs"?}``,
-``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "progress"}``.
+``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "begins"}``, ``{"id", "progress"}``.
 """
 
 from __future__ import annotations

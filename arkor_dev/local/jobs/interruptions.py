@@ -110,3 +110,9 @@ def record_crash(db: sqlite3.Connection, job_id: str, step: int) -> bool:
     count = 1 if step > furthest else count + 1
     set_resume_options(db, job_id, {**options, "crashes": [max(step, furthest), count]})
     return bool(count < CRASHES)
+
+
+def forget_crashes(db: sqlite3.Connection, job_id: str) -> None:
+    """Let a job that a person resumes crash as often as any other."""
+    options = resume_options_of(db, job_id)
+    set_resume_options(db, job_id, {key: value for key, value in options.items() if key != "crashes"})

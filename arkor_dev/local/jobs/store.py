@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
+WAS_KILLED: Final = "Its training process had been killed."
 REPORTED: Final = "reported"
 """Config field that marks a job run by another program (``reported.py``)."""
 AGAIN: Final = "again"
 """Status of the verdict on a crashed job that resumes automatically; not a status of the job."""
+KILLED: Final = "killed"
+"""Status of the verdict on a job whose process someone killed, which says nothing about the job."""
 
 
 class Verdict(NamedTuple):
@@ -134,14 +137,16 @@ class Store(EventLog):
         """Handle a worker that ended without a message; return the verdict (``verdict`` says why it ended).
 
         The job is queued before all others, or paused if the reason ``pause`` is given; both verdicts have
-        the status ``AGAIN``. If it crashed too often at a step, it has failed.
+        the status ``AGAIN``. After too many at a step it has failed, or is paused if it was killed.
         """
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
             step = stored_object(metrics).get("step", 0)
             if interruptions.record_crash(self._db, job_id, step):
                 if pause is None:
-                    cause_text = verdict.fields.get("why", CRASHED)
+                    cause_text = verdict.fields.get(
+                        "why", WAS_KILLED if verdict.status == KILLED else CRASHED
+                    )
                     interruptions.queue_first(self._db, job_id, {"why": cause_text, "auto": True})
                 else:
                     self._pause(job_id, {"reason": pause, **({"message": ENDED} if pause == "ended" else {})})
@@ -149,8 +154,13 @@ class Store(EventLog):
             else:
                 cause = str(verdict.error).removesuffix(".")
                 error = f"{cause}. That was the third time at step {step}"
-                verdict = Verdict("failed", {**verdict.fields, "error": error})
-                self._finish(job_id, verdict)
+                if verdict.status == KILLED:
+                    verdict = Verdict("paused", {"reason": KILLED, "message": error})
+                    self._pause(job_id, verdict.fields)
+                    interruptions.forget_crashes(self._db, job_id)
+                else:
+                    verdict = Verdict("failed", {**verdict.fields, "error": error})
+                    self._finish(job_id, verdict)
         self._changed(job_id)
         return verdict
 

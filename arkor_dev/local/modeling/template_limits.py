@@ -3,8 +3,8 @@
 transformers runs them in jinja's immutable sandbox, in which they can access neither Python nor the internals
 of their arguments. But a sandboxed program may still loop forever, print endlessly, or create a value that
 fills the memory (``[0] * 2000000000``, and dozens of other ways). So its time, its output and its memory are
-limited; the system enforces the memory limit for any operation. A single operation that takes minutes escapes
-these limits; killing the process ends it.
+limited; the system enforces the memory limit for any operation. A single operation that takes minutes cannot
+be interrupted, so the system ends the process after some more processor time.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.errors import SLOW_TEMPLATE, JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS: Final = 3.0
 """Time limit in seconds for one conversation; a common template takes a millisecond."""
+KILL_SECONDS: Final = 4
+"""Processor time in whole seconds, and up to one more, after which the system kills the process."""
 CHARACTERS: Final = 4 * 2**20
 MEMORY: Final = 512 * 2**20
 """Maximum number of bytes by which the process may grow meanwhile; other threads hardly allocate then."""
@@ -110,10 +112,32 @@ def _limited_growth() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def within_limits(render: Callable[[], str]) -> str:
-    """Return the result of ``render``. Raises JobFailure if the template exceeds a limit."""
+@contextlib.contextmanager
+def _limited_processor_time() -> Iterator[None]:
+    """Have the system kill this process if the block takes ``KILL_SECONDS``, if it can."""
     try:
-        with _limited(SECONDS), _limited_growth():
+        import resource
+
+        usage, before = resource.getrusage(resource.RUSAGE_SELF), resource.getrlimit(resource.RLIMIT_CPU)
+    except (ImportError, OSError):
+        yield
+        return
+    most = int(usage.ru_utime + usage.ru_stime) + 1 + KILL_SECONDS
+    limits = [limit for limit in before if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_CPU, (min(most, *limits), before[1]) if limits else (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, before)
+
+
+def within_limits(render: Callable[[], str]) -> str:
+    """Return the result of ``render``. Raises JobFailure if the template exceeds a limit.
+
+    A template that cannot be interrupted ends the process, by SIGXCPU.
+    """
+    try:
+        with _limited(SECONDS), _limited_growth(), _limited_processor_time():
             return render()
     except MemoryError:
         raise JobFailure(
@@ -121,7 +145,4 @@ def within_limits(render: Callable[[], str]) -> str:
             "model's folder is damaged or malicious"
         ) from None
     except _TimeUpError:
-        raise JobFailure(
-            f"The model's chat template takes longer than {SECONDS:g} s for one conversation: the model's "
-            "folder is broken, or was made to do harm"
-        ) from None
+        raise JobFailure(SLOW_TEMPLATE) from None

@@ -46,7 +46,7 @@ class DpoLoss(PairObjective):
             case _:
                 losses = -logsigmoid(beta * (chosen - rejected))
         if alpha := self.settings["rpoAlpha"]:
-            losses = losses - alpha * pairs.means[0]
+            losses = losses + alpha * pairs.nll
         return losses
 
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:

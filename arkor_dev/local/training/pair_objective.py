@@ -23,18 +23,29 @@ class Pairs(NamedTuple):
     """Log-probabilities of a batch's answers, each a tensor ``[pairs]``.
 
     ``chosen`` and ``rejected`` are sums over the answers' tokens, of which there are ``chosen_tokens`` and
-    ``rejected_tokens``.
+    ``rejected_tokens``. ``taught`` is the sum over the ``taught_tokens`` of the likelihood term: those of the
+    chosen answer, or of its whole conversation.
     """
 
     chosen: Any
     rejected: Any
     chosen_tokens: Any
     rejected_tokens: Any
+    taught: Any
+    taught_tokens: Any
 
     @property
     def means(self) -> tuple[Any, Any]:
         """Return the mean log-probability per token of each answer."""
         return self.chosen / self.chosen_tokens, self.rejected / self.rejected_tokens
+
+    @property
+    def nll(self) -> Any:
+        """Return each pair's share of the likelihood term, whose mean is the batch's cross entropy per token.
+
+        As in TRL, a long answer counts for more than a short one.
+        """
+        return -self.taught * len(self.taught) / self.taught_tokens.sum()
 
 
 class PairObjective(PreferenceObjective):
@@ -54,7 +65,7 @@ class PairObjective(PreferenceObjective):
     def pairs(self, rows: Sequence[Example]) -> Pairs:
         """Return the model's log-probabilities of the answers of ``rows``."""
         sums, tokens = self.log_probabilities([sequence for row in rows for sequence in row.sequences])
-        return Pairs(sums[::2], sums[1::2], tokens[::2], tokens[1::2])
+        return Pairs(sums[::2], sums[1::2], tokens[::2], tokens[1::2], sums[::2], tokens[::2])
 
     def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return each pair's loss and its reward margin, chosen minus rejected."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import logsigmoid
+
+from arkor_dev.local.modeling.example import IGNORED
 
 from .pair_objective import PairObjective, Pairs
 
@@ -31,7 +34,7 @@ class CpoLoss(PairObjective):
                 losses = -logsigmoid(beta * (chosen - rejected) - self.settings["simpoGamma"])
             case _:
                 losses = -logsigmoid(beta * (chosen - rejected))
-        return losses - self.settings["cpoAlpha"] * _mean_of_all(pairs)
+        return losses + self.settings["cpoAlpha"] * pairs.nll
 
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return ``beta`` times the log-probability of each answer."""
@@ -44,13 +47,26 @@ class CpoLoss(PairObjective):
 
 
 class OrpoLoss(PairObjective):
-    """ORPO's loss: the chosen answer's cross entropy, minus ``beta`` log-sigmoids of the log odds ratio."""
+    """ORPO's loss: the cross entropy of the chosen row, minus ``beta`` log-sigmoids of the log odds ratio.
+
+    As in TRL, that cross entropy includes the prompt.
+    """
+
+    def pairs(self, rows: Sequence[Example]) -> Pairs:
+        """See :meth:`PairObjective.pairs`; the likelihood term has all tokens up to the end of the answer."""
+        read = [sequence for row in rows for sequence in (_whole(row), *row.others)]
+        likely = (-self.token_losses(read)).split([sequence.learned for sequence in read])
+        taught, rejected = likely[::2], likely[1::2]
+        chosen = [part[_is_answer(row)[: len(part)]] for row, part in zip(rows, taught, strict=True)]
+        return Pairs(
+            _sums(chosen), _sums(rejected), _counts(chosen), _counts(rejected), _sums(taught), _counts(taught)
+        )
 
     def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
         """Return each pair's loss, ``[pairs]``."""
         chosen, rejected = pairs.means
         odds = chosen - rejected - (_log1mexp(chosen) - _log1mexp(rejected))
-        return -_mean_of_all(pairs) - self.settings["beta"] * logsigmoid(odds)
+        return pairs.nll - self.settings["beta"] * logsigmoid(odds)
 
     def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return ``beta`` times the mean log-probability of each answer's tokens."""
@@ -58,9 +74,23 @@ class OrpoLoss(PairObjective):
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
 
 
-def _mean_of_all(pairs: Pairs) -> Any:
-    """Return the mean log-probability per token over the batch's chosen answers, a scalar."""
-    return pairs.chosen.sum() / pairs.chosen_tokens.sum()
+def _whole(answer: Example) -> Example:
+    """Return a conversation of which everything up to the end of the answer is learned."""
+    end = max(place for place, label in enumerate(answer.labels) if label != IGNORED) + 1
+    return replace(answer, labels=answer.ids[:end] + answer.labels[end:])
+
+
+def _is_answer(answer: Example) -> list[bool]:
+    """Return which tokens of a conversation belong to its answer, from the second token on."""
+    return [label != IGNORED for label in answer.labels[1:]]
+
+
+def _sums(parts: Sequence[Any]) -> Any:
+    return torch.stack([part.sum() for part in parts])
+
+
+def _counts(parts: Sequence[Any]) -> Any:
+    return torch.tensor([len(part) for part in parts], device=parts[0].device)
 
 
 def _log1mexp(likely: Any) -> Any:

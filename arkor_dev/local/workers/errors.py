@@ -12,6 +12,11 @@ SMALLER_MODEL = "close other programs, or choose a smaller model"
 SMALLER = "close other programs, or choose a smaller model, batch_size or max_length"
 """Advice after running out of memory: for any process, one that runs a model, and one that trains."""
 
+SLOW_TEMPLATE: Final = (
+    "The model's chat template takes longer than a few seconds for one conversation: the model's folder is "
+    "broken, or was made to do harm"
+)
+
 
 class JobFailure(Exception):  # noqa: N818 - it ends a job; not an error in the program
     """A job, or the preparation of a model, cannot continue; ``str()`` is the reason shown to the user."""

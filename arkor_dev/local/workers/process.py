@@ -12,7 +12,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .errors import TRY_AGAIN, JobFailure
+from .errors import SLOW_TEMPLATE, TRY_AGAIN, JobFailure
+from .out_of_memory import out_of_memory_kills
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -79,6 +80,8 @@ class Child:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._strange = ""
         self._is_ending = False
+        self._kills_before = out_of_memory_kills()
+        self._memory_ran_out: bool | None = None
         self._errors = asyncio.create_task(self._read_errors())
 
     @classmethod
@@ -184,6 +187,8 @@ class Child:
     async def ended(self) -> int:
         """Wait for the end; return the exit status, negative for a signal. Kills its whole process group."""
         status = await self._process.wait()
+        if self._memory_ran_out is None and self._kills_before is not None:
+            self._memory_ran_out = out_of_memory_kills() != self._kills_before
         self.kill()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._errors, 1)
@@ -198,8 +203,18 @@ class Child:
 
     @property
     def killed(self) -> bool:
-        """Whether it was ended by signal 9, which the system sends when memory runs out."""
+        """Whether it was ended by signal 9, which the system sends when memory runs out, or anyone else."""
         return self._process.returncode == -signal.SIGKILL and not self._strange
+
+    @property
+    def overran(self) -> bool:
+        """Whether the system ended it for its processor time, which workers limit in chat templates."""
+        return self._process.returncode == -signal.SIGXCPU
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether it was killed when memory ran out, as far as the system says; else that is assumed."""
+        return self.killed and self._memory_ran_out is not False
 
     def cause(self, subject: str, relief: str = TRY_AGAIN) -> str:
         """Return why a worker ended without a reason; ``relief`` is the advice if memory ran out."""
@@ -207,10 +222,14 @@ class Child:
         if self._strange:
             return f"{subject} sent an invalid message, and was killed: {self._strange[:200]}"
         if self.killed:
-            return (
-                f"{subject} was killed (signal 9), most likely because the machine ran out of memory: "
-                f"{relief}."
-            )
+            known = {
+                True: f", most likely because the machine ran out of memory: {relief}",
+                False: " by a person or another program: the kernel did not run out of memory",
+                None: f", as happens where memory runs out: {relief}",
+            }
+            return f"{subject} was killed (signal 9){known[self._memory_ran_out]}."
+        if self.overran:
+            return f"{subject} exceeded its limit on processor time, and was ended. {SLOW_TEMPLATE}"
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")
         return f"{subject} ended {ending}: {last}"

@@ -62,6 +62,10 @@ def forks(question, answer, wanted):
     return 1
 
 
+def greedy(question, answer, wanted):
+    return len(bytearray(3 << 30))
+
+
 def forks_and_hangs(question, answer, wanted):
     forks(question, answer, wanted)
     endless(question, answer, wanted)
@@ -110,6 +114,7 @@ def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
         ("my.checks:fails", r"my\.checks:fails failed: ValueError: no such question q1"),
         ("my.checks:odd", "must be a finite number"),
         ("my.checks:gone", "ended without scores"),
+        ("my.checks:greedy", r"my\.checks:greedy needs more than 2 GiB of memory, the limit for a metric"),
         ("my.checks:missing", "defines no function missing"),
         ("my.checks:NUMBER", "defines no function NUMBER"),
         ("my.checks:system", "defines no function system"),

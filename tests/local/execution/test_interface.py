@@ -24,7 +24,7 @@ class Elsewhere:
     """
 
     grace = 0.1
-    killed = False
+    killed = ran_out_of_memory = False
     alone = False
 
     def __init__(self, *words: dict[str, Any]) -> None:

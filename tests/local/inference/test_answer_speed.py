@@ -50,19 +50,33 @@ def test_the_quickest_way_is_taken(
     times = iter(seconds)
     asked = []
 
-    def measured(weights: list[Any], dtype: Any, packed: bool, threads: int) -> float:
+    def measured(weights: list[Any], dtype: Any, packed: bool, threads: int) -> Any:
         asked.append((str(dtype), packed, threads))
         time = next(times)
         if isinstance(time, float):
-            return time
+            return answer_speed._Took(time, time)
         raise time or AttributeError("a build of torch without these products")
 
-    monkeypatch.setattr(answer_speed, "_seconds", measured)
+    monkeypatch.setattr(answer_speed, "_took", measured)
     way = answer_speed.fastest_plan(model(1024, 6), torch.float32)
     assert (str(way.dtype), way.packed, way.threads) == (f"torch.{expected[0]}", *expected[1:])
     assert way.shared_threads == 2  # beside a training job it is half of the cores in any case
     ways = [(f"torch.{name}", packed, 2) for name in ("float32", "bfloat16") for packed in (False, True)]
     assert asked == [*ways, (str(way.dtype), way.packed, 4)]
+
+
+def test_a_busy_machine_does_not_choose_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the clock says is as others let it be; processor time is the model's own."""
+    from arkor_dev.local.inference import answer_speed
+
+    def measured(_: list[Any], dtype: Any, packed: bool, threads: int) -> Any:
+        processor = {"torch.float32": 4.0, "torch.bfloat16": 2.0}[str(dtype)]
+        return answer_speed._Took(processor, 9.0 / processor)
+
+    import torch
+
+    monkeypatch.setattr(answer_speed, "_took", measured)
+    assert answer_speed.fastest_plan(model(1024, 6), torch.float32).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
@@ -93,7 +107,7 @@ def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 
     from arkor_dev.local.inference import answer_speed
 
-    monkeypatch.delattr(answer_speed, "_seconds")
+    monkeypatch.delattr(answer_speed, "_took")
     assert answer_speed.fastest_plan(model(64, 4), torch.float32).dtype == torch.float32
 
 

@@ -125,6 +125,10 @@ async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, t
     assert "was restarted" in why
 
 
+UNINTERRUPTIBLE = "{{ 7 ** 99999999 }}"
+"""One operation of many minutes, in which Python cannot be interrupted."""
+
+
 def with_template(tiny: Path, folder: Path, template: str) -> Path:
     shutil.copytree(tiny, folder)
     (folder / "chat_template.jinja").write_text(template)
@@ -152,3 +156,15 @@ async def test_a_template_is_bounded_and_in_a_sandbox(
     worker = inference._child.pid
     assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
     assert inference._child.pid == worker
+
+
+async def test_a_template_that_cannot_be_interrupted_delays_others_and_fails_alone(
+    inference: Inference, tiny: Path, tmp_path: Path
+) -> None:
+    folder = with_template(tiny, tmp_path / "model", UNINTERRUPTIBLE)
+    await words(inference, ask(tiny, None))
+    hanging = asyncio.create_task(words(inference, ask(folder, None)))
+    waiting = asyncio.create_task(words(inference, ask(tiny, None)))
+    assert (await waiting)["completionTokens"] > 0  # whoever asked for the other one is still there
+    with pytest.raises(JobFailure, match="takes longer than"):
+        await hanging

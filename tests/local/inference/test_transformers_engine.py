@@ -194,6 +194,35 @@ def of_every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     return tiny, folders
 
 
+def test_a_base_is_loaded_as_it_is_stored_and_computes_what_it_would_in_float32(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from arkor_dev.local.inference import transformers_engine as engine_module
+    from arkor_dev.local.inference.answer_speed import ComputePlan
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.modeling.base_model import load_base
+
+    stored = tmp_path / "stored"
+    base = load_base(tiny)
+    base.model.to(torch.bfloat16).save_pretrained(stored)
+    base.tokenizer.save_pretrained(stored)
+    dtypes = []
+
+    def plan(model: Any, _: Any) -> ComputePlan:
+        dtypes.append({weight.dtype for weight in model.parameters()})
+        return ComputePlan(torch.float32, False, 1, 1)
+
+    monkeypatch.setattr(engine_module, "fastest_plan", plan)
+    engine = TransformersEngine()
+    answer(engine, ask(stored, None, maxTokens=1))
+    assert dtypes == [{torch.bfloat16}]
+    ids = torch.arange(9)[None]
+    with torch.inference_mode():
+        assert torch.equal(engine.base.model(ids).logits, load_base(stored).model.eval()(ids).logits)
+
+
 def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
     of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

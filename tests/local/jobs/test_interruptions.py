@@ -213,6 +213,25 @@ def test_three_crashes_without_a_further_step_are_enough(store: Store) -> None:
     assert (found["status"], found["error"], found["resumable"]) == ("failed", verdict.error, 4)
 
 
+def test_a_job_that_was_killed_three_times_is_paused_and_resumes_as_any_other(store: Store) -> None:
+    job = trained(store)
+    cause = Verdict("killed", {"error": "It was killed."})
+    for _ in range(2):
+        for _ in range(2):
+            assert store.crashed(job, cause, None).status == AGAIN
+            assert store.start_next() == (job, CONFIG)
+        assert store.crashed(job, cause, None).status == "paused"
+        found = store.get(job)
+        assert found
+        message = "It was killed. That was the third time at step 5"
+        assert (found["status"], found["pause"]) == (
+            "paused",
+            {"step": 4, "reason": "killed", "message": message},
+        )
+        store.resume(job, "It was resumed by a person.", {})
+        assert store.start_next() == (job, CONFIG)
+
+
 def test_ends_of_the_backend_that_were_no_crash_are_not_counted(store: Store) -> None:
     job = trained(store)
     for _ in range(5):

@@ -44,7 +44,7 @@ class Worker:
     started: ClassVar[list[Worker]] = []
     deaf = False
     crashes = False
-    killed = True
+    killed = ran_out_of_memory = True
 
     def __init__(self) -> None:
         self._told = asyncio.Event()
@@ -321,6 +321,25 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
             "sampled": [],
         },
     ]
+
+
+async def test_a_job_that_someone_kills_three_times_is_paused_and_not_failed(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Worker, "crashes", True)
+    monkeypatch.setattr(Worker, "ran_out_of_memory", False)
+    job = (await store.write(Store.create, "a", CONFIG))["id"]
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
+        record = await has_status(store, job, "paused")
+        assert record["pause"] == {
+            "step": 4,
+            "reason": "killed",
+            "message": "The training process was killed (signal 9). That was the third time at step 0",
+        }
+        resumed = await store.write(Store.resume, job, "It was resumed by a person.", {})
+    assert resumed["status"] == "queued"
+    assert len(Worker.started) == 3
+    assert Worker.started[1].job["resume"]["why"] == "Its training process had been killed."
 
 
 async def test_a_job_that_had_no_room_goes_on_when_there_is_some(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import os
+import signal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.inference.client import Inference
-from arkor_dev.local.workers import process
+from arkor_dev.local.workers import out_of_memory, process
 from arkor_dev.local.workers.errors import SMALLER, TRY_AGAIN, JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .wild import WORDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WILD = "tests.local.workers.wild"
 
@@ -33,22 +38,47 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
         await child.stop()
 
 
-async def test_what_a_killed_process_advises_is_for_its_own_work() -> None:
+@pytest.mark.parametrize(
+    ("kills", "ran_out", "says"),
+    [
+        ((3, 4), True, f", most likely because the machine ran out of memory: {TRY_AGAIN}."),
+        ((3, 3), False, " by a person or another program: the kernel did not run out of memory."),
+        ((None, None), True, f", as happens where memory runs out: {TRY_AGAIN}."),
+    ],
+    ids=["by the kernel", "by someone", "unknown"],
+)
+async def test_a_kill_is_blamed_on_memory_only_if_the_kernel_ran_out_of_it(
+    kills: tuple[int | None, int | None], ran_out: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(kills)
+    monkeypatch.setattr(process, "out_of_memory_kills", lambda: next(counts))
     child = await Child.start(WILD)
-    child.kill()
+    os.kill(child.pid, signal.SIGKILL)
     await child.ended()
-    assert child.cause("The inference process").endswith(f"{TRY_AGAIN}.")
-    assert child.cause("The training process", SMALLER).endswith("batch_size or max_length.")
+    assert (child.killed, child.ran_out_of_memory) == (True, ran_out)
+    assert child.cause("The process") == f"The process was killed (signal 9){says}"
+    assert ("batch_size" in child.cause("The training process", SMALLER)) is ran_out
 
 
-async def test_an_answer_of_a_worker_that_says_no_message_ends() -> None:
+def test_the_kernel_s_kills_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = tmp_path / "vmstat"
+    monkeypatch.setattr(out_of_memory, "VMSTAT", stat)
+    assert out_of_memory.out_of_memory_kills() is None
+    stat.write_text("nr_free_pages 5\noom_kill 12\nthp_fault_alloc 3\n")
+    assert out_of_memory.out_of_memory_kills() == 12
+    stat.write_text("nr_free_pages 5\n")
+    assert out_of_memory.out_of_memory_kills() is None
+
+
+async def test_an_answer_of_a_worker_that_says_no_message_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     inference = Inference(module=WILD)
     try:
         with pytest.raises(JobFailure, match="sent an invalid message"):
             async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
                 assert [message async for message in messages]
+        monkeypatch.setattr(process, "out_of_memory_kills", lambda: None)
         with pytest.raises(
-            JobFailure, match=r"ran out of memory: close other programs, or choose a smaller model\.$"
+            JobFailure, match=r"memory runs out: close other programs, or choose a smaller model\.$"
         ):
             async with asyncio.timeout(30), inference.answer(say="killed") as messages:
                 assert [message async for message in messages]

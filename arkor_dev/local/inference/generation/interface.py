@@ -27,8 +27,8 @@ class GenerationRequest:
     (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
     (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
     (the answer begins with the prompt and its log probabilities), the other fields of ``Sampling``, and
-    ``training`` if a job is running at the same time. ``send`` gets ``progress``, ``text``, and finally
-    ``done`` or ``error``.
+    ``training`` if a job is running at the same time. ``send`` gets ``begins`` when its turn comes,
+    ``progress``, ``text``, and finally ``done`` or ``error``.
     """
 
     ask: dict[str, Any]

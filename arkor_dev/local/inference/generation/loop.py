@@ -128,6 +128,7 @@ class Loop:
 
     def _start(self, request: GenerationRequest) -> _Answer:
         engine, ask = self.engine, request.ask
+        request.send(begins=True)  # the chat template may be the last thing that this process does
         conversation = engine.begin(
             ask, request.base_key, lambda label: request.send(progress=_progress(label))
         )

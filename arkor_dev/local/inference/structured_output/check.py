@@ -29,18 +29,14 @@ class FormatChecks(LimitedChecks):
         """
         key = hashlib.sha256(schema.encode()).hexdigest()
         if key not in self._results:
-            async with self._queue.admit(caller):
-                if key not in self._results:
-                    self._results[key] = await self._compile(schema)
+            try:
+                async with self._turn(caller) as compiles:
+                    if key not in self._results:
+                        self._results[key] = await compiles({"schema": schema})
+            except LimitReachedError:
+                self._results[key] = TOO_MUCH
         self._results.move_to_end(key)
         if len(self._results) > MOST_RESULTS:
             self._results.popitem(last=False)
         if wrong := self._results[key]:
             raise BadRequestError(f"{field} cannot be enforced: {wrong}", code="invalid_value", param=field)
-
-    async def _compile(self, schema: str) -> str | None:
-        try:
-            wrong: str | None = await self._check({"schema": schema})
-        except LimitReachedError:
-            return TOO_MUCH
-        return wrong

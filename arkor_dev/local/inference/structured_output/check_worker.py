@@ -15,7 +15,7 @@ from arkor_dev.local.workers.link import Link
 MEMORY: Final = 512 * 2**20
 SECONDS: Final = 0.5
 """Processor time for compiling a schema: it is compiled again when used, while other requests wait."""
-KILL_SECONDS: Final = 2
+KILL_SECONDS: Final = 1
 """Processor time after which the system kills the process, in whole seconds."""
 
 

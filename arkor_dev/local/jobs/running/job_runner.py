@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.local.jobs.store import AGAIN, Store, Verdict
+from arkor_dev.local.jobs.store import AGAIN, KILLED, Store, Verdict
 from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
@@ -157,7 +157,7 @@ class JobRunner:
             self._reporting.end(job, reports, verdict.status)
             log_of.closed = True
         seconds = time.monotonic() - started
-        if verdict.status == CRASHED:
+        if verdict.status in (CRASHED, KILLED):
             verdict = await self._crashed(verdict)
         if self._observer and verdict.fields.get("outOfMemory"):
             verdict = await self._advised(self._observer, training, verdict)
@@ -178,10 +178,14 @@ class JobRunner:
             self._observer.training_ended(config, verdict, seconds if is_representative else 0.0)
 
     async def _crashed(self, verdict: Verdict) -> Verdict:
-        """Handle a worker that ended without a message: resume the job unless that has failed repeatedly."""
+        """Handle a worker that ended without a message: resume the job unless it repeats."""
         verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
         if verdict.status == AGAIN:
             notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
+        elif verdict.status == PAUSED:
+            notices.message(
+                "warning", f"{verdict.fields['message']}. The job is paused: resume it when you like"
+            )
         return verdict
 
     async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:

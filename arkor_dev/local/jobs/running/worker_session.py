@@ -15,7 +15,7 @@ from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.execution.interface import JobRequest
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import KILLED, Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
@@ -236,7 +236,9 @@ class WorkerSession:
                     return Verdict(WAITS, {"why": message["waits"]})
         await worker.ended()
         cause: dict[str, Any] = {"error": worker.cause("The training process", SMALLER)}
-        return Verdict(CRASHED, {**cause, "outOfMemory": True} if worker.killed else cause)
+        if worker.ran_out_of_memory:
+            return Verdict(CRASHED, {**cause, "outOfMemory": True})
+        return Verdict(KILLED if worker.killed else CRASHED, cause)
 
 
 def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:

@@ -241,6 +241,34 @@ async def test_a_flood_of_one_caller_is_told_to_come_again_and_keeps_nobody_else
     await checks.check(ME, as_json({"type": "null"}), "responseFormat")
 
 
+async def test_nobody_waits_for_a_caller_whose_schemas_reach_the_limits(
+    checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, running = Child.send, asyncio.Event()
+
+    def sent(child: Child, **fields: Any) -> None:
+        if "minLength" in fields["schema"]:
+            os.kill(child.pid, signal.SIGXCPU)
+        if "maxLength" in fields["schema"]:
+            running.set()  # and its answer never comes
+        else:
+            send(child, **fields)
+
+    monkeypatch.setattr(Child, "send", sent)
+    with pytest.raises(BadRequestError, match=TOO_MUCH):
+        await checks.check("slow", as_json({"type": "string", "minLength": 1}), "responseFormat")
+    endless = asyncio.create_task(
+        checks.check("slow", as_json({"type": "string", "maxLength": 1}), "responseFormat")
+    )
+    async with asyncio.timeout(10):
+        await running.wait()
+        await checks.check(ME, as_json(USUAL), "responseFormat")
+    assert not endless.done()
+    endless.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await endless
+
+
 async def test_the_process_ends_when_nobody_asks() -> None:
     checks = FormatChecks(idle_seconds=0.1)
     await checks.check(ME, as_json(USUAL), "responseFormat")

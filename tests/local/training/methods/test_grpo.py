@@ -54,6 +54,10 @@ def hangs(question, answer, wanted):
         time.sleep(1)
 
 
+def greedy(question, answer, wanted):
+    return len(bytearray(3 << 30))
+
+
 def text(question, answer, wanted):
     return "many"
 
@@ -255,6 +259,7 @@ def test_a_paused_run_resumes_to_the_same_bits_and_tells_what_it_sampled(tiny: P
     [
         ("throws", r"line \d: the reward bad has no score .*ValueError: no score for this"),
         ("text", r"line \d: the reward bad has no score .*must be a finite number"),
+        ("greedy", r"line \d: the reward bad has no score .*more than 2 GiB of memory"),
         ("hangs", r"line \d: the reward bad has no score .*took longer than 2 s"),
     ],
 )

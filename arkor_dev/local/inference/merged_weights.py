@@ -1,0 +1,81 @@
+"""An adapter added to packed weights, so that its answers take no longer than the base's.
+
+A small model's token takes a few hundred products, and an adapter adds two to each. The sum is computed in
+float32 and rounded once: in bfloat16 that differs from float32 by as much as separate products do. The base's
+weights stay as they are, for other answers, so this takes the memory of the adapted layers once more.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from peft.tuners.lora.layer import Linear as PeftLinear
+
+from arkor_dev.local.workers.machine import memory
+
+from .answer_speed import packed_product, packed_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FREE_FACTOR: Final = 3
+"""Minimum free memory, as a multiple of what the sums take."""
+
+
+class MergedWeights:
+    """The layers of ``model`` that compute with the sum of their weights and those of ``adapter``.
+
+    Only layers with packed weights and a plain LoRA adapter, whose scale must not change later; PEFT computes
+    the others.
+    """
+
+    def __init__(self, model: Any, adapter: str) -> None:
+        self._forwards = [(layer, _merged(layer, adapter)) for layer in _plain_layers(model, adapter)]
+
+    @staticmethod
+    def fit(model: Any, adapter: str) -> bool:
+        """Return whether there is memory for them."""
+        free = memory().free
+        weights = (layer.base_layer.weight for layer in _plain_layers(model, adapter))
+        needed = sum(weight.numel() * weight.dtype.itemsize for weight in weights)
+        return bool(needed) and (free is None or free >= FREE_FACTOR * needed)
+
+    def use(self) -> None:
+        """Let the layers compute with the sums."""
+        for layer, forward in self._forwards:
+            layer.forward = forward
+
+    def leave(self) -> None:
+        """Let PEFT compute the layers again, with whatever adapter is active."""
+        for layer, _ in self._forwards:
+            vars(layer).pop("forward", None)
+
+
+def _plain_layers(model: Any, adapter: str) -> list[Any]:
+    return [
+        module
+        for module in model.modules()
+        if type(module) is PeftLinear
+        and adapter in module.lora_A
+        and adapter not in module.lora_variant
+        and module.lora_B[adapter].bias is None
+        and type(module.base_layer) is torch.nn.Linear
+        and module.base_layer.weight.is_mkldnn
+    ]
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def _merged(layer: Any, adapter: str) -> Callable[..., Any]:
+    base = layer.base_layer
+    weight = base.weight.to_dense()
+    whole = (weight.float() + layer.get_delta_weight(adapter).float()).to(weight.dtype)
+    return MethodType(packed_product, _Layer(packed_weight(whole), base.bias))
+
+
+class _Layer:
+    """What `packed_product` reads of a layer."""
+
+    def __init__(self, weight: Any, bias: Any) -> None:
+        self.weight, self.bias = weight, bias
