@@ -173,7 +173,8 @@ def _dequantized(blocks: Array) -> Array:
     """Return the weights of ``blocks`` as float32, ``[blocks, 32]``."""
     scale = blocks["scale"].astype(np.float32)[:, None]
     if blocks.dtype == Q8_0:
-        return np.multiply(blocks["values"], scale, dtype=np.float32)
+        eight_bit: Array = np.multiply(blocks["values"], scale, dtype=np.float32)
+        return eight_bit
     values = np.empty((len(blocks), BLOCK), np.float32)
     np.bitwise_and(blocks["nibbles"], 15, out=values[:, : BLOCK // 2], casting="unsafe")
     np.right_shift(blocks["nibbles"], 4, out=values[:, BLOCK // 2 :], casting="unsafe")
