@@ -316,7 +316,9 @@ class Preparation:
             to_answer, answered = len(replay.to_answer), len(replay.answered_rows)
             parts = [
                 f"{answered} {'answer is' if answered == 1 else 'answers are'} given" if answered else "",
-                f"the base model answers {to_answer} general prompts before training" if to_answer else "",
+                f"the base model answers {to_answer} general prompts, before the steps that need them"
+                if to_answer
+                else "",
             ]
             self.say(
                 f"{'Replay' if replay.learned else 'KL from the base'}: {' and '.join(filter(None, parts))}; "

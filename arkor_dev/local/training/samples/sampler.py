@@ -1,9 +1,10 @@
 """Generates sample answers when they are due, and sends them as events.
 
-The base model answers before the first step, the final adapter after the last one, and checkpoints in between
-if the time budget allows (``budget``). A checkpoint's answers are sent before the job records it as a resume
-point, so a killed job repeats the step together with its answers. A job that was paused during a round
-repeats that round when it resumes; the backend knows which rounds were sent.
+The final adapter answers after the last step, and checkpoints before it if the time budget allows
+(``budget``). The base model answers with the first of them, so that the first step does not wait for it; a
+model that cannot compute as its base later answers before the first step. A checkpoint's answers are sent
+before the job records it as a resume point, so a killed job repeats the step together with its answers. A
+job that was paused during a round repeats that round when it resumes; the backend knows which were sent.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Samples:
         return False
 
     def _start(self, run: Run) -> None:
-        """Plan the rounds, and run the base model's round, or the one that a pause interrupted."""
+        """Plan the rounds, and run one that a pause interrupted, or the base's if it is impossible later."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         interval = max(1, -(-len(checkpoints) // MOST_ROUNDS))
@@ -131,7 +132,9 @@ class Samples:
         self._budget.required = len(remaining & {0, plan.steps})
         self._budget.optional = len(remaining - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
-        if run.step in self._due and (not run.step or run.writer.has_checkpoint(run.step)):
+        if run.step in self._due and (
+            run.writer.has_checkpoint(run.step) if run.step else not switches_off(run)
+        ):
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
@@ -213,6 +216,11 @@ def base_of(run: Run) -> AbstractContextManager[None] | None:
 
     An adapter initialised from parts of the base cannot be switched off without losing them.
     """
-    if run.plan.adapter and not run.initial_weights:
+    if switches_off(run):
         return switched_off(run.model)
     return nullcontext() if run.step == 0 and run.parent is None else None
+
+
+def switches_off(run: Run) -> bool:
+    """Return whether the model of ``run`` computes as its base once its adapter is switched off."""
+    return run.plan.adapter is not None and not run.initial_weights
