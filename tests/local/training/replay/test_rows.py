@@ -214,7 +214,7 @@ def test_the_first_step_waits_for_a_few_answers_only(
         when.append(len(events_of(run).figures("loss")))
         return original(*given)
 
-    original = rows.answers
+    original: Any = vars(rows)["answers"]
     monkeypatch.setattr(rows, "answers", noted)
     run = set_up(tiny, tmp_path / "whole", {**CONFIG, "replay": 0.2})
     run.run()
