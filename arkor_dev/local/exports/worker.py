@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
-from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve_one
@@ -27,8 +26,8 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
     rows = _rows(request, link)
     model = link.receive()
     os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
-    with lean_imports():
-        from .export import Export
+    from .export import Export
+
     base, source, target = Path(model["path"]), Path(request["source"]), Path(request["target"])
     arguments = (
         form,

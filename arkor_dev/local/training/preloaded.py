@@ -24,6 +24,7 @@ MODULES: Final = (
     "arkor_dev.local.training.samples.sampler",
     "arkor_dev.local.cards.writer",
     "transformers.models.llama.modeling_llama",
+    "torch._dynamo",  # torch's optimizers import it at their first step
 )
 
 
