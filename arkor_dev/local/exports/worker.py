@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written."""
+    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written.
+
+    If they are ``written`` already, they are only verified.
+    """
     form = request["format"]
     rows = _rows(request, link)
     model = link.receive()
@@ -53,7 +56,7 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
 
         llama_arguments = (request["quantization"], Path(request["cache"]))
         return LlamaExport(*arguments, *llama_arguments, **options).make(rows)
-    return Export(*arguments, **options).make(rows)
+    return Export(*arguments, **options, in_place=request["written"]).make(rows)
 
 
 def _rows(request: dict[str, Any], link: Link) -> list[Row]:
