@@ -90,4 +90,4 @@ class SpareWorker:
 
 
 SPARE: Final = SpareWorker()
-"""That of this process."""
+"""The one of this process."""
