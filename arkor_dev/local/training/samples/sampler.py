@@ -82,7 +82,7 @@ class Samples:
             run.phases.later.append(self._seconds_left)
 
     def end(self) -> bool:
-        """Generate the final model's answers; return False if the job was stopped."""
+        """Generate the final model's answers, after its verdict; return False if the job was stopped."""
         run = self._run
         if run:
             self._take(run, run.kept_step, "save")
