@@ -19,6 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from aiohttp import ClientTimeout
+
 from tests.support.daemon import free_port, running_daemon
 
 from .figures import Figure
@@ -39,6 +41,7 @@ WHOLE: Final = 100.0
 IN_STEPS: Final = ("data", "forward", "backward", "optimizer")
 IDLE_SECONDS: Final = 20.0
 """How long a page is open before Run is pressed: a worker waits by then."""
+UNLIMITED: Final = ClientTimeout(total=None)
 BATCH, RANK, EVERY, ANSWERED, WORDS, SAMPLED, SAMPLE_WORDS = 4, 8, 10, 8, 32, 3, 64
 
 
@@ -81,7 +84,7 @@ async def _run(steps: int, cache: Path | None) -> dict[str, Any]:
             await asyncio.sleep(IDLE_SECONDS)
             body = {"trainer": TRAINER, "revision": (await daemon.api("GET", "/api/manifest"))["revision"]}
             began = time.time()
-            async with daemon.stream("POST", "/api/train", json=body) as output:
+            async with daemon.stream("POST", "/api/train", json=body, timeout=UNLIMITED) as output:
                 said = (await output.read()).decode(errors="replace")
             jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
             if not jobs or jobs[0]["status"] != "completed":
