@@ -1,6 +1,6 @@
 """Generates sample answers when they are due, and sends them as events.
 
-The final adapter answers after the last step, and checkpoints before it if the time budget allows
+The final adapter answers after its verdict, and checkpoints before that if the time budget allows
 (``budget``). The base model answers with the first of them, so that the first step does not wait for it; a
 model that cannot compute as its base later answers before the first step. A checkpoint's answers are sent
 before the job records it as a resume point, so a killed job repeats the step together with its answers. A
@@ -102,14 +102,13 @@ class Samples:
         elif (
             name == CHECKPOINT_SAVED
             and fields["step"] in self._due
+            and fields["step"] < run.plan.steps  # the last ones come after the verdict
             and self._fits_budget(run, fields["step"])
         ):
             self._take(run, fields["step"], "save")
 
     def _fits_budget(self, run: Run, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
-        if step == run.plan.steps:
-            return True
         remaining = sum(step <= due < run.plan.steps for due in self._due)
         spare = self._budget.affordable(self._run_seconds(run))
         self._passed += 1
@@ -132,9 +131,8 @@ class Samples:
         self._budget.required = len(remaining & {0, plan.steps})
         self._budget.optional = len(remaining - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
-        if run.step in self._due and (
-            run.writer.has_checkpoint(run.step) if run.step else not switches_off(run)
-        ):
+        ready = run.writer.has_checkpoint(run.step) if run.step else not switches_off(run)
+        if ready and run.step in self._due and run.step < plan.steps:
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:

@@ -171,6 +171,9 @@ def test_answers_are_those_of_plain_transformers_and_peft(
     names = [frame.event for frame in frames]
     # No step waits for the base's answers: they come with the first checkpoint's.
     assert names.index("training.log") < names.index("checkpoint.saved") < names.index("sample.created")
+    # Nor does the verdict wait for the final adapter's.
+    last = [number for number, frame in enumerate(frames) if frame.event == "sample.created"][-1]
+    assert names.index("evaluation.completed") < last
     for each in told:
         assert each["prompt"].rpartition(": ")[2] in QUESTIONS
         assert each["wanted"] == PHRASE
