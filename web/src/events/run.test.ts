@@ -398,7 +398,8 @@ test("answers to prompts are kept, and those of later steps go when the run goes
 test("the time in each phase is summed, without the time of a pause", () => {
   const run = new Run();
   const at = (second: number) => `2026-01-01T00:00:${String(second).padStart(2, "0")}Z`;
-  const enter = (phase: string, second: number) => feed(run, "training.phase", { phase, timestamp: at(second) });
+  const enter = (phase: string, second: number) =>
+    feed(run, "training.phase", { phase, timestamp: at(second) });
   enter("loading", 0);
   enter("training", 4);
   enter("evaluating", 10);

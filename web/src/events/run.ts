@@ -169,7 +169,14 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [], phases: new Map() });
+    Object.assign(this, {
+      ...EMPTY,
+      checkpoints: [],
+      samples: [],
+      answers: [],
+      rollouts: [],
+      phases: new Map(),
+    });
   }
 
   /** Processes one event; its data are the bytes [start, end), copied if they are kept. */
