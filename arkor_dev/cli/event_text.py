@@ -39,8 +39,9 @@ ANSWER_LIMIT: Final = 600
 PROMPT_LIMIT: Final = 80
 MOST_SETS: Final = 20
 PHASES: Final = {
+    "fetching": "fetching the model",
     "loading": "loading the data and the model",
-    "sampling": "answering the sample prompts",
+    "sampling": "answering prompts",
     "training": "training",
     "evaluating": "evaluating",
     "saving": "saving",

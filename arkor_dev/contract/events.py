@@ -147,11 +147,12 @@ class TrainingStarted(AnyEvent):
 
 
 class TrainingPhase(AnyEvent):
-    """The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend's trainer.
+    """The job enters a phase: docs/contract.md#phases-and-time-left. From the local backend.
 
-    ``phase`` is ``loading`` (data and model), ``sampling`` (answers to the sample prompts), ``training``,
-    ``evaluating`` (held-out rows, or the final comparison with the base) or ``saving``. ``secondsLeft`` is
-    the estimated time to the end of the job. A phase may be sent again with a newer estimate.
+    ``phase`` is ``fetching`` (a model that is not on the machine yet), ``loading`` (data and model),
+    ``sampling`` (answers to prompts), ``training``, ``evaluating`` (held-out rows, or the final comparison
+    with the base) or ``saving``. ``secondsLeft`` is the estimated time to the end of the job. A phase may be
+    sent again with a newer estimate.
     """
 
     type: Literal["training.phase"]

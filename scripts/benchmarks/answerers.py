@@ -38,10 +38,7 @@ def questions(count: int) -> list[list[dict[str, str]]]:
 
 def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
     """Measure the exact engine in the worker's loop, whose turns are called explicitly."""
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
-
-    with lean_imports():
-        from tests.local.inference.asking import Asking, ask
+    from tests.local.inference.asking import Asking, ask
 
     asking = Asking()
     engine = asking.engine
@@ -52,11 +49,8 @@ def ours(model: Path, tokens: int, adapter: str) -> dict[str, Any]:
 
 def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[str, Any]:
     """Measure llama.cpp in the same loop."""
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
-
-    with lean_imports():
-        from arkor_dev.local.inference.llama.engine import LlamaEngine
-        from tests.local.inference.asking import Asking, ask
+    from arkor_dev.local.inference.llama.engine import LlamaEngine
+    from tests.local.inference.asking import Asking, ask
 
     asking = Asking(LlamaEngine())
     engine = asking.engine
@@ -112,12 +106,9 @@ def adapter(model: Path, tokens: int, folder: str) -> dict[str, Any]:
 
     Without a model, the tests' tiny model is created as well.
     """
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
-
-    with lean_imports():
-        import torch
-        from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
 
     if not model.exists():
         from tests.local.tiny_model import make

@@ -35,6 +35,7 @@ async def test_an_export_is_made_saved_and_removed(
         one = page.get_by_role("article", name="Adapter")
         await expect(one).to_contain_text("Writing")
         await expect(page.get_by_role("button", name="Export adapter")).to_be_disabled()
+        await expect(page.get_by_role("button", name="Export merged model")).to_be_enabled()
         fake_backend.exports.looks = 0  # it is done now
         await expect(one).to_contain_text("Verified")
         await expect(one).to_contain_text(str(PROOF["sentence"]))

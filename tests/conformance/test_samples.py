@@ -54,7 +54,7 @@ def test_the_base_each_checkpoint_and_the_end_answer_the_same_prompts(
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_all(
+def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_it(
     target: Target, finished: Finished
 ) -> None:
     need(target, "samples")
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_all(
         for frame in finished.frames
         if frame.event in ("training.log", "checkpoint.saved", "sample.created")
     ]
-    assert seen[0] == ("sample.created", 0)
+    assert next(step for name, step in seen if name == "sample.created") == 0
     answered = {step for name, step in seen if name == "sample.created"}
     for step in answered & steps_of(finished.frames, "checkpoint.saved"):
         assert seen.index(("checkpoint.saved", step)) < seen.index(("sample.created", step))

@@ -10,8 +10,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.gguf import limited
-from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.process import DEFAULTS
 
 from . import tiny_model
@@ -30,8 +27,6 @@ from .tiny_model import chats, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
 
 for _name, _value in DEFAULTS.items():
     # What trains in the test's own process waits as a worker does: two that spin wait for each other.
@@ -39,25 +34,6 @@ for _name, _value in DEFAULTS.items():
 # As the harness's backends. Two threads of a tiny model take a quarter more of the processor, and are slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-
-class _Lean(MetaPathFinder, Loader):
-    """Imports torch and transformers as workers do, which takes half as long, once a test needs them."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == "torch" else None
-        if spec:
-            spec.loader = self
-        return spec
-
-    def exec_module(self, module: ModuleType) -> None:
-        sys.meta_path.remove(self)
-        del sys.modules[module.__name__]
-        with lean_imports():
-            """Everything is imported by it."""
-
-
-if "torch" not in sys.modules:
-    sys.meta_path.insert(0, _Lean())
 
 STEPS = 30
 SAMPLED: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 Each is the same program with the same pipes, environment and process group, and would load them for most of
 its time: limited children (``local/gguf/limited.py``), a backend that forks its workers (`forking_backend`),
-those workers, and commands. ``python -m tests.local.forked FD[,FD,FD] PLAIN LIBRARY…`` is the process that
+those workers, and commands. ``python -m tests.local.forked FD[,FD,FD] LIBRARY…`` is the process that
 is forked: the template. Whoever connects to it tells ``{module, env, arguments, cwd}`` and the three ends of
 the pipes, and is told the process's number and then its exit status.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -25,8 +26,6 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from arkor_dev.local.modeling.lean_torch import no_collection
-from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.link import die_with_parent
 
 if TYPE_CHECKING:
@@ -47,13 +46,10 @@ class Template:
     """One process that is forked, until it is ended or this process is gone.
 
     With ``light`` there are two more, which import what they need when they are first asked for: the process
-    behind the views of data (`light_of`), which hides torch, and backends and commands (`plain_of`). A
-    ``plain`` one has only ``libraries``, and neither torch nor transformers before them.
+    behind the views of data (`light_of`), which hides torch, and backends and commands (`plain_of`).
     """
 
-    def __init__(
-        self, libraries: Sequence[str], env: Mapping[str, str], *, light: bool = False, plain: bool = False
-    ) -> None:
+    def __init__(self, libraries: Sequence[str], env: Mapping[str, str], *, light: bool = False) -> None:
         self.name: Final = f"arkor-tests-{uuid.uuid4().hex}"
         self._names = names = [self.name, *([light_of(self.name), plain_of(self.name)] if light else [])]
         with contextlib.ExitStack() as stack:
@@ -68,7 +64,6 @@ class Template:
                     "-m",
                     __name__,
                     ",".join(map(str, numbers)),
-                    "plain" if plain else "",
                     *libraries,
                 ],
                 pass_fds=numbers,
@@ -198,14 +193,16 @@ class Forks:
         return Forked(self._template, "tests.local.one_core", env, stderr.fileno(), [module])
 
 
-def serve(listening: socket.socket, libraries: Sequence[str], *, plain: bool) -> None:
+def serve(listening: socket.socket, libraries: Sequence[str]) -> None:
     """Fork for whoever asks, until this process is ended."""
     die_with_parent()
     os.environ[NAME] = listening.getsockname().decode().removeprefix("\0")
-    with no_collection() if plain else lean_imports():
-        for name in libraries:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+    gc.disable()  # modules are no garbage
+    for name in libraries:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
     for name in ("arkor_dev.local.__main__", "tests.local.forking_backend"):
         sys.modules.pop(name, None)  # which each backend runs as its program
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -298,7 +295,7 @@ def _wait_for_the_first(listening: socket.socket, libraries: Sequence[str]) -> N
     """Serve from when somebody asks: not every test's process does."""
     die_with_parent()
     select.select([listening], [], [])
-    serve(listening, libraries, plain=libraries is PLAIN)
+    serve(listening, libraries)
 
 
 if __name__ == "__main__":
@@ -313,4 +310,4 @@ if __name__ == "__main__":
             _wait_for_the_first(other, theirs)
     for each in others:
         each.close()
-    serve(first, sys.argv[3:], plain=bool(sys.argv[2]))
+    serve(first, sys.argv[2:])

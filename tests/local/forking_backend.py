@@ -39,6 +39,7 @@ FORKED: Final = (
     "arkor_dev.local.forecast.worker",
     "arkor_dev.local.gguf.worker",
     "arkor_dev.local.inference.worker",
+    "arkor_dev.local.training.preloaded",
     "arkor_dev.local.training.worker",
 )
 QUESTIONS, ANSWERS, TOKENS = 8, (4, 8), 32

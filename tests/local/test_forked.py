@@ -54,7 +54,7 @@ def test_a_true_worker_makes_the_same_bits(
 @pytest.fixture(scope="module")
 def bare() -> Iterator[Template]:
     """A template without libraries."""
-    template = Template((), os.environ, plain=True)
+    template = Template((), os.environ)
     yield template
     template.end()
 

@@ -95,8 +95,6 @@ def make(folder: Path, layers: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
+    import transformers  # noqa: F401
 
-    with lean_imports():
-        import transformers  # noqa: F401
     make(Path(sys.argv[1]))

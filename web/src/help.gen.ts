@@ -62,7 +62,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["earlyStoppingPatience", "Stop after this many evaluations without improvement on half of the held-out rows, and keep the best adapter; the other half judges it."],
   ["earlyStoppingThreshold", "Minimum improvement of that loss that counts for early stopping."],
   ["verdictMargin", "The smallest difference in mean loss per token that counts as better or worse in the verdict."],
-  ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself before training."],
+  ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself."],
   ["replayDataset", "General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer."],
   ["baseKl", "Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],

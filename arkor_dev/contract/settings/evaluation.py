@@ -86,7 +86,7 @@ ROWS: Final = (
         field="replay",
         label="Replay",
         help="Against forgetting: this share of each step's rows are general prompts that the base model "
-        "answered itself before training.",
+        "answered itself.",
         rule=Rule("number", 0, 0.5),
         style="rate",
         group="data",

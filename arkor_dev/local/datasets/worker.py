@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.modeling import lean_transformers
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.datasets import fetched
@@ -112,7 +111,6 @@ class DatasetWorker:
 
     def _import(self) -> None:
         """Import the parts of transformers that a tokenizer needs, while files are being indexed."""
-        lean_transformers.install()
         importlib.import_module("arkor_dev.local.modeling.tokenizer")
         self._todo.put({"do": "imported"})
 

@@ -82,20 +82,19 @@ def _measured(
 ) -> dict[int, float]:
     """Return rows' losses by hash, if the template accepts them; ``part`` has earlier results."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
     from arkor_dev.local.modeling.template_syntax import check_template
 
     if any(row.row.text is None for row in todo):
         check_template(path)
-    with lean_imports():
-        from arkor_dev.local.modeling.adapted_model import with_adapter
-        from arkor_dev.local.modeling.base_model import load_base
-        from arkor_dev.local.modeling.number_format import choose
-        from arkor_dev.local.modeling.tokenizer import default_length
-        from arkor_dev.local.training.adapter import convert_weights
-        from arkor_dev.local.training.plan import asked_format
+    from arkor_dev.local.modeling.adapted_model import with_adapter
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.number_format import choose
+    from arkor_dev.local.modeling.tokenizer import default_length
+    from arkor_dev.local.training.adapter import convert_weights
+    from arkor_dev.local.training.plan import asked_format
 
-        from .losses import TOKENS_AT_ONCE, batches, losses_of
+    from .losses import TOKENS_AT_ONCE, batches, losses_of
+
     link.progress("Loading the model", 0, None, "")
     base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
     kept_formats = part.parent.parent / "number-formats.json"

@@ -42,10 +42,7 @@ def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
 def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     """Write the embeddings of ``rows`` to ``target``; return their number."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
-
-    with lean_imports():
-        from arkor_dev.local.modeling.tokenizer import load_tokenizer
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     from .groups import DIMENSIONS, principal
     from .store import EmbeddedRows, remove_old

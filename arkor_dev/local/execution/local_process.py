@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.spare import SPARE
 
 from .local_group import LocalGroup
 
@@ -25,7 +26,8 @@ class LocalProcess:
     async def start(self, job: JobRequest) -> Worker:
         devices = job.get("devices")
         if devices is None:
-            child = await Child.start(WORKER)
+            # A GPU must be chosen before the libraries look for one.
+            child = await (Child.start(WORKER) if "device" in job else SPARE.start(WORKER))
             child.send(**job)
             return child
         children: list[Child] = []

@@ -66,7 +66,7 @@ class Export:
     its base model, ``name`` that model's name, and ``arguments`` are the training's chat template arguments.
     The export is written to ``target``. The adapter's change is scaled by ``strength``. With ``four_bit`` the
     adapter was trained on 4-bit weights, and the dequantized weights are written. ``written`` is called with
-    ``{bytes, files}`` once the files are in place.
+    ``{bytes, files}`` once the files are in place; if they are ``in_place`` already, they are only verified.
     """
 
     form: str
@@ -80,15 +80,17 @@ class Export:
     four_bit: bool = field(default=False, kw_only=True)
     arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
     written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
+    in_place: bool = field(default=False, kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Write and verify the export with ``rows`` of the job's data; return ``{bytes, files, proof}``.
 
         Raises :class:`JobFailure`, and OSError for disk errors.
         """
-        self._check_room()
-        if self._is_copy:
-            self._copy()
+        if not self.in_place:
+            self._check_room()
+            if self._is_copy:
+                self._copy()
         rows = rows[:: max(1, -(-len(rows) // ROWS))]  # at most ROWS, spread over all rows
         self.progress(f"Loading {self.name}", 0, None, "")
         base = load_in_float32(self.base, four_bit=self.four_bit)
@@ -104,7 +106,7 @@ class Export:
         elif self.strength != FULL_STRENGTH:
             AdapterScale(trained, ADAPTER).set(self.strength)
         of_trained = self._ask("the trained model", questions, trained)
-        if not self._is_copy:
+        if not (self._is_copy or self.in_place):
             self.progress("Writing", 0, None, "")
             self._write(trained, base.tokenizer)
         base.model = trained = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import LLAMA_FORMATS, QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
@@ -84,12 +84,19 @@ class ExportRequest(WorkerTask):
     source: Path
     record: dict[str, Any]
     cancelled: bool = False
+    deferred: bool = False
+    """Whether its verification was ended for other work, and starts again when there is none."""
     attended_at: float | None = None
     """Monotonic time at which its client last polled; None if it continues without a client."""
 
 
 class Exports(WorkerService[ExportRequest]):
-    """Runs requested exports in order. ``busy`` returns whether a job is training."""
+    """Runs requested exports: writes them in order, then verifies them in order.
+
+    A verification ends for an export that is to be written, or for a job, and starts again afterwards; its
+    files stay in place. llama.cpp's formats are written and verified at once. ``busy`` returns whether a job
+    is training.
+    """
 
     def __init__(
         self,
@@ -147,7 +154,21 @@ class Exports(WorkerService[ExportRequest]):
             record["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         attended_at = time.monotonic() if body.get("attended") else None
         self._start(record["id"], ExportRequest(job, source, record, attended_at=attended_at))
+        self._defer_verification()
         return record
+
+    def training_begins(self) -> None:
+        """See `WorkerService`; files whose verification ends for a job stay in place."""
+        self._defer_verification()
+        super().training_begins()
+
+    def _defer_verification(self) -> None:
+        for request in self._tasks.values():
+            verifies = request.child is not None and request.record["state"] == "verifying"
+            if verifies and request.record["format"] not in LLAMA_FORMATS:
+                assert request.child
+                request.deferred = True
+                request.child.kill()
 
     def list(self, job_id: str) -> list[dict[str, Any]]:
         """Return all exports of a job, newest first. Reads files."""
@@ -216,15 +237,21 @@ class Exports(WorkerService[ExportRequest]):
             remove_export(self._data, job_id, export_id)
 
     def _next(self) -> ExportRequest | None:
-        waiting = (request for request in self._tasks.values() if request.record["state"] == "waiting")
-        return next(waiting, None)
+        due = [
+            request for request in self._tasks.values() if request.record["state"] in ("waiting", "verifying")
+        ]
+        return min(due, key=lambda request: request.record["state"] == "verifying", default=None)
 
     async def _work(self, request: ExportRequest) -> None:
-        request.record["state"] = "running"
+        request.deferred = False
+        if request.record["state"] == "waiting":
+            request.record["state"] = "running"
         try:
             request.record |= await self._make(request)
             await self._done(request)
         except BaseException as fault:
+            if request.deferred and isinstance(fault, JobFailure) and not request.cancelled:
+                return
             request.record["state"] = "waiting"  # unless it has failed
             if isinstance(fault, Exception) and request.record.pop("files", None):
                 # An export that could not be verified is no longer offered.
@@ -279,6 +306,7 @@ class Exports(WorkerService[ExportRequest]):
                 source=str(request.source),
                 kind=await asyncio.to_thread(kind_of, request.source),
                 target=str(export_folder(self._data, job_id, record["id"])),
+                written=record["state"] == "verifying",
             )
             child.send(name=model.name, path=str(model.path))
             # First the files are written; the next message is the whole export, with its proof.

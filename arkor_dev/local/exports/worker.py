@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
-from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve_one
@@ -22,13 +21,16 @@ if TYPE_CHECKING:
 
 
 def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written."""
+    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written.
+
+    If they are ``written`` already, they are only verified.
+    """
     form = request["format"]
     rows = _rows(request, link)
     model = link.receive()
     os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
-    with lean_imports():
-        from .export import Export
+    from .export import Export
+
     base, source, target = Path(model["path"]), Path(request["source"]), Path(request["target"])
     arguments = (
         form,
@@ -54,7 +56,7 @@ def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
 
         llama_arguments = (request["quantization"], Path(request["cache"]))
         return LlamaExport(*arguments, *llama_arguments, **options).make(rows)
-    return Export(*arguments, **options).make(rows)
+    return Export(*arguments, **options, in_place=request["written"]).make(rows)
 
 
 def _rows(request: dict[str, Any], link: Link) -> list[Row]:

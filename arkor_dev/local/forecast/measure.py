@@ -16,7 +16,7 @@ import torch
 from arkor_dev.local.cpu_kernels.packing import shared_beginning
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
-from arkor_dev.local.training.replay.rows import LONGEST, TOGETHER
+from arkor_dev.local.training.replay.rows import LONGEST
 from arkor_dev.local.training.training_hooks import gradient_checkpointing
 from arkor_dev.local.workers import resources
 
@@ -178,9 +178,8 @@ class StepMeasurement:
         writing = costs.writing()
         if run.replay and run.replay.to_answer and writing:
             prompt_tokens = run.replay.longest_prompt
-            batches = len(run.replay.to_answer) / TOGETHER
-            start_seconds += batches * (
-                writing.first(TOGETHER, prompt_tokens) + LONGEST * writing.token(TOGETHER)
+            start_seconds += writing.batches(
+                [(prompt_tokens, len(batch), LONGEST) for batch in run.replay.batches[: run.replay.used]]
             )
         self._typical(steps, saved, works)
         memory = LinearModel.through_last(self._heights())

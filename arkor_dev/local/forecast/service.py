@@ -23,7 +23,7 @@ from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecif
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
-from arkor_dev.local.workers.process import Child
+from arkor_dev.local.workers.spare import SPARE
 
 from .advice import advice, refusal
 from .estimate import estimate, fit_together, spread_over
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Forecast, Progress
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
+    from arkor_dev.local.workers.process import Child
 
 SECONDS: Final = 17.0
 """Time in seconds for measuring steps, from when measuring starts; a running step is completed."""
@@ -76,6 +77,11 @@ class Forecasts:
         self._entries: dict[str, Entry] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
+
+    @property
+    def measuring(self) -> bool:
+        """Whether a measurement is running or due."""
+        return self._current is not None or self._background.pending
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests for the duration of the block."""
@@ -261,7 +267,7 @@ class Forecasts:
     ) -> None:
         """Measure in a worker, beside a job only if ``urgent``; store the result or raise JobFailure."""
         requested_at, scratch = time.time(), self._data / "forecast"
-        child = await Child.start("arkor_dev.local.forecast.worker")
+        child = await SPARE.start("arkor_dev.local.forecast.worker")
         self._current = entry, child
         try:
             if self._busy() and not urgent:  # a job has started in the meantime

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.modeling.lean_transformers import lean_imports
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import serve_one
 
@@ -81,8 +80,7 @@ def convert_lora(request: Mapping[str, Any], scratch: Path) -> None:
 def _script(folder: Path, name: str) -> Any:
     """Import a converter with the version of the ``gguf`` package that it was written for."""
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
-    with lean_imports():
-        return __import__(name)
+    return __import__(name)
 
 
 def _run(script: Any, arguments: list[str]) -> None:

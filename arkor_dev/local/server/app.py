@@ -41,6 +41,7 @@ from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 from arkor_dev.local.sweeps.service import Sweeps
 from arkor_dev.local.training.methods import listed
+from arkor_dev.local.workers.spare import SPARE
 
 from .attributions import routes as attribution_routes
 from .branches import copy_parent
@@ -170,7 +171,9 @@ def _project(setup: Setup) -> dict[str, str]:
 
 @routes.get("/v1/capabilities")
 async def capabilities(request: web.Request) -> web.Response:
-    request.app[DATASETS].prepare()  # the client is a browser, and the page may show data sets
+    # The client is a browser: the page may show data sets, and start what needs a worker.
+    request.app[DATASETS].prepare()
+    SPARE.prepare()
     methods = await asyncio.to_thread(listed)
     return web.json_response({"features": [*FEATURES, *optional_features()], "methods": methods})
 
@@ -227,6 +230,9 @@ def create_app(setup: Setup) -> web.Application:
     )
     app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
 
+    def computing() -> bool:
+        return scheduler.busy or app[FORECASTS].measuring or any(service.pending for service in services)
+
     async def workers(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             for worker in (models, inference, formats, prompts, app[DATASETS], app[CLUSTERS]):
@@ -237,6 +243,7 @@ def create_app(setup: Setup) -> web.Application:
             await stack.enter_async_context(scheduler.running(**options))
             await stack.enter_async_context(ReportedRuns(store, setup.data).running())
             await stack.enter_async_context(app[SWEEPS].running())
+            await stack.enter_async_context(SPARE.running(computing))
             yield
 
     app.cleanup_ctx.append(workers)

@@ -163,19 +163,17 @@ class Preparation:
         """Load the ``model`` located by the backend as ``base``; determine its context limit ``longest``."""
         # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
-        from arkor_dev.local.modeling.lean_transformers import lean_imports
         from arkor_dev.local.modeling.template_syntax import check_template
 
         if any(row.text is None for row in self.train_rows):  # plain text does not use the template
             check_template(Path(model["path"]))
-        with lean_imports():
-            import torch
+        import torch
 
-            from arkor_dev.local.modeling.base_model import load_base, why_processor
-            from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
-            from arkor_dev.local.modeling.tokenizer import default_length
+        from arkor_dev.local.modeling.base_model import load_base, why_processor
+        from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
+        from arkor_dev.local.modeling.tokenizer import default_length
 
-            from .run import Run  # noqa: F401 - with all its dependencies
+        from .run import Run  # noqa: F401 - with all its dependencies
 
         if threads := self.continuation.threads:
             torch.set_num_threads(threads)
@@ -320,7 +318,9 @@ class Preparation:
             to_answer, answered = len(replay.to_answer), len(replay.answered_rows)
             parts = [
                 f"{answered} {'answer is' if answered == 1 else 'answers are'} given" if answered else "",
-                f"the base model answers {to_answer} general prompts before training" if to_answer else "",
+                f"the base model answers {to_answer} general prompts, before the steps that need them"
+                if to_answer
+                else "",
             ]
             self.say(
                 f"{'Replay' if replay.learned else 'KL from the base'}: {' and '.join(filter(None, parts))}; "

@@ -42,6 +42,7 @@ from .adapter import (
 )
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
+from .replay.rows import LONGEST as REPLAYED
 from .rows.batches import Batch, endless
 from .run_events import metadata_of
 from .samples.greedy import switched_off
@@ -176,16 +177,16 @@ class Run:
         )
         if self.resume_plan:
             self._resume(self.resume_plan)
-        if self.replay and not (self._answer_replayed(self.replay) and self._keep_base_states(self.replay)):
-            return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
         self.phases.work = work_of(self)
         self.phases.start(plan, self.step)
         self.emit(TRAINING_STARTED, metadata=metadata_of(self))
         if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
-        steps = self.steps(self.step)
         self.rollback.keep(self.step, self.state)
         try:
+            if self.replay and not self._prepare_replay(self.replay):
+                return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
+            steps = self._own_steps(self.step)
             if self.step and self._saves() and not self.writer.has_checkpoint(self.step):
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
             while self.step < plan.steps and not self.best.enough:
@@ -195,14 +196,14 @@ class Run:
                     return self._pause(reason)
                 self.clock.lap("other")
                 try:
-                    self._make_step(next(steps))
+                    self._make_step(self._with_replayed(next(steps)))
                     if self._saves():
                         self._checkpoint()
                 except NonFiniteError as fault:
                     steps = self._roll_back(fault)
                 except Stopped:
-                    # While answers were sampled, before the step learned anything: the same step comes again.
-                    steps = self.steps(self.step)
+                    # While answers were generated, before the step learned anything: it comes again.
+                    steps = self._own_steps(self.step)
             self.clock.lap("other")
             with self.phases.during(SAVING, always=True):
                 self.writer.point(self.step, self.state)
@@ -261,39 +262,73 @@ class Run:
         self.phases.start(self.plan, step)
         for name, fields in self.rollback.slow_down(fault, self.step, lambda: metadata_of(self)):
             self.emit(name, **fields)
-        return self.steps(self.step)
+        return self._own_steps(self.step)
 
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
-        """Yield steps endlessly, skipping the first ``done``: lists of batches whose gradients accumulate."""
-        for step, batches in enumerate(endless(self.train, self.plan, self.plan.order_seed, done), done + 1):
+        """Yield steps endlessly, skipping the first ``done``: lists of batches whose gradients accumulate.
+
+        Replayed rows without an answer are placeholders.
+        """
+        for step, batches in enumerate(self._own_steps(done), done + 1):
             yield self.replay.join(step, batches) if self.replay else batches
 
-    def _answer_replayed(self, replay: Replay) -> bool:
-        """Generate the base's answers to the prompts of ``replay``, unless they are known; return False if
-        the job was stopped.
+    def _own_steps(self, done: int) -> Iterator[list[Batch]]:
+        """Yield :meth:`steps` without replayed rows."""
+        return endless(self.train, self.plan, self.plan.order_seed, done)
 
-        Raises :class:`JobFailure` if the base's weights have changed already.
+    def _with_replayed(self, batches: list[Batch]) -> list[Batch]:
+        """Return the next step's batches with its replayed rows; the base first answers what is missing.
+
+        Raises :class:`Stopped`.
         """
-        if replay.answered:
-            return True
-        base: AbstractContextManager[None] = nullcontext()
-        if self.plan.adapter and not self.initial_weights:
-            base = switched_off(self.model)
-        elif self.step or self.parent:
-            raise JobFailure(
-                "replay needs the base model's answers, but this model has been changed since: remove replay"
-            )
-        self.clock.lap("other")
-        with self.phases.during(SAMPLING, always=True), base:
-            stopped = replay.answer(self.loss, self.base, base_losses(self), self._stopped)
-        self.clock.lap("eval")
-        return stopped
+        if not self.replay:
+            return batches
+        if needed := self.replay.needed(self.step + 1, sum(map(len, batches))):
+            self._answer_replayed(self.replay, needed)
+        return self.replay.join(self.step + 1, batches)
 
-    def _keep_base_states(self, replay: Replay) -> bool:
-        """Run the base model on replayed rows for the loss; return False if the job was stopped."""
+    def _prepare_replay(self, replay: Replay) -> bool:
+        """Keep the base's states on rows whose answers are known; return False if the job was stopped.
+
+        A model that can no longer compute as its base after a step also generates all answers now. Raises
+        :class:`JobFailure` if the base's weights have changed already.
+        """
+        self.phases.later.append(lambda: self._replay_seconds(replay))
+        if replay.waiting and (self.plan.adapter is None or self.initial_weights):
+            if self.step or self.parent:
+                raise JobFailure(
+                    "replay needs the base model's answers, but this model has been changed since: remove "
+                    "replay"
+                )
+            try:
+                self._answer_replayed(replay, replay.batches)
+            except Stopped:
+                return False
+        complete = [batch for batch in replay.batches if not replay.waiting.intersection(batch)]
+        return all(map(self._keep_base_states, [replay.answered_rows, *map(replay.rows_of, complete)]))
+
+    def _answer_replayed(self, replay: Replay, batches: Sequence[Sequence[int]]) -> None:
+        """Generate the base's answers to ``batches`` of replayed prompts. Raises :class:`Stopped`."""
+        can_switch = self.plan.adapter and not self.initial_weights
+        base: AbstractContextManager[None] = switched_off(self.model) if can_switch else nullcontext()
+        self.clock.lap("data")
+        with self.phases.during(SAMPLING, always=True), base:
+            for batch in batches:
+                began = time.monotonic()
+                replay.answer(batch, self.loss, self.base, base_losses(self), self._stopped)
+                self.phases.written = len(batch), (time.monotonic() - began) / REPLAYED, False
+        if can_switch and not all(self._keep_base_states(replay.rows_of(batch)) for batch in batches):
+            raise Stopped
+        self.clock.lap("eval")
+
+    def _replay_seconds(self, replay: Replay) -> float:
+        """Estimate the seconds of the answers that later steps need."""
+        return sum(self.phases.writing(len(batch), REPLAYED, False) for batch in replay.remaining)
+
+    def _keep_base_states(self, rows: Sequence[Example]) -> bool:
+        """Run the base model on replayed ``rows`` for the loss; return False if the job was stopped."""
         self.clock.lap("other")
-        with self.phases.during(SAMPLING, always=True):
-            done = self.loss.keep_base_states(replay.examples, self._stopped)
+        done = self.loss.keep_base_states(rows, self._stopped)
         self.clock.lap("eval")
         return done
 
@@ -369,7 +404,7 @@ class Run:
             initial, spent = state["begun"], {part: float(state["secondsIn"][part]) for part in PARTS}
             check_weights(initial, self.initial_weights)
             if self.replay:
-                self.replay.load_state(state["replayed"])
+                self.replay.load_state(state["replayed"], self.plan)
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"it belongs to another run ({error!r})") from None

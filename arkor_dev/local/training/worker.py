@@ -110,6 +110,8 @@ class Work:
                 return
         else:
             group = None
+        from arkor_dev.local.cards.writer import rewrite_card
+
         from .final_evaluation.measure import FinalEvaluation
         from .samples.sampler import Samples
 
@@ -125,7 +127,8 @@ class Work:
         with Sampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
-            if samples.end() and judging.judge():
+            if judging.judge() and samples.end():  # a person waits for the verdict
+                rewrite_card(Path(job["data"]), job["id"])
                 fields["metrics"]["peakBytes"] = resources.peak_memory()
                 if peaks := run.base.gpu_peaks():
                     fields["metrics"]["gpuPeakBytes"] = peaks

@@ -114,6 +114,11 @@ class Child:
         finally:
             await child.stop()
 
+    def run(self, module: str) -> None:
+        """Let a process that waits for it (``training.preloaded``) run ``module``."""
+        self.module = module
+        self.send(run=module)
+
     @property
     def pid(self) -> int:
         return self._process.pid

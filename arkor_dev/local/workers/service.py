@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .background import BackgroundQueue, background_task
 from .errors import JobFailure
-from .process import Child
+from .spare import SPARE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
     from contextlib import AbstractAsyncContextManager
 
     from arkor_dev.contract.shapes import Progress
+
+    from .process import Child
 
 
 @dataclass(kw_only=True, eq=False)
@@ -88,7 +90,7 @@ class WorkerService(ABC, Generic[Task]):
     @contextlib.asynccontextmanager
     async def _worker(self, task: Task, module: str) -> AsyncIterator[Child]:
         """Run a worker for ``task`` while the body runs. Raises JobFailure if a job has just started."""
-        child = task.child = await Child.start(module)
+        child = task.child = await SPARE.start(module)
         try:
             if self._busy():
                 raise JobFailure("A job has started")

@@ -22,6 +22,8 @@ SPENT = {
     "save": 4.2,
     "other": 0.4,
 }
+PHASES = {"fetching": 0.0, "loading": 6.0, "sampling": 9.0, "training": 12.0, "evaluating": 500.0}
+"""When each phase began, in seconds from the start."""
 
 
 def sampled(fake: FakeBackend, job: str, *, begun: float, steps: int, gpu: bool = False) -> None:
@@ -47,14 +49,18 @@ def sampled(fake: FakeBackend, job: str, *, begun: float, steps: int, gpu: bool 
 async def machine(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", "running")
     sampled(scene.fake, job, begun=400 * PACE, steps=400)
+    began = 400 * PACE
+    for phase, second in PHASES.items():
+        scene.fake.emit(job, "training.phase", timestamp=ago(began - second), phase=phase)
     end(scene.fake, job, "completed", 0, secondsIn=SPENT)
     await scene.go(f"/#/jobs/{job}")
     await scene.page.get_by_role("tab", name="Machine").click()
-    await expect(scene.page.get_by_role("heading", name="Where the time went")).to_be_visible(
-        timeout=PROMPTLY
-    )
+    whole = scene.page.get_by_role("region", name="Where the time went")
+    await expect(whole).to_contain_text("Loading data and model", timeout=PROMPTLY)
+    await expect(whole).to_contain_text("Evaluating")
+    await expect(scene.page.get_by_role("heading", name="Where the training's time went")).to_be_visible()
     await expect(scene.page.locator(".job-machine-panel")).to_have_count(3)
-    await scene.page.locator(".job-time").scroll_into_view_if_needed()
+    await scene.page.locator(".job-time").last.scroll_into_view_if_needed()
 
 
 @state("job-gpu", "A running job on a GPU; the cursor is shared with the loss", tour="job")

@@ -263,9 +263,7 @@ def test_the_hub_reads_the_card_of_a_real_job(answered: Trained) -> None:
 
 LOADED = """
 import json, sys, warnings
-from arkor_dev.local.modeling.lean_transformers import lean_imports
-with lean_imports():  # the same libraries, in half the time
-    import torch, peft
+import torch, peft
 warnings.simplefilter("ignore")
 {code}
 ids = torch.tensor([[1, 5, 9, 20]])

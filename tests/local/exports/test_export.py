@@ -106,6 +106,25 @@ def test_a_merged_model_answers_as_the_trained_one(tiny: Path, adapter: Path, tm
     assert str(tiny) not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json"))
 
 
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_files_in_place_are_verified_and_not_written_again(
+    tiny: Path, adapter: Path, tmp_path: Path, form: str
+) -> None:
+    target = tmp_path / "out"
+    first = export(adapter, tiny, target, form)
+    times = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+    told: list[Any] = []
+    again = Export(
+        form, adapter, "adapter", tiny, "tiny", target, nothing, written=told.append, in_place=True
+    )
+    assert again.make(ROWS) == first
+    assert told == []
+    assert {path.name: path.stat().st_mtime_ns for path in target.iterdir()} == times
+    weights = next(target.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\x7f\x7f\x7f\x7f")
+    assert again.make(ROWS)["proof"]["verdict"] == "differs"
+
+
 def test_an_adapter_leaves_as_it_is(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out", "adapter")
     assert made["proof"]["verdict"] == "same", made["proof"]

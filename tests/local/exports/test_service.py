@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,47 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
     assert not folder.exists()
     with pytest.raises(NotFoundError):
         exports.file("job_1", "exp_000000000001", "a.bin")
+
+
+@pytest.mark.parametrize("other_work", ["an export", "a job"])
+async def test_a_verification_makes_way_for_other_work_and_keeps_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_work: str
+) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    merged = {**RECORD, "format": "merged", "state": "waiting"}
+    first = exports._tasks["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, merged)
+    killed = asyncio.Event()
+    made: list[tuple[str, str]] = []
+
+    async def make(request: ExportRequest) -> dict[str, Any]:
+        made.append((request.record["id"][-1], request.record["state"]))
+        if request is not first or len(made) > 1:
+            return {"proof": {"verdict": "same"}}
+        file = export_folder(tmp_path, "job_1", "exp_000000000001") / "a.bin"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"1")
+        request.record |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        request.child = SimpleNamespace(kill=killed.set)  # type: ignore[assignment]
+        if other_work == "a job":
+            exports.training_begins()
+        else:
+            record = {**RECORD, "id": "exp_000000000002", "format": "adapter", "state": "waiting"}
+            exports._start(record["id"], ExportRequest({"id": "job_1"}, tmp_path, record))
+            exports._defer_verification()
+        await killed.wait()
+        request.child = None
+        raise JobFailure("It was killed")
+
+    monkeypatch.setattr(exports, "_make", make)
+    async with exports.running(), asyncio.timeout(60):
+        while exports._tasks and "error" not in first.record:
+            if first.record["state"] == "verifying":
+                assert exports.file("job_1", RECORD["id"], "a.bin").is_file()
+            await asyncio.sleep(0.01)
+    between = [("2", "running")] if other_work == "an export" else []
+    assert made == [("1", "running"), *between, ("1", "verifying")]
+    assert {each["state"] for each in exports.list("job_1")} == {"completed"}
+    assert exports.file("job_1", RECORD["id"], "a.bin").read_bytes() == b"1"
 
 
 async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(

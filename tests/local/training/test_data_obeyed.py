@@ -76,7 +76,7 @@ def test_own_rows_are_replayed_and_named_in_the_provenance(
     shared.wait_for(job, "training.completed")
     told = [frame.json.get("message", "") for frame in shared.events(job)]
     assert any(text.startswith("2 rows of the replay data set left out") for text in told)
-    said = "Replay: 1 answer is given and the base model answers 2 general prompts before training"
+    said = "Replay: 1 answer is given and the base model answers 2 general prompts, before the steps that"
     assert any(text.startswith(said) for text in told)
     statement = read_statement(final_folder(shared_data, job))
     build = statement["predicate"]["buildDefinition"]

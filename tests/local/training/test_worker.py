@@ -81,6 +81,8 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
     from arkor_dev.local.training.final_evaluation import measure
     from arkor_dev.local.training.samples import sampler
 
+    judged: list[bool] = []
+
     class Samples:
         def __init__(self, *_: Any) -> None:
             pass
@@ -89,6 +91,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
             return run
 
         def end(self) -> bool:
+            assert judged, "a person waits for the verdict"
             return True
 
     class FinalEvaluation:
@@ -99,6 +102,7 @@ def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
             return run
 
         def judge(self) -> bool:
+            judged.append(True)
             stopped(work)
             return not self._cancelled()
 

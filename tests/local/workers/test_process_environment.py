@@ -14,8 +14,6 @@ from arkor_dev.local.workers.process import DEFAULTS, passed
 
 pytestmark = pytest.mark.engine
 LENGTHS = """
-from arkor_dev.local.modeling import lean_torch
-lean_torch.install()  # as a worker does
 import torch
 from arkor_dev.local.workers import resources
 torch.set_num_threads(1)

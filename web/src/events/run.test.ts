@@ -439,6 +439,35 @@ test("answers to prompts are kept, and those of later steps go when the run goes
   expect(run.answers).toEqual([]);
 });
 
+test("the time in each phase is summed, without the time of a pause", () => {
+  const run = new Run();
+  const at = (second: number) => `2026-01-01T00:00:${String(second).padStart(2, "0")}Z`;
+  const enter = (phase: string, second: number) =>
+    feed(run, "training.phase", { phase, timestamp: at(second) });
+  enter("loading", 0);
+  enter("training", 4);
+  enter("evaluating", 10);
+  enter("evaluating", 11);
+  enter("training", 12);
+  feed(run, "training.paused", { step: 3, timestamp: at(15) });
+  feed(run, "training.resumed", { step: 3, timestamp: at(40) });
+  enter("training", 42);
+  expect(run.phase).toEqual({ name: "training", since: Date.UTC(2026, 0, 1, 0, 0, 42) });
+  feed(run, "training.completed", { timestamp: at(45) });
+  expect([...run.phases]).toEqual([
+    ["loading", 4000],
+    ["training", 12_000],
+    ["evaluating", 2000],
+  ]);
+  enter("saving", 50);
+  enter("lost", 46);
+  expect(run.phases.has("saving")).toBe(false);
+  for (let number = 0; number < 100; number++) enter(`hostile ${number}`, 50);
+  expect(run.phases.size).toBeLessThanOrEqual(20);
+  run.clear();
+  expect(run.phases.size).toBe(0);
+});
+
 test("a phase and the time left are no lines of the log, and end with the run", () => {
   const run = new Run();
   const timestamp = "2026-01-01T00:00:10Z";

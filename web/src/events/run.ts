@@ -72,6 +72,8 @@ export interface Figure {
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 const MAX_NAME = 80;
+/** Most phases with different names. */
+const MAX_PHASES = 20;
 /** Most figures: more than a person can read. */
 const MAX_FIGURES = 20;
 
@@ -106,6 +108,8 @@ export class Run {
   progress: Progress | null = null;
   /** While it runs, if the backend reports it. */
   phase: Phase | null = null;
+  /** Milliseconds in each phase that is over, by its name, in the order of their first beginnings. */
+  phases: ReadonlyMap<string, number> = new Map();
   timeLeft: TimeLeft | null = null;
   /** Whether any row has an eval loss, even a non-finite one. */
   evaluated = false;
@@ -150,7 +154,14 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [] });
+    Object.assign(this, {
+      ...EMPTY,
+      checkpoints: [],
+      samples: [],
+      answers: [],
+      rollouts: [],
+      phases: new Map(),
+    });
   }
 
   /** Processes one event. */
@@ -170,7 +181,10 @@ export class Run {
     if (secondsLeft >= 0 && secondsLeft < Infinity) this.timeLeft = { ms: 1000 * secondsLeft, from: time };
     if (name === TRAINING_PHASE) {
       const phase = String(data?.phase ?? "").slice(0, MAX_NAME);
-      if (phase !== this.phase?.name) this.phase = { name: phase, since: time };
+      if (phase !== this.phase?.name) {
+        this.#leavePhase(time);
+        this.phase = { name: phase, since: time };
+      }
       return;
     }
     const progress = name === MODEL_PROGRESS ? String(data?.label ?? "").slice(0, MAX_NAME) : undefined;
@@ -239,6 +253,7 @@ export class Run {
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
+        this.#leavePhase(time);
         Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
@@ -310,7 +325,16 @@ export class Run {
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
     this.endedAt = time;
+    this.#leavePhase(time);
     Object.assign(this, NO_PHASE);
+  }
+
+  #leavePhase(time: number): void {
+    const { phase } = this;
+    const spent = phase === null ? 0 : time - phase.since;
+    if (phase === null || !(spent >= 0) || (this.phases.size >= MAX_PHASES && !this.phases.has(phase.name)))
+      return;
+    this.phases = new Map(this.phases).set(phase.name, (this.phases.get(phase.name) ?? 0) + spent);
   }
 }
 

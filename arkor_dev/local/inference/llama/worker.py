@@ -12,12 +12,9 @@ from arkor_dev.local.inference.worker import InferenceWorker
 
 
 def _engine() -> Any:
-    from arkor_dev.local.modeling import lean_transformers
-
     # If torch is installed, transformers imports it even for a tokenizer, which does not need it. Without
     # torch the first answer comes seconds earlier, and 250 MB stay free.
     sys.modules["torch"] = None  # type: ignore[assignment]
-    lean_transformers.install()
     from .engine import LlamaEngine
 
     return LlamaEngine()

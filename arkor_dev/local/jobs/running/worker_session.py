@@ -11,7 +11,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_STARTED
+from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.execution.interface import JobRequest
@@ -47,6 +47,9 @@ class Log:
 
 
 PROGRESS_SECONDS: Final = 0.5
+FETCHING: Final = "fetching"
+LOADING: Final = "loading"
+"""Phases before the worker has its model; it names the others."""
 
 
 class PreparationProgress:
@@ -197,9 +200,22 @@ class WorkerSession:
 
     async def _provide(self, worker: Worker) -> None:
         await self._model_wanted.wait()
+        fetched: set[str] = set()
+
+        def report(progress: Progress) -> None:
+            if progress["label"] not in fetched:  # again with each label: the worker says that it loads
+                self._enter_phase(FETCHING)
+            fetched.add(progress["label"])
+            preparing(progress)
+
         with closing(PreparationProgress(self._store, self._job)) as preparing:
-            model = await self._models.ensure(self._config["model"], preparing)
+            model = await self._models.ensure(self._config["model"], report)
+        if fetched:
+            self._enter_phase(LOADING)
         worker.send(name=model.name, path=str(model.path), note=model.note)
+
+    def _enter_phase(self, phase: str) -> None:
+        self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])
 
     async def _follow(self, worker: Worker) -> Verdict:
         with closing(PreparationProgress(self._store, self._job)) as preparing:

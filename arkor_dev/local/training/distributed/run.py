@@ -103,12 +103,14 @@ class DistributedRun(Run):
         loss, choosing = losses.tolist()
         return Evaluated(super()._finite(loss), choosing)
 
-    def _answer_replayed(self, replay: Replay) -> bool:
+    def _answer_replayed(self, replay: Replay, batches: Sequence[Sequence[int]]) -> None:
         """Generate the answers on rank 0 only: another kind of machine might generate different ones."""
         if self.group.rank == 0:
-            super()._answer_replayed(replay)
-        replay.load_state(self.group.broadcast_value(replay.state()))
-        return replay.answered
+            super()._answer_replayed(replay, batches)
+        replay.load_state(self.group.broadcast_value(replay.state()), self.plan)
+        if self.group.rank:
+            for batch in batches:
+                self._keep_base_states(replay.rows_of(batch))
 
     def _resume(self, resume_plan: ResumePlan) -> None:
         super()._resume(resume_plan)

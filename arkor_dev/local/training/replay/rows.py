@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.sources import REPLAY
+from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.example import IGNORED, Example
@@ -18,7 +20,7 @@ from arkor_dev.local.training.samples.greedy import Watch, answers
 from .prompts import built_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
@@ -33,8 +35,10 @@ LONGEST: Final = 32
 """Maximum number of tokens in an answer."""
 PENALIZED: Final = 0.2
 """The share of replayed rows in each step if only a penalty is set: the same as the default for replay."""
+FIRST: Final = 4
+"""Number of answers in the first batch, for which the first step waits."""
 TOGETHER: Final = 16
-"""Number of answers generated together."""
+"""Number of answers generated together in later batches."""
 ROOM: Final = 0.5
 """Fraction by which a batch's tokens may grow: its size was chosen to fit the memory."""
 
@@ -48,8 +52,10 @@ class Replay:
 
     ``size`` is the maximum number of rows in a batch. A step's rows depend only on ``seed`` and the step's
     number, so a resumed run replays the same ones. ``examples`` are the rows with given answers, followed
-    by those that the base answers. Until the latter are ``answered``, they are placeholders of the maximum
-    length, so that a run's cost can be forecast.
+    by those that the base answers, in ``batches`` of indices in the order in which the steps need them. Each
+    batch is answered when a step first needs it, always with the same prompts, so an answer does not depend
+    on when it is made. Until then its examples are placeholders of the maximum length, so that a run's cost
+    can be forecast; ``waiting`` has their indices. The run's steps need the first ``used`` batches.
     """
 
     share: float
@@ -59,7 +65,9 @@ class Replay:
     base_kl: float = 0.0
     answered_rows: list[Example] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    answered: bool = False
+    batches: list[list[int]] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    used: int = 0
 
     @classmethod
     def of(
@@ -90,63 +98,98 @@ class Replay:
         ]
         replay.examples = [
             *replay.answered_rows,
-            *(
-                replay._example(ids, (ids * LONGEST)[:LONGEST], number)
-                for number, ids in enumerate(prompts, 1)
-            ),
+            *(replay._placeholder(ids, number) for number, ids in enumerate(prompts, 1)),
         ]
-        replay.answered = not prompts
+        replay._wait_for(range(len(replay.answered_rows), len(replay.examples)), plan)
         return replay
+
+    def _wait_for(self, indices: Iterable[int], plan: Plan) -> None:
+        """Put the examples that the base answers into batches: in the order of their first use, then the
+        others, which only a job that is extended may need.
+        """
+        self.waiting = set(indices)
+        order: dict[int, None] = {}
+        for step in range(1, plan.steps + 1):
+            if len(order) == len(self.waiting):
+                break
+            used = self._indices(step, plan.batch_size * plan.accumulation)
+            order |= dict.fromkeys(index for index in used if index in self.waiting)
+        self.batches = list(_batches(list(order)))
+        self.used = len(self.batches)
+        self.batches += _batches(sorted(self.waiting - order.keys()))
 
     @property
     def to_answer(self) -> list[Example]:
         """The examples whose answers are not given."""
         return self.examples[len(self.answered_rows) :]
 
-    def answer(self, loss: Objective, base: Base, cache: BaseLosses, stopped: Callable[[], bool]) -> bool:
-        """Generate the missing answers with the model of ``loss``, which must compute as its base; return
-        False if stopped.
+    def needed(self, step: int, rows: int) -> list[list[int]]:
+        """Return the batches to answer before ``step``, which has ``rows`` rows of the data."""
+        missing = self.waiting.intersection(self._indices(step, rows))
+        return [batch for batch in self.batches if missing.intersection(batch)]
 
-        ``cache`` caches the answers.
+    @property
+    def remaining(self) -> list[list[int]]:
+        """The batches that are not answered completely, of those that the run's steps need."""
+        return [batch for batch in self.batches[: self.used] if self.waiting.intersection(batch)]
+
+    def rows_of(self, batch: Sequence[int]) -> list[Example]:
+        return [self.examples[index] for index in batch]
+
+    def answer(
+        self,
+        batch: Sequence[int],
+        loss: Objective,
+        base: Base,
+        cache: BaseLosses,
+        stopped: Callable[[], bool],
+    ) -> None:
+        """Generate the answers of a batch with the model of ``loss``, which must compute as its base.
+
+        ``cache`` caches the answers. Raises :class:`Stopped`.
         """
-        prompts = [_prompt(example) for example in self.to_answer]
+        prompts = [_prompt(example) for example in self.rows_of(batch)]
         key = cache.answers_key([*prompts, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
         ends, answered = end_ids(base.tokenizer, base.model), _known(cache.entry(key), len(prompts))
         if answered is None:
-            answered = []
-            for start in range(0, len(prompts), TOGETHER):
-                watch = Watch(lambda first, _: LONGEST, stopped)
-                generated = answers(loss, base.tokenizer, ends, prompts[start : start + TOGETHER], watch)
-                if watch.interrupted:
-                    return False
-                # A truncated answer has no end token to learn.
-                answered += [
-                    [*answer.ids, *(() if answer.end is None else (answer.end,))] for answer in generated
-                ]
+            watch = Watch(lambda first, _: LONGEST, stopped)
+            generated = answers(loss, base.tokenizer, ends, prompts, watch)
+            if watch.interrupted:
+                raise Stopped
+            # A truncated answer has no end token to learn.
+            answered = [[*answer.ids, *(() if answer.end is None else (answer.end,))] for answer in generated]
             cache.put(key, answered)
-        self.load_state(list(zip(prompts, answered, strict=True)))
-        return True
+        for index, prompt, answer in zip(batch, prompts, answered, strict=True):
+            if index in self.waiting:
+                self._take(index, prompt, answer)
 
     @property
     def longest_prompt(self) -> int:
         """The length in tokens of the longest prompt that the base answers."""
         return max(len(_prompt(example)) for example in self.to_answer)
 
-    def state(self) -> list[tuple[list[int], list[int]]]:
-        """Return the prompts answered by the base, with the answers, for a run's saved state.
+    def state(self) -> list[tuple[list[int], list[int] | None]]:
+        """Return the prompts that the base answers, with the answers so far, for a run's saved state.
 
         Given answers are not included: they are read from their file again.
         """
-        if not self.answered:
-            return []
-        return [(prompt := _prompt(example), example.ids[len(prompt) :]) for example in self.to_answer]
+        first = len(self.answered_rows)
+        return [
+            (prompt := _prompt(example), None if index in self.waiting else example.ids[len(prompt) :])
+            for index, example in enumerate(self.to_answer, first)
+        ]
 
-    def load_state(self, state: Sequence[tuple[list[int], list[int]]]) -> None:
-        """Restore the prompts and answers returned by :meth:`state`."""
-        examples = [self._example(prompt, answer, number) for number, (prompt, answer) in enumerate(state, 1)]
-        if examples:
-            self.examples = [*self.answered_rows, *(example for example in examples if example.learned)]
-            self.answered = True
+    def load_state(self, state: Sequence[tuple[list[int], list[int] | None]], plan: Plan) -> None:
+        """Restore the prompts and answers returned by :meth:`state`, even of a ``plan`` with fewer steps."""
+        first = len(self.answered_rows)
+        prompts = [_prompt(example) for example in self.to_answer]
+        if [prompt for prompt, _ in state] != prompts:
+            placeholders = [self._placeholder(prompt, number) for number, (prompt, _) in enumerate(state, 1)]
+            self.examples = [*self.answered_rows, *placeholders]
+            self._wait_for(range(first, len(self.examples)), plan)
+        for index, (prompt, answer) in enumerate(state, first):
+            if answer is not None and index in self.waiting:
+                self._take(index, prompt, answer)
 
     def join(self, step: int, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
         """Return the batches of ``step`` with its replayed rows.
@@ -158,6 +201,8 @@ class Replay:
         room = [ROOM * sum(row.tokens for row in batch) for batch in joined]
         overflow: list[Example] = []
         for row in self.chosen(step, sum(map(len, batches))):
+            if not row.learned:  # the base answered with nothing
+                continue
             index = max(range(len(room)), key=room.__getitem__)
             (joined[index] if row.tokens <= room[index] else overflow).append(row)
             room[index] -= row.tokens if row.tokens <= room[index] else 0
@@ -168,9 +213,12 @@ class Replay:
 
     def chosen(self, step: int, rows: int) -> list[Example]:
         """Return the rows that ``step`` replays along with ``rows`` rows of the data."""
+        return self.rows_of(self._indices(step, rows))
+
+    def _indices(self, step: int, rows: int) -> list[int]:
         chance = random.Random(f"replay/{self.seed}/{step}")  # noqa: S311 - order, not secrecy
         count = int(self._rows_per_step(rows) + chance.random())
-        return chance.sample(self.examples, min(count, len(self.examples)))
+        return chance.sample(range(len(self.examples)), min(count, len(self.examples)))
 
     def penalty(self, batches: Iterable[Sequence[Example]]) -> float:
         """Return the factor by which a step's summed divergence is multiplied.
@@ -186,12 +234,25 @@ class Replay:
         """Return how many rows are replayed along with ``rows`` of the data, on average."""
         return rows * self.share / (1 - self.share)
 
+    def _take(self, index: int, prompt: Sequence[int], answer: Sequence[int]) -> None:
+        number = index - len(self.answered_rows) + 1
+        self.examples[index] = self._example(prompt, answer, number)
+        self.waiting.discard(index)
+
+    def _placeholder(self, prompt: list[int], number: int) -> Example:
+        return self._example(prompt, (prompt * LONGEST)[:LONGEST], number)
+
     def _example(self, prompt: Sequence[int], answer: Sequence[int], number: int) -> Example:
         labels = [IGNORED] * len(prompt) + list(answer)
         return self._replayed(Example([*prompt, *answer], labels, f"replayed prompt {number}"))
 
     def _replayed(self, example: Example) -> Example:
         return replace(example, same_row=False, counts=None if self.learned else 0, replayed=True)
+
+
+def _batches(indices: Sequence[int]) -> Iterator[list[int]]:
+    starts = [0, *range(FIRST, len(indices), TOGETHER), len(indices)]
+    return (list(indices[start:end]) for start, end in pairwise(starts) if start < end)
 
 
 def _has_answer(row: Row) -> bool:

@@ -1,9 +1,10 @@
 """Generates sample answers when they are due, and sends them as events.
 
-The base model answers before the first step, the final adapter after the last one, and checkpoints in between
-if the time budget allows (``budget``). A checkpoint's answers are sent before the job records it as a resume
-point, so a killed job repeats the step together with its answers. A job that was paused during a round
-repeats that round when it resumes; the backend knows which rounds were sent.
+The final adapter answers after its verdict, and checkpoints before that if the time budget allows
+(``budget``). The base model answers with the first of them, so that the first step does not wait for it; a
+model that cannot compute as its base later answers before the first step. A checkpoint's answers are sent
+before the job records it as a resume point, so a killed job repeats the step together with its answers. A
+job that was paused during a round repeats that round when it resumes; the backend knows which were sent.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Samples:
             run.phases.later.append(self._seconds_left)
 
     def end(self) -> bool:
-        """Generate the final model's answers; return False if the job was stopped."""
+        """Generate the final model's answers, after its verdict; return False if the job was stopped."""
         run = self._run
         if run:
             self._take(run, run.kept_step, "save")
@@ -101,14 +102,13 @@ class Samples:
         elif (
             name == CHECKPOINT_SAVED
             and fields["step"] in self._due
+            and fields["step"] < run.plan.steps  # the last ones come after the verdict
             and self._fits_budget(run, fields["step"])
         ):
             self._take(run, fields["step"], "save")
 
     def _fits_budget(self, run: Run, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
-        if step == run.plan.steps:
-            return True
         remaining = sum(step <= due < run.plan.steps for due in self._due)
         spare = self._budget.affordable(self._run_seconds(run))
         self._passed += 1
@@ -122,7 +122,7 @@ class Samples:
         return False
 
     def _start(self, run: Run) -> None:
-        """Plan the rounds, and run the base model's round, or the one that a pause interrupted."""
+        """Plan the rounds, and run one that a pause interrupted, or the base's if it is impossible later."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
         interval = max(1, -(-len(checkpoints) // MOST_ROUNDS))
@@ -131,7 +131,8 @@ class Samples:
         self._budget.required = len(remaining & {0, plan.steps})
         self._budget.optional = len(remaining - {0, plan.steps})
         self._from, self._steps_began = run.step, self._clock()
-        if run.step in self._due and (not run.step or run.writer.has_checkpoint(run.step)):
+        ready = run.writer.has_checkpoint(run.step) if run.step else not switches_off(run)
+        if ready and run.step in self._due and run.step < plan.steps:
             self._take(run, run.step, "other")
 
     def _take(self, run: Run, step: int, before: str) -> None:
@@ -213,6 +214,11 @@ def base_of(run: Run) -> AbstractContextManager[None] | None:
 
     An adapter initialised from parts of the base cannot be switched off without losing them.
     """
-    if run.plan.adapter and not run.initial_weights:
+    if switches_off(run):
         return switched_off(run.model)
     return nullcontext() if run.step == 0 and run.parent is None else None
+
+
+def switches_off(run: Run) -> bool:
+    """Return whether the model of ``run`` computes as its base once its adapter is switched off."""
+    return run.plan.adapter is not None and not run.initial_weights

@@ -52,7 +52,7 @@ def template() -> str:
     Importing the library of the Hub takes most of their time. ``tests/local/server/test_push.py`` starts true
     ones.
     """
-    template = Template((AGAIN, hub_side.MODULE), os.environ, plain=True)
+    template = Template((AGAIN, hub_side.MODULE), os.environ)
     atexit.register(template.end)
     return template.name
 

@@ -75,8 +75,8 @@ def test_what_is_replayed_is_not_forgotten(
     run = set_up(tiny, tmp_path / "replay", {**CONFIG, "replay": 0.5})
     losses = losses_of(run)
     assert run.replay is not None
-    asked = run.replay.examples
-    assert run.replay.answered
+    asked = [row for number, row in enumerate(run.replay.examples) if number not in run.replay.waiting]
+    assert not run.replay.remaining
     assert all(0 < row.learned <= 64 for row in asked)
     # Only the penalty needs the states before the output layer, on a CPU.
     monkeypatch.setattr(Objective, "_before_head", lambda *_: pytest.fail("probed for nothing"))
@@ -198,6 +198,43 @@ def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> Non
         assert sum(question in prompt for prompt in answered) == (0 if answer else 1)
     assert len(texts) == len(rows)
     assert len(answered) == 6
+
+
+def test_the_first_step_waits_for_a_few_answers_only(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each answer is made once, with the same others, whichever step it was that needed it."""
+    from arkor_dev.local.training.replay import rows
+
+    made: list[list[list[int]]] = []
+    when: list[int] = []
+
+    def noted(*given: Any) -> Any:
+        made.append([list(prompt) for prompt in given[3]])
+        when.append(len(events_of(run).figures("loss")))
+        return original(*given)
+
+    original: Any = vars(rows)["answers"]
+    monkeypatch.setattr(rows, "answers", noted)
+    run = set_up(tiny, tmp_path / "whole", {**CONFIG, "replay": 0.2})
+    run.run()
+    assert run.replay
+    whole, steps = list(made), list(when)
+    used = {number for step in range(1, 31) for number in run.replay._indices(step, 4)}
+    assert [len(batch) for batch in whole] == [4, len(used) - 4]
+    assert steps[0] == 0
+    assert all(step > 2 for step in steps[1:])
+    assert not run.replay.remaining
+    made.clear()
+    again = set_up(tiny, tmp_path / "resumed", {**CONFIG, "replay": 0.2})
+    assert again.replay
+    again.replay.load_state(
+        [(prompt, answer if prompt in whole[0] else None) for prompt, answer in run.replay.state()],
+        again.plan,
+    )
+    again.run()
+    assert made == whole[1:]
+    assert again.replay.state() == run.replay.state()
 
 
 def test_what_the_verdict_measures_is_not_replayed() -> None:

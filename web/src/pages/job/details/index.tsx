@@ -21,7 +21,7 @@ let lastTab: Tab = "events";
 export function Details({ chart, ...now }: JobNow & { chart: JobChart }) {
   const { id, job, run, version } = now;
   const [chosen, choose] = useState<Tab>(lastTab);
-  const measured = run.samples.length > 0 || run.metrics.secondsIn !== undefined;
+  const measured = run.samples.length > 0 || run.phases.size > 0 || run.metrics.secondsIn !== undefined;
   const items: { value: Tab; label: string; count?: string }[] = [
     { value: "events", label: "Events", count: number(run.records.rows) },
     { value: "configuration", label: "Configuration" },

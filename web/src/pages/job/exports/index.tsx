@@ -118,17 +118,17 @@ export function Exports({ id, name, best }: Props) {
       }));
     if (sure) await act(() => request(`${path}/${encodeURIComponent(entry.id)}`, { method: "DELETE" }));
   };
-  const busy = list.some((entry) => !isDone(entry));
+  const underway = new Set<string>(list.flatMap((entry) => (isDone(entry) ? [] : [entry.format])));
   const adapter = {
     name: "job.export.adapter",
     label: "Export adapter",
-    when: () => !busy && !problems.has("adapter"),
+    when: () => !underway.has("adapter") && !problems.has("adapter"),
     run: () => begin({ format: "adapter" }),
   };
   const merged = {
     name: "job.export.merged",
     label: "Export merged model",
-    when: () => !busy && !problems.has("merged"),
+    when: () => !underway.has("merged") && !problems.has("merged"),
     run: () => begin({ format: "merged" }),
   };
   useActions("Job", [adapter, merged]);
@@ -152,7 +152,7 @@ export function Exports({ id, name, best }: Props) {
           <Unavailable id="exports-adapter" problem={problems.get("adapter")} />
           <Button
             small
-            disabled={busy || problems.has("adapter")}
+            disabled={underway.has("adapter") || problems.has("adapter")}
             aria-describedby={problems.has("adapter") ? "exports-adapter" : undefined}
             onClick={adapter.run}
           >
@@ -163,7 +163,7 @@ export function Exports({ id, name, best }: Props) {
           <Unavailable id="exports-merged" problem={problems.get("merged")} />
           <Button
             small
-            disabled={busy || problems.has("merged")}
+            disabled={underway.has("merged") || problems.has("merged")}
             aria-describedby={problems.has("merged") ? "exports-merged" : undefined}
             onClick={merged.run}
           >
@@ -172,7 +172,7 @@ export function Exports({ id, name, best }: Props) {
         </Card>
         {features.value.has("gguf") && (
           <Card title="GGUF" hint="For llama.cpp, LM Studio and Ollama">
-            <Llama busy={busy} begin={begin} problems={problems} />
+            <Llama underway={underway} begin={begin} problems={problems} />
           </Card>
         )}
       </div>

@@ -36,12 +36,13 @@ export interface Problem {
 }
 
 interface Props {
-  busy: boolean;
+  /** The formats that are being written or verified. */
+  underway: ReadonlySet<string>;
   begin: (request: Wanted) => void;
   problems: ReadonlyMap<string, Problem>;
 }
 
-export function Llama({ busy, begin, problems }: Props) {
+export function Llama({ underway, begin, problems }: Props) {
   const [format, setFormat] = useState("gguf");
   const [quantization, setQuantization] = useState("q8_0");
   const [strength, setStrength] = useState(100);
@@ -95,7 +96,7 @@ export function Llama({ busy, begin, problems }: Props) {
       <Button
         small
         type="submit"
-        disabled={busy || problem !== undefined}
+        disabled={underway.has(format) || problem !== undefined}
         aria-describedby={problem ? "exports-why" : undefined}
       >
         Export GGUF

@@ -72,9 +72,10 @@ export function jobTimeLeft(run: Run, total: number | null, now: number): TimeLe
 }
 
 const TRAINING = "training";
-const PHASES: Readonly<Record<string, string>> = {
+export const PHASES: Readonly<Record<string, string>> = {
+  fetching: "Fetching the model",
   loading: "Loading data and model",
-  sampling: "Answering sample prompts",
+  sampling: "Answering prompts",
   [TRAINING]: "Training",
   evaluating: "Evaluating",
   saving: "Saving",
@@ -84,7 +85,7 @@ const PHASES: Readonly<Record<string, string>> = {
 export function phaseWords({ phase, progress, rows }: Run): string {
   const fetching = clean(progress?.label, 60);
   if (phase === null) return rows.length > 0 ? PHASES[TRAINING]! : fetching || "Starting";
-  if (phase.name === "loading" && fetching) return fetching;
+  if ((phase.name === "loading" || phase.name === "fetching") && fetching) return fetching;
   return Object.hasOwn(PHASES, phase.name) ? PHASES[phase.name]! : clean(phase.name, 60);
 }
 

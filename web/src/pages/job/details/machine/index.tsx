@@ -5,7 +5,7 @@ import type { Settings } from "../../../../chart/geometry/settings";
 import type { Cursor } from "../../../../chart/input/cursor";
 import type { Run } from "../../../../events/run";
 import { MachineCharts } from "./charts";
-import { partsOf, TimeBar } from "./time";
+import { partsOf, phasesOf, TimeBar } from "./time";
 
 interface Props {
   run: Run;
@@ -19,6 +19,7 @@ interface Props {
 
 export function Machine({ scene: drawn, ...props }: Props) {
   const { run } = props;
+  const phases = phasesOf(run);
   const parts = partsOf(run.metrics.secondsIn);
   const scene = drawn.value;
   return (
@@ -26,7 +27,8 @@ export function Machine({ scene: drawn, ...props }: Props) {
       {run.samples.length > 0 && scene !== null && scene.drawn.length > 0 && (
         <MachineCharts {...props} scene={scene} />
       )}
-      {parts.length > 0 && <TimeBar parts={parts} />}
+      {phases.length > 0 && <TimeBar title="Where the time went" parts={phases} />}
+      {parts.length > 0 && <TimeBar title="Where the training's time went" parts={parts} />}
     </>
   );
 }

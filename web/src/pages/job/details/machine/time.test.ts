@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { partsOf, percent, spent } from "./time";
+import { partsOf, percent, phasesOf, spent } from "./time";
 
 test("the parts are shares of all that was measured, in the order of a step", () => {
   const parts = partsOf({ save: 1, forward: 3, backward: 6, data: 0, other: 0, odd: 5 });
@@ -8,6 +8,23 @@ test("the parts are shares of all that was measured, in the order of a step", ()
     ["Backward pass", 0.6],
     ["Saving", 0.1],
   ]);
+});
+
+test("phases are in the order of a run, those of unknown names last", () => {
+  const phases = new Map([
+    ["loading", 4000],
+    ["training", 30_000],
+    ["rehearsing\u202e", 1000],
+    ["evaluating", 5000],
+    ["saving", 0],
+  ]);
+  expect(phasesOf({ phases }).map(({ words, seconds, share }) => [words, seconds, share])).toEqual([
+    ["Loading data and model", 4, 0.1],
+    ["Training", 30, 0.75],
+    ["Evaluating", 5, 0.125],
+    ["rehearsing", 1, 0.025],
+  ]);
+  expect(phasesOf({ phases: new Map() })).toEqual([]);
 });
 
 test("what is no time is none", () => {
