@@ -296,6 +296,11 @@ def result_lines(done: Making) -> list[str]:
     tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {_count(done['requests'], 'request')}"
     money = f", {done['money']:.4f} by the price" if done["money"] else ""
     lines.append(f"Spent: {tokens}{money}.")
+    if done["state"] == "done" and (again := done["passages"] - done["done"]):
+        lines.append(
+            f"{_count(again, 'answer')} could not be read. Run the same command to ask again, "
+            "or use a larger model."
+        )
     resume_hint = "Run the same command again to resume; nothing is asked twice."
     match done["state"]:
         case "paused":
