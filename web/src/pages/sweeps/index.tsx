@@ -9,7 +9,7 @@ import { go, href, jobHref, route } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
 import { deleteJob, isOver, jobs, refreshJobs } from "../../store/jobs";
-import { loadManifest, manifest, reloadManifest, trainerNamed } from "../../store/manifest";
+import { loadManifest, manifest, reloadManifest, trainerNamed, undoWrite } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
@@ -226,6 +226,7 @@ function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
             })
           }
           written={reloadManifest}
+          undo={undoWrite}
           onClose={() => setOpen(false)}
         />
       )}

@@ -363,7 +363,7 @@ function TeacherModel({ draft, change }: { draft: Draft; change: (part: Partial<
   const list = (): Promise<void> =>
     attempt(async () => {
       setModels([]);
-      const body = { teacher: draft.teacher.trim(), keyEnv: draft.keyEnv.trim() };
+      const body = { teacher: draft.teacher.trim(), keyEnv: draft.keyEnv.trim() || null };
       setModels((await api<{ models: string[] }>("/making/models", { method: "POST", body })).models);
     });
   return (
