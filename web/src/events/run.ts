@@ -108,6 +108,8 @@ export class Run {
   /** How the job ended, once its events report it. */
   outcome: "completed" | "failed" | "cancelled" | null = null;
   endedAt = NaN;
+  /** Milliseconds between each end or pause and the resume after it: the job did not run. */
+  idle = 0;
   error: string | null = null;
   metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
@@ -130,6 +132,8 @@ export class Run {
   /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
+  /** When the last end or pause came that no resume has followed. */
+  #stoppedAt = NaN;
   /** When the end came that was withdrawn. */
   #withdrawn: number | null = null;
   #fields = new Float64Array(FIELDS);
@@ -165,6 +169,7 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
+    this.#stoppedAt = NaN;
     Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [] });
   }
 
@@ -265,6 +270,7 @@ export class Run {
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
+        this.#stoppedAt = time;
         Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
@@ -320,6 +326,8 @@ export class Run {
     const { rows } = this;
     rows.cut(step);
     rows.resumedAt = time || 0;
+    this.idle += Math.max(0, time - this.#stoppedAt) || 0;
+    this.#stoppedAt = NaN;
     this.records.cut(step);
     if (step === 0) Object.assign(this, { startedAt: NaN, progress: null });
     Object.assign(this, OPEN, {
@@ -335,7 +343,7 @@ export class Run {
 
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
-    this.endedAt = time;
+    this.endedAt = this.#stoppedAt = time;
     Object.assign(this, NO_PHASE);
   }
 }
@@ -367,6 +375,7 @@ const OPEN = {
 const EMPTY = {
   ...OPEN,
   startedAt: NaN,
+  idle: 0,
   metadata: {},
   resumed: null,
   progress: null,

@@ -3,7 +3,7 @@
  *
  * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
- * Models write lines and mean lines, so a single line break stays one.
+ * Models write lines and mean lines, so a single line break stays one, and ends a list's last item.
  * Link definitions reach only as far as the text that is lexed together; models rarely write them.
  */
 import { Lexer, type Token } from "marked";
@@ -31,7 +31,20 @@ export function lex(source: string, breaks = true): Token[] {
     at = index + line.length;
   }
   if (at < source.length) parts.push(lexTame(source.slice(at), breaks));
-  return parts.flat();
+  return breaks ? parts.flat().flatMap(endingAtItsItems) : parts.flat();
+}
+
+/** A list item's marker, or what may become one with the next letters. */
+const MARKER = /^(?:[*+-]|\d{1,9}[.)])(?:\s|$)|^\d{1,9}$/u;
+
+/** A list, and apart from it the lines after its last item: markdown continues the item with them. */
+function endingAtItsItems(list: Token): Token[] {
+  if (list.type !== "list") return [list];
+  const lines = list.raw.trimEnd().split("\n");
+  const items = lines.findLastIndex((line) => !/^\S/u.test(line) || MARKER.test(line)) + 1;
+  if (items === lines.length) return [list];
+  const at = lines.slice(0, items).join("\n").length + 1;
+  return [...lexTame(list.raw.slice(0, at), true), ...lexTame(list.raw.slice(at), true)];
 }
 
 function lexTame(source: string, breaks: boolean): Token[] {
@@ -107,5 +120,7 @@ export class MarkdownStream {
 function lastBlock(blocks: readonly Token[]): number {
   let last = blocks.length - 1;
   while (last > 0 && blocks[last]?.type === "space") last -= 1;
+  // A further item makes the lines after a list a part of it again.
+  if (blocks[last - 1]?.type === "list") last -= 1;
   return Math.max(0, last);
 }
