@@ -97,7 +97,7 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         # It is in sight in the list too, and chosen there.
         await expect(page.locator(".data-row-on")).to_be_in_viewport()
         await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
-        await page.get_by_text("Filter", exact=True).click()
+        await page.get_by_text("Search options", exact=True).click()
         await page.get_by_role("combobox", name="Said by").select_option("assistant")
         await page.get_by_role("searchbox").press("Enter")
         await expect(page.get_by_text("No row has “umbrella”.")).to_be_visible()
@@ -580,7 +580,7 @@ async def test_a_setting_that_changes_no_token_leaves_the_view(
         async with hurried(page):
             await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await page.keyboard.press("Tab")
-        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
+        await expect(page.locator("summary", has_text="Search options")).to_be_focused()
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")
     assert len(fake_backend.datasets.views) == 1
     assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1

@@ -108,6 +108,8 @@ export class Run {
   /** How the job ended, once its events report it. */
   outcome: "completed" | "failed" | "cancelled" | null = null;
   endedAt = NaN;
+  /** When the last end or pause came that no resume has followed. */
+  stoppedAt = NaN;
   /** Milliseconds between each end or pause and the resume after it: the job did not run. */
   idle = 0;
   error: string | null = null;
@@ -132,8 +134,6 @@ export class Run {
   /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
   behind = 0;
   #heard = false;
-  /** When the last end or pause came that no resume has followed. */
-  #stoppedAt = NaN;
   /** When the end came that was withdrawn. */
   #withdrawn: number | null = null;
   #fields = new Float64Array(FIELDS);
@@ -169,7 +169,6 @@ export class Run {
   clear(): void {
     this.rows.clear();
     this.records.clear();
-    this.#stoppedAt = NaN;
     Object.assign(this, { ...EMPTY, checkpoints: [], samples: [], answers: [], rollouts: [] });
   }
 
@@ -270,7 +269,7 @@ export class Run {
         break;
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
-        this.#stoppedAt = time;
+        this.stoppedAt = time;
         Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
@@ -326,8 +325,7 @@ export class Run {
     const { rows } = this;
     rows.cut(step);
     rows.resumedAt = time || 0;
-    this.idle += Math.max(0, time - this.#stoppedAt) || 0;
-    this.#stoppedAt = NaN;
+    this.idle += Math.max(0, time - this.stoppedAt) || 0;
     this.records.cut(step);
     if (step === 0) Object.assign(this, { startedAt: NaN, progress: null });
     Object.assign(this, OPEN, {
@@ -343,7 +341,7 @@ export class Run {
 
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
-    this.endedAt = this.#stoppedAt = time;
+    this.endedAt = this.stoppedAt = time;
     Object.assign(this, NO_PHASE);
   }
 }
@@ -362,6 +360,7 @@ const OPEN = {
   ...NO_PHASE,
   outcome: null,
   endedAt: NaN,
+  stoppedAt: NaN,
   error: null,
   metrics: {},
   artifacts: [],

@@ -34,17 +34,17 @@ export function lex(source: string, breaks = true): Token[] {
   return breaks ? parts.flat().flatMap(endingAtItsItems) : parts.flat();
 }
 
-/** A list item's marker, or what may become one with the next letters. */
-const MARKER = /^(?:[*+-]|\d{1,9}[.)])(?:\s|$)|^\d{1,9}$/u;
+/** The first line of a list item, one that is indented or empty, and what may become one with the next letters. */
+const OF_ITEM = /^(?:(?:[*+-]|\d{1,9}[.)]|)(?:[ \t]|$)|\d{1,9}$).*\n?/gmu;
 
 /** A list, and apart from it the lines after its last item: markdown continues the item with them. */
-function endingAtItsItems(list: Token): Token[] {
-  if (list.type !== "list") return [list];
-  const lines = list.raw.trimEnd().split("\n");
-  const items = lines.findLastIndex((line) => !/^\S/u.test(line) || MARKER.test(line)) + 1;
-  if (items === lines.length) return [list];
-  const at = lines.slice(0, items).join("\n").length + 1;
-  return [...lexTame(list.raw.slice(0, at), true), ...lexTame(list.raw.slice(at), true)];
+function endingAtItsItems(token: Token): Token[] {
+  const { raw } = token;
+  let end = 0;
+  if (token.type === "list") for (const line of raw.matchAll(OF_ITEM)) end = line.index + line[0].length;
+  return end > 0 && raw.slice(end).trim()
+    ? [raw.slice(0, end), raw.slice(end)].flatMap((part) => lexTame(part, true))
+    : [token];
 }
 
 function lexTame(source: string, breaks: boolean): Token[] {

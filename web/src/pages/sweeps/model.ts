@@ -1,6 +1,6 @@
 /** A sweep's trials as points, lines and words. Pure. */
 import { type JobConfig, SETTINGS, type Sweep, type SweepTrial } from "../../contract.gen";
-import { time } from "../../lib/format";
+import { plural, time } from "../../lib/format";
 import { settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 
@@ -132,6 +132,17 @@ export function valuesFrom(text: string, log: boolean): unknown[] | Range | null
     const value = Number(part);
     return Number.isFinite(value) ? value : part.replace(/^"(.*)"$/, "$1");
   });
+}
+
+/** Jobs that confirm the result: the best settings and the trainer's, with three seeds each. */
+const CONFIRMING = 6;
+
+/** How many jobs a sweep starts; `trials` is their most, 0 for no limit. */
+export function jobsWords(trials: number): string {
+  const confirming = `${CONFIRMING} jobs that confirm the result.`;
+  return trials > 0
+    ? `Up to ${trials + CONFIRMING} jobs: ${plural(trials, "trial")}, your settings among them, and ${confirming}`
+    : `As many trials as there is time for, and ${confirming}`;
 }
 
 /** Values as a person would type them. */
