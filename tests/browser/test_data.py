@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import random
@@ -13,11 +14,14 @@ from playwright.async_api import expect
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE
 
-from .states.data import HOSTILE, chat, finding
+from .states import Scene
+from .states.data import HOSTILE, chat, finding, fix
 from .states.home import TRAINER, declare
 from .steps import at_rest, hurried, soon
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -435,6 +439,28 @@ async def test_findings_lead_to_their_rows(
         assert any("/datasets/" in url for url in requested)
         assert not any("/manifest/data" in url for url in requested)
         await expect(repeated).to_have_count(0)
+
+
+async def test_a_finding_offers_nothing_until_the_repaired_rows_are_checked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None) as page:
+        await fix(Scene(page, studio, fake_backend))
+        checked = asyncio.Event()
+
+        async def check(route: Route) -> None:
+            await checked.wait()
+            await route.continue_()
+
+        await page.route("**/api/manifest/data?*", check)
+        secret = page.locator(".data-finding", has_text="a secret key")
+        await expect(secret.get_by_role("button", name="Mask keys…")).to_be_visible()
+        await page.get_by_role("button", name="Change 2 rows").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(secret.get_by_role("link", name="Row 4")).to_be_visible()
+        await expect(secret.get_by_role("button")).to_have_count(0)
+        checked.set()
+        await expect(secret).to_have_count(0)
 
 
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
