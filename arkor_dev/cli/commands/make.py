@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from arkor_dev.cli.console import print_wrapped
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError
@@ -318,4 +319,4 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def _print_lines(console: Console, lines: list[str]) -> None:
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        print_wrapped(console, Text(line))
