@@ -3,6 +3,7 @@ import type { Sweep } from "../../contract.gen";
 import {
   axesOf,
   bestSoFar,
+  isWorthDrawing,
   jobsWords,
   nextTime,
   ranked,
@@ -119,4 +120,14 @@ it("says how many jobs it will be, with those that confirm", () => {
     "Up to 9 jobs: 3 trials, your settings among them, and 6 jobs that confirm the result.",
   );
   expect(jobsWords(0)).toBe("As many trials as there is time for, and 6 jobs that confirm the result.");
+});
+
+it("draws no figures of a few trials", () => {
+  const [first] = sweep.trials;
+  const of = (count: number) => ({ ...sweep, trials: Array.from({ length: count }, () => first!) });
+  expect([isWorthDrawing(of(3)), isWorthDrawing(of(5)), isWorthDrawing({ ...sweep, trials: [] })]).toEqual([
+    false,
+    true,
+    false,
+  ]);
 });

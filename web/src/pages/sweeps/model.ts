@@ -7,6 +7,12 @@ import { clean } from "../../lib/text";
 /** The trials of the search, without the runs that confirm its winner. */
 export const searched = (sweep: Sweep): SweepTrial[] => sweep.trials.filter(({ role }) => role === "search");
 
+/** With fewer trials the table says everything. */
+const FEWEST_DRAWN = 5;
+
+/** Whether there are enough trials with a result for figures. */
+export const isWorthDrawing = (sweep: Sweep): boolean => ranked(searched(sweep)).length >= FEWEST_DRAWN;
+
 /** A trial's loss at its highest rung; null before the first. */
 export const lossOf = ({ results }: SweepTrial): number | null => results.at(-1)?.loss ?? null;
 
